@@ -1,0 +1,193 @@
+//! A backend's health: what evidence means, and when to check again. No I/O, no clock, no random source of its own.
+
+use std::fmt::{self, Display, Formatter};
+use std::io;
+use std::time::{Duration, Instant};
+
+use hyper::StatusCode;
+
+/// The first pause before a backend that is down is checked again; it doubles up to the interval.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// The interval is shortened or lengthened by up to this part, so that checks do not march in step.
+const JITTER: f64 = 0.1;
+
+/// Whether a backend can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Nothing is known yet: it is used, for a refused connection costs little.
+    Unknown,
+    /// It answered the last check with success.
+    Up,
+    /// It did not, or a request found it dead.
+    Down,
+}
+
+/// What a check or a request learned of a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// Nothing yet.
+    Nothing,
+    /// It answered a check with this status after this time.
+    Answered(StatusCode, Duration),
+    /// It refused a connection.
+    Refused,
+    /// It did not accept a connection in time.
+    ConnectTimeout,
+    /// It accepted a check and did not answer in time.
+    AnswerTimeout,
+    /// It closed or reset a fresh connection without an answer.
+    Closed,
+    /// It answered a check with something that is not HTTP.
+    Garbage,
+    /// The system could not connect, for this reason.
+    Unreachable(io::ErrorKind),
+}
+
+impl Evidence {
+    /// What a failed attempt to connect says of a backend.
+    pub fn of_dial(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => Self::Refused,
+            io::ErrorKind::TimedOut => Self::ConnectTimeout,
+            kind => Self::Unreachable(kind),
+        }
+    }
+
+    fn verdict(self) -> State {
+        match self {
+            Self::Nothing => State::Unknown,
+            Self::Answered(status, _) if status.is_success() => State::Up,
+            Self::Answered(..)
+            | Self::Refused
+            | Self::ConnectTimeout
+            | Self::AnswerTimeout
+            | Self::Closed
+            | Self::Garbage
+            | Self::Unreachable(_) => State::Down,
+        }
+    }
+}
+
+impl Display for Evidence {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => f.write_str("not checked yet"),
+            Self::Answered(status, after) => {
+                write!(f, "answered {} in {} ms", status.as_u16(), after.as_millis())
+            }
+            Self::Refused => f.write_str("connection refused"),
+            Self::ConnectTimeout => f.write_str("no connection in time"),
+            Self::AnswerTimeout => f.write_str("no answer in time"),
+            Self::Closed => f.write_str("connection closed without an answer"),
+            Self::Garbage => f.write_str("answered with something that is not HTTP"),
+            Self::Unreachable(kind) => write!(f, "cannot connect: {kind}"),
+        }
+    }
+}
+
+/// What is known of a backend's health.
+#[derive(Clone, Debug)]
+pub struct Health {
+    state: State,
+    evidence: Evidence,
+    learned: Instant,
+    failures: u32,
+}
+
+impl Health {
+    /// That of a backend nobody has looked at.
+    pub fn unknown(now: Instant) -> Self {
+        Self { state: State::Unknown, evidence: Evidence::Nothing, learned: now, failures: 0 }
+    }
+
+    /// Whether it can be used.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// Whether requests may be sent to it.
+    pub fn is_usable(&self) -> bool {
+        self.state != State::Down
+    }
+
+    /// Why it is in this state.
+    pub fn evidence(&self) -> Evidence {
+        self.evidence
+    }
+
+    /// When the evidence was found.
+    pub fn learned(&self) -> Instant {
+        self.learned
+    }
+
+    /// Takes a piece of evidence, found at `now`, into account.
+    pub fn learn(&mut self, evidence: Evidence, now: Instant) {
+        self.state = evidence.verdict();
+        self.failures = if self.is_usable() { 0 } else { self.failures.saturating_add(1) };
+        self.evidence = evidence;
+        self.learned = now;
+    }
+
+    /// How long to wait before the next check: `interval` while it can be used, else from a second, doubling, up to
+    /// `interval`. `random` is in 0..1 and spreads checks over time.
+    pub fn pause(&self, interval: Duration, random: f64) -> Duration {
+        let pause = match self.failures {
+            0 => interval,
+            failures => FIRST_PAUSE.saturating_mul(1 << (failures - 1).min(16)).min(interval),
+        };
+        pause.mul_f64(1.0 - JITTER + 2.0 * JITTER * random)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_secs(30);
+    const OK: Evidence = Evidence::Answered(StatusCode::NO_CONTENT, Duration::ZERO);
+
+    fn after(evidence: &[Evidence]) -> Health {
+        let now = Instant::now();
+        let mut health = Health::unknown(now);
+        evidence.iter().for_each(|evidence| health.learn(*evidence, now));
+        health
+    }
+
+    #[test]
+    fn only_success_means_healthy() {
+        assert_eq!(after(&[OK]).state(), State::Up);
+        for code in [StatusCode::FOUND, StatusCode::NOT_FOUND, StatusCode::INTERNAL_SERVER_ERROR] {
+            assert_eq!(after(&[OK, Evidence::Answered(code, Duration::ZERO)]).state(), State::Down, "{code}");
+        }
+        assert_eq!(after(&[OK, Evidence::Refused]).state(), State::Down);
+        assert_eq!(after(&[Evidence::Refused, OK]).state(), State::Up);
+    }
+
+    #[test]
+    fn a_backend_nobody_has_looked_at_is_used() {
+        assert!(after(&[]).is_usable());
+    }
+
+    #[test]
+    fn a_backend_that_is_down_is_checked_after_one_second_then_less_and_less_often() {
+        let mut evidence = vec![OK];
+        let mut pauses = Vec::new();
+        for _ in 0..7 {
+            evidence.push(Evidence::Refused);
+            pauses.push(after(&evidence).pause(INTERVAL, 0.5).as_secs());
+        }
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30]);
+    }
+
+    #[test]
+    fn an_interval_below_a_second_holds_for_a_backend_that_is_down_too() {
+        let short = Duration::from_millis(200);
+        assert_eq!(after(&[Evidence::Refused]).pause(short, 0.5), short);
+    }
+
+    #[test]
+    fn checks_are_spread_by_a_tenth_of_the_interval() {
+        assert_eq!(after(&[OK]).pause(INTERVAL, 0.0), Duration::from_secs(27));
+        assert_eq!(after(&[OK]).pause(INTERVAL, 1.0), Duration::from_secs(33));
+    }
+}

@@ -1,0 +1,177 @@
+//! Which backend gets a request: pure rules over what the snapshot says.
+
+mod first;
+mod round_robin;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::backends::Load;
+use crate::config::PolicyName;
+
+pub use round_robin::Turn;
+
+/// A set of backends with one balancing policy.
+#[derive(Debug)]
+pub struct Pool {
+    members: Vec<Member>,
+    /// Indices of the members that may be used, in order of preference.
+    usable: Vec<usize>,
+    policy: PolicyName,
+}
+
+/// One backend as a policy sees it.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// Where it answers.
+    pub address: SocketAddr,
+    /// What it is doing for us.
+    pub load: Arc<Load>,
+    /// Whether requests may be sent to it.
+    pub usable: bool,
+}
+
+/// One request's hold on one backend. Dropped when the answer is through, however it ended.
+#[derive(Debug)]
+pub struct Lease {
+    index: usize,
+    load: Arc<Load>,
+}
+
+/// The backends that a request was sent to without success.
+#[derive(Debug, Default)]
+pub struct Tried(Vec<usize>);
+
+impl Pool {
+    /// A pool of these members, in order of preference.
+    pub fn new(policy: PolicyName, members: Vec<Member>) -> Self {
+        let usable = (0..members.len()).filter(|index| members[*index].usable).collect();
+        Self { members, usable, policy }
+    }
+
+    /// The members, in order of preference. A lease's index is one of these.
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// Chooses a usable backend that was not tried before; none if there is no such.
+    pub fn pick(&self, turn: &Turn, tried: &Tried) -> Option<Lease> {
+        let index = match self.policy {
+            PolicyName::First => first::pick(&self.usable, tried),
+            PolicyName::RoundRobin => round_robin::pick(&self.usable, turn, tried),
+        }?;
+        Some(Lease::on(index, &self.members[index].load))
+    }
+}
+
+impl Lease {
+    fn on(index: usize, load: &Arc<Load>) -> Self {
+        load.begin();
+        Self { index, load: Arc::clone(load) }
+    }
+
+    /// Which member of the pool it is a hold on.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.load.end();
+    }
+}
+
+impl Tried {
+    /// Remembers a backend.
+    pub fn add(&mut self, lease: &Lease) {
+        self.0.push(lease.index);
+    }
+
+    fn contains(&self, index: usize) -> bool {
+        self.0.contains(&index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const POLICIES: [PolicyName; 2] = [PolicyName::First, PolicyName::RoundRobin];
+
+    fn pool(policy: PolicyName, usable: &[bool]) -> Pool {
+        let member = |usable: &bool| Member {
+            address: ([127, 0, 0, 1], 1).into(),
+            load: Arc::default(),
+            usable: *usable,
+        };
+        Pool::new(policy, usable.iter().map(member).collect())
+    }
+
+    fn tried(indices: &[usize]) -> Tried {
+        Tried(indices.to_vec())
+    }
+
+    proptest! {
+        #[test]
+        fn an_unusable_or_tried_backend_is_never_picked(
+            usable in vec(any::<bool>(), 0..12),
+            tried_before in vec(0..12_usize, 0..6),
+            turns in 0..40_usize,
+        ) {
+            for policy in POLICIES {
+                let (pool, turn, tried) = (pool(policy, &usable), Turn::default(), tried(&tried_before));
+                for _ in 0..turns {
+                    if let Some(lease) = pool.pick(&turn, &tried) {
+                        prop_assert!(usable[lease.index()]);
+                        prop_assert!(!tried_before.contains(&lease.index()));
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn a_usable_backend_is_found_whenever_there_is_one(
+            usable in vec(any::<bool>(), 0..12),
+            tried_before in vec(0..12_usize, 0..6),
+        ) {
+            let left = usable.iter().enumerate().any(|(index, usable)| *usable && !tried_before.contains(&index));
+            for policy in POLICIES {
+                let picked = pool(policy, &usable).pick(&Turn::default(), &tried(&tried_before));
+                prop_assert_eq!(picked.is_some(), left);
+            }
+        }
+
+        #[test]
+        fn first_prefers_the_earliest(usable in vec(any::<bool>(), 1..12)) {
+            let picked = pool(PolicyName::First, &usable).pick(&Turn::default(), &Tried::default());
+            prop_assert_eq!(picked.map(|lease| lease.index()), usable.iter().position(|usable| *usable));
+        }
+
+        #[test]
+        fn round_robin_gives_each_usable_backend_the_same_share(usable in vec(any::<bool>(), 1..12)) {
+            let (pool, turn) = (pool(PolicyName::RoundRobin, &usable), Turn::default());
+            let mut shares = vec![0; usable.len()];
+            let count = usable.iter().filter(|usable| **usable).count();
+            for _ in 0..count * 3 {
+                let lease = pool.pick(&turn, &Tried::default());
+                shares[lease.expect("a usable one").index()] += 1;
+            }
+            for (share, usable) in shares.iter().zip(&usable) {
+                prop_assert_eq!(*share, if *usable { 3 } else { 0 });
+            }
+        }
+    }
+
+    #[test]
+    fn a_lease_counts_as_in_flight_until_it_is_dropped() {
+        let pool = pool(PolicyName::First, &[true]);
+        let lease = pool.pick(&Turn::default(), &Tried::default());
+        assert_eq!(pool.members()[0].load.in_flight(), 1);
+        drop(lease);
+        assert_eq!(pool.members()[0].load.in_flight(), 0);
+    }
+}

@@ -1,0 +1,103 @@
+//! Facts about the program: every setting present, typed and cross-checked.
+//!
+//! What the operator wrote is a [`Flags`]; [`Flags::resolve`] turns it into a [`Config`], and after that nothing in
+//! it can be wrong. `Config` knows no runtime type, so that a file can produce it just as flags do.
+
+mod duration;
+mod flags;
+mod resolve;
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use crate::telemetry::access_log::Destination;
+
+pub use duration::{DurationError, parse_duration};
+pub use flags::{Command, Flags};
+pub use resolve::ConfigError;
+
+/// Every setting of a running balancer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The address that clients connect to. Port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// Where requests go, in order of preference. Never empty, no duplicates.
+    pub backends: Vec<SocketAddr>,
+    /// How a backend is chosen among the usable ones.
+    pub policy: PolicyName,
+    /// How backends are checked.
+    pub health: Health,
+    /// Threads that serve clients, each with a runtime and idle connections of its own.
+    pub workers: NonZeroUsize,
+    /// How long each step may take.
+    pub timeouts: Timeouts,
+    /// What a client may ask of us.
+    pub limits: Limits,
+    /// Where the access log goes, if anywhere.
+    pub access_log: Option<Destination>,
+}
+
+/// The name of a balancing policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum PolicyName {
+    /// The first usable backend in the order given; the others stand by.
+    First,
+    /// The usable backends in turn.
+    #[value(name = "round_robin", alias = "round-robin")]
+    RoundRobin,
+}
+
+/// How backends are checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Between two checks of a healthy backend.
+    pub interval: Duration,
+    /// From dialling to the end of the answer's head.
+    pub timeout: Duration,
+    /// What a check GETs, in origin form.
+    pub path: String,
+}
+
+/// How long each step may take. None is ever infinite.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// From the first byte of a request's head to its last.
+    pub header: Duration,
+    /// To establish a connection to a backend.
+    pub connect: Duration,
+    /// From the last byte of a request sent to a backend to the end of the answer's head.
+    pub response: Duration,
+    /// Between two steps of progress of a body, in either direction.
+    pub body: Duration,
+    /// Between two requests of a client on one connection.
+    pub client_idle: Duration,
+    /// How long a connection to a backend is kept without use.
+    pub backend_idle: Duration,
+    /// Without a byte in either direction, for an upgraded connection.
+    pub tunnel_idle: Duration,
+    /// For running requests to finish after a stop was asked for.
+    pub drain: Duration,
+}
+
+/// What a client may ask of us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a request's or an answer's head.
+    pub header_size: usize,
+    /// Number of header lines of a request or an answer.
+    pub headers: usize,
+    /// Bytes of a request's body; none means any size (bodies are streamed).
+    pub body: Option<u64>,
+    /// Client connections at one time, over all workers.
+    pub connections: usize,
+}
+
+impl std::fmt::Display for PolicyName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::First => "first",
+            Self::RoundRobin => "round_robin",
+        })
+    }
+}

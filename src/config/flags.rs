@@ -1,0 +1,122 @@
+//! The command line and the environment, as the operator wrote them.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Parser, Subcommand};
+
+use crate::telemetry::LogLevel;
+
+use super::{PolicyName, parse_duration};
+
+/// An HTTP load balancer: sends each request to a healthy backend, notices sick ones before users do, and says why it
+/// did what it did.
+///
+/// With no flags at all it listens on 127.0.0.1:8080 and forwards to 127.0.0.1:3000, or to 127.0.0.1:3001 when the
+/// first is down.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "loadbalancer", version, max_term_width = 110)]
+pub struct Flags {
+    /// What to do instead of balancing, if anything.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// Address to listen on: ADDRESS:PORT, :PORT (every IPv4 address) or PORT (loopback)
+    #[arg(long, env = "LOADBALANCER_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub listen: String,
+
+    /// Backend to forward to, HOST:PORT; repeat it for more, in order of preference. A name is looked up once
+    #[arg(
+        long = "backend",
+        env = "LOADBALANCER_BACKEND",
+        value_name = "ADDRESS",
+        value_delimiter = ',',
+        action = ArgAction::Append,
+        default_value = "127.0.0.1:3000,127.0.0.1:3001"
+    )]
+    pub backends: Vec<String>,
+
+    /// How a backend is chosen among the usable ones
+    #[arg(long, env = "LOADBALANCER_POLICY", value_enum, value_name = "POLICY", default_value = "first")]
+    pub policy: PolicyName,
+
+    /// Between two checks of a healthy backend; one that is down is checked sooner
+    #[arg(long, env = "LOADBALANCER_HEALTH_INTERVAL", value_name = "DURATION", value_parser = parse_duration, default_value = "30s")]
+    pub health_interval: Duration,
+
+    /// How long a check may take
+    #[arg(long, env = "LOADBALANCER_HEALTH_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "2s")]
+    pub health_timeout: Duration,
+
+    /// What a check GETs; a 2xx answer means healthy
+    #[arg(long, env = "LOADBALANCER_HEALTH_PATH", value_name = "PATH", default_value = "/")]
+    pub health_path: String,
+
+    /// Threads that serve clients [default: one per core]
+    #[arg(long, env = "LOADBALANCER_WORKERS", value_name = "N")]
+    pub workers: Option<NonZeroUsize>,
+
+    /// For a client to send the head of a request, from its first byte
+    #[arg(long, env = "LOADBALANCER_HEADER_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "10s")]
+    pub header_timeout: Duration,
+
+    /// To establish a connection to a backend
+    #[arg(long, env = "LOADBALANCER_CONNECT_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "2s")]
+    pub connect_timeout: Duration,
+
+    /// For a backend to answer, from the end of the request to the end of the answer's head
+    #[arg(long, env = "LOADBALANCER_RESPONSE_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "60s")]
+    pub response_timeout: Duration,
+
+    /// Without progress of a body, in either direction
+    #[arg(long, env = "LOADBALANCER_BODY_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "60s")]
+    pub body_timeout: Duration,
+
+    /// Between two requests of a client on one connection
+    #[arg(long, env = "LOADBALANCER_CLIENT_IDLE_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "75s")]
+    pub client_idle_timeout: Duration,
+
+    /// Before an unused connection to a backend is closed; keep it below the backend's own
+    #[arg(long, env = "LOADBALANCER_BACKEND_IDLE_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "55s")]
+    pub backend_idle_timeout: Duration,
+
+    /// Without a byte in either direction of an upgraded connection (WebSocket)
+    #[arg(long, env = "LOADBALANCER_TUNNEL_IDLE_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "1h")]
+    pub tunnel_idle_timeout: Duration,
+
+    /// For running requests to finish after SIGINT or SIGTERM
+    #[arg(long, env = "LOADBALANCER_DRAIN_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "30s")]
+    pub drain_timeout: Duration,
+
+    /// Bytes that the head of a request or an answer may have
+    #[arg(long, env = "LOADBALANCER_MAX_HEADER_SIZE", value_name = "BYTES", default_value_t = 65_536)]
+    pub max_header_size: usize,
+
+    /// Header lines that a request or an answer may have
+    #[arg(long, env = "LOADBALANCER_MAX_HEADERS", value_name = "N", default_value_t = 100)]
+    pub max_headers: usize,
+
+    /// Bytes that a request's body may have [default: any]
+    #[arg(long, env = "LOADBALANCER_MAX_BODY_SIZE", value_name = "BYTES")]
+    pub max_body_size: Option<u64>,
+
+    /// Client connections at one time [default: what the limit on open files allows, at most 65536]
+    #[arg(long, env = "LOADBALANCER_MAX_CONNECTIONS", value_name = "N")]
+    pub max_connections: Option<NonZeroUsize>,
+
+    /// Write a JSON line for each request to FILE, or to standard output if it is `-`
+    #[arg(long, env = "LOADBALANCER_ACCESS_LOG", value_name = "FILE")]
+    pub access_log: Option<PathBuf>,
+
+    /// How much the program says of itself, on standard error
+    #[arg(long, env = "LOADBALANCER_LOG_LEVEL", value_enum, value_name = "LEVEL", default_value = "info", global = true)]
+    pub log_level: LogLevel,
+}
+
+/// What to do instead of balancing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Run the whole system in this one process: the balancer and two sample backends
+    Demo,
+}

@@ -1,0 +1,260 @@
+//! From what the operator wrote to what it means.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::thread;
+
+use crate::telemetry::access_log::Destination;
+
+use super::{Config, Flags, Health, Limits, Timeouts};
+
+/// The connections that we accept when the limit on open files allows more.
+const MOST_CONNECTIONS: usize = 65_536;
+/// Open files that are kept for listeners, logs, checks and runtimes.
+const RESERVED_FILES: u64 = 64;
+/// hyper's read buffer starts at this size, so a smaller limit would not be one.
+const LEAST_HEADER_SIZE: usize = 8192;
+
+/// A setting that makes no sense: says which flag, its value, what was expected and how to mend it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// The address to listen on is not one.
+    #[error("--listen {0}: not an address; write ADDRESS:PORT, :PORT or PORT, for example 127.0.0.1:8080")]
+    Listen(String),
+    /// A backend's address is not one.
+    #[error("--backend {0}: not an address; write HOST:PORT, for example 127.0.0.1:3000")]
+    Backend(String),
+    /// A backend's name has no address.
+    #[error("--backend {name}: the name cannot be resolved ({reason}); check the spelling, or write an IP address")]
+    Unresolved {
+        /// As the operator wrote it.
+        name: String,
+        /// As the system's resolver put it.
+        reason: String,
+    },
+    /// A backend was given twice.
+    #[error("--backend {0}: given twice; remove one of them")]
+    DuplicateBackend(String),
+    /// A backend is the balancer itself.
+    #[error("--backend {0}: that is where we listen, so requests would go round in circles; name another address")]
+    Loop(String),
+    /// The path of a check is not in origin form.
+    #[error("--health-path {0}: must start with / and hold no spaces, # or control characters, for example /health")]
+    HealthPath(String),
+    /// A limit is below what can work.
+    #[error("{flag} {value}: too small; use at least {least}")]
+    TooSmall {
+        /// The flag.
+        flag: &'static str,
+        /// As the operator wrote it.
+        value: usize,
+        /// The smallest value that works.
+        least: usize,
+    },
+    /// A limit is above what can work.
+    #[error("{flag} {value}: too large; use at most {most}")]
+    TooLarge {
+        /// The flag.
+        flag: &'static str,
+        /// As the operator wrote it.
+        value: usize,
+        /// The largest value that works.
+        most: usize,
+    },
+}
+
+impl Flags {
+    /// The configuration that these flags mean. `open_files` is the process's limit on open files.
+    ///
+    /// # Errors
+    /// The first setting that makes no sense.
+    pub fn resolve(&self, open_files: u64) -> Result<Config, ConfigError> {
+        let listen = parse_listen(&self.listen)?;
+        Ok(Config {
+            listen,
+            backends: resolve_backends(&self.backends, listen)?,
+            policy: self.policy,
+            health: Health {
+                interval: self.health_interval,
+                timeout: self.health_timeout,
+                path: parse_path(&self.health_path)?,
+            },
+            workers: self.workers()?,
+            timeouts: Timeouts {
+                header: self.header_timeout,
+                connect: self.connect_timeout,
+                response: self.response_timeout,
+                body: self.body_timeout,
+                client_idle: self.client_idle_timeout,
+                backend_idle: self.backend_idle_timeout,
+                tunnel_idle: self.tunnel_idle_timeout,
+                drain: self.drain_timeout,
+            },
+            limits: self.limits(open_files)?,
+            access_log: self.access_log.as_deref().map(|path| match path {
+                path if path == Path::new("-") => Destination::Stdout,
+                path => Destination::File(path.to_owned()),
+            }),
+        })
+    }
+
+    fn workers(&self) -> Result<NonZeroUsize, ConfigError> {
+        let cores = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let workers = self.workers.unwrap_or_else(cores);
+        between("--workers", workers.get(), 1, 1024)?;
+        Ok(workers)
+    }
+
+    fn limits(&self, open_files: u64) -> Result<Limits, ConfigError> {
+        between("--max-header-size", self.max_header_size, LEAST_HEADER_SIZE, 1 << 20)?;
+        between("--max-headers", self.max_headers, 1, 10_000)?;
+        // A proxied connection takes two files: the client's and the backend's.
+        let affordable = usize::try_from(open_files.saturating_sub(RESERVED_FILES) / 2).unwrap_or(usize::MAX);
+        let affordable = affordable.max(1);
+        let connections = self.max_connections.map_or(affordable.min(MOST_CONNECTIONS), NonZeroUsize::get);
+        between("--max-connections", connections, 1, affordable)?;
+        Ok(Limits {
+            header_size: self.max_header_size,
+            headers: self.max_headers,
+            body: self.max_body_size,
+            connections,
+        })
+    }
+}
+
+fn between(flag: &'static str, value: usize, least: usize, most: usize) -> Result<(), ConfigError> {
+    match value {
+        value if value < least => Err(ConfigError::TooSmall { flag, value, least }),
+        value if value > most => Err(ConfigError::TooLarge { flag, value, most }),
+        _ => Ok(()),
+    }
+}
+
+fn parse_listen(text: &str) -> Result<SocketAddr, ConfigError> {
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let (ip, port) = match text.strip_prefix(':') {
+        Some(port) => (Ipv4Addr::UNSPECIFIED, port),
+        None => (Ipv4Addr::LOCALHOST, text.strip_prefix("localhost:").unwrap_or(text)),
+    };
+    let port = port.parse().map_err(|_| ConfigError::Listen(text.to_owned()))?;
+    Ok(SocketAddr::new(IpAddr::V4(ip), port))
+}
+
+fn resolve_backends(texts: &[String], listen: SocketAddr) -> Result<Vec<SocketAddr>, ConfigError> {
+    let mut backends = Vec::with_capacity(texts.len());
+    for text in texts {
+        let address = resolve_backend(text)?;
+        if backends.contains(&address) {
+            return Err(ConfigError::DuplicateBackend(text.clone()));
+        }
+        if is_ourselves(address, listen) {
+            return Err(ConfigError::Loop(text.clone()));
+        }
+        backends.push(address);
+    }
+    Ok(backends)
+}
+
+fn is_ourselves(backend: SocketAddr, listen: SocketAddr) -> bool {
+    let same_host = backend.ip() == listen.ip() || (listen.ip().is_unspecified() && backend.ip().is_loopback());
+    same_host && backend.port() == listen.port()
+}
+
+fn resolve_backend(text: &str) -> Result<SocketAddr, ConfigError> {
+    let refuse = || ConfigError::Backend(text.to_owned());
+    let address = match text.parse::<SocketAddr>() {
+        Ok(address) => address,
+        Err(_) => {
+            let (name, port) = text.rsplit_once(':').ok_or_else(refuse)?;
+            let port: u16 = port.parse().map_err(|_| refuse())?;
+            let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+            if name.is_empty() || !name.chars().all(is_name) {
+                return Err(refuse());
+            }
+            look_up(text, name, port)?
+        }
+    };
+    if address.port() == 0 || address.ip().is_unspecified() { Err(refuse()) } else { Ok(address) }
+}
+
+/// The name's first address, IPv4 before IPv6: `localhost` means 127.0.0.1 to most backends.
+fn look_up(text: &str, name: &str, port: u16) -> Result<SocketAddr, ConfigError> {
+    let unresolved = |reason: String| ConfigError::Unresolved { name: text.to_owned(), reason };
+    let found = (name, port).to_socket_addrs().map_err(|error| unresolved(error.to_string()))?;
+    found.min_by_key(SocketAddr::is_ipv6).ok_or_else(|| unresolved("no address".to_owned()))
+}
+
+fn parse_path(text: &str) -> Result<String, ConfigError> {
+    let fits = text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    if fits { Ok(text.to_owned()) } else { Err(ConfigError::HealthPath(text.to_owned())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use clap::Parser;
+
+    use super::super::PolicyName;
+    use super::*;
+
+    fn resolve(arguments: &[&str]) -> Result<Config, ConfigError> {
+        let arguments = ["loadbalancer"].iter().chain(arguments);
+        Flags::try_parse_from(arguments).expect("flags that parse").resolve(4096)
+    }
+
+    #[test]
+    fn no_flags_mean_the_small_system_it_grew_from() {
+        let config = resolve(&[]).unwrap();
+        assert_eq!(config.listen, "127.0.0.1:8080".parse().unwrap());
+        assert_eq!(config.backends, ["127.0.0.1:3000".parse().unwrap(), "127.0.0.1:3001".parse().unwrap()]);
+        assert_eq!(config.policy, PolicyName::First);
+        assert_eq!(config.health.interval, Duration::from_secs(30));
+        assert_eq!(config.health.path, "/");
+        assert_eq!(config.limits.connections, (4096 - 64) / 2);
+    }
+
+    #[test]
+    fn an_address_to_listen_on_may_leave_out_what_is_obvious() {
+        for (text, means) in [
+            ("8081", "127.0.0.1:8081"),
+            ("localhost:8081", "127.0.0.1:8081"),
+            (":8081", "0.0.0.0:8081"),
+            ("[::1]:8081", "[::1]:8081"),
+        ] {
+            assert_eq!(resolve(&["--listen", text]).unwrap().listen, means.parse().unwrap(), "{text}");
+        }
+        assert_eq!(resolve(&["--listen", "here"]), Err(ConfigError::Listen("here".into())));
+    }
+
+    #[test]
+    fn backends_that_make_no_sense_are_refused_by_name() {
+        let refused = |backend: &str| resolve(&["--backend", backend]).unwrap_err();
+        for text in ["3000", "127.0.0.1", "127.0.0.1:http", "127.0.0.1:0", "0.0.0.0:3000", "a b:1", ":1", ""] {
+            assert_eq!(refused(text), ConfigError::Backend(text.into()));
+        }
+        assert_eq!(refused("127.0.0.1:8080"), ConfigError::Loop("127.0.0.1:8080".into()));
+        assert_eq!(refused("127.0.0.1:1,127.0.0.1:1"), ConfigError::DuplicateBackend("127.0.0.1:1".into()));
+        let twice = resolve(&["--backend", "localhost:1", "--backend", "127.0.0.1:1"]);
+        assert_eq!(twice, Err(ConfigError::DuplicateBackend("127.0.0.1:1".into())));
+    }
+
+    #[test]
+    fn a_health_path_is_an_origin_form_target() {
+        for text in ["health", "", "/a b", "/a#b", "/\r\nHost: x"] {
+            assert_eq!(resolve(&["--health-path", text]), Err(ConfigError::HealthPath(text.into())));
+        }
+        assert_eq!(resolve(&["--health-path", "/ok?deep=1"]).unwrap().health.path, "/ok?deep=1");
+    }
+
+    #[test]
+    fn limits_that_cannot_work_are_refused_with_the_nearest_that_can() {
+        let least = ConfigError::TooSmall { flag: "--max-header-size", value: 100, least: 8192 };
+        assert_eq!(resolve(&["--max-header-size", "100"]), Err(least));
+        let most = ConfigError::TooLarge { flag: "--max-connections", value: 9999, most: 2016 };
+        assert_eq!(resolve(&["--max-connections", "9999"]), Err(most));
+    }
+}

@@ -1,0 +1,140 @@
+//! One HTTP/1.1 connection to a backend.
+//!
+//! hyper splits such a connection into a sender and a driver that is meant to run in a task of its own. Ours has no
+//! task: whoever uses the connection drives it, so that a request never waits for the scheduler. All wake-ups come
+//! through the driver; what the driver feeds (the answer and its body) is polled with a waker that does nothing,
+//! because it can only have changed while the driver ran.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use hyper::body::{Body, Bytes, Frame, Incoming};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::task::coop::has_budget_remaining;
+
+use super::{Flow, Transport};
+
+type Driver<B> = http1::Connection<TokioIo<Transport>, B>;
+
+/// A connection to a backend that carries one request at a time.
+#[derive(Debug)]
+pub struct Connection<B: Body + 'static> {
+    sender: SendRequest<B>,
+    driver: Driver<B>,
+    ended: bool,
+    flow: Rc<Flow>,
+    reused: bool,
+}
+
+/// A request that got no answer.
+#[derive(Debug)]
+pub struct SendError<B> {
+    /// What hyper saw.
+    pub error: hyper::Error,
+    /// The request, if no byte of it was sent.
+    pub unsent: Option<Request<B>>,
+}
+
+impl<B> Connection<B>
+where
+    B: Body<Data = Bytes> + Unpin + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    pub(super) fn new(sender: SendRequest<B>, driver: Driver<B>, flow: Rc<Flow>) -> Self {
+        Self { sender, driver, ended: false, flow, reused: false }
+    }
+
+    /// What was seen on the wire since the request under way began.
+    pub fn flow(&self) -> &Rc<Flow> {
+        &self.flow
+    }
+
+    /// Whether it carried a request before the one under way.
+    pub fn is_reused(&self) -> bool {
+        self.reused
+    }
+
+    /// Sends a request and waits for the head of the answer.
+    ///
+    /// `watch` runs after each step, with the task's waker: it may end the wait early, for a deadline.
+    ///
+    /// # Errors
+    /// The connection broke or the answer was not HTTP; or what `watch` said.
+    pub async fn send<E>(
+        &mut self,
+        request: Request<B>,
+        mut watch: impl FnMut(&mut Context<'_>) -> Option<E>,
+    ) -> Result<Response<Incoming>, Result<SendError<B>, E>> {
+        self.flow.begin();
+        let mut answer = pin!(self.sender.try_send_request(request));
+        let (driver, ended) = (&mut self.driver, &mut self.ended);
+        poll_fn(|cx| {
+            *ended = *ended || Pin::new(&mut *driver).poll(cx).is_ready();
+            if let Poll::Ready(answer) = answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                return Poll::Ready(answer.map_err(|mut failed| {
+                    let unsent = failed.take_message();
+                    Ok(SendError { error: failed.into_error(), unsent })
+                }));
+            }
+            if !has_budget_remaining() {
+                // The answer may be there, but a spent budget hides it and woke only the waker that does nothing.
+                cx.waker().wake_by_ref();
+            }
+            match watch(cx) {
+                Some(stop) => Poll::Ready(Err(Err(stop))),
+                None => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// The next frame of an answer's body, which must be this connection's.
+    pub fn poll_body(
+        &mut self,
+        body: &mut Incoming,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let silent = &mut Context::from_waker(Waker::noop());
+        match Pin::new(&mut *body).poll_frame(silent) {
+            Poll::Pending if !self.ended => {
+                self.drive(cx);
+                Pin::new(body).poll_frame(silent)
+            }
+            polled => polled,
+        }
+    }
+
+    /// Whether the last exchange is over and another may begin. Settles what is left of the last one.
+    pub fn settle(&mut self) -> bool {
+        if !self.sender.is_ready() {
+            self.drive(&mut Context::from_waker(Waker::noop()));
+        }
+        self.reused = true;
+        !self.ended && self.sender.is_ready()
+    }
+
+    /// Whether the backend still keeps this idle connection, as far as the runtime knows. With `probe` the system is
+    /// asked, which costs a system call and leaves a smaller gap.
+    pub fn is_alive(&mut self, probe: bool) -> bool {
+        self.flow.probe(probe);
+        self.drive(&mut Context::from_waker(Waker::noop()));
+        self.flow.probe(false);
+        !self.ended && self.sender.is_ready()
+    }
+
+    /// The socket and what was read ahead, after a `101 Switching Protocols`.
+    pub fn into_upgraded(self) -> (TcpStream, Bytes) {
+        let parts = self.driver.into_parts();
+        (parts.io.into_inner().into_inner(), parts.read_buf)
+    }
+
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        // How it ended is told through the answer or its body, where it can be acted upon.
+        self.ended = self.ended || Pin::new(&mut self.driver).poll(cx).is_ready();
+    }
+}

@@ -1,0 +1,70 @@
+//! Idle connections to one backend, kept by one worker: no lock, the most recently used first.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+
+use hyper::body::{Body, Bytes};
+
+use super::Connection;
+
+/// Connections kept for one backend by one worker; more are closed instead.
+const MOST_KEPT: usize = 1024;
+
+/// The idle connections to one backend.
+#[derive(Debug)]
+pub struct Idle<B: Body + 'static>(RefCell<VecDeque<Kept<B>>>);
+
+#[derive(Debug)]
+struct Kept<B: Body + 'static> {
+    connection: Box<Connection<B>>,
+    since: u64,
+}
+
+impl<B: Body + 'static> Default for Idle<B> {
+    fn default() -> Self {
+        Self(RefCell::default())
+    }
+}
+
+impl<B> Idle<B>
+where
+    B: Body<Data = Bytes> + Unpin + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    /// A connection that the backend still keeps; [`Connection::is_alive`] says what `probe` does.
+    pub fn take(&self, probe: bool) -> Option<Box<Connection<B>>> {
+        loop {
+            let mut connection = self.0.borrow_mut().pop_back()?.connection;
+            if connection.is_alive(probe) {
+                return Some(connection);
+            }
+        }
+    }
+
+    /// Keeps a connection for the next request, if it can carry one. `now` is in milliseconds of the worker's clock.
+    pub fn put(&self, mut connection: Box<Connection<B>>, now: u64) {
+        if connection.settle() && self.0.borrow().len() < MOST_KEPT {
+            self.0.borrow_mut().push_back(Kept { connection, since: now });
+        }
+    }
+
+    /// Closes what was idle since before `limit` (milliseconds of the worker's clock), and what its backend closed.
+    pub fn sweep(&self, limit: u64) {
+        self.0.borrow_mut().retain_mut(|kept| kept.since >= limit && kept.connection.is_alive(false));
+    }
+
+    /// Closes all of them.
+    pub fn clear(&self) {
+        self.0.borrow_mut().clear();
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.borrow().len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.borrow().is_empty()
+    }
+}

@@ -1,0 +1,128 @@
+//! Interim answers (1xx, RFC 9110 section 15.2): hyper's client reads past them, a proxy must forward them.
+
+/// Interim heads larger than this in all are not forwarded.
+const MOST: usize = 16 * 1024;
+const START: &[u8] = b"HTTP/1.1 1";
+const END: &[u8] = b"\r\n\r\n";
+/// Header lines that one interim head may have.
+const MOST_HEADERS: usize = 64;
+
+/// Whether an answer that starts with these bytes may be an interim one.
+pub(super) fn may_start(bytes: &[u8]) -> bool {
+    let common = bytes.len().min(START.len());
+    bytes[..common] == START[..common]
+}
+
+/// Collects interim heads as the bytes of an answer pass.
+#[derive(Debug, Default)]
+pub(super) struct InterimHeads {
+    watching: bool,
+    /// Of the head that is not complete yet.
+    partial: Vec<u8>,
+    /// Complete, rewritten, not taken yet.
+    ready: Vec<u8>,
+}
+
+impl InterimHeads {
+    pub(super) fn watch(&mut self) {
+        self.watching = true;
+        self.partial.clear();
+    }
+
+    pub(super) fn is_watching(&self) -> bool {
+        self.watching
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.ready.is_empty()
+    }
+
+    pub(super) fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.ready)
+    }
+
+    /// Looks at more bytes of the answer; tells whether `100 Continue` was among them.
+    pub(super) fn feed(&mut self, bytes: &[u8]) -> bool {
+        self.partial.extend_from_slice(bytes);
+        let mut continued = false;
+        while self.watching && may_start(&self.partial) {
+            let Some(end) = self.partial.windows(END.len()).position(|window| window == END) else {
+                self.watching = self.partial.len() <= MOST;
+                return continued;
+            };
+            let rest = self.partial.split_off(end + END.len());
+            let head = std::mem::replace(&mut self.partial, rest);
+            match rewrite(&head, &mut self.ready) {
+                Some(100) => continued = true,
+                Some(101) | None => self.watching = false,
+                Some(_) => self.watching = self.ready.len() <= MOST,
+            }
+        }
+        if !may_start(&self.partial) {
+            self.watching = false;
+            self.partial = Vec::new();
+        }
+        continued
+    }
+}
+
+/// Writes an interim head as a client should get it, without what concerns only our connection to the backend;
+/// `100` and `101` are not written, for hyper sends the former and an upgrade is no interim answer.
+fn rewrite(head: &[u8], to: &mut Vec<u8>) -> Option<u16> {
+    let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+    let mut parsed = httparse::Response::new(&mut headers);
+    parsed.parse(head).ok()?;
+    let code = parsed.code?;
+    if code == 100 || code == 101 {
+        return Some(code);
+    }
+    to.extend_from_slice(format!("HTTP/1.1 {code} {}\r\n", parsed.reason.unwrap_or_default()).as_bytes());
+    for header in parsed.headers.iter().filter(|header| !concerns_the_connection(header.name)) {
+        for part in [header.name.as_bytes(), b": ", header.value, b"\r\n"] {
+            to.extend_from_slice(part);
+        }
+    }
+    to.extend_from_slice(b"\r\n");
+    Some(code)
+}
+
+fn concerns_the_connection(name: &str) -> bool {
+    const HOP_BY_HOP: [&str; 7] =
+        ["connection", "content-length", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"];
+    HOP_BY_HOP.iter().any(|hop| name.eq_ignore_ascii_case(hop))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fed(parts: &[&[u8]]) -> (bool, Vec<u8>, bool) {
+        let mut heads = InterimHeads::default();
+        heads.watch();
+        let mut continued = false;
+        for part in parts {
+            continued |= heads.feed(part);
+        }
+        (continued, heads.take(), heads.is_watching())
+    }
+
+    #[test]
+    fn early_hints_are_kept_without_what_concerns_the_connection() {
+        let answer = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nConnection: x\r\n\r\nHTTP/1.1 200 OK\r\n\r\n";
+        assert_eq!(fed(&[answer]), (false, b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n".to_vec(), false));
+    }
+
+    #[test]
+    fn a_head_may_come_byte_by_byte() {
+        let answer: Vec<&[u8]> = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 204 No\r\n"
+            .chunks(1)
+            .collect();
+        assert_eq!(fed(&answer), (true, b"HTTP/1.1 102 Processing\r\n\r\n".to_vec(), false));
+    }
+
+    #[test]
+    fn an_endless_interim_head_is_given_up() {
+        let long = [b'x'; MOST];
+        assert_eq!(fed(&[b"HTTP/1.1 103 ", &long]), (false, Vec::new(), false));
+    }
+}

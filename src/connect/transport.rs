@@ -1,0 +1,132 @@
+//! The bytes of one connection to a backend, and what can be told from watching them pass.
+
+use std::cell::{Cell, RefCell};
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::interim::{self, InterimHeads};
+
+/// What was seen on a connection to a backend since the request under way began.
+#[derive(Debug, Default)]
+pub struct Flow {
+    answered: Cell<bool>,
+    continued: Cell<bool>,
+    probing: Cell<bool>,
+    interim: RefCell<InterimHeads>,
+    has_interim: Cell<bool>,
+}
+
+impl Flow {
+    /// Whether a byte of an answer has come.
+    pub fn answered(&self) -> bool {
+        self.answered.get()
+    }
+
+    /// Whether the backend asked for the request's body with `100 Continue`.
+    pub fn continued(&self) -> bool {
+        self.continued.get()
+    }
+
+    /// The 1xx heads that came since last asked, ready to be sent to a client; `100 Continue` is not among them.
+    pub fn take_interim(&self) -> Option<Vec<u8>> {
+        self.has_interim.replace(false).then(|| self.interim.borrow_mut().take())
+    }
+
+    pub(super) fn begin(&self) {
+        self.answered.set(false);
+        self.continued.set(false);
+    }
+
+    pub(super) fn probe(&self, probing: bool) {
+        self.probing.set(probing);
+    }
+
+    fn received(&self, bytes: &[u8]) {
+        let first = !self.answered.replace(true);
+        if first && interim::may_start(bytes) {
+            self.interim.borrow_mut().watch();
+        } else if first || !self.interim.borrow().is_watching() {
+            return;
+        }
+        let mut interim = self.interim.borrow_mut();
+        let continued = interim.feed(bytes);
+        self.continued.set(self.continued.get() || continued);
+        self.has_interim.set(!interim.is_empty());
+    }
+}
+
+/// A TCP connection to a backend whose answers are watched for 1xx heads, which hyper swallows.
+#[derive(Debug)]
+pub struct Transport {
+    stream: TcpStream,
+    flow: Rc<Flow>,
+}
+
+impl Transport {
+    /// Watches `stream` and writes what it sees to `flow`.
+    pub fn new(stream: TcpStream, flow: Rc<Flow>) -> Self {
+        Self { stream, flow }
+    }
+
+    /// The connection itself, for an upgrade.
+    pub fn into_inner(self) -> TcpStream {
+        self.stream
+    }
+
+    /// Whether the system already knows that the backend closed, though the runtime was not told yet.
+    fn was_closed(&self) -> bool {
+        let mut byte = [MaybeUninit::uninit()];
+        match SockRef::from(&self.stream).peek(&mut byte) {
+            Ok(_) => true,
+            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+        }
+    }
+}
+
+impl AsyncRead for Transport {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.flow.probing.get() && self.was_closed() {
+            return Poll::Ready(Ok(()));
+        }
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        if buf.filled().len() > before {
+            self.flow.received(&buf.filled()[before..]);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Transport {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    /// Nothing: closing the socket says the same with one system call less.
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,24 @@
+//! An HTTP load balancer. The modules in reading order: each may name only those before it, and [`app`] joins them.
+//!
+//! - [`telemetry`], [`config`]: facts about the program
+//! - [`connect`], [`backends`]: facts about backends
+//! - [`balance`]: pure rules
+//! - [`snapshot`]: what is compiled from facts and settings for requests to read
+//! - [`proxy`]: one request
+//! - [`server`]: many of them
+//! - [`control`]: change
+//! - [`app`]: wiring
+//!
+//! [`demo`] is a sample backend that stands apart.
+
+pub mod app;
+pub mod backends;
+pub mod balance;
+pub mod config;
+pub mod connect;
+pub mod control;
+pub mod demo;
+pub mod proxy;
+pub mod server;
+pub mod snapshot;
+pub mod telemetry;

@@ -1,0 +1,118 @@
+//! One request: the story, top to bottom.
+//!
+//! [`handle`] is the third of the five hops: it prepares the request, lets [`Pool::pick`](crate::balance::Pool::pick)
+//! choose a backend, lets `forward::send` get its answer, and tries another when that may be done. It never fails: an
+//! error becomes the answer that it deserves.
+
+mod answer;
+mod body;
+mod client;
+mod deadline;
+mod error;
+mod exchange;
+mod forward;
+mod headers;
+mod shared;
+mod upgrade;
+
+use std::convert::Infallible;
+use std::rc::Rc;
+
+use hyper::body::{Body as _, Incoming};
+use hyper::{Request, Response};
+
+use crate::balance::{Lease, Tried};
+
+pub use answer::last_words;
+pub use body::{Body, RequestBody, UploadStopped};
+pub use client::{Client, Phase};
+pub use deadline::{Alarm, Clock};
+pub use error::{Error, Fault, Row};
+pub use shared::{Deadlines, Shared, View};
+pub use upgrade::Tunnel;
+
+use body::BackendConnection;
+use exchange::Exchange;
+use forward::{Failure, Outgoing};
+
+/// Backends that may see a request before we give up: one that kills its backend must not kill them all.
+const MOST_SENDS: u32 = 3;
+
+/// Answers one request.
+///
+/// # Errors
+/// None: the type is hyper's.
+pub async fn handle(client: Rc<Client>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    let view = client.shared.view();
+    let mut exchange = Exchange::begin(Rc::clone(&client), &request);
+    Ok(match forward(&client, &view, &mut exchange, request).await {
+        Ok(answered) => pass_on(answered, &client, &view, exchange),
+        Err(error) => answer::answer(&error, &view.snapshot, exchange),
+    })
+}
+
+/// A backend's answer and what is held for its body.
+struct Answered {
+    response: Response<Incoming>,
+    connection: BackendConnection,
+    lease: Lease,
+}
+
+/// Gets an answer from the first backend that gives one.
+async fn forward(
+    client: &Rc<Client>,
+    view: &View,
+    exchange: &mut Exchange,
+    mut request: Request<Incoming>,
+) -> Result<Answered, Error> {
+    let asked = headers::prepare(&mut request, client)?;
+    if let (Some(limit), Some(size)) = (client.shared.body_limit, request.body().size_hint().exact())
+        && size > limit
+    {
+        return Err(Error::BodyTooLarge);
+    }
+    let pool = &view.snapshot.pool;
+    let mut request = request.map(|body| RequestBody::new(body, client));
+    let mut tried = Tried::default();
+    let mut sends = 0;
+    let mut last = Error::NoBackend;
+    while let Some(lease) = pool.pick(&client.shared.turn, &tried) {
+        let address = pool.members()[lease.index()].address;
+        exchange.attempt(address);
+        let outgoing = Outgoing { request, expects_continue: asked.expects_continue };
+        let failure = match forward::send(client, view, &lease, outgoing).await {
+            Ok((response, _)) if headers::is_upgrade(&response) && !asked.upgrade => {
+                return Err(Error::UnaskedUpgrade);
+            }
+            Ok((response, connection)) => return Ok(Answered { response, connection, lease }),
+            Err(failure) => failure,
+        };
+        if let Some(evidence) = failure.evidence {
+            client.shared.registry.observe(address, evidence);
+        }
+        sends += u32::from(failure.sent);
+        let Failure { error, again: Some(again), .. } = failure else { return Err(failure.error) };
+        if sends >= MOST_SENDS {
+            return Err(error);
+        }
+        tracing::debug!("{}: {address}: {error}; trying the next backend", client.address());
+        (request, last) = (again, error);
+        tried.add(&lease);
+    }
+    Err(last)
+}
+
+/// Gives a backend's answer to the client.
+fn pass_on(answered: Answered, client: &Rc<Client>, view: &View, mut exchange: Exchange) -> Response<Body> {
+    let Answered { mut response, connection, lease } = answered;
+    let upgraded = headers::is_upgrade(&response);
+    headers::prepare_answer(&mut response, upgraded);
+    exchange.answered(response.status().as_u16());
+    if upgraded {
+        let (backend, read_ahead) = connection.into_upgraded();
+        client.set_tunnel(Box::new(Tunnel { backend, read_ahead, exchange, _lease: lease }));
+        return response.map(|_| Body::empty());
+    }
+    let idle = Rc::clone(view.idle(lease.index()));
+    response.map(|incoming| Body::from_backend(incoming, connection, idle, lease, exchange))
+}

@@ -1,0 +1,83 @@
+//! The answers that we make ourselves.
+
+use std::fmt::Write;
+use std::time::Instant;
+
+use hyper::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::{Response, StatusCode};
+
+use crate::snapshot::Snapshot;
+
+use super::body::Body;
+use super::exchange::Exchange;
+use super::{Client, Error};
+
+const PROXY_STATUS: &str = "proxy-status";
+/// The first re-check of a backend that is down comes after a second.
+const RETRY_AFTER_SECONDS: &str = "1";
+const METHODS: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH, TRACE";
+
+/// The answer that an error deserves.
+pub(super) fn answer(error: &Error, snapshot: &Snapshot, mut exchange: Exchange) -> Response<Body> {
+    let text = explain(error, snapshot, exchange.client());
+    let status = error.row().status;
+    exchange.failed(error);
+    exchange.answered(status.as_u16());
+    let mut response = Response::new(Body::text(text, exchange));
+    *response.status_mut() = status;
+    for (name, value) in fields(error) {
+        response.headers_mut().insert(name, value);
+    }
+    response
+}
+
+/// The same for a connection on which hyper can send nothing any more, or nothing yet: the bytes of the answer.
+pub fn last_words(error: &Error) -> Vec<u8> {
+    let status = error.row().status;
+    let text = format!("{error}\n");
+    let mut head = format!("HTTP/1.1 {} {}\r\n", status.as_u16(), status.canonical_reason().unwrap_or_default());
+    let length = (CONTENT_LENGTH, HeaderValue::from(text.len()));
+    let close = (CONNECTION, HeaderValue::from_static("close"));
+    for (name, value) in fields(error).into_iter().chain([length, close]) {
+        let _ = write!(head, "{name}: {}\r\n", value.to_str().unwrap_or_default());
+    }
+    (head + "\r\n" + &text).into_bytes()
+}
+
+fn fields(error: &Error) -> Vec<(HeaderName, HeaderValue)> {
+    let row = error.row();
+    let proxy_status = format!("loadbalancer; error={}; details=\"{}\"", row.proxy_status, row.reason);
+    let mut fields = vec![(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))];
+    if let Ok(value) = HeaderValue::from_str(&proxy_status) {
+        fields.push((HeaderName::from_static(PROXY_STATUS), value));
+    }
+    match row.status {
+        StatusCode::SERVICE_UNAVAILABLE => {
+            fields.push((RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS)));
+        }
+        StatusCode::METHOD_NOT_ALLOWED => fields.push((ALLOW, HeaderValue::from_static(METHODS))),
+        // The rest of a request that we did not understand or wait for cannot be told from the next one.
+        StatusCode::BAD_REQUEST | StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE => {
+            fields.push((CONNECTION, HeaderValue::from_static("close")));
+        }
+        _ => {}
+    }
+    fields
+}
+
+/// The sentence that a client gets, and what is known of each backend, if the client is on this machine.
+fn explain(error: &Error, snapshot: &Snapshot, client: &Client) -> String {
+    let mut text = match (error, client.is_local()) {
+        // What the system says of a connection may hold addresses.
+        (Error::Connect(_), false) => "the backend cannot be reached\n".to_owned(),
+        (error, _) => format!("{error}\n"),
+    };
+    if client.is_local() && matches!(error, Error::NoBackend | Error::Connect(_) | Error::ConnectTimeout) {
+        let now = Instant::now();
+        for (member, fact) in snapshot.pool.members().iter().zip(&snapshot.facts) {
+            let ago = now.saturating_duration_since(fact.learned).as_secs();
+            let _ = writeln!(text, "{}: {} {ago} s ago", member.address, fact.evidence);
+        }
+    }
+    text
+}

@@ -1,0 +1,276 @@
+//! The bodies that pass: a request's on its way to a backend, an answer's on its way to the client.
+
+use std::error::Error as StdError;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use hyper::body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint};
+
+use crate::balance::Lease;
+use crate::connect::{Connection, Idle};
+
+use super::client::Phase;
+use super::exchange::Exchange;
+use super::{Client, Error};
+
+/// A connection to a backend.
+pub(super) type BackendConnection = Box<Connection<RequestBody>>;
+
+/// A request's body on its way to a backend.
+#[derive(Debug, Default)]
+pub struct RequestBody(Option<Box<Upload>>);
+
+#[derive(Debug)]
+struct Upload {
+    incoming: Incoming,
+    client: Rc<Client>,
+    /// How many bytes are still allowed.
+    allowance: u64,
+    ended: bool,
+}
+
+/// The body of a request could not be passed on; [`Client::take_fault`] knows why.
+#[derive(Debug, thiserror::Error)]
+#[error("the request's body could not be passed on")]
+pub struct UploadStopped;
+
+impl RequestBody {
+    pub(super) fn new(incoming: Incoming, client: &Rc<Client>) -> Self {
+        if incoming.is_end_stream() {
+            return Self(None);
+        }
+        let allowance = client.shared.body_limit.unwrap_or(u64::MAX);
+        Self(Some(Box::new(Upload { incoming, client: Rc::clone(client), allowance, ended: false })))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+impl HttpBody for RequestBody {
+    type Data = Bytes;
+    type Error = UploadStopped;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UploadStopped>>> {
+        match &mut self.0 {
+            Some(upload) => upload.poll_frame(cx),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.as_ref().is_none_or(|upload| upload.incoming.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.as_ref().map_or(SizeHint::with_exact(0), |upload| upload.incoming.size_hint())
+    }
+}
+
+impl Upload {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UploadStopped>>> {
+        if !self.client.may_upload() {
+            return Poll::Pending;
+        }
+        let polled = Pin::new(&mut self.incoming).poll_frame(cx);
+        self.client.set_starved(polled.is_pending());
+        match polled {
+            Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(self.pass(frame))),
+            Poll::Ready(Some(Err(error))) => {
+                self.client.set_fault(broken_upload(&error));
+                Poll::Ready(Some(Err(UploadStopped)))
+            }
+            Poll::Ready(None) => {
+                self.end();
+                Poll::Ready(None)
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn pass(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, UploadStopped> {
+        let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
+        match self.allowance.checked_sub(bytes) {
+            Some(left) => self.allowance = left,
+            None => {
+                self.client.set_fault(Error::BodyTooLarge);
+                return Err(UploadStopped);
+            }
+        }
+        self.client.count_in(bytes);
+        if frame.is_trailers() || self.incoming.is_end_stream() { self.end() } else { self.client.progress() }
+        Ok(frame)
+    }
+
+    /// From now on it is the backend that is waited for, unless it has begun to answer.
+    fn end(&mut self) {
+        self.ended = true;
+        if self.client.phase() == Phase::Upload {
+            self.client.enter(Phase::Response);
+        }
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.client.set_unread();
+        }
+    }
+}
+
+/// A body ends early because its client left, or because what it sent is not a body.
+fn broken_upload(error: &hyper::Error) -> Error {
+    let cause = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    match cause.map(io::Error::kind) {
+        Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => {
+            Error::Malformed("its body is not framed as its head says")
+        }
+        _ => Error::ClientGone,
+    }
+}
+
+/// An answer's body on its way to the client. It ends the exchange when it is dropped: it returns the connection to the
+/// backend, gives up the lease and writes the access log, so that nothing depends on the handler still running.
+#[derive(Debug)]
+pub struct Body {
+    source: Source,
+    exchange: Option<Exchange>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Empty,
+    Text(Option<Bytes>),
+    Backend(Download),
+}
+
+#[derive(Debug)]
+struct Download {
+    incoming: Incoming,
+    connection: Option<BackendConnection>,
+    idle: Rc<Idle<RequestBody>>,
+    client: Rc<Client>,
+    ended: bool,
+    _lease: Lease,
+}
+
+impl Body {
+    /// Of an upgrade, whose exchange goes on in the tunnel.
+    pub(super) fn empty() -> Self {
+        Self { source: Source::Empty, exchange: None }
+    }
+
+    pub(super) fn text(text: String, exchange: Exchange) -> Self {
+        Self { source: Source::Text(Some(Bytes::from(text))), exchange: Some(exchange) }
+    }
+
+    pub(super) fn from_backend(
+        incoming: Incoming,
+        connection: BackendConnection,
+        idle: Rc<Idle<RequestBody>>,
+        lease: Lease,
+        exchange: Exchange,
+    ) -> Self {
+        let client = Rc::clone(exchange.client());
+        let connection = Some(connection);
+        let download = Download { incoming, connection, idle, client, ended: false, _lease: lease };
+        Self { source: Source::Backend(download), exchange: Some(exchange) }
+    }
+
+    fn failed(&mut self, error: &Error) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.failed(error);
+        }
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        match &mut self.source {
+            Source::Empty => Poll::Ready(None),
+            Source::Text(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
+            Source::Backend(download) => match download.poll_frame(cx) {
+                Poll::Ready(Some(Err(error))) => {
+                    self.failed(&error);
+                    Poll::Ready(Some(Err(error)))
+                }
+                polled => polled,
+            },
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Empty | Source::Text(None) => true,
+            Source::Text(Some(_)) => false,
+            Source::Backend(download) => download.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Empty | Source::Text(None) => SizeHint::with_exact(0),
+            Source::Text(Some(text)) => SizeHint::with_exact(text.len() as u64),
+            Source::Backend(download) => download.incoming.size_hint(),
+        }
+    }
+}
+
+impl Download {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
+        match connection.poll_body(&mut self.incoming, cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                // Nothing may ask for the end of a body once its trailers or its last promised byte have come.
+                self.ended = frame.is_trailers() || self.incoming.is_end_stream();
+                self.client.count_out(frame.data_ref().map_or(0, |data| data.len() as u64));
+                self.client.progress();
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                self.connection = None;
+                Poll::Ready(Some(Err(Error::AnswerBroken(error))))
+            }
+            Poll::Ready(None) => {
+                self.ended = true;
+                Poll::Ready(None)
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        let complete = match &self.source {
+            Source::Empty | Source::Text(_) => true,
+            Source::Backend(download) => download.ended || download.incoming.is_end_stream(),
+        };
+        if let (true, Some(exchange)) = (complete, &mut self.exchange) {
+            exchange.completed();
+        }
+    }
+}
+
+impl Drop for Download {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take()
+            && (self.ended || self.incoming.is_end_stream())
+        {
+            self.idle.put(connection, self.client.shared.clock.now());
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! A client's connection, as its requests see it: where it comes from, what it waits for and until when.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use hyper::header::HeaderValue;
+
+use super::deadline::Alarm;
+use super::upgrade::Tunnel;
+use super::{Error, Shared};
+
+/// What a connection waits for. Each has its own deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// A request: not one byte of it has come.
+    Idle,
+    /// The rest of a request's head.
+    Head,
+    /// A connection to a backend.
+    Connect,
+    /// The backend's word that it wants the body (`Expect: 100-continue`).
+    Expect,
+    /// The request's body to pass.
+    Upload,
+    /// The head of the backend's answer.
+    Response,
+    /// The answer's body to pass.
+    Answer,
+    /// The client to take the last of the answer.
+    Flush,
+    /// Bytes in either direction of an upgraded connection.
+    Tunnel,
+}
+
+/// One client's connection. Shared by its transport, its requests and the task that drives them.
+#[derive(Debug)]
+pub struct Client {
+    /// What all requests of the worker share.
+    pub shared: Rc<Shared>,
+    address: SocketAddr,
+    forwarded_for: HeaderValue,
+    alarm: Alarm,
+    phase: Cell<Phase>,
+    blocked: Cell<bool>,
+    unread: Cell<bool>,
+    starved: Cell<bool>,
+    may_upload: Cell<bool>,
+    fault: RefCell<Option<Error>>,
+    interim: RefCell<Vec<u8>>,
+    tunnel: RefCell<Option<Box<Tunnel>>>,
+    bytes_in: Cell<u64>,
+    bytes_out: Cell<u64>,
+}
+
+impl Client {
+    /// A client that has not said anything yet.
+    pub fn new(shared: Rc<Shared>, address: SocketAddr, alarm: Alarm) -> Self {
+        let ip = address.ip().to_canonical();
+        let client = Self {
+            address: SocketAddr::new(ip, address.port()),
+            forwarded_for: HeaderValue::from_str(&ip.to_string()).expect("an address is visible ASCII"),
+            alarm,
+            phase: Cell::new(Phase::Idle),
+            blocked: Cell::new(false),
+            unread: Cell::new(false),
+            starved: Cell::new(false),
+            may_upload: Cell::new(true),
+            fault: RefCell::default(),
+            interim: RefCell::default(),
+            tunnel: RefCell::default(),
+            bytes_in: Cell::new(0),
+            bytes_out: Cell::new(0),
+            shared,
+        };
+        client.enter(Phase::Head);
+        client
+    }
+
+    /// Where it connects from.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whether it may see addresses of backends.
+    pub fn is_local(&self) -> bool {
+        self.address.ip().is_loopback()
+    }
+
+    /// Its address as `X-Forwarded-For` gives it.
+    pub fn forwarded_for(&self) -> &HeaderValue {
+        &self.forwarded_for
+    }
+
+    /// What is waited for.
+    pub fn phase(&self) -> Phase {
+        self.phase.get()
+    }
+
+    /// Waits for something else from now on, with that thing's own deadline.
+    pub fn enter(&self, phase: Phase) {
+        self.phase.set(phase);
+        self.alarm.set(self.shared.deadlines.millis(phase));
+    }
+
+    /// Bytes went by: the deadline of the present phase starts anew.
+    pub fn progress(&self) {
+        self.alarm.set(self.shared.deadlines.millis(self.phase.get()));
+    }
+
+    /// Whether what is waited for is overdue.
+    pub fn is_due(&self) -> bool {
+        self.alarm.is_due()
+    }
+
+    /// The deadline itself.
+    pub fn alarm(&self) -> &Alarm {
+        &self.alarm
+    }
+
+    /// Whether the client takes no more of what it is sent.
+    pub fn is_blocked(&self) -> bool {
+        self.blocked.get()
+    }
+
+    /// Notes whether the client takes what it is sent.
+    pub fn set_blocked(&self, blocked: bool) {
+        self.blocked.set(blocked);
+    }
+
+    /// Whether a request's body was not read to its end, so that more of it may be on its way.
+    pub fn has_unread(&self) -> bool {
+        self.unread.get()
+    }
+
+    pub(super) fn set_unread(&self) {
+        self.unread.set(true);
+    }
+
+    /// Whether the upload is waiting for the client rather than for the backend.
+    pub(super) fn is_starved(&self) -> bool {
+        self.starved.get()
+    }
+
+    pub(super) fn set_starved(&self, starved: bool) {
+        self.starved.set(starved);
+    }
+
+    /// Whether the backend may be given the request's body.
+    pub(super) fn may_upload(&self) -> bool {
+        self.may_upload.get()
+    }
+
+    pub(super) fn set_may_upload(&self, may: bool) {
+        self.may_upload.set(may);
+    }
+
+    /// Notes what was wrong with the request's body: hyper only tells that something was.
+    pub(super) fn set_fault(&self, fault: Error) {
+        *self.fault.borrow_mut() = Some(fault);
+    }
+
+    pub(super) fn take_fault(&self) -> Option<Error> {
+        self.fault.take()
+    }
+
+    /// Interim answers to be sent to the client before anything else.
+    pub fn interim(&self) -> &RefCell<Vec<u8>> {
+        &self.interim
+    }
+
+    pub(super) fn set_tunnel(&self, tunnel: Box<Tunnel>) {
+        *self.tunnel.borrow_mut() = Some(tunnel);
+    }
+
+    /// The other end, if the connection was upgraded.
+    pub fn take_tunnel(&self) -> Option<Box<Tunnel>> {
+        self.tunnel.take()
+    }
+
+    pub(super) fn count_in(&self, bytes: u64) {
+        self.bytes_in.set(self.bytes_in.get() + bytes);
+    }
+
+    pub(super) fn count_out(&self, bytes: u64) {
+        self.bytes_out.set(self.bytes_out.get() + bytes);
+    }
+
+    pub(super) fn reset_counts(&self) {
+        self.bytes_in.set(0);
+        self.bytes_out.set(0);
+    }
+
+    /// Bytes of bodies from and to the client, in the exchange under way.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        (self.bytes_in.get(), self.bytes_out.get())
+    }
+}

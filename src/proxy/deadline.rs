@@ -1,0 +1,138 @@
+//! Deadlines that cost a store, not a timer.
+//!
+//! Each worker has one coarse clock, moved on by a tick. A connection owns one [`Alarm`], and each step of a request
+//! sets it anew; the tick looks through all alarms and wakes the tasks of those that are due. So a deadline is never
+//! early and at most two ticks late, which is what a proxy's timeouts need, and setting one touches no lock.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use slab::Slab;
+
+/// A point of the worker's clock that never comes.
+const NEVER: u64 = u64::MAX;
+
+/// One worker's coarse clock, in milliseconds since it started, and the alarms set on it.
+#[derive(Debug)]
+pub struct Clock {
+    started: Instant,
+    now: Cell<u64>,
+    tick: u64,
+    alarms: RefCell<Slab<Entry>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    due: u64,
+    waker: Option<Waker>,
+}
+
+/// One connection's deadline.
+#[derive(Debug)]
+pub struct Alarm {
+    clock: Rc<Clock>,
+    key: usize,
+}
+
+impl Clock {
+    /// A clock for deadlines of which the shortest is `shortest`.
+    pub fn for_deadlines(shortest: Duration) -> Self {
+        let tick = u64::try_from(shortest.as_millis() / 4).unwrap_or(NEVER).clamp(5, 100);
+        Self { started: Instant::now(), now: Cell::new(0), tick, alarms: RefCell::default() }
+    }
+
+    /// Between two calls of [`Clock::advance`].
+    pub fn tick(&self) -> Duration {
+        Duration::from_millis(self.tick)
+    }
+
+    /// The time of the last tick, in milliseconds.
+    pub fn now(&self) -> u64 {
+        self.now.get()
+    }
+
+    /// Moves the clock on and wakes the tasks whose alarm is due.
+    pub fn advance(&self) {
+        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(NEVER);
+        self.now.set(now);
+        let alarms = self.alarms.borrow();
+        let due = alarms.iter().filter(|(_, entry)| entry.due <= now);
+        due.filter_map(|(_, entry)| entry.waker.as_ref()).for_each(Waker::wake_by_ref);
+    }
+
+    /// Wakes all tasks that own an alarm.
+    pub fn wake_all(&self) {
+        self.alarms.borrow().iter().filter_map(|(_, entry)| entry.waker.as_ref()).for_each(Waker::wake_by_ref);
+    }
+
+    /// Gives memory back after many connections have gone.
+    pub fn shrink(&self) {
+        self.alarms.borrow_mut().shrink_to_fit();
+    }
+}
+
+impl Alarm {
+    /// An alarm that is not set.
+    pub fn on(clock: &Rc<Clock>) -> Self {
+        let key = clock.alarms.borrow_mut().insert(Entry { due: NEVER, waker: None });
+        Self { clock: Rc::clone(clock), key }
+    }
+
+    /// The task to wake when it is due. To be said again by each task that takes the alarm over.
+    pub fn wakes(&self, waker: &Waker) {
+        if let Some(entry) = self.clock.alarms.borrow_mut().get_mut(self.key) {
+            entry.waker = Some(waker.clone());
+        }
+    }
+
+    /// Sets it to so many milliseconds from now, in place of what it was set to.
+    pub fn set(&self, millis: u64) {
+        let due = self.clock.now.get().saturating_add(millis).saturating_add(self.clock.tick);
+        if let Some(entry) = self.clock.alarms.borrow_mut().get_mut(self.key) {
+            entry.due = due;
+        }
+    }
+
+    /// Whether its time has come.
+    pub fn is_due(&self) -> bool {
+        self.clock.alarms.borrow().get(self.key).is_some_and(|entry| entry.due <= self.clock.now.get())
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        self.clock.alarms.borrow_mut().try_remove(self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(clock: &Clock, now: u64) {
+        clock.now.set(now);
+    }
+
+    #[test]
+    fn an_alarm_is_never_early_and_at_most_a_tick_late() {
+        let clock = Rc::new(Clock::for_deadlines(Duration::from_secs(10)));
+        let alarm = Alarm::on(&clock);
+        assert!(!alarm.is_due());
+        alarm.set(1000);
+        at(&clock, 1000);
+        assert!(!alarm.is_due(), "the clock may have been a tick behind when it was set");
+        at(&clock, 1100);
+        assert!(alarm.is_due());
+        alarm.set(1000);
+        assert!(!alarm.is_due());
+    }
+
+    #[test]
+    fn the_tick_is_fine_enough_for_the_shortest_deadline() {
+        assert_eq!(Clock::for_deadlines(Duration::from_millis(200)).tick(), Duration::from_millis(50));
+        assert_eq!(Clock::for_deadlines(Duration::from_millis(1)).tick(), Duration::from_millis(5));
+        assert_eq!(Clock::for_deadlines(Duration::from_secs(60)).tick(), Duration::from_millis(100));
+    }
+}

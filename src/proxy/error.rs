@@ -1,0 +1,128 @@
+//! All that can go wrong with a request, and what each means to whom.
+
+use std::io;
+
+use hyper::StatusCode;
+
+/// Why a request did not end as its client wished. A closed list: each case has one row in [`Error::row`].
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The request is not HTTP/1.1 as RFC 9112 has it.
+    #[error("the request is malformed: {0}")]
+    Malformed(&'static str),
+    /// The head of the request has too many bytes or lines.
+    #[error("the head of the request is larger than this proxy takes")]
+    HeadTooLarge,
+    /// The target of the request is too long.
+    #[error("the target of the request is longer than this proxy takes")]
+    TargetTooLong,
+    /// The client did not finish the head of its request in time.
+    #[error("the head of the request did not come in time")]
+    HeadTimeout,
+    /// The client did not go on with the body of its request in time.
+    #[error("the body of the request did not come in time")]
+    UploadTimeout,
+    /// The body of the request is larger than the operator allows.
+    #[error("the body of the request is larger than this proxy takes")]
+    BodyTooLarge,
+    /// The client asked for a tunnel to a host of its choice.
+    #[error("this proxy opens no tunnels (CONNECT)")]
+    ConnectMethod,
+    /// The client went away before its answer was complete.
+    #[error("the client went away")]
+    ClientGone,
+    /// The client stopped taking its answer.
+    #[error("the client stopped reading its answer")]
+    ClientStalled,
+    /// As many clients are connected as the operator allows.
+    #[error("as many clients are connected as this proxy takes")]
+    TooManyConnections,
+    /// No backend may be used.
+    #[error("no backend is healthy")]
+    NoBackend,
+    /// The backend could not be connected to.
+    #[error("the backend cannot be reached: {0}")]
+    Connect(#[source] io::Error),
+    /// The backend did not accept a connection in time.
+    #[error("the backend did not accept a connection in time")]
+    ConnectTimeout,
+    /// The backend closed the connection before the head of its answer was complete.
+    #[error("the backend closed the connection before it answered")]
+    Closed(#[source] hyper::Error),
+    /// The backend's answer is not HTTP/1.1, or its head is too large.
+    #[error("the backend's answer is not one that this proxy can pass on")]
+    BadAnswer(#[source] hyper::Error),
+    /// The backend switched protocols without having been asked to.
+    #[error("the backend switched protocols unasked")]
+    UnaskedUpgrade,
+    /// The backend did not take the body of the request in time.
+    #[error("the backend stopped reading the request")]
+    BackendStalled,
+    /// The backend did not answer in time.
+    #[error("the backend did not answer in time")]
+    ResponseTimeout,
+    /// The backend's connection broke amid the body of its answer.
+    #[error("the backend's answer broke off")]
+    AnswerBroken(#[source] hyper::Error),
+    /// The backend did not go on with the body of its answer in time.
+    #[error("the backend's answer did not go on in time")]
+    AnswerTimeout,
+}
+
+/// Who broke a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The one who asked.
+    Client,
+    /// The one who was to answer.
+    Backend,
+    /// This program or its settings.
+    Us,
+}
+
+/// What an error means to whom.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// Who broke the request.
+    pub fault: Fault,
+    /// What the client is told, if it can still be told; else what only the log tells.
+    pub status: StatusCode,
+    /// A stable word for logs and metrics.
+    pub reason: &'static str,
+    /// The error type of `Proxy-Status` (RFC 9209 section 2.3).
+    pub proxy_status: &'static str,
+    /// HAProxy's two letters for it: who ended the request, and when.
+    pub termination: &'static str,
+}
+
+impl Error {
+    /// The one table that maps each case to what it means.
+    #[rustfmt::skip]
+    pub fn row(&self) -> Row {
+        use Fault::{Backend, Client, Us};
+        let (fault, status, reason, proxy_status, termination) = match self {
+            Self::Malformed(_)       => (Client,  400, "malformed_request",  "http_request_error",                 "PR"),
+            Self::HeadTooLarge       => (Client,  431, "head_too_large",     "http_request_error",                 "PR"),
+            Self::TargetTooLong      => (Client,  414, "target_too_long",    "http_request_error",                 "PR"),
+            Self::HeadTimeout        => (Client,  408, "head_timeout",       "http_request_error",                 "cR"),
+            Self::UploadTimeout      => (Client,  408, "upload_timeout",     "http_request_error",                 "cD"),
+            Self::BodyTooLarge       => (Client,  413, "body_too_large",     "http_request_denied",                "PR"),
+            Self::ConnectMethod      => (Client,  405, "connect_refused",    "http_request_denied",                "PR"),
+            Self::ClientGone         => (Client,  499, "client_gone",        "http_request_error",                 "CD"),
+            Self::ClientStalled      => (Client,  499, "client_stalled",     "connection_write_timeout",           "cD"),
+            Self::TooManyConnections => (Us,      503, "too_many_connections", "connection_limit_reached",         "PC"),
+            Self::NoBackend          => (Backend, 503, "no_backend",         "destination_unavailable",            "SC"),
+            Self::Connect(_)         => (Backend, 502, "connect_failed",     "connection_refused",                 "SC"),
+            Self::ConnectTimeout     => (Backend, 504, "connect_timeout",    "connection_timeout",                 "sC"),
+            Self::Closed(_)          => (Backend, 502, "backend_closed",     "connection_terminated",              "SH"),
+            Self::BadAnswer(_)       => (Backend, 502, "bad_answer",         "http_protocol_error",                "PH"),
+            Self::UnaskedUpgrade     => (Backend, 502, "unasked_upgrade",    "http_upgrade_failed",                "PH"),
+            Self::BackendStalled     => (Backend, 504, "backend_stalled",    "connection_write_timeout",           "sD"),
+            Self::ResponseTimeout    => (Backend, 504, "response_timeout",   "http_response_timeout",              "sH"),
+            Self::AnswerBroken(_)    => (Backend, 502, "answer_broken",      "http_response_incomplete",           "SD"),
+            Self::AnswerTimeout      => (Backend, 504, "answer_timeout",     "connection_read_timeout",            "sD"),
+        };
+        let status = StatusCode::from_u16(status).expect("the table holds statuses");
+        Row { fault, status, reason, proxy_status, termination }
+    }
+}

@@ -1,0 +1,86 @@
+//! One request and its answer, from the head's last byte to the answer's: what must happen when it ends, however.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use hyper::Request;
+
+use crate::telemetry::access_log::Entry;
+
+use super::client::Phase;
+use super::{Client, Error};
+
+/// A request under way. When it is dropped, the client's connection waits for the next one and the access log has a line.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    client: Rc<Client>,
+    /// Only while there is an access log.
+    entry: Option<Box<Entry>>,
+}
+
+impl Exchange {
+    pub(super) fn begin<B>(client: Rc<Client>, request: &Request<B>) -> Self {
+        let entry = client.shared.access_log.as_ref().map(|_| {
+            client.reset_counts();
+            let target = request.uri().path_and_query().map_or("", |target| target.as_str());
+            Box::new(Entry::begin(client.address(), request.method(), target, request.headers()))
+        });
+        client.enter(Phase::Connect);
+        Self { client, entry }
+    }
+
+    pub(super) fn client(&self) -> &Rc<Client> {
+        &self.client
+    }
+
+    /// A backend was chosen.
+    pub(super) fn attempt(&mut self, backend: SocketAddr) {
+        if let Some(entry) = &mut self.entry {
+            entry.attempt(backend);
+        }
+    }
+
+    /// The client gets an answer with this status.
+    pub(super) fn answered(&mut self, status: u16) {
+        if let Some(entry) = &mut self.entry {
+            entry.answered(status);
+        }
+        self.client.enter(Phase::Answer);
+    }
+
+    /// The client's side of hyper was given all of the answer.
+    pub(super) fn completed(&mut self) {
+        if let Some(entry) = &mut self.entry {
+            entry.completed();
+        }
+    }
+
+    /// It did not end as the client wished.
+    pub(super) fn failed(&mut self, error: &Error) {
+        tracing::debug!("{}: {error}", self.client.address());
+        if let Some(entry) = &mut self.entry {
+            let row = error.row();
+            entry.failed(row.status.as_u16(), row.reason, row.termination);
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let phase = self.client.phase();
+        if let (Some(mut entry), Some(log)) = (self.entry.take(), &self.client.shared.access_log) {
+            if !entry.is_complete() {
+                let gone = match self.client.is_due() && phase == Phase::Answer {
+                    true if self.client.is_blocked() => Error::ClientStalled,
+                    true => Error::AnswerTimeout,
+                    false => Error::ClientGone,
+                }
+                .row();
+                entry.failed(gone.status.as_u16(), gone.reason, gone.termination);
+            }
+            let (bytes_in, bytes_out) = self.client.counts();
+            log.write(&entry.end(bytes_in, bytes_out));
+        }
+        self.client.enter(Phase::Flush);
+    }
+}

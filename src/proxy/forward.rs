@@ -1,0 +1,168 @@
+//! The fifth hop: one attempt to get an answer from one backend.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use hyper::body::Incoming;
+use hyper::header::HeaderMap;
+use hyper::{Method, Request, Response, Uri};
+
+use crate::backends::Evidence;
+use crate::balance::Lease;
+use crate::connect::{Flow, SendError, dial};
+
+use super::body::{BackendConnection, RequestBody};
+use super::client::Phase;
+use super::shared::View;
+use super::{Client, Error};
+
+/// An attempt that brought no answer.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) error: Error,
+    /// What it says of the backend, if anything.
+    pub(super) evidence: Option<Evidence>,
+    /// The request, if it may be sent again.
+    pub(super) again: Option<Request<RequestBody>>,
+    /// Whether a backend may have seen it.
+    pub(super) sent: bool,
+}
+
+/// A request on its way: with what it needs to be sent once more.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    pub(super) request: Request<RequestBody>,
+    pub(super) expects_continue: bool,
+}
+
+/// Sends the request on an idle connection or a new one and waits for the head of the answer.
+pub(super) async fn send(
+    client: &Rc<Client>,
+    view: &View,
+    lease: &Lease,
+    mut outgoing: Outgoing,
+) -> Result<(Response<Incoming>, BackendConnection), Failure> {
+    let idle = view.idle(lease.index());
+    let repeatable = is_repeatable(&outgoing.request);
+    let mut kept = idle.take(!repeatable);
+    loop {
+        let mut connection = match kept.take() {
+            Some(connection) => connection,
+            None => match connect(client, view, lease).await {
+                Ok(connection) => connection,
+                Err(failure) => return Err(Failure { again: Some(outgoing.request), ..failure }),
+            },
+        };
+        let copy = repeatable.then(|| head_of(&outgoing.request));
+        begin(client, &outgoing);
+        let flow = Rc::clone(connection.flow());
+        let failed = match connection.send(outgoing.request, |cx| watch(client, &flow, cx)).await {
+            Ok(response) => return Ok((response, connection)),
+            Err(Err(error)) => return Err(Failure { error, evidence: None, again: None, sent: true }),
+            Err(Ok(failed)) => failed,
+        };
+        let failure = judge(client, &connection, failed, copy);
+        match failure.again {
+            // It was kept too long: that says nothing of the backend, and a new connection will do.
+            Some(again) if connection.is_reused() => outgoing.request = again,
+            again => return Err(Failure { again, ..failure }),
+        }
+    }
+}
+
+/// Whether a request may be sent again though a backend may have seen it (RFC 9110 section 9.2.2).
+fn is_repeatable(request: &Request<RequestBody>) -> bool {
+    request.body().is_empty() && request.method().is_idempotent()
+}
+
+async fn connect(client: &Client, view: &View, lease: &Lease) -> Result<BackendConnection, Failure> {
+    client.enter(Phase::Connect);
+    let address = view.snapshot.pool.members()[lease.index()].address;
+    let (error, evidence) = match before_due(client, dial(address, client.shared.head_limits)).await {
+        Some(Ok(connection)) => return Ok(Box::new(connection)),
+        Some(Err(error)) => {
+            let evidence = says_of_the_backend(&error).then(|| Evidence::of_dial(&error));
+            (Error::Connect(error), evidence)
+        }
+        None => (Error::ConnectTimeout, Some(Evidence::ConnectTimeout)),
+    };
+    Err(Failure { error, evidence, again: None, sent: false })
+}
+
+/// Running out of our own files or ports is no fault of the backend.
+fn says_of_the_backend(error: &io::Error) -> bool {
+    const OURS: [i32; 4] = [/* ENFILE */ 23, /* EMFILE */ 24, /* ENOMEM */ 12, /* EADDRNOTAVAIL */ 99];
+    error.raw_os_error().is_none_or(|code| !OURS.contains(&code))
+}
+
+/// The future's result, or nothing if the client's deadline came first.
+pub(super) async fn before_due<T>(client: &Client, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(result) => Poll::Ready(Some(result)),
+        Poll::Pending if client.is_due() => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    })
+    .await
+}
+
+fn begin(client: &Client, outgoing: &Outgoing) {
+    let waits = outgoing.expects_continue;
+    client.set_may_upload(!waits);
+    client.enter(match outgoing.request.body() {
+        body if body.is_empty() => Phase::Response,
+        _ if waits => Phase::Expect,
+        _ => Phase::Upload,
+    });
+}
+
+/// Runs after each step of an attempt; an error ends it.
+fn watch(client: &Client, flow: &Flow, cx: &Context<'_>) -> Option<Error> {
+    if let Some(interim) = flow.take_interim() {
+        client.interim().borrow_mut().extend_from_slice(&interim);
+    }
+    let phase = client.phase();
+    if phase == Phase::Expect && (flow.continued() || client.is_due()) {
+        client.set_may_upload(true);
+        client.enter(Phase::Upload);
+        cx.waker().wake_by_ref();
+        return None;
+    }
+    client.is_due().then_some(match phase {
+        Phase::Upload if client.is_starved() => Error::UploadTimeout,
+        Phase::Upload => Error::BackendStalled,
+        _ => Error::ResponseTimeout,
+    })
+}
+
+/// What a broken attempt means.
+fn judge(
+    client: &Client,
+    connection: &BackendConnection,
+    failed: SendError<RequestBody>,
+    copy: Option<Request<RequestBody>>,
+) -> Failure {
+    let sent = failed.unsent.is_none();
+    if let Some(fault) = client.take_fault() {
+        return Failure { error: fault, evidence: None, again: None, sent };
+    }
+    let answered = connection.flow().answered();
+    let garbage = failed.error.is_parse() || failed.error.is_parse_too_large();
+    let error = if garbage { Error::BadAnswer(failed.error) } else { Error::Closed(failed.error) };
+    let again = failed.unsent.or(copy.filter(|_| !answered));
+    let evidence = (!answered && !connection.is_reused()).then_some(Evidence::Closed);
+    Failure { error, evidence, again, sent }
+}
+
+/// A copy of a request without a body. It costs two allocations, and spares a client the death of a backend.
+fn head_of(request: &Request<RequestBody>) -> Request<RequestBody> {
+    let mut copy = Request::new(RequestBody::default());
+    let (method, uri, headers): (&Method, &Uri, &HeaderMap) = (request.method(), request.uri(), request.headers());
+    *copy.method_mut() = method.clone();
+    *copy.uri_mut() = uri.clone();
+    *copy.headers_mut() = headers.clone();
+    copy
+}

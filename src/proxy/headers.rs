@@ -1,0 +1,247 @@
+//! What a proxy changes in the heads that pass: hop-by-hop fields go, its own come (RFC 9110 sections 7.6.1 to 7.6.3).
+
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{
+    CONNECTION, CONTENT_LENGTH, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
+    VIA,
+};
+use hyper::http::uri::{Authority, PathAndQuery};
+use hyper::{Method, Request, Response, StatusCode, Uri, Version};
+
+use super::{Client, Error};
+
+const KEEP_ALIVE: &str = "keep-alive";
+const PROXY_CONNECTION: &str = "proxy-connection";
+const X_REAL_IP: &str = "x-real-ip";
+const X_FORWARDED: &str = "x-forwarded-";
+const X_FORWARDED_FOR: &str = "x-forwarded-for";
+const X_FORWARDED_PROTO: &str = "x-forwarded-proto";
+const X_FORWARDED_HOST: &str = "x-forwarded-host";
+const VIA_US: &str = "1.1 loadbalancer";
+const VIA_US_FROM_1_0: &str = "1.0 loadbalancer";
+
+/// What of a request decides how it is forwarded.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    /// It wants to switch protocols and may.
+    pub(super) upgrade: bool,
+    /// Its body is to be sent only when the backend asks for it.
+    pub(super) expects_continue: bool,
+}
+
+/// Fields of a head that are rare, so that one look at the names tells which of them need work.
+#[derive(Default)]
+struct Seen {
+    connection: bool,
+    hop_by_hop: bool,
+    upgrade: bool,
+    te: bool,
+    transfer_encoding: bool,
+    expect: bool,
+    forwarded: bool,
+}
+
+impl Seen {
+    fn in_head(headers: &HeaderMap) -> Self {
+        let mut seen = Self::default();
+        for name in headers.keys() {
+            match name.as_str() {
+                "connection" => seen.connection = true,
+                KEEP_ALIVE | PROXY_CONNECTION => seen.hop_by_hop = true,
+                "upgrade" => seen.upgrade = true,
+                "te" => seen.te = true,
+                "transfer-encoding" => seen.transfer_encoding = true,
+                "expect" => seen.expect = true,
+                "forwarded" | X_REAL_IP => seen.forwarded = true,
+                name if name.starts_with(X_FORWARDED) => seen.forwarded = true,
+                _ => {}
+            }
+        }
+        seen
+    }
+}
+
+/// Makes a client's request one that a backend may get.
+pub(super) fn prepare(request: &mut Request<Incoming>, client: &Client) -> Result<Asked, Error> {
+    let version = request.version();
+    normalise_target(request)?;
+    let host = check_host(request, client)?;
+    let seen = Seen::in_head(request.headers());
+    let upgrade = seen.upgrade && version == Version::HTTP_11 && asks_for_upgrade(request);
+    let has_body = !request.body().is_end_stream();
+    let headers = request.headers_mut();
+    if seen.transfer_encoding {
+        check_transfer_encoding(headers)?;
+    }
+    let trailers = seen.te && lists(headers, &TE, "trailers");
+    remove_hop_by_hop(headers, &seen, upgrade);
+    if seen.transfer_encoding && has_body {
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    if trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+    match (upgrade, trailers) {
+        (true, _) => headers.insert(CONNECTION, HeaderValue::from_static("upgrade")),
+        (false, true) => headers.insert(CONNECTION, HeaderValue::from_static("te")),
+        (false, false) => None,
+    };
+    if seen.forwarded {
+        remove_forwarded(headers);
+    }
+    headers.insert(HeaderName::from_static(X_FORWARDED_FOR), client.forwarded_for().clone());
+    headers.insert(HeaderName::from_static(X_FORWARDED_PROTO), HeaderValue::from_static("http"));
+    headers.insert(HeaderName::from_static(X_FORWARDED_HOST), host);
+    let via = if version == Version::HTTP_10 { VIA_US_FROM_1_0 } else { VIA_US };
+    headers.append(VIA, HeaderValue::from_static(via));
+    *request.version_mut() = Version::HTTP_11;
+    if !upgrade {
+        // hyper's own note of a possible upgrade would travel to the backend's side with the request.
+        request.extensions_mut().clear();
+    }
+    Ok(Asked { upgrade, expects_continue: seen.expect && has_body && version == Version::HTTP_11 })
+}
+
+/// Makes a backend's answer one that a client may get. `upgraded` keeps what a switch of protocols needs.
+pub(super) fn prepare_answer<B>(response: &mut Response<B>, upgraded: bool) {
+    *response.version_mut() = Version::HTTP_11;
+    let headers = response.headers_mut();
+    let seen = Seen::in_head(headers);
+    remove_hop_by_hop(headers, &seen, upgraded);
+    if upgraded {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    }
+    headers.append(VIA, HeaderValue::from_static(VIA_US));
+}
+
+/// Whether a backend's answer switches protocols.
+pub(super) fn is_upgrade<B>(response: &Response<B>) -> bool {
+    response.status() == StatusCode::SWITCHING_PROTOCOLS
+}
+
+/// Brings the target to origin form (RFC 9112 section 3.2); of an absolute one, the authority becomes `Host`.
+fn normalise_target<B>(request: &mut Request<B>) -> Result<(), Error> {
+    let uri = request.uri();
+    if request.method() == Method::CONNECT {
+        return Err(Error::ConnectMethod);
+    }
+    match (uri.scheme_str(), uri.authority()) {
+        (None, None) if uri.path().starts_with('/') => return Ok(()),
+        (None, None) if uri.path() == "*" && request.method() == Method::OPTIONS => return Ok(()),
+        (Some("http" | "https"), Some(_)) => {}
+        _ => return Err(Error::Malformed("its target is neither a path nor an http address")),
+    }
+    let mut parts = request.uri().clone().into_parts();
+    let host = parts.authority.as_ref().map_or("", Authority::as_str);
+    if host.contains('@') {
+        return Err(Error::Malformed("its target names a user"));
+    }
+    let host = HeaderValue::from_str(host).map_err(|_| Error::Malformed("its target's host is not a name"))?;
+    parts.scheme = None;
+    parts.authority = None;
+    parts.path_and_query.get_or_insert(PathAndQuery::from_static("/"));
+    let target = Uri::from_parts(parts).map_err(|_| Error::Malformed("its target has no path"))?;
+    *request.uri_mut() = target;
+    if request.headers().get_all(HOST).iter().nth(1).is_some() {
+        return Err(Error::Malformed("it has more than one Host"));
+    }
+    request.headers_mut().insert(HOST, host);
+    Ok(())
+}
+
+/// Exactly one `Host` that can be one (RFC 9112 section 3.2); HTTP/1.0 may leave it out.
+fn check_host<B>(request: &mut Request<B>, client: &Client) -> Result<HeaderValue, Error> {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let host = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host.clone(),
+        (Some(_), Some(_)) => return Err(Error::Malformed("it has more than one Host")),
+        (None, _) if request.version() == Version::HTTP_10 => {
+            let host = HeaderValue::from_str(&client.shared.listen.to_string())
+                .map_err(|_| Error::Malformed("it has no Host"))?;
+            request.headers_mut().insert(HOST, host.clone());
+            host
+        }
+        (None, _) => return Err(Error::Malformed("it has no Host")),
+    };
+    match host.as_bytes().iter().all(|byte| is_host_byte(*byte)) {
+        true => Ok(host),
+        false => Err(Error::Malformed("its Host is not one")),
+    }
+}
+
+/// RFC 3986 section 3.2.2 without user information.
+fn is_host_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b".-_:[]%~!$&'()*+,;=".contains(&byte)
+}
+
+/// hyper has made sure that `chunked` is last; what comes before it is a coding that we do not undo.
+fn check_transfer_encoding(headers: &HeaderMap) -> Result<(), Error> {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        _ => Err(Error::Malformed("its transfer coding is not just `chunked`")),
+    }
+}
+
+/// A switch of protocols is passed on for requests without a body, but not one to h2c, which is an answer that we
+/// could not pass on.
+fn asks_for_upgrade(request: &Request<Incoming>) -> bool {
+    request.body().is_end_stream()
+        && lists(request.headers(), &CONNECTION, "upgrade")
+        && !lists(request.headers(), &UPGRADE, "h2c")
+}
+
+fn remove_hop_by_hop(headers: &mut HeaderMap, seen: &Seen, upgrade: bool) {
+    if seen.connection {
+        remove_named_in_connection(headers, upgrade);
+        headers.remove(CONNECTION);
+    }
+    if seen.hop_by_hop {
+        headers.remove(KEEP_ALIVE);
+        headers.remove(PROXY_CONNECTION);
+    }
+    if seen.transfer_encoding {
+        headers.remove(TRANSFER_ENCODING);
+    }
+    if seen.te {
+        headers.remove(TE);
+    }
+    if seen.upgrade && !upgrade {
+        headers.remove(UPGRADE);
+    }
+}
+
+/// Removes the fields that `Connection` names. Those that frame or route a message are never hop-by-hop, whatever a
+/// sender says: to drop them would change what the message means.
+fn remove_named_in_connection(headers: &mut HeaderMap, upgrade: bool) {
+    let mut named = Vec::new();
+    for token in headers.get_all(CONNECTION).iter().flat_map(tokens) {
+        match HeaderName::from_bytes(token) {
+            Ok(name) if name == HOST || name == CONTENT_LENGTH => {}
+            Ok(name) if name == UPGRADE && upgrade => {}
+            Ok(name) => named.push(name),
+            Err(_) => {}
+        }
+    }
+    for name in named {
+        headers.remove(name);
+    }
+}
+
+fn remove_forwarded(headers: &mut HeaderMap) {
+    headers.remove(FORWARDED);
+    headers.remove(X_REAL_IP);
+    let claimed: Vec<HeaderName> =
+        headers.keys().filter(|name| name.as_str().starts_with(X_FORWARDED)).cloned().collect();
+    for name in claimed {
+        headers.remove(name);
+    }
+}
+
+fn lists(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
+    headers.get_all(name).iter().flat_map(tokens).any(|token| token.eq_ignore_ascii_case(wanted.as_bytes()))
+}
+
+fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|token| !token.is_empty())
+}

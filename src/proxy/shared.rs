@@ -1,0 +1,150 @@
+//! What all requests of one worker share.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::backends::Registry;
+use crate::balance::Turn;
+use crate::config::Config;
+use crate::connect::HeadLimits;
+use crate::snapshot::Snapshot;
+use crate::telemetry::access_log;
+
+use super::body::RequestBody;
+use super::client::Phase;
+use super::deadline::Clock;
+
+/// The snapshot that requests read, with this worker's idle connections.
+pub type View = crate::snapshot::View<RequestBody>;
+
+/// How long a backend may take to ask for a body before it is sent unasked (RFC 9110 section 10.1.1).
+const EXPECT: Duration = Duration::from_secs(1);
+/// How long a client's connection is idle before it is parked.
+const PARK_AFTER: Duration = Duration::from_secs(1);
+
+/// What all requests of one worker share.
+#[derive(Debug)]
+pub struct Shared {
+    view: RefCell<Rc<View>>,
+    /// Where evidence of a backend's health goes, which is rare.
+    pub registry: &'static Registry,
+    /// Whose turn it is in round robin.
+    pub turn: Turn,
+    /// The worker's clock.
+    pub clock: Rc<Clock>,
+    /// For each phase, its deadline.
+    pub deadlines: Deadlines,
+    /// Where the access log goes, if anywhere.
+    pub access_log: Option<access_log::Buffer>,
+    /// What heads may hold.
+    pub head_limits: HeadLimits,
+    /// Bytes of a request's body.
+    pub body_limit: Option<u64>,
+    /// Where the worker listens.
+    pub listen: SocketAddr,
+    draining: Cell<bool>,
+}
+
+impl Shared {
+    /// Of a worker that starts.
+    pub fn new(
+        config: &Config,
+        listen: SocketAddr,
+        snapshot: Arc<Snapshot>,
+        registry: &'static Registry,
+        access_log: Option<access_log::Buffer>,
+    ) -> Self {
+        let deadlines = Deadlines::of(config);
+        Self {
+            view: RefCell::new(Rc::new(View::new(snapshot))),
+            registry,
+            turn: Turn::starting_at(fastrand::usize(..)),
+            clock: Rc::new(Clock::for_deadlines(deadlines.shortest())),
+            deadlines,
+            access_log,
+            head_limits: HeadLimits { size: config.limits.header_size, headers: config.limits.headers },
+            body_limit: config.limits.body,
+            listen,
+            draining: Cell::new(false),
+        }
+    }
+
+    /// The view for a request that begins now; it keeps it to its end.
+    pub fn view(&self) -> Rc<View> {
+        Rc::clone(&self.view.borrow())
+    }
+
+    /// Makes a newer snapshot the one that requests read.
+    pub fn publish(&self, snapshot: Arc<Snapshot>) {
+        let view = Rc::new(self.view().succeed(snapshot));
+        *self.view.borrow_mut() = view;
+    }
+
+    /// Whether a stop was asked for.
+    pub fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// Lets running requests finish and begins no others.
+    pub fn drain(&self) {
+        self.draining.set(true);
+        self.clock.wake_all();
+    }
+
+    /// Closes idle connections to backends whose time is over.
+    pub fn sweep_idle(&self) {
+        let limit = self.clock.now().saturating_sub(self.deadlines.backend_idle);
+        self.view().all_idle().iter().for_each(|idle| idle.sweep(limit));
+    }
+}
+
+/// For each phase of a connection, how long it may last, in milliseconds.
+#[derive(Debug)]
+pub struct Deadlines {
+    phases: [u64; 9],
+    backend_idle: u64,
+    /// How long a client's connection may be idle while it is parked.
+    pub parked: u64,
+}
+
+impl Deadlines {
+    fn of(config: &Config) -> Self {
+        let timeouts = &config.timeouts;
+        let park_after = PARK_AFTER.min(timeouts.client_idle);
+        let mut phases = [0; 9];
+        for (phase, duration) in [
+            (Phase::Idle, park_after),
+            (Phase::Head, timeouts.header),
+            (Phase::Connect, timeouts.connect),
+            (Phase::Expect, EXPECT),
+            (Phase::Upload, timeouts.body),
+            (Phase::Response, timeouts.response),
+            (Phase::Answer, timeouts.body),
+            (Phase::Flush, timeouts.body),
+            (Phase::Tunnel, timeouts.tunnel_idle),
+        ] {
+            phases[phase as usize] = millis(duration);
+        }
+        Self {
+            phases,
+            backend_idle: millis(timeouts.backend_idle),
+            parked: millis(timeouts.client_idle - park_after),
+        }
+    }
+
+    pub(super) fn millis(&self, phase: Phase) -> u64 {
+        self.phases[phase as usize]
+    }
+
+    fn shortest(&self) -> Duration {
+        let shortest = self.phases.iter().copied().min().unwrap_or_default();
+        Duration::from_millis(shortest.min(self.backend_idle))
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,82 @@
+//! Upgraded connections (RFC 9110 section 7.8): after a 101, bytes pass both ways until both sides have ended.
+
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, copy_bidirectional_with_sizes};
+use tokio::net::TcpStream;
+
+use crate::balance::Lease;
+
+use super::Client;
+use super::client::Phase;
+use super::exchange::Exchange;
+
+/// Bytes that wait in each direction.
+const BUFFER: usize = 16 * 1024;
+
+/// The backend's end of an upgraded connection.
+#[derive(Debug)]
+pub struct Tunnel {
+    pub(super) backend: TcpStream,
+    /// What the backend sent right behind its head.
+    pub(super) read_ahead: Bytes,
+    pub(super) exchange: Exchange,
+    pub(super) _lease: Lease,
+}
+
+impl Tunnel {
+    /// Passes bytes both ways until both sides have ended or the client's deadline comes. `read_ahead` is what the
+    /// client sent right behind its head.
+    pub async fn run(mut self, client: TcpStream, read_ahead: &[u8]) {
+        let facts = Rc::clone(self.exchange.client());
+        facts.enter(Phase::Tunnel);
+        let mut client = Metered { stream: client, client: Rc::clone(&facts), incoming: true };
+        let mut backend = Metered { stream: self.backend, client: Rc::clone(&facts), incoming: false };
+        let passed = async {
+            facts.count_in(read_ahead.len() as u64);
+            facts.count_out(self.read_ahead.len() as u64);
+            backend.write_all(read_ahead).await?;
+            client.write_all(&self.read_ahead).await?;
+            copy_bidirectional_with_sizes(&mut client, &mut backend, BUFFER, BUFFER).await
+        };
+        if super::forward::before_due(&facts, passed).await.is_some_and(|passed| passed.is_ok()) {
+            self.exchange.completed();
+        }
+    }
+}
+
+/// One end, whose bytes put off the deadline and are counted.
+struct Metered {
+    stream: TcpStream,
+    client: Rc<Client>,
+    incoming: bool,
+}
+
+impl AsyncRead for Metered {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        let bytes = (buf.filled().len() - before) as u64;
+        if self.incoming { self.client.count_in(bytes) } else { self.client.count_out(bytes) }
+        self.client.progress();
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Metered {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

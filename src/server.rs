@@ -1,0 +1,12 @@
+//! Many requests: workers, their listeners and their clients' connections.
+
+mod connection;
+mod listener;
+mod park;
+mod team;
+mod transport;
+mod worker;
+
+pub use listener::bind;
+pub use team::{Seat, Team};
+pub use worker::{Worker, start};

@@ -1,0 +1,185 @@
+//! The second hop: one client's connection, from its first byte to its last.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::spawn_local;
+use tokio::time::timeout;
+
+use crate::proxy::{Alarm, Client, Error, Phase, Shared, handle, last_words};
+
+use super::park::park;
+use super::team::Seat;
+use super::transport::ClientTransport;
+
+/// How long, and how many bytes, a client that we part from may still send before we stop listening.
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 1 << 20;
+
+/// How a connection stopped being one that hyper drives.
+enum Stop {
+    /// hyper is through with it.
+    Over(hyper::Result<()>),
+    /// No request came for a while.
+    Idle,
+    /// A deadline passed.
+    Due(Phase),
+    /// The process stops and no request is under way.
+    Draining,
+}
+
+/// Serves a client in a task of its own.
+pub(super) fn spawn(shared: Rc<Shared>, stream: TcpStream, address: SocketAddr, seat: Seat) {
+    spawn_local(async move {
+        let client = Rc::new(Client::new(Rc::clone(&shared), address, Alarm::on(&shared.clock)));
+        if let Some(stream) = serve(&client, stream).await {
+            drop(client);
+            park(shared, stream, address, seat);
+        }
+    });
+}
+
+/// Serves requests until the connection ends, or is idle long enough to be parked: then it comes back.
+async fn serve(client: &Rc<Client>, mut stream: TcpStream) -> Option<TcpStream> {
+    let mut read_ahead = Bytes::new();
+    loop {
+        let (stop, unused, socket) = speak(client, stream, read_ahead).await;
+        stream = socket;
+        match stop {
+            Stop::Over(Ok(())) => {
+                if let Some(tunnel) = client.take_tunnel() {
+                    tunnel.run(stream, &unused).await;
+                } else if client.has_unread() {
+                    linger(stream).await;
+                }
+                return None;
+            }
+            Stop::Over(Err(error)) => {
+                if let Some(error) = malformed(&error) {
+                    refuse(stream, &error).await;
+                }
+                return None;
+            }
+            Stop::Due(Phase::Head) if !unused.is_empty() => {
+                refuse(stream, &Error::HeadTimeout).await;
+                return None;
+            }
+            Stop::Due(_) => return None,
+            Stop::Idle if unused.is_empty() => return Some(stream),
+            Stop::Draining if unused.is_empty() && !has_bytes(&stream) => return None,
+            Stop::Idle | Stop::Draining => {
+                client.enter(Phase::Head);
+                read_ahead = unused;
+            }
+        }
+    }
+}
+
+/// Lets hyper drive the connection until something stops that.
+async fn speak(client: &Rc<Client>, stream: TcpStream, read_ahead: Bytes) -> (Stop, Bytes, TcpStream) {
+    let shared = &client.shared;
+    let transport = TokioIo::new(ClientTransport::new(stream, read_ahead, Rc::clone(client)));
+    let service = {
+        let client = Rc::clone(client);
+        service_fn(move |request| handle(Rc::clone(&client), request))
+    };
+    let mut builder = http1::Builder::new();
+    let mut draining = shared.is_draining();
+    // Our own deadlines are cheaper than hyper's, and tell a slow head from an idle client.
+    builder.header_read_timeout(None).keep_alive(!draining).max_header_size(shared.head_limits.size);
+    if let Some(headers) = shared.head_limits.headers_off_the_stack() {
+        builder.max_headers(headers);
+    }
+    let mut connection = builder.serve_connection(transport, service);
+    let mut known = false;
+    let stop = poll_fn(|cx| {
+        if !known {
+            client.alarm().wakes(cx.waker());
+            known = true;
+        }
+        if let Poll::Ready(over) = Pin::new(&mut connection).poll(cx) {
+            return Poll::Ready(Stop::Over(over));
+        }
+        if shared.is_draining() && !draining {
+            draining = true;
+            if client.phase() == Phase::Idle {
+                return Poll::Ready(Stop::Draining);
+            }
+            Pin::new(&mut connection).graceful_shutdown();
+            cx.waker().wake_by_ref();
+        }
+        check_deadline(client)
+    })
+    .await;
+    let parts = connection.into_parts();
+    (stop, parts.read_buf, parts.io.into_inner().into_inner())
+}
+
+/// Runs after hyper has done what it could: a deadline that the handler could answer for is no longer due.
+fn check_deadline(client: &Client) -> Poll<Stop> {
+    match client.phase() {
+        _ if !client.is_due() => Poll::Pending,
+        Phase::Idle => Poll::Ready(Stop::Idle),
+        phase => Poll::Ready(Stop::Due(phase)),
+    }
+}
+
+/// What a client did wrong, if hyper ended the connection because it did.
+fn malformed(error: &hyper::Error) -> Option<Error> {
+    let text = error.to_string();
+    if error.is_parse_too_large() {
+        Some(if text.contains("URI") { Error::TargetTooLong } else { Error::HeadTooLarge })
+    } else if error.is_parse() {
+        Some(Error::Malformed("its head is not one of HTTP/1.1"))
+    } else {
+        None
+    }
+}
+
+/// Says why nothing more will be said, and parts.
+async fn refuse(mut stream: TcpStream, error: &Error) {
+    tracing::debug!("{:?}: {error}", stream.peer_addr().ok());
+    if stream.write_all(&last_words(error)).await.is_ok() {
+        linger(stream).await;
+    }
+}
+
+/// Parts from a client that may still be sending. To close at once would reset the connection, and the reset can
+/// overtake the answer (RFC 9112 section 9.6).
+async fn linger(mut stream: TcpStream) {
+    if stream.shutdown().await.is_err() {
+        return;
+    }
+    let _ = timeout(LINGER, async {
+        let mut buffer = vec![0; 16 * 1024];
+        let mut left = LINGER_BYTES;
+        while let Ok(read @ 1..) = stream.read(&mut buffer).await {
+            left = left.saturating_sub(read);
+            if left == 0 {
+                break;
+            }
+        }
+    })
+    .await;
+}
+
+/// Whether the client has already sent more.
+pub(super) fn has_bytes(stream: &TcpStream) -> bool {
+    let mut byte = [std::mem::MaybeUninit::uninit()];
+    matches!(socket2::SockRef::from(stream).peek(&mut byte), Ok(1..))
+}
+
+/// Refuses a client when there are as many as we take.
+pub(super) fn turn_away(stream: TcpStream) {
+    spawn_local(async move { refuse(stream, &Error::TooManyConnections).await });
+}

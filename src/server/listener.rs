@@ -1,0 +1,108 @@
+//! The first hop: a worker's listening socket.
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tracing::warn;
+
+use crate::proxy::Shared;
+
+use super::connection::{spawn, turn_away};
+use super::team::Team;
+
+/// Connections that may wait to be accepted; the system's own limit holds too.
+const BACKLOG: i32 = 4096;
+/// After the system failed to accept, for want of files or memory: time for some to be given back.
+const PAUSE: Duration = Duration::from_millis(50);
+const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
+
+/// Binds `count` sockets to one address, among which the system spreads connections. Nobody else may listen there.
+///
+/// # Errors
+/// The address is in use, not ours, or not allowed.
+pub fn bind(address: SocketAddr, count: usize) -> io::Result<(SocketAddr, Vec<std::net::TcpListener>)> {
+    if address.port() != 0 {
+        // Sockets that share an address also share it with those of another process: this one does not.
+        listening_socket(address, false)?;
+    }
+    let first: std::net::TcpListener = listening_socket(address, true)?.into();
+    let address = first.local_addr()?;
+    let mut sockets = vec![first];
+    while sockets.len() < count {
+        sockets.push(listening_socket(address, true)?.into());
+    }
+    for socket in &sockets {
+        socket2::SockRef::from(socket).listen(BACKLOG)?;
+    }
+    Ok((address, sockets))
+}
+
+fn listening_socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
+    // Accepted sockets inherit it, which spares a system call for each.
+    socket.set_tcp_nodelay(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+/// Accepts clients until a stop is asked for, and then those that the system had already accepted for us.
+pub(super) async fn accept(
+    listener: TcpListener,
+    shared: Rc<Shared>,
+    team: Arc<Team>,
+    worker: usize,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut complained: Option<Instant> = None;
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            accepted = listener.accept() => accepted,
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        match accepted {
+            Ok((stream, address)) => admit(stream, address, &shared, &team, worker),
+            Err(error) if is_the_clients(&error) => {}
+            Err(error) => {
+                if complained.is_none_or(|last| last.elapsed() >= COMPLAIN_EVERY) {
+                    complained = Some(Instant::now());
+                    warn!("cannot accept clients: {error}; trying again");
+                }
+                sleep(PAUSE).await;
+            }
+        }
+    }
+    while let Some(Ok((stream, address))) = listener.accept().now_or_never() {
+        admit(stream, address, &shared, &team, worker);
+    }
+}
+
+/// The client was gone before it was accepted.
+fn is_the_clients(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
+}
+
+/// Serves a client here or at a worker that has fewer, or turns it away.
+fn admit(stream: TcpStream, address: SocketAddr, shared: &Rc<Shared>, team: &Arc<Team>, worker: usize) {
+    let Some(seat) = team.seat(worker) else { return turn_away(stream) };
+    let Some(other) = team.better_than(worker) else {
+        return spawn(Rc::clone(shared), stream, address, seat);
+    };
+    drop(seat);
+    if let Ok(Err(back)) = stream.into_std().map(|socket| team.hand_to(other, socket))
+        && let (Ok(stream), Some(seat)) = (TcpStream::from_std(back), team.seat(worker))
+    {
+        spawn(Rc::clone(shared), stream, address, seat);
+    }
+}

@@ -1,0 +1,105 @@
+//! What workers know of each other: how many clients each has.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::mpsc;
+
+/// Accepted sockets that may wait for the worker they were handed to.
+const INBOX: usize = 1024;
+/// A worker hands a client on when it has this many more than the one with the fewest, and a part of theirs.
+const SPREAD: usize = 2;
+const SPREAD_PART: usize = 16;
+
+/// All workers of the process.
+#[derive(Debug)]
+pub struct Team {
+    members: Vec<Member>,
+    total: AtomicUsize,
+    most: usize,
+}
+
+#[derive(Debug)]
+struct Member {
+    clients: AtomicUsize,
+    inbox: mpsc::Sender<std::net::TcpStream>,
+}
+
+/// A client's place at a worker, given back when it is dropped.
+#[derive(Debug)]
+pub struct Seat {
+    team: Arc<Team>,
+    worker: usize,
+}
+
+impl Team {
+    /// A team of `size` workers that takes `most` clients in all, and each worker's inbox.
+    pub fn new(size: usize, most: usize) -> (Arc<Self>, Vec<mpsc::Receiver<std::net::TcpStream>>) {
+        let (senders, receivers): (Vec<_>, Vec<_>) = (0..size).map(|_| mpsc::channel(INBOX)).unzip();
+        let member = |inbox| Member { clients: AtomicUsize::new(0), inbox };
+        let members = senders.into_iter().map(member).collect();
+        (Arc::new(Self { members, total: AtomicUsize::new(0), most }), receivers)
+    }
+
+    /// Seats a client at a worker; nothing if the house is full.
+    pub fn seat(self: &Arc<Self>, worker: usize) -> Option<Seat> {
+        if self.total.fetch_add(1, Ordering::Relaxed) >= self.most {
+            self.total.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        self.members[worker].clients.fetch_add(1, Ordering::Relaxed);
+        Some(Seat { team: Arc::clone(self), worker })
+    }
+
+    /// The worker that should serve a client which this worker accepted, if it is another one: the kernel spreads
+    /// connections by a hash, and a few long ones can fall on one worker.
+    pub fn better_than(&self, worker: usize) -> Option<usize> {
+        let (best, least) = (0..self.members.len()).map(|index| (index, self.clients(index))).min_by_key(|m| m.1)?;
+        (self.clients(worker) >= least + SPREAD + least / SPREAD_PART).then_some(best)
+    }
+
+    /// Hands an accepted socket to another worker; it comes back if that one's inbox is full.
+    ///
+    /// # Errors
+    /// The socket.
+    pub fn hand_to(&self, worker: usize, socket: std::net::TcpStream) -> Result<(), std::net::TcpStream> {
+        self.members[worker].inbox.try_send(socket).map_err(mpsc::error::TrySendError::into_inner)
+    }
+
+    /// How many clients a worker has.
+    pub fn clients(&self, worker: usize) -> usize {
+        self.members[worker].clients.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.team.members[self.worker].clients.fetch_sub(1, Ordering::Relaxed);
+        self.team.total.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_with_more_clients_than_the_others_hands_new_ones_on() {
+        let (team, _inboxes) = Team::new(2, 100);
+        let seats: Vec<_> = (0..2).map(|_| team.seat(0)).collect();
+        assert_eq!(team.better_than(0), Some(1));
+        assert_eq!(team.better_than(1), None);
+        drop(seats);
+        assert_eq!(team.better_than(0), None);
+    }
+
+    #[test]
+    fn a_full_house_seats_nobody_until_somebody_leaves() {
+        let (team, _inboxes) = Team::new(2, 2);
+        let first = team.seat(0);
+        let _second = team.seat(1);
+        assert!(team.seat(0).is_none());
+        drop(first);
+        assert!(team.seat(1).is_some());
+    }
+}

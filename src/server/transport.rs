@@ -1,0 +1,117 @@
+//! The bytes of one client's connection, and what must happen as they pass.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::proxy::{Client, Phase};
+
+/// A client's TCP connection. It notes when a request begins, puts interim answers before the final one, and keeps
+/// hyper from answering what is not a request, because our own answer says more.
+#[derive(Debug)]
+pub(super) struct ClientTransport {
+    stream: TcpStream,
+    /// What was read before and not used.
+    read_ahead: Bytes,
+    client: Rc<Client>,
+}
+
+impl ClientTransport {
+    pub(super) fn new(stream: TcpStream, read_ahead: Bytes, client: Rc<Client>) -> Self {
+        Self { stream, read_ahead, client }
+    }
+
+    pub(super) fn into_inner(self) -> TcpStream {
+        self.stream
+    }
+
+    /// Whether hyper is answering though no request is under way: only its own answer to a malformed one can be that.
+    fn is_automatic(&self) -> bool {
+        matches!(self.client.phase(), Phase::Idle | Phase::Head)
+    }
+
+    /// Sends the interim answers that wait.
+    fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let mut interim = self.client.interim().borrow_mut();
+            if interim.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &interim))?;
+            interim.drain(..written);
+        }
+    }
+
+    fn note(&self, written: &Poll<io::Result<usize>>) {
+        self.client.set_blocked(written.is_pending());
+        if written.is_ready() && matches!(self.client.phase(), Phase::Answer | Phase::Flush) {
+            self.client.progress();
+        }
+    }
+}
+
+impl AsyncRead for ClientTransport {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        if self.read_ahead.is_empty() {
+            ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        } else {
+            let length = self.read_ahead.len().min(buf.remaining());
+            buf.put_slice(&self.read_ahead[..length]);
+            self.read_ahead.advance(length);
+        }
+        if self.client.phase() == Phase::Idle && buf.filled().len() > before {
+            self.client.enter(Phase::Head);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for ClientTransport {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.is_automatic() {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        ready!(self.poll_interim(cx))?;
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.note(&written);
+        written
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.is_automatic() {
+            return Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()));
+        }
+        ready!(self.poll_interim(cx))?;
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.note(&written);
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    /// hyper asks for this only when it has nothing left to write: the answer is with the client's system.
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_interim(cx))?;
+        if self.client.phase() == Phase::Flush {
+            self.client.enter(Phase::Idle);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Nothing: the connection's task knows how to part from a client.
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,132 @@
+//! A worker: one thread, one runtime, its own listening socket, its own idle connections.
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{mpsc, watch};
+use tokio::task::spawn_local;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use crate::backends::Registry;
+use crate::config::Config;
+use crate::proxy::Shared;
+use crate::snapshot::Snapshot;
+use crate::telemetry::access_log;
+
+use super::connection::spawn;
+use super::listener::accept;
+use super::team::Team;
+
+/// Between two looks at what is idle.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// Between two looks at whether all clients are gone.
+const DRAIN_LOOK: Duration = Duration::from_millis(10);
+
+/// What a worker starts with.
+#[derive(Debug)]
+pub struct Worker {
+    /// Its place in the team.
+    pub index: usize,
+    /// The settings.
+    pub config: Arc<Config>,
+    /// Its listening socket, and the address that it is bound to.
+    pub socket: std::net::TcpListener,
+    /// Where all workers listen.
+    pub address: SocketAddr,
+    /// Where evidence goes.
+    pub registry: &'static Registry,
+    /// The newest snapshot.
+    pub snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// Its end of the access log.
+    pub access_log: Option<access_log::Buffer>,
+    /// The other workers.
+    pub team: Arc<Team>,
+    /// Clients that others hand to it.
+    pub inbox: mpsc::Receiver<std::net::TcpStream>,
+    /// Turns true when the process is to stop.
+    pub stop: watch::Receiver<bool>,
+}
+
+/// Starts a worker's thread. It ends when a stop was asked for and its clients are gone; it gives the number of those
+/// that were still there at the deadline.
+///
+/// # Errors
+/// The system gives no thread or no event queue.
+pub fn start(worker: Worker) -> io::Result<JoinHandle<usize>> {
+    let name = format!("worker-{}", worker.index);
+    thread::Builder::new().name(name).spawn(move || {
+        let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+        runtime.expect("the system gives an event queue").block_on(worker.run())
+    })
+}
+
+impl Worker {
+    async fn run(self) -> usize {
+        let Self { index, config, team, stop, mut snapshots, .. } = self;
+        let snapshot = Arc::clone(&snapshots.borrow_and_update());
+        let shared = Rc::new(Shared::new(&config, self.address, snapshot, self.registry, self.access_log));
+        let listener = TcpListener::from_std(self.socket).expect("a socket fresh from bind");
+        spawn_local(keep_time(Rc::clone(&shared)));
+        spawn_local(keep_up(Rc::clone(&shared), snapshots));
+        spawn_local(take_in(Rc::clone(&shared), Arc::clone(&team), index, self.inbox));
+        accept(listener, Rc::clone(&shared), Arc::clone(&team), index, stop).await;
+        shared.drain();
+        let look = async {
+            while team.clients(index) > 0 {
+                sleep(DRAIN_LOOK).await;
+            }
+        };
+        let _ = tokio::time::timeout(config.timeouts.drain, look).await;
+        if let Some(log) = &shared.access_log {
+            log.flush();
+        }
+        team.clients(index)
+    }
+}
+
+/// Moves the clock on, and does what is to be done now and then.
+async fn keep_time(shared: Rc<Shared>) {
+    let mut ticks = interval(shared.clock.tick());
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut swept = 0;
+    loop {
+        ticks.tick().await;
+        shared.clock.advance();
+        if u128::from(shared.clock.now() - swept) >= SWEEP_EVERY.as_millis() {
+            swept = shared.clock.now();
+            shared.sweep_idle();
+            if let Some(log) = &shared.access_log {
+                log.flush();
+            }
+        }
+    }
+}
+
+/// Gives requests the newest snapshot.
+async fn keep_up(shared: Rc<Shared>, mut snapshots: watch::Receiver<Arc<Snapshot>>) {
+    while snapshots.changed().await.is_ok() {
+        let snapshot = Arc::clone(&snapshots.borrow_and_update());
+        shared.publish(snapshot);
+    }
+}
+
+/// Serves the clients that other workers hand over.
+async fn take_in(
+    shared: Rc<Shared>,
+    team: Arc<Team>,
+    worker: usize,
+    mut inbox: mpsc::Receiver<std::net::TcpStream>,
+) {
+    while let Some(socket) = inbox.recv().await {
+        let (Ok(address), Some(seat)) = (socket.peer_addr(), team.seat(worker)) else { continue };
+        if let Ok(stream) = TcpStream::from_std(socket) {
+            spawn(Rc::clone(&shared), stream, address, seat);
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! The access log: one JSON object on one line for each request.
+//!
+//! Workers format lines into a buffer of their own and hand full buffers to one writer thread through a bounded queue.
+//! A worker never waits for the disk: when the queue is full, the buffer's lines are dropped and counted.
+
+use std::cell::{Cell, RefCell};
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use hyper::Method;
+use hyper::header::{HOST, HeaderMap, HeaderValue, USER_AGENT};
+use serde::Serialize;
+use tracing::warn;
+
+/// A buffer this full is handed to the writer.
+const FULL: usize = 16 * 1024;
+/// Buffers that may wait for the writer.
+const QUEUE: usize = 256;
+/// Bytes of a target, a host or an agent that are logged.
+const MOST: usize = 2048;
+
+/// Where the log goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// To standard output.
+    Stdout,
+    /// To the end of a file, which is created if missing.
+    File(PathBuf),
+}
+
+/// One request's line while it is being gathered.
+#[derive(Debug)]
+pub struct Entry {
+    began: Instant,
+    at: SystemTime,
+    client: SocketAddr,
+    method: Method,
+    path: String,
+    host: Option<HeaderValue>,
+    agent: Option<HeaderValue>,
+    backend: Option<SocketAddr>,
+    attempts: u32,
+    status: u16,
+    complete: bool,
+    reason: Option<&'static str>,
+    termination: &'static str,
+}
+
+/// A request's line as it is written.
+#[derive(Serialize)]
+struct Line<'a> {
+    /// Seconds since 1970, UTC, when the head had come.
+    ts: f64,
+    client: SocketAddr,
+    method: &'a str,
+    path: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<std::borrow::Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_agent: Option<std::borrow::Cow<'a, str>>,
+    status: u16,
+    backend: Option<SocketAddr>,
+    attempts: u32,
+    bytes_in: u64,
+    bytes_out: u64,
+    duration_us: u128,
+    reason: Option<&'static str>,
+    termination: &'static str,
+}
+
+impl Entry {
+    /// Of a request whose head has come.
+    pub fn begin(client: SocketAddr, method: &Method, path: &str, headers: &HeaderMap) -> Self {
+        Self {
+            began: Instant::now(),
+            at: SystemTime::now(),
+            client,
+            method: method.clone(),
+            path: shortened(path).to_owned(),
+            host: headers.get(HOST).cloned(),
+            agent: headers.get(USER_AGENT).cloned(),
+            backend: None,
+            attempts: 0,
+            status: 0,
+            complete: false,
+            reason: None,
+            termination: "--",
+        }
+    }
+
+    /// A backend was chosen.
+    pub fn attempt(&mut self, backend: SocketAddr) {
+        self.backend = Some(backend);
+        self.attempts += 1;
+    }
+
+    /// The client gets an answer with this status.
+    pub fn answered(&mut self, status: u16) {
+        self.status = status;
+    }
+
+    /// All of the answer is on its way.
+    pub fn completed(&mut self) {
+        self.complete = true;
+    }
+
+    /// It did not end well. The first reason stays, and a status that was sent.
+    pub fn failed(&mut self, status: u16, reason: &'static str, termination: &'static str) {
+        if self.reason.is_none() {
+            self.reason = Some(reason);
+            self.termination = termination;
+        }
+        if self.status == 0 {
+            self.status = status;
+        }
+    }
+
+    /// Whether it is known how it ended.
+    pub fn is_complete(&self) -> bool {
+        self.complete || self.reason.is_some()
+    }
+
+    /// The line, with its line end.
+    pub fn end(&self, bytes_in: u64, bytes_out: u64) -> Vec<u8> {
+        let text = |value: &'_ Option<HeaderValue>| value.as_ref().map(|value| value.as_bytes().to_vec());
+        let (host, agent) = (text(&self.host), text(&self.agent));
+        let line = Line {
+            ts: self.at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
+            client: self.client,
+            method: self.method.as_str(),
+            path: &self.path,
+            host: host.as_deref().map(String::from_utf8_lossy),
+            user_agent: agent.as_deref().map(String::from_utf8_lossy),
+            status: self.status,
+            backend: self.backend,
+            attempts: self.attempts,
+            bytes_in,
+            bytes_out,
+            duration_us: self.began.elapsed().as_micros(),
+            reason: self.reason,
+            termination: self.termination,
+        };
+        let mut bytes = serde_json::to_vec(&line).unwrap_or_default();
+        bytes.push(b'\n');
+        bytes
+    }
+}
+
+fn shortened(text: &str) -> &str {
+    text.get(..MOST).unwrap_or(text)
+}
+
+/// One worker's end of the log.
+#[derive(Debug)]
+pub struct Buffer {
+    lines: RefCell<Vec<u8>>,
+    count: Cell<u64>,
+    queue: SyncSender<Vec<u8>>,
+    dropped: Arc<AtomicU64>,
+}
+
+impl Buffer {
+    /// Adds a line.
+    pub fn write(&self, line: &[u8]) {
+        self.lines.borrow_mut().extend_from_slice(line);
+        self.count.set(self.count.get() + 1);
+        if self.lines.borrow().len() >= FULL {
+            self.flush();
+        }
+    }
+
+    /// Hands the lines so far to the writer. To be called now and then, so that a quiet worker's lines are seen.
+    pub fn flush(&self) {
+        let count = self.count.take();
+        if count > 0 && self.queue.try_send(self.lines.take()).is_err() {
+            self.dropped.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+/// The log's writer thread. It ends when the last [`Buffer`] and the writer itself are gone.
+#[derive(Debug)]
+pub struct Writer {
+    queue: SyncSender<Vec<u8>>,
+    dropped: Arc<AtomicU64>,
+    thread: JoinHandle<()>,
+}
+
+impl Writer {
+    /// Opens the log and starts its thread.
+    ///
+    /// # Errors
+    /// The file cannot be opened for writing.
+    pub fn start(log: &Destination) -> io::Result<Self> {
+        let to: Box<dyn Write + Send> = match log {
+            Destination::Stdout => Box::new(io::stdout()),
+            Destination::File(path) => Box::new(OpenOptions::new().create(true).append(true).open(path)?),
+        };
+        let (queue, lines) = sync_channel(QUEUE);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&dropped);
+        let thread = thread::Builder::new()
+            .name("access-log".to_owned())
+            .spawn(move || write_all(to, &lines, &counter))?;
+        Ok(Self { queue, dropped, thread })
+    }
+
+    /// A worker's end of it.
+    pub fn buffer(&self) -> Buffer {
+        Buffer {
+            lines: RefCell::default(),
+            count: Cell::new(0),
+            queue: self.queue.clone(),
+            dropped: Arc::clone(&self.dropped),
+        }
+    }
+
+    /// Waits until all lines are written. The buffers must be gone.
+    pub fn finish(self) {
+        drop(self.queue);
+        if self.thread.join().is_err() {
+            warn!("the access log's writer ended early; lines are missing");
+        }
+    }
+}
+
+fn write_all(mut to: Box<dyn Write + Send>, lines: &Receiver<Vec<u8>>, dropped: &AtomicU64) {
+    const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
+    let mut complained: Option<Instant> = None;
+    while let Ok(buffer) = lines.recv() {
+        let trouble = to.write_all(&buffer).and_then(|()| to.flush()).err();
+        let lost = dropped.load(Ordering::Relaxed);
+        let may_complain = complained.is_none_or(|last| last.elapsed() >= COMPLAIN_EVERY);
+        if may_complain && let Some(error) = trouble {
+            warn!("the access log cannot be written: {error}");
+            complained = Some(Instant::now());
+        } else if may_complain && lost > 0 {
+            dropped.fetch_sub(lost, Ordering::Relaxed);
+            warn!("{lost} lines of the access log were dropped: its disk is slower than the requests come");
+            complained = Some(Instant::now());
+        }
+    }
+}
