@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
@@ -14,6 +15,7 @@ use tracing::{info, warn};
 use crate::backends::Registry;
 use crate::config::Config;
 use crate::control;
+use crate::proxy::Deadlines;
 use crate::server::{self, Team, Worker};
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::{Destination, Writer};
@@ -30,7 +32,9 @@ pub enum StartError {
         error: io::Error,
     },
     /// The access log cannot be written.
-    #[error("--access-log {path}: cannot be opened for writing: {error}; name a file in a folder that exists and is ours")]
+    #[error(
+        "--access-log {path}: cannot be opened for writing: {error}; name a file in a folder that exists and is ours"
+    )]
     AccessLog {
         /// The file.
         path: String,
@@ -78,7 +82,10 @@ pub fn run(
     let workers = start_workers(&config, registry, &snapshots, log.as_ref(), &stopping)?;
     let drained = async {
         shutdown.await;
-        info!("stopping: no new clients; running requests have {} s to finish", config.timeouts.drain.as_secs());
+        info!(
+            "stopping: no new clients; running requests have {} s to finish",
+            config.timeouts.drain.as_secs()
+        );
         stop.send_replace(true);
         // Joined aside, so that checks, failover and signals go on meanwhile.
         let join = || workers.into_iter().map(|worker| worker.join().unwrap_or_default()).sum::<usize>();
@@ -114,9 +121,10 @@ fn start_workers(
     stop: &watch::Receiver<bool>,
 ) -> Result<Vec<JoinHandle<usize>>, StartError> {
     let count = config.workers.get();
-    let (address, sockets) =
-        server::bind(config.listen, count).map_err(|error| StartError::Listen { address: config.listen, error })?;
+    let (address, sockets) = server::bind(config.listen, count)
+        .map_err(|error| StartError::Listen { address: config.listen, error })?;
     let (team, inboxes) = Team::new(count, config.limits.connections);
+    let ticks = server::start_ticks(Duration::from_millis(Deadlines::of(config).tick()))?;
     let workers = sockets.into_iter().zip(inboxes).enumerate().map(|(index, (socket, inbox))| Worker {
         index,
         config: Arc::clone(config),
@@ -128,6 +136,7 @@ fn start_workers(
         team: Arc::clone(&team),
         inbox,
         stop: stop.clone(),
+        ticks: ticks.clone(),
     });
     let workers = workers.map(server::start).collect::<io::Result<_>>()?;
     let backends: Vec<_> = config.backends.iter().map(ToString::to_string).collect();

@@ -4,9 +4,10 @@ mod connection;
 mod dial;
 mod idle;
 mod interim;
+mod relay;
 mod transport;
 
 pub use connection::{Connection, SendError};
 pub use dial::{HeadLimits, dial};
 pub use idle::Idle;
-pub use transport::{Flow, Transport};
+pub use transport::{Flow, Transport, write_slices};

@@ -7,10 +7,10 @@
 //! | `/status/{code}` | with that status |
 //! | `/delay/{ms}` | after that many milliseconds |
 //! | `/bytes/{n}` | with that many bytes and a `Content-Length` |
-//! | `/chunked/{n}` | with that many bytes in chunks, then the trailer `x-bytes` for clients that take trailers |
+//! | `/chunked/{n}` | the same in chunks, then the trailer `x-bytes` for clients that take trailers |
 //! | `/echo` | with the request: its first line, its headers, an empty line, its body |
 //!
-//! The health paths insist on their methods; the others take any, so that retries of a POST can be tried, too.
+//! The health paths insist on their methods; the others take any, so a POST can be retried, too.
 
 mod answers;
 mod bodies;
@@ -50,8 +50,8 @@ struct Flags {
     name: Option<String>,
 }
 
-/// Runs a sample backend as a program: flags, listener, signals, exit status. `name` and `port` are the defaults of
-/// `--name` and `--port`.
+/// Runs a sample backend as a program: flags, listener, signals, exit status. `name` and `port` are the
+/// defaults of `--name` and `--port`.
 ///
 /// SIGINT or SIGTERM ends it when the running requests are answered; a second one ends it at once.
 pub fn main(name: &str, port: u16) -> ExitCode {
@@ -76,7 +76,7 @@ fn parse(name: &str, port: u16, arguments: impl IntoIterator<Item = OsString>) -
     Flags::from_arg_matches(&matches)
 }
 
-/// clap wants the text of a default to live as long as the program, so the default is shown here and applied later.
+/// clap wants the text of a default to live as long as the program, so it is shown here and applied later.
 fn with_default(flag: clap::Arg, default: &str) -> clap::Arg {
     let help = flag.get_help().map(ToString::to_string).unwrap_or_default();
     flag.help(format!("{help} [default: {default}]"))
@@ -93,17 +93,11 @@ fn explain(name: &str, refusal: &Error) -> ExitCode {
 }
 
 fn run(name: String, port: u16) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("no runtime")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     runtime.block_on(async {
         let listener = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
         let mut signals = Signals::catch().context("cannot catch signals")?;
-        announce(
-            &name,
-            listener.local_addr().context("the listener has no address")?,
-        );
+        announce(&name, listener.local_addr().context("the listener has no address")?);
 
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async {
@@ -153,10 +147,7 @@ struct Signals {
 
 impl Signals {
     fn catch() -> io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
     async fn next(&mut self) {
@@ -172,11 +163,7 @@ mod tests {
     use super::*;
 
     fn flags(arguments: &[&str]) -> Result<Flags, Error> {
-        parse(
-            "backends1",
-            3000,
-            ["program"].iter().chain(arguments).map(OsString::from),
-        )
+        parse("backends1", 3000, ["program"].iter().chain(arguments).map(OsString::from))
     }
 
     #[test]

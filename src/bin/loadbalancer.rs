@@ -76,7 +76,8 @@ fn in_one_line(error: &clap::Error) -> String {
 
 /// Ready at the first SIGINT or SIGTERM; a second one ends the process at once.
 async fn stop_signal() {
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
         return std::future::pending().await;
     };

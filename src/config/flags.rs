@@ -110,7 +110,14 @@ pub struct Flags {
     pub access_log: Option<PathBuf>,
 
     /// How much the program says of itself, on standard error
-    #[arg(long, env = "LOADBALANCER_LOG_LEVEL", value_enum, value_name = "LEVEL", default_value = "info", global = true)]
+    #[arg(
+        long,
+        env = "LOADBALANCER_LOG_LEVEL",
+        value_enum,
+        value_name = "LEVEL",
+        default_value = "info",
+        global = true
+    )]
     pub log_level: LogLevel,
 }
 

@@ -26,7 +26,9 @@ pub enum ConfigError {
     #[error("--backend {0}: not an address; write HOST:PORT, for example 127.0.0.1:3000")]
     Backend(String),
     /// A backend's name has no address.
-    #[error("--backend {name}: the name cannot be resolved ({reason}); check the spelling, or write an IP address")]
+    #[error(
+        "--backend {name}: the name cannot be resolved ({reason}); check the spelling, or write an IP address"
+    )]
     Unresolved {
         /// As the operator wrote it.
         name: String,
@@ -37,10 +39,14 @@ pub enum ConfigError {
     #[error("--backend {0}: given twice; remove one of them")]
     DuplicateBackend(String),
     /// A backend is the balancer itself.
-    #[error("--backend {0}: that is where we listen, so requests would go round in circles; name another address")]
+    #[error(
+        "--backend {0}: that is where we listen, so requests would go round in circles; name another address"
+    )]
     Loop(String),
     /// The path of a check is not in origin form.
-    #[error("--health-path {0}: must start with / and hold no spaces, # or control characters, for example /health")]
+    #[error(
+        "--health-path {0}: must start with / and hold no spaces, # or control characters, for example /health"
+    )]
     HealthPath(String),
     /// A limit is below what can work.
     #[error("{flag} {value}: too small; use at least {least}")]
@@ -159,7 +165,8 @@ fn resolve_backends(texts: &[String], listen: SocketAddr) -> Result<Vec<SocketAd
 }
 
 fn is_ourselves(backend: SocketAddr, listen: SocketAddr) -> bool {
-    let same_host = backend.ip() == listen.ip() || (listen.ip().is_unspecified() && backend.ip().is_loopback());
+    let same_host =
+        backend.ip() == listen.ip() || (listen.ip().is_unspecified() && backend.ip().is_loopback());
     same_host && backend.port() == listen.port()
 }
 
@@ -233,7 +240,8 @@ mod tests {
     #[test]
     fn backends_that_make_no_sense_are_refused_by_name() {
         let refused = |backend: &str| resolve(&["--backend", backend]).unwrap_err();
-        for text in ["3000", "127.0.0.1", "127.0.0.1:http", "127.0.0.1:0", "0.0.0.0:3000", "a b:1", ":1", ""] {
+        for text in ["3000", "127.0.0.1", "127.0.0.1:http", "127.0.0.1:0", "0.0.0.0:3000", "a b:1", ":1", ""]
+        {
             assert_eq!(refused(text), ConfigError::Backend(text.into()));
         }
         assert_eq!(refused("127.0.0.1:8080"), ConfigError::Loop("127.0.0.1:8080".into()));

@@ -1,13 +1,14 @@
 //! One HTTP/1.1 connection to a backend.
 //!
 //! hyper splits such a connection into a sender and a driver that is meant to run in a task of its own. Ours has no
-//! task: whoever uses the connection drives it, so that a request never waits for the scheduler. All wake-ups come
-//! through the driver; what the driver feeds (the answer and its body) is polled with a waker that does nothing,
-//! because it can only have changed while the driver ran.
+//! task: whoever uses the connection drives it, so that a request never waits for the scheduler. What the driver feeds
+//! (the answer and its body) is polled with a waker that does nothing, because it can only have changed while the
+//! driver ran; and the driver's own waker is a [`Relay`], which is deaf to what we cause ourselves.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use hyper::body::{Body, Bytes, Frame, Incoming};
@@ -17,6 +18,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::coop::has_budget_remaining;
 
+use super::relay::Relay;
 use super::{Flow, Transport};
 
 type Driver<B> = http1::Connection<TokioIo<Transport>, B>;
@@ -29,6 +31,8 @@ pub struct Connection<B: Body + 'static> {
     ended: bool,
     flow: Rc<Flow>,
     reused: bool,
+    relay: Arc<Relay>,
+    waker: Waker,
 }
 
 /// A request that got no answer.
@@ -46,7 +50,9 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     pub(super) fn new(sender: SendRequest<B>, driver: Driver<B>, flow: Rc<Flow>) -> Self {
-        Self { sender, driver, ended: false, flow, reused: false }
+        let relay = Arc::new(Relay::default());
+        let waker = Waker::from(Arc::clone(&relay));
+        Self { sender, driver, ended: false, flow, reused: false, relay, waker }
     }
 
     /// What was seen on the wire since the request under way began.
@@ -71,10 +77,13 @@ where
         mut watch: impl FnMut(&mut Context<'_>) -> Option<E>,
     ) -> Result<Response<Incoming>, Result<SendError<B>, E>> {
         self.flow.begin();
+        // The request itself would wake the driver, which is about to run anyway.
+        self.relay.ignore();
         let mut answer = pin!(self.sender.try_send_request(request));
-        let (driver, ended) = (&mut self.driver, &mut self.ended);
+        let Self { driver, ended, relay, waker, .. } = self;
         poll_fn(|cx| {
-            *ended = *ended || Pin::new(&mut *driver).poll(cx).is_ready();
+            relay.pass_on_to(cx.waker());
+            *ended = *ended || Pin::new(&mut *driver).poll(&mut Context::from_waker(waker)).is_ready();
             if let Poll::Ready(answer) = answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
                 return Poll::Ready(answer.map_err(|mut failed| {
                     let unsent = failed.take_message();
@@ -100,19 +109,26 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let silent = &mut Context::from_waker(Waker::noop());
-        match Pin::new(&mut *body).poll_frame(silent) {
-            Poll::Pending if !self.ended => {
-                self.drive(cx);
-                Pin::new(body).poll_frame(silent)
-            }
-            polled => polled,
+        self.relay.ignore();
+        let mut polled = Pin::new(&mut *body).poll_frame(silent);
+        if polled.is_pending() && !self.ended {
+            self.relay.pass_on_to(cx.waker());
+            self.drive();
+            self.relay.ignore();
+            polled = Pin::new(body).poll_frame(silent);
         }
+        match &polled {
+            Poll::Pending => self.relay.pass_on_to(cx.waker()),
+            Poll::Ready(_) => self.relay.remember(),
+        }
+        polled
     }
 
     /// Whether the last exchange is over and another may begin. Settles what is left of the last one.
     pub fn settle(&mut self) -> bool {
+        self.relay.remember();
         if !self.sender.is_ready() {
-            self.drive(&mut Context::from_waker(Waker::noop()));
+            self.drive();
         }
         self.reused = true;
         !self.ended && self.sender.is_ready()
@@ -121,9 +137,11 @@ where
     /// Whether the backend still keeps this idle connection, as far as the runtime knows. With `probe` the system is
     /// asked, which costs a system call and leaves a smaller gap.
     pub fn is_alive(&mut self, probe: bool) -> bool {
-        self.flow.probe(probe);
-        self.drive(&mut Context::from_waker(Waker::noop()));
-        self.flow.probe(false);
+        if probe || self.relay.was_called() {
+            self.flow.probe(probe);
+            self.drive();
+            self.flow.probe(false);
+        }
         !self.ended && self.sender.is_ready()
     }
 
@@ -133,8 +151,9 @@ where
         (parts.io.into_inner().into_inner(), parts.read_buf)
     }
 
-    fn drive(&mut self, cx: &mut Context<'_>) {
+    fn drive(&mut self) {
         // How it ended is told through the answer or its body, where it can be acted upon.
+        let cx = &mut Context::from_waker(&self.waker);
         self.ended = self.ended || Pin::new(&mut self.driver).poll(cx).is_ready();
     }
 }

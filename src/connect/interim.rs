@@ -87,8 +87,15 @@ fn rewrite(head: &[u8], to: &mut Vec<u8>) -> Option<u16> {
 }
 
 fn concerns_the_connection(name: &str) -> bool {
-    const HOP_BY_HOP: [&str; 7] =
-        ["connection", "content-length", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"];
+    const HOP_BY_HOP: [&str; 7] = [
+        "connection",
+        "content-length",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "transfer-encoding",
+        "upgrade",
+    ];
     HOP_BY_HOP.iter().any(|hop| name.eq_ignore_ascii_case(hop))
 }
 
@@ -108,15 +115,20 @@ mod tests {
 
     #[test]
     fn early_hints_are_kept_without_what_concerns_the_connection() {
-        let answer = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nConnection: x\r\n\r\nHTTP/1.1 200 OK\r\n\r\n";
-        assert_eq!(fed(&[answer]), (false, b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n".to_vec(), false));
+        let answer =
+            b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nConnection: x\r\n\r\nHTTP/1.1 200 OK\r\n\r\n";
+        assert_eq!(
+            fed(&[answer]),
+            (false, b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n".to_vec(), false)
+        );
     }
 
     #[test]
     fn a_head_may_come_byte_by_byte() {
-        let answer: Vec<&[u8]> = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 204 No\r\n"
-            .chunks(1)
-            .collect();
+        let answer: Vec<&[u8]> =
+            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 204 No\r\n"
+                .chunks(1)
+                .collect();
         assert_eq!(fed(&answer), (true, b"HTTP/1.1 102 Processing\r\n\r\n".to_vec(), false));
     }
 

@@ -91,7 +91,11 @@ impl Transport {
 }
 
 impl AsyncRead for Transport {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         if self.flow.probing.get() && self.was_closed() {
             return Poll::Ready(Ok(()));
         }
@@ -114,7 +118,7 @@ impl AsyncWrite for Transport {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        write_slices(&mut self.stream, cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -129,4 +133,29 @@ impl AsyncWrite for Transport {
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
+}
+
+/// Bytes that are cheaper to copy than to hand to the system in pieces.
+const FEW: usize = 2048;
+
+/// Writes slices with the cheapest system call that can take them.
+pub fn write_slices(
+    stream: &mut TcpStream,
+    cx: &mut Context<'_>,
+    slices: &[IoSlice<'_>],
+) -> Poll<io::Result<usize>> {
+    if let [slice] = slices {
+        return Pin::new(stream).poll_write(cx, slice);
+    }
+    let length: usize = slices.iter().map(|slice| slice.len()).sum();
+    if length > FEW {
+        return Pin::new(stream).poll_write_vectored(cx, slices);
+    }
+    let mut bytes = [0; FEW];
+    let mut end = 0;
+    for slice in slices {
+        bytes[end..end + slice.len()].copy_from_slice(slice);
+        end += slice.len();
+    }
+    Pin::new(stream).poll_write(cx, &bytes[..end])
 }

@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
-use hyper::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, SERVER, TRAILER};
+use hyper::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderName, HeaderValue, SERVER, TRAILER};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use tokio::time::sleep;
 
@@ -27,11 +28,7 @@ pub(super) struct Backend {
 impl Backend {
     pub(super) fn new(name: String) -> Self {
         let server = HeaderValue::from_str(&name).ok();
-        Self {
-            name,
-            server,
-            failing: AtomicBool::new(false),
-        }
+        Self { name, server, failing: AtomicBool::new(false) }
     }
 
     pub(super) async fn answer(&self, request: Request<Incoming>) -> Answer {
@@ -43,7 +40,7 @@ impl Backend {
             Ok(Ask::Delay(pause)) => delay(pause).await,
             Ok(Ask::Bytes(count)) => sized(count),
             Ok(Ask::Chunked(count)) => chunked(count),
-            Ok(Ask::Echo) => echo(request),
+            Ok(Ask::Echo) => echo(request).await,
             Err(why @ BadPath::Unknown) => line(StatusCode::NOT_FOUND, &why.to_string()),
             Err(why @ BadPath::Value { .. }) => line(StatusCode::BAD_REQUEST, &why.to_string()),
         };
@@ -69,24 +66,14 @@ impl Backend {
             return not_allowed("POST");
         }
         self.failing.store(failing, Ordering::Relaxed);
-        let code = if failing {
-            StatusCode::SERVICE_UNAVAILABLE
-        } else {
-            StatusCode::OK
-        };
-        line(
-            StatusCode::OK,
-            &format!("/health answers {} from now on", code.as_str()),
-        )
+        let code = if failing { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+        line(StatusCode::OK, &format!("/health answers {} from now on", code.as_str()))
     }
 }
 
 fn status(code: StatusCode) -> Answer {
     // RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5: these have no content.
-    if matches!(
-        code,
-        StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
-    ) {
+    if matches!(code, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED) {
         return with_status(code, bodies::whole(Bytes::new()));
     }
     match code.canonical_reason() {
@@ -113,8 +100,8 @@ fn chunked(count: u64) -> Answer {
     answer
 }
 
-fn echo(request: Request<Incoming>) -> Answer {
-    let (head, rest) = request.into_parts();
+async fn echo(request: Request<Incoming>) -> Answer {
+    let (head, mut rest) = request.into_parts();
     let mut echoed = format!("{} {} {:?}\n", head.method, head.uri, head.version).into_bytes();
     for (name, value) in &head.headers {
         // A value need not be UTF-8.
@@ -125,7 +112,10 @@ fn echo(request: Request<Incoming>) -> Answer {
     echoed.push(b'\n');
 
     let size = rest.size_hint().exact().map(|rest| echoed.len() as u64 + rest);
-    let mut answer = text(StatusCode::OK, bodies::echo(echoed.into(), rest));
+    // RFC 9110, section 10.1.1: the client waits for 100 (Continue), and hyper sends that when the body is
+    // asked for before the answer begins. For the others the answer begins at once.
+    let first = if head.headers.contains_key(EXPECT) { rest.frame().await } else { None };
+    let mut answer = text(StatusCode::OK, bodies::echo(echoed.into(), first, rest));
     if let Some(size) = size {
         answer.headers_mut().insert(CONTENT_LENGTH, size.into());
     }
@@ -133,13 +123,8 @@ fn echo(request: Request<Incoming>) -> Answer {
 }
 
 fn not_allowed(allow: &'static str) -> Answer {
-    let mut answer = line(
-        StatusCode::METHOD_NOT_ALLOWED,
-        &format!("method not allowed; expected {allow}"),
-    );
-    answer
-        .headers_mut()
-        .insert(ALLOW, HeaderValue::from_static(allow));
+    let mut answer = line(StatusCode::METHOD_NOT_ALLOWED, &format!("method not allowed; expected {allow}"));
+    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
     answer
 }
 
@@ -149,10 +134,7 @@ fn line(code: StatusCode, what: &str) -> Answer {
 
 fn text(code: StatusCode, body: AnswerBody) -> Answer {
     let mut answer = with_status(code, body);
-    answer.headers_mut().insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     answer
 }
 

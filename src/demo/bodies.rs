@@ -1,6 +1,7 @@
 //! The bodies of the sample backend's answers.
 
 use std::convert::Infallible;
+use std::iter;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -13,6 +14,9 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 /// Any body of an answer. Only one that repeats a request's can fail: when the client stops sending.
 pub(super) type AnswerBody = BoxBody<Bytes, hyper::Error>;
+
+/// A part of a request's body, or why there are no more.
+pub(super) type IncomingFrame = Result<Frame<Bytes>, hyper::Error>;
 
 const CHUNK: usize = 64 * 1024;
 
@@ -31,34 +35,22 @@ const fn filler() -> [u8; CHUNK] {
 }
 
 pub(super) fn whole(bytes: impl Into<Bytes>) -> AnswerBody {
-    Full::new(bytes.into())
-        .map_err(|never: Infallible| match never {})
-        .boxed()
+    Full::new(bytes.into()).map_err(|never: Infallible| match never {}).boxed()
 }
 
 /// That many bytes, their number known in advance.
 pub(super) fn sized(count: u64) -> AnswerBody {
-    Filler {
-        left: count,
-        trailers: None,
-    }
-    .map_err(|never| match never {})
-    .boxed()
+    Filler { left: count, trailers: None }.map_err(|never| match never {}).boxed()
 }
 
 /// That many bytes, their number not known in advance, then the trailers.
 pub(super) fn chunked(count: u64, trailers: HeaderMap) -> AnswerBody {
-    Filler {
-        left: count,
-        trailers: Some(trailers),
-    }
-    .map_err(|never| match never {})
-    .boxed()
+    Filler { left: count, trailers: Some(trailers) }.map_err(|never| match never {}).boxed()
 }
 
-/// `head`, then what the client sends, as it comes.
-pub(super) fn echo(head: Bytes, rest: Incoming) -> AnswerBody {
-    let head = stream::iter([Ok(Frame::data(head))]);
+/// `head`, then what the client sends, as it comes; `first` is the part of it that came already.
+pub(super) fn echo(head: Bytes, first: Option<IncomingFrame>, rest: Incoming) -> AnswerBody {
+    let head = stream::iter(iter::once(Ok(Frame::data(head))).chain(first));
     BodyExt::boxed(StreamBody::new(head.chain(BodyStream::new(rest))))
 }
 
@@ -88,7 +80,7 @@ impl Body for Filler {
         self.left == 0 && self.trailers.is_none()
     }
 
-    /// Trailers need the chunked coding (RFC 9112, section 7.1.2), and hyper chooses it when the size is unknown.
+    /// Trailers need the chunked coding (RFC 9112, section 7.1.2); hyper takes it when the size is unknown.
     fn size_hint(&self) -> SizeHint {
         match self.trailers {
             None => SizeHint::with_exact(self.left),

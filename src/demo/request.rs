@@ -43,10 +43,8 @@ impl Ask {
             "/echo" => return Ok(Self::Echo),
             _ => {}
         }
-        let (kind, value) = path
-            .strip_prefix('/')
-            .and_then(|rest| rest.split_once('/'))
-            .ok_or(BadPath::Unknown)?;
+        let (kind, value) =
+            path.strip_prefix('/').and_then(|rest| rest.split_once('/')).ok_or(BadPath::Unknown)?;
         match kind {
             "status" => status(value).map(Self::Status),
             "delay" => delay(value).map(Self::Delay),
@@ -62,12 +60,7 @@ fn status(value: &str) -> Result<StatusCode, BadPath> {
         .and_then(|code| u16::try_from(code).ok())
         .and_then(|code| StatusCode::from_u16(code).ok())
         .filter(|code| !code.is_informational())
-        .ok_or_else(|| {
-            bad(
-                value,
-                "status of a final answer: expected a number from 200 to 999",
-            )
-        })
+        .ok_or_else(|| bad(value, "status of a final answer: expected a number from 200 to 999"))
 }
 
 fn delay(value: &str) -> Result<Duration, BadPath> {
@@ -77,12 +70,8 @@ fn delay(value: &str) -> Result<Duration, BadPath> {
 }
 
 fn size(value: &str) -> Result<u64, BadPath> {
-    number(value, MAX_BYTES).ok_or_else(|| {
-        bad(
-            value,
-            "count of bytes: expected a number from 0 to 1099511627776 (1 TiB)",
-        )
-    })
+    number(value, MAX_BYTES)
+        .ok_or_else(|| bad(value, "count of bytes: expected a number from 0 to 1099511627776 (1 TiB)"))
 }
 
 /// Digits only: `parse` alone would take a sign, too.
@@ -92,10 +81,7 @@ fn number(value: &str, max: u64) -> Option<u64> {
 }
 
 fn bad(value: &str, expected: &'static str) -> BadPath {
-    BadPath::Value {
-        value: value.to_owned(),
-        expected,
-    }
+    BadPath::Value { value: value.to_owned(), expected }
 }
 
 #[cfg(test)]
@@ -145,10 +131,7 @@ mod tests {
             ("/chunked/-1", "-1"),
         ] {
             let refusal = Ask::parse(path).unwrap_err().to_string();
-            assert!(
-                refusal.starts_with(&format!("'{value}' is no ")),
-                "{path}: {refusal}"
-            );
+            assert!(refusal.starts_with(&format!("'{value}' is no ")), "{path}: {refusal}");
         }
     }
 }

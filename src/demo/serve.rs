@@ -25,8 +25,9 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Between two attempts to accept when the system has no room for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Answers requests on `listener` as the backend called `name`, until `shutdown` is ready. Then it accepts no more
-/// connections, closes the idle ones and returns when the running requests are answered, or after ten seconds.
+/// Answers requests on `listener` as the backend called `name`, until `shutdown` is ready. Then it accepts no
+/// more connections, closes the idle ones and returns when the running requests are answered, or after ten
+/// seconds.
 ///
 /// Dropping the future closes everything at once.
 pub async fn serve(listener: TcpListener, name: String, shutdown: impl Future<Output = ()>) {
@@ -73,7 +74,7 @@ async fn connection(transport: TcpStream, backend: Arc<Backend>, mut stopping: w
         .serve_connection(TokioIo::new(transport), service);
     tokio::pin!(connection);
 
-    // An error says that the client went away or sent no HTTP; the connection is closed and nobody is left to tell.
+    // An error says that the client went away or sent no HTTP; either way nobody is left to tell.
     tokio::select! {
         _ = connection.as_mut() => return,
         _ = stopping.changed() => connection.as_mut().graceful_shutdown(),
@@ -84,9 +85,6 @@ async fn connection(transport: TcpStream, backend: Arc<Backend>, mut stopping: w
 async fn drain(mut connections: JoinSet<()>) {
     let all_ended = async { while connections.join_next().await.is_some() {} };
     if timeout(DRAIN_TIMEOUT, all_ended).await.is_err() {
-        warn!(
-            connections = connections.len(),
-            "closing connections whose requests did not end in time"
-        );
+        warn!(connections = connections.len(), "closing connections whose requests did not end in time");
     }
 }

@@ -35,7 +35,8 @@ pub(super) fn answer(error: &Error, snapshot: &Snapshot, mut exchange: Exchange)
 pub fn last_words(error: &Error) -> Vec<u8> {
     let status = error.row().status;
     let text = format!("{error}\n");
-    let mut head = format!("HTTP/1.1 {} {}\r\n", status.as_u16(), status.canonical_reason().unwrap_or_default());
+    let mut head =
+        format!("HTTP/1.1 {} {}\r\n", status.as_u16(), status.canonical_reason().unwrap_or_default());
     let length = (CONTENT_LENGTH, HeaderValue::from(text.len()));
     let close = (CONNECTION, HeaderValue::from_static("close"));
     for (name, value) in fields(error).into_iter().chain([length, close]) {

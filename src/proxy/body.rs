@@ -104,13 +104,18 @@ impl Upload {
             }
         }
         self.client.count_in(bytes);
-        if frame.is_trailers() || self.incoming.is_end_stream() { self.end() } else { self.client.progress() }
+        if frame.is_trailers() || self.incoming.is_end_stream() {
+            self.end()
+        } else {
+            self.client.progress()
+        }
         Ok(frame)
     }
 
     /// From now on it is the backend that is waited for, unless it has begun to answer.
     fn end(&mut self) {
         self.ended = true;
+        self.client.set_watched(true);
         if self.client.phase() == Phase::Upload {
             self.client.enter(Phase::Response);
         }

@@ -44,6 +44,7 @@ pub struct Client {
     phase: Cell<Phase>,
     blocked: Cell<bool>,
     unread: Cell<bool>,
+    watched: Cell<bool>,
     starved: Cell<bool>,
     may_upload: Cell<bool>,
     fault: RefCell<Option<Error>>,
@@ -64,6 +65,7 @@ impl Client {
             phase: Cell::new(Phase::Idle),
             blocked: Cell::new(false),
             unread: Cell::new(false),
+            watched: Cell::new(false),
             starved: Cell::new(false),
             may_upload: Cell::new(true),
             fault: RefCell::default(),
@@ -126,6 +128,16 @@ impl Client {
     /// Notes whether the client takes what it is sent.
     pub fn set_blocked(&self, blocked: bool) {
         self.blocked.set(blocked);
+    }
+
+    /// Whether a request is under way and all of it has come: the only thing the client can do is leave.
+    pub fn is_watched(&self) -> bool {
+        self.watched.get()
+    }
+
+    /// Notes whether the client can only leave.
+    pub fn set_watched(&self, watched: bool) {
+        self.watched.set(watched);
     }
 
     /// Whether a request's body was not read to its end, so that more of it may be on its way.

@@ -2,12 +2,14 @@
 //!
 //! Each worker has one coarse clock, moved on by a tick. A connection owns one [`Alarm`], and each step of a request
 //! sets it anew; the tick looks through all alarms and wakes the tasks of those that are due. So a deadline is never
-//! early and at most two ticks late, which is what a proxy's timeouts need, and setting one touches no lock.
+//! early and at most two ticks late, which is what a proxy's timeouts need, and setting one touches no lock. Workers
+//! need no timers at all, which spares each of their sleeps a look at the system's clock.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::task::{Poll, Waker};
+use std::time::Instant;
 
 use slab::Slab;
 
@@ -37,15 +39,23 @@ pub struct Alarm {
 }
 
 impl Clock {
-    /// A clock for deadlines of which the shortest is `shortest`.
-    pub fn for_deadlines(shortest: Duration) -> Self {
-        let tick = u64::try_from(shortest.as_millis() / 4).unwrap_or(NEVER).clamp(5, 100);
+    /// A clock that is moved on every `tick` milliseconds.
+    pub fn with_tick(tick: u64) -> Self {
         Self { started: Instant::now(), now: Cell::new(0), tick, alarms: RefCell::default() }
     }
 
-    /// Between two calls of [`Clock::advance`].
-    pub fn tick(&self) -> Duration {
-        Duration::from_millis(self.tick)
+    /// Waits for so many milliseconds, or a little longer.
+    pub async fn sleep(self: &Rc<Self>, millis: u64) {
+        let alarm = Alarm::on(self);
+        alarm.set(millis);
+        poll_fn(|cx| match alarm.is_due() {
+            true => Poll::Ready(()),
+            false => {
+                alarm.wakes(cx.waker());
+                Poll::Pending
+            }
+        })
+        .await;
     }
 
     /// The time of the last tick, in milliseconds.
@@ -64,7 +74,11 @@ impl Clock {
 
     /// Wakes all tasks that own an alarm.
     pub fn wake_all(&self) {
-        self.alarms.borrow().iter().filter_map(|(_, entry)| entry.waker.as_ref()).for_each(Waker::wake_by_ref);
+        self.alarms
+            .borrow()
+            .iter()
+            .filter_map(|(_, entry)| entry.waker.as_ref())
+            .for_each(Waker::wake_by_ref);
     }
 
     /// Gives memory back after many connections have gone.
@@ -117,7 +131,7 @@ mod tests {
 
     #[test]
     fn an_alarm_is_never_early_and_at_most_a_tick_late() {
-        let clock = Rc::new(Clock::for_deadlines(Duration::from_secs(10)));
+        let clock = Rc::new(Clock::with_tick(100));
         let alarm = Alarm::on(&clock);
         assert!(!alarm.is_due());
         alarm.set(1000);
@@ -127,12 +141,5 @@ mod tests {
         assert!(alarm.is_due());
         alarm.set(1000);
         assert!(!alarm.is_due());
-    }
-
-    #[test]
-    fn the_tick_is_fine_enough_for_the_shortest_deadline() {
-        assert_eq!(Clock::for_deadlines(Duration::from_millis(200)).tick(), Duration::from_millis(50));
-        assert_eq!(Clock::for_deadlines(Duration::from_millis(1)).tick(), Duration::from_millis(5));
-        assert_eq!(Clock::for_deadlines(Duration::from_secs(60)).tick(), Duration::from_millis(100));
     }
 }

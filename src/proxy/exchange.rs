@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use hyper::Request;
+use hyper::body::{Body as _, Incoming};
 
 use crate::telemetry::access_log::Entry;
 
@@ -19,12 +20,13 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    pub(super) fn begin<B>(client: Rc<Client>, request: &Request<B>) -> Self {
+    pub(super) fn begin(client: Rc<Client>, request: &Request<Incoming>) -> Self {
         let entry = client.shared.access_log.as_ref().map(|_| {
             client.reset_counts();
             let target = request.uri().path_and_query().map_or("", |target| target.as_str());
             Box::new(Entry::begin(client.address(), request.method(), target, request.headers()))
         });
+        client.set_watched(request.body().is_end_stream());
         client.enter(Phase::Connect);
         Self { client, entry }
     }
@@ -81,6 +83,7 @@ impl Drop for Exchange {
             let (bytes_in, bytes_out) = self.client.counts();
             log.write(&entry.end(bytes_in, bytes_out));
         }
+        self.client.set_watched(false);
         self.client.enter(Phase::Flush);
     }
 }

@@ -94,7 +94,8 @@ async fn connect(client: &Client, view: &View, lease: &Lease) -> Result<BackendC
 
 /// Running out of our own files or ports is no fault of the backend.
 fn says_of_the_backend(error: &io::Error) -> bool {
-    const OURS: [i32; 4] = [/* ENFILE */ 23, /* EMFILE */ 24, /* ENOMEM */ 12, /* EADDRNOTAVAIL */ 99];
+    const OURS: [i32; 4] =
+        [/* ENFILE */ 23, /* EMFILE */ 24, /* ENOMEM */ 12, /* EADDRNOTAVAIL */ 99];
     error.raw_os_error().is_none_or(|code| !OURS.contains(&code))
 }
 
@@ -160,7 +161,8 @@ fn judge(
 /// A copy of a request without a body. It costs two allocations, and spares a client the death of a backend.
 fn head_of(request: &Request<RequestBody>) -> Request<RequestBody> {
     let mut copy = Request::new(RequestBody::default());
-    let (method, uri, headers): (&Method, &Uri, &HeaderMap) = (request.method(), request.uri(), request.headers());
+    let (method, uri, headers): (&Method, &Uri, &HeaderMap) =
+        (request.method(), request.uri(), request.headers());
     *copy.method_mut() = method.clone();
     *copy.uri_mut() = uri.clone();
     *copy.headers_mut() = headers.clone();

@@ -2,8 +2,8 @@
 
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{
-    CONNECTION, CONTENT_LENGTH, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
-    VIA,
+    CONNECTION, CONTENT_LENGTH, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING,
+    UPGRADE, VIA,
 };
 use hyper::http::uri::{Authority, PathAndQuery};
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
@@ -14,11 +14,12 @@ const KEEP_ALIVE: &str = "keep-alive";
 const PROXY_CONNECTION: &str = "proxy-connection";
 const X_REAL_IP: &str = "x-real-ip";
 const X_FORWARDED: &str = "x-forwarded-";
-const X_FORWARDED_FOR: &str = "x-forwarded-for";
-const X_FORWARDED_PROTO: &str = "x-forwarded-proto";
-const X_FORWARDED_HOST: &str = "x-forwarded-host";
-const VIA_US: &str = "1.1 loadbalancer";
-const VIA_US_FROM_1_0: &str = "1.0 loadbalancer";
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const VIA_US: HeaderValue = HeaderValue::from_static("1.1 loadbalancer");
+const VIA_US_FROM_1_0: HeaderValue = HeaderValue::from_static("1.0 loadbalancer");
+const HTTP: HeaderValue = HeaderValue::from_static("http");
 
 /// What of a request decides how it is forwarded.
 #[derive(Clone, Copy, Debug)]
@@ -89,11 +90,11 @@ pub(super) fn prepare(request: &mut Request<Incoming>, client: &Client) -> Resul
     if seen.forwarded {
         remove_forwarded(headers);
     }
-    headers.insert(HeaderName::from_static(X_FORWARDED_FOR), client.forwarded_for().clone());
-    headers.insert(HeaderName::from_static(X_FORWARDED_PROTO), HeaderValue::from_static("http"));
-    headers.insert(HeaderName::from_static(X_FORWARDED_HOST), host);
+    headers.insert(X_FORWARDED_FOR, client.forwarded_for().clone());
+    headers.insert(X_FORWARDED_PROTO, HTTP);
+    headers.insert(X_FORWARDED_HOST, host);
     let via = if version == Version::HTTP_10 { VIA_US_FROM_1_0 } else { VIA_US };
-    headers.append(VIA, HeaderValue::from_static(via));
+    headers.append(VIA, via);
     *request.version_mut() = Version::HTTP_11;
     if !upgrade {
         // hyper's own note of a possible upgrade would travel to the backend's side with the request.
@@ -111,7 +112,7 @@ pub(super) fn prepare_answer<B>(response: &mut Response<B>, upgraded: bool) {
     if upgraded {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     }
-    headers.append(VIA, HeaderValue::from_static(VIA_US));
+    headers.append(VIA, VIA_US);
 }
 
 /// Whether a backend's answer switches protocols.
@@ -136,7 +137,8 @@ fn normalise_target<B>(request: &mut Request<B>) -> Result<(), Error> {
     if host.contains('@') {
         return Err(Error::Malformed("its target names a user"));
     }
-    let host = HeaderValue::from_str(host).map_err(|_| Error::Malformed("its target's host is not a name"))?;
+    let host =
+        HeaderValue::from_str(host).map_err(|_| Error::Malformed("its target's host is not a name"))?;
     parts.scheme = None;
     parts.authority = None;
     parts.path_and_query.get_or_insert(PathAndQuery::from_static("/"));

@@ -62,7 +62,7 @@ impl Shared {
             view: RefCell::new(Rc::new(View::new(snapshot))),
             registry,
             turn: Turn::starting_at(fastrand::usize(..)),
-            clock: Rc::new(Clock::for_deadlines(deadlines.shortest())),
+            clock: Rc::new(Clock::with_tick(deadlines.tick())),
             deadlines,
             access_log,
             head_limits: HeadLimits { size: config.limits.header_size, headers: config.limits.headers },
@@ -111,7 +111,8 @@ pub struct Deadlines {
 }
 
 impl Deadlines {
-    fn of(config: &Config) -> Self {
+    /// What these settings say.
+    pub fn of(config: &Config) -> Self {
         let timeouts = &config.timeouts;
         let park_after = PARK_AFTER.min(timeouts.client_idle);
         let mut phases = [0; 9];
@@ -139,9 +140,10 @@ impl Deadlines {
         self.phases[phase as usize]
     }
 
-    fn shortest(&self) -> Duration {
+    /// How often the workers' clocks move on, in milliseconds: fine enough for the shortest deadline.
+    pub fn tick(&self) -> u64 {
         let shortest = self.phases.iter().copied().min().unwrap_or_default();
-        Duration::from_millis(shortest.min(self.backend_idle))
+        (shortest.min(self.backend_idle) / 4).clamp(5, 100)
     }
 }
 

@@ -57,11 +57,19 @@ struct Metered {
 }
 
 impl AsyncRead for Metered {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         let bytes = (buf.filled().len() - before) as u64;
-        if self.incoming { self.client.count_in(bytes) } else { self.client.count_out(bytes) }
+        if self.incoming {
+            self.client.count_in(bytes)
+        } else {
+            self.client.count_out(bytes)
+        }
         self.client.progress();
         Poll::Ready(Ok(()))
     }

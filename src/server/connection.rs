@@ -1,20 +1,21 @@
 //! The second hop: one client's connection, from its first byte to its last.
 
 use std::future::poll_fn;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::select;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::spawn_local;
-use tokio::time::timeout;
 
 use crate::proxy::{Alarm, Client, Error, Phase, Shared, handle, last_words};
 
@@ -22,8 +23,8 @@ use super::park::park;
 use super::team::Seat;
 use super::transport::ClientTransport;
 
-/// How long, and how many bytes, a client that we part from may still send before we stop listening.
-const LINGER: Duration = Duration::from_secs(2);
+/// How many milliseconds, and how many bytes, a client that we part from may still send before we stop listening.
+const LINGER: u64 = 2000;
 const LINGER_BYTES: usize = 1 << 20;
 
 /// How a connection stopped being one that hyper drives.
@@ -60,18 +61,18 @@ async fn serve(client: &Rc<Client>, mut stream: TcpStream) -> Option<TcpStream> 
                 if let Some(tunnel) = client.take_tunnel() {
                     tunnel.run(stream, &unused).await;
                 } else if client.has_unread() {
-                    linger(stream).await;
+                    linger(&client.shared, stream).await;
                 }
                 return None;
             }
             Stop::Over(Err(error)) => {
                 if let Some(error) = malformed(&error) {
-                    refuse(stream, &error).await;
+                    refuse(&client.shared, stream, &error).await;
                 }
                 return None;
             }
             Stop::Due(Phase::Head) if !unused.is_empty() => {
-                refuse(stream, &Error::HeadTimeout).await;
+                refuse(&client.shared, stream, &Error::HeadTimeout).await;
                 return None;
             }
             Stop::Due(_) => return None,
@@ -95,8 +96,10 @@ async fn speak(client: &Rc<Client>, stream: TcpStream, read_ahead: Bytes) -> (St
     };
     let mut builder = http1::Builder::new();
     let mut draining = shared.is_draining();
-    // Our own deadlines are cheaper than hyper's, and tell a slow head from an idle client.
-    builder.header_read_timeout(None).keep_alive(!draining).max_header_size(shared.head_limits.size);
+    // Our own deadlines are cheaper than hyper's, and tell a slow head from an idle client. So is our own watch for a
+    // client that leaves while its request is answered: without `half_close`, hyper reads ahead to find out.
+    builder.header_read_timeout(None).half_close(true);
+    builder.keep_alive(!draining).max_header_size(shared.head_limits.size);
     if let Some(headers) = shared.head_limits.headers_off_the_stack() {
         builder.max_headers(headers);
     }
@@ -147,20 +150,20 @@ fn malformed(error: &hyper::Error) -> Option<Error> {
 }
 
 /// Says why nothing more will be said, and parts.
-async fn refuse(mut stream: TcpStream, error: &Error) {
+async fn refuse(shared: &Shared, mut stream: TcpStream, error: &Error) {
     tracing::debug!("{:?}: {error}", stream.peer_addr().ok());
     if stream.write_all(&last_words(error)).await.is_ok() {
-        linger(stream).await;
+        linger(shared, stream).await;
     }
 }
 
 /// Parts from a client that may still be sending. To close at once would reset the connection, and the reset can
 /// overtake the answer (RFC 9112 section 9.6).
-async fn linger(mut stream: TcpStream) {
+async fn linger(shared: &Shared, mut stream: TcpStream) {
     if stream.shutdown().await.is_err() {
         return;
     }
-    let _ = timeout(LINGER, async {
+    let drained = pin!(async {
         let mut buffer = vec![0; 16 * 1024];
         let mut left = LINGER_BYTES;
         while let Ok(read @ 1..) = stream.read(&mut buffer).await {
@@ -169,17 +172,17 @@ async fn linger(mut stream: TcpStream) {
                 break;
             }
         }
-    })
-    .await;
+    });
+    select(drained, pin!(shared.clock.sleep(LINGER))).await;
 }
 
 /// Whether the client has already sent more.
 pub(super) fn has_bytes(stream: &TcpStream) -> bool {
-    let mut byte = [std::mem::MaybeUninit::uninit()];
-    matches!(socket2::SockRef::from(stream).peek(&mut byte), Ok(1..))
+    let mut byte = [MaybeUninit::uninit()];
+    matches!(SockRef::from(stream).peek(&mut byte), Ok(1..))
 }
 
 /// Refuses a client when there are as many as we take.
-pub(super) fn turn_away(stream: TcpStream) {
-    spawn_local(async move { refuse(stream, &Error::TooManyConnections).await });
+pub(super) fn turn_away(shared: Rc<Shared>, stream: TcpStream) {
+    spawn_local(async move { refuse(&shared, stream, &Error::TooManyConnections).await });
 }

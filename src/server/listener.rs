@@ -10,7 +10,6 @@ use futures::FutureExt;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::time::sleep;
 use tracing::warn;
 
 use crate::proxy::Shared;
@@ -20,8 +19,8 @@ use super::team::Team;
 
 /// Connections that may wait to be accepted; the system's own limit holds too.
 const BACKLOG: i32 = 4096;
-/// After the system failed to accept, for want of files or memory: time for some to be given back.
-const PAUSE: Duration = Duration::from_millis(50);
+/// After the system failed to accept, for want of files or memory: milliseconds for some to be given back.
+const PAUSE: u64 = 50;
 const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 
 /// Binds `count` sockets to one address, among which the system spreads connections. Nobody else may listen there.
@@ -79,7 +78,7 @@ pub(super) async fn accept(
                     complained = Some(Instant::now());
                     warn!("cannot accept clients: {error}; trying again");
                 }
-                sleep(PAUSE).await;
+                shared.clock.sleep(PAUSE).await;
             }
         }
     }
@@ -95,7 +94,7 @@ fn is_the_clients(error: &io::Error) -> bool {
 
 /// Serves a client here or at a worker that has fewer, or turns it away.
 fn admit(stream: TcpStream, address: SocketAddr, shared: &Rc<Shared>, team: &Arc<Team>, worker: usize) {
-    let Some(seat) = team.seat(worker) else { return turn_away(stream) };
+    let Some(seat) = team.seat(worker) else { return turn_away(Rc::clone(shared), stream) };
     let Some(other) = team.better_than(worker) else {
         return spawn(Rc::clone(shared), stream, address, seat);
     };

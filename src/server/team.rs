@@ -54,7 +54,8 @@ impl Team {
     /// The worker that should serve a client which this worker accepted, if it is another one: the kernel spreads
     /// connections by a hash, and a few long ones can fall on one worker.
     pub fn better_than(&self, worker: usize) -> Option<usize> {
-        let (best, least) = (0..self.members.len()).map(|index| (index, self.clients(index))).min_by_key(|m| m.1)?;
+        let (best, least) =
+            (0..self.members.len()).map(|index| (index, self.clients(index))).min_by_key(|m| m.1)?;
         (self.clients(worker) >= least + SPREAD + least / SPREAD_PART).then_some(best)
     }
 

@@ -1,14 +1,17 @@
 //! The bytes of one client's connection, and what must happen as they pass.
 
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::connect::write_slices;
 use crate::proxy::{Client, Phase};
 
 /// A client's TCP connection. It notes when a request begins, puts interim answers before the final one, and keeps
@@ -47,6 +50,23 @@ impl ClientTransport {
         }
     }
 
+    /// Looks whether the client has left, which ends the request under way: nobody wants its answer any more.
+    fn watch(&self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.stream.poll_read_ready(cx).is_pending() {
+            return Ok(());
+        }
+        match SockRef::from(&self.stream).peek(&mut [MaybeUninit::uninit()]) {
+            Ok(0) => Err(io::ErrorKind::ConnectionAborted.into()),
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            Err(_) => Ok(()),
+            // It sent its next request already; that it leaves will be seen when it is read.
+            Ok(_) => {
+                self.client.set_watched(false);
+                Ok(())
+            }
+        }
+    }
+
     fn note(&self, written: &Poll<io::Result<usize>>) {
         self.client.set_blocked(written.is_pending());
         if written.is_ready() && matches!(self.client.phase(), Phase::Answer | Phase::Flush) {
@@ -56,7 +76,11 @@ impl ClientTransport {
 }
 
 impl AsyncRead for ClientTransport {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         if self.read_ahead.is_empty() {
             ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
@@ -92,7 +116,7 @@ impl AsyncWrite for ClientTransport {
             return Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()));
         }
         ready!(self.poll_interim(cx))?;
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        let written = write_slices(&mut self.stream, cx, slices);
         self.note(&written);
         written
     }
@@ -106,6 +130,8 @@ impl AsyncWrite for ClientTransport {
         ready!(self.poll_interim(cx))?;
         if self.client.phase() == Phase::Flush {
             self.client.enter(Phase::Idle);
+        } else if self.client.is_watched() {
+            self.watch(cx)?;
         }
         Poll::Ready(Ok(()))
     }

@@ -5,13 +5,12 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::Instant;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_local;
-use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::backends::Registry;
 use crate::config::Config;
@@ -23,10 +22,10 @@ use super::connection::spawn;
 use super::listener::accept;
 use super::team::Team;
 
-/// Between two looks at what is idle.
-const SWEEP_EVERY: Duration = Duration::from_secs(1);
-/// Between two looks at whether all clients are gone.
-const DRAIN_LOOK: Duration = Duration::from_millis(10);
+/// Milliseconds between two looks at what is idle.
+const SWEEP_EVERY: u64 = 1000;
+/// Milliseconds between two looks at whether all clients are gone.
+const DRAIN_LOOK: u64 = 10;
 
 /// What a worker starts with.
 #[derive(Debug)]
@@ -51,6 +50,8 @@ pub struct Worker {
     pub inbox: mpsc::Receiver<std::net::TcpStream>,
     /// Turns true when the process is to stop.
     pub stop: watch::Receiver<bool>,
+    /// Changes whenever the worker's clock is to move on.
+    pub ticks: watch::Receiver<()>,
 }
 
 /// Starts a worker's thread. It ends when a stop was asked for and its clients are gone; it gives the number of those
@@ -61,7 +62,7 @@ pub struct Worker {
 pub fn start(worker: Worker) -> io::Result<JoinHandle<usize>> {
     let name = format!("worker-{}", worker.index);
     thread::Builder::new().name(name).spawn(move || {
-        let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+        let runtime = Builder::new_current_thread().enable_io().build_local(LocalOptions::default());
         runtime.expect("the system gives an event queue").block_on(worker.run())
     })
 }
@@ -72,17 +73,15 @@ impl Worker {
         let snapshot = Arc::clone(&snapshots.borrow_and_update());
         let shared = Rc::new(Shared::new(&config, self.address, snapshot, self.registry, self.access_log));
         let listener = TcpListener::from_std(self.socket).expect("a socket fresh from bind");
-        spawn_local(keep_time(Rc::clone(&shared)));
+        spawn_local(keep_time(Rc::clone(&shared), self.ticks));
         spawn_local(keep_up(Rc::clone(&shared), snapshots));
         spawn_local(take_in(Rc::clone(&shared), Arc::clone(&team), index, self.inbox));
         accept(listener, Rc::clone(&shared), Arc::clone(&team), index, stop).await;
         shared.drain();
-        let look = async {
-            while team.clients(index) > 0 {
-                sleep(DRAIN_LOOK).await;
-            }
-        };
-        let _ = tokio::time::timeout(config.timeouts.drain, look).await;
+        let began = Instant::now();
+        while team.clients(index) > 0 && began.elapsed() < config.timeouts.drain {
+            shared.clock.sleep(DRAIN_LOOK).await;
+        }
         if let Some(log) = &shared.access_log {
             log.flush();
         }
@@ -91,14 +90,11 @@ impl Worker {
 }
 
 /// Moves the clock on, and does what is to be done now and then.
-async fn keep_time(shared: Rc<Shared>) {
-    let mut ticks = interval(shared.clock.tick());
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+async fn keep_time(shared: Rc<Shared>, mut ticks: watch::Receiver<()>) {
     let mut swept = 0;
-    loop {
-        ticks.tick().await;
+    while ticks.changed().await.is_ok() {
         shared.clock.advance();
-        if u128::from(shared.clock.now() - swept) >= SWEEP_EVERY.as_millis() {
+        if shared.clock.now() - swept >= SWEEP_EVERY {
             swept = shared.clock.now();
             shared.sweep_idle();
             if let Some(log) = &shared.access_log {
