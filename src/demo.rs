@@ -14,6 +14,7 @@
 
 mod answers;
 mod bodies;
+mod pair;
 mod request;
 mod serve;
 
@@ -29,6 +30,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
+pub use pair::start_pair;
 pub use serve::serve;
 
 /// Connections that the system accepts on our behalf while we are busy.

@@ -1,12 +1,15 @@
 //! The balancer: flags, logging, allocator, [`app::run`].
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use loadbalancer::backends::Registry;
-use loadbalancer::config::{Command, Config, Flags};
-use loadbalancer::{app, telemetry};
+use loadbalancer::config::{Command, Config, Flags, Health};
+use loadbalancer::{app, demo, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[global_allocator]
@@ -18,6 +21,8 @@ const USAGE: u8 = 2;
 const FAILED: u8 = 1;
 /// A second signal: what a shell reports of a program that SIGINT ended.
 const INTERRUPTED: i32 = 130;
+/// Between two checks of a sample backend: short, for somebody is watching.
+const DEMO_INTERVAL: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     let (flags, config) = match read_flags() {
@@ -27,7 +32,7 @@ fn main() -> ExitCode {
     telemetry::init(flags.log_level);
     let ended = match flags.command {
         None => app::run(config, Registry::global(), stop_signal()).map_err(anyhow::Error::from),
-        Some(Command::Demo) => demo(config),
+        Some(Command::Demo) => run_demo(config),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -40,8 +45,35 @@ fn complain(code: u8, problem: &dyn std::fmt::Display) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn demo(_config: Config) -> anyhow::Result<()> {
-    anyhow::bail!("not yet")
+fn run_demo(config: Config) -> anyhow::Result<()> {
+    let backends = demo::start_pair().context("no sample backends")?;
+    let commands = commands_to_try(config.listen, backends[0]);
+    let health = Health { path: "/health".to_owned(), interval: DEMO_INTERVAL, ..config.health };
+    // Waiting for the end begins when all is started: before, the commands would not work.
+    let shutdown = async {
+        println!("{commands}");
+        stop_signal().await;
+    };
+    Ok(app::run(Config { backends, health, ..config }, Registry::global(), shutdown)?)
+}
+
+fn commands_to_try(listen: SocketAddr, first: SocketAddr) -> String {
+    let port = listen.port();
+    format!(
+        "
+Try, in another terminal (or here, if you put this in the background with Ctrl+Z and `bg`):
+
+    curl localhost:{port}                          # the first backend answers
+    curl -X POST {first}/health/fail   # make it fail its checks, one every {interval} s
+    curl localhost:{port}                          # the second one answers
+    curl -X POST {first}/health/ok     # make it well again
+    curl -i localhost:{port}/echo -d hello         # what a backend is sent
+    curl -i localhost:{port}/bytes/64              # also /chunked/64, /delay/500, /status/404
+
+Ctrl+C ends it.
+",
+        interval = DEMO_INTERVAL.as_secs()
+    )
 }
 
 fn read_flags() -> Result<(Flags, Config), ExitCode> {

@@ -124,6 +124,7 @@ pub struct Flags {
 /// What to do instead of balancing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
-    /// Run the whole system in this one process: the balancer and two sample backends
+    /// Run the whole system in this one process: the balancer and, in place of --backend, two sample backends that are
+    /// checked every 2 s
     Demo,
 }

@@ -1,0 +1,1 @@
+//! Checks: a backend's health is noticed, said and acted upon.

@@ -1,0 +1,1 @@
+//! `loadbalancer demo` and the sample backends, as a newcomer runs them.

@@ -1,0 +1,1 @@
+//! Where a message ends, and what must not pass.

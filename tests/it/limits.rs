@@ -1,0 +1,1 @@
+//! What a client may not ask of us, and what it is told.

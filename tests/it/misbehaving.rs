@@ -1,0 +1,1 @@
+//! Backends that break HTTP, and what the client gets.

@@ -1,0 +1,1 @@
+//! A connection that is idle is parked, and loses no byte.

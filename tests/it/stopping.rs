@@ -1,0 +1,1 @@
+//! A graceful stop.

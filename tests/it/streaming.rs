@@ -1,0 +1,1 @@
+//! Bodies pass as they come, in both directions.

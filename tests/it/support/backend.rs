@@ -1,0 +1,189 @@
+//! Backends that misbehave, each in one way. They pass their checks (`GET /health`) all the same.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use socket2::{Domain, SockRef, Socket, Type};
+
+use super::PATIENCE;
+
+/// A backend whose answers are scripted. Its threads end with the test's process.
+pub struct Backend {
+    /// Where it listens.
+    pub address: SocketAddr,
+    requests: Arc<AtomicUsize>,
+}
+
+/// A connection on which a backend has read the head of a request that is not a check.
+pub struct Transport {
+    reader: BufReader<TcpStream>,
+    /// The head, with its last empty line.
+    pub head: String,
+}
+
+impl Backend {
+    /// Does this with each connection once the head of its first request, checks aside, has come.
+    pub fn that(script: impl Fn(Transport) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().unwrap();
+        let requests = Arc::new(AtomicUsize::new(0));
+        let (script, counter) = (Arc::new(script), Arc::clone(&requests));
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let (script, counter) = (Arc::clone(&script), Arc::clone(&counter));
+                thread::spawn(move || {
+                    let mut transport = Transport::over(stream);
+                    if !transport.read_head() {
+                        return;
+                    }
+                    if transport.head.starts_with("GET /health ") {
+                        transport.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                        return;
+                    }
+                    counter.fetch_add(1, Ordering::SeqCst);
+                    script(transport);
+                });
+            }
+        });
+        Self { address, requests }
+    }
+
+    /// How many connections with a request, checks aside, it has seen.
+    pub fn requests(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
+    }
+
+    /// An address where nobody listens, so that connections are refused.
+    pub fn refuses() -> SocketAddr {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a free port");
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        // Bound for good and never listening: nobody else can have the port.
+        std::mem::forget(socket);
+        address
+    }
+
+    /// Answers every request on a connection with the same bytes, for as long as requests come.
+    pub fn answers(bytes: &'static str) -> Self {
+        Self::that(move |mut transport| {
+            loop {
+                transport.read_body();
+                transport.send(bytes);
+                if !transport.read_head() {
+                    return;
+                }
+            }
+        })
+    }
+
+    /// Closes the connection in place of an answer.
+    pub fn closes_before_the_head() -> Self {
+        Self::that(|transport| drop(transport))
+    }
+
+    /// Resets the connection amid the head of its answer.
+    pub fn resets_mid_head() -> Self {
+        Self::that(|mut transport| {
+            transport.send("HTTP/1.1 200 OK\r\nContent-Le");
+            transport.reset();
+        })
+    }
+
+    /// Never answers.
+    pub fn stalls() -> Self {
+        Self::that(|mut transport| transport.wait_for_end())
+    }
+
+    /// Sends the head and half of the body, then closes.
+    pub fn closes_mid_body() -> Self {
+        Self::that(|mut transport| transport.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst"))
+    }
+
+    /// Sends the head and half of the body, then nothing.
+    pub fn stalls_mid_body() -> Self {
+        Self::that(|mut transport| {
+            transport.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst");
+            transport.wait_for_end();
+        })
+    }
+
+    /// Answers before it has read the body of the request, and reads none of it.
+    pub fn answers_early() -> Self {
+        Self::that(|mut transport| {
+            transport.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 3\r\nConnection: close\r\n\r\nno\n");
+            transport.wait_for_end();
+        })
+    }
+
+    /// Sends more than its Content-Length says.
+    pub fn lies_about_content_length() -> Self {
+        Self::answers(
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfirst, and HTTP/1.1 200 OK of my own\r\n\r\n",
+        )
+    }
+
+    /// Answers with something that is not HTTP.
+    pub fn sends_garbage() -> Self {
+        Self::answers("\u{1}\u{2} this is no HTTP \u{3}\r\n\r\n")
+    }
+}
+
+impl Transport {
+    fn over(stream: TcpStream) -> Self {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { reader: BufReader::new(stream), head: String::new() }
+    }
+
+    /// Reads the head of the next request, if one comes.
+    pub fn read_head(&mut self) -> bool {
+        self.head.clear();
+        while !self.head.ends_with("\r\n\r\n") {
+            if !matches!(self.reader.read_line(&mut self.head), Ok(1..)) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Reads the body that the head announces by its Content-Length.
+    pub fn read_body(&mut self) -> Vec<u8> {
+        let mut body = vec![0; self.header("content-length").map_or(0, |length| length.parse().unwrap())];
+        self.reader.read_exact(&mut body).expect("the body that was announced");
+        body
+    }
+
+    /// Reads so many bytes.
+    pub fn bytes(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        self.reader.read_exact(&mut bytes).expect("as many bytes");
+        bytes
+    }
+
+    /// The value of a header of the request, its name in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().skip(1).find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            key.eq_ignore_ascii_case(name).then_some(value.trim())
+        })
+    }
+
+    /// Sends bytes; that the other side has gone is for the test to notice there.
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        let _ = self.reader.get_mut().write_all(bytes.as_ref());
+    }
+
+    /// Waits until the other side closes the connection, reading what still comes.
+    pub fn wait_for_end(&mut self) {
+        let _ = std::io::copy(&mut self.reader, &mut std::io::sink());
+    }
+
+    /// Closes with a reset.
+    pub fn reset(self) {
+        SockRef::from(self.reader.get_ref()).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+    }
+}

@@ -1,0 +1,215 @@
+//! The three programs.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::Instant;
+
+use super::PATIENCE;
+
+/// A balancer that is yet to be started.
+pub struct Balancer {
+    command: Command,
+}
+
+impl Balancer {
+    /// With these backends, a free port to listen on, one worker and checks of `/health`.
+    pub fn before(backends: &[SocketAddr]) -> Self {
+        let balancer = Self::bare().flag("--listen", "127.0.0.1:0").flag("--health-path", "/health");
+        let balancer = balancer.flag("--workers", "1");
+        backends.iter().fold(balancer, |balancer, backend| balancer.flag("--backend", &backend.to_string()))
+    }
+
+    /// With no flag at all.
+    pub fn bare() -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_loadbalancer"));
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("LOADBALANCER_")) {
+            command.env_remove(name);
+        }
+        Self { command }
+    }
+
+    /// With one more flag. The last one wins, save for `--backend`.
+    pub fn flag(mut self, name: &str, value: &str) -> Self {
+        self.command.arg(format!("{name}={value}"));
+        self
+    }
+
+    /// With one more word on the command line.
+    pub fn word(mut self, word: &str) -> Self {
+        self.command.arg(word);
+        self
+    }
+
+    /// With one more variable in its environment.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Starts it and waits until it listens.
+    pub fn start(self) -> Running {
+        let mut running = Running::start(self.command);
+        let line = running.said("listening on http://");
+        running.address = address_in(&line);
+        running
+    }
+
+    /// Runs a balancer that cannot start, to its end: its exit status and what it wrote to standard error.
+    pub fn fail(self) -> (Option<i32>, String) {
+        let running = Running::start(self.command);
+        let status = running.ended();
+        let complaint = running.log.lines.lock().unwrap().join("\n");
+        (status.code(), complaint)
+    }
+}
+
+/// A sample backend: `backends1` or `backends2`.
+pub struct Sample {
+    running: Running,
+    name: String,
+}
+
+impl Sample {
+    /// Starts a sample backend of this name on a free port.
+    pub fn start(name: &str) -> Self {
+        Self::start_on(0, name)
+    }
+
+    fn start_on(port: u16, name: &str) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_backends1"));
+        command.args(["--name", name, "--port", &port.to_string()]);
+        let mut running = Running::start(command);
+        let line = running.said("listens on http://");
+        running.address = address_in(&line);
+        Self { running, name: name.to_owned() }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.running.address
+    }
+
+    /// Kills it as the system does (SIGKILL): what it was doing is lost.
+    pub fn kill(&self) {
+        self.running.signal("KILL");
+        self.running.ended();
+    }
+
+    /// Stops it as an operator does (Ctrl+C), and waits for its end.
+    pub fn interrupt(&self) {
+        self.running.signal("INT");
+        self.running.ended();
+    }
+
+    /// Starts one in its place once it has ended: the same name, the same port.
+    pub fn restart(&mut self) {
+        let (port, name) = (self.address().port(), self.name.clone());
+        *self = Self::start_on(port, &name);
+    }
+}
+
+/// A program that runs until it is dropped.
+pub struct Running {
+    child: Mutex<Child>,
+    log: Arc<Log>,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+#[derive(Default)]
+struct Log {
+    lines: Mutex<Vec<String>>,
+    grown: Condvar,
+}
+
+impl Running {
+    fn start(mut command: Command) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program was built");
+        let log = Arc::new(Log::default());
+        follow(child.stdout.take().expect("it is piped"), &log);
+        follow(child.stderr.take().expect("it is piped"), &log);
+        Self { child: Mutex::new(child), log, address: SocketAddr::from(([127, 0, 0, 1], 0)) }
+    }
+
+    /// Waits for a line, on either output, that holds this text, and gives it.
+    pub fn said(&self, text: &str) -> String {
+        self.said_times(text, 1)
+    }
+
+    /// Waits until so many lines hold this text, and gives the last of them.
+    pub fn said_times(&self, text: &str, times: usize) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        let mut lines = self.log.lines.lock().unwrap();
+        loop {
+            if let Some(line) = lines.iter().filter(|line| line.contains(text)).nth(times - 1) {
+                return line.clone();
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(
+                !left.is_zero(),
+                "{text:?} was not said {times} times, but this was:\n{}",
+                lines.join("\n")
+            );
+            lines = self.log.grown.wait_timeout(lines, left).unwrap().0;
+        }
+    }
+
+    /// How many lines so far hold this text.
+    pub fn times_said(&self, text: &str) -> usize {
+        self.log.lines.lock().unwrap().iter().filter(|line| line.contains(text)).count()
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.lock().unwrap().id()
+    }
+
+    /// Sends it a signal, by the name that `kill` knows.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.id().to_string()]).status();
+        assert!(status.expect("there is a kill command").success(), "kill -{name}");
+    }
+
+    /// Waits for its end.
+    pub fn ended(&self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.lock().unwrap().try_wait().expect("it is our child") {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "it goes on running");
+            thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let mut child = self.child.lock().unwrap();
+        // It may have ended already.
+        let _ = child.kill();
+        let _ = child.wait();
+        if thread::panicking() {
+            eprintln!("it said:\n{}", self.log.lines.lock().unwrap().join("\n"));
+        }
+    }
+}
+
+fn follow(output: impl Read + Send + 'static, log: &Arc<Log>) {
+    let log = Arc::clone(log);
+    thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            log.lines.lock().unwrap().push(line);
+            log.grown.notify_all();
+        }
+    });
+}
+
+fn address_in(line: &str) -> SocketAddr {
+    let rest = line.split("http://").nth(1).expect("a line with an address");
+    rest.split_whitespace().next().and_then(|address| address.parse().ok()).expect("an address")
+}

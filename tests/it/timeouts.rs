@@ -1,0 +1,1 @@
+//! Each wait has an end, and the client is told which it was.
