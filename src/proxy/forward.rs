@@ -7,8 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use hyper::body::Incoming;
-use hyper::header::HeaderMap;
-use hyper::{Method, Request, Response, Uri};
+use hyper::{Request, Response};
 
 use crate::backends::Evidence;
 use crate::balance::Lease;
@@ -56,18 +55,18 @@ pub(super) async fn send(
                 Err(failure) => return Err(Failure { again: Some(outgoing.request), ..failure }),
             },
         };
-        let copy = repeatable.then(|| head_of(&outgoing.request));
         begin(client, &outgoing);
         let flow = Rc::clone(connection.flow());
-        let failed = match connection.send(outgoing.request, |cx| watch(client, &flow, cx)).await {
+        let failed = match connection.send(outgoing.request, repeatable, |cx| watch(client, &flow, cx)).await
+        {
             Ok(response) => return Ok((response, connection)),
             Err(Err(error)) => return Err(Failure { error, evidence: None, again: None, sent: true }),
             Err(Ok(failed)) => failed,
         };
-        let failure = judge(client, &connection, failed, copy);
+        let failure = judge(client, &connection, failed);
         match failure.again {
             // It was kept too long: that says nothing of the backend, and a new connection will do.
-            Some(again) if connection.is_reused() => outgoing.request = again,
+            Some(again) if connection.is_reused() && !flow.answered() => outgoing.request = again,
             again => return Err(Failure { again, ..failure }),
         }
     }
@@ -140,31 +139,15 @@ fn watch(client: &Client, flow: &Flow, cx: &Context<'_>) -> Option<Error> {
 }
 
 /// What a broken attempt means.
-fn judge(
-    client: &Client,
-    connection: &BackendConnection,
-    failed: SendError<RequestBody>,
-    copy: Option<Request<RequestBody>>,
-) -> Failure {
+fn judge(client: &Client, connection: &BackendConnection, failed: SendError<RequestBody>) -> Failure {
     let sent = failed.unsent.is_none();
     if let Some(fault) = client.take_fault() {
         return Failure { error: fault, evidence: None, again: None, sent };
     }
-    let answered = connection.flow().answered();
     let garbage = failed.error.is_parse() || failed.error.is_parse_too_large();
     let error = if garbage { Error::BadAnswer(failed.error) } else { Error::Closed(failed.error) };
-    let again = failed.unsent.or(copy.filter(|_| !answered));
-    let evidence = (!answered && !connection.is_reused()).then_some(Evidence::Closed);
+    let read_back = || connection.flow().sent().map(|head| head.map(|()| RequestBody::default()));
+    let again = failed.unsent.or_else(|| if garbage { None } else { read_back() });
+    let evidence = (!garbage && !connection.is_reused()).then_some(Evidence::Closed);
     Failure { error, evidence, again, sent }
-}
-
-/// A copy of a request without a body. It costs two allocations, and spares a client the death of a backend.
-fn head_of(request: &Request<RequestBody>) -> Request<RequestBody> {
-    let mut copy = Request::new(RequestBody::default());
-    let (method, uri, headers): (&Method, &Uri, &HeaderMap) =
-        (request.method(), request.uri(), request.headers());
-    *copy.method_mut() = method.clone();
-    *copy.uri_mut() = uri.clone();
-    *copy.headers_mut() = headers.clone();
-    copy
 }
