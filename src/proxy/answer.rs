@@ -1,11 +1,13 @@
 //! The answers that we make ourselves.
 
 use std::fmt::Write;
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use hyper::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 
+use crate::backends::Evidence;
 use crate::snapshot::Snapshot;
 
 use super::body::Body;
@@ -39,7 +41,8 @@ pub fn last_words(error: &Error) -> Vec<u8> {
         format!("HTTP/1.1 {} {}\r\n", status.as_u16(), status.canonical_reason().unwrap_or_default());
     let length = (CONTENT_LENGTH, HeaderValue::from(text.len()));
     let close = (CONNECTION, HeaderValue::from_static("close"));
-    for (name, value) in fields(error).into_iter().chain([length, close]) {
+    let others = fields(error).into_iter().filter(|(name, _)| name != CONNECTION);
+    for (name, value) in others.chain([length, close]) {
         let _ = write!(head, "{name}: {}\r\n", value.to_str().unwrap_or_default());
     }
     (head + "\r\n" + &text).into_bytes()
@@ -73,12 +76,27 @@ fn explain(error: &Error, snapshot: &Snapshot, client: &Client) -> String {
         (Error::Connect(_), false) => "the backend cannot be reached\n".to_owned(),
         (error, _) => format!("{error}\n"),
     };
-    if client.is_local() && matches!(error, Error::NoBackend | Error::Connect(_) | Error::ConnectTimeout) {
-        let now = Instant::now();
-        for (member, fact) in snapshot.pool.members().iter().zip(&snapshot.facts) {
-            let ago = now.saturating_duration_since(fact.learned).as_secs();
-            let _ = writeln!(text, "{}: {} {ago} s ago", member.address, fact.evidence);
+    if !client.is_local() {
+        return text;
+    }
+    let now = Instant::now();
+    let mut tell = |address: SocketAddr, evidence: Evidence, learned: Instant| {
+        let ago = now.saturating_duration_since(learned).as_secs();
+        let _ = writeln!(text, "{address}: {evidence} {ago} s ago");
+    };
+    match error {
+        Error::NoBackend => {
+            for (member, fact) in snapshot.pool.members().iter().zip(&snapshot.facts) {
+                tell(member.address, fact.evidence, fact.learned);
+            }
         }
+        // What this request found out itself is not in its snapshot yet.
+        Error::Connect(_) | Error::ConnectTimeout => {
+            for backend in client.shared.registry.backends() {
+                tell(backend.address, backend.health.evidence(), backend.health.learned());
+            }
+        }
+        _ => {}
     }
     text
 }
