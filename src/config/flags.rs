@@ -16,7 +16,7 @@ use super::{PolicyName, parse_duration};
 /// With no flags at all it listens on 127.0.0.1:8080 and forwards to 127.0.0.1:3000, or to 127.0.0.1:3001 when the
 /// first is down.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "loadbalancer", version, max_term_width = 110)]
+#[command(name = "loadbalancer", version, max_term_width = 110, args_override_self = true)]
 pub struct Flags {
     /// What to do instead of balancing, if anything.
     #[command(subcommand)]
