@@ -101,7 +101,10 @@ fn in_one_line(error: &clap::Error) -> String {
         Some(ContextValue::Strings(nearest)) if !nearest.is_empty() => {
             format!("; did you mean {}?", nearest.join(" or "))
         }
-        _ => String::new(),
+        _ => match error.get(ContextKind::ValidValue) {
+            Some(ContextValue::Strings(all)) => format!("; use {}", all.join(" or ")),
+            _ => String::new(),
+        },
     };
     format!("{problem}{nearest} (see --help)")
 }
