@@ -1,6 +1,13 @@
 //! A backend dies, and no client notices.
 
-use crate::support::{Backend, Balancer, Sample, get};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+
+use crate::support::{Backend, Balancer, Client, Running, Sample, get, request, until};
+
+const POST: &str = "POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\nhello";
 
 #[test]
 fn a_backend_that_refuses_is_passed_over_and_marked_down_at_once() {
@@ -18,4 +25,206 @@ fn when_a_backend_is_killed_the_next_request_is_answered_by_the_other() {
     assert_eq!(get(balancer.address, "/").text(), "hello from first\n");
     first.kill();
     assert_eq!(get(balancer.address, "/").expect_status(200).text(), "hello from second\n");
+}
+
+#[test]
+fn an_idempotent_request_without_a_body_is_tried_on_the_next_backend_when_one_closes() {
+    let second = Sample::start("second");
+    for method in ["GET", "OPTIONS", "DELETE", "PUT", "TRACE"] {
+        let first = Backend::closes_before_the_head();
+        let balancer = Balancer::before(&[first.address, second.address()]).start();
+        let answer = request(balancer.address, &format!("{method} / HTTP/1.1\r\nHost: test\r\n\r\n"));
+        assert_eq!(answer.expect_status(200).text(), "hello from second\n", "{method}");
+        assert_eq!(first.requests(), 1, "{method}");
+    }
+}
+
+#[test]
+fn a_get_is_tried_on_the_next_backend_when_one_resets_amid_the_head_of_its_answer() {
+    let (first, second) = (Backend::resets_mid_head(), Sample::start("second"));
+    let balancer = Balancer::before(&[first.address, second.address()]).start();
+    assert_eq!(get(balancer.address, "/").expect_status(200).text(), "hello from second\n");
+    assert_eq!(first.requests(), 1);
+    balancer.said(&format!("{} is down: connection closed without an answer", first.address));
+}
+
+#[test]
+fn a_request_that_a_backend_may_have_acted_upon_is_not_sent_again() {
+    let patch = "PATCH / HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n";
+    let put = "PUT /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\nhello";
+    for text in [POST, patch, put] {
+        let (first, second) = (Backend::closes_before_the_head(), Backend::closes_before_the_head());
+        let balancer = Balancer::before(&[first.address, second.address]).start();
+        let answer = request(balancer.address, text).expect_status(502);
+        assert_eq!(answer.text(), "the backend closed the connection before it answered\n");
+        assert_eq!((first.requests(), second.requests()), (1, 0), "{text}");
+    }
+}
+
+#[test]
+fn a_post_goes_to_the_next_backend_with_its_body_when_the_first_cannot_be_reached() {
+    let second = Sample::start("second");
+    let chunked =
+        "POST /echo HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+    for text in [POST, chunked] {
+        let balancer = Balancer::before(&[Backend::refuses(), second.address()]).start();
+        let answer = request(balancer.address, text).expect_status(200);
+        assert!(answer.text().ends_with("\n\nhello"), "{answer:?}");
+    }
+}
+
+#[test]
+fn a_connection_that_the_backend_closed_while_idle_is_never_the_clients_problem() {
+    let (backend, closed) = closes_behind_each_answer();
+    let balancer = Balancer::before(&[backend.address]).start();
+    let mut client = Client::to(balancer.address);
+    let get = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
+    for text in [get, POST, get, get, POST, POST] {
+        client.send(text);
+        assert_eq!(client.answer().expect_status(200).text(), "ok\n");
+        closed.recv().expect("the connection was closed");
+    }
+    assert_eq!(backend.requests(), 6);
+    assert_eq!(balancer.times_said("is down"), 0);
+}
+
+#[test]
+fn a_backend_that_was_restarted_between_two_requests_answers_the_second() {
+    let mut backend = Sample::start("only");
+    let balancer = Balancer::before(&[backend.address()]).start();
+    let mut client = Client::to(balancer.address);
+    for text in [POST, "GET / HTTP/1.1\r\nHost: test\r\n\r\n"] {
+        for end in [Sample::kill, Sample::interrupt] {
+            client.send(POST);
+            client.answer().expect_status(200);
+            end(&backend);
+            backend.restart();
+            client.send(text);
+            client.answer().expect_status(200);
+        }
+    }
+    assert_eq!(balancer.times_said("is down"), 0);
+}
+
+#[test]
+fn a_request_that_kills_its_backends_is_given_up_before_it_has_killed_all() {
+    let backends: Vec<_> = (0..5).map(|_| Backend::closes_before_the_head()).collect();
+    let addresses: Vec<_> = backends.iter().map(|backend| backend.address).collect();
+    let balancer = Balancer::before(&addresses).start();
+    let answer = get(balancer.address, "/").expect_status(502);
+    assert!(answer.header("proxy-status").unwrap().contains("backend_closed"), "{answer:?}");
+    assert_eq!(backends.iter().map(Backend::requests).collect::<Vec<_>>(), [1, 1, 1, 0, 0]);
+}
+
+#[test]
+fn backends_that_refuse_do_not_count_as_having_seen_the_request() {
+    let last = Sample::start("last");
+    let mut addresses: Vec<_> = (0..5).map(|_| Backend::refuses()).collect();
+    addresses.push(last.address());
+    let balancer = Balancer::before(&addresses).start();
+    assert_eq!(get(balancer.address, "/").expect_status(200).text(), "hello from last\n");
+}
+
+#[test]
+fn when_all_backends_have_died_the_answer_says_what_was_found_at_each() {
+    let (first, second) = (Sample::start("first"), Sample::start("second"));
+    let addresses = [first.address(), second.address()];
+    let balancer = Balancer::before(&addresses).start();
+    for address in addresses {
+        balancer.said(&format!("{address} is healthy"));
+    }
+    first.kill();
+    second.kill();
+    let answer = get(balancer.address, "/").expect_status(502);
+    for address in addresses {
+        assert!(answer.text().contains(&format!("{address}: connection refused ")), "{}", answer.text());
+    }
+    until("the answer is 503", || get(balancer.address, "/").status == 503);
+    assert_eq!(get(balancer.address, "/").expect_status(503).header("retry-after"), Some("1"));
+}
+
+#[test]
+fn under_load_no_request_fails_while_backends_die_and_come_back() {
+    survives("first");
+}
+
+#[test]
+fn under_load_in_turns_no_request_fails_while_backends_die_and_come_back() {
+    survives("round_robin");
+}
+
+#[test]
+fn round_robin_spreads_requests_evenly_over_the_backends_that_are_up() {
+    let samples = ["a", "b", "c"].map(Sample::start);
+    let addresses: Vec<_> = samples.iter().map(Sample::address).collect();
+    let balancer = Balancer::before(&addresses).flag("--policy", "round_robin").start();
+    assert_eq!(shares(&balancer, 30), [10, 10, 10]);
+    samples[1].kill();
+    get(balancer.address, "/").expect_status(200);
+    let [a, b, c] = shares(&balancer, 30);
+    // Until the news has spread, the one behind the dead takes its turns as well.
+    assert!(a >= 10 && b == 0 && c >= 10, "{a} {b} {c}");
+}
+
+/// How many of so many requests each of the samples a, b and c answers.
+fn shares(balancer: &Running, requests: usize) -> [usize; 3] {
+    let answers: Vec<_> = (0..requests).map(|_| get(balancer.address, "/").expect_status(200)).collect();
+    ["a", "b", "c"]
+        .map(|name| answers.iter().filter(|answer| answer.text() == format!("hello from {name}\n")).count())
+}
+
+/// A backend that answers as if it kept the connection and closes it, and word of each time it did.
+fn closes_behind_each_answer() -> (Backend, Receiver<()>) {
+    let (tell, closed) = channel();
+    let backend = Backend::that(move |mut transport| {
+        transport.read_body();
+        transport.send("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n");
+        drop(transport);
+        tell.send(()).expect("the test goes on");
+    });
+    (backend, closed)
+}
+
+/// Clients ask without a pause while one backend after the other is killed or interrupted and comes back.
+fn survives(policy: &str) {
+    let mut samples = [Sample::start("first"), Sample::start("second")];
+    let addresses = [samples[0].address(), samples[1].address()];
+    let balancer = Balancer::before(&addresses).flag("--policy", policy).flag("--workers", "2");
+    let balancer = balancer.flag("--health-interval", "50ms").start();
+    let (answered, over) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let go_on = || {
+        let goal = answered.load(Ordering::SeqCst) + 200;
+        until("two hundred more are answered", || answered.load(Ordering::SeqCst) >= goal);
+    };
+    thread::scope(|scope| {
+        let clients: Vec<_> =
+            (0..8).map(|_| scope.spawn(|| ask(balancer.address, &answered, &over))).collect();
+        for round in 1..=3 {
+            for (index, sample) in samples.iter_mut().enumerate() {
+                balancer.said_times(&format!("{} is healthy", addresses[1 - index]), round);
+                go_on();
+                if (round + index) % 2 == 0 {
+                    sample.kill()
+                } else {
+                    sample.interrupt()
+                }
+                balancer.said_times(&format!("{} is down", addresses[index]), round);
+                go_on();
+                sample.restart();
+                balancer.said_times(&format!("{} is healthy", addresses[index]), round + 1);
+                go_on();
+            }
+        }
+        over.store(true, Ordering::SeqCst);
+        clients.into_iter().for_each(|client| client.join().expect("every request is answered"));
+    });
+}
+
+fn ask(balancer: SocketAddr, answered: &AtomicUsize, over: &AtomicBool) {
+    let mut client = Client::to(balancer);
+    while !over.load(Ordering::SeqCst) {
+        client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+        client.answer().expect_status(200);
+        answered.fetch_add(1, Ordering::SeqCst);
+    }
 }

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Instant;
@@ -61,8 +62,7 @@ impl Balancer {
     pub fn fail(self) -> (Option<i32>, String) {
         let running = Running::start(self.command);
         let status = running.ended();
-        let complaint = running.log.lines.lock().unwrap().join("\n");
-        (status.code(), complaint)
+        (status.code(), running.all_said())
     }
 }
 
@@ -122,6 +122,8 @@ pub struct Running {
 #[derive(Default)]
 struct Log {
     lines: Mutex<Vec<String>>,
+    /// How many of the two outputs have ended.
+    closed: AtomicUsize,
     grown: Condvar,
 }
 
@@ -161,6 +163,17 @@ impl Running {
     /// How many lines so far hold this text.
     pub fn times_said(&self, text: &str) -> usize {
         self.log.lines.lock().unwrap().iter().filter(|line| line.contains(text)).count()
+    }
+
+    /// Waits until both outputs are closed, and gives all that was said.
+    pub fn all_said(&self) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        let mut lines = self.log.lines.lock().unwrap();
+        while self.log.closed.load(Ordering::SeqCst) < 2 {
+            assert!(Instant::now() < deadline, "its outputs stay open");
+            lines = self.log.grown.wait_timeout(lines, PATIENCE).unwrap().0;
+        }
+        lines.join("\n")
     }
 
     /// Its process.
@@ -206,6 +219,9 @@ fn follow(output: impl Read + Send + 'static, log: &Arc<Log>) {
             log.lines.lock().unwrap().push(line);
             log.grown.notify_all();
         }
+        let _lines = log.lines.lock().unwrap();
+        log.closed.fetch_add(1, Ordering::SeqCst);
+        log.grown.notify_all();
     });
 }
 
