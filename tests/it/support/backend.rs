@@ -1,9 +1,10 @@
 //! Backends that misbehave, each in one way. They pass their checks (`GET /health`) all the same.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
 use socket2::{Domain, SockRef, Socket, Type};
@@ -79,6 +80,23 @@ impl Backend {
         })
     }
 
+    /// The same, and tells the head of each request.
+    pub fn tells(bytes: &'static str) -> (Self, Receiver<String>) {
+        let (heads, told) = channel();
+        let backend = Self::that(move |mut transport| {
+            loop {
+                // The test may have heard enough.
+                let _ = heads.send(transport.head.clone());
+                transport.read_body();
+                transport.send(bytes);
+                if !transport.read_head() {
+                    return;
+                }
+            }
+        });
+        (backend, told)
+    }
+
     /// Closes the connection in place of an answer.
     pub fn closes_before_the_head() -> Self {
         Self::that(|transport| drop(transport))
@@ -150,11 +168,59 @@ impl Transport {
         true
     }
 
-    /// Reads the body that the head announces by its Content-Length.
+    /// Reads the body that the head announces.
     pub fn read_body(&mut self) -> Vec<u8> {
+        if self.header("transfer-encoding").is_some() {
+            return self.read_chunks().0;
+        }
         let mut body = vec![0; self.header("content-length").map_or(0, |length| length.parse().unwrap())];
         self.reader.read_exact(&mut body).expect("the body that was announced");
         body
+    }
+
+    /// Reads a chunked body, and its trailers as they came.
+    pub fn read_chunks(&mut self) -> (Vec<u8>, String) {
+        let (mut body, mut trailers) = (Vec::new(), String::new());
+        while let Some(chunk) = self.read_chunk() {
+            body.extend(chunk);
+        }
+        while !trailers.ends_with("\r\n\r\n") && trailers != "\r\n" {
+            assert!(self.reader.read_line(&mut trailers).expect("a line") > 0, "amid trailers");
+        }
+        (body, trailers)
+    }
+
+    /// Reads a chunk, unless it is the last, empty one.
+    pub fn read_chunk(&mut self) -> Option<Vec<u8>> {
+        let mut size = String::new();
+        self.reader.read_line(&mut size).expect("the size of a chunk");
+        let size = usize::from_str_radix(size.trim_end(), 16).expect("the size of a chunk");
+        let mut chunk = self.bytes(size + if size > 0 { 2 } else { 0 });
+        chunk.truncate(size);
+        (size > 0).then_some(chunk)
+    }
+
+    /// Reads so many bytes and forgets them.
+    pub fn skip(&mut self, count: u64) -> std::io::Result<u64> {
+        std::io::copy(&mut (&mut self.reader).take(count), &mut std::io::sink())
+    }
+
+    /// Reads to the end of the connection, orderly or not.
+    pub fn rest(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        // What came before a reset counts, too.
+        let _ = self.reader.read_to_end(&mut rest);
+        rest
+    }
+
+    /// Sends bytes, if the connection still takes them.
+    pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
+        self.reader.get_mut().write_all(bytes.as_ref())
+    }
+
+    /// Sends no more, but goes on reading.
+    pub fn finish(&self) {
+        self.reader.get_ref().shutdown(Shutdown::Write).unwrap();
     }
 
     /// Reads so many bytes.

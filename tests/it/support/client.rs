@@ -136,6 +136,15 @@ impl Client {
         rest
     }
 
+    /// Reads to the end of the connection, orderly or not.
+    pub fn remains(&mut self) -> Vec<u8> {
+        let mut remains = Vec::new();
+        match self.reader.read_to_end(&mut remains) {
+            Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("{error} in place of the end"),
+            _ => remains,
+        }
+    }
+
     /// Waits for the end of the connection, orderly or not, and fails if a byte comes before it.
     pub fn expect_end(&mut self) {
         let mut byte = [0];
@@ -148,15 +157,20 @@ impl Client {
 
     fn chunks(&mut self) -> (Vec<u8>, Vec<(String, String)>) {
         let mut body = Vec::new();
-        loop {
-            let line = self.line();
-            let size = line.split(';').next().and_then(|size| usize::from_str_radix(size.trim(), 16).ok());
-            match size.unwrap_or_else(|| panic!("not the size of a chunk: {line:?}")) {
-                0 => return (body, self.fields()),
-                size => body.extend(self.bytes(size)),
-            }
-            assert_eq!(self.line(), "", "after a chunk");
+        while let Some(chunk) = self.chunk() {
+            body.extend(chunk);
         }
+        (body, self.fields())
+    }
+
+    /// Reads a chunk, unless it is the last, empty one.
+    pub fn chunk(&mut self) -> Option<Vec<u8>> {
+        let line = self.line();
+        let size = line.split(';').next().and_then(|size| usize::from_str_radix(size.trim(), 16).ok());
+        let size = size.unwrap_or_else(|| panic!("not the size of a chunk: {line:?}"));
+        let chunk = (size > 0).then(|| self.bytes(size))?;
+        assert_eq!(self.line(), "", "after a chunk");
+        Some(chunk)
     }
 
     fn fields(&mut self) -> Vec<(String, String)> {
