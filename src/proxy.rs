@@ -79,7 +79,7 @@ async fn forward(
     while let Some(lease) = pool.pick(&client.shared.turn, &tried) {
         let address = pool.members()[lease.index()].address;
         exchange.attempt(address);
-        let outgoing = Outgoing { request, expects_continue: asked.expects_continue };
+        let outgoing = Outgoing { request, asked };
         let failure = match forward::send(client, view, &lease, outgoing).await {
             Ok((response, _)) if headers::is_upgrade(&response) && !asked.upgrade => {
                 return Err(Error::UnaskedUpgrade);

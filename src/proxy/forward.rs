@@ -15,6 +15,7 @@ use crate::connect::{Flow, SendError, dial};
 
 use super::body::{BackendConnection, RequestBody};
 use super::client::Phase;
+use super::headers::Asked;
 use super::shared::View;
 use super::{Client, Error};
 
@@ -34,7 +35,7 @@ pub(super) struct Failure {
 #[derive(Debug)]
 pub(super) struct Outgoing {
     pub(super) request: Request<RequestBody>,
-    pub(super) expects_continue: bool,
+    pub(super) asked: Asked,
 }
 
 /// Sends the request on an idle connection or a new one and waits for the head of the answer.
@@ -45,6 +46,7 @@ pub(super) async fn send(
     mut outgoing: Outgoing,
 ) -> Result<(Response<Incoming>, BackendConnection), Failure> {
     let idle = view.idle(lease.index());
+    let asked = outgoing.asked;
     let repeatable = is_repeatable(&outgoing.request);
     let mut kept = idle.take(!repeatable);
     loop {
@@ -57,12 +59,16 @@ pub(super) async fn send(
         };
         begin(client, &outgoing);
         let flow = Rc::clone(connection.flow());
-        let failed = match connection.send(outgoing.request, repeatable, |cx| watch(client, &flow, cx)).await
-        {
-            Ok(response) => return Ok((response, connection)),
-            Err(Err(error)) => return Err(Failure { error, evidence: None, again: None, sent: true }),
-            Err(Ok(failed)) => failed,
-        };
+        let failed =
+            match connection.send(outgoing.request, repeatable, |cx| watch(client, &flow, asked, cx)).await {
+                Ok(response) => {
+                    // They may have come in one piece with the answer.
+                    pass_interim(client, &flow, asked);
+                    return Ok((response, connection));
+                }
+                Err(Err(error)) => return Err(Failure { error, evidence: None, again: None, sent: true }),
+                Err(Ok(failed)) => failed,
+            };
         let failure = judge(client, &connection, failed);
         match failure.again {
             // It was kept too long: that says nothing of the backend, and a new connection will do.
@@ -110,7 +116,7 @@ pub(super) async fn before_due<T>(client: &Client, future: impl Future<Output = 
 }
 
 fn begin(client: &Client, outgoing: &Outgoing) {
-    let waits = outgoing.expects_continue;
+    let waits = outgoing.asked.expects_continue;
     client.set_may_upload(!waits);
     client.enter(match outgoing.request.body() {
         body if body.is_empty() => Phase::Response,
@@ -120,10 +126,8 @@ fn begin(client: &Client, outgoing: &Outgoing) {
 }
 
 /// Runs after each step of an attempt; an error ends it.
-fn watch(client: &Client, flow: &Flow, cx: &Context<'_>) -> Option<Error> {
-    if let Some(interim) = flow.take_interim() {
-        client.interim().borrow_mut().extend_from_slice(&interim);
-    }
+fn watch(client: &Client, flow: &Flow, asked: Asked, cx: &Context<'_>) -> Option<Error> {
+    pass_interim(client, flow, asked);
     let phase = client.phase();
     if phase == Phase::Expect && (flow.continued() || client.is_due()) {
         client.set_may_upload(true);
@@ -136,6 +140,14 @@ fn watch(client: &Client, flow: &Flow, cx: &Context<'_>) -> Option<Error> {
         Phase::Upload => Error::BackendStalled,
         _ => Error::ResponseTimeout,
     })
+}
+
+fn pass_interim(client: &Client, flow: &Flow, asked: Asked) {
+    if let Some(interim) = flow.take_interim()
+        && asked.takes_interim
+    {
+        client.interim().borrow_mut().extend_from_slice(&interim);
+    }
 }
 
 /// What a broken attempt means.

@@ -28,6 +28,8 @@ pub(super) struct Asked {
     pub(super) upgrade: bool,
     /// Its body is to be sent only when the backend asks for it.
     pub(super) expects_continue: bool,
+    /// Interim answers may come before the final one, which HTTP/1.0 does not know.
+    pub(super) takes_interim: bool,
 }
 
 /// Fields of a head that are rare, so that one look at the names tells which of them need work.
@@ -100,7 +102,8 @@ pub(super) fn prepare(request: &mut Request<Incoming>, client: &Client) -> Resul
         // hyper's own note of a possible upgrade would travel to the backend's side with the request.
         request.extensions_mut().clear();
     }
-    Ok(Asked { upgrade, expects_continue: seen.expect && has_body && version == Version::HTTP_11 })
+    let takes_interim = version == Version::HTTP_11;
+    Ok(Asked { upgrade, expects_continue: seen.expect && has_body && takes_interim, takes_interim })
 }
 
 /// Makes a backend's answer one that a client may get. `upgraded` keeps what a switch of protocols needs.
