@@ -99,7 +99,7 @@ impl Backend {
 
     /// Closes the connection in place of an answer.
     pub fn closes_before_the_head() -> Self {
-        Self::that(|transport| drop(transport))
+        Self::that(drop)
     }
 
     /// Resets the connection amid the head of its answer.

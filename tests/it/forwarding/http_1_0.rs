@@ -1,0 +1,78 @@
+//! Clients and backends that speak HTTP/1.0.
+
+use super::{passed, passed_on, values};
+use crate::support::{Backend, Balancer, Client, Sample, get};
+
+#[test]
+fn a_client_of_http_1_0_needs_no_host_and_is_parted_from_after_its_answer() {
+    let backend = Sample::start("one");
+    let balancer = Balancer::before(&[backend.address()]).start();
+    let mut client = Client::to(balancer.address);
+    client.send("GET /echo HTTP/1.0\r\n\r\n");
+    let answer = client.answer().expect_status(200);
+    assert!(answer.text().starts_with("GET /echo HTTP/1.1\n"), "{}", answer.text());
+    assert!(answer.text().contains(&format!("\nhost: {}\n", balancer.address)), "{}", answer.text());
+    assert!(answer.text().contains("\nvia: 1.0 loadbalancer\n"), "{}", answer.text());
+    client.expect_end();
+}
+
+#[test]
+fn a_client_of_http_1_0_keeps_its_connection_if_it_asks_to() {
+    let backend = Sample::start("one");
+    let balancer = Balancer::before(&[backend.address()]).start();
+    let mut client = Client::to(balancer.address);
+    for _ in 0..2 {
+        client.send("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+        let answer = client.answer().expect_status(200);
+        assert_eq!((answer.header("connection"), answer.text()), (Some("keep-alive"), "hello from one\n"));
+    }
+}
+
+#[test]
+fn a_client_of_http_1_0_gets_a_chunked_answer_without_its_chunks() {
+    let backend = Sample::start("one");
+    let balancer = Balancer::before(&[backend.address()]).start();
+    let mut client = Client::to(balancer.address);
+    client.send("GET /chunked/100000 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    let answer = client.answer().expect_status(200);
+    assert_eq!(answer.header("transfer-encoding"), None);
+    assert_eq!((answer.header("content-length"), answer.body.len()), (None, 100_000));
+    assert!(answer.body.starts_with(b"abcdefgh"));
+}
+
+#[test]
+fn a_host_that_a_client_of_http_1_0_names_is_kept() {
+    let head = passed_on("GET / HTTP/1.0\r\nHost: example.org\r\n\r\n");
+    assert_eq!((head.lines().next(), values(&head, "host")), (Some("GET / HTTP/1.1"), vec!["example.org"]));
+}
+
+#[test]
+fn an_answer_of_http_1_0_is_passed_on_as_one_of_http_1_1() {
+    let backend =
+        Backend::that(|mut transport| transport.send("HTTP/1.0 200 OK\r\nServer: old\r\n\r\nhello"));
+    let balancer = Balancer::before(&[backend.address]).start();
+    let mut client = Client::to(balancer.address);
+    for _ in 0..2 {
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        let answer = client.answer().expect_status(200);
+        assert_eq!((answer.header("server"), answer.text()), (Some("old"), "hello"));
+    }
+    get(balancer.address, "/").expect_status(200);
+}
+
+#[test]
+fn a_client_of_http_1_0_gets_no_interim_answer() {
+    let (_, answer) = passed(
+        "GET / HTTP/1.0\r\nHost: a\r\nExpect: 100-continue\r\n\r\n",
+        "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+    );
+    assert_eq!((answer.status, answer.text()), (200, "ok"));
+    let backend = Backend::answers(
+        "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+    );
+    let balancer = Balancer::before(&[backend.address]).start();
+    let mut client = Client::to(balancer.address);
+    client.send("GET / HTTP/1.0\r\n\r\n");
+    let first = client.head();
+    assert_eq!((first.status, first.header("link")), (200, None));
+}
