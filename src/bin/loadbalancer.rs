@@ -102,7 +102,7 @@ fn in_one_line(error: &clap::Error) -> String {
             format!("; did you mean {}?", nearest.join(" or "))
         }
         _ => match error.get(ContextKind::ValidValue) {
-            Some(ContextValue::Strings(all)) => format!("; use {}", all.join(" or ")),
+            Some(ContextValue::Strings(all)) if !all.is_empty() => format!("; use {}", all.join(" or ")),
             _ => String::new(),
         },
     };
