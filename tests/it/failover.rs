@@ -204,9 +204,9 @@ fn survives(policy: &str) {
                 balancer.said_times(&format!("{} is healthy", addresses[1 - index]), round);
                 go_on();
                 if (round + index) % 2 == 0 {
-                    sample.kill()
+                    sample.kill();
                 } else {
-                    sample.interrupt()
+                    sample.interrupt();
                 }
                 balancer.said_times(&format!("{} is down", addresses[index]), round);
                 go_on();

@@ -1,1 +1,211 @@
-//! Starting: what is said, and what stops it.
+//! What the operator is told at start, and why a balancer does not start.
+
+use std::net::TcpListener;
+use std::path::Path;
+
+use crate::support::{Backend, Balancer, Sample, get};
+
+#[test]
+fn at_start_it_says_where_it_listens_and_where_it_forwards_to() {
+    let [first, second] = [Backend::refuses(), Backend::refuses()];
+    let balancer = Balancer::before(&[first, second]).flag("--policy", "round_robin").start();
+    let line = balancer.said("listening on http://");
+    assert!(line.ends_with(&format!("listening on http://{} with 1 worker", balancer.address)), "{line}");
+    let line = balancer.said("forwarding to");
+    assert!(line.ends_with(&format!("forwarding to {first}, {second} (round_robin)")), "{line}");
+    let balancer = Balancer::before(&[first]).flag("--workers", "2").start();
+    balancer.said(&format!("listening on http://{} with 2 workers", balancer.address));
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_in_one_line_that_names_it_and_says_what_would() {
+    for (words, complaint) in [
+        ("--lisen=1", "unexpected argument '--lisen' found; did you mean --listen? (see --help)"),
+        ("frob", "unrecognized subcommand 'frob' (see --help)"),
+        ("--listen", "a value is required for '--listen <ADDRESS>' but none was supplied (see --help)"),
+        (
+            "--listen=here",
+            "--listen here: not an address; write ADDRESS:PORT, :PORT or PORT, for example 127.0.0.1:8080",
+        ),
+        ("--listen=127.0.0.1:99999", "--listen 127.0.0.1:99999: not an address; write ADDRESS:PORT, "),
+        (
+            "--backend=nowhere",
+            "--backend nowhere: not an address; write HOST:PORT, for example 127.0.0.1:3000",
+        ),
+        ("--backend=127.0.0.1:0", "--backend 127.0.0.1:0: not an address; write HOST:PORT, "),
+        ("--backend=[::1]", "--backend [::1]: not an address; write HOST:PORT, "),
+        (
+            "--backend=http://127.0.0.1:3000",
+            "--backend http://127.0.0.1:3000: not an address; write HOST:PORT",
+        ),
+        ("--backend=nobody.invalid:80", "--backend nobody.invalid:80: the name cannot be resolved ("),
+        ("--backend=127.0.0.1:1,127.0.0.1:1", "--backend 127.0.0.1:1: given twice; remove one of them"),
+        ("--backend=localhost:1,127.0.0.1:1", "--backend 127.0.0.1:1: given twice; remove one of them"),
+        (
+            "--listen=5000 --backend=localhost:5000",
+            "--backend localhost:5000: that is where we listen, so requests would go round in circles; name another",
+        ),
+        (
+            "--health-interval=30",
+            "invalid value '30' for '--health-interval <DURATION>': a unit is missing: write 30ms, 30s, 30m or 30h",
+        ),
+        (
+            "--drain-timeout=soon",
+            "invalid value 'soon' for '--drain-timeout <DURATION>': expected a number and a unit, such as 250ms",
+        ),
+        ("--body-timeout=0s", "invalid value '0s' for '--body-timeout <DURATION>': expected more than zero"),
+        ("--workers=0", "invalid value '0' for '--workers <N>': number would be zero"),
+        ("--workers=2000", "--workers 2000: too large; use at most 1024"),
+        ("--max-header-size=100", "--max-header-size 100: too small; use at least 8192"),
+        ("--max-connections=0", "invalid value '0' for '--max-connections <N>': number would be zero"),
+        ("--max-body-size=1k", "invalid value '1k' for '--max-body-size <BYTES>': invalid digit found"),
+        (
+            "--policy=chance",
+            "invalid value 'chance' for '--policy <POLICY>'; use first or round_robin (see --help)",
+        ),
+        ("--policy=firs", "invalid value 'firs' for '--policy <POLICY>'; did you mean first? (see --help)"),
+        ("--health-path=health", "--health-path health: must start with / and hold no spaces, "),
+        (
+            "--log-level=loud",
+            "invalid value 'loud' for '--log-level <LEVEL>'; use error or warn or info or debug",
+        ),
+    ] {
+        let balancer = words.split(' ').fold(Balancer::bare(), Balancer::word);
+        let (code, said) = balancer.fail();
+        assert_eq!((code, said.lines().count()), (Some(2), 1), "{words}: {said}");
+        assert!(said.starts_with(&format!("loadbalancer: {complaint}")), "{words}: {said}");
+    }
+}
+
+#[test]
+fn a_port_that_another_program_has_is_not_taken() {
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    refuses_to_listen(&other.local_addr().unwrap().to_string());
+}
+
+#[test]
+fn a_port_that_another_balancer_has_is_not_shared_with_it() {
+    let sample = Sample::start("one");
+    let other = Balancer::before(&[sample.address()]).flag("--workers", "2").start();
+    refuses_to_listen(&other.address.to_string());
+    refuses_to_listen(&format!(":{}", other.address.port()));
+    get(other.address, "/").expect_status(200);
+}
+
+#[test]
+fn a_balancer_that_is_restarted_gets_its_port_back_at_once() {
+    let sample = Sample::start("one");
+    let first = Balancer::before(&[sample.address()]).start();
+    let address = first.address;
+    // The side that closes first keeps the port for a while.
+    get(address, "/").expect_status(200);
+    first.signal("KILL");
+    first.ended();
+    let second = Balancer::before(&[sample.address()]).flag("--listen", &address.to_string()).start();
+    assert_eq!(second.address, address);
+    get(address, "/").expect_status(200);
+}
+
+#[test]
+fn an_address_of_no_interface_cannot_be_listened_on() {
+    let (code, said) = Balancer::bare().flag("--listen", "203.0.113.1:8080").fail();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.starts_with("loadbalancer: cannot listen on 203.0.113.1:8080: no interface of this machine"),
+        "{said}"
+    );
+    assert_eq!(said.lines().count(), 1, "{said}");
+}
+
+#[test]
+fn an_access_log_that_cannot_be_written_is_named_before_anything_listens() {
+    let nowhere = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no such folder").join("log");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    for path in [nowhere.as_path(), folder] {
+        let balancer = Balancer::before(&[Backend::refuses()]);
+        let (code, said) = balancer.flag("--access-log", path.to_str().unwrap()).fail();
+        assert_eq!((code, said.lines().count()), (Some(1), 1), "{said}");
+        let start = format!("loadbalancer: --access-log {}: cannot be opened for writing: ", path.display());
+        assert!(said.starts_with(&start) && said.contains("; name a file in a folder"), "{said}");
+    }
+}
+
+#[test]
+fn settings_may_come_from_the_environment_and_flags_win_over_it() {
+    let [first, second, third] = [Backend::refuses(), Backend::refuses(), Backend::refuses()];
+    let balancer = || {
+        Balancer::bare()
+            .env("LOADBALANCER_LISTEN", "127.0.0.1:0")
+            .env("LOADBALANCER_BACKEND", &format!("{first},{second}"))
+            .env("LOADBALANCER_POLICY", "round_robin")
+            .env("LOADBALANCER_WORKERS", "3")
+            .env("LOADBALANCER_LOG_LEVEL", "debug")
+    };
+    let running = balancer().start();
+    running.said("with 3 workers");
+    running.said(&format!("forwarding to {first}, {second} (round_robin)"));
+    let flagged = balancer().flag("--backend", &third.to_string()).flag("--policy", "first");
+    let running = flagged.flag("--workers", "1").start();
+    running.said("with 1 worker");
+    running.said(&format!("forwarding to {third} (first)"));
+    let (code, said) = balancer().env("LOADBALANCER_HEALTH_TIMEOUT", "2").fail();
+    assert_eq!((code, said.lines().count()), (Some(2), 1), "{said}");
+    assert!(said.contains("'2'") && said.contains("--health-timeout"), "{said}");
+}
+
+#[test]
+fn a_flag_may_be_given_again_and_the_last_one_holds_but_backends_add_up() {
+    let [first, second] = [Backend::refuses(), Backend::refuses()];
+    let balancer = Balancer::before(&[first, second]).flag("--workers", "2").flag("--workers", "3").start();
+    balancer.said("with 3 workers");
+    balancer.said(&format!("forwarding to {first}, {second} (first)"));
+}
+
+#[test]
+fn a_backend_may_be_given_by_name() {
+    let sample = Sample::start("named");
+    let balancer = Balancer::before(&[]).flag("--backend", &format!("localhost:{}", sample.address().port()));
+    assert_eq!(get(balancer.start().address, "/").expect_status(200).text(), "hello from named\n");
+}
+
+#[test]
+fn help_and_version_are_answers_not_errors() {
+    for words in ["--help", "-h", "demo --help"] {
+        let (code, said) = words.split(' ').fold(Balancer::bare(), Balancer::word).fail();
+        assert_eq!(code, Some(0), "{words}: {said}");
+        assert!(said.contains("Usage: loadbalancer"), "{words}: {said}");
+    }
+    let (code, said) = Balancer::bare().word("--version").fail();
+    assert_eq!((code, said.as_str()), (Some(0), concat!("loadbalancer ", env!("CARGO_PKG_VERSION"))));
+}
+
+#[test]
+fn the_help_names_the_defaults_and_each_flags_variable() {
+    let (_, help) = Balancer::bare().word("--help").fail();
+    let mut flags: Vec<_> = help.split("\n      --").map(|part| part.replace('\n', " ")).collect();
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    flags.remove(0);
+    for flag in &flags {
+        let name = flag.split(' ').next().unwrap().replace('-', "_").to_uppercase();
+        assert!(flag.contains(&format!("[env: LOADBALANCER_{name}=]")), "{name}: {flag}");
+    }
+    for (flag, default) in [
+        ("listen", "127.0.0.1:8080"),
+        ("backend", "127.0.0.1:3000,127.0.0.1:3001"),
+        ("policy", "first"),
+        ("health-interval", "30s"),
+        ("health-path", "/"),
+        ("workers", "one per core"),
+    ] {
+        let text = flags.iter().find(|text| text.starts_with(&format!("{flag} "))).expect("a flag");
+        assert!(words(text).contains(&format!("[default: {default}]")), "{text}");
+    }
+}
+
+fn refuses_to_listen(address: &str) {
+    let balancer = Balancer::before(&[Backend::refuses()]).flag("--listen", address);
+    let (code, said) = balancer.fail();
+    assert_eq!((code, said.lines().count()), (Some(1), 1), "{said}");
+    assert!(said.contains("cannot listen on ") && said.contains(address.trim_start_matches(':')), "{said}");
+    assert!(said.contains("the port is in use; stop the program that has it"), "{said}");
+}
