@@ -63,8 +63,9 @@ async fn forward(
     client: &Rc<Client>,
     view: &View,
     exchange: &mut Exchange,
-    mut request: Request<Incoming>,
+    request: Request<Incoming>,
 ) -> Result<Answered, Error> {
+    let mut request = request.map(|body| RequestBody::new(body, client));
     let asked = headers::prepare(&mut request, client)?;
     if let (Some(limit), Some(size)) = (client.shared.body_limit, request.body().size_hint().exact())
         && size > limit
@@ -72,7 +73,6 @@ async fn forward(
         return Err(Error::BodyTooLarge);
     }
     let pool = &view.snapshot.pool;
-    let mut request = request.map(|body| RequestBody::new(body, client));
     let mut tried = Tried::default();
     let mut sends = 0;
     let mut last = Error::NoBackend;

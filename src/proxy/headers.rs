@@ -1,6 +1,6 @@
 //! What a proxy changes in the heads that pass: hop-by-hop fields go, its own come (RFC 9110 sections 7.6.1 to 7.6.3).
 
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Body as _;
 use hyper::header::{
     CONNECTION, CONTENT_LENGTH, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING,
     UPGRADE, VIA,
@@ -8,7 +8,7 @@ use hyper::header::{
 use hyper::http::uri::{Authority, PathAndQuery};
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 
-use super::{Client, Error};
+use super::{Client, Error, RequestBody};
 
 const KEEP_ALIVE: &str = "keep-alive";
 const PROXY_CONNECTION: &str = "proxy-connection";
@@ -65,7 +65,7 @@ impl Seen {
 }
 
 /// Makes a client's request one that a backend may get.
-pub(super) fn prepare(request: &mut Request<Incoming>, client: &Client) -> Result<Asked, Error> {
+pub(super) fn prepare(request: &mut Request<RequestBody>, client: &Client) -> Result<Asked, Error> {
     let version = request.version();
     normalise_target(request)?;
     let host = check_host(request, client)?;
@@ -190,7 +190,7 @@ fn check_transfer_encoding(headers: &HeaderMap) -> Result<(), Error> {
 
 /// A switch of protocols is passed on for requests without a body, but not one to h2c, which is an answer that we
 /// could not pass on.
-fn asks_for_upgrade(request: &Request<Incoming>) -> bool {
+fn asks_for_upgrade(request: &Request<RequestBody>) -> bool {
     request.body().is_end_stream()
         && lists(request.headers(), &CONNECTION, "upgrade")
         && !lists(request.headers(), &UPGRADE, "h2c")
