@@ -66,7 +66,7 @@ async fn serve(client: &Rc<Client>, mut stream: TcpStream) -> Option<TcpStream> 
                 return None;
             }
             Stop::Over(Err(error)) => {
-                if let Some(error) = malformed(&error) {
+                if let Some(error) = malformed(&error, &unused, client.shared.head_limits.size) {
                     refuse(&client.shared, stream, &error).await;
                 }
                 return None;
@@ -137,11 +137,14 @@ fn check_deadline(client: &Client) -> Poll<Stop> {
     }
 }
 
-/// What a client did wrong, if hyper ended the connection because it did.
-fn malformed(error: &hyper::Error) -> Option<Error> {
-    let text = error.to_string();
+/// What a client did wrong, if hyper ended the connection because it did. `unused` is what it sent of the head.
+fn malformed(error: &hyper::Error, unused: &[u8], limit: usize) -> Option<Error> {
     if error.is_parse_too_large() {
-        Some(if text.contains("URI") { Error::TargetTooLong } else { Error::HeadTooLarge })
+        // RFC 9112 section 3: a long target must be told from a long head. hyper does so only when the limit on heads
+        // would allow both.
+        let line = unused.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let target = line.len() >= limit || error.to_string().contains("URI");
+        Some(if target { Error::TargetTooLong } else { Error::HeadTooLarge })
     } else if error.is_parse() {
         Some(Error::Malformed("its head is not one of HTTP/1.1"))
     } else {
