@@ -35,7 +35,7 @@ enum Stop {
     Idle,
     /// A deadline passed.
     Due(Phase),
-    /// The process stops and no request is under way.
+    /// The process stops and no request is under way, but one may have begun to come.
     Draining,
 }
 
@@ -115,7 +115,8 @@ async fn speak(client: &Rc<Client>, stream: TcpStream, read_ahead: Bytes) -> (St
         }
         if shared.is_draining() && !draining {
             draining = true;
-            if client.phase() == Phase::Idle {
+            if matches!(client.phase(), Phase::Idle | Phase::Head) {
+                // hyper would close, though a part of a head may have come: what comes is answered, then it is over.
                 return Poll::Ready(Stop::Draining);
             }
             Pin::new(&mut connection).graceful_shutdown();
