@@ -5,6 +5,7 @@
 
 mod backend;
 mod client;
+mod gate;
 mod program;
 
 use std::thread;
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 
 pub use backend::{Backend, Transport};
 pub use client::{Answer, Client, get, request};
+pub use gate::gate;
 pub use program::{Balancer, Running, Sample};
 
 /// How long anything may take before its test fails: far longer than it ever should.

@@ -1,18 +1,14 @@
 //! Interim answers (RFC 9110 section 15.2) pass.
 
-use std::sync::Mutex;
-use std::sync::mpsc::channel;
-
 use super::{passed, values};
-use crate::support::{Backend, Balancer, Client, PATIENCE};
+use crate::support::{Backend, Balancer, Client, gate};
 
 #[test]
 fn early_hints_reach_the_client_before_the_answer_is_made() {
-    let (go, may_go) = channel();
-    let may_go = Mutex::new(may_go);
+    let (seen, gate) = gate();
     let backend = Backend::that(move |mut transport| {
         transport.send("HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nConnection: x\r\n\r\n");
-        may_go.lock().unwrap().recv_timeout(PATIENCE).expect("the client saw the hints");
+        gate.wait();
         transport.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     });
     let balancer = Balancer::before(&[backend.address]).start();
@@ -21,7 +17,7 @@ fn early_hints_reach_the_client_before_the_answer_is_made() {
     let hints = client.head();
     assert_eq!((hints.status, hints.header("link")), (103, Some("</a.css>; rel=preload")));
     assert_eq!(hints.header("connection"), None, "it concerns the backend's connection");
-    go.send(()).unwrap();
+    seen.open();
     let answer = client.head();
     let answer = client.with_body(answer).expect_status(200);
     assert_eq!((answer.header("link"), answer.text()), (None, "ok"));
