@@ -6,7 +6,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::FutureExt;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -82,8 +81,26 @@ pub(super) async fn accept(
             }
         }
     }
-    while let Some(Ok((stream, address))) = listener.accept().now_or_never() {
-        admit(stream, address, &shared, &team, worker);
+    take_the_last(listener, &shared, &team, worker);
+}
+
+/// Takes those that wait. The system itself is asked, for the runtime need not know yet of who came last; and none is
+/// handed to another worker, which may be about to end.
+fn take_the_last(listener: TcpListener, shared: &Rc<Shared>, team: &Arc<Team>, worker: usize) {
+    let Ok(listener) = listener.into_std() else { return };
+    loop {
+        let (stream, address) = match listener.accept() {
+            Ok(accepted) => accepted,
+            Err(error) if is_the_clients(&error) => continue,
+            Err(_) => return,
+        };
+        let Ok(stream) = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) else {
+            continue;
+        };
+        match team.seat(worker) {
+            Some(seat) => spawn(Rc::clone(shared), stream, address, seat),
+            None => turn_away(Rc::clone(shared), stream),
+        }
     }
 }
 
