@@ -1,1 +1,213 @@
-//! A graceful stop.
+//! A stop loses no request that was under way, and ends.
+
+use std::net::TcpStream;
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use crate::support::{Backend, Balancer, Client, Running, Sample, until};
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n";
+
+#[test]
+fn at_a_stop_running_requests_are_finished_and_no_new_clients_are_taken() {
+    for signal in ["TERM", "INT"] {
+        let (backend, reached, sends) = scripted();
+        let balancer = Balancer::before(&[backend.address]).start();
+        let mut client = Client::to(balancer.address);
+        client.send(GET);
+        reached.recv().unwrap();
+        stop(&balancer, signal);
+        until("nobody listens", || TcpStream::connect(balancer.address).is_err());
+        sends.send(OK).unwrap();
+        let answer = client.answer().expect_status(200);
+        assert_eq!((answer.text(), answer.header("connection")), ("ok\n", Some("close")));
+        client.expect_end();
+        ended_well(&balancer);
+    }
+}
+
+#[test]
+fn bodies_that_pass_at_a_stop_pass_to_their_end() {
+    let (backend, reached, sends) = scripted();
+    let echoing = Sample::start("echo");
+    let downloading = Balancer::before(&[backend.address]).start();
+    let uploading = Balancer::before(&[echoing.address()]).start();
+    let (mut download, mut upload) = (Client::to(downloading.address), Client::to(uploading.address));
+    download.send(GET);
+    reached.recv().unwrap();
+    sends.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst").unwrap();
+    let half = download.head();
+    assert_eq!(download.bytes(5), b"first");
+    upload.send("POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nfirst");
+    // The sample answers with the head before the body is complete.
+    let echo = upload.head();
+    stop(&downloading, "TERM");
+    stop(&uploading, "TERM");
+    sends.send("-last").unwrap();
+    assert_eq!(download.bytes(5), b"-last");
+    upload.send("-last");
+    assert!(upload.with_body(echo).text().ends_with("\n\nfirst-last"));
+    assert_eq!(half.header("content-length"), Some("10"));
+    ended_well(&downloading);
+    ended_well(&uploading);
+}
+
+#[test]
+fn at_a_stop_clients_without_a_request_are_parted_from() {
+    let sample = Sample::start("one");
+    let balancer = Balancer::before(&[sample.address()]).flag("--workers", "2").start();
+    let silent = Client::to(balancer.address);
+    let clients = [(); 4].map(|()| {
+        let mut client = Client::to(balancer.address);
+        client.send(GET);
+        client.answer().expect_status(200);
+        client
+    });
+    stop(&balancer, "TERM");
+    clients.into_iter().chain([silent]).for_each(|mut client| client.expect_end());
+    ended_well(&balancer);
+}
+
+#[test]
+fn at_a_stop_clients_that_are_parked_are_parted_from() {
+    let sample = Sample::start("one");
+    let balancer = Balancer::before(&[sample.address()]).flag("--log-level", "debug").start();
+    let mut client = Client::to(balancer.address);
+    client.send(GET);
+    client.answer().expect_status(200);
+    balancer.said("is parked");
+    stop(&balancer, "TERM");
+    client.expect_end();
+    ended_well(&balancer);
+}
+
+#[test]
+fn requests_that_came_just_before_a_stop_are_answered() {
+    let sample = Sample::start("one");
+    let balancer = Balancer::before(&[sample.address()]).flag("--log-level", "debug").start();
+    let mut parked = Client::to(balancer.address);
+    parked.send(GET);
+    parked.answer().expect_status(200);
+    balancer.said("is parked");
+    let accepted = Client::to(balancer.address);
+    let mut kept = Client::to(balancer.address);
+    kept.send(GET);
+    kept.answer().expect_status(200);
+    // While it is frozen, the system takes what clients send, and keeps the signal.
+    balancer.signal("STOP");
+    let mut clients = [parked, accepted, kept, Client::to(balancer.address)];
+    clients.iter_mut().for_each(|client| client.send(GET));
+    balancer.signal("TERM");
+    balancer.signal("CONT");
+    for mut client in clients {
+        assert_eq!(client.answer().expect_status(200).text(), "hello from one\n");
+        client.expect_end();
+    }
+    ended_well(&balancer);
+}
+
+#[test]
+fn a_request_whose_head_was_on_its_way_at_a_stop_is_answered() {
+    let sample = Sample::start("one");
+    let balancer = Balancer::before(&[sample.address()]).start();
+    let mut first = Client::to(balancer.address);
+    let mut second = Client::to(balancer.address);
+    second.send(GET);
+    second.answer().expect_status(200);
+    let (half, rest) = GET.split_at(20);
+    first.send(half);
+    second.send(half);
+    // An answer behind them says that they were read.
+    let mut third = Client::to(balancer.address);
+    third.send(GET);
+    third.answer().expect_status(200);
+    stop(&balancer, "TERM");
+    until("nobody listens", || TcpStream::connect(balancer.address).is_err());
+    for mut client in [first, second] {
+        client.send(rest);
+        let answer = client.answer().expect_status(200);
+        assert_eq!(answer.header("connection"), Some("close"));
+    }
+    ended_well(&balancer);
+}
+
+#[test]
+fn failover_goes_on_during_a_stop() {
+    let (backend, reached, sends) = scripted();
+    let second = Sample::start("second");
+    let balancer = Balancer::before(&[backend.address, second.address()]).start();
+    let mut client = Client::to(balancer.address);
+    client.send(GET);
+    reached.recv().unwrap();
+    stop(&balancer, "TERM");
+    drop(sends);
+    assert_eq!(client.answer().expect_status(200).text(), "hello from second\n");
+    balancer.said(&format!("{} is down", backend.address));
+    ended_well(&balancer);
+}
+
+#[test]
+fn what_takes_longer_than_the_drain_timeout_is_cut_and_said() {
+    let (backend, reached, _sends) = scripted();
+    let balancer = Balancer::before(&[backend.address]).flag("--drain-timeout", "200ms").start();
+    let mut clients = [Client::to(balancer.address), Client::to(balancer.address)];
+    for client in &mut clients {
+        client.send(GET);
+        reached.recv().unwrap();
+    }
+    stop(&balancer, "TERM");
+    clients.into_iter().for_each(|mut client| client.expect_end());
+    balancer.said("2 connections were cut at the end of the drain time");
+    ended_well(&balancer);
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    for (first, second) in [("TERM", "TERM"), ("INT", "INT"), ("TERM", "INT")] {
+        let (backend, reached, _sends) = scripted();
+        let balancer = Balancer::before(&[backend.address]).start();
+        let mut client = Client::to(balancer.address);
+        client.send(GET);
+        reached.recv().unwrap();
+        stop(&balancer, first);
+        balancer.signal(second);
+        assert_eq!(balancer.ended().code(), Some(130), "{first} {second}");
+        client.expect_end();
+    }
+}
+
+#[test]
+fn a_balancer_without_clients_stops_though_no_backend_answers() {
+    let stalling = Backend::stalls();
+    let balancer = Balancer::before(&[stalling.address, Backend::refuses()]);
+    let balancer = balancer.flag("--health-path", "/check").flag("--health-timeout", "1h").start();
+    balancer.said("is down");
+    stop(&balancer, "TERM");
+    ended_well(&balancer);
+}
+
+/// A backend that tells of each request, and sends what it is told until the test has nothing more to send.
+fn scripted() -> (Backend, Receiver<()>, Sender<&'static str>) {
+    let (reached, told) = channel();
+    let (sends, parts) = channel();
+    let parts = Mutex::new(parts);
+    let backend = Backend::that(move |mut transport| {
+        reached.send(()).expect("the test goes on");
+        while let Ok(part) = parts.lock().unwrap().recv() {
+            let part: &str = part;
+            transport.send(part);
+        }
+    });
+    (backend, told, sends)
+}
+
+fn stop(balancer: &Running, signal: &str) {
+    balancer.signal(signal);
+    balancer.said("stopping: no new clients");
+}
+
+fn ended_well(balancer: &Running) {
+    assert_eq!(balancer.ended().code(), Some(0));
+    balancer.said(" stopped");
+}
