@@ -5,6 +5,7 @@ mod dial;
 mod idle;
 mod interim;
 mod relay;
+mod sent;
 mod transport;
 
 pub use connection::{Connection, SendError};

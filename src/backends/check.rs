@@ -108,7 +108,7 @@ async fn ask(
         .header(CONNECTION, "close")
         .body(Empty::new())
         .expect("the path and the address were parsed");
-    let sent = connection.send(request, |_| None::<std::convert::Infallible>).await;
+    let sent = connection.send(request, false, |_| None::<std::convert::Infallible>).await;
     sent.map_err(|failed| match failed {
         Ok(failed) => failed.error,
         Err(never) => match never {},

@@ -65,7 +65,7 @@ where
         self.reused
     }
 
-    /// Sends a request and waits for the head of the answer.
+    /// Sends a request and waits for the head of the answer. With `note`, [`Flow::sent`] can tell its head afterwards.
     ///
     /// `watch` runs after each step, with the task's waker: it may end the wait early, for a deadline.
     ///
@@ -74,9 +74,10 @@ where
     pub async fn send<E>(
         &mut self,
         request: Request<B>,
+        note: bool,
         mut watch: impl FnMut(&mut Context<'_>) -> Option<E>,
     ) -> Result<Response<Incoming>, Result<SendError<B>, E>> {
-        self.flow.begin();
+        self.flow.begin(note);
         // The request itself would wake the driver, which is about to run anyway.
         self.relay.ignore();
         let mut answer = pin!(self.sender.try_send_request(request));

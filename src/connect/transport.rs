@@ -7,11 +7,13 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use hyper::Request;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::interim::{self, InterimHeads};
+use super::sent::SentHead;
 
 /// What was seen on a connection to a backend since the request under way began.
 #[derive(Debug, Default)]
@@ -21,6 +23,8 @@ pub struct Flow {
     probing: Cell<bool>,
     interim: RefCell<InterimHeads>,
     has_interim: Cell<bool>,
+    noting: Cell<bool>,
+    sent: RefCell<SentHead>,
 }
 
 impl Flow {
@@ -39,9 +43,23 @@ impl Flow {
         self.has_interim.replace(false).then(|| self.interim.borrow_mut().take())
     }
 
-    pub(super) fn begin(&self) {
+    /// The head of the request under way, if it was to be noted.
+    pub fn sent(&self) -> Option<Request<()>> {
+        self.sent.borrow().read()
+    }
+
+    /// A request begins; `note` its head if it may have to be sent again.
+    pub(super) fn begin(&self, note: bool) {
         self.answered.set(false);
         self.continued.set(false);
+        self.noting.set(note);
+        self.sent.borrow_mut().forget();
+    }
+
+    fn sends(&self, bytes: &[u8]) {
+        if self.noting.replace(false) {
+            self.sent.borrow_mut().note(bytes);
+        }
     }
 
     pub(super) fn probe(&self, probing: bool) {
@@ -110,6 +128,7 @@ impl AsyncRead for Transport {
 
 impl AsyncWrite for Transport {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.flow.sends(bytes);
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
@@ -118,6 +137,7 @@ impl AsyncWrite for Transport {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.flow.sends(slices.first().map_or(&[], |first| first));
         write_slices(&mut self.stream, cx, slices)
     }
 

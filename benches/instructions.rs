@@ -1,0 +1,201 @@
+//! What a pick, a header line and a whole proxied request cost, in instructions and in allocations: counted under
+//! callgrind, so that two runs agree where clocks do not.
+//!
+//! `cargo bench` prints a table; `cargo bench -- request` only the rows whose name holds that word. Each figure is the
+//! difference of two runs of different length, so what happens once does not count. Needs `valgrind`.
+
+use std::fs;
+use std::hint::black_box;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::thread;
+
+use loadbalancer::balance::{Member, Pool, Tried, Turn};
+use loadbalancer::config::PolicyName;
+
+/// Times that the measured thing is done in the shorter of two runs; the longer does it three times as often.
+const FEW: usize = 500;
+/// Clients that ask at the same time.
+const CLIENTS: usize = 50;
+
+/// What is measured.
+enum Case {
+    /// `Pool::pick` and the drop of its lease.
+    Pick(PolicyName),
+    /// A request with so many more header lines, and an answer with a body of so many bytes.
+    Request { headers: usize, body: usize },
+}
+
+const CASES: [(&str, Case); 5] = [
+    ("pick first", Case::Pick(PolicyName::First)),
+    ("pick round_robin", Case::Pick(PolicyName::RoundRobin)),
+    ("request", Case::Request { headers: 0, body: 128 }),
+    ("request with 20 more header lines", Case::Request { headers: 20, body: 128 }),
+    ("request with an answer of 16 KiB", Case::Request { headers: 0, body: 16 * 1024 }),
+];
+
+/// What was counted.
+#[derive(Clone, Copy)]
+struct Counts {
+    instructions: u64,
+    allocations: u64,
+}
+
+fn main() {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    if let [word, policy, times] = &arguments[..]
+        && word == "pick"
+    {
+        return pick(policy, times.parse().expect("a number"));
+    }
+    let filter = arguments.iter().find(|argument| !argument.starts_with("--")).map_or("", String::as_str);
+    println!("| what | instructions | allocations |\n|---|--:|--:|");
+    for (name, case) in CASES.iter().filter(|(name, _)| name.contains(filter)) {
+        let (less, more) = (measure(case, FEW), measure(case, 3 * FEW));
+        let each = |less: u64, more: u64| more.saturating_sub(less) as f64 / (2 * FEW) as f64;
+        let instructions = each(less.instructions, more.instructions);
+        let allocations = each(less.allocations, more.allocations);
+        println!("| {name} | {instructions:.0} | {allocations:.1} |");
+    }
+}
+
+fn measure(case: &Case, times: usize) -> Counts {
+    let out = std::env::temp_dir().join(format!("loadbalancer-callgrind-{}", std::process::id()));
+    match case {
+        Case::Pick(policy) => {
+            let own = std::env::current_exe().expect("this program has a path");
+            let status =
+                under_callgrind(&out, &own).args(["pick", &policy.to_string(), &times.to_string()]).status();
+            assert!(status.expect("valgrind is installed").success());
+        }
+        Case::Request { headers, body } => requests(&out, times, *headers, *body),
+    }
+    let counts = read(&out);
+    fs::remove_file(&out).expect("callgrind wrote it");
+    counts
+}
+
+fn under_callgrind(out: &Path, program: &Path) -> Command {
+    let mut command = Command::new("valgrind");
+    command.args(["--quiet", "--tool=callgrind"]).arg(format!("--callgrind-out-file={}", out.display()));
+    command.arg(program);
+    command
+}
+
+/// Reads what callgrind wrote: its sum, and how often the allocator was asked for memory.
+fn read(out: &Path) -> Counts {
+    let text = fs::read_to_string(out).expect("callgrind wrote it");
+    let sum = text.lines().find_map(|line| line.strip_prefix("summary: ").or(line.strip_prefix("totals: ")));
+    let instructions = sum.and_then(|sum| sum.trim().parse().ok()).expect("callgrind counts instructions");
+    Counts { instructions, allocations: calls_to_the_allocator(&text) }
+}
+
+/// A function's name is written where it first occurs, with a number that stands for it from then on.
+fn calls_to_the_allocator(text: &str) -> u64 {
+    const DOORS: [&str; 5] =
+        ["mi_malloc", "mi_malloc_aligned", "mi_zalloc_aligned", "mi_realloc_aligned", "mi_zalloc"];
+    let mut numbers = Vec::new();
+    let (mut calls, mut is_door, mut from_door) = (0, false, false);
+    for line in text.lines() {
+        if let Some((kind, rest)) = line.split_once("fn=(") {
+            let (number, name) = rest.split_once(')').expect("a number in brackets");
+            if DOORS.contains(&name.trim()) {
+                numbers.push(number.to_owned());
+            }
+            let known = numbers.iter().any(|known| known == number);
+            *(if kind == "c" { &mut is_door } else { &mut from_door }) = known;
+        } else if let Some(rest) = line.strip_prefix("calls=") {
+            if is_door && !from_door {
+                calls += rest.split(' ').next().and_then(|count| count.parse::<u64>().ok()).expect("a count");
+            }
+            is_door = false;
+        }
+    }
+    calls
+}
+
+/// The measured part of [`Case::Pick`], in a process of its own.
+fn pick(policy: &str, times: usize) {
+    let policy = if policy == "first" { PolicyName::First } else { PolicyName::RoundRobin };
+    let member =
+        |port| Member { address: ([127, 0, 0, 1], port).into(), load: Arc::default(), usable: port != 2 };
+    let pool = Pool::new(policy, (1..=8).map(member).collect());
+    let (turn, tried) = (Turn::default(), Tried::default());
+    for _ in 0..times {
+        drop(black_box(black_box(&pool).pick(&turn, &tried)));
+    }
+}
+
+/// Runs the balancer under callgrind while clients ask it `times` times in all.
+fn requests(out: &Path, times: usize, headers: usize, body: usize) {
+    let mut balancer = under_callgrind(out, Path::new(env!("CARGO_BIN_EXE_loadbalancer")))
+        .args(["--listen=127.0.0.1:0", "--workers=1", "--health-interval=1h", "--log-level=info"])
+        .arg(format!("--backend={}", backend(body)))
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("valgrind is installed");
+    let address = listening(&mut balancer);
+    let lines: String = (0..headers).map(|n| format!("X-Some-Header-{n}: some value of it\r\n")).collect();
+    let request = format!("GET /some/path HTTP/1.1\r\nHost: example.com\r\nUser-Agent: bench\r\n{lines}\r\n");
+    let mut clients: Vec<_> =
+        (0..CLIENTS).map(|_| TcpStream::connect(address).expect("it listens")).collect();
+    let mut answer = vec![0; 64 * 1024];
+    for _ in 0..times / CLIENTS {
+        for client in &mut clients {
+            client.write_all(request.as_bytes()).expect("it reads");
+        }
+        for client in &mut clients {
+            let mut read = 0;
+            while !is_whole(&answer[..read], body) {
+                read += client.read(&mut answer[read..]).expect("it answers");
+            }
+        }
+    }
+    let id = balancer.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().expect("there is a kill command").success());
+    assert!(balancer.wait().expect("it is our child").success());
+}
+
+fn is_whole(answer: &[u8], body: usize) -> bool {
+    let head = answer.windows(4).position(|window| window == b"\r\n\r\n");
+    head.is_some_and(|end| answer.len() == end + 4 + body)
+}
+
+fn listening(balancer: &mut Child) -> SocketAddr {
+    let mut lines =
+        BufReader::new(balancer.stderr.take().expect("it is piped")).lines().map_while(Result::ok);
+    let address = lines.find_map(|line| {
+        line.split_once("listening on http://").and_then(|(_, rest)| rest.split(' ').next()?.parse().ok())
+    });
+    // Whatever it says later must not block it.
+    thread::spawn(move || lines.for_each(drop));
+    address.expect("it says where it listens")
+}
+
+/// A backend that answers every request with a body of so many bytes.
+fn backend(body: usize) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nServer: bench\r\nContent-Type: text/plain\r\nContent-Length: {body}\r\n\r\n"
+    );
+    let answer: Arc<[u8]> = [head.into_bytes(), vec![b'x'; body]].concat().into();
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let answer = Arc::clone(&answer);
+            thread::spawn(move || {
+                let (mut stream, mut buffer) = (stream, [0; 16 * 1024]);
+                // A request comes in one piece here, and the next one only after its answer.
+                while let Ok(1..) = stream.read(&mut buffer) {
+                    if stream.write_all(&answer).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    address
+}

@@ -1,0 +1,222 @@
+//! The house rules that a machine can check: layers, caps, words, and tables that say what the code says.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails as a test does")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::CommandFactory;
+use loadbalancer::config::Flags;
+
+/// A module may name only itself and those before it.
+const LAYERS: [&str; 10] = [
+    "telemetry",
+    "config",
+    "connect",
+    "backends",
+    "balance",
+    "snapshot",
+    "proxy",
+    "server",
+    "control",
+    "app",
+];
+/// Lines that a file may have; most have far fewer.
+const FILE_CAP: usize = 500;
+/// Synonyms of words in docs/lexicon.md.
+const FOREIGN: [&str; 13] = [
+    "upstream",
+    "upstreams",
+    "downstream",
+    "frontend",
+    "entrypoint",
+    "cluster",
+    "endpoint",
+    "endpoints",
+    "shard",
+    "reactor",
+    "permit",
+    "ping",
+    "pings",
+];
+
+#[test]
+fn modules_name_only_the_layers_before_them() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources("src", "rs") {
+        let Some(own) = layer_of(&path) else { continue };
+        for (named, line) in text.lines().flat_map(|line| layers_named_in(line).map(move |name| (name, line)))
+        {
+            let other = position(named);
+            let joined = LAYERS[own] == "control" && named == "server";
+            if other > own || joined {
+                wrong.push(format!("{}: {} may not name {named}: {line}", path.display(), LAYERS[own]));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_module_has_its_place_among_the_layers() {
+    let apart = ["demo", "lib"];
+    for (path, _) in sources("src", "rs") {
+        let top = path.strip_prefix(root().join("src")).unwrap().iter().next().unwrap().to_string_lossy();
+        let top = top.trim_end_matches(".rs");
+        assert!(LAYERS.contains(&top) || apart.contains(&top) || top == "bin", "{top} is in no layer");
+    }
+}
+
+#[test]
+fn only_its_own_module_names_the_global_list_of_backends() {
+    for (path, text) in sources("src", "rs") {
+        let own = path.ends_with("src/backends.rs");
+        assert!(own || !text.contains("BACKENDS"), "{} names BACKENDS", path.display());
+    }
+}
+
+#[test]
+fn files_are_small() {
+    for (path, text) in sources("src", "rs").into_iter().chain(sources("tests", "rs")) {
+        let lines = text.lines().count();
+        assert!(lines <= FILE_CAP, "{} has {lines} lines; {FILE_CAP} are the cap: split it", path.display());
+    }
+}
+
+#[test]
+fn one_word_stands_for_one_idea() {
+    let files = sources("src", "rs").into_iter().chain(sources("docs", "md")).chain(pages());
+    for (path, text) in files.filter(|(path, _)| !path.ends_with("docs/lexicon.md")) {
+        for word in text.split(|c: char| !c.is_alphanumeric() && c != '\'') {
+            let foreign = FOREIGN.contains(&word.to_lowercase().as_str());
+            assert!(!foreign, "{} says {word}; docs/lexicon.md has another word for it", path.display());
+        }
+    }
+}
+
+#[test]
+fn nothing_is_put_off() {
+    for (path, text) in sources("src", "rs").into_iter().chain(sources("docs", "md")).chain(pages()) {
+        for word in ["TODO", "FIXME", "XXX", "todo!", "unimplemented!"] {
+            assert!(!text.contains(word), "{} says {word}", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_table_of_flags_in_the_readme_is_what_the_program_takes() {
+    let mut table = "| flag | default | meaning |\n|---|---|---|\n".to_owned();
+    let command = Flags::command();
+    for flag in command.get_arguments().filter(|flag| flag.get_env().is_some()) {
+        let values: Vec<_> = flag.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
+        let default = if values.is_empty() { String::new() } else { format!("`{}`", values.join(",")) };
+        let name = flag.get_long().unwrap();
+        let value = flag.get_value_names().unwrap()[0].as_str();
+        let help = flag.get_help().unwrap().to_string();
+        table += &format!("| `--{name} {value}` | {default} | {help} |\n");
+    }
+    let part = part_of("README.md", "flags");
+    assert!(part.trim() == table.trim(), "README.md, between the marks of `flags`, should be:\n\n{table}");
+}
+
+#[test]
+fn every_flag_can_be_given_by_the_environment_under_its_own_name() {
+    for flag in Flags::command().get_arguments() {
+        let Some(variable) = flag.get_env() else { continue };
+        let name = flag.get_long().unwrap().to_uppercase().replace('-', "_");
+        assert_eq!(variable.to_string_lossy(), format!("LOADBALANCER_{name}"));
+    }
+}
+
+#[test]
+fn the_table_of_errors_in_the_docs_is_that_of_the_code() {
+    let code = fs::read_to_string(root().join("src/proxy/error.rs")).unwrap();
+    let rows = code.lines().filter(|line| line.trim_start().starts_with("Self::") && line.contains("=> ("));
+    let mut table =
+        "| status | reason | whose fault | `Proxy-Status` | termination |\n|---|---|---|---|---|\n"
+            .to_owned();
+    for row in rows {
+        let cells = row.split_once("=> (").unwrap().1.trim_end_matches("),");
+        let cells: Vec<_> = cells.split(',').map(|cell| cell.trim().trim_matches('"')).collect();
+        let [fault, status, reason, proxy_status, termination] = cells[..] else { panic!("{row}") };
+        let fault = fault.to_lowercase();
+        table += &format!("| {status} | `{reason}` | {fault} | `{proxy_status}` | `{termination}` |\n");
+    }
+    let part = part_of("docs/errors.md", "errors");
+    assert!(
+        part.trim() == table.trim(),
+        "docs/errors.md, between the marks of `errors`, should be:\n\n{table}"
+    );
+}
+
+#[test]
+fn every_link_between_the_pages_leads_somewhere() {
+    for (path, text) in sources("docs", "md").into_iter().chain(pages()) {
+        for link in text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+            let file = link.split('#').next().unwrap();
+            let found =
+                link.starts_with("http") || file.is_empty() || path.parent().unwrap().join(file).exists();
+            assert!(found, "{} links to {link}, which is not there", path.display());
+        }
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// All files below a folder with this extension, and their texts.
+fn sources(folder: &str, extension: &str) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|found| found == extension) {
+                let text = fs::read_to_string(&path).unwrap();
+                found.push((path, text));
+            }
+        }
+    }
+    assert!(!found.is_empty(), "{folder} has files");
+    found
+}
+
+/// The pages that stand at the top.
+fn pages() -> impl Iterator<Item = (PathBuf, String)> {
+    ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"].into_iter().map(|name| {
+        let path = root().join(name);
+        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
+        (path, text)
+    })
+}
+
+/// What stands in a page between `<!-- NAME -->` and `<!-- end of NAME -->`.
+fn part_of(page: &str, name: &str) -> String {
+    let text = fs::read_to_string(root().join(page)).unwrap();
+    let (_, rest) = text.split_once(&format!("<!-- {name} -->")).expect("the mark where it begins");
+    rest.split_once(&format!("<!-- end of {name} -->")).expect("the mark where it ends").0.to_owned()
+}
+
+fn position(layer: &str) -> usize {
+    LAYERS.iter().position(|name| *name == layer).unwrap_or_else(|| panic!("{layer} is not a layer"))
+}
+
+fn layer_of(path: &Path) -> Option<usize> {
+    let top = path.strip_prefix(root().join("src")).unwrap().iter().next()?.to_str()?;
+    LAYERS.iter().position(|name| *name == top.trim_end_matches(".rs"))
+}
+
+/// The layers that a line names as `crate::LAYER` or in `crate::{LAYER…, LAYER…}`.
+fn layers_named_in(line: &str) -> impl Iterator<Item = &str> {
+    let ours = line.split("crate::").skip(1);
+    let names = ours.flat_map(|rest| match rest.strip_prefix('{') {
+        Some(list) => list.split(", ").collect(),
+        None => vec![rest],
+    });
+    names.filter_map(|name| {
+        let end = name.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(name.len());
+        LAYERS.contains(&&name[..end]).then(|| &name[..end])
+    })
+}
