@@ -206,7 +206,13 @@ impl HttpBody for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         match &mut self.source {
             Source::Empty => Poll::Ready(None),
-            Source::Text(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
+            Source::Text(text) => {
+                let text = text.take();
+                if let (Some(text), Some(exchange)) = (&text, &self.exchange) {
+                    exchange.client().count_out(text.len() as u64);
+                }
+                Poll::Ready(text.map(|text| Ok(Frame::data(text))))
+            }
             Source::Backend(download) => match download.poll_frame(cx) {
                 Poll::Ready(Some(Err(error))) => {
                     self.failed(&error);

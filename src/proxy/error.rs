@@ -67,6 +67,9 @@ pub enum Error {
     /// The backend did not go on with the body of its answer in time.
     #[error("the backend's answer did not go on in time")]
     AnswerTimeout,
+    /// We stopped, and the request took longer than that may last.
+    #[error("this proxy stopped before the answer was complete")]
+    Stopped,
 }
 
 /// Who broke a request.
@@ -121,6 +124,7 @@ impl Error {
             Self::ResponseTimeout    => (Backend, 504, "response_timeout",   "http_response_timeout",              "sH"),
             Self::AnswerBroken(_)    => (Backend, 502, "answer_broken",      "http_response_incomplete",           "SD"),
             Self::AnswerTimeout      => (Backend, 504, "answer_timeout",     "connection_read_timeout",            "sD"),
+            Self::Stopped            => (Us,      503, "stopped",            "proxy_internal_error",               "KD"),
         };
         let status = StatusCode::from_u16(status).expect("the table holds statuses");
         Row { fault, status, reason, proxy_status, termination }

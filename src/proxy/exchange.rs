@@ -73,6 +73,7 @@ impl Drop for Exchange {
         if let (Some(mut entry), Some(log)) = (self.entry.take(), &self.client.shared.access_log) {
             if !entry.is_complete() {
                 let gone = match self.client.is_due() && phase == Phase::Answer {
+                    _ if self.client.shared.is_over() => Error::Stopped,
                     true if self.client.is_blocked() => Error::ClientStalled,
                     true => Error::AnswerTimeout,
                     false => Error::ClientGone,

@@ -46,6 +46,7 @@ pub struct Shared {
     /// Where the worker listens.
     pub listen: SocketAddr,
     draining: Cell<bool>,
+    over: Cell<bool>,
 }
 
 impl Shared {
@@ -69,6 +70,7 @@ impl Shared {
             body_limit: config.limits.body,
             listen,
             draining: Cell::new(false),
+            over: Cell::new(false),
         }
     }
 
@@ -92,6 +94,16 @@ impl Shared {
     pub fn drain(&self) {
         self.draining.set(true);
         self.clock.wake_all();
+    }
+
+    /// Whether requests that still run are about to be cut.
+    pub(super) fn is_over(&self) -> bool {
+        self.over.get()
+    }
+
+    /// Cuts the requests that still run: they end when this worker's tasks do.
+    pub fn cut(&self) {
+        self.over.set(true);
     }
 
     /// Closes idle connections to backends whose time is over.

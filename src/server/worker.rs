@@ -82,9 +82,8 @@ impl Worker {
         while team.clients(index) > 0 && began.elapsed() < config.timeouts.drain {
             shared.clock.sleep(DRAIN_LOOK).await;
         }
-        if let Some(log) = &shared.access_log {
-            log.flush();
-        }
+        // What is left ends with the runtime; the access log is flushed when the last of it has.
+        shared.cut();
         team.clients(index)
     }
 }

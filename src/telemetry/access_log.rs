@@ -3,6 +3,7 @@
 //! Workers format lines into a buffer of their own and hand full buffers to one writer thread through a bounded queue.
 //! A worker never waits for the disk: when the queue is full, the buffer's lines are dropped and counted.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -62,9 +63,9 @@ struct Line<'a> {
     method: &'a str,
     path: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    host: Option<std::borrow::Cow<'a, str>>,
+    host: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    user_agent: Option<std::borrow::Cow<'a, str>>,
+    user_agent: Option<Cow<'a, str>>,
     status: u16,
     backend: Option<SocketAddr>,
     attempts: u32,
@@ -129,15 +130,13 @@ impl Entry {
 
     /// The line, with its line end.
     pub fn end(&self, bytes_in: u64, bytes_out: u64) -> Vec<u8> {
-        let text = |value: &'_ Option<HeaderValue>| value.as_ref().map(|value| value.as_bytes().to_vec());
-        let (host, agent) = (text(&self.host), text(&self.agent));
         let line = Line {
             ts: self.at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
             client: self.client,
             method: self.method.as_str(),
             path: &self.path,
-            host: host.as_deref().map(String::from_utf8_lossy),
-            user_agent: agent.as_deref().map(String::from_utf8_lossy),
+            host: self.host.as_ref().map(text),
+            user_agent: self.agent.as_ref().map(text),
             status: self.status,
             backend: self.backend,
             attempts: self.attempts,
@@ -154,7 +153,12 @@ impl Entry {
 }
 
 fn shortened(text: &str) -> &str {
-    text.get(..MOST).unwrap_or(text)
+    &text[..text.floor_char_boundary(MOST)]
+}
+
+fn text(value: &HeaderValue) -> Cow<'_, str> {
+    let bytes = value.as_bytes();
+    String::from_utf8_lossy(&bytes[..bytes.len().min(MOST)])
 }
 
 /// One worker's end of the log.
