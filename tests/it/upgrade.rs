@@ -1,1 +1,202 @@
 //! Upgraded connections (WebSocket) are tunnelled.
+
+mod ending;
+
+use crate::support::{Answer, Backend, Balancer, Client, Running, Transport};
+
+const ASK: &str = "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+    Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+
+/// A backend that switches protocols and then does this, behind a balancer.
+fn tunnel_to(script: impl Fn(Transport) + Send + Sync + 'static) -> (Backend, Balancer) {
+    let backend = Backend::that(move |mut transport| {
+        transport.send(SWITCH);
+        script(transport);
+    });
+    let balancer = Balancer::before(&[backend.address]);
+    (backend, balancer)
+}
+
+/// A client whose connection was upgraded.
+fn upgraded(balancer: &Running) -> Client {
+    let mut client = Client::to(balancer.address);
+    client.send(ASK);
+    assert_eq!(client.head().status, 101);
+    client
+}
+
+/// Sends back each five bytes, until the other side has ended.
+fn echo(mut transport: Transport) {
+    while let Some(bytes) = transport.try_bytes(5) {
+        transport.send(bytes);
+    }
+}
+
+#[test]
+fn both_heads_of_an_upgrade_pass_with_what_they_need() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let backend = Backend::that(move |mut transport| {
+        tell.send(transport.head.to_ascii_lowercase()).unwrap();
+        transport.send(SWITCH);
+        transport.wait_for_end();
+    });
+    let balancer = Balancer::before(&[backend.address]).start();
+    let mut client = Client::to(balancer.address);
+    client.send(ASK);
+    let answer = client.head();
+    let head = told.recv().unwrap();
+    for line in ["connection: upgrade", "upgrade: websocket", "sec-websocket-key: dghlihnhbxbszsbub25jzq=="] {
+        assert!(head.lines().any(|seen| seen == line), "{line} is not in {head}");
+    }
+    assert_eq!(answer.header("connection").map(str::to_ascii_lowercase).as_deref(), Some("upgrade"));
+    assert_eq!(answer.header("upgrade"), Some("websocket"));
+    assert_eq!(answer.header("sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+    assert_eq!((answer.header("content-length"), answer.header("transfer-encoding")), (None, None));
+}
+
+#[test]
+fn bytes_pass_both_ways_in_turns() {
+    let (_backend, balancer) = tunnel_to(echo);
+    let balancer = balancer.start();
+    let mut client = upgraded(&balancer);
+    for bytes in [b"hello", b"\0\x01\xff\r\n", b"GET /"] {
+        client.send(bytes);
+        assert_eq!(client.bytes(5), bytes);
+    }
+}
+
+#[test]
+fn what_a_client_sends_right_behind_its_request_reaches_the_backend() {
+    let (_backend, balancer) = tunnel_to(echo);
+    let balancer = balancer.start();
+    let mut client = Client::to(balancer.address);
+    client.send(format!("{ASK}early"));
+    assert_eq!(client.head().status, 101);
+    assert_eq!(client.bytes(5), b"early");
+    client.send("later");
+    assert_eq!(client.bytes(5), b"later");
+}
+
+#[test]
+fn what_a_backend_sends_right_behind_its_head_reaches_the_client() {
+    let backend = Backend::that(|mut transport| {
+        transport.send(format!("{SWITCH}early"));
+        echo(transport);
+    });
+    let balancer = Balancer::before(&[backend.address]).start();
+    let mut client = upgraded(&balancer);
+    assert_eq!(client.bytes(5), b"early");
+    client.send("later");
+    assert_eq!(client.bytes(5), b"later");
+}
+
+#[test]
+fn much_passes_both_ways_at_once() {
+    const SIZE: usize = 8 << 20;
+    let (_backend, balancer) = tunnel_to(|mut transport| {
+        let mut sender = transport.stream().try_clone().unwrap();
+        let writer = std::thread::spawn(move || std::io::Write::write_all(&mut sender, &vec![b'b'; SIZE]));
+        assert!(transport.bytes(SIZE).iter().all(|byte| *byte == b'c'));
+        writer.join().unwrap().unwrap();
+    });
+    let balancer = balancer.start();
+    let mut client = upgraded(&balancer);
+    let mut sender = client.stream().try_clone().unwrap();
+    let writer = std::thread::spawn(move || std::io::Write::write_all(&mut sender, &vec![b'c'; SIZE]));
+    assert!(client.bytes(SIZE).iter().all(|byte| *byte == b'b'), "something else came");
+    writer.join().unwrap().unwrap();
+    client.expect_end();
+}
+
+#[test]
+fn an_upgrade_works_on_a_connection_that_carried_requests_before() {
+    let backend = Backend::that(|mut transport| {
+        transport.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        assert!(transport.read_head());
+        transport.send(SWITCH);
+        echo(transport);
+    });
+    let balancer = Balancer::before(&[backend.address]).start();
+    let mut client = Client::to(balancer.address);
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.answer().text(), "ok");
+    client.send(ASK);
+    assert_eq!(client.head().status, 101);
+    client.send("hello");
+    assert_eq!(client.bytes(5), b"hello");
+}
+
+/// What a client gets that asks for an upgrade, twice, if it gets this.
+fn declined(answer: &'static str) -> Vec<Answer> {
+    let backend = Backend::answers(answer);
+    let balancer = Balancer::before(&[backend.address]).start();
+    let mut client = Client::to(balancer.address);
+    let asked = |_| {
+        client.send(ASK);
+        client.answer()
+    };
+    (0..2).map(asked).collect()
+}
+
+#[test]
+fn a_backend_that_declines_is_passed_on_and_the_connection_goes_on() {
+    for answer in declined("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nplain") {
+        assert_eq!((answer.status, answer.text(), answer.header("upgrade")), (200, "plain", None));
+    }
+}
+
+#[test]
+fn a_backend_that_wants_another_protocol_may_say_so() {
+    let answer = "HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nConnection: upgrade\r\nContent-Length: 0\r\n\r\n";
+    for answer in declined(answer) {
+        // RFC 9110 section 15.5.22: the answer must say which protocol is wanted.
+        assert_eq!((answer.status, answer.header("upgrade")), (426, Some("websocket")));
+    }
+}
+
+#[test]
+fn a_switch_that_nobody_asked_for_is_not_passed_on() {
+    for ask in [
+        "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n",
+        "GET / HTTP/1.0\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade, http2-settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMA\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 2\r\n\r\nhi",
+    ] {
+        let backend = Backend::that(|mut transport| {
+            transport.send(SWITCH);
+            transport.wait_for_end();
+        });
+        let balancer = Balancer::before(&[backend.address]).start();
+        let mut client = Client::to(balancer.address);
+        client.send(ask);
+        let answer = client.answer();
+        assert_eq!(answer.status, 502, "{ask}");
+        assert!(answer.header("proxy-status").unwrap().contains("unasked_upgrade"), "{answer:?}");
+    }
+}
+
+#[test]
+fn other_requests_are_served_while_a_tunnel_is_open() {
+    let (_backend, balancer) = tunnel_to(echo);
+    let plain = Backend::answers("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let balancer =
+        balancer.flag("--backend", &plain.address.to_string()).flag("--policy", "round-robin").start();
+    let mut tunnels = Vec::new();
+    let mut answered = 0;
+    for _ in 0..4 {
+        let mut client = Client::to(balancer.address);
+        client.send(ASK);
+        match client.head().status {
+            101 => tunnels.push(client),
+            status => answered += u32::from(status == 200),
+        }
+    }
+    assert_eq!((tunnels.len(), answered), (2, 2));
+    for tunnel in &mut tunnels {
+        tunnel.send("hello");
+        assert_eq!(tunnel.bytes(5), b"hello");
+    }
+}

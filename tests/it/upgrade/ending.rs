@@ -1,0 +1,158 @@
+//! How a tunnel ends.
+
+use std::sync::mpsc::channel;
+
+use super::{echo, tunnel_to, upgraded};
+use crate::support::{Client, PATIENCE, gate, until};
+
+#[test]
+fn a_client_that_has_sent_all_still_hears_the_backend() {
+    let (tell, told) = channel();
+    let (opener, gate) = gate();
+    let (_backend, balancer) = tunnel_to(move |mut transport| {
+        tell.send(transport.rest()).unwrap();
+        gate.wait();
+        transport.send("still here");
+    });
+    let balancer = balancer.start();
+    let mut client = upgraded(&balancer);
+    client.send("last words");
+    client.finish();
+    assert_eq!(told.recv_timeout(PATIENCE).expect("the end of one way"), b"last words");
+    opener.open();
+    assert_eq!(client.rest(), b"still here");
+}
+
+#[test]
+fn a_backend_that_has_sent_all_still_hears_the_client() {
+    let (tell, told) = channel();
+    let (_backend, balancer) = tunnel_to(move |mut transport| {
+        transport.send("last words");
+        transport.finish();
+        tell.send(transport.rest()).unwrap();
+    });
+    let balancer = balancer.start();
+    let mut client = upgraded(&balancer);
+    assert_eq!(client.rest(), b"last words");
+    client.send("still here");
+    drop(client);
+    assert_eq!(told.recv_timeout(PATIENCE).expect("the end of the other way"), b"still here");
+}
+
+#[test]
+fn a_client_that_leaves_ends_the_backends_connection() {
+    for leave in [drop, Client::reset] {
+        let (tell, told) = channel();
+        let (_backend, balancer) = tunnel_to(move |mut transport| {
+            transport.send("hello");
+            tell.send(transport.rest()).unwrap();
+        });
+        let balancer = balancer.start();
+        let mut client = upgraded(&balancer);
+        assert_eq!(client.bytes(5), b"hello");
+        leave(client);
+        assert_eq!(told.recv_timeout(PATIENCE).expect("the end of the tunnel"), b"");
+    }
+}
+
+#[test]
+fn a_backend_that_leaves_ends_the_clients_connection() {
+    for reset in [false, true] {
+        let (opener, gate) = gate();
+        let (_backend, balancer) = tunnel_to(move |transport| {
+            gate.wait();
+            if reset { transport.reset() } else { drop(transport) }
+        });
+        let balancer = balancer.start();
+        let mut client = upgraded(&balancer);
+        opener.open();
+        client.expect_end();
+    }
+}
+
+#[test]
+fn a_tunnel_without_a_byte_for_too_long_is_ended_on_both_sides() {
+    let (tell, told) = channel();
+    let (_backend, balancer) = tunnel_to(move |mut transport| tell.send(transport.rest()).unwrap());
+    let balancer = balancer.flag("--tunnel-idle-timeout", "200ms").start();
+    let mut client = upgraded(&balancer);
+    client.send("hello");
+    client.expect_end();
+    assert_eq!(told.recv_timeout(PATIENCE).expect("the end of the tunnel"), b"hello");
+}
+
+#[test]
+fn bytes_in_one_direction_keep_a_tunnel_open() {
+    const PARTS: usize = 6;
+    let (_backend, balancer) = tunnel_to(move |mut transport| {
+        for _ in 0..PARTS {
+            // In all longer than the timeout, each time far shorter.
+            std::thread::sleep(std::time::Duration::from_millis(250));
+            transport.send("tick ");
+        }
+    });
+    let balancer = balancer.flag("--tunnel-idle-timeout", "1s").start();
+    let mut client = upgraded(&balancer);
+    assert_eq!(client.rest().len(), PARTS * "tick ".len());
+}
+
+#[test]
+fn the_timeouts_of_requests_do_not_hold_for_a_tunnel() {
+    let (opener, gate) = gate();
+    let (backend, balancer) = tunnel_to(move |transport| {
+        gate.wait();
+        echo(transport);
+    });
+    let balancer = balancer.flag("--response-timeout", "50ms").flag("--body-timeout", "50ms");
+    let balancer = balancer.flag("--client-idle-timeout", "50ms").flag("--header-timeout", "50ms").start();
+    let mut client = upgraded(&balancer);
+    // A second client's request runs into such a timeout: so much time has passed for the first one, too.
+    let mut other = Client::to(balancer.address);
+    other.send("GET / HTTP/1.1\r\n");
+    other.answer().expect_status(408);
+    assert_eq!(backend.requests(), 1);
+    opener.open();
+    client.send("hello");
+    assert_eq!(client.bytes(5), b"hello");
+}
+
+#[test]
+fn a_stop_leaves_tunnels_open_as_long_as_requests_have_to_finish() {
+    let (_backend, balancer) = tunnel_to(echo);
+    let balancer = balancer.start();
+    let mut client = upgraded(&balancer);
+    balancer.signal("TERM");
+    balancer.said("stopping");
+    client.send("hello");
+    assert_eq!(client.bytes(5), b"hello");
+    drop(client);
+    assert!(balancer.ended().success());
+}
+
+#[test]
+fn a_stop_ends_tunnels_when_that_time_is_over() {
+    let (tell, told) = channel();
+    let (_backend, balancer) = tunnel_to(move |mut transport| tell.send(transport.rest()).unwrap());
+    let balancer = balancer.flag("--drain-timeout", "200ms").start();
+    let mut client = upgraded(&balancer);
+    balancer.signal("TERM");
+    client.expect_end();
+    assert_eq!(told.recv_timeout(PATIENCE).expect("the end of the tunnel"), b"");
+    balancer.said("1 connections were cut");
+    assert!(balancer.ended().success());
+}
+
+#[test]
+fn the_access_log_tells_of_a_tunnel_when_it_has_ended() {
+    let (_backend, balancer) = tunnel_to(echo);
+    let balancer = balancer.flag("--access-log", "-").start();
+    let mut client = upgraded(&balancer);
+    client.send("hello");
+    assert_eq!(client.bytes(5), b"hello");
+    assert_eq!(balancer.times_said("\"status\":101"), 0);
+    drop(client);
+    until("the tunnel is logged", || balancer.times_said("\"status\":101") == 1);
+    let line = balancer.said("\"status\":101");
+    assert!(line.contains("\"bytes_in\":5") && line.contains("\"bytes_out\":5"), "{line}");
+    assert!(line.contains("\"path\":\"/chat\"") && line.contains("\"termination\":\"--\""), "{line}");
+}
