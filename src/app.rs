@@ -82,16 +82,13 @@ pub fn run(
     let workers = start_workers(&config, registry, &snapshots, log.as_ref(), &stopping)?;
     let drained = async {
         shutdown.await;
-        info!(
-            "stopping: no new clients; running requests have {} s to finish",
-            config.timeouts.drain.as_secs()
-        );
+        info!("stopping: no new clients; running requests have {:?} to finish", config.timeouts.drain);
         stop.send_replace(true);
         // Joined aside, so that checks, failover and signals go on meanwhile.
         let join = || workers.into_iter().map(|worker| worker.join().unwrap_or_default()).sum::<usize>();
         let left = spawn_blocking(join).await.unwrap_or_default();
         if left > 0 {
-            warn!("{left} connections were cut at the end of the drain time");
+            warn!("cut at the end of the drain time: {left} connection{}", if left == 1 { "" } else { "s" });
         }
     };
     runtime.block_on(control::run(Arc::clone(&config), registry, publish, drained));
