@@ -8,13 +8,15 @@ mod client;
 mod gate;
 mod program;
 
+use std::fs::File;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 pub use backend::{Backend, Transport};
 pub use client::{Answer, Client, get, request};
 pub use gate::gate;
-pub use program::{Balancer, Running, Sample};
+pub use program::{Balancer, Running, Sample, backends};
 
 /// How long anything may take before its test fails: far longer than it ever should.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -26,4 +28,12 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "it never came to be that {what}");
         thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// To be held by a test that needs the ports that programs take when they are not told any: there is one set for all.
+pub fn default_ports() -> File {
+    let lock =
+        File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join("default-ports")).expect("a lock file");
+    lock.lock().expect("a lock");
+    lock
 }

@@ -66,6 +66,16 @@ impl Balancer {
     }
 }
 
+/// Starts `backends1` or `backends2` with these words.
+pub fn backends(program: &str, words: &[&str]) -> Running {
+    let mut command = Command::new(match program {
+        "backends1" => env!("CARGO_BIN_EXE_backends1"),
+        _ => env!("CARGO_BIN_EXE_backends2"),
+    });
+    command.args(words);
+    Running::start(command)
+}
+
 /// A sample backend: `backends1` or `backends2`.
 pub struct Sample {
     running: Running,
@@ -135,6 +145,13 @@ impl Running {
         follow(child.stdout.take().expect("it is piped"), &log);
         follow(child.stderr.take().expect("it is piped"), &log);
         Self { child: Mutex::new(child), log, address: SocketAddr::from(([127, 0, 0, 1], 0)) }
+    }
+
+    /// Waits until it says where it listens.
+    pub fn listening(mut self) -> Self {
+        let line = self.said("http://");
+        self.address = address_in(&line);
+        self
     }
 
     /// Waits for a line, on either output, that holds this text, and gives it.
