@@ -163,6 +163,7 @@ struct Download {
     idle: Rc<Idle<RequestBody>>,
     client: Rc<Client>,
     ended: bool,
+    broken: Option<hyper::Error>,
     _lease: Lease,
 }
 
@@ -185,7 +186,8 @@ impl Body {
     ) -> Self {
         let client = Rc::clone(exchange.client());
         let connection = Some(connection);
-        let download = Download { incoming, connection, idle, client, ended: false, _lease: lease };
+        let download =
+            Download { incoming, connection, idle, client, ended: false, broken: None, _lease: lease };
         Self { source: Source::Backend(download), exchange: Some(exchange) }
     }
 
@@ -242,6 +244,9 @@ impl HttpBody for Body {
 
 impl Download {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(Some(Err(Error::AnswerBroken(error))));
+        }
         let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
         match connection.poll_body(&mut self.incoming, cx) {
             Poll::Ready(Some(Ok(frame))) => {
@@ -253,7 +258,10 @@ impl Download {
             }
             Poll::Ready(Some(Err(error))) => {
                 self.connection = None;
-                Poll::Ready(Some(Err(Error::AnswerBroken(error))))
+                // hyper would drop what it has not sent yet, the head not excepted: it gets a turn to send it.
+                self.broken = Some(error);
+                cx.waker().wake_by_ref();
+                Poll::Pending
             }
             Poll::Ready(None) => {
                 self.ended = true;
