@@ -1,7 +1,7 @@
 //! Interim answers (1xx, RFC 9110 section 15.2): hyper's client reads past them, a proxy must forward them.
 
-/// Interim heads larger than this in all are not forwarded.
-const MOST: usize = 16 * 1024;
+/// One interim head larger than this is not forwarded, and more than this of them, before an answer, are too many.
+const MOST: usize = 64 * 1024;
 const START: &[u8] = b"HTTP/1.1 1";
 const END: &[u8] = b"\r\n\r\n";
 /// Header lines that one interim head may have.
@@ -17,6 +17,8 @@ pub(super) fn may_start(bytes: &[u8]) -> bool {
 #[derive(Debug, Default)]
 pub(super) struct InterimHeads {
     watching: bool,
+    /// Bytes of complete heads so far.
+    seen: usize,
     /// Of the head that is not complete yet.
     partial: Vec<u8>,
     /// Complete, rewritten, not taken yet.
@@ -26,11 +28,17 @@ pub(super) struct InterimHeads {
 impl InterimHeads {
     pub(super) fn watch(&mut self) {
         self.watching = true;
+        self.seen = 0;
         self.partial.clear();
     }
 
     pub(super) fn is_watching(&self) -> bool {
         self.watching
+    }
+
+    /// Whether so many came, and no answer, that none can be expected.
+    pub(super) fn are_too_many(&self) -> bool {
+        self.watching && self.seen > MOST
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -45,22 +53,25 @@ impl InterimHeads {
     pub(super) fn feed(&mut self, bytes: &[u8]) -> bool {
         self.partial.extend_from_slice(bytes);
         let mut continued = false;
-        while self.watching && may_start(&self.partial) {
-            let Some(end) = self.partial.windows(END.len()).position(|window| window == END) else {
-                self.watching = self.partial.len() <= MOST;
-                return continued;
+        let mut begin = 0;
+        while self.watching && may_start(&self.partial[begin..]) {
+            let heads = &self.partial[begin..];
+            let Some(end) = heads.windows(END.len()).position(|window| window == END) else {
+                self.watching = heads.len() <= MOST;
+                break;
             };
-            let rest = self.partial.split_off(end + END.len());
-            let head = std::mem::replace(&mut self.partial, rest);
-            match rewrite(&head, &mut self.ready) {
-                Some(100) => continued = true,
+            let head = &heads[..end + END.len()];
+            begin += head.len();
+            self.seen += head.len();
+            match rewrite(head, &mut self.ready) {
                 Some(101) | None => self.watching = false,
-                Some(_) => self.watching = self.ready.len() <= MOST,
+                Some(code) => continued |= code == 100,
             }
         }
-        if !may_start(&self.partial) {
-            self.watching = false;
-            self.partial = Vec::new();
+        self.watching = self.watching && may_start(&self.partial[begin..]);
+        match self.watching {
+            true => drop(self.partial.drain(..begin)),
+            false => self.partial = Vec::new(),
         }
         continued
     }
@@ -130,6 +141,18 @@ mod tests {
                 .chunks(1)
                 .collect();
         assert_eq!(fed(&answer), (true, b"HTTP/1.1 102 Processing\r\n\r\n".to_vec(), false));
+    }
+
+    #[test]
+    fn interim_heads_become_too_many_unless_the_answer_comes() {
+        let flood = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n".repeat(MOST / 16);
+        for (last, too_many) in [(&b""[..], true), (b"HTTP/1.1 20", false), (b"HTTP/1.1 10", true)] {
+            let mut heads = InterimHeads::default();
+            heads.watch();
+            assert!(!heads.are_too_many());
+            heads.feed(&[&flood, last].concat());
+            assert_eq!(heads.are_too_many(), too_many, "{last:?}");
+        }
     }
 
     #[test]

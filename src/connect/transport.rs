@@ -23,6 +23,7 @@ pub struct Flow {
     probing: Cell<bool>,
     interim: RefCell<InterimHeads>,
     has_interim: Cell<bool>,
+    flooded: Cell<bool>,
     noting: Cell<bool>,
     sent: RefCell<SentHead>,
 }
@@ -62,6 +63,11 @@ impl Flow {
         }
     }
 
+    /// Whether interim answers came without end. Nothing more is read then.
+    pub fn is_flooded(&self) -> bool {
+        self.flooded.get()
+    }
+
     pub(super) fn probe(&self, probing: bool) {
         self.probing.set(probing);
     }
@@ -77,6 +83,7 @@ impl Flow {
         let continued = interim.feed(bytes);
         self.continued.set(self.continued.get() || continued);
         self.has_interim.set(!interim.is_empty());
+        self.flooded.set(interim.are_too_many());
     }
 }
 
@@ -116,6 +123,10 @@ impl AsyncRead for Transport {
     ) -> Poll<io::Result<()>> {
         if self.flow.probing.get() && self.was_closed() {
             return Poll::Ready(Ok(()));
+        }
+        if self.flow.flooded.get() {
+            // hyper would read on and on within one step; now that ends, and whoever waits looks why.
+            return Poll::Pending;
         }
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;

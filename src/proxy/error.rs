@@ -55,6 +55,12 @@ pub enum Error {
     /// The backend switched protocols without having been asked to.
     #[error("the backend switched protocols unasked")]
     UnaskedUpgrade,
+    /// The backend sent interim answers and did not stop.
+    #[error("the backend sent interim answers without end")]
+    TooManyInterim,
+    /// The backend's answer has a transfer coding other than `chunked`.
+    #[error("the backend's answer has a transfer coding that nobody asked for")]
+    UnaskedCoding,
     /// The backend did not take the body of the request in time.
     #[error("the backend stopped reading the request")]
     BackendStalled,
@@ -120,6 +126,8 @@ impl Error {
             Self::Closed(_)          => (Backend, 502, "backend_closed",     "connection_terminated",              "SH"),
             Self::BadAnswer(_)       => (Backend, 502, "bad_answer",         "http_protocol_error",                "PH"),
             Self::UnaskedUpgrade     => (Backend, 502, "unasked_upgrade",    "http_upgrade_failed",                "PH"),
+            Self::TooManyInterim     => (Backend, 502, "too_many_interim",   "http_protocol_error",                "PH"),
+            Self::UnaskedCoding      => (Backend, 502, "unasked_coding",     "http_response_transfer_coding",      "PH"),
             Self::BackendStalled     => (Backend, 504, "backend_stalled",    "connection_write_timeout",           "sD"),
             Self::ResponseTimeout    => (Backend, 504, "response_timeout",   "http_response_timeout",              "sH"),
             Self::AnswerBroken(_)    => (Backend, 502, "answer_broken",      "http_response_incomplete",           "SD"),

@@ -128,6 +128,9 @@ fn begin(client: &Client, outgoing: &Outgoing) {
 /// Runs after each step of an attempt; an error ends it.
 fn watch(client: &Client, flow: &Flow, asked: Asked, cx: &Context<'_>) -> Option<Error> {
     pass_interim(client, flow, asked);
+    if flow.is_flooded() {
+        return Some(Error::TooManyInterim);
+    }
     let phase = client.phase();
     if phase == Phase::Expect && (flow.continued() || client.is_due()) {
         client.set_may_upload(true);
