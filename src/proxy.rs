@@ -17,6 +17,7 @@ mod upgrade;
 
 use std::convert::Infallible;
 use std::rc::Rc;
+use std::time::Instant;
 
 use hyper::body::{Body as _, Incoming};
 use hyper::{Request, Response};
@@ -81,14 +82,14 @@ async fn forward(
         exchange.attempt(address);
         let outgoing = Outgoing { request, asked };
         let failure = match forward::send(client, view, &lease, outgoing).await {
-            Ok((response, _)) if headers::is_upgrade(&response) && !asked.upgrade => {
-                return Err(Error::UnaskedUpgrade);
+            Ok((mut response, connection)) => {
+                headers::prepare_answer(&mut response, asked)?;
+                return Ok(Answered { response, connection, lease });
             }
-            Ok((response, connection)) => return Ok(Answered { response, connection, lease }),
             Err(failure) => failure,
         };
         if let Some(evidence) = failure.evidence {
-            client.shared.registry.observe(address, evidence);
+            client.shared.registry.observe(address, evidence, Instant::now());
         }
         sends += u32::from(failure.sent);
         let Failure { error, again: Some(again), .. } = failure else { return Err(failure.error) };
@@ -104,11 +105,9 @@ async fn forward(
 
 /// Gives a backend's answer to the client.
 fn pass_on(answered: Answered, client: &Rc<Client>, view: &View, mut exchange: Exchange) -> Response<Body> {
-    let Answered { mut response, connection, lease } = answered;
-    let upgraded = headers::is_upgrade(&response);
-    headers::prepare_answer(&mut response, upgraded);
+    let Answered { response, connection, lease } = answered;
     exchange.answered(response.status().as_u16());
-    if upgraded {
+    if headers::is_upgrade(&response) {
         let (backend, read_ahead) = connection.into_upgraded();
         client.set_tunnel(Box::new(Tunnel { backend, read_ahead, exchange, _lease: lease }));
         return response.map(|_| Body::empty());

@@ -42,12 +42,15 @@ struct Seen {
     transfer_encoding: bool,
     expect: bool,
     forwarded: bool,
+    /// More than one length, or a list of them.
+    lengths: bool,
 }
 
 impl Seen {
     fn in_head(headers: &HeaderMap) -> Self {
         let mut seen = Self::default();
-        for name in headers.keys() {
+        let mut length = false;
+        for (name, value) in headers {
             match name.as_str() {
                 "connection" => seen.connection = true,
                 KEEP_ALIVE | PROXY_CONNECTION => seen.hop_by_hop = true,
@@ -55,6 +58,10 @@ impl Seen {
                 "te" => seen.te = true,
                 "transfer-encoding" => seen.transfer_encoding = true,
                 "expect" => seen.expect = true,
+                "content-length" => {
+                    seen.lengths |= length || value.as_bytes().contains(&b',');
+                    length = true;
+                }
                 "forwarded" | X_REAL_IP => seen.forwarded = true,
                 name if name.starts_with(X_FORWARDED) => seen.forwarded = true,
                 _ => {}
@@ -106,16 +113,33 @@ pub(super) fn prepare(request: &mut Request<RequestBody>, client: &Client) -> Re
     Ok(Asked { upgrade, expects_continue: seen.expect && has_body && takes_interim, takes_interim })
 }
 
-/// Makes a backend's answer one that a client may get. `upgraded` keeps what a switch of protocols needs.
-pub(super) fn prepare_answer<B>(response: &mut Response<B>, upgraded: bool) {
+/// Makes a backend's answer to what was asked one that a client may get.
+pub(super) fn prepare_answer<B>(response: &mut Response<B>, asked: Asked) -> Result<(), Error> {
+    let upgraded = is_upgrade(response);
+    if upgraded && !asked.upgrade {
+        return Err(Error::UnaskedUpgrade);
+    }
     *response.version_mut() = Version::HTTP_11;
+    let wants_upgrade = response.status() == StatusCode::UPGRADE_REQUIRED;
     let headers = response.headers_mut();
     let seen = Seen::in_head(headers);
-    remove_hop_by_hop(headers, &seen, upgraded);
-    if upgraded {
+    if seen.transfer_encoding {
+        if !is_just_chunked(headers) {
+            return Err(Error::UnaskedCoding);
+        }
+        // RFC 9112 section 6.3: the coding wins, and a proxy removes the length.
+        headers.remove(CONTENT_LENGTH);
+    } else if seen.lengths {
+        unite_lengths(headers);
+    }
+    // That answer must name the protocol it asks for (RFC 9110 section 15.5.22).
+    let upgrade = upgraded || wants_upgrade && seen.upgrade;
+    remove_hop_by_hop(headers, &seen, upgrade);
+    if upgrade {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     }
     headers.append(VIA, VIA_US);
+    Ok(())
 }
 
 /// Whether a backend's answer switches protocols.
@@ -179,13 +203,31 @@ fn is_host_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b".-_:[]%~!$&'()*+,;=".contains(&byte)
 }
 
-/// hyper has made sure that `chunked` is last; what comes before it is a coding that we do not undo.
 fn check_transfer_encoding(headers: &HeaderMap) -> Result<(), Error> {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    match (codings.next(), codings.next()) {
-        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
-        _ => Err(Error::Malformed("its transfer coding is not just `chunked`")),
+    match is_just_chunked(headers) {
+        true => Ok(()),
+        false => Err(Error::Malformed("its transfer coding is not just `chunked`")),
     }
+}
+
+/// Any other coding is one that we do not undo.
+fn is_just_chunked(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let first = codings.next();
+    first.is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked")) && codings.next().is_none()
+}
+
+/// RFC 9110 section 8.6: a length is passed on once, however often it was said, and one of several not at all.
+fn unite_lengths(headers: &mut HeaderMap) {
+    let length = {
+        let mut lengths = headers.get_all(CONTENT_LENGTH).iter().flat_map(tokens);
+        let first = lengths.next();
+        first.filter(|first| lengths.all(|length| length == *first)).map(HeaderValue::from_bytes)
+    };
+    match length {
+        Some(Ok(length)) => headers.insert(CONTENT_LENGTH, length),
+        _ => headers.remove(CONTENT_LENGTH),
+    };
 }
 
 /// A switch of protocols is passed on for requests without a body, but not one to h2c, which is an answer that we
