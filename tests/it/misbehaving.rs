@@ -1,1 +1,193 @@
-//! Backends that break HTTP, and what the client gets.
+//! Backends that misbehave: the client is told, nothing broken looks whole, and nobody else suffers.
+
+use std::io::Read;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::support::{Answer, Backend, Balancer, Client, Running, Sample, Transport, get, request};
+
+mod framing;
+mod interim;
+
+const REQUEST: &str = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
+
+/// A backend that does this on its first connection and behaves on all others.
+fn at_first(script: impl Fn(&mut Transport) + Send + Sync + 'static) -> Backend {
+    let connections = AtomicUsize::new(0);
+    Backend::that(move |mut transport| {
+        if connections.fetch_add(1, Ordering::SeqCst) == 0 {
+            script(&mut transport);
+            // Whatever else comes on this connection must not have been sent.
+            while transport.read_head() {
+                transport.send("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nstolen\n");
+            }
+            return;
+        }
+        transport.read_body();
+        transport.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nsane\n");
+    })
+}
+
+/// A backend that sends this once, and a balancer before it.
+fn before_one_that_sends(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> (Backend, Running) {
+    let backend = at_first(move |transport| transport.send(&bytes));
+    let balancer = Balancer::before(&[backend.address]).start();
+    (backend, balancer)
+}
+
+fn expect_reason(answer: Answer, status: u16, reason: &str) -> Answer {
+    let answer = answer.expect_status(status);
+    let told = answer.header("proxy-status").expect("a Proxy-Status").to_owned();
+    assert!(told.contains(&format!("details=\"{reason}\"")), "{told}");
+    answer
+}
+
+/// The backend's first connection is not used again and the balancer goes on as ever.
+fn expect_sanity(backend: &Backend, balancer: &Running) {
+    assert_eq!(get(balancer.address, "/").expect_status(200).text(), "sane\n");
+    assert_eq!(backend.requests(), 2, "connections");
+}
+
+#[test]
+fn a_backend_that_refuses_connections_is_told_as_503() {
+    let refusing = Backend::refuses();
+    let balancer = Balancer::before(&[refusing]).flag("--health-interval", "1h").start();
+    balancer.said(&format!("{refusing} is down: connection refused"));
+    let answer = get(balancer.address, "/").expect_status(503);
+    assert!(answer.text().contains(&format!("{refusing}: connection refused")), "{answer:?}");
+}
+
+#[test]
+fn a_connection_that_is_closed_before_the_answer_is_told_as_502() {
+    let backend = Backend::closes_before_the_head();
+    let balancer = Balancer::before(&[backend.address]).start();
+    let mut client = Client::to(balancer.address);
+    client.send(REQUEST);
+    expect_reason(client.answer(), 502, "backend_closed");
+    client.send(REQUEST);
+    assert!(matches!(client.answer().status, 502 | 503), "the client's connection goes on");
+}
+
+#[test]
+fn what_may_not_be_repeated_is_not_sent_again_when_the_connection_is_closed() {
+    let (first, second) = (Backend::closes_before_the_head(), Sample::start("second"));
+    let balancer = Balancer::before(&[first.address, second.address()]).start();
+    let post = "POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello";
+    expect_reason(request(balancer.address, post), 502, "backend_closed");
+    balancer.said(&format!("{} is down: connection closed without an answer", first.address));
+}
+
+#[test]
+fn a_request_that_kills_its_backends_is_not_given_to_all_of_them() {
+    let backends: Vec<_> = (0..5).map(|_| Backend::closes_before_the_head()).collect();
+    let addresses: Vec<_> = backends.iter().map(|backend| backend.address).collect();
+    let balancer = Balancer::before(&addresses).start();
+    expect_reason(get(balancer.address, "/"), 502, "backend_closed");
+    assert_eq!(backends.iter().map(Backend::requests).sum::<usize>(), 3);
+}
+
+#[test]
+fn a_reset_amid_the_head_is_told_as_502_where_the_request_may_not_be_repeated() {
+    let (first, second) = (Backend::resets_mid_head(), Sample::start("second"));
+    let balancer = Balancer::before(&[first.address, second.address()]).start();
+    let mut client = Client::to(balancer.address);
+    client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\nhello");
+    expect_reason(client.answer(), 502, "backend_closed");
+    assert_eq!(first.requests(), 1);
+    client.send(REQUEST);
+    assert_eq!(client.answer().expect_status(200).text(), "hello from second\n");
+}
+
+#[test]
+fn a_request_that_may_be_repeated_is_sent_again_after_a_reset_amid_the_head() {
+    let (first, second) = (Backend::resets_mid_head(), Sample::start("second"));
+    let balancer = Balancer::before(&[first.address, second.address()]).start();
+    assert_eq!(get(balancer.address, "/").expect_status(200).text(), "hello from second\n");
+    assert_eq!(first.requests(), 1);
+}
+
+#[test]
+fn garbage_is_told_as_502_and_its_connection_not_used_again() {
+    let (backend, balancer) = before_one_that_sends("\u{1}\u{2} this is no HTTP \u{3}\r\n\r\n");
+    let mut client = Client::to(balancer.address);
+    client.send(REQUEST);
+    let answer = expect_reason(client.answer(), 502, "bad_answer");
+    assert_eq!(answer.text(), "the backend's answer is not one that this proxy can pass on\n");
+    expect_sanity(&backend, &balancer);
+    let ever = Backend::sends_garbage();
+    let balancer = Balancer::before(&[ever.address]).start();
+    for _ in 0..3 {
+        expect_reason(get(balancer.address, "/"), 502, "bad_answer");
+    }
+}
+
+#[test]
+fn a_head_that_never_ends_is_given_up() {
+    for start in
+        ["HTTP/1.1 200 OK\r\nX-Endless: ", "HTTP/1.1 200 OK", "HTTP/1.1 103 Early Hints\r\nX-Endless: "]
+    {
+        let backend = Backend::that(move |mut transport| {
+            transport.send(start);
+            while transport.try_send([b'a'; 4096]).is_ok() {}
+        });
+        let balancer = Balancer::before(&[backend.address]).start();
+        expect_reason(get(balancer.address, "/"), 502, "bad_answer");
+    }
+}
+
+#[test]
+fn an_answer_that_breaks_off_is_cut_and_never_ended() {
+    let backend = Backend::closes_mid_body();
+    let balancer = Balancer::before(&[backend.address]).flag("--access-log", "-").start();
+    let mut client = Client::to(balancer.address);
+    client.send(REQUEST);
+    assert_eq!(client.head().expect_status(200).header("content-length"), Some("10"));
+    assert_eq!(client.remains(), b"first");
+    let line = balancer.said("\"reason\":\"answer_broken\"");
+    assert!(line.contains("\"termination\":\"SD\"") && line.contains("\"bytes_out\":5"), "{line}");
+}
+
+#[test]
+fn a_chunked_answer_that_breaks_off_is_cut_before_its_last_chunk() {
+    for rest in ["5\r\nfirst\r\n", "5\r\nfirst\r\n0\r\n", "5\r\nfirst\r\n0\r\nX-Trailer: a\r\n"] {
+        let backend = Backend::that(move |mut transport| {
+            transport.send(format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{rest}"));
+        });
+        let balancer = Balancer::before(&[backend.address]).start();
+        let mut client = Client::to(balancer.address);
+        client.send(REQUEST);
+        assert_eq!(client.head().expect_status(200).header("transfer-encoding"), Some("chunked"));
+        assert_eq!(client.remains(), b"5\r\nfirst\r\n");
+    }
+}
+
+#[test]
+fn chunks_that_are_none_cut_the_answer() {
+    for chunks in [
+        "5\r\nfirst\r\nnonsense\r\n0\r\n\r\n",
+        "5\r\nfirst\r\n-1\r\n0\r\n\r\n",
+        "5\r\nfirst\r\n10000000000000000\r\n",
+    ] {
+        let answer = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}");
+        let (backend, balancer) = before_one_that_sends(answer);
+        let mut client = Client::to(balancer.address);
+        client.send(REQUEST);
+        client.head().expect_status(200);
+        assert_eq!(client.remains(), b"5\r\nfirst\r\n", "{chunks:?}");
+        expect_sanity(&backend, &balancer);
+    }
+}
+
+#[test]
+fn an_early_answer_reaches_a_client_that_is_still_sending() {
+    let backend = Backend::answers_early();
+    let balancer = Balancer::before(&[backend.address]).start();
+    for _ in 0..3 {
+        let mut client = Client::to(balancer.address);
+        client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 100000\r\n\r\nfirst");
+        assert_eq!(client.answer().expect_status(403).text(), "no\n");
+        let _ = client.try_send(vec![b'a'; 50_000]);
+        let end = client.stream().read(&mut [0]);
+        assert!(!matches!(end, Ok(1..)), "nothing comes after the answer");
+    }
+    assert_eq!(backend.requests(), 3);
+}
