@@ -72,12 +72,13 @@ impl Registry {
         self.publish();
     }
 
-    /// Takes a piece of evidence into account. A backend that was removed meanwhile is ignored.
-    pub fn observe(&self, address: SocketAddr, evidence: Evidence) {
+    /// Takes a piece of evidence into account that was sought since `since`. A backend that was removed meanwhile is
+    /// ignored.
+    pub fn observe(&self, address: SocketAddr, evidence: Evidence, since: Instant) {
         let mut backends = self.lock();
         let Some(backend) = backends.iter_mut().find(|backend| backend.address == address) else { return };
         let before = backend.health.state();
-        backend.health.learn(evidence, Instant::now());
+        backend.health.learn(evidence, since, Instant::now());
         let health = backend.health.clone();
         drop(backends);
         if health.state() != before {
@@ -132,7 +133,7 @@ mod tests {
     fn backends_that_stay_keep_their_health_and_load() {
         let registry = Registry::isolated();
         registry.replace(&[address(1), address(2)]);
-        registry.observe(address(2), Evidence::Refused);
+        registry.observe(address(2), Evidence::Refused, Instant::now());
         let load = Arc::clone(&registry.backends()[1].load);
         registry.replace(&[address(2), address(3)]);
         let backends = registry.backends();
@@ -149,7 +150,7 @@ mod tests {
         registry.replace(&[address(1)]);
         assert!(revision.has_changed().unwrap());
         revision.mark_unchanged();
-        registry.observe(address(1), Evidence::Refused);
+        registry.observe(address(1), Evidence::Refused, Instant::now());
         assert!(revision.has_changed().unwrap());
     }
 
@@ -157,7 +158,7 @@ mod tests {
     fn evidence_about_a_removed_backend_is_ignored() {
         let registry = Registry::isolated();
         registry.replace(&[address(1)]);
-        registry.observe(address(9), Evidence::Refused);
+        registry.observe(address(9), Evidence::Refused, Instant::now());
         assert_eq!(registry.backends().len(), 1);
         assert!(registry.health(address(9)).is_none());
     }

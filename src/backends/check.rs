@@ -50,7 +50,8 @@ async fn backends_change(registry: &Registry, changes: &mut watch::Receiver<u64>
 async fn keep_checking(registry: &Registry, address: SocketAddr, settings: &Settings) {
     let mut changes = registry.subscribe();
     loop {
-        registry.observe(address, check(address, settings).await);
+        let began = Instant::now();
+        registry.observe(address, check(address, settings).await, began);
         let Some(mut health) = registry.health(address) else { return };
         if health.is_usable() {
             let pause = std::pin::pin!(sleep(health.pause(settings.interval, fastrand::f64())));

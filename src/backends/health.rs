@@ -120,8 +120,12 @@ impl Health {
         self.learned
     }
 
-    /// Takes a piece of evidence, found at `now`, into account.
-    pub fn learn(&mut self, evidence: Evidence, now: Instant) {
+    /// Takes a piece of evidence, sought since `since` and found at `now`, into account. A success that was sought before
+    /// the backend was found dead says nothing of it any more.
+    pub fn learn(&mut self, evidence: Evidence, since: Instant, now: Instant) {
+        if evidence.verdict() == State::Up && self.state == State::Down && since < self.learned {
+            return;
+        }
         self.state = evidence.verdict();
         self.failures = if self.is_usable() { 0 } else { self.failures.saturating_add(1) };
         self.evidence = evidence;
@@ -149,7 +153,7 @@ mod tests {
     fn after(evidence: &[Evidence]) -> Health {
         let now = Instant::now();
         let mut health = Health::unknown(now);
-        evidence.iter().for_each(|evidence| health.learn(*evidence, now));
+        evidence.iter().for_each(|evidence| health.learn(*evidence, now, now));
         health
     }
 
@@ -161,6 +165,17 @@ mod tests {
         }
         assert_eq!(after(&[OK, Evidence::Refused]).state(), State::Down);
         assert_eq!(after(&[Evidence::Refused, OK]).state(), State::Up);
+    }
+
+    #[test]
+    fn a_check_that_began_before_the_backend_died_does_not_revive_it() {
+        let (before, death) = (Instant::now(), Instant::now() + Duration::from_millis(1));
+        let mut health = Health::unknown(before);
+        health.learn(Evidence::Refused, death, death);
+        health.learn(OK, before, death + Duration::from_millis(1));
+        assert_eq!(health.state(), State::Down);
+        health.learn(OK, death, death + Duration::from_millis(2));
+        assert_eq!(health.state(), State::Up);
     }
 
     #[test]

@@ -102,7 +102,7 @@ fn a_backend_that_a_request_found_dead_is_checked_long_before_the_interval_is_ov
     let balancer = Balancer::before(&[backend.address()]).flag("--health-interval", "1h").start();
     balancer.said(&format!("{} is healthy", backend.address()));
     backend.kill();
-    get(balancer.address, "/").expect_status(502);
+    get(balancer.address, "/").expect_status(503);
     balancer.said(&format!("{} is down: connection refused", backend.address()));
     backend.restart();
     balancer.said_times(&format!("{} is healthy", backend.address()), 2);

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::support::{Backend, Balancer, Client, Running, Sample, get, request, until};
 
@@ -135,7 +136,8 @@ fn when_all_backends_have_died_the_answer_says_what_was_found_at_each() {
     }
     first.kill();
     second.kill();
-    let answer = get(balancer.address, "/").expect_status(502);
+    let answer = get(balancer.address, "/").expect_status(503);
+    assert_eq!(answer.header("retry-after"), Some("1"));
     for address in addresses {
         assert!(answer.text().contains(&format!("{address}: connection refused ")), "{}", answer.text());
     }
@@ -192,6 +194,7 @@ fn survives(policy: &str) {
     let balancer = Balancer::before(&addresses).flag("--policy", policy).flag("--workers", "2");
     let balancer = balancer.flag("--health-interval", "50ms").start();
     let (answered, over) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let (began, long) = (Instant::now(), Duration::from_secs(seconds_asked_for()));
     let go_on = || {
         let goal = answered.load(Ordering::SeqCst) + 200;
         until("two hundred more are answered", || answered.load(Ordering::SeqCst) >= goal);
@@ -199,7 +202,7 @@ fn survives(policy: &str) {
     thread::scope(|scope| {
         let clients: Vec<_> =
             (0..8).map(|_| scope.spawn(|| ask(balancer.address, &answered, &over))).collect();
-        for round in 1..=3 {
+        for round in (1..).take_while(|round| *round <= 3 || began.elapsed() < long) {
             for (index, sample) in samples.iter_mut().enumerate() {
                 balancer.said_times(&format!("{} is healthy", addresses[1 - index]), round);
                 go_on();
@@ -218,6 +221,15 @@ fn survives(policy: &str) {
         over.store(true, Ordering::SeqCst);
         clients.into_iter().for_each(|client| client.join().expect("every request is answered"));
     });
+    let (requests, seconds) = (answered.into_inner(), began.elapsed().as_secs());
+    let ends = balancer.times_said("is down");
+    println!("{policy}: {requests} requests in {seconds} s, backends ended {ends} times, 0 requests failed");
+}
+
+/// How long the README's command wants it to last.
+fn seconds_asked_for() -> u64 {
+    std::env::var("LOADBALANCER_TEST_SECONDS")
+        .map_or(0, |seconds| seconds.parse().expect("a number of seconds"))
 }
 
 fn ask(balancer: SocketAddr, answered: &AtomicUsize, over: &AtomicBool) {
