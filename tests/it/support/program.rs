@@ -4,9 +4,9 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::PATIENCE;
 
@@ -137,6 +137,21 @@ struct Log {
     grown: Condvar,
 }
 
+impl Log {
+    /// A test that failed while it held them did no harm to them.
+    fn lines(&self) -> MutexGuard<'_, Vec<String>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, lines: MutexGuard<'a, Vec<String>>, most: Duration) -> MutexGuard<'a, Vec<String>> {
+        self.grown.wait_timeout(lines, most).unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst) == 2
+    }
+}
+
 impl Running {
     fn start(mut command: Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -162,33 +177,30 @@ impl Running {
     /// Waits until so many lines hold this text, and gives the last of them.
     pub fn said_times(&self, text: &str, times: usize) -> String {
         let deadline = Instant::now() + PATIENCE;
-        let mut lines = self.log.lines.lock().unwrap();
+        let mut lines = self.log.lines();
         loop {
             if let Some(line) = lines.iter().filter(|line| line.contains(text)).nth(times - 1) {
                 return line.clone();
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(
-                !left.is_zero(),
-                "{text:?} was not said {times} times, but this was:\n{}",
-                lines.join("\n")
-            );
-            lines = self.log.grown.wait_timeout(lines, left).unwrap().0;
+            let over = left.is_zero() || self.log.is_closed();
+            assert!(!over, "{text:?} was not said {times} times, but this was:\n{}", lines.join("\n"));
+            lines = self.log.wait(lines, left);
         }
     }
 
     /// How many lines so far hold this text.
     pub fn times_said(&self, text: &str) -> usize {
-        self.log.lines.lock().unwrap().iter().filter(|line| line.contains(text)).count()
+        self.log.lines().iter().filter(|line| line.contains(text)).count()
     }
 
     /// Waits until both outputs are closed, and gives all that was said.
     pub fn all_said(&self) -> String {
         let deadline = Instant::now() + PATIENCE;
-        let mut lines = self.log.lines.lock().unwrap();
-        while self.log.closed.load(Ordering::SeqCst) < 2 {
+        let mut lines = self.log.lines();
+        while !self.log.is_closed() {
             assert!(Instant::now() < deadline, "its outputs stay open");
-            lines = self.log.grown.wait_timeout(lines, PATIENCE).unwrap().0;
+            lines = self.log.wait(lines, PATIENCE);
         }
         lines.join("\n")
     }
@@ -212,19 +224,19 @@ impl Running {
                 return status;
             }
             assert!(Instant::now() < deadline, "it goes on running");
-            thread::sleep(std::time::Duration::from_millis(5));
+            thread::sleep(Duration::from_millis(5));
         }
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let mut child = self.child.lock().unwrap();
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
         // It may have ended already.
         let _ = child.kill();
         let _ = child.wait();
         if thread::panicking() {
-            eprintln!("it said:\n{}", self.log.lines.lock().unwrap().join("\n"));
+            eprintln!("it said:\n{}", self.log.lines().join("\n"));
         }
     }
 }
@@ -233,10 +245,10 @@ fn follow(output: impl Read + Send + 'static, log: &Arc<Log>) {
     let log = Arc::clone(log);
     thread::spawn(move || {
         for line in BufReader::new(output).lines().map_while(Result::ok) {
-            log.lines.lock().unwrap().push(line);
+            log.lines().push(line);
             log.grown.notify_all();
         }
-        let _lines = log.lines.lock().unwrap();
+        let _lines = log.lines();
         log.closed.fetch_add(1, Ordering::SeqCst);
         log.grown.notify_all();
     });

@@ -138,7 +138,7 @@ fn a_stop_ends_tunnels_when_that_time_is_over() {
     balancer.signal("TERM");
     client.expect_end();
     assert_eq!(told.recv_timeout(PATIENCE).expect("the end of the tunnel"), b"");
-    balancer.said("1 connections were cut");
+    balancer.said("cut at the end of the drain time: 1 connection");
     assert!(balancer.ended().success());
 }
 
