@@ -20,6 +20,7 @@ use super::team::Seat;
 pub(super) fn park(shared: Rc<Shared>, stream: TcpStream, address: SocketAddr, seat: Seat) {
     let alarm = Alarm::on(&shared.clock);
     alarm.set(shared.deadlines.parked);
+    tracing::debug!("{address} is parked");
     spawn_local(async move {
         let mut known = false;
         let speaks = poll_fn(|cx| {
@@ -37,6 +38,7 @@ pub(super) fn park(shared: Rc<Shared>, stream: TcpStream, address: SocketAddr, s
         .await;
         drop(alarm);
         if speaks {
+            tracing::debug!("{address} is unparked");
             spawn(shared, stream, address, seat);
         }
     });
