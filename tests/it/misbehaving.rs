@@ -178,6 +178,22 @@ fn chunks_that_are_none_cut_the_answer() {
 }
 
 #[test]
+fn chunks_whose_frame_never_ends_cut_the_answer() {
+    for (start, endless) in [("0\r\nX-Endless: ", b'a'), ("5;extension=", b'a')] {
+        let backend = Backend::that(move |mut transport| {
+            transport.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n");
+            transport.send(start);
+            while transport.try_send([endless; 4096]).is_ok() {}
+        });
+        let balancer = Balancer::before(&[backend.address]).start();
+        let mut client = Client::to(balancer.address);
+        client.send(REQUEST);
+        client.head().expect_status(200);
+        assert_eq!(client.remains(), b"5\r\nfirst\r\n", "{start:?}");
+    }
+}
+
+#[test]
 fn an_early_answer_reaches_a_client_that_is_still_sending() {
     let backend = Backend::answers_early();
     let balancer = Balancer::before(&[backend.address]).start();
