@@ -63,17 +63,21 @@ fn explain(error: &io::Error) -> String {
 }
 
 /// Runs the balancer until `shutdown` is ready and the last request is answered, or the drain deadline has passed.
-/// `shutdown` is polled on the control thread's runtime, which is the caller's thread.
+/// `shutdown` begins to watch for a stop before anything listens, so that none is missed, and what it gives is polled
+/// when all is started, on the control thread's runtime, which is the caller's thread.
 ///
 /// # Errors
 /// It could not start.
-pub fn run(
+pub fn run<F: Future<Output = ()>>(
     config: Config,
     registry: &'static Registry,
-    shutdown: impl Future<Output = ()>,
+    shutdown: impl FnOnce() -> F,
 ) -> Result<(), StartError> {
     let config = Arc::new(config);
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+    let entered = runtime.enter();
+    let shutdown = shutdown();
+    drop(entered);
     registry.replace(&config.backends);
     let snapshot = Arc::new(Snapshot::compile(&config, &registry.backends()));
     let (publish, snapshots) = watch::channel(snapshot);

@@ -31,7 +31,7 @@ fn main() -> ExitCode {
     };
     telemetry::init(flags.log_level);
     let ended = match flags.command {
-        None => app::run(config, Registry::global(), stop_signal()).map_err(anyhow::Error::from),
+        None => app::run(config, Registry::global(), stop_signal).map_err(anyhow::Error::from),
         Some(Command::Demo) => run_demo(config),
     };
     match ended {
@@ -49,10 +49,13 @@ fn run_demo(config: Config) -> anyhow::Result<()> {
     let backends = demo::start_pair().context("no sample backends")?;
     let commands = commands_to_try(config.listen, backends[0]);
     let health = Health { path: "/health".to_owned(), interval: DEMO_INTERVAL, ..config.health };
-    // Waiting for the end begins when all is started: before, the commands would not work.
-    let shutdown = async {
-        println!("{commands}");
-        stop_signal().await;
+    let shutdown = || {
+        let stop = stop_signal();
+        // It is polled when all is started: before, the commands would not work.
+        async move {
+            println!("{commands}");
+            stop.await;
+        }
     };
     Ok(app::run(Config { backends, health, ..config }, Registry::global(), shutdown)?)
 }
@@ -110,15 +113,17 @@ fn in_one_line(error: &clap::Error) -> String {
 }
 
 /// Ready at the first SIGINT or SIGTERM; a second one ends the process at once.
-async fn stop_signal() {
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-    tokio::spawn(async move {
+fn stop_signal() -> impl Future<Output = ()> {
+    // Caught from here on, not only when it is waited for.
+    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    async move {
+        let (Ok(mut interrupt), Ok(mut terminate)) = signals else {
+            return std::future::pending().await;
+        };
         tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-        std::process::exit(INTERRUPTED);
-    });
+        tokio::spawn(async move {
+            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+            std::process::exit(INTERRUPTED);
+        });
+    }
 }

@@ -188,6 +188,15 @@ fn a_balancer_without_clients_stops_though_no_backend_answers() {
     ended_well(&balancer);
 }
 
+#[test]
+fn a_stop_is_orderly_from_the_moment_that_clients_are_taken() {
+    for _ in 0..20 {
+        let balancer = Balancer::before(&[Backend::refuses()]).start();
+        balancer.signal("TERM");
+        ended_well(&balancer);
+    }
+}
+
 /// A backend that tells of each request, and sends what it is told until the test has nothing more to send.
 fn scripted() -> (Backend, Receiver<()>, Sender<&'static str>) {
     let (reached, told) = channel();
