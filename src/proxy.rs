@@ -62,7 +62,7 @@ struct Answered {
 /// Gets an answer from the first backend that gives one.
 async fn forward(
     client: &Rc<Client>,
-    view: &View,
+    view: &Rc<View>,
     exchange: &mut Exchange,
     request: Request<Incoming>,
 ) -> Result<Answered, Error> {
@@ -73,15 +73,15 @@ async fn forward(
     {
         return Err(Error::BodyTooLarge);
     }
-    let pool = &view.snapshot.pool;
+    let mut view = Rc::clone(view);
     let mut tried = Tried::default();
     let mut sends = 0;
     let mut last = Error::NoBackend;
-    while let Some(lease) = pool.pick(&client.shared.turn, &tried) {
-        let address = pool.members()[lease.index()].address;
+    while let Some(lease) = view.snapshot.pool.pick(&client.shared.turn, &tried) {
+        let address = view.snapshot.pool.members()[lease.index()].address;
         exchange.attempt(address);
         let outgoing = Outgoing { request, asked };
-        let failure = match forward::send(client, view, &lease, outgoing).await {
+        let failure = match forward::send(client, &view, &lease, outgoing).await {
             Ok((mut response, connection)) => {
                 headers::prepare_answer(&mut response, asked)?;
                 return Ok(Answered { response, connection, lease });
@@ -99,6 +99,8 @@ async fn forward(
         tracing::debug!("{}: {address}: {error}; trying the next backend", client.address());
         (request, last) = (again, error);
         tried.add(&lease);
+        // It may have waited for long: what is known by now decides who is next.
+        view = client.shared.view();
     }
     Err(last)
 }

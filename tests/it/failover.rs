@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{Backend, Balancer, Client, Running, Sample, get, request, until};
+use crate::support::{Backend, Balancer, Client, Running, Sample, gate, get, request, until};
 
 const POST: &str = "POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\nhello";
 
@@ -107,6 +107,32 @@ fn a_backend_that_was_restarted_between_two_requests_answers_the_second() {
         }
     }
     assert_eq!(balancer.times_said("is down"), 0);
+}
+
+#[test]
+fn a_backend_that_got_well_while_a_request_ran_is_tried_when_its_own_dies() {
+    let first = Sample::start("first");
+    let (opener, opened) = gate();
+    let second = Backend::that(move |mut transport| match transport.head.starts_with("GET /slow ") {
+        true => opened.wait(),
+        false => transport.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"),
+    });
+    let told = |path: &str| {
+        let text = format!("POST {path} HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n");
+        request(first.address(), &text).expect_status(200);
+    };
+    told("/health/fail");
+    let balancer = Balancer::before(&[first.address(), second.address]);
+    let balancer = balancer.flag("--health-interval", "100ms").start();
+    until("requests know of it", || get(balancer.address, "/").text() == "ok");
+    let before = second.requests();
+    let mut client = Client::to(balancer.address);
+    client.send("GET /slow HTTP/1.1\r\nHost: test\r\n\r\n");
+    until("the second has it", || second.requests() > before);
+    told("/health/ok");
+    until("requests know of it", || get(balancer.address, "/").text() == "hello from first\n");
+    opener.open();
+    assert!(client.answer().expect_status(404).text().starts_with("no such path"));
 }
 
 #[test]
