@@ -5,6 +5,53 @@ use std::path::Path;
 
 use crate::support::{Backend, Balancer, Sample, get};
 
+/// What does not make sense on a command line, and the start of what is said of it.
+const REFUSED: &[(&str, &str)] = &[
+    ("--lisen=1", "unexpected argument '--lisen' found; did you mean --listen? (see --help)"),
+    ("frob", "unrecognized subcommand 'frob' (see --help)"),
+    ("--listen", "a value is required for '--listen <ADDRESS>' but none was supplied (see --help)"),
+    (
+        "--listen=here",
+        "--listen here: not an address; write ADDRESS:PORT, :PORT or PORT, for example 127.0.0.1:8080",
+    ),
+    ("--listen=127.0.0.1:99999", "--listen 127.0.0.1:99999: not an address; write ADDRESS:PORT, "),
+    ("--backend=nowhere", "--backend nowhere: not an address; write HOST:PORT, for example 127.0.0.1:3000"),
+    ("--backend=127.0.0.1:0", "--backend 127.0.0.1:0: not an address; write HOST:PORT, "),
+    ("--backend=[::1]", "--backend [::1]: not an address; write HOST:PORT, "),
+    ("--backend=http://127.0.0.1:3000", "--backend http://127.0.0.1:3000: not an address; write HOST:PORT"),
+    ("--backend=nobody.invalid:80", "--backend nobody.invalid:80: the name cannot be resolved ("),
+    ("--backend=127.0.0.1:1,127.0.0.1:1", "--backend 127.0.0.1:1: given twice; remove one of them"),
+    ("--backend=localhost:1,127.0.0.1:1", "--backend 127.0.0.1:1: given twice; remove one of them"),
+    (
+        "--listen=5000 --backend=localhost:5000",
+        "--backend localhost:5000: that is where we listen, so requests would go round in circles; name another",
+    ),
+    (
+        "--health-interval=30",
+        "invalid value '30' for '--health-interval <DURATION>': a unit is missing: write 30ms, 30s, 30m or 30h",
+    ),
+    (
+        "--drain-timeout=soon",
+        "invalid value 'soon' for '--drain-timeout <DURATION>': expected a number and a unit, such as 250ms",
+    ),
+    ("--body-timeout=0s", "invalid value '0s' for '--body-timeout <DURATION>': expected more than zero"),
+    ("--workers=0", "invalid value '0' for '--workers <N>': number would be zero"),
+    ("--workers=2000", "--workers 2000: too large; use at most 1024"),
+    ("--max-header-size=100", "--max-header-size 100: too small; use at least 8192"),
+    ("--max-connections=0", "invalid value '0' for '--max-connections <N>': number would be zero"),
+    ("--max-body-size=1k", "invalid value '1k' for '--max-body-size <BYTES>': invalid digit found"),
+    (
+        "--policy=chance",
+        "invalid value 'chance' for '--policy <POLICY>'; use first or round_robin (see --help)",
+    ),
+    ("--policy=firs", "invalid value 'firs' for '--policy <POLICY>'; did you mean first? (see --help)"),
+    ("--health-path=health", "--health-path health: must start with / and hold no spaces, "),
+    (
+        "--log-level=loud",
+        "invalid value 'loud' for '--log-level <LEVEL>'; use error or warn or info or debug",
+    ),
+];
+
 #[test]
 fn at_start_it_says_where_it_listens_and_where_it_forwards_to() {
     let [first, second] = [Backend::refuses(), Backend::refuses()];
@@ -19,57 +66,7 @@ fn at_start_it_says_where_it_listens_and_where_it_forwards_to() {
 
 #[test]
 fn what_makes_no_sense_is_refused_in_one_line_that_names_it_and_says_what_would() {
-    for (words, complaint) in [
-        ("--lisen=1", "unexpected argument '--lisen' found; did you mean --listen? (see --help)"),
-        ("frob", "unrecognized subcommand 'frob' (see --help)"),
-        ("--listen", "a value is required for '--listen <ADDRESS>' but none was supplied (see --help)"),
-        (
-            "--listen=here",
-            "--listen here: not an address; write ADDRESS:PORT, :PORT or PORT, for example 127.0.0.1:8080",
-        ),
-        ("--listen=127.0.0.1:99999", "--listen 127.0.0.1:99999: not an address; write ADDRESS:PORT, "),
-        (
-            "--backend=nowhere",
-            "--backend nowhere: not an address; write HOST:PORT, for example 127.0.0.1:3000",
-        ),
-        ("--backend=127.0.0.1:0", "--backend 127.0.0.1:0: not an address; write HOST:PORT, "),
-        ("--backend=[::1]", "--backend [::1]: not an address; write HOST:PORT, "),
-        (
-            "--backend=http://127.0.0.1:3000",
-            "--backend http://127.0.0.1:3000: not an address; write HOST:PORT",
-        ),
-        ("--backend=nobody.invalid:80", "--backend nobody.invalid:80: the name cannot be resolved ("),
-        ("--backend=127.0.0.1:1,127.0.0.1:1", "--backend 127.0.0.1:1: given twice; remove one of them"),
-        ("--backend=localhost:1,127.0.0.1:1", "--backend 127.0.0.1:1: given twice; remove one of them"),
-        (
-            "--listen=5000 --backend=localhost:5000",
-            "--backend localhost:5000: that is where we listen, so requests would go round in circles; name another",
-        ),
-        (
-            "--health-interval=30",
-            "invalid value '30' for '--health-interval <DURATION>': a unit is missing: write 30ms, 30s, 30m or 30h",
-        ),
-        (
-            "--drain-timeout=soon",
-            "invalid value 'soon' for '--drain-timeout <DURATION>': expected a number and a unit, such as 250ms",
-        ),
-        ("--body-timeout=0s", "invalid value '0s' for '--body-timeout <DURATION>': expected more than zero"),
-        ("--workers=0", "invalid value '0' for '--workers <N>': number would be zero"),
-        ("--workers=2000", "--workers 2000: too large; use at most 1024"),
-        ("--max-header-size=100", "--max-header-size 100: too small; use at least 8192"),
-        ("--max-connections=0", "invalid value '0' for '--max-connections <N>': number would be zero"),
-        ("--max-body-size=1k", "invalid value '1k' for '--max-body-size <BYTES>': invalid digit found"),
-        (
-            "--policy=chance",
-            "invalid value 'chance' for '--policy <POLICY>'; use first or round_robin (see --help)",
-        ),
-        ("--policy=firs", "invalid value 'firs' for '--policy <POLICY>'; did you mean first? (see --help)"),
-        ("--health-path=health", "--health-path health: must start with / and hold no spaces, "),
-        (
-            "--log-level=loud",
-            "invalid value 'loud' for '--log-level <LEVEL>'; use error or warn or info or debug",
-        ),
-    ] {
+    for (words, complaint) in REFUSED {
         let balancer = words.split(' ').fold(Balancer::bare(), Balancer::word);
         let (code, said) = balancer.fail();
         assert_eq!((code, said.lines().count()), (Some(2), 1), "{words}: {said}");
