@@ -1,5 +1,6 @@
 //! A worker: one thread, one runtime, its own listening socket, its own idle connections.
 
+use std::hint::black_box;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -26,6 +27,10 @@ use super::team::Team;
 const SWEEP_EVERY: u64 = 1000;
 /// Milliseconds between two looks at whether all clients are gone.
 const DRAIN_LOOK: u64 = 10;
+
+/// Bytes that no allocator has at hand. They are not written to, so they take no memory; a smaller piece would find room
+/// among those to be given back, and keep that room from being given back.
+const LARGE: usize = 64 << 20;
 
 /// What a worker starts with.
 #[derive(Debug)]
@@ -96,11 +101,22 @@ async fn keep_time(shared: Rc<Shared>, mut ticks: watch::Receiver<()>) {
         if shared.clock.now() - swept >= SWEEP_EVERY {
             swept = shared.clock.now();
             shared.sweep_idle();
+            shared.clock.shrink();
+            nudge_the_allocator();
             if let Some(log) = &shared.access_log {
                 log.flush();
             }
         }
     }
+}
+
+/// The allocator gives freed memory back to the system some time later, but only when it is asked for a large piece. A
+/// worker whose clients are all idle asks for nothing, so what they gave up at parking would be kept for nobody.
+fn nudge_the_allocator() {
+    let mut piece = Vec::<u8>::new();
+    // Where addresses are limited there may be none, and then there is nothing to give back either.
+    let _ = piece.try_reserve_exact(LARGE);
+    drop(black_box(piece));
 }
 
 /// Gives requests the newest snapshot.
