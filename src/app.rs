@@ -4,19 +4,17 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
-use tokio::task::spawn_blocking;
 use tracing::{info, warn};
 
 use crate::backends::Registry;
 use crate::config::Config;
 use crate::control;
 use crate::proxy::Deadlines;
-use crate::server::{self, Team, Worker};
+use crate::server::{self, Team, Worker, Workers};
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::{Destination, Writer};
 
@@ -73,33 +71,42 @@ pub fn run<F: Future<Output = ()>>(
     registry: &'static Registry,
     shutdown: impl FnOnce() -> F,
 ) -> Result<(), StartError> {
-    let config = Arc::new(config);
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
-    let entered = runtime.enter();
-    let shutdown = shutdown();
-    drop(entered);
-    registry.replace(&config.backends);
-    let snapshot = Arc::new(Snapshot::compile(&config, &registry.backends()));
-    let (publish, snapshots) = watch::channel(snapshot);
-    let (stop, stopping) = watch::channel(false);
     let log = open_log(&config)?;
-    let workers = start_workers(&config, registry, &snapshots, log.as_ref(), &stopping)?;
-    let drained = async {
+    let ended = runtime.block_on(serve(Arc::new(config), registry, log.as_ref(), shutdown));
+    // Requests that were cut have their lines written when they are dropped.
+    drop(runtime);
+    if let Some(log) = log {
+        log.finish();
+    }
+    ended?;
+    info!("stopped");
+    Ok(())
+}
+
+async fn serve<F: Future<Output = ()>>(
+    config: Arc<Config>,
+    registry: &'static Registry,
+    log: Option<&Writer>,
+    shutdown: impl FnOnce() -> F,
+) -> Result<(), StartError> {
+    let shutdown = shutdown();
+    registry.replace(&config.backends);
+    let (publish, snapshots) = watch::channel(Arc::new(Snapshot::compile(&config, &registry.backends())));
+    let (stop, stopping) = watch::channel(false);
+    let (beat, ticks) = watch::channel(());
+    let workers = start_workers(&config, registry, log, (snapshots, stopping, ticks))?;
+    let stopped = async {
         shutdown.await;
         info!("stopping: no new clients; running requests have {:?} to finish", config.timeouts.drain);
         stop.send_replace(true);
-        // Joined aside, so that checks, failover and signals go on meanwhile.
-        let join = || workers.into_iter().map(|worker| worker.join().unwrap_or_default()).sum::<usize>();
-        let left = spawn_blocking(join).await.unwrap_or_default();
+        let left = workers.ended().await;
         if left > 0 {
             warn!("cut at the end of the drain time: {left} connection{}", if left == 1 { "" } else { "s" });
         }
     };
-    runtime.block_on(control::run(Arc::clone(&config), registry, publish, drained));
-    if let Some(log) = log {
-        log.finish();
-    }
-    info!("stopped");
+    let tick = Duration::from_millis(Deadlines::of(&config).tick());
+    control::run(Arc::clone(&config), registry, publish, (beat, tick), stopped).await;
     Ok(())
 }
 
@@ -117,15 +124,13 @@ fn open_log(config: &Config) -> Result<Option<Writer>, StartError> {
 fn start_workers(
     config: &Arc<Config>,
     registry: &'static Registry,
-    snapshots: &watch::Receiver<Arc<Snapshot>>,
     log: Option<&Writer>,
-    stop: &watch::Receiver<bool>,
-) -> Result<Vec<JoinHandle<usize>>, StartError> {
+    (snapshots, stop, ticks): (watch::Receiver<Arc<Snapshot>>, watch::Receiver<bool>, watch::Receiver<()>),
+) -> Result<Workers, StartError> {
     let count = config.workers.get();
     let (address, sockets) = server::bind(config.listen, count)
         .map_err(|error| StartError::Listen { address: config.listen, error })?;
     let (team, inboxes) = Team::new(count, config.limits.connections);
-    let ticks = server::start_ticks(Duration::from_millis(Deadlines::of(config).tick()))?;
     let workers = sockets.into_iter().zip(inboxes).enumerate().map(|(index, (socket, inbox))| Worker {
         index,
         config: Arc::clone(config),
@@ -139,7 +144,7 @@ fn start_workers(
         stop: stop.clone(),
         ticks: ticks.clone(),
     });
-    let workers = workers.map(server::start).collect::<io::Result<_>>()?;
+    let workers = Workers::start(workers.collect())?;
     let backends: Vec<_> = config.backends.iter().map(ToString::to_string).collect();
     info!("listening on http://{address} with {count} worker{}", if count == 1 { "" } else { "s" });
     info!("forwarding to {} ({})", backends.join(", "), config.policy);

@@ -4,24 +4,36 @@ mod publish;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::spawn_local;
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::backends::{Registry, check};
 use crate::config::Config;
 use crate::snapshot::Snapshot;
 
-/// Checks backends and publishes a snapshot whenever a fact about them changes, until `stopped` is ready.
+/// Checks backends, publishes a snapshot whenever a fact about them changes, and moves the workers' clocks on every
+/// `tick`, until `stopped` is ready.
 pub async fn run(
     config: Arc<Config>,
     registry: &'static Registry,
     snapshots: watch::Sender<Arc<Snapshot>>,
+    (beat, tick): (watch::Sender<()>, Duration),
     stopped: impl Future<Output = ()>,
 ) {
     let publisher = spawn_local(publish::run(Arc::clone(&config), registry, snapshots));
     let checker = spawn_local(async move { check::run(registry, &config.health).await });
+    let clock = spawn_local(async move {
+        let mut interval = interval(tick);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while beat.send(()).is_ok() {
+            interval.tick().await;
+        }
+    });
     stopped.await;
+    clock.abort();
     checker.abort();
     publisher.abort();
 }

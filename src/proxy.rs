@@ -23,6 +23,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper::{Request, Response};
 
 use crate::balance::{Lease, Tried};
+use crate::connect::Idle;
 
 pub use answer::last_words;
 pub use body::{Body, RequestBody, UploadStopped};
@@ -47,7 +48,7 @@ pub async fn handle(client: Rc<Client>, request: Request<Incoming>) -> Result<Re
     let view = client.shared.view();
     let mut exchange = Exchange::begin(Rc::clone(&client), &request);
     Ok(match forward(&client, &view, &mut exchange, request).await {
-        Ok(answered) => pass_on(answered, &client, &view, exchange),
+        Ok(answered) => pass_on(answered, &client, exchange),
         Err(error) => answer::answer(&error, &view.snapshot, exchange),
     })
 }
@@ -56,6 +57,8 @@ pub async fn handle(client: Rc<Client>, request: Request<Incoming>) -> Result<Re
 struct Answered {
     response: Response<Incoming>,
     connection: BackendConnection,
+    /// Where the connection goes afterwards.
+    idle: Rc<Idle<RequestBody>>,
     lease: Lease,
 }
 
@@ -84,7 +87,8 @@ async fn forward(
         let failure = match forward::send(client, &view, &lease, outgoing).await {
             Ok((mut response, connection)) => {
                 headers::prepare_answer(&mut response, asked)?;
-                return Ok(Answered { response, connection, lease });
+                let idle = Rc::clone(view.idle(lease.index()));
+                return Ok(Answered { response, connection, idle, lease });
             }
             Err(failure) => failure,
         };
@@ -106,14 +110,13 @@ async fn forward(
 }
 
 /// Gives a backend's answer to the client.
-fn pass_on(answered: Answered, client: &Rc<Client>, view: &View, mut exchange: Exchange) -> Response<Body> {
-    let Answered { response, connection, lease } = answered;
+fn pass_on(answered: Answered, client: &Rc<Client>, mut exchange: Exchange) -> Response<Body> {
+    let Answered { response, connection, idle, lease } = answered;
     exchange.answered(response.status().as_u16());
     if headers::is_upgrade(&response) {
         let (backend, read_ahead) = connection.into_upgraded();
         client.set_tunnel(Box::new(Tunnel { backend, read_ahead, exchange, _lease: lease }));
         return response.map(|_| Body::empty());
     }
-    let idle = Rc::clone(view.idle(lease.index()));
     response.map(|incoming| Body::from_backend(incoming, connection, idle, lease, exchange))
 }

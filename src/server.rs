@@ -4,11 +4,9 @@ mod connection;
 mod listener;
 mod park;
 mod team;
-mod ticks;
 mod transport;
 mod worker;
 
 pub use listener::bind;
 pub use team::{Seat, Team};
-pub use ticks::start_ticks;
-pub use worker::{Worker, start};
+pub use worker::{Worker, Workers};

@@ -1,17 +1,17 @@
-//! A worker: one thread, one runtime, its own listening socket, its own idle connections.
+//! A worker: one core, one runtime, its own listening socket, its own idle connections.
 
 use std::hint::black_box;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Instant;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
-use tokio::task::spawn_local;
+use tokio::task::{self, spawn_blocking, spawn_local};
 
 use crate::backends::Registry;
 use crate::config::Config;
@@ -59,12 +59,47 @@ pub struct Worker {
     pub ticks: watch::Receiver<()>,
 }
 
-/// Starts a worker's thread. It ends when a stop was asked for and its clients are gone; it gives the number of those
-/// that were still there at the deadline.
-///
-/// # Errors
-/// The system gives no thread or no event queue.
-pub fn start(worker: Worker) -> io::Result<JoinHandle<usize>> {
+/// All workers of the process, at work.
+#[derive(Debug)]
+pub enum Workers {
+    /// The only one, on the caller's thread: a process with one thread pays less for each system call.
+    Here(task::JoinHandle<usize>),
+    /// Each on a thread of its own.
+    Threads(Vec<thread::JoinHandle<usize>>),
+}
+
+impl Workers {
+    /// Sets them to work, from within a runtime for local tasks.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn start(mut workers: Vec<Worker>) -> io::Result<Self> {
+        match (workers.pop(), workers.is_empty()) {
+            (Some(only), true) => Ok(Self::Here(spawn_local(only.run()))),
+            (last, _) => workers
+                .into_iter()
+                .chain(last)
+                .map(spawn_thread)
+                .collect::<io::Result<_>>()
+                .map(Self::Threads),
+        }
+    }
+
+    /// Waits until they have ended: a stop was asked for, and their clients are gone or the drain deadline has passed.
+    /// Gives the number of connections that were left.
+    pub async fn ended(self) -> usize {
+        match self {
+            Self::Here(worker) => worker.await.unwrap_or_default(),
+            Self::Threads(threads) => {
+                // Joined aside, so that checks, failover and signals go on meanwhile.
+                let join = || threads.into_iter().map(|worker| worker.join().unwrap_or_default()).sum();
+                spawn_blocking(join).await.unwrap_or_default()
+            }
+        }
+    }
+}
+
+fn spawn_thread(worker: Worker) -> io::Result<thread::JoinHandle<usize>> {
     let name = format!("worker-{}", worker.index);
     thread::Builder::new().name(name).spawn(move || {
         let runtime = Builder::new_current_thread().enable_io().build_local(LocalOptions::default());
