@@ -9,10 +9,11 @@ use hyper::{Response, StatusCode};
 
 use crate::backends::Evidence;
 use crate::snapshot::Snapshot;
+use crate::telemetry::access_log::Entry;
 
 use super::body::Body;
 use super::exchange::Exchange;
-use super::{Client, Error};
+use super::{Client, Error, Row};
 
 const PROXY_STATUS: &str = "proxy-status";
 /// The first re-check of a backend that is down comes after a second.
@@ -33,10 +34,16 @@ pub(super) fn answer(error: &Error, snapshot: &Snapshot, mut exchange: Exchange)
     response
 }
 
-/// The same for a connection on which hyper can send nothing any more, or nothing yet: the bytes of the answer.
-pub fn last_words(error: &Error) -> Vec<u8> {
-    let status = error.row().status;
+/// The same for a connection on which hyper can send nothing any more, or nothing yet: the bytes of the answer. The
+/// access log has a line for it.
+pub fn last_words(error: &Error, client: &Client) -> Vec<u8> {
+    let Row { status, reason, termination, .. } = error.row();
     let text = format!("{error}\n");
+    if let Some(log) = &client.shared.access_log {
+        let mut entry = Entry::without_head(client.address());
+        entry.failed(status.as_u16(), reason, termination);
+        log.write(&entry.end(0, text.len() as u64));
+    }
     let mut head =
         format!("HTTP/1.1 {} {}\r\n", status.as_u16(), status.canonical_reason().unwrap_or_default());
     let length = (CONTENT_LENGTH, HeaderValue::from(text.len()));

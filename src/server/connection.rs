@@ -67,12 +67,12 @@ async fn serve(client: &Rc<Client>, mut stream: TcpStream) -> Option<TcpStream> 
             }
             Stop::Over(Err(error)) => {
                 if let Some(error) = malformed(&error, &unused, client.shared.head_limits.size) {
-                    refuse(&client.shared, stream, &error).await;
+                    refuse(client, stream, &error).await;
                 }
                 return None;
             }
             Stop::Due(Phase::Head) if !unused.is_empty() => {
-                refuse(&client.shared, stream, &Error::HeadTimeout).await;
+                refuse(client, stream, &Error::HeadTimeout).await;
                 return None;
             }
             Stop::Due(_) => return None,
@@ -154,10 +154,10 @@ fn malformed(error: &hyper::Error, unused: &[u8], limit: usize) -> Option<Error>
 }
 
 /// Says why nothing more will be said, and parts.
-async fn refuse(shared: &Shared, mut stream: TcpStream, error: &Error) {
-    tracing::debug!("{:?}: {error}", stream.peer_addr().ok());
-    if stream.write_all(&last_words(error)).await.is_ok() {
-        linger(shared, stream).await;
+async fn refuse(client: &Client, mut stream: TcpStream, error: &Error) {
+    tracing::debug!("{}: {error}", client.address());
+    if stream.write_all(&last_words(error, client)).await.is_ok() {
+        linger(&client.shared, stream).await;
     }
 }
 
@@ -187,6 +187,9 @@ pub(super) fn has_bytes(stream: &TcpStream) -> bool {
 }
 
 /// Refuses a client when there are as many as we take.
-pub(super) fn turn_away(shared: Rc<Shared>, stream: TcpStream) {
-    spawn_local(async move { refuse(&shared, stream, &Error::TooManyConnections).await });
+pub(super) fn turn_away(shared: Rc<Shared>, stream: TcpStream, address: SocketAddr) {
+    spawn_local(async move {
+        let alarm = Alarm::on(&shared.clock);
+        refuse(&Client::new(shared, address, alarm), stream, &Error::TooManyConnections).await;
+    });
 }

@@ -99,7 +99,7 @@ fn take_the_last(listener: TcpListener, shared: &Rc<Shared>, team: &Arc<Team>, w
         };
         match team.seat(worker) {
             Some(seat) => spawn(Rc::clone(shared), stream, address, seat),
-            None => turn_away(Rc::clone(shared), stream),
+            None => turn_away(Rc::clone(shared), stream, address),
         }
     }
 }
@@ -111,7 +111,7 @@ fn is_the_clients(error: &io::Error) -> bool {
 
 /// Serves a client here or at a worker that has fewer, or turns it away.
 fn admit(stream: TcpStream, address: SocketAddr, shared: &Rc<Shared>, team: &Arc<Team>, worker: usize) {
-    let Some(seat) = team.seat(worker) else { return turn_away(Rc::clone(shared), stream) };
+    let Some(seat) = team.seat(worker) else { return turn_away(Rc::clone(shared), stream, address) };
     let Some(other) = team.better_than(worker) else {
         return spawn(Rc::clone(shared), stream, address, seat);
     };

@@ -1,4 +1,4 @@
-//! The access log: one JSON object on one line for each request.
+//! The access log: one JSON object on one line for each request, and for each client that is refused before it made one.
 //!
 //! Workers format lines into a buffer of their own and hand full buffers to one writer thread through a bounded queue.
 //! A worker never waits for the disk: when the queue is full, the buffer's lines are dropped and counted.
@@ -42,7 +42,8 @@ pub struct Entry {
     began: Instant,
     at: SystemTime,
     client: SocketAddr,
-    method: Method,
+    /// Unless no head came that can be read.
+    method: Option<Method>,
     path: String,
     host: Option<HeaderValue>,
     agent: Option<HeaderValue>,
@@ -57,9 +58,10 @@ pub struct Entry {
 /// A request's line as it is written.
 #[derive(Serialize)]
 struct Line<'a> {
-    /// Seconds since 1970, UTC, when the head had come.
+    /// Seconds since 1970, UTC, when the head had come, or was refused.
     ts: f64,
     client: SocketAddr,
+    /// Empty, as the path is, when no head came that can be read: `jq` matches text against text, but fails on a null.
     method: &'a str,
     path: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,13 +82,24 @@ impl Entry {
     /// Of a request whose head has come.
     pub fn begin(client: SocketAddr, method: &Method, path: &str, headers: &HeaderMap) -> Self {
         Self {
-            began: Instant::now(),
-            at: SystemTime::now(),
-            client,
-            method: method.clone(),
+            method: Some(method.clone()),
             path: shortened(path).to_owned(),
             host: headers.get(HOST).cloned(),
             agent: headers.get(USER_AGENT).cloned(),
+            ..Self::without_head(client)
+        }
+    }
+
+    /// Of a client whose request's head did not come, or cannot be read.
+    pub fn without_head(client: SocketAddr) -> Self {
+        Self {
+            began: Instant::now(),
+            at: SystemTime::now(),
+            client,
+            method: None,
+            path: String::new(),
+            host: None,
+            agent: None,
             backend: None,
             attempts: 0,
             status: 0,
@@ -133,7 +146,7 @@ impl Entry {
         let line = Line {
             ts: self.at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
             client: self.client,
-            method: self.method.as_str(),
+            method: self.method.as_ref().map_or("", Method::as_str),
             path: &self.path,
             host: self.host.as_ref().map(text),
             user_agent: self.agent.as_ref().map(text),

@@ -1,5 +1,7 @@
 //! The access log has one line of JSON for each request, and says how it ended.
 
+mod refused;
+
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;

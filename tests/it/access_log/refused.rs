@@ -1,0 +1,77 @@
+//! What no handler sees has a line all the same.
+
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+
+use super::{Log, facts};
+use crate::support::{Backend, Balancer, Client, Running, Sample, get};
+
+#[test]
+fn a_request_whose_head_is_refused_has_a_line_without_method_and_path() {
+    let long = "a".repeat(70_000);
+    for (text, expected) in [
+        ("no request\r\n\r\n".to_owned(), json!([400, null, 0, "malformed_request", "PR"])),
+        ("GET / HTTP/1.1\r\nHos".to_owned(), json!([408, null, 0, "head_timeout", "cR"])),
+        (format!("GET /{long} HTTP/1.1\r\n\r\n"), json!([414, null, 0, "target_too_long", "PR"])),
+        (format!("GET / HTTP/1.1\r\nX: {long}\r\n\r\n"), json!([431, null, 0, "head_too_large", "PR"])),
+    ] {
+        let (balancer, log) = logging(Backend::refuses(), "--header-timeout", "200ms");
+        let mut client = Client::to(balancer.address);
+        client.send(text);
+        let answer = client.answer();
+        client.finish();
+        let [line] = log.lines_after(&balancer, 1).try_into().expect("one line");
+        assert_eq!(facts(&line), expected);
+        assert_eq!(line["client"], json!(client.stream().local_addr().unwrap()));
+        assert_eq!((&line["method"], &line["path"]), (&json!(""), &json!("")));
+        assert_eq!((&line["bytes_in"], &line["bytes_out"]), (&json!(0), &json!(answer.body.len())));
+        assert!(line.get("host").is_none() && line.get("user_agent").is_none(), "{line}");
+    }
+}
+
+#[test]
+fn a_request_that_is_refused_behind_a_good_one_has_a_line_of_its_own() {
+    let sample = Sample::start("one");
+    let (balancer, log) = logging(sample.address(), "--header-timeout", "10s");
+    let mut client = Client::to(balancer.address);
+    client.send("GET /bytes/9 HTTP/1.1\r\nHost: test\r\n\r\nnonsense\r\n\r\n");
+    assert_eq!((client.answer().status, client.answer().status), (200, 400));
+    client.finish();
+    let lines = log.lines_after(&balancer, 2);
+    let told = |line: &Value| json!([line["path"], line["status"], line["reason"]]);
+    assert_eq!(
+        lines.iter().map(told).collect::<Vec<_>>(),
+        [json!(["/bytes/9", 200, null]), json!(["", 400, "malformed_request"])]
+    );
+}
+
+#[test]
+fn a_client_that_is_turned_away_has_a_line() {
+    let (balancer, log) = logging(Backend::refuses(), "--max-connections", "1");
+    let mut seated = Client::to(balancer.address);
+    seated.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+    seated.answer().expect_status(503);
+    let mut refused = Client::to(balancer.address);
+    refused.answer().expect_status(503);
+    let lines = log.lines_after(&balancer, 2);
+    let line = lines.iter().find(|line| line["path"] == "").expect("a line of who said nothing");
+    assert_eq!(facts(line), json!([503, null, 0, "too_many_connections", "PC"]));
+    assert_eq!(line["client"], json!(refused.stream().local_addr().unwrap()));
+}
+
+#[test]
+fn a_client_that_says_nothing_has_no_line() {
+    let (balancer, log) = logging(Backend::refuses(), "--header-timeout", "200ms");
+    drop(Client::to(balancer.address));
+    Client::to(balancer.address).reset();
+    Client::to(balancer.address).expect_end();
+    get(balancer.address, "/").expect_status(503);
+    assert!(log.lines_after(&balancer, 1).iter().all(|line| line["path"] == "/"));
+}
+
+fn logging(backend: SocketAddr, flag: &str, value: &str) -> (Running, Log) {
+    let log = Log::new();
+    let balancer = Balancer::before(&[backend]).flag(flag, value);
+    (balancer.flag("--access-log", log.path()).start(), log)
+}
