@@ -263,6 +263,10 @@ fn remove_hop_by_hop(headers: &mut HeaderMap, seen: &Seen, upgrade: bool) {
 fn remove_named_in_connection(headers: &mut HeaderMap, upgrade: bool) {
     let mut named = Vec::new();
     for token in headers.get_all(CONNECTION).iter().flat_map(tokens) {
+        // The usual ones name no field, or one that goes anyway.
+        if token.eq_ignore_ascii_case(b"close") || token.eq_ignore_ascii_case(b"keep-alive") {
+            continue;
+        }
         match HeaderName::from_bytes(token) {
             Ok(name) if name == HOST || name == CONTENT_LENGTH => {}
             Ok(name) if name == UPGRADE && upgrade => {}
