@@ -60,7 +60,7 @@ async fn serve(client: &Rc<Client>, mut stream: TcpStream) -> Option<TcpStream> 
             Stop::Over(Ok(())) => {
                 if let Some(tunnel) = client.take_tunnel() {
                     tunnel.run(stream, &unused).await;
-                } else if client.has_unread() {
+                } else if client.has_unread() || !unused.is_empty() || has_bytes(&stream) {
                     linger(&client.shared, stream).await;
                 }
                 return None;

@@ -2,6 +2,7 @@
 
 mod expect;
 mod leaving;
+mod surplus;
 
 use std::fs;
 use std::sync::Arc;

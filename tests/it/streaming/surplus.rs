@@ -1,0 +1,43 @@
+//! A client that goes on sending behind its last request gets the whole answer all the same (RFC 9112 section 9.6).
+
+use std::io::ErrorKind;
+
+use crate::support::{Backend, Balancer, Client, gate};
+
+const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n";
+const LAST: [&str; 2] =
+    ["GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n", "GET / HTTP/1.0\r\nHost: test\r\n\r\n"];
+
+#[test]
+fn an_answer_is_not_destroyed_by_what_its_client_sent_behind_the_request() {
+    for (last, surplus) in LAST.into_iter().flat_map(|last| [1, 100, 100_000].map(|surplus| (last, surplus)))
+    {
+        let (opener, gate) = gate();
+        let backend = Backend::that(move |mut transport| {
+            gate.wait();
+            transport.send(ANSWER);
+            transport.wait_for_end();
+        });
+        let balancer = Balancer::before(&[backend.address]).start();
+        let mut client = Client::to(balancer.address);
+        client.send(last);
+        client.send("a".repeat(surplus));
+        opener.open();
+        assert_eq!(client.answer().expect_status(200).text(), "ok\n");
+        assert_eq!(client.rest(), b"", "a reset could overtake the answer");
+    }
+}
+
+#[test]
+fn a_client_that_never_stops_sending_is_parted_from_all_the_same() {
+    let backend = Backend::answers(ANSWER);
+    let balancer = Balancer::before(&[backend.address]).start();
+    let mut client = Client::to(balancer.address);
+    client.send(LAST[0]);
+    let error = loop {
+        if let Err(error) = client.try_send([b'a'; 64 * 1024]) {
+            break error.kind();
+        }
+    };
+    assert!(matches!(error, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{error}");
+}
