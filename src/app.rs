@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,15 +61,16 @@ fn explain(error: &io::Error) -> String {
 }
 
 /// Runs the balancer until `shutdown` is ready and the last request is answered, or the drain deadline has passed.
-/// `shutdown` begins to watch for a stop before anything listens, so that none is missed, and what it gives is polled
-/// when all is started, on the control thread's runtime, which is the caller's thread.
+/// `shutdown` is told the address that is bound and begins to watch for a stop before anything listens there, so that
+/// none is missed. What it gives is polled when all is started, on the control thread's runtime, which is the caller's
+/// thread.
 ///
 /// # Errors
 /// It could not start.
 pub fn run<F: Future<Output = ()>>(
     config: Config,
     registry: &'static Registry,
-    shutdown: impl FnOnce() -> F,
+    shutdown: impl FnOnce(SocketAddr) -> F,
 ) -> Result<(), StartError> {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     let log = open_log(&config)?;
@@ -88,14 +89,17 @@ async fn serve<F: Future<Output = ()>>(
     config: Arc<Config>,
     registry: &'static Registry,
     log: Option<&Writer>,
-    shutdown: impl FnOnce() -> F,
+    shutdown: impl FnOnce(SocketAddr) -> F,
 ) -> Result<(), StartError> {
-    let shutdown = shutdown();
+    let refused = |error| StartError::Listen { address: config.listen, error };
+    let (address, sockets) = server::bind(config.listen, config.workers.get()).map_err(refused)?;
+    let shutdown = shutdown(address);
+    let sockets = server::listen(sockets).map_err(refused)?;
     registry.replace(&config.backends);
     let (publish, snapshots) = watch::channel(Arc::new(Snapshot::compile(&config, &registry.backends())));
     let (stop, stopping) = watch::channel(false);
     let (beat, ticks) = watch::channel(());
-    let workers = start_workers(&config, registry, log, (snapshots, stopping, ticks))?;
+    let workers = start_workers(&config, registry, log, (address, sockets), (snapshots, stopping, ticks))?;
     let stopped = async {
         shutdown.await;
         info!("stopping: no new clients; running requests have {:?} to finish", config.timeouts.drain);
@@ -125,11 +129,10 @@ fn start_workers(
     config: &Arc<Config>,
     registry: &'static Registry,
     log: Option<&Writer>,
+    (address, sockets): (SocketAddr, Vec<TcpListener>),
     (snapshots, stop, ticks): (watch::Receiver<Arc<Snapshot>>, watch::Receiver<bool>, watch::Receiver<()>),
 ) -> Result<Workers, StartError> {
     let count = config.workers.get();
-    let (address, sockets) = server::bind(config.listen, count)
-        .map_err(|error| StartError::Listen { address: config.listen, error })?;
     let (team, inboxes) = Team::new(count, config.limits.connections);
     let workers = sockets.into_iter().zip(inboxes).enumerate().map(|(index, (socket, inbox))| Worker {
         index,

@@ -7,6 +7,6 @@ mod team;
 mod transport;
 mod worker;
 
-pub use listener::bind;
+pub use listener::{bind, listen};
 pub use team::{Seat, Team};
 pub use worker::{Worker, Workers};

@@ -31,7 +31,7 @@ fn main() -> ExitCode {
     };
     telemetry::init(flags.log_level);
     let ended = match flags.command {
-        None => app::run(config, Registry::global(), stop_signal).map_err(anyhow::Error::from),
+        None => app::run(config, Registry::global(), |_| stop_signal()).map_err(anyhow::Error::from),
         Some(Command::Demo) => run_demo(config),
     };
     match ended {
@@ -47,10 +47,11 @@ fn complain(code: u8, problem: &dyn std::fmt::Display) -> ExitCode {
 
 fn run_demo(config: Config) -> anyhow::Result<()> {
     let backends = demo::start_pair().context("no sample backends")?;
-    let commands = commands_to_try(config.listen, backends[0]);
     let health = Health { path: "/health".to_owned(), interval: DEMO_INTERVAL, ..config.health };
-    let shutdown = || {
+    let first = backends[0];
+    let shutdown = |address| {
         let stop = stop_signal();
+        let commands = commands_to_try(address, first);
         // It is polled when all is started: before, the commands would not work.
         async move {
             println!("{commands}");

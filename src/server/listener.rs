@@ -22,28 +22,35 @@ const BACKLOG: i32 = 4096;
 const PAUSE: u64 = 50;
 const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 
-/// Binds `count` sockets to one address, among which the system spreads connections. Nobody else may listen there.
+/// Binds `count` sockets to one address, among which the system spreads connections once they listen. Nobody else may
+/// listen there.
 ///
 /// # Errors
 /// The address is in use, not ours, or not allowed.
-pub fn bind(address: SocketAddr, count: usize) -> io::Result<(SocketAddr, Vec<std::net::TcpListener>)> {
+pub fn bind(address: SocketAddr, count: usize) -> io::Result<(SocketAddr, Vec<Socket>)> {
     if address.port() != 0 {
         // Sockets that share an address also share it with those of another process: this one does not.
-        listening_socket(address, false)?;
+        bound_socket(address, false)?;
     }
-    let first: std::net::TcpListener = listening_socket(address, true)?.into();
-    let address = first.local_addr()?;
+    let first = bound_socket(address, true)?;
+    let address = first.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
     let mut sockets = vec![first];
     while sockets.len() < count {
-        sockets.push(listening_socket(address, true)?.into());
-    }
-    for socket in &sockets {
-        socket2::SockRef::from(socket).listen(BACKLOG)?;
+        sockets.push(bound_socket(address, true)?);
     }
     Ok((address, sockets))
 }
 
-fn listening_socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
+/// Lets clients connect to sockets that are bound.
+///
+/// # Errors
+/// Another program listens there since.
+pub fn listen(sockets: Vec<Socket>) -> io::Result<Vec<std::net::TcpListener>> {
+    sockets.iter().try_for_each(|socket| socket.listen(BACKLOG))?;
+    Ok(sockets.into_iter().map(Into::into).collect())
+}
+
+fn bound_socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_reuse_address(true)?;

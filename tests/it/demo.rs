@@ -10,6 +10,7 @@ fn the_demo_balances_two_backends_and_says_what_to_try() {
     let demo = Balancer::bare().flag("--listen", "127.0.0.1:0").word("demo").start();
     let [first, _] = forwards_to(&demo);
     demo.said(&format!("curl -X POST {first}/health/fail"));
+    demo.said(&format!("curl localhost:{} ", demo.address.port()));
     demo.said("Ctrl+C ends it.");
     assert_eq!(get(demo.address, "/").expect_status(200).text(), "hello from backends1\n");
     demo.said(&format!("{first} is healthy"));
