@@ -6,8 +6,8 @@
 //! - [`snapshot`]: what is compiled from facts and settings for requests to read
 //! - [`proxy`]: one request
 //! - [`server`]: many of them
-//! - [`control`]: change
-//! - [`app`]: wiring
+//! - [`control`]: what changes meanwhile
+//! - [`app`]: all of it together
 //!
 //! [`demo`] is a sample backend that stands apart.
 

@@ -31,7 +31,7 @@ struct Upload {
     ended: bool,
 }
 
-/// The body of a request could not be passed on; [`Client::take_fault`] knows why.
+/// The body of a request could not be passed on; the client's connection knows why.
 #[derive(Debug, thiserror::Error)]
 #[error("the request's body could not be passed on")]
 pub struct UploadStopped;
@@ -105,9 +105,9 @@ impl Upload {
         }
         self.client.count_in(bytes);
         if frame.is_trailers() || self.incoming.is_end_stream() {
-            self.end()
+            self.end();
         } else {
-            self.client.progress()
+            self.client.progress();
         }
         Ok(frame)
     }

@@ -66,9 +66,9 @@ impl AsyncRead for Metered {
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         let bytes = (buf.filled().len() - before) as u64;
         if self.incoming {
-            self.client.count_in(bytes)
+            self.client.count_in(bytes);
         } else {
-            self.client.count_out(bytes)
+            self.client.count_out(bytes);
         }
         self.client.progress();
         Poll::Ready(Ok(()))
