@@ -13,6 +13,7 @@ mod exchange;
 mod forward;
 mod headers;
 mod shared;
+mod target;
 mod upgrade;
 
 use std::convert::Infallible;

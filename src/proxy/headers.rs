@@ -5,10 +5,9 @@ use hyper::header::{
     CONNECTION, CONTENT_LENGTH, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING,
     UPGRADE, VIA,
 };
-use hyper::http::uri::{Authority, PathAndQuery};
-use hyper::{Method, Request, Response, StatusCode, Uri, Version};
+use hyper::{Request, Response, StatusCode, Version};
 
-use super::{Client, Error, RequestBody};
+use super::{Client, Error, RequestBody, target};
 
 const KEEP_ALIVE: &str = "keep-alive";
 const PROXY_CONNECTION: &str = "proxy-connection";
@@ -74,8 +73,8 @@ impl Seen {
 /// Makes a client's request one that a backend may get.
 pub(super) fn prepare(request: &mut Request<RequestBody>, client: &Client) -> Result<Asked, Error> {
     let version = request.version();
-    normalise_target(request)?;
-    let host = check_host(request, client)?;
+    target::normalise(request)?;
+    let host = target::check_host(request, client)?;
     let seen = Seen::in_head(request.headers());
     let upgrade = seen.upgrade && version == Version::HTTP_11 && asks_for_upgrade(request);
     let has_body = !request.body().is_end_stream();
@@ -145,62 +144,6 @@ pub(super) fn prepare_answer<B>(response: &mut Response<B>, asked: Asked) -> Res
 /// Whether a backend's answer switches protocols.
 pub(super) fn is_upgrade<B>(response: &Response<B>) -> bool {
     response.status() == StatusCode::SWITCHING_PROTOCOLS
-}
-
-/// Brings the target to origin form (RFC 9112 section 3.2); of an absolute one, the authority becomes `Host`.
-fn normalise_target<B>(request: &mut Request<B>) -> Result<(), Error> {
-    let uri = request.uri();
-    if request.method() == Method::CONNECT {
-        return Err(Error::ConnectMethod);
-    }
-    match (uri.scheme_str(), uri.authority()) {
-        (None, None) if uri.path().starts_with('/') => return Ok(()),
-        (None, None) if uri.path() == "*" && request.method() == Method::OPTIONS => return Ok(()),
-        (Some("http" | "https"), Some(_)) => {}
-        _ => return Err(Error::Malformed("its target is neither a path nor an http address")),
-    }
-    let mut parts = request.uri().clone().into_parts();
-    let host = parts.authority.as_ref().map_or("", Authority::as_str);
-    if host.contains('@') {
-        return Err(Error::Malformed("its target names a user"));
-    }
-    let host =
-        HeaderValue::from_str(host).map_err(|_| Error::Malformed("its target's host is not a name"))?;
-    parts.scheme = None;
-    parts.authority = None;
-    parts.path_and_query.get_or_insert(PathAndQuery::from_static("/"));
-    let target = Uri::from_parts(parts).map_err(|_| Error::Malformed("its target has no path"))?;
-    *request.uri_mut() = target;
-    if request.headers().get_all(HOST).iter().nth(1).is_some() {
-        return Err(Error::Malformed("it has more than one Host"));
-    }
-    request.headers_mut().insert(HOST, host);
-    Ok(())
-}
-
-/// Exactly one `Host` that can be one (RFC 9112 section 3.2); HTTP/1.0 may leave it out.
-fn check_host<B>(request: &mut Request<B>, client: &Client) -> Result<HeaderValue, Error> {
-    let mut hosts = request.headers().get_all(HOST).iter();
-    let host = match (hosts.next(), hosts.next()) {
-        (Some(host), None) => host.clone(),
-        (Some(_), Some(_)) => return Err(Error::Malformed("it has more than one Host")),
-        (None, _) if request.version() == Version::HTTP_10 => {
-            let host = HeaderValue::from_str(&client.shared.listen.to_string())
-                .map_err(|_| Error::Malformed("it has no Host"))?;
-            request.headers_mut().insert(HOST, host.clone());
-            host
-        }
-        (None, _) => return Err(Error::Malformed("it has no Host")),
-    };
-    match host.as_bytes().iter().all(|byte| is_host_byte(*byte)) {
-        true => Ok(host),
-        false => Err(Error::Malformed("its Host is not one")),
-    }
-}
-
-/// RFC 3986 section 3.2.2 without user information.
-fn is_host_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b".-_:[]%~!$&'()*+,;=".contains(&byte)
 }
 
 fn check_transfer_encoding(headers: &HeaderMap) -> Result<(), Error> {

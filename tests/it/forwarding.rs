@@ -95,6 +95,15 @@ fn an_absolute_target_becomes_a_path_and_its_authority_the_host() {
 fn options_of_the_whole_server_pass_as_such() {
     let head = passed_on("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(head.lines().next(), Some("OPTIONS * HTTP/1.1"));
+    // RFC 9112 section 3.2.4: so does what a proxy is asked for in absolute form, without a path.
+    for (target, line) in [
+        ("http://example.org:81", "OPTIONS * HTTP/1.1"),
+        ("http://example.org/", "OPTIONS / HTTP/1.1"),
+        ("http://example.org?a=b", "OPTIONS /?a=b HTTP/1.1"),
+    ] {
+        let head = passed_on(&format!("OPTIONS {target} HTTP/1.1\r\nHost: other\r\n\r\n"));
+        assert_eq!(head.lines().next(), Some(line), "{target}");
+    }
 }
 
 #[test]
