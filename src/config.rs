@@ -5,6 +5,7 @@
 
 mod duration;
 mod flags;
+mod number;
 mod resolve;
 
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ use crate::telemetry::access_log::Destination;
 
 pub use duration::{DurationError, parse_duration};
 pub use flags::{Command, Flags};
+pub use number::{NumberError, parse_number};
 pub use resolve::ConfigError;
 
 /// Every setting of a running balancer.

@@ -1,6 +1,5 @@
 //! The command line and the environment, as the operator wrote them.
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use clap::{ArgAction, Parser, Subcommand};
 
 use crate::telemetry::LogLevel;
 
-use super::{PolicyName, parse_duration};
+use super::{PolicyName, parse_duration, parse_number};
 
 /// An HTTP load balancer: sends each request to a healthy backend, notices sick ones before users do, and says why it
 /// did what it did.
@@ -54,8 +53,8 @@ pub struct Flags {
     pub health_path: String,
 
     /// Threads that serve clients [default: one per core]
-    #[arg(long, env = "LOADBALANCER_WORKERS", value_name = "N")]
-    pub workers: Option<NonZeroUsize>,
+    #[arg(long, env = "LOADBALANCER_WORKERS", value_name = "N", value_parser = parse_number::<usize>)]
+    pub workers: Option<usize>,
 
     /// For a client to send the head of a request, from its first byte
     #[arg(long, env = "LOADBALANCER_HEADER_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "10s")]
@@ -90,20 +89,20 @@ pub struct Flags {
     pub drain_timeout: Duration,
 
     /// Bytes that the head of a request or an answer may have
-    #[arg(long, env = "LOADBALANCER_MAX_HEADER_SIZE", value_name = "BYTES", default_value_t = 65_536)]
+    #[arg(long, env = "LOADBALANCER_MAX_HEADER_SIZE", value_name = "BYTES", value_parser = parse_number::<usize>, default_value_t = 65_536)]
     pub max_header_size: usize,
 
     /// Header lines that a request or an answer may have
-    #[arg(long, env = "LOADBALANCER_MAX_HEADERS", value_name = "N", default_value_t = 100)]
+    #[arg(long, env = "LOADBALANCER_MAX_HEADERS", value_name = "N", value_parser = parse_number::<usize>, default_value_t = 100)]
     pub max_headers: usize,
 
     /// Bytes that a request's body may have [default: any]
-    #[arg(long, env = "LOADBALANCER_MAX_BODY_SIZE", value_name = "BYTES")]
+    #[arg(long, env = "LOADBALANCER_MAX_BODY_SIZE", value_name = "BYTES", value_parser = parse_number::<u64>)]
     pub max_body_size: Option<u64>,
 
     /// Client connections at one time [default: what the limit on open files allows, at most 65536]
-    #[arg(long, env = "LOADBALANCER_MAX_CONNECTIONS", value_name = "N")]
-    pub max_connections: Option<NonZeroUsize>,
+    #[arg(long, env = "LOADBALANCER_MAX_CONNECTIONS", value_name = "N", value_parser = parse_number::<usize>)]
+    pub max_connections: Option<usize>,
 
     /// Write a JSON line for each request to FILE, or to standard output if it is `-`
     #[arg(long, env = "LOADBALANCER_ACCESS_LOG", value_name = "FILE")]

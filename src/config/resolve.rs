@@ -106,10 +106,10 @@ impl Flags {
     }
 
     fn workers(&self) -> Result<NonZeroUsize, ConfigError> {
-        let cores = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let cores = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let workers = self.workers.unwrap_or_else(cores);
-        between("--workers", workers.get(), 1, 1024)?;
-        Ok(workers)
+        between("--workers", workers, 1, 1024)?;
+        Ok(NonZeroUsize::new(workers).expect("it is at least 1"))
     }
 
     fn limits(&self, open_files: u64) -> Result<Limits, ConfigError> {
@@ -118,7 +118,7 @@ impl Flags {
         // A proxied connection takes two files: the client's and the backend's.
         let affordable = usize::try_from(open_files.saturating_sub(RESERVED_FILES) / 2).unwrap_or(usize::MAX);
         let affordable = affordable.max(1);
-        let connections = self.max_connections.map_or(affordable.min(MOST_CONNECTIONS), NonZeroUsize::get);
+        let connections = self.max_connections.unwrap_or(affordable.min(MOST_CONNECTIONS));
         between("--max-connections", connections, 1, affordable)?;
         Ok(Limits {
             header_size: self.max_header_size,
