@@ -8,5 +8,5 @@ mod transport;
 mod worker;
 
 pub use listener::{bind, listen};
-pub use team::{Seat, Team};
+pub use team::{Handed, Seat, Team};
 pub use worker::{Worker, Workers};

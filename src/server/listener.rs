@@ -14,7 +14,7 @@ use tracing::warn;
 use crate::proxy::Shared;
 
 use super::connection::{spawn, turn_away};
-use super::team::Team;
+use super::team::{Handed, Team};
 
 /// Connections that may wait to be accepted; the system's own limit holds too.
 const BACKLOG: i32 = 4096;
@@ -92,7 +92,7 @@ pub(super) async fn accept(
 }
 
 /// Takes those that wait. The system itself is asked, for the runtime need not know yet of who came last; and none is
-/// handed to another worker, which may be about to end.
+/// handed to another worker, which takes none any more.
 fn take_the_last(listener: TcpListener, shared: &Rc<Shared>, team: &Arc<Team>, worker: usize) {
     let Ok(listener) = listener.into_std() else { return };
     loop {
@@ -122,9 +122,9 @@ fn admit(stream: TcpStream, address: SocketAddr, shared: &Rc<Shared>, team: &Arc
     let Some(other) = team.better_than(worker) else {
         return spawn(Rc::clone(shared), stream, address, seat);
     };
-    drop(seat);
-    if let Ok(Err(back)) = stream.into_std().map(|socket| team.hand_to(other, socket))
-        && let (Ok(stream), Some(seat)) = (TcpStream::from_std(back), team.seat(worker))
+    let Ok(socket) = stream.into_std() else { return };
+    if let Err(Handed { socket, address, seat }) = team.hand_to(other, Handed { socket, address, seat })
+        && let Ok(stream) = TcpStream::from_std(socket)
     {
         spawn(Rc::clone(shared), stream, address, seat);
     }

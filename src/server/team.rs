@@ -1,5 +1,6 @@
 //! What workers know of each other: how many clients each has.
 
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -22,7 +23,7 @@ pub struct Team {
 #[derive(Debug)]
 struct Member {
     clients: AtomicUsize,
-    inbox: mpsc::Sender<std::net::TcpStream>,
+    inbox: mpsc::Sender<Handed>,
 }
 
 /// A client's place at a worker, given back when it is dropped.
@@ -32,9 +33,18 @@ pub struct Seat {
     worker: usize,
 }
 
+/// A client on its way to the worker that is to serve it, where it is seated already: that worker does not end before it
+/// has come.
+#[derive(Debug)]
+pub struct Handed {
+    pub(super) socket: TcpStream,
+    pub(super) address: SocketAddr,
+    pub(super) seat: Seat,
+}
+
 impl Team {
     /// A team of `size` workers that takes `most` clients in all, and each worker's inbox.
-    pub fn new(size: usize, most: usize) -> (Arc<Self>, Vec<mpsc::Receiver<std::net::TcpStream>>) {
+    pub fn new(size: usize, most: usize) -> (Arc<Self>, Vec<mpsc::Receiver<Handed>>) {
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..size).map(|_| mpsc::channel(INBOX)).unzip();
         let member = |inbox| Member { clients: AtomicUsize::new(0), inbox };
         let members = senders.into_iter().map(member).collect();
@@ -59,17 +69,31 @@ impl Team {
         (self.clients(worker) >= least + SPREAD + least / SPREAD_PART).then_some(best)
     }
 
-    /// Hands an accepted socket to another worker; it comes back if that one's inbox is full.
+    /// Hands a client, with its seat, to another worker; both come back if that one's inbox is full or closed.
     ///
     /// # Errors
-    /// The socket.
-    pub fn hand_to(&self, worker: usize, socket: std::net::TcpStream) -> Result<(), std::net::TcpStream> {
-        self.members[worker].inbox.try_send(socket).map_err(mpsc::error::TrySendError::into_inner)
+    /// The client.
+    pub fn hand_to(&self, worker: usize, mut client: Handed) -> Result<(), Handed> {
+        let from = client.seat.worker;
+        client.seat.move_to(worker);
+        self.members[worker].inbox.try_send(client).map_err(|refused| {
+            let mut client = refused.into_inner();
+            client.seat.move_to(from);
+            client
+        })
     }
 
     /// How many clients a worker has.
     pub fn clients(&self, worker: usize) -> usize {
         self.members[worker].clients.load(Ordering::Relaxed)
+    }
+}
+
+impl Seat {
+    fn move_to(&mut self, worker: usize) {
+        self.team.members[worker].clients.fetch_add(1, Ordering::Relaxed);
+        self.team.members[self.worker].clients.fetch_sub(1, Ordering::Relaxed);
+        self.worker = worker;
     }
 }
 
@@ -92,6 +116,27 @@ mod tests {
         assert_eq!(team.better_than(1), None);
         drop(seats);
         assert_eq!(team.better_than(0), None);
+    }
+
+    #[test]
+    fn a_client_that_is_handed_on_keeps_its_seat_wherever_it_is() {
+        let (team, mut inboxes) = Team::new(2, 1);
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let handed = || Handed {
+            socket: TcpStream::connect(address).unwrap(),
+            address,
+            seat: team.seat(0).expect("an empty house"),
+        };
+        assert!(team.hand_to(1, handed()).is_ok());
+        assert_eq!((team.clients(0), team.clients(1)), (0, 1));
+        assert!(team.seat(0).is_none(), "the house is full while it is on its way");
+        drop(inboxes[1].try_recv());
+        inboxes[1].close();
+        let back = team.hand_to(1, handed()).expect_err("a worker that ends takes none");
+        assert_eq!((team.clients(0), team.clients(1)), (1, 0));
+        drop(back);
+        assert_eq!((team.clients(0), team.clients(1)), (0, 0));
     }
 
     #[test]

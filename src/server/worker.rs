@@ -21,7 +21,7 @@ use crate::telemetry::access_log;
 
 use super::connection::spawn;
 use super::listener::accept;
-use super::team::Team;
+use super::team::{Handed, Team};
 
 /// Milliseconds between two looks at what is idle.
 const SWEEP_EVERY: u64 = 1000;
@@ -52,7 +52,7 @@ pub struct Worker {
     /// The other workers.
     pub team: Arc<Team>,
     /// Clients that others hand to it.
-    pub inbox: mpsc::Receiver<std::net::TcpStream>,
+    pub inbox: mpsc::Receiver<Handed>,
     /// Turns true when the process is to stop.
     pub stop: watch::Receiver<bool>,
     /// Changes whenever the worker's clock is to move on.
@@ -115,8 +115,10 @@ impl Worker {
         let listener = TcpListener::from_std(self.socket).expect("a socket fresh from bind");
         spawn_local(keep_time(Rc::clone(&shared), self.ticks));
         spawn_local(keep_up(Rc::clone(&shared), snapshots));
-        spawn_local(take_in(Rc::clone(&shared), Arc::clone(&team), index, self.inbox));
+        let take_in = spawn_local(take_in(Rc::clone(&shared), self.inbox, stop.clone()));
         accept(listener, Rc::clone(&shared), Arc::clone(&team), index, stop).await;
+        // Nobody hands a client over from here on: who is seated here is all that is waited for.
+        let _ = take_in.await;
         shared.drain();
         let began = Instant::now();
         while team.clients(index) > 0 && began.elapsed() < config.timeouts.drain {
@@ -162,17 +164,22 @@ async fn keep_up(shared: Rc<Shared>, mut snapshots: watch::Receiver<Arc<Snapshot
     }
 }
 
-/// Serves the clients that other workers hand over.
-async fn take_in(
-    shared: Rc<Shared>,
-    team: Arc<Team>,
-    worker: usize,
-    mut inbox: mpsc::Receiver<std::net::TcpStream>,
-) {
-    while let Some(socket) = inbox.recv().await {
-        let (Ok(address), Some(seat)) = (socket.peer_addr(), team.seat(worker)) else { continue };
+/// Serves the clients that other workers hand over. At a stop it takes those that are on their way, and no others.
+async fn take_in(shared: Rc<Shared>, mut inbox: mpsc::Receiver<Handed>, mut stop: watch::Receiver<bool>) {
+    let serve = |Handed { socket, address, seat }| {
         if let Ok(stream) = TcpStream::from_std(socket) {
             spawn(Rc::clone(&shared), stream, address, seat);
         }
+    };
+    loop {
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => break,
+            Some(handed) = inbox.recv() => serve(handed),
+        }
+    }
+    inbox.close();
+    while let Some(handed) = inbox.recv().await {
+        serve(handed);
     }
 }

@@ -108,6 +108,24 @@ fn requests_that_came_just_before_a_stop_are_answered() {
 }
 
 #[test]
+fn clients_that_are_handed_from_worker_to_worker_at_a_stop_are_answered() {
+    let sample = Sample::start("one");
+    for _ in 0..10 {
+        let balancer = Balancer::before(&[sample.address()]).flag("--workers", "16").start();
+        balancer.signal("STOP");
+        let mut clients: Vec<_> = (0..16).map(|_| Client::to(balancer.address)).collect();
+        clients.iter_mut().for_each(|client| client.send(GET));
+        balancer.signal("TERM");
+        balancer.signal("CONT");
+        for mut client in clients {
+            client.answer().expect_status(200);
+            client.expect_end();
+        }
+        ended_well(&balancer);
+    }
+}
+
+#[test]
 fn a_request_whose_head_was_on_its_way_at_a_stop_is_answered() {
     let sample = Sample::start("one");
     let balancer = Balancer::before(&[sample.address()]).start();
