@@ -1,7 +1,6 @@
 //! The balancer as its operator and its clients meet it: real programs, real sockets, faults by name.
 #![allow(unreachable_pub, reason = "nothing outside a test binary can name its items")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails as a test does")]
-#![allow(dead_code, reason = "REMOVE")]
 
 mod support;
 
