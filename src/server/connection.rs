@@ -1,6 +1,7 @@
 //! The second hop: one client's connection, from its first byte to its last.
 
 use std::future::poll_fn;
+use std::io;
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -23,7 +24,8 @@ use super::park::park;
 use super::team::Seat;
 use super::transport::ClientTransport;
 
-/// How many milliseconds, and how many bytes, a client that we part from may still send before we stop listening.
+/// How many milliseconds a client that we part from has to take our last words and to stop sending, and how many bytes it
+/// may send meanwhile.
 const LINGER: u64 = 2000;
 const LINGER_BYTES: usize = 1 << 20;
 
@@ -61,7 +63,7 @@ async fn serve(client: &Rc<Client>, mut stream: TcpStream) -> Option<TcpStream> 
                 if let Some(tunnel) = client.take_tunnel() {
                     tunnel.run(stream, &unused).await;
                 } else if client.has_unread() || !unused.is_empty() || has_bytes(&stream) {
-                    linger(&client.shared, stream).await;
+                    part(&client.shared, stream, b"").await;
                 }
                 return None;
             }
@@ -154,30 +156,28 @@ fn malformed(error: &hyper::Error, unused: &[u8], limit: usize) -> Option<Error>
 }
 
 /// Says why nothing more will be said, and parts.
-async fn refuse(client: &Client, mut stream: TcpStream, error: &Error) {
+async fn refuse(client: &Client, stream: TcpStream, error: &Error) {
     tracing::debug!("{}: {error}", client.address());
-    if stream.write_all(&last_words(error, client)).await.is_ok() {
-        linger(&client.shared, stream).await;
-    }
+    part(&client.shared, stream, &last_words(error, client)).await;
 }
 
-/// Parts from a client that may still be sending. To close at once would reset the connection, and the reset can
-/// overtake the answer (RFC 9112 section 9.6).
-async fn linger(shared: &Shared, mut stream: TcpStream) {
-    if stream.shutdown().await.is_err() {
-        return;
-    }
-    let drained = pin!(async {
+/// Parts, with these words, from a client that may still be sending, and need not be reading. To close at once would
+/// reset the connection, and the reset can overtake the answer (RFC 9112 section 9.6).
+async fn part(shared: &Shared, mut stream: TcpStream, words: &[u8]) {
+    let parted = pin!(async {
+        stream.write_all(words).await?;
+        stream.shutdown().await?;
         let mut buffer = vec![0; 16 * 1024];
         let mut left = LINGER_BYTES;
-        while let Ok(read @ 1..) = stream.read(&mut buffer).await {
+        while let read @ 1.. = stream.read(&mut buffer).await? {
             left = left.saturating_sub(read);
             if left == 0 {
                 break;
             }
         }
+        io::Result::Ok(())
     });
-    select(drained, pin!(shared.clock.sleep(LINGER))).await;
+    select(parted, pin!(shared.clock.sleep(LINGER))).await;
 }
 
 /// Whether the client has already sent more.
