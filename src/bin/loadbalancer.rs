@@ -62,21 +62,25 @@ fn run_demo(config: Config) -> anyhow::Result<()> {
 }
 
 fn commands_to_try(listen: SocketAddr, first: SocketAddr) -> String {
-    let port = listen.port();
+    let (port, every) = (listen.port(), DEMO_INTERVAL.as_secs());
+    let commands = [
+        (format!("curl localhost:{port}"), "the first backend answers".to_owned()),
+        (
+            format!("curl -X POST {first}/health/fail"),
+            format!("make it fail its checks, one every {every} s"),
+        ),
+        (format!("curl localhost:{port}"), "the second one answers".to_owned()),
+        (format!("curl -X POST {first}/health/ok"), "make it well again".to_owned()),
+        (format!("curl -i localhost:{port}/echo -d hello"), "what a backend is sent".to_owned()),
+        (
+            format!("curl -i localhost:{port}/bytes/64"),
+            "also /chunked/64, /delay/500, /status/404".to_owned(),
+        ),
+    ];
+    let lines: String = commands.iter().map(|(what, why)| format!("    {what:<42} # {why}\n")).collect();
     format!(
-        "
-Try, in another terminal (or here, if you put this in the background with Ctrl+Z and `bg`):
-
-    curl localhost:{port}                          # the first backend answers
-    curl -X POST {first}/health/fail   # make it fail its checks, one every {interval} s
-    curl localhost:{port}                          # the second one answers
-    curl -X POST {first}/health/ok     # make it well again
-    curl -i localhost:{port}/echo -d hello         # what a backend is sent
-    curl -i localhost:{port}/bytes/64              # also /chunked/64, /delay/500, /status/404
-
-Ctrl+C ends it.
-",
-        interval = DEMO_INTERVAL.as_secs()
+        "\nTry, in another terminal (or here, if you put this in the background with Ctrl+Z and `bg`):\n\n{lines}\n\
+         Ctrl+C ends it.\n"
     )
 }
 
