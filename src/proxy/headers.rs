@@ -49,7 +49,8 @@ impl Seen {
     fn in_head(headers: &HeaderMap) -> Self {
         let mut seen = Self::default();
         let mut length = false;
-        for (name, value) in headers {
+        // Names are looked at once each, which is cheaper than to go through all lines.
+        for name in headers.keys() {
             match name.as_str() {
                 "connection" => seen.connection = true,
                 KEEP_ALIVE | PROXY_CONNECTION => seen.hop_by_hop = true,
@@ -57,14 +58,16 @@ impl Seen {
                 "te" => seen.te = true,
                 "transfer-encoding" => seen.transfer_encoding = true,
                 "expect" => seen.expect = true,
-                "content-length" => {
-                    seen.lengths |= length || value.as_bytes().contains(&b',');
-                    length = true;
-                }
+                "content-length" => length = true,
                 "forwarded" | X_REAL_IP => seen.forwarded = true,
                 name if name.starts_with(X_FORWARDED) => seen.forwarded = true,
                 _ => {}
             }
+        }
+        if length {
+            let mut values = headers.get_all(CONTENT_LENGTH).iter();
+            let first_is_list = values.next().is_some_and(|value| value.as_bytes().contains(&b','));
+            seen.lengths = first_is_list || values.next().is_some();
         }
         seen
     }
