@@ -4,7 +4,6 @@ use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
@@ -13,8 +12,7 @@ use tracing::{info, warn};
 use crate::backends::Registry;
 use crate::config::Config;
 use crate::control;
-use crate::proxy::Deadlines;
-use crate::server::{self, Team, Worker, Workers};
+use crate::server::{self, News, Team, Worker, Workers};
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::{Destination, Writer};
 
@@ -99,7 +97,8 @@ async fn serve<F: Future<Output = ()>>(
     let (publish, snapshots) = watch::channel(Arc::new(Snapshot::compile(&config, &registry.backends())));
     let (stop, stopping) = watch::channel(false);
     let (beat, ticks) = watch::channel(());
-    let workers = start_workers(&config, registry, log, (address, sockets), (snapshots, stopping, ticks))?;
+    let news = News { snapshots, stop: stopping, ticks };
+    let workers = start_workers(&config, registry, log, (address, sockets), &news)?;
     let stopped = async {
         shutdown.await;
         info!("stopping: no new clients; running requests have {:?} to finish", config.timeouts.drain);
@@ -109,8 +108,7 @@ async fn serve<F: Future<Output = ()>>(
             warn!("cut at the end of the drain time: {left} connection{}", if left == 1 { "" } else { "s" });
         }
     };
-    let tick = Duration::from_millis(Deadlines::of(&config).tick());
-    control::run(Arc::clone(&config), registry, publish, (beat, tick), stopped).await;
+    control::run(Arc::clone(&config), registry, publish, beat, stopped).await;
     Ok(())
 }
 
@@ -130,7 +128,7 @@ fn start_workers(
     registry: &'static Registry,
     log: Option<&Writer>,
     (address, sockets): (SocketAddr, Vec<TcpListener>),
-    (snapshots, stop, ticks): (watch::Receiver<Arc<Snapshot>>, watch::Receiver<bool>, watch::Receiver<()>),
+    news: &News,
 ) -> Result<Workers, StartError> {
     let count = config.workers.get();
     let (team, inboxes) = Team::new(count, config.limits.connections);
@@ -140,12 +138,10 @@ fn start_workers(
         socket,
         address,
         registry,
-        snapshots: snapshots.clone(),
+        news: news.clone(),
         access_log: log.map(Writer::buffer),
         team: Arc::clone(&team),
         inbox,
-        stop: stop.clone(),
-        ticks: ticks.clone(),
     });
     let workers = Workers::start(workers.collect())?;
     let backends: Vec<_> = config.backends.iter().map(ToString::to_string).collect();

@@ -12,19 +12,19 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::backends::{Registry, check};
 use crate::config::Config;
+use crate::proxy::Deadlines;
 use crate::snapshot::Snapshot;
 
-/// Checks backends, publishes a snapshot whenever a fact about them changes, and moves the workers' clocks on every
-/// `tick`, until `stopped` is ready.
+/// Checks backends, publishes a snapshot whenever a fact about them changes, and moves the workers' clocks on,
+/// until `stopped` is ready.
 pub async fn run(
     config: Arc<Config>,
     registry: &'static Registry,
     snapshots: watch::Sender<Arc<Snapshot>>,
-    (beat, tick): (watch::Sender<()>, Duration),
+    beat: watch::Sender<()>,
     stopped: impl Future<Output = ()>,
 ) {
-    let publisher = spawn_local(publish::run(Arc::clone(&config), registry, snapshots));
-    let checker = spawn_local(async move { check::run(registry, &config.health).await });
+    let tick = Duration::from_millis(Deadlines::of(&config).tick());
     let clock = spawn_local(async move {
         let mut interval = interval(tick);
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -32,6 +32,8 @@ pub async fn run(
             interval.tick().await;
         }
     });
+    let publisher = spawn_local(publish::run(Arc::clone(&config), registry, snapshots));
+    let checker = spawn_local(async move { check::run(registry, &config.health).await });
     stopped.await;
     clock.abort();
     checker.abort();

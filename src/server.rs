@@ -9,4 +9,4 @@ mod worker;
 
 pub use listener::{bind, listen};
 pub use team::{Handed, Seat, Team};
-pub use worker::{Worker, Workers};
+pub use worker::{News, Worker, Workers};

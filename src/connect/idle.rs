@@ -57,14 +57,4 @@ where
     pub fn clear(&self) {
         self.0.borrow_mut().clear();
     }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.0.borrow().len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.0.borrow().is_empty()
-    }
 }

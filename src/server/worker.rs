@@ -45,14 +45,21 @@ pub struct Worker {
     pub address: SocketAddr,
     /// Where evidence goes.
     pub registry: &'static Registry,
-    /// The newest snapshot.
-    pub snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// What it is told meanwhile.
+    pub news: News,
     /// Its end of the access log.
     pub access_log: Option<access_log::Buffer>,
     /// The other workers.
     pub team: Arc<Team>,
     /// Clients that others hand to it.
     pub inbox: mpsc::Receiver<Handed>,
+}
+
+/// What the control thread tells the workers.
+#[derive(Clone, Debug)]
+pub struct News {
+    /// The newest snapshot.
+    pub snapshots: watch::Receiver<Arc<Snapshot>>,
     /// Turns true when the process is to stop.
     pub stop: watch::Receiver<bool>,
     /// Changes whenever the worker's clock is to move on.
@@ -109,11 +116,12 @@ fn spawn_thread(worker: Worker) -> io::Result<thread::JoinHandle<usize>> {
 
 impl Worker {
     async fn run(self) -> usize {
-        let Self { index, config, team, stop, mut snapshots, .. } = self;
+        let Self { index, config, team, news, .. } = self;
+        let News { mut snapshots, stop, ticks } = news;
         let snapshot = Arc::clone(&snapshots.borrow_and_update());
         let shared = Rc::new(Shared::new(&config, self.address, snapshot, self.registry, self.access_log));
         let listener = TcpListener::from_std(self.socket).expect("a socket fresh from bind");
-        spawn_local(keep_time(Rc::clone(&shared), self.ticks));
+        spawn_local(keep_time(Rc::clone(&shared), ticks));
         spawn_local(keep_up(Rc::clone(&shared), snapshots));
         let take_in = spawn_local(take_in(Rc::clone(&shared), self.inbox, stop.clone()));
         accept(listener, Rc::clone(&shared), Arc::clone(&team), index, stop).await;

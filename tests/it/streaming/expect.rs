@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::channel;
 
-use crate::support::{Backend, Balancer, Client, PATIENCE, gate};
+use crate::support::{Backend, Balancer, Client, PATIENCE, Transport, gate};
 
 const HEAD: &str = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
 
@@ -12,9 +12,7 @@ fn the_backends_word_to_go_on_reaches_the_client_and_then_the_body_the_backend()
     let backend = Backend::that(move |mut transport| {
         tell.send(transport.header("expect").map(str::to_owned)).unwrap();
         transport.send("HTTP/1.1 100 Continue\r\n\r\n");
-        assert_eq!(transport.read_body(), b"hello");
-        transport.send("HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n");
-        transport.wait_for_end();
+        create(transport);
     });
     let balancer = Balancer::before(&[backend.address]).start();
     let mut client = Client::to(balancer.address);
@@ -66,11 +64,7 @@ fn a_refused_body_is_not_taken_for_the_next_request() {
 
 #[test]
 fn a_backend_that_does_not_know_of_expectations_gets_the_body_after_a_moment() {
-    let backend = Backend::that(|mut transport| {
-        assert_eq!(transport.read_body(), b"hello");
-        transport.send("HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n");
-        transport.wait_for_end();
-    });
+    let backend = Backend::that(create);
     let balancer = Balancer::before(&[backend.address]).start();
     let mut client = Client::to(balancer.address);
     client.send(HEAD);
@@ -83,9 +77,7 @@ fn a_backend_that_does_not_know_of_expectations_gets_the_body_after_a_moment() {
 fn a_client_that_does_not_wait_for_the_word_is_served_too() {
     let backend = Backend::that(|mut transport| {
         transport.send("HTTP/1.1 100 Continue\r\n\r\n");
-        assert_eq!(transport.read_body(), b"hello");
-        transport.send("HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n");
-        transport.wait_for_end();
+        create(transport);
     });
     let balancer = Balancer::before(&[backend.address]).start();
     let mut client = Client::to(balancer.address);
@@ -100,9 +92,7 @@ fn hints_may_come_before_the_word_to_go_on() {
         transport.send("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
         gate.wait();
         transport.send("HTTP/1.1 100 Continue\r\n\r\n");
-        assert_eq!(transport.read_body(), b"hello");
-        transport.send("HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n");
-        transport.wait_for_end();
+        create(transport);
     });
     let balancer = Balancer::before(&[backend.address]).start();
     let mut client = Client::to(balancer.address);
@@ -113,4 +103,11 @@ fn hints_may_come_before_the_word_to_go_on() {
     assert_eq!(client.head().status, 100);
     client.send("hello");
     client.answer().expect_status(201);
+}
+
+/// Takes the body and answers.
+fn create(mut transport: Transport) {
+    assert_eq!(transport.read_body(), b"hello");
+    transport.send("HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n");
+    transport.wait_for_end();
 }
