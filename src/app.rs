@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use tokio::runtime::{Builder, LocalOptions};
@@ -10,9 +9,9 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::backends::Registry;
-use crate::config::Config;
+use crate::config::{Address, Config, Listener};
 use crate::control;
-use crate::server::{self, News, Team, Worker, Workers};
+use crate::server::{Bound, News, Team, Worker, Workers};
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::{Destination, Writer};
 
@@ -23,7 +22,7 @@ pub enum StartError {
     #[error("cannot listen on {address}: {}", explain(.error))]
     Listen {
         /// The address asked for.
-        address: SocketAddr,
+        address: Address,
         /// What the system said.
         error: io::Error,
     },
@@ -59,7 +58,7 @@ fn explain(error: &io::Error) -> String {
 }
 
 /// Runs the balancer until `shutdown` is ready and the last request is answered, or the drain deadline has passed.
-/// `shutdown` is told the address that is bound and begins to watch for a stop before anything listens there, so that
+/// `shutdown` is told the first address that is bound and begins to watch for a stop before anything listens there, so that
 /// none is missed. What it gives is polled when all is started, on the control thread's runtime, which is the caller's
 /// thread.
 ///
@@ -68,7 +67,7 @@ fn explain(error: &io::Error) -> String {
 pub fn run<F: Future<Output = ()>>(
     config: Config,
     registry: &'static Registry,
-    shutdown: impl FnOnce(SocketAddr) -> F,
+    shutdown: impl FnOnce(&Address) -> F,
 ) -> Result<(), StartError> {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     let log = open_log(&config)?;
@@ -87,18 +86,19 @@ async fn serve<F: Future<Output = ()>>(
     config: Arc<Config>,
     registry: &'static Registry,
     log: Option<&Writer>,
-    shutdown: impl FnOnce(SocketAddr) -> F,
+    shutdown: impl FnOnce(&Address) -> F,
 ) -> Result<(), StartError> {
-    let refused = |error| StartError::Listen { address: config.listen, error };
-    let (address, sockets) = server::bind(config.listen, config.workers.get()).map_err(refused)?;
-    let shutdown = shutdown(address);
-    let sockets = server::listen(sockets).map_err(refused)?;
+    let mut bound = bind(&config)?;
+    let shutdown = shutdown(&bound[0].listener.address);
+    for bound in &bound {
+        bound.listen().map_err(|error| refused(&bound.listener, error))?;
+    }
     registry.replace(&config.backends);
     let (publish, snapshots) = watch::channel(Arc::new(Snapshot::compile(&config, &registry.backends())));
     let (stop, stopping) = watch::channel(false);
     let (beat, ticks) = watch::channel(());
     let news = News { snapshots, stop: stopping, ticks };
-    let workers = start_workers(&config, registry, log, (address, sockets), &news)?;
+    let workers = start_workers(&config, registry, log, &mut bound, &news)?;
     let stopped = async {
         shutdown.await;
         info!("stopping: no new clients; running requests have {:?} to finish", config.timeouts.drain);
@@ -110,6 +110,16 @@ async fn serve<F: Future<Output = ()>>(
     };
     control::run(Arc::clone(&config), registry, publish, beat, stopped).await;
     Ok(())
+}
+
+fn bind(config: &Config) -> Result<Vec<Bound>, StartError> {
+    let bind =
+        |listener| Bound::bind(listener, config.workers.get()).map_err(|error| refused(listener, error));
+    config.listeners.iter().map(bind).collect()
+}
+
+fn refused(listener: &Listener, error: io::Error) -> StartError {
+    StartError::Listen { address: listener.address.clone(), error }
 }
 
 fn open_log(config: &Config) -> Result<Option<Writer>, StartError> {
@@ -127,16 +137,17 @@ fn start_workers(
     config: &Arc<Config>,
     registry: &'static Registry,
     log: Option<&Writer>,
-    (address, sockets): (SocketAddr, Vec<TcpListener>),
+    bound: &mut [Bound],
     news: &News,
 ) -> Result<Workers, StartError> {
     let count = config.workers.get();
     let (team, inboxes) = Team::new(count, config.limits.connections);
-    let workers = sockets.into_iter().zip(inboxes).enumerate().map(|(index, (socket, inbox))| Worker {
+    let mut sockets =
+        || bound.iter_mut().filter_map(|bound| Some((bound.listener.clone(), bound.take()?))).collect();
+    let workers = inboxes.into_iter().enumerate().map(|(index, inbox)| Worker {
         index,
         config: Arc::clone(config),
-        socket,
-        address,
+        sockets: sockets(),
         registry,
         news: news.clone(),
         access_log: log.map(Writer::buffer),
@@ -145,7 +156,9 @@ fn start_workers(
     });
     let workers = Workers::start(workers.collect())?;
     let backends: Vec<_> = config.backends.iter().map(ToString::to_string).collect();
-    info!("listening on http://{address} with {count} worker{}", if count == 1 { "" } else { "s" });
+    for Bound { listener, .. } in bound {
+        info!("listening on {listener} with {count} worker{}", if count == 1 { "" } else { "s" });
+    }
     info!("forwarding to {} ({})", backends.join(", "), config.policy);
     Ok(workers)
 }

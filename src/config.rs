@@ -3,8 +3,10 @@
 //! What the operator wrote is a [`Flags`]; [`Flags::resolve`] turns it into a [`Config`], and after that nothing in
 //! it can be wrong. `Config` knows no runtime type, so that a file can produce it just as flags do.
 
+mod address;
 mod duration;
 mod flags;
+mod listen;
 mod number;
 mod resolve;
 
@@ -14,16 +16,20 @@ use std::time::Duration;
 
 use crate::telemetry::access_log::Destination;
 
+pub use address::Address;
 pub use duration::{DurationError, parse_duration};
 pub use flags::{Command, Flags};
+pub use listen::{ClientAuth, ClientCertificates, KeyPair, ListenFlags, Tls};
 pub use number::{NumberError, parse_number};
 pub use resolve::ConfigError;
 
 /// Every setting of a running balancer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// The address that clients connect to. Port 0 lets the system choose.
-    pub listen: SocketAddr,
+    /// Where clients connect. Never empty. Port 0 lets the system choose.
+    pub listeners: Vec<Listener>,
+    /// How TLS is spoken on those that do; none if none does.
+    pub tls: Option<Tls>,
     /// Where requests go, in order of preference. Never empty, no duplicates.
     pub backends: Vec<SocketAddr>,
     /// How a backend is chosen among the usable ones.
@@ -38,6 +44,15 @@ pub struct Config {
     pub limits: Limits,
     /// Where the access log goes, if anywhere.
     pub access_log: Option<Destination>,
+}
+
+/// An address that clients connect to, and how they speak there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Where it is.
+    pub address: Address,
+    /// Whether it speaks TLS.
+    pub tls: bool,
 }
 
 /// The name of a balancing policy.
@@ -101,5 +116,15 @@ impl std::fmt::Display for PolicyName {
             Self::First => "first",
             Self::RoundRobin => "round_robin",
         })
+    }
+}
+
+impl std::fmt::Display for Listener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (&self.address, self.tls) {
+            (Address::Unix(_), false) => self.address.fmt(f),
+            (address, false) => write!(f, "http://{address}"),
+            (address, true) => write!(f, "https://{address}"),
+        }
     }
 }

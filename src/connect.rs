@@ -6,9 +6,11 @@ mod idle;
 mod interim;
 mod relay;
 mod sent;
+mod stream;
 mod transport;
 
 pub use connection::{Connection, SendError};
 pub use dial::{HeadLimits, dial};
 pub use idle::Idle;
-pub use transport::{Flow, Transport, write_slices};
+pub use stream::{Peeked, Socket, Stream};
+pub use transport::{Flow, Transport};

@@ -7,6 +7,6 @@ mod team;
 mod transport;
 mod worker;
 
-pub use listener::{bind, listen};
+pub use listener::Bound;
 pub use team::{Handed, Seat, Team};
 pub use worker::{News, Worker, Workers};

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use loadbalancer::backends::Registry;
-use loadbalancer::config::{Command, Config, Flags, Health};
+use loadbalancer::config::{Address, Command, Config, Flags, Health};
 use loadbalancer::{app, demo, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -49,7 +49,7 @@ fn run_demo(config: Config) -> anyhow::Result<()> {
     let backends = demo::start_pair().context("no sample backends")?;
     let health = Health { path: "/health".to_owned(), interval: DEMO_INTERVAL, ..config.health };
     let first = backends[0];
-    let shutdown = |address| {
+    let shutdown = |address: &Address| {
         let stop = stop_signal();
         let commands = commands_to_try(address, first);
         // It is polled when all is started: before, the commands would not work.
@@ -61,21 +61,22 @@ fn run_demo(config: Config) -> anyhow::Result<()> {
     Ok(app::run(Config { backends, health, ..config }, Registry::global(), shutdown)?)
 }
 
-fn commands_to_try(listen: SocketAddr, first: SocketAddr) -> String {
-    let (port, every) = (listen.port(), DEMO_INTERVAL.as_secs());
+fn commands_to_try(listen: &Address, first: SocketAddr) -> String {
+    let balancer = match listen {
+        Address::Ip(address) => format!("localhost:{}", address.port()),
+        Address::Unix(path) => format!("--unix-socket {} localhost", path.display()),
+    };
+    let every = DEMO_INTERVAL.as_secs();
     let commands = [
-        (format!("curl localhost:{port}"), "the first backend answers".to_owned()),
+        (format!("curl {balancer}"), "the first backend answers".to_owned()),
         (
             format!("curl -X POST {first}/health/fail"),
             format!("make it fail its checks, one every {every} s"),
         ),
-        (format!("curl localhost:{port}"), "the second one answers".to_owned()),
+        (format!("curl {balancer}"), "the second one answers".to_owned()),
         (format!("curl -X POST {first}/health/ok"), "make it well again".to_owned()),
-        (format!("curl -i localhost:{port}/echo -d hello"), "what a backend is sent".to_owned()),
-        (
-            format!("curl -i localhost:{port}/bytes/64"),
-            "also /chunked/64, /delay/500, /status/404".to_owned(),
-        ),
+        (format!("curl -i {balancer}/echo -d hello"), "what a backend is sent".to_owned()),
+        (format!("curl -i {balancer}/bytes/64"), "also /chunked/64, /delay/500, /status/404".to_owned()),
     ];
     let lines: String = commands.iter().map(|(what, why)| format!("    {what:<42} # {why}\n")).collect();
     format!(

@@ -7,7 +7,7 @@ use clap::{ArgAction, Parser, Subcommand};
 
 use crate::telemetry::LogLevel;
 
-use super::{PolicyName, parse_duration, parse_number};
+use super::{ListenFlags, PolicyName, parse_duration, parse_number};
 
 /// An HTTP load balancer: sends each request to a healthy backend, notices sick ones before users do, and says why it
 /// did what it did.
@@ -21,9 +21,9 @@ pub struct Flags {
     #[command(subcommand)]
     pub command: Option<Command>,
 
-    /// Address to listen on: ADDRESS:PORT, :PORT (every IPv4 address) or PORT (loopback)
-    #[arg(long, env = "LOADBALANCER_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
-    pub listen: String,
+    /// Where clients connect.
+    #[command(flatten)]
+    pub listen: ListenFlags,
 
     /// Backend to forward to, HOST:PORT; repeat it for more, in order of preference. A name is looked up once
     #[arg(

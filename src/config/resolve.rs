@@ -1,13 +1,13 @@
 //! From what the operator wrote to what it means.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::thread;
 
 use crate::telemetry::access_log::Destination;
 
-use super::{Config, Flags, Health, Limits, Timeouts};
+use super::{Config, Flags, Health, Limits, Listener, Timeouts};
 
 /// The connections that we accept when the limit on open files allows more.
 const MOST_CONNECTIONS: usize = 65_536;
@@ -20,8 +20,47 @@ const LEAST_HEADER_SIZE: usize = 8192;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// The address to listen on is not one.
-    #[error("--listen {0}: not an address; write ADDRESS:PORT, :PORT or PORT, for example 127.0.0.1:8080")]
-    Listen(String),
+    #[error(
+        "{flag} {text}: not an address; write ADDRESS:PORT, :PORT, PORT or unix:PATH, for example 127.0.0.1:8080"
+    )]
+    Listen {
+        /// The flag.
+        flag: &'static str,
+        /// As the operator wrote it.
+        text: String,
+    },
+    /// A Unix socket's path is none, or longer than the system takes.
+    #[error("{flag} {text}: not a path for a socket; write unix:PATH with a path of up to 107 bytes")]
+    SocketPath {
+        /// The flag.
+        flag: &'static str,
+        /// As the operator wrote it.
+        text: String,
+    },
+    /// An address to listen on was given twice.
+    #[error("{flag} {text}: given twice; remove one of them, for each address speaks either TLS or not")]
+    DuplicateListener {
+        /// The flag.
+        flag: &'static str,
+        /// As the operator wrote it.
+        text: String,
+    },
+    /// A setting for TLS, and no listener that speaks it.
+    #[error("{0}: no listener speaks TLS; add one with --tls-listen, for example --tls-listen :8443")]
+    NoTlsListener(&'static str),
+    /// Certificates without keys, or keys without certificates.
+    #[error(
+        "--tls-listen: {certificates} of --tls-cert and {keys} of --tls-key were given; give both for each certificate, in the same order"
+    )]
+    UnpairedKeys {
+        /// How many of the one.
+        certificates: usize,
+        /// How many of the other.
+        keys: usize,
+    },
+    /// Clients' certificates were asked for, and no authority was named.
+    #[error("--tls-client-auth: nobody is named who signs clients' certificates; add --tls-client-ca FILE")]
+    NoClientCa,
     /// A backend's address is not one.
     #[error("--backend {0}: not an address; write HOST:PORT, for example 127.0.0.1:3000")]
     Backend(String),
@@ -76,10 +115,11 @@ impl Flags {
     /// # Errors
     /// The first setting that makes no sense.
     pub fn resolve(&self, open_files: u64) -> Result<Config, ConfigError> {
-        let listen = parse_listen(&self.listen)?;
+        let listeners = self.listen.listeners()?;
         Ok(Config {
-            listen,
-            backends: resolve_backends(&self.backends, listen)?,
+            tls: self.listen.tls()?,
+            backends: resolve_backends(&self.backends, &listeners)?,
+            listeners,
             policy: self.policy,
             health: Health {
                 interval: self.health_interval,
@@ -137,26 +177,15 @@ fn between(flag: &'static str, value: usize, least: usize, most: usize) -> Resul
     }
 }
 
-fn parse_listen(text: &str) -> Result<SocketAddr, ConfigError> {
-    if let Ok(address) = text.parse() {
-        return Ok(address);
-    }
-    let (ip, port) = match text.strip_prefix(':') {
-        Some(port) => (Ipv4Addr::UNSPECIFIED, port),
-        None => (Ipv4Addr::LOCALHOST, text.strip_prefix("localhost:").unwrap_or(text)),
-    };
-    let port = port.parse().map_err(|_| ConfigError::Listen(text.to_owned()))?;
-    Ok(SocketAddr::new(IpAddr::V4(ip), port))
-}
-
-fn resolve_backends(texts: &[String], listen: SocketAddr) -> Result<Vec<SocketAddr>, ConfigError> {
+fn resolve_backends(texts: &[String], listeners: &[Listener]) -> Result<Vec<SocketAddr>, ConfigError> {
     let mut backends = Vec::with_capacity(texts.len());
     for text in texts {
         let address = resolve_backend(text)?;
         if backends.contains(&address) {
             return Err(ConfigError::DuplicateBackend(text.clone()));
         }
-        if is_ourselves(address, listen) {
+        if listeners.iter().filter_map(|listener| listener.address.ip()).any(|own| is_ourselves(address, own))
+        {
             return Err(ConfigError::Loop(text.clone()));
         }
         backends.push(address);
@@ -216,7 +245,8 @@ mod tests {
     #[test]
     fn no_flags_mean_the_small_system_it_grew_from() {
         let config = resolve(&[]).unwrap();
-        assert_eq!(config.listen, "127.0.0.1:8080".parse().unwrap());
+        assert_eq!(config.listeners.len(), 1);
+        assert_eq!(config.listeners[0].to_string(), "http://127.0.0.1:8080");
         assert_eq!(config.backends, ["127.0.0.1:3000".parse().unwrap(), "127.0.0.1:3001".parse().unwrap()]);
         assert_eq!(config.policy, PolicyName::First);
         assert_eq!(config.health.interval, Duration::from_secs(30));
@@ -231,10 +261,15 @@ mod tests {
             ("localhost:8081", "127.0.0.1:8081"),
             (":8081", "0.0.0.0:8081"),
             ("[::1]:8081", "[::1]:8081"),
+            ("unix:/run/lb", "unix:/run/lb"),
         ] {
-            assert_eq!(resolve(&["--listen", text]).unwrap().listen, means.parse().unwrap(), "{text}");
+            let listeners = resolve(&["--listen", text]).unwrap().listeners;
+            assert_eq!(listeners[0].address.to_string(), means, "{text}");
         }
-        assert_eq!(resolve(&["--listen", "here"]), Err(ConfigError::Listen("here".into())));
+        assert_eq!(
+            resolve(&["--listen", "here"]),
+            Err(ConfigError::Listen { flag: "--listen", text: "here".into() })
+        );
     }
 
     #[test]

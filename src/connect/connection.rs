@@ -15,11 +15,10 @@ use hyper::body::{Body, Bytes, Frame, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::task::coop::has_budget_remaining;
 
 use super::relay::Relay;
-use super::{Flow, Transport};
+use super::{Flow, Stream, Transport};
 
 type Driver<B> = http1::Connection<TokioIo<Transport>, B>;
 
@@ -147,7 +146,7 @@ where
     }
 
     /// The socket and what was read ahead, after a `101 Switching Protocols`.
-    pub fn into_upgraded(self) -> (TcpStream, Bytes) {
+    pub fn into_upgraded(self) -> (Stream, Bytes) {
         let parts = self.driver.into_parts();
         (parts.io.into_inner().into_inner(), parts.read_buf)
     }

@@ -9,7 +9,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::{Connection, Flow, Transport};
+use super::{Connection, Flow, Socket, Stream, Transport};
 
 /// hyper keeps room for this many header lines on the stack; any other number costs an allocation for each message.
 const HEADERS_ON_THE_STACK: usize = 100;
@@ -42,7 +42,7 @@ where
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let flow = Rc::new(Flow::default());
-    let transport = TokioIo::new(Transport::new(stream, Rc::clone(&flow)));
+    let transport = TokioIo::new(Transport::new(Stream::Clear(Socket::Tcp(stream)), Rc::clone(&flow)));
     let mut builder = http1::Builder::new();
     builder.max_header_size(limits.size);
     if let Some(headers) = limits.headers_off_the_stack() {

@@ -2,18 +2,16 @@
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
-use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use hyper::Request;
-use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::interim::{self, InterimHeads};
 use super::sent::SentHead;
+use super::{Peeked, Stream};
 
 /// What was seen on a connection to a backend since the request under way began.
 #[derive(Debug, Default)]
@@ -87,31 +85,27 @@ impl Flow {
     }
 }
 
-/// A TCP connection to a backend whose answers are watched for 1xx heads, which hyper swallows.
+/// A connection to a backend whose answers are watched for 1xx heads, which hyper swallows.
 #[derive(Debug)]
 pub struct Transport {
-    stream: TcpStream,
+    stream: Stream,
     flow: Rc<Flow>,
 }
 
 impl Transport {
     /// Watches `stream` and writes what it sees to `flow`.
-    pub fn new(stream: TcpStream, flow: Rc<Flow>) -> Self {
+    pub fn new(stream: Stream, flow: Rc<Flow>) -> Self {
         Self { stream, flow }
     }
 
     /// The connection itself, for an upgrade.
-    pub fn into_inner(self) -> TcpStream {
+    pub fn into_inner(self) -> Stream {
         self.stream
     }
 
     /// Whether the system already knows that the backend closed, though the runtime was not told yet.
     fn was_closed(&self) -> bool {
-        let mut byte = [MaybeUninit::uninit()];
-        match SockRef::from(&self.stream).peek(&mut byte) {
-            Ok(_) => true,
-            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
-        }
+        self.stream.socket().peek() != Peeked::Nothing
     }
 }
 
@@ -149,7 +143,7 @@ impl AsyncWrite for Transport {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.flow.sends(slices.first().map_or(&[], |first| first));
-        write_slices(&mut self.stream, cx, slices)
+        self.stream.write_slices(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -164,29 +158,4 @@ impl AsyncWrite for Transport {
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
-}
-
-/// Bytes that are cheaper to copy than to hand to the system in pieces.
-const FEW: usize = 2048;
-
-/// Writes slices with the cheapest system call that can take them.
-pub fn write_slices(
-    stream: &mut TcpStream,
-    cx: &mut Context<'_>,
-    slices: &[IoSlice<'_>],
-) -> Poll<io::Result<usize>> {
-    if let [slice] = slices {
-        return Pin::new(stream).poll_write(cx, slice);
-    }
-    let length: usize = slices.iter().map(|slice| slice.len()).sum();
-    if length > FEW {
-        return Pin::new(stream).poll_write_vectored(cx, slices);
-    }
-    let mut bytes = [0; FEW];
-    let mut end = 0;
-    for slice in slices {
-        bytes[end..end + slice.len()].copy_from_slice(slice);
-        end += slice.len();
-    }
-    Pin::new(stream).poll_write(cx, &bytes[..end])
 }

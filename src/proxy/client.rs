@@ -7,6 +7,8 @@ use std::rc::Rc;
 use bytes::Bytes;
 use hyper::header::HeaderValue;
 
+use crate::config::Listener;
+
 use super::deadline::Alarm;
 use super::upgrade::Tunnel;
 use super::{Error, Shared};
@@ -40,6 +42,7 @@ pub struct Client {
     /// What all requests of the worker share.
     pub shared: Rc<Shared>,
     address: SocketAddr,
+    listener: Rc<Listener>,
     forwarded_for: HeaderValue,
     alarm: Alarm,
     phase: Cell<Phase>,
@@ -57,10 +60,11 @@ pub struct Client {
 
 impl Client {
     /// A client that has not said anything yet.
-    pub fn new(shared: Rc<Shared>, address: SocketAddr, alarm: Alarm) -> Self {
+    pub fn new(shared: Rc<Shared>, address: SocketAddr, listener: Rc<Listener>, alarm: Alarm) -> Self {
         let ip = address.ip().to_canonical();
         let client = Self {
             address: SocketAddr::new(ip, address.port()),
+            listener,
             forwarded_for: as_value(ip),
             alarm,
             phase: Cell::new(Phase::Idle),
@@ -83,6 +87,11 @@ impl Client {
     /// Where it connects from.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it connected to.
+    pub fn listener(&self) -> &Listener {
+        &self.listener
     }
 
     /// Whether it may see addresses of backends.

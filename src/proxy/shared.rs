@@ -1,7 +1,6 @@
 //! What all requests of one worker share.
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,8 +42,6 @@ pub struct Shared {
     pub head_limits: HeadLimits,
     /// Bytes of a request's body.
     pub body_limit: Option<u64>,
-    /// Where the worker listens.
-    pub listen: SocketAddr,
     draining: Cell<bool>,
     over: Cell<bool>,
 }
@@ -53,7 +50,6 @@ impl Shared {
     /// Of a worker that starts.
     pub fn new(
         config: &Config,
-        listen: SocketAddr,
         snapshot: Arc<Snapshot>,
         registry: &'static Registry,
         access_log: Option<access_log::Buffer>,
@@ -68,7 +64,6 @@ impl Shared {
             access_log,
             head_limits: HeadLimits { size: config.limits.header_size, headers: config.limits.headers },
             body_limit: config.limits.body,
-            listen,
             draining: Cell::new(false),
             over: Cell::new(false),
         }

@@ -4,6 +4,8 @@ use hyper::header::{HOST, HeaderValue};
 use hyper::http::uri::{Authority, PathAndQuery};
 use hyper::{Method, Request, Uri, Version};
 
+use crate::config::Address;
+
 use super::{Client, Error};
 
 /// Brings the target to origin form (RFC 9112 section 3.2); of an absolute one, the authority becomes `Host`.
@@ -55,8 +57,11 @@ pub(super) fn check_host<B>(request: &mut Request<B>, client: &Client) -> Result
         (Some(host), None) => host.clone(),
         (Some(_), Some(_)) => return Err(Error::Malformed("it has more than one Host")),
         (None, _) if request.version() == Version::HTTP_10 => {
-            let host = HeaderValue::from_str(&client.shared.listen.to_string())
-                .map_err(|_| Error::Malformed("it has no Host"))?;
+            let host = match &client.listener().address {
+                Address::Ip(address) => address.to_string(),
+                Address::Unix(_) => "localhost".to_owned(),
+            };
+            let host = HeaderValue::from_str(&host).map_err(|_| Error::Malformed("it has no Host"))?;
             request.headers_mut().insert(HOST, host.clone());
             host
         }

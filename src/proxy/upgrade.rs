@@ -7,9 +7,9 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, copy_bidirectional_with_sizes};
-use tokio::net::TcpStream;
 
 use crate::balance::Lease;
+use crate::connect::Stream;
 
 use super::Client;
 use super::client::Phase;
@@ -21,7 +21,7 @@ const BUFFER: usize = 16 * 1024;
 /// The backend's end of an upgraded connection.
 #[derive(Debug)]
 pub struct Tunnel {
-    pub(super) backend: TcpStream,
+    pub(super) backend: Stream,
     /// What the backend sent right behind its head.
     pub(super) read_ahead: Bytes,
     pub(super) exchange: Exchange,
@@ -31,7 +31,7 @@ pub struct Tunnel {
 impl Tunnel {
     /// Passes bytes both ways until both sides have ended or the client's deadline comes. `read_ahead` is what the
     /// client sent right behind its head.
-    pub async fn run(mut self, client: TcpStream, read_ahead: &[u8]) {
+    pub async fn run(mut self, client: impl AsyncRead + AsyncWrite + Unpin, read_ahead: &[u8]) {
         let facts = Rc::clone(self.exchange.client());
         facts.enter(Phase::Tunnel);
         let mut client = Metered { stream: client, client: Rc::clone(&facts), incoming: true };
@@ -50,13 +50,13 @@ impl Tunnel {
 }
 
 /// One end, whose bytes put off the deadline and are counted.
-struct Metered {
-    stream: TcpStream,
+struct Metered<S> {
+    stream: S,
     client: Rc<Client>,
     incoming: bool,
 }
 
-impl AsyncRead for Metered {
+impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -75,7 +75,7 @@ impl AsyncRead for Metered {
     }
 }
 
-impl AsyncWrite for Metered {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }

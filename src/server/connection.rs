@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -13,11 +12,11 @@ use futures::future::select;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 
+use crate::config::Listener;
+use crate::connect::{Peeked, Socket, Stream};
 use crate::proxy::{Alarm, Client, Error, Phase, Shared, handle, last_words};
 
 use super::park::park;
@@ -41,19 +40,48 @@ enum Stop {
     Draining,
 }
 
-/// Serves a client in a task of its own.
-pub(super) fn spawn(shared: Rc<Shared>, stream: TcpStream, address: SocketAddr, seat: Seat) {
-    spawn_local(async move {
-        let client = Rc::new(Client::new(Rc::clone(&shared), address, Alarm::on(&shared.clock)));
-        if let Some(stream) = serve(&client, stream).await {
-            drop(client);
-            park(shared, stream, address, seat);
-        }
-    });
+/// A listener as one worker's clients find it.
+#[derive(Debug)]
+pub(super) struct Door {
+    pub(super) listener: Rc<Listener>,
+    /// Which of the doors it is: the same at all workers.
+    pub(super) index: usize,
+}
+
+/// A client who was let in: where it came from, through which door, and its seat.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) shared: Rc<Shared>,
+    pub(super) door: Rc<Door>,
+    pub(super) address: SocketAddr,
+    pub(super) _seat: Seat,
+}
+
+impl Arrival {
+    /// Serves the client in a task of its own.
+    pub(super) fn spawn(self, socket: Socket) {
+        self.resume(Stream::Clear(socket));
+    }
+
+    /// The same for one who was parked.
+    pub(super) fn resume(self, stream: Stream) {
+        spawn_local(async move {
+            let client = new_client(Rc::clone(&self.shared), &self.door, self.address);
+            if let Some(stream) = serve(&client, stream).await {
+                drop(client);
+                park(self, stream);
+            }
+        });
+    }
+}
+
+fn new_client(shared: Rc<Shared>, door: &Door, address: SocketAddr) -> Rc<Client> {
+    let alarm = Alarm::on(&shared.clock);
+    Rc::new(Client::new(shared, address, Rc::clone(&door.listener), alarm))
 }
 
 /// Serves requests until the connection ends, or is idle long enough to be parked: then it comes back.
-async fn serve(client: &Rc<Client>, mut stream: TcpStream) -> Option<TcpStream> {
+async fn serve(client: &Rc<Client>, mut stream: Stream) -> Option<Stream> {
     let mut read_ahead = Bytes::new();
     loop {
         let (stop, unused, socket) = speak(client, stream, read_ahead).await;
@@ -89,7 +117,7 @@ async fn serve(client: &Rc<Client>, mut stream: TcpStream) -> Option<TcpStream> 
 }
 
 /// Lets hyper drive the connection until something stops that.
-async fn speak(client: &Rc<Client>, stream: TcpStream, read_ahead: Bytes) -> (Stop, Bytes, TcpStream) {
+async fn speak(client: &Rc<Client>, stream: Stream, read_ahead: Bytes) -> (Stop, Bytes, Stream) {
     let shared = &client.shared;
     let transport = TokioIo::new(ClientTransport::new(stream, read_ahead, Rc::clone(client)));
     let service = {
@@ -156,14 +184,14 @@ fn malformed(error: &hyper::Error, unused: &[u8], limit: usize) -> Option<Error>
 }
 
 /// Says why nothing more will be said, and parts.
-async fn refuse(client: &Client, stream: TcpStream, error: &Error) {
+async fn refuse(client: &Client, stream: Stream, error: &Error) {
     tracing::debug!("{}: {error}", client.address());
     part(&client.shared, stream, &last_words(error, client)).await;
 }
 
 /// Parts, with these words, from a client that may still be sending, and need not be reading. To close at once would
 /// reset the connection, and the reset can overtake the answer (RFC 9112 section 9.6).
-async fn part(shared: &Shared, mut stream: TcpStream, words: &[u8]) {
+async fn part(shared: &Shared, mut stream: Stream, words: &[u8]) {
     let parted = pin!(async {
         stream.write_all(words).await?;
         stream.shutdown().await?;
@@ -181,15 +209,14 @@ async fn part(shared: &Shared, mut stream: TcpStream, words: &[u8]) {
 }
 
 /// Whether the client has already sent more.
-pub(super) fn has_bytes(stream: &TcpStream) -> bool {
-    let mut byte = [MaybeUninit::uninit()];
-    matches!(SockRef::from(stream).peek(&mut byte), Ok(1..))
+pub(super) fn has_bytes(stream: &Stream) -> bool {
+    stream.socket().peek() == Peeked::Bytes
 }
 
 /// Refuses a client when there are as many as we take.
-pub(super) fn turn_away(shared: Rc<Shared>, stream: TcpStream, address: SocketAddr) {
+pub(super) fn turn_away(shared: Rc<Shared>, door: &Door, socket: Socket, address: SocketAddr) {
+    let client = new_client(shared, door, address);
     spawn_local(async move {
-        let alarm = Alarm::on(&shared.clock);
-        refuse(&Client::new(shared, address, alarm), stream, &Error::TooManyConnections).await;
+        refuse(&client, Stream::Clear(socket), &Error::TooManyConnections).await;
     });
 }

@@ -1,20 +1,27 @@
-//! The first hop: a worker's listening socket.
+//! The first hop: a worker's listening sockets.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
+use futures::future::join_all;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tracing::warn;
 
+use crate::config::{Address, Listener};
+use crate::connect;
 use crate::proxy::Shared;
 
-use super::connection::{spawn, turn_away};
-use super::team::{Handed, Team};
+use super::connection::{Arrival, Door, turn_away};
+use super::team::{Handed, Seat, Team};
 
 /// Connections that may wait to be accepted; the system's own limit holds too.
 const BACKLOG: i32 = 4096;
@@ -22,12 +29,52 @@ const BACKLOG: i32 = 4096;
 const PAUSE: u64 = 50;
 const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 
-/// Binds `count` sockets to one address, among which the system spreads connections once they listen. Nobody else may
-/// listen there.
-///
-/// # Errors
-/// The address is in use, not ours, or not allowed.
-pub fn bind(address: SocketAddr, count: usize) -> io::Result<(SocketAddr, Vec<Socket>)> {
+/// Who connects through a Unix socket is on this machine, and has no port.
+const HERE: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
+
+/// A listener and its sockets, one for each worker.
+#[derive(Debug)]
+pub struct Bound {
+    /// Where it is, with the port that the system chose.
+    pub listener: Listener,
+    sockets: Vec<Socket>,
+}
+
+impl Bound {
+    /// Binds `count` sockets to one address, among which the system spreads connections once they listen. Nobody else
+    /// may listen there.
+    ///
+    /// # Errors
+    /// The address is in use, not ours, or not allowed.
+    pub fn bind(listener: &Listener, count: usize) -> io::Result<Self> {
+        let listener = listener.clone();
+        match &listener.address {
+            Address::Ip(address) => {
+                let (address, sockets) = bind_ip(*address, count)?;
+                Ok(Self { listener: Listener { address: address.into(), ..listener }, sockets })
+            }
+            Address::Unix(path) => {
+                let sockets = bind_unix(path, count)?;
+                Ok(Self { listener, sockets })
+            }
+        }
+    }
+
+    /// Lets clients connect.
+    ///
+    /// # Errors
+    /// Another program listens there since.
+    pub fn listen(&self) -> io::Result<()> {
+        self.sockets.iter().try_for_each(|socket| socket.listen(BACKLOG))
+    }
+
+    /// The socket of the next worker.
+    pub fn take(&mut self) -> Option<Socket> {
+        self.sockets.pop()
+    }
+}
+
+fn bind_ip(address: SocketAddr, count: usize) -> io::Result<(SocketAddr, Vec<Socket>)> {
     if address.port() != 0 {
         // Sockets that share an address also share it with those of another process: this one does not.
         bound_socket(address, false)?;
@@ -41,15 +88,6 @@ pub fn bind(address: SocketAddr, count: usize) -> io::Result<(SocketAddr, Vec<So
     Ok((address, sockets))
 }
 
-/// Lets clients connect to sockets that are bound.
-///
-/// # Errors
-/// Another program listens there since.
-pub fn listen(sockets: Vec<Socket>) -> io::Result<Vec<std::net::TcpListener>> {
-    sockets.iter().try_for_each(|socket| socket.listen(BACKLOG))?;
-    Ok(sockets.into_iter().map(Into::into).collect())
-}
-
 fn bound_socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
@@ -61,71 +99,164 @@ fn bound_socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     Ok(socket)
 }
 
+/// A Unix socket has one queue, from which all workers take.
+fn bind_unix(path: &Path, count: usize) -> io::Result<Vec<Socket>> {
+    remove_leftover(path)?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    let mut sockets = vec![socket];
+    while sockets.len() < count {
+        sockets.push(sockets[0].try_clone()?);
+    }
+    Ok(sockets)
+}
+
+/// Removes the socket of a program that ended without doing so itself; nobody answers there.
+fn remove_leftover(path: &Path) -> io::Result<()> {
+    match path.symlink_metadata() {
+        Ok(found) if !found.file_type().is_socket() => Err(io::ErrorKind::AlreadyExists.into()),
+        Ok(_) => match UnixStream::connect(path) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
+            _ => Err(io::ErrorKind::AddrInUse.into()),
+        },
+        Err(_) => Ok(()),
+    }
+}
+
 /// Accepts clients until a stop is asked for, and then those that the system had already accepted for us.
-pub(super) async fn accept(
-    listener: TcpListener,
+pub(super) async fn accept_all(
+    doors: Vec<(Rc<Door>, Queue)>,
+    shared: &Rc<Shared>,
+    team: &Arc<Team>,
+    worker: usize,
+    stop: &watch::Receiver<bool>,
+) {
+    let each = doors.into_iter().map(|(door, queue)| {
+        let usher = Usher { door, shared: Rc::clone(shared), team: Arc::clone(team), worker };
+        usher.accept(queue, stop.clone())
+    });
+    join_all(each).await;
+}
+
+/// Shows clients who come to one door to their seats.
+struct Usher {
+    door: Rc<Door>,
     shared: Rc<Shared>,
     team: Arc<Team>,
     worker: usize,
-    mut stop: watch::Receiver<bool>,
-) {
-    let mut complained: Option<Instant> = None;
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            accepted = listener.accept() => accepted,
-            _ = stop.wait_for(|stop| *stop) => break,
-        };
-        match accepted {
-            Ok((stream, address)) => admit(stream, address, &shared, &team, worker),
-            Err(error) if is_the_clients(&error) => {}
-            Err(error) => {
-                if complained.is_none_or(|last| last.elapsed() >= COMPLAIN_EVERY) {
-                    complained = Some(Instant::now());
-                    warn!("cannot accept clients: {error}; trying again");
+}
+
+impl Usher {
+    async fn accept(self, queue: Queue, mut stop: watch::Receiver<bool>) {
+        let mut complained: Option<Instant> = None;
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                accepted = queue.accept() => accepted,
+                _ = stop.wait_for(|stop| *stop) => break,
+            };
+            match accepted {
+                Ok((socket, address)) => self.admit(socket, address),
+                Err(error) if is_the_clients(&error) => {}
+                Err(error) => {
+                    if complained.is_none_or(|last| last.elapsed() >= COMPLAIN_EVERY) {
+                        complained = Some(Instant::now());
+                        warn!("cannot accept clients: {error}; trying again");
+                    }
+                    self.shared.clock.sleep(PAUSE).await;
                 }
-                shared.clock.sleep(PAUSE).await;
+            }
+        }
+        self.take_the_last(queue);
+    }
+
+    /// Takes those that wait. The system itself is asked, for the runtime need not know yet of who came last; and none
+    /// is handed to another worker, which takes none any more.
+    fn take_the_last(&self, queue: Queue) {
+        let Ok(queue) = queue.into_system() else { return };
+        loop {
+            let accepted = queue.accept().and_then(|(socket, address)| {
+                socket.set_nonblocking(true)?;
+                Ok((connect::Socket::from_system(socket)?, client_address(&address)))
+            });
+            match accepted {
+                Ok((socket, address)) => self.seat(socket, address),
+                Err(error) if is_the_clients(&error) => {}
+                Err(_) => return,
             }
         }
     }
-    take_the_last(listener, &shared, &team, worker);
-}
 
-/// Takes those that wait. The system itself is asked, for the runtime need not know yet of who came last; and none is
-/// handed to another worker, which takes none any more.
-fn take_the_last(listener: TcpListener, shared: &Rc<Shared>, team: &Arc<Team>, worker: usize) {
-    let Ok(listener) = listener.into_std() else { return };
-    loop {
-        let (stream, address) = match listener.accept() {
-            Ok(accepted) => accepted,
-            Err(error) if is_the_clients(&error) => continue,
-            Err(_) => return,
-        };
-        let Ok(stream) = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) else {
-            continue;
-        };
-        match team.seat(worker) {
-            Some(seat) => spawn(Rc::clone(shared), stream, address, seat),
-            None => turn_away(Rc::clone(shared), stream, address),
+    /// Serves a client here or at a worker that has fewer, or turns it away.
+    fn admit(&self, socket: connect::Socket, address: SocketAddr) {
+        let Some(other) = self.team.better_than(self.worker) else { return self.seat(socket, address) };
+        let Some(seat) = self.team.seat(self.worker) else { return self.turn_away(socket, address) };
+        let Ok(socket) = socket.into_system() else { return };
+        let handed = Handed { socket, address, door: self.door.index, seat };
+        if let Err(Handed { socket, seat, .. }) = self.team.hand_to(other, handed)
+            && let Ok(socket) = connect::Socket::from_system(socket)
+        {
+            self.arrival(address, seat).spawn(socket);
         }
     }
+
+    /// Serves a client here, or turns it away.
+    fn seat(&self, socket: connect::Socket, address: SocketAddr) {
+        match self.team.seat(self.worker) {
+            Some(seat) => self.arrival(address, seat).spawn(socket),
+            None => self.turn_away(socket, address),
+        }
+    }
+
+    fn turn_away(&self, socket: connect::Socket, address: SocketAddr) {
+        turn_away(Rc::clone(&self.shared), &self.door, socket, address);
+    }
+
+    fn arrival(&self, address: SocketAddr, seat: Seat) -> Arrival {
+        Arrival { shared: Rc::clone(&self.shared), door: Rc::clone(&self.door), address, _seat: seat }
+    }
+}
+
+/// A listening socket, as this worker's runtime knows it.
+#[derive(Debug)]
+pub(super) enum Queue {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Queue {
+    /// Makes a socket that listens one of this thread's runtime.
+    pub(super) fn of(socket: Socket) -> io::Result<Self> {
+        Ok(match socket.domain()? {
+            Domain::UNIX => Self::Unix(UnixListener::from_std(OwnedFd::from(socket).into())?),
+            _ => Self::Tcp(TcpListener::from_std(socket.into())?),
+        })
+    }
+
+    async fn accept(&self) -> io::Result<(connect::Socket, SocketAddr)> {
+        Ok(match self {
+            Self::Tcp(queue) => {
+                let (stream, address) = queue.accept().await?;
+                (connect::Socket::Tcp(stream), address)
+            }
+            Self::Unix(queue) => (connect::Socket::Unix(queue.accept().await?.0), HERE),
+        })
+    }
+
+    fn into_system(self) -> io::Result<Socket> {
+        Ok(match self {
+            Self::Tcp(queue) => queue.into_std()?.into(),
+            Self::Unix(queue) => OwnedFd::from(queue.into_std()?).into(),
+        })
+    }
+}
+
+fn client_address(address: &SockAddr) -> SocketAddr {
+    address.as_socket().unwrap_or(HERE)
 }
 
 /// The client was gone before it was accepted.
 fn is_the_clients(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
-}
-
-/// Serves a client here or at a worker that has fewer, or turns it away.
-fn admit(stream: TcpStream, address: SocketAddr, shared: &Rc<Shared>, team: &Arc<Team>, worker: usize) {
-    let Some(seat) = team.seat(worker) else { return turn_away(Rc::clone(shared), stream, address) };
-    let Some(other) = team.better_than(worker) else {
-        return spawn(Rc::clone(shared), stream, address, seat);
-    };
-    let Ok(socket) = stream.into_std() else { return };
-    if let Err(Handed { socket, address, seat }) = team.hand_to(other, Handed { socket, address, seat })
-        && let Ok(stream) = TcpStream::from_std(socket)
-    {
-        spawn(Rc::clone(shared), stream, address, seat);
-    }
 }

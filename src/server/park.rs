@@ -4,20 +4,18 @@
 //! byte of a next request, and from then on bytes wait in the socket until the connection is made anew.
 
 use std::future::poll_fn;
-use std::net::SocketAddr;
-use std::rc::Rc;
 use std::task::Poll;
 
-use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 
-use crate::proxy::{Alarm, Shared};
+use crate::connect::Stream;
+use crate::proxy::Alarm;
 
-use super::connection::{has_bytes, spawn};
-use super::team::Seat;
+use super::connection::{Arrival, has_bytes};
 
 /// Keeps a client until it speaks again, has been idle for too long, or the process stops.
-pub(super) fn park(shared: Rc<Shared>, stream: TcpStream, address: SocketAddr, seat: Seat) {
+pub(super) fn park(arrival: Arrival, stream: Stream) {
+    let Arrival { shared, address, .. } = &arrival;
     let alarm = Alarm::on(&shared.clock);
     alarm.set(shared.deadlines.parked);
     tracing::debug!("{address} is parked");
@@ -28,9 +26,9 @@ pub(super) fn park(shared: Rc<Shared>, stream: TcpStream, address: SocketAddr, s
                 alarm.wakes(cx.waker());
                 known = true;
             }
-            match stream.poll_read_ready(cx) {
+            match stream.socket().poll_read_ready(cx) {
                 Poll::Ready(_) => Poll::Ready(true),
-                Poll::Pending if shared.is_draining() => Poll::Ready(has_bytes(&stream)),
+                Poll::Pending if arrival.shared.is_draining() => Poll::Ready(has_bytes(&stream)),
                 Poll::Pending if alarm.is_due() => Poll::Ready(false),
                 Poll::Pending => Poll::Pending,
             }
@@ -38,8 +36,8 @@ pub(super) fn park(shared: Rc<Shared>, stream: TcpStream, address: SocketAddr, s
         .await;
         drop(alarm);
         if speaks {
-            tracing::debug!("{address} is unparked");
-            spawn(shared, stream, address, seat);
+            tracing::debug!("{} is unparked", arrival.address);
+            arrival.resume(stream);
         }
     });
 }

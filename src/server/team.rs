@@ -1,6 +1,6 @@
 //! What workers know of each other: how many clients each has.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -37,8 +37,10 @@ pub struct Seat {
 /// has come.
 #[derive(Debug)]
 pub struct Handed {
-    pub(super) socket: TcpStream,
+    pub(super) socket: socket2::Socket,
     pub(super) address: SocketAddr,
+    /// Which of the doors it came to.
+    pub(super) door: usize,
     pub(super) seat: Seat,
 }
 
@@ -124,8 +126,9 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let handed = || Handed {
-            socket: TcpStream::connect(address).unwrap(),
+            socket: std::net::TcpStream::connect(address).unwrap().into(),
             address,
+            door: 0,
             seat: team.seat(0).expect("an empty house"),
         };
         assert!(team.hand_to(1, handed()).is_ok());

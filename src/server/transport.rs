@@ -1,35 +1,32 @@
 //! The bytes of one client's connection, and what must happen as they pass.
 
 use std::io::{self, IoSlice};
-use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
-use crate::connect::write_slices;
+use crate::connect::{Peeked, Stream};
 use crate::proxy::{Client, Phase};
 
-/// A client's TCP connection. It notes when a request begins, puts interim answers before the final one, and keeps
+/// A client's connection. It notes when a request begins, puts interim answers before the final one, and keeps
 /// hyper from answering what is not a request, because our own answer says more.
 #[derive(Debug)]
 pub(super) struct ClientTransport {
-    stream: TcpStream,
+    stream: Stream,
     /// What was read before and not used.
     read_ahead: Bytes,
     client: Rc<Client>,
 }
 
 impl ClientTransport {
-    pub(super) fn new(stream: TcpStream, read_ahead: Bytes, client: Rc<Client>) -> Self {
+    pub(super) fn new(stream: Stream, read_ahead: Bytes, client: Rc<Client>) -> Self {
         Self { stream, read_ahead, client }
     }
 
-    pub(super) fn into_inner(self) -> TcpStream {
+    pub(super) fn into_inner(self) -> Stream {
         self.stream
     }
 
@@ -52,15 +49,14 @@ impl ClientTransport {
 
     /// Looks whether the client has left, which ends the request under way: nobody wants its answer any more.
     fn watch(&self, cx: &mut Context<'_>) -> io::Result<()> {
-        if self.stream.poll_read_ready(cx).is_pending() {
+        if self.stream.socket().poll_read_ready(cx).is_pending() {
             return Ok(());
         }
-        match SockRef::from(&self.stream).peek(&mut [MaybeUninit::uninit()]) {
-            Ok(0) => Err(io::ErrorKind::ConnectionAborted.into()),
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
-            Err(_) => Ok(()),
+        match self.stream.socket().peek() {
+            Peeked::Nothing => Ok(()),
+            Peeked::Closed => Err(io::ErrorKind::ConnectionAborted.into()),
             // It sent its next request already; that it leaves will be seen when it is read.
-            Ok(_) => {
+            Peeked::Bytes => {
                 self.client.set_watched(false);
                 Ok(())
             }
@@ -116,7 +112,7 @@ impl AsyncWrite for ClientTransport {
             return Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()));
         }
         ready!(self.poll_interim(cx))?;
-        let written = write_slices(&mut self.stream, cx, slices);
+        let written = self.stream.write_slices(cx, slices);
         self.note(&written);
         written
     }

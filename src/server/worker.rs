@@ -2,25 +2,24 @@
 
 use std::hint::black_box;
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{self, spawn_blocking, spawn_local};
 
 use crate::backends::Registry;
-use crate::config::Config;
+use crate::config::{Config, Listener};
+use crate::connect::Socket;
 use crate::proxy::Shared;
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log;
 
-use super::connection::spawn;
-use super::listener::accept;
+use super::connection::{Arrival, Door};
+use super::listener::{Queue, accept_all};
 use super::team::{Handed, Team};
 
 /// Milliseconds between two looks at what is idle.
@@ -39,10 +38,8 @@ pub struct Worker {
     pub index: usize,
     /// The settings.
     pub config: Arc<Config>,
-    /// Its listening socket, and the address that it is bound to.
-    pub socket: std::net::TcpListener,
-    /// Where all workers listen.
-    pub address: SocketAddr,
+    /// Its listening sockets.
+    pub sockets: Vec<(Listener, socket2::Socket)>,
     /// Where evidence goes.
     pub registry: &'static Registry,
     /// What it is told meanwhile.
@@ -119,12 +116,17 @@ impl Worker {
         let Self { index, config, team, news, .. } = self;
         let News { mut snapshots, stop, ticks } = news;
         let snapshot = Arc::clone(&snapshots.borrow_and_update());
-        let shared = Rc::new(Shared::new(&config, self.address, snapshot, self.registry, self.access_log));
-        let listener = TcpListener::from_std(self.socket).expect("a socket fresh from bind");
+        let shared = Rc::new(Shared::new(&config, snapshot, self.registry, self.access_log));
+        let queue = |socket| Queue::of(socket).expect("a socket fresh from bind");
+        let door = |(index, (listener, socket))| {
+            (Rc::new(Door { listener: Rc::new(listener), index }), queue(socket))
+        };
+        let entrances: Vec<_> = self.sockets.into_iter().enumerate().map(door).collect();
+        let doors = entrances.iter().map(|(door, _)| Rc::clone(door)).collect();
         spawn_local(keep_time(Rc::clone(&shared), ticks));
         spawn_local(keep_up(Rc::clone(&shared), snapshots));
-        let take_in = spawn_local(take_in(Rc::clone(&shared), self.inbox, stop.clone()));
-        accept(listener, Rc::clone(&shared), Arc::clone(&team), index, stop).await;
+        let take_in = spawn_local(take_in(Rc::clone(&shared), doors, self.inbox, stop.clone()));
+        accept_all(entrances, &shared, &team, index, &stop).await;
         // Nobody hands a client over from here on: who is seated here is all that is waited for.
         let _ = take_in.await;
         shared.drain();
@@ -173,10 +175,16 @@ async fn keep_up(shared: Rc<Shared>, mut snapshots: watch::Receiver<Arc<Snapshot
 }
 
 /// Serves the clients that other workers hand over. At a stop it takes those that are on their way, and no others.
-async fn take_in(shared: Rc<Shared>, mut inbox: mpsc::Receiver<Handed>, mut stop: watch::Receiver<bool>) {
-    let serve = |Handed { socket, address, seat }| {
-        if let Ok(stream) = TcpStream::from_std(socket) {
-            spawn(Rc::clone(&shared), stream, address, seat);
+async fn take_in(
+    shared: Rc<Shared>,
+    doors: Vec<Rc<Door>>,
+    mut inbox: mpsc::Receiver<Handed>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let serve = |Handed { socket, address, door, seat }| {
+        if let Ok(socket) = Socket::from_system(socket) {
+            let door = Rc::clone(&doors[door]);
+            Arrival { shared: Rc::clone(&shared), door, address, _seat: seat }.spawn(socket);
         }
     };
     loop {

@@ -12,7 +12,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("--listen", "a value is required for '--listen <ADDRESS>' but none was supplied (see --help)"),
     (
         "--listen=here",
-        "--listen here: not an address; write ADDRESS:PORT, :PORT or PORT, for example 127.0.0.1:8080",
+        "--listen here: not an address; write ADDRESS:PORT, :PORT, PORT or unix:PATH, for example 127.0.0.1:8080",
     ),
     ("--listen=127.0.0.1:99999", "--listen 127.0.0.1:99999: not an address; write ADDRESS:PORT, "),
     ("--backend=nowhere", "--backend nowhere: not an address; write HOST:PORT, for example 127.0.0.1:3000"),

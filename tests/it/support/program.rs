@@ -13,6 +13,7 @@ use super::PATIENCE;
 /// A balancer that is yet to be started.
 pub struct Balancer {
     command: Command,
+    listen: Option<String>,
 }
 
 impl Balancer {
@@ -29,12 +30,15 @@ impl Balancer {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("LOADBALANCER_")) {
             command.env_remove(name);
         }
-        Self { command }
+        Self { command, listen: None }
     }
 
-    /// With one more flag. The last one wins, save for `--backend`.
+    /// With one more flag. The last one wins, save for those that add up; of `--listen` only one is kept.
     pub fn flag(mut self, name: &str, value: &str) -> Self {
-        self.command.arg(format!("{name}={value}"));
+        match name {
+            "--listen" => self.listen = Some(value.to_owned()),
+            _ => drop(self.command.arg(format!("{name}={value}"))),
+        }
         self
     }
 
@@ -52,17 +56,22 @@ impl Balancer {
 
     /// Starts it and waits until it listens.
     pub fn start(self) -> Running {
-        let mut running = Running::start(self.command);
-        let line = running.said("listening on http://");
+        let mut running = Running::start(self.command());
+        let line = running.said("listening on http");
         running.address = address_in(&line);
         running
     }
 
     /// Runs a balancer that cannot start, to its end: its exit status and what it wrote to standard error.
     pub fn fail(self) -> (Option<i32>, String) {
-        let running = Running::start(self.command);
+        let running = Running::start(self.command());
         let status = running.ended();
         (status.code(), running.all_said())
+    }
+
+    fn command(mut self) -> Command {
+        self.command.args(self.listen.map(|listen| format!("--listen={listen}")));
+        self.command
     }
 }
 

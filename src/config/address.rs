@@ -1,0 +1,43 @@
+//! Places that a connection can come from or go to.
+
+use std::fmt::{self, Display, Formatter};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+/// How an operator tells a Unix socket from a network address.
+pub(super) const UNIX: &str = "unix:";
+
+/// A place that connections are made to: on a network, or a socket in the file system.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Address {
+    /// An IP address and a port.
+    Ip(SocketAddr),
+    /// A Unix socket's path.
+    Unix(Arc<Path>),
+}
+
+impl Address {
+    /// The IP address and port, unless it is a Unix socket.
+    pub fn ip(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Ip(address) => Some(*address),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
+impl From<SocketAddr> for Address {
+    fn from(address: SocketAddr) -> Self {
+        Self::Ip(address)
+    }
+}
+
+impl Display for Address {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "{UNIX}{}", path.display()),
+        }
+    }
+}

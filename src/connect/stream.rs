@@ -1,0 +1,185 @@
+//! The bytes of a connection, whatever carries them: TCP or a Unix socket, in the clear or over TLS.
+
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use socket2::{Domain, SockRef};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsStream;
+
+/// Bytes that are cheaper to copy than to hand to the system in pieces.
+const FEW: usize = 2048;
+
+/// A connection as the system gives it.
+#[derive(Debug)]
+pub enum Socket {
+    /// Across a network.
+    Tcp(TcpStream),
+    /// Within this machine.
+    Unix(UnixStream),
+}
+
+/// A connection's bytes as its two ends mean them.
+#[derive(Debug)]
+pub enum Stream {
+    /// As they are.
+    Clear(Socket),
+    /// Encrypted.
+    Tls(Box<TlsStream<Socket>>),
+}
+
+/// What the system knows of a socket before anything is read from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peeked {
+    /// Nothing has come.
+    Nothing,
+    /// Bytes wait.
+    Bytes,
+    /// The other end closed it, or it broke.
+    Closed,
+}
+
+impl Socket {
+    /// Looks at what the system holds, without taking it.
+    pub fn peek(&self) -> Peeked {
+        match SockRef::from(self).peek(&mut [MaybeUninit::uninit()]) {
+            Ok(0) => Peeked::Closed,
+            Ok(_) => Peeked::Bytes,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Peeked::Nothing,
+            Err(_) => Peeked::Closed,
+        }
+    }
+
+    /// Whether the runtime was told that there is something to read.
+    pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => stream.poll_read_ready(cx),
+            Self::Unix(stream) => stream.poll_read_ready(cx),
+        }
+    }
+
+    /// Takes it from its runtime, so that another can have it.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn into_system(self) -> io::Result<socket2::Socket> {
+        Ok(match self {
+            Self::Tcp(stream) => stream.into_std()?.into(),
+            Self::Unix(stream) => OwnedFd::from(stream.into_std()?).into(),
+        })
+    }
+
+    /// Gives a socket that does not block to this thread's runtime.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn from_system(socket: socket2::Socket) -> io::Result<Self> {
+        if socket.domain()? == Domain::UNIX {
+            UnixStream::from_std(OwnedFd::from(socket).into()).map(Self::Unix)
+        } else {
+            TcpStream::from_std(socket.into()).map(Self::Tcp)
+        }
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(stream) => stream.as_fd(),
+            Self::Unix(stream) => stream.as_fd(),
+        }
+    }
+}
+
+impl Stream {
+    /// What carries the bytes.
+    pub fn socket(&self) -> &Socket {
+        match self {
+            Self::Clear(socket) => socket,
+            Self::Tls(stream) => stream.get_ref().0,
+        }
+    }
+
+    /// Whether it is encrypted.
+    pub fn is_tls(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
+    /// Writes slices in the cheapest way that can take them.
+    pub fn write_slices(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        if let [slice] = slices {
+            return Pin::new(self).poll_write(cx, slice);
+        }
+        let length: usize = slices.iter().map(|slice| slice.len()).sum();
+        if length > FEW {
+            return Pin::new(self).poll_write_vectored(cx, slices);
+        }
+        let mut bytes = [0; FEW];
+        let mut end = 0;
+        for slice in slices {
+            bytes[end..end + slice.len()].copy_from_slice(slice);
+            end += slice.len();
+        }
+        Pin::new(self).poll_write(cx, &bytes[..end])
+    }
+}
+
+/// Hands a call on to whichever stream it is.
+macro_rules! on_each {
+    ($self:ident, $kind:ident { $($variant:ident),+ }, $stream:ident => $call:expr) => {
+        match $self.get_mut() {
+            $($kind::$variant($stream) => { let $stream = Pin::new($stream); $call })+
+        }
+    };
+}
+
+macro_rules! passes_bytes {
+    ($kind:ident { $($variant:ident),+ }) => {
+        impl AsyncRead for $kind {
+            fn poll_read(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                buf: &mut ReadBuf<'_>,
+            ) -> Poll<io::Result<()>> {
+                on_each!(self, $kind { $($variant),+ }, stream => stream.poll_read(cx, buf))
+            }
+        }
+
+        impl AsyncWrite for $kind {
+            fn poll_write(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                bytes: &[u8],
+            ) -> Poll<io::Result<usize>> {
+                on_each!(self, $kind { $($variant),+ }, stream => stream.poll_write(cx, bytes))
+            }
+
+            fn poll_write_vectored(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                slices: &[IoSlice<'_>],
+            ) -> Poll<io::Result<usize>> {
+                on_each!(self, $kind { $($variant),+ }, stream => stream.poll_write_vectored(cx, slices))
+            }
+
+            fn is_write_vectored(&self) -> bool {
+                true
+            }
+
+            fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                on_each!(self, $kind { $($variant),+ }, stream => stream.poll_flush(cx))
+            }
+
+            fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                on_each!(self, $kind { $($variant),+ }, stream => stream.poll_shutdown(cx))
+            }
+        }
+    };
+}
+
+passes_bytes!(Socket { Tcp, Unix });
+passes_bytes!(Stream { Clear, Tls });
