@@ -13,7 +13,7 @@ use crate::connect::{Connection, Idle};
 
 use super::client::Phase;
 use super::exchange::Exchange;
-use super::{Client, Error};
+use super::{Client, Error, Misframed};
 
 /// A connection to a backend.
 pub(super) type BackendConnection = Box<Connection<RequestBody>>;
@@ -133,6 +133,10 @@ impl Drop for Upload {
 /// A body ends early because its client left, or because what it sent is not a body.
 fn broken_upload(error: &hyper::Error) -> Error {
     let cause = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    if let Some(Misframed(reason)) = cause.and_then(io::Error::get_ref).and_then(|inner| inner.downcast_ref())
+    {
+        return Error::Malformed(reason);
+    }
     match cause.map(io::Error::kind) {
         Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => {
             Error::Malformed("its body is not framed as its head says")

@@ -78,6 +78,11 @@ pub enum Error {
     Stopped,
 }
 
+/// What is wrong with the framing of a request, as the error of a read.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Misframed(pub &'static str);
+
 /// Who broke a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
