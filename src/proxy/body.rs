@@ -13,6 +13,7 @@ use crate::connect::{Connection, Idle};
 
 use super::client::Phase;
 use super::exchange::Exchange;
+use super::headers::clean_trailers;
 use super::{Client, Error, Misframed};
 
 /// A connection to a backend.
@@ -94,7 +95,7 @@ impl Upload {
         }
     }
 
-    fn pass(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, UploadStopped> {
+    fn pass(&mut self, mut frame: Frame<Bytes>) -> Result<Frame<Bytes>, UploadStopped> {
         let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
         match self.allowance.checked_sub(bytes) {
             Some(left) => self.allowance = left,
@@ -102,6 +103,9 @@ impl Upload {
                 self.client.set_fault(Error::BodyTooLarge);
                 return Err(UploadStopped);
             }
+        }
+        if let Some(trailers) = frame.trailers_mut() {
+            clean_trailers(trailers);
         }
         self.client.count_in(bytes);
         if frame.is_trailers() || self.incoming.is_end_stream() {

@@ -166,13 +166,15 @@ fn malformed(error: &hyper::Error, unused: &[u8], limit: usize) -> Option<Error>
         let target = line.len() >= limit || error.to_string().contains("URI");
         Some(if target { Error::TargetTooLong } else { Error::HeadTooLarge })
     } else if error.is_parse() {
-        Some(Error::Malformed(match error.to_string() {
-            text if text.contains("URI") => "its target is not one",
-            text if text.contains("transfer-encoding") => {
+        let told = error.to_string();
+        let known = || match told {
+            told if told.contains("transfer-encoding") => {
                 "it has a Transfer-Encoding, which HTTP/1.0 does not know"
             }
-            _ => explain(unused).unwrap_or("its head is not one of HTTP/1.1"),
-        }))
+            told if told.contains("URI") => "its target is not one",
+            _ => "its head is not one of HTTP/1.1",
+        };
+        Some(Error::Malformed(explain(unused).unwrap_or_else(known)))
     } else {
         None
     }

@@ -11,13 +11,13 @@
 mod chunks;
 mod explain;
 mod fields;
+mod search;
 #[cfg(test)]
 mod tests;
 
-use memchr::memchr;
-
 use chunks::{Chunks, Passed};
 use fields::Body;
+use search::line_feed;
 
 pub(super) use explain::explain;
 
@@ -31,6 +31,7 @@ const TLS_HANDSHAKE: u8 = 0x16;
 /// So much of a line is kept until the rest of it comes. A field that frames a message must fit.
 const KEPT: usize = 64;
 
+const FOLDED: Refusal = "a line of it begins with a blank, which would continue the one before";
 const BARE_LINE_FEED: Refusal = "a line of it ends without a carriage return";
 
 /// Follows the bytes of one client's connection from request to request.
@@ -134,28 +135,51 @@ impl Framing {
 
     /// Goes through lines until something else comes. Tells how many bytes they were.
     fn lines(&mut self, bytes: &[u8]) -> Result<(usize, Next), Refusal> {
-        let mut begin = 0;
-        while let Some(length) = memchr(b'\n', &bytes[begin..]) {
-            let line = &bytes[begin..begin + length];
-            begin += length + 1;
-            let next = if self.partial.length == 0 { self.whole(line)? } else { self.last_part(line)? };
-            if !matches!(next, Next::Line) {
-                return Ok((begin, next));
+        let mut rest = bytes;
+        if self.partial.length > 0 || !matches!(self.state, State::Fields) {
+            let Some(length) = line_feed(rest) else {
+                self.part(rest)?;
+                return Ok((rest.len(), Next::Line));
+            };
+            let (line, behind) = rest.split_at(length + 1);
+            rest = behind;
+            let next =
+                if self.partial.length == 0 { self.whole(line)? } else { self.last_part(&line[..length])? };
+            if !matches!(self.state, State::Fields) || matches!(next, Next::Request) {
+                return Ok((length + 1, next));
             }
         }
-        if begin < bytes.len() {
-            self.part(&bytes[begin..])?;
+        match self.fields(rest)? {
+            [b'\r', b'\n', behind @ ..] => Ok((bytes.len() - behind.len(), self.head_ends())),
+            rest => {
+                self.partial.add(rest);
+                Ok((bytes.len(), Next::Line))
+            }
         }
-        Ok((bytes.len(), Next::Line))
     }
 
-    /// A line in one piece, without its line feed.
+    /// Passes the field lines that are here in one piece, which is what heads mostly are, and gives what is behind them.
+    fn fields<'a>(&mut self, mut bytes: &'a [u8]) -> Result<&'a [u8], Refusal> {
+        while !matches!(bytes, [b'\r', b'\n', ..])
+            && let Some(length) = line_feed(bytes)
+        {
+            let (line, behind) = bytes.split_at(length);
+            let [first, .., b'\r'] = line else { return Err(BARE_LINE_FEED) };
+            if fields::may_frame(*first) {
+                self.body.learn(&line[..length - 1])?;
+            }
+            bytes = &behind[1..];
+        }
+        Ok(bytes)
+    }
+
+    /// A line in one piece.
     fn whole(&mut self, line: &[u8]) -> Result<Next, Refusal> {
         if let State::Start(_) = self.state {
             fields::check_request_line(line, true)?;
         }
-        let Some((b'\r', line)) = line.split_last() else { return Err(BARE_LINE_FEED) };
-        self.line(line, line.len())
+        let [line @ .., b'\r', b'\n'] = line else { return Err(BARE_LINE_FEED) };
+        self.line(line)
     }
 
     /// A part of a line whose end has not come.
@@ -174,14 +198,14 @@ impl Framing {
         if last != b'\r' {
             return Err(BARE_LINE_FEED);
         }
-        self.line(&start[..KEPT.min(length - 1)], length - 1)
+        self.line(&start[..start.len().min(length - 1)])
     }
 
     /// A line without its end, of which at least the first bytes are here.
-    fn line(&mut self, start: &[u8], length: usize) -> Result<Next, Refusal> {
+    fn line(&mut self, start: &[u8]) -> Result<Next, Refusal> {
         match (self.state, start) {
             (State::Fields, []) => return Ok(self.head_ends()),
-            (State::Fields, _) => self.body.learn(start, length)?,
+            (State::Fields, _) => self.body.learn(start)?,
             (State::Trailers, []) => return Ok(Next::Request),
             (State::Trailers, _) => fields::check_trailer(start)?,
             (State::Start(EMPTY_LINES), []) => return Err("empty lines come in place of it"),
@@ -204,14 +228,15 @@ impl Framing {
 /// What is known of a line whose end has not come.
 #[derive(Debug)]
 struct Partial {
-    start: [u8; KEPT],
+    /// One byte more than is looked at tells that there are more.
+    start: [u8; KEPT + 1],
     length: usize,
     last: u8,
 }
 
 impl Default for Partial {
     fn default() -> Self {
-        Self { start: [0; KEPT], length: 0, last: 0 }
+        Self { start: [0; KEPT + 1], length: 0, last: 0 }
     }
 }
 

@@ -1,14 +1,20 @@
 //! What hyper found wrong with a head, in words: it does not say.
 
-use super::Refusal;
+use super::{FOLDED, Refusal};
 
-/// Looks for the fault in a head that was refused, or in what came of it.
+/// Looks for the fault in a head that was refused, of which the last line may not have come to its end.
 pub(in crate::server) fn explain(head: &[u8]) -> Option<Refusal> {
-    let mut lines = head.split(|byte| *byte == b'\n').skip_while(|line| line.trim_ascii().is_empty());
-    let first = lines.next()?;
-    explain_request_line(strip(first)).or_else(|| {
-        // Behind the empty line is the body.
-        lines.map(strip).take_while(|line| !line.is_empty()).find_map(explain_field)
+    let mut lines = head.split(|byte| *byte == b'\n').map(strip).skip_while(|line| line.is_empty());
+    explain_request_line(lines.next()?).or_else(|| {
+        let mut lines = lines.peekable();
+        while let Some(line) = lines.next()
+            && !line.is_empty()
+        {
+            if let Some(refusal) = explain_field(line, lines.peek().is_some()) {
+                return Some(refusal);
+            }
+        }
+        None
     })
 }
 
@@ -39,14 +45,14 @@ fn explain_request_line(line: &[u8]) -> Option<Refusal> {
     }
 }
 
-fn explain_field(line: &[u8]) -> Option<Refusal> {
-    let Some(colon) = line.iter().position(|byte| *byte == b':') else {
-        return Some("a line of its head has no colon");
-    };
-    let (name, value) = line.split_at(colon);
+fn explain_field(line: &[u8], is_whole: bool) -> Option<Refusal> {
+    let colon = line.iter().position(|byte| *byte == b':');
+    let (name, value) = line.split_at(colon.unwrap_or(line.len()));
     match name {
+        [b' ' | b'\t', ..] => Some(FOLDED),
         [] => Some("a line of its head has no name before the colon"),
         [.., b' ' | b'\t'] => Some("a line of its head has a blank before the colon"),
+        _ if colon.is_none() && is_whole => Some("a line of its head has no colon"),
         name if !is_token(name) => Some("a name in its head is not a token"),
         _ if value.iter().any(|byte| is_control(*byte)) => {
             Some("a value in its head has a control character")

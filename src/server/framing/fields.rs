@@ -1,8 +1,7 @@
 //! The lines of a head that decide where its request ends.
 
-use memchr::memchr;
-
-use super::{KEPT, Refusal, TLS_HANDSHAKE};
+use super::search::is_plain;
+use super::{FOLDED, KEPT, Refusal, TLS_HANDSHAKE};
 
 const CONTENT_LENGTH: &[u8] = b"content-length";
 const TRANSFER_ENCODING: &[u8] = b"transfer-encoding";
@@ -20,21 +19,28 @@ pub(super) enum Body {
     Chunked,
 }
 
+/// Whether a line that begins with this byte can say anything of the body.
+pub(super) fn may_frame(first: u8) -> bool {
+    matches!(first, b'c' | b'C' | b't' | b'T' | b' ' | b'\t')
+}
+
 impl Body {
     /// Learns from a field line, of which at least the first bytes are here.
-    pub(super) fn learn(&mut self, start: &[u8], length: usize) -> Result<(), Refusal> {
+    pub(super) fn learn(&mut self, start: &[u8]) -> Result<(), Refusal> {
         let (name, is_length) = match start[0] {
             b'c' | b'C' => (CONTENT_LENGTH, true),
             b't' | b'T' => (TRANSFER_ENCODING, false),
             b' ' | b'\t' => {
-                return Err("a line of its head begins with a blank, which would continue the one before");
+                return Err(FOLDED);
             }
             _ => return Ok(()),
         };
         match named(start, name) {
             Named::Otherwise => Ok(()),
             Named::Disguised => Err(DISGUISED),
-            Named::So(_) if length > KEPT => Err("its Content-Length or Transfer-Encoding line is too long"),
+            Named::So(_) if start.len() > KEPT => {
+                Err("its Content-Length or Transfer-Encoding line is too long")
+            }
             Named::So(value) if is_length => self.has_length(value),
             Named::So(value) => self.has_coding(value),
         }
@@ -66,7 +72,7 @@ pub(super) fn check_request_line(part: &[u8], from_start: bool) -> Result<(), Re
     if from_start && part.first() == Some(&TLS_HANDSHAKE) {
         return Err("it is a TLS handshake, and this port speaks plain HTTP; use http:// or another port");
     }
-    if part.is_ascii() && memchr(b'#', part).is_none() {
+    if is_plain(part) {
         return Ok(());
     }
     match part.iter().find(|byte| **byte == b'#' || !byte.is_ascii()) {
@@ -80,7 +86,7 @@ pub(super) fn check_trailer(start: &[u8]) -> Result<(), Refusal> {
     let first = start.first().copied().unwrap_or_default();
     let framing = [CONTENT_LENGTH, TRANSFER_ENCODING, HOST];
     if matches!(first, b' ' | b'\t') {
-        Err("a line of its trailers begins with a blank, which would continue the one before")
+        Err(FOLDED)
     } else if framing.iter().any(|name| !matches!(named(start, name), Named::Otherwise)) {
         Err("its trailers have a field that frames or routes a message")
     } else {
