@@ -183,6 +183,10 @@ fn malformed(error: &hyper::Error, unused: &[u8], limit: usize) -> Option<Error>
 /// Says why nothing more will be said, and parts.
 async fn refuse(client: &Client, stream: TcpStream, error: &Error) {
     tracing::debug!("{}: {error}", client.address());
+    if !matches!(client.phase(), Phase::Idle | Phase::Head) {
+        // The answer before is not whole, and this must not be taken for a part of it.
+        return;
+    }
     part(&client.shared, stream, &last_words(error, client)).await;
 }
 

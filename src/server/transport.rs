@@ -74,42 +74,36 @@ impl ClientTransport {
         }
     }
 
-    /// Lets pass what belongs to the request under way. Of a new one nothing passes before the last one's answer is
-    /// with the client's system: if it had to be refused, that answer would be lost.
-    fn pass(&mut self, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if self.framing.is_between() && !self.is_automatic() {
-            return Poll::Pending;
-        }
-        let before_body = self.framing.is_before_body();
-        Poll::Ready(self.framing.feed(bytes).map_err(|refusal| {
-            self.refusal = before_body.then_some(refusal);
-            io::Error::new(io::ErrorKind::InvalidData, Misframed(refusal))
-        }))
-    }
-
+    /// Reads from the socket what belongs to the request under way, and keeps the rest.
     fn poll_socket(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         let bytes = &buf.filled()[before..];
-        if bytes.is_empty() {
-            return Poll::Ready(Ok(()));
-        }
         let passed = self.pass(bytes);
-        let taken = if let Poll::Ready(Ok(taken)) = passed { taken } else { 0 };
+        let taken = *passed.as_ref().unwrap_or(&0);
         if taken < bytes.len() {
             self.read_ahead = Bytes::copy_from_slice(&bytes[taken..]);
             buf.set_filled(before + taken);
         }
-        passed.map_ok(drop)
+        Poll::Ready(passed.map(drop))
     }
 
-    fn poll_read_ahead(&mut self, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn use_read_ahead(&mut self, buf: &mut ReadBuf<'_>) -> io::Result<()> {
         let mut bytes = self.read_ahead.clone();
         bytes.truncate(buf.remaining());
-        let taken = ready!(self.pass(&bytes))?;
+        let taken = self.pass(&bytes)?;
         buf.put_slice(&bytes[..taken]);
         self.read_ahead.advance(taken);
-        Poll::Ready(Ok(()))
+        Ok(())
+    }
+
+    /// How many of the bytes belong to the request under way.
+    fn pass(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let before_body = self.framing.is_before_body();
+        self.framing.feed(bytes).map_err(|refusal| {
+            self.refusal = before_body.then_some(refusal);
+            io::Error::new(io::ErrorKind::InvalidData, Misframed(refusal))
+        })
     }
 
     fn note(&self, written: &Poll<io::Result<usize>>) {
@@ -129,7 +123,7 @@ impl AsyncRead for ClientTransport {
         let before = buf.filled().len();
         match self.read_ahead.is_empty() {
             true => ready!(self.poll_socket(cx, buf))?,
-            false => ready!(self.poll_read_ahead(buf))?,
+            false => self.use_read_ahead(buf)?,
         }
         if self.client.phase() == Phase::Idle && buf.filled().len() > before {
             self.client.enter(Phase::Head);
@@ -172,10 +166,6 @@ impl AsyncWrite for ClientTransport {
         ready!(self.poll_interim(cx))?;
         if self.client.phase() == Phase::Flush {
             self.client.enter(Phase::Idle);
-            if !self.read_ahead.is_empty() {
-                // The next request waited for this.
-                cx.waker().wake_by_ref();
-            }
         } else if self.client.is_watched() {
             self.watch(cx)?;
         }

@@ -1,11 +1,13 @@
 //! What is unusual and has one reading passes, and reaches the backend with exactly one framing.
 
+use std::sync::mpsc::channel;
+
 use super::{ANSWER, GET, POST};
-use crate::support::{Backend, Balancer, Client, PATIENCE, Transport};
+use crate::support::{Backend, Balancer, Client, PATIENCE, Transport, get};
 
 /// The bytes of each request that the backend got, when these come on one connection of a client.
 fn received(bytes: &str, size: usize, count: usize) -> Vec<String> {
-    let (tell, told) = std::sync::mpsc::channel();
+    let (tell, told) = channel();
     let backend = Backend::that(move |mut transport| {
         loop {
             let mut request = transport.head.clone();
@@ -96,17 +98,27 @@ fn a_client_that_waits_for_100_continue_is_asked_for_its_chunks() {
 }
 
 #[test]
-fn what_follows_an_answer_that_its_client_does_not_read_waits_for_it() {
-    const SIZE: usize = 4 << 20;
-    let backend = Backend::that(|mut transport| {
-        transport.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n"));
-        transport.send(vec![b'a'; SIZE]);
-        transport.wait_for_end();
-    });
-    let balancer = Balancer::before(&[backend.address]).start();
-    let mut client = Client::to(balancer.address);
-    client.send(format!("{GET}\r\nnonsense\n\n"));
-    assert_eq!(client.answer().expect_status(200).body.len(), SIZE);
-    let answer = client.answer().expect_status(400);
-    assert!(answer.text().contains("without a carriage return"), "{}", answer.text());
+fn what_follows_an_answer_that_its_client_is_slow_to_read_waits_for_it() {
+    for size in [6 << 20, 7 << 20, 8 << 20] {
+        let backend = Backend::that(move |mut transport| {
+            if transport.head.starts_with("GET /other ") {
+                return transport.send(ANSWER);
+            }
+            transport.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n"));
+            transport.send(vec![b'a'; size]);
+            transport.wait_for_end();
+        });
+        let balancer = Balancer::before(&[backend.address]).start();
+        let mut client = Client::to(balancer.address);
+        client.send(format!("{GET}\r\nnonsense\n\n"));
+        let head = client.head().expect_status(200);
+        // The balancer has only one worker, which meanwhile sends what the client's system takes.
+        for _ in 0..20 {
+            get(balancer.address, "/other").expect_status(200);
+        }
+        let body = client.with_body(head).body;
+        assert!(body.len() == size && body.iter().all(|byte| *byte == b'a'), "another answer is within");
+        let answer = client.answer().expect_status(400);
+        assert!(answer.text().contains("without a carriage return"), "{}", answer.text());
+    }
 }
