@@ -3,6 +3,7 @@
 mod arrival;
 mod connection;
 mod farewell;
+mod framing;
 mod http2;
 mod listener;
 mod park;
@@ -11,6 +12,7 @@ mod tls;
 mod transport;
 mod worker;
 
+pub use framing::{Framing, Refusal};
 pub use listener::Bound;
 pub use team::{Handed, Seat, Team};
 pub use tls::{Tls, TlsError};
