@@ -282,13 +282,12 @@ pub(super) fn clean_trailers(trailers: &mut HeaderMap) {
 /// Whether a field of this name says what only we may say, or says it to a backend that makes variables of names and so
 /// takes `_` for `-` (RFC 3875 section 4.1.18).
 fn is_claim(name: &str) -> bool {
-    let first = name.as_bytes().first();
-    let is = |claim: &str| is_like(name, claim);
-    match first {
-        Some(b'x') => {
-            is_like(name.get(..X_FORWARDED.len()).unwrap_or_default(), X_FORWARDED) || is(X_REAL_IP)
-        }
-        Some(b'c' | b't') => name.contains('_') && (is("content-length") || is("transfer-encoding")),
+    // Most names are told by a byte or two.
+    match name.as_bytes() {
+        [b'x', _, b'f', ..] => name.get(..X_FORWARDED.len()).is_some_and(|start| is_like(start, X_FORWARDED)),
+        [b'x', _, b'r', ..] => is_like(name, X_REAL_IP),
+        [b'c', .., b'h'] => name.contains('_') && is_like(name, "content-length"),
+        [b't', .., b'g'] => name.contains('_') && is_like(name, "transfer-encoding"),
         _ => false,
     }
 }
