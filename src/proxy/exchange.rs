@@ -24,8 +24,10 @@ impl Exchange {
         let entry = client.shared.access_log.as_ref().map(|_| {
             client.reset_counts();
             let target = request.uri().path_and_query().map_or("", |target| target.as_str());
-            Box::new(Entry::begin(client.address(), request.method(), target, request.headers()))
+            let entry = Entry::begin(client.address(), request.method(), target, request.headers());
+            Box::new(entry.on_behalf_of(client.ip()))
         });
+        client.begin_exchange();
         client.set_watched(request.body().is_end_stream());
         client.enter(Phase::Connect);
         Self { client, entry }
@@ -75,6 +77,7 @@ impl Drop for Exchange {
                 let gone = match self.client.is_due() && phase == Phase::Answer {
                     _ if self.client.shared.is_over() => Error::Stopped,
                     true if self.client.is_blocked() => Error::ClientStalled,
+                    true if self.client.upload_is_late() => Error::UploadTimeout,
                     true => Error::AnswerTimeout,
                     false => Error::ClientGone,
                 }

@@ -1,7 +1,6 @@
 //! The fifth hop: one attempt to get an answer from one backend.
 
 use std::future::{Future, poll_fn};
-use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -11,13 +10,16 @@ use hyper::{Request, Response};
 
 use crate::backends::Evidence;
 use crate::balance::Lease;
-use crate::connect::{Flow, SendError, dial};
+use crate::connect::{Flow, SendError, dial, is_our_want, ran_out_of_files};
 
 use super::body::{BackendConnection, RequestBody};
 use super::client::Phase;
 use super::headers::Asked;
 use super::shared::View;
 use super::{Client, Error};
+
+/// Milliseconds for other workers to give up idle connections when there is no file left.
+const ROOM_AFTER: u64 = 100;
 
 /// An attempt that brought no answer.
 #[derive(Debug)]
@@ -86,22 +88,27 @@ fn is_repeatable(request: &Request<RequestBody>) -> bool {
 async fn connect(client: &Client, view: &View, lease: &Lease) -> Result<BackendConnection, Failure> {
     client.enter(Phase::Connect);
     let address = view.snapshot.pool.members()[lease.index()].address;
-    let (error, evidence) = match before_due(client, dial(address, client.shared.head_limits)).await {
+    let dial = || before_due(client, dial(address, client.shared.head_limits));
+    let mut dialled = dial().await;
+    if let Some(Err(error)) = &dialled
+        && ran_out_of_files(error)
+    {
+        if client.shared.give_up_idle() == 0 {
+            // The other workers hear of it at their next tick.
+            client.shared.clock.sleep(ROOM_AFTER).await;
+        }
+        dialled = dial().await;
+    }
+    let (error, evidence) = match dialled {
         Some(Ok(connection)) => return Ok(Box::new(connection)),
+        Some(Err(error)) if is_our_want(&error) => (Error::Exhausted(error), None),
         Some(Err(error)) => {
-            let evidence = says_of_the_backend(&error).then(|| Evidence::of_dial(&error));
-            (Error::Connect(error), evidence)
+            let evidence = Evidence::of_dial(&error);
+            (Error::Connect(error), Some(evidence))
         }
         None => (Error::ConnectTimeout, Some(Evidence::ConnectTimeout)),
     };
     Err(Failure { error, evidence, again: None, sent: false })
-}
-
-/// Running out of our own files or ports is no fault of the backend.
-fn says_of_the_backend(error: &io::Error) -> bool {
-    const OURS: [i32; 4] =
-        [/* ENFILE */ 23, /* EMFILE */ 24, /* ENOMEM */ 12, /* EADDRNOTAVAIL */ 99];
-    error.raw_os_error().is_none_or(|code| !OURS.contains(&code))
 }
 
 /// The future's result, or nothing if the client's deadline came first.

@@ -74,6 +74,6 @@ pub(super) fn check_host<B>(request: &mut Request<B>, client: &Client) -> Result
 }
 
 /// RFC 3986 section 3.2.2 without user information.
-fn is_host_byte(byte: u8) -> bool {
+pub(super) fn is_host_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b".-_:[]%~!$&'()*+,;=".contains(&byte)
 }

@@ -12,6 +12,7 @@ use futures::future::select;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::spawn_local;
 
@@ -20,7 +21,7 @@ use crate::connect::{Peeked, Socket, Stream};
 use crate::proxy::{Alarm, Client, Error, Phase, Shared, handle, last_words};
 
 use super::park::park;
-use super::team::Seat;
+use super::team::{Refusal, Seat};
 use super::transport::ClientTransport;
 
 /// How many milliseconds a client that we part from has to take our last words and to stop sending, and how many bytes it
@@ -213,10 +214,22 @@ pub(super) fn has_bytes(stream: &Stream) -> bool {
     stream.socket().peek() == Peeked::Bytes
 }
 
-/// Refuses a client when there are as many as we take.
-pub(super) fn turn_away(shared: Rc<Shared>, door: &Door, socket: Socket, address: SocketAddr) {
+/// Refuses a client that is not let in. Without time to part from it, it gets the words that its system takes at once.
+pub(super) fn turn_away(
+    shared: Rc<Shared>,
+    door: &Door,
+    socket: Socket,
+    (address, error): (SocketAddr, Error),
+    time: Option<Refusal>,
+) {
     let client = new_client(shared, door, address);
+    let Some(time) = time else {
+        // Whether it takes them is its own affair.
+        let _ = SockRef::from(&socket).send(&last_words(&error, &client));
+        return;
+    };
     spawn_local(async move {
-        refuse(&client, Stream::Clear(socket), &Error::TooManyConnections).await;
+        refuse(&client, Stream::Clear(socket), &error).await;
+        drop(time);
     });
 }

@@ -5,6 +5,7 @@
 mod support;
 
 mod access_log;
+mod admission;
 mod checks;
 mod demo;
 mod failover;
@@ -17,4 +18,5 @@ mod starting;
 mod stopping;
 mod streaming;
 mod timeouts;
+mod trust;
 mod upgrade;
