@@ -1,6 +1,7 @@
 //! The fifth hop: one attempt to get an answer from one backend.
 
 use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -88,27 +89,41 @@ fn is_repeatable(request: &Request<RequestBody>) -> bool {
 async fn connect(client: &Client, view: &View, lease: &Lease) -> Result<BackendConnection, Failure> {
     client.enter(Phase::Connect);
     let address = view.snapshot.pool.members()[lease.index()].address;
-    let dial = || before_due(client, dial(address, client.shared.head_limits));
-    let mut dialled = dial().await;
-    if let Some(Err(error)) = &dialled
+    let mut connected = connect_to(client, address).await;
+    if let Err((Error::Exhausted(error), _)) = &connected
         && ran_out_of_files(error)
     {
-        if client.shared.give_up_idle() == 0 {
-            // The other workers hear of it at their next tick.
-            client.shared.clock.sleep(ROOM_AFTER).await;
-        }
-        dialled = dial().await;
+        // Boxed, for it is rare, and would make the futures of all requests larger.
+        connected = Box::pin(make_room(client, address)).await;
     }
-    let (error, evidence) = match dialled {
-        Some(Ok(connection)) => return Ok(Box::new(connection)),
-        Some(Err(error)) if is_our_want(&error) => (Error::Exhausted(error), None),
+    connected.map_err(|(error, evidence)| Failure { error, evidence, again: None, sent: false })
+}
+
+/// Tries again without a file left.
+async fn make_room(
+    client: &Client,
+    address: SocketAddr,
+) -> Result<BackendConnection, (Error, Option<Evidence>)> {
+    if client.shared.give_up_idle() == 0 {
+        // The other workers hear of it at their next tick.
+        client.shared.clock.sleep(ROOM_AFTER).await;
+    }
+    connect_to(client, address).await
+}
+
+async fn connect_to(
+    client: &Client,
+    address: SocketAddr,
+) -> Result<BackendConnection, (Error, Option<Evidence>)> {
+    match before_due(client, dial(address, client.shared.head_limits)).await {
+        Some(Ok(connection)) => Ok(Box::new(connection)),
+        Some(Err(error)) if is_our_want(&error) => Err((Error::Exhausted(error), None)),
         Some(Err(error)) => {
             let evidence = Evidence::of_dial(&error);
-            (Error::Connect(error), Some(evidence))
+            Err((Error::Connect(error), Some(evidence)))
         }
-        None => (Error::ConnectTimeout, Some(Evidence::ConnectTimeout)),
-    };
-    Err(Failure { error, evidence, again: None, sent: false })
+        None => Err((Error::ConnectTimeout, Some(Evidence::ConnectTimeout))),
+    }
 }
 
 /// The future's result, or nothing if the client's deadline came first.
