@@ -54,6 +54,16 @@ impl Socket {
         }
     }
 
+    /// Waits for the next byte without taking it. None is told at the end, and of a Unix socket.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub async fn first_byte(&self) -> io::Result<Option<u8>> {
+        let Self::Tcp(stream) = self else { return Ok(None) };
+        let mut byte = [0];
+        Ok((stream.peek(&mut byte).await? > 0).then_some(byte[0]))
+    }
+
     /// Whether the runtime was told that there is something to read.
     pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
@@ -163,6 +173,10 @@ macro_rules! passes_bytes {
                 cx: &mut Context<'_>,
                 slices: &[IoSlice<'_>],
             ) -> Poll<io::Result<usize>> {
+                if let [slice] = slices {
+                    // Nothing is gathered, so the cheaper call will do: it is what TLS asks for each time.
+                    return self.poll_write(cx, slice);
+                }
                 on_each!(self, $kind { $($variant),+ }, stream => stream.poll_write_vectored(cx, slices))
             }
 
