@@ -1,5 +1,6 @@
 //! Many requests: workers, their listeners and their clients' connections.
 
+mod admission;
 mod arrival;
 mod connection;
 mod farewell;

@@ -28,6 +28,18 @@ pub enum Error {
     /// The client asked for a tunnel to a host of its choice.
     #[error("this proxy opens no tunnels (CONNECT)")]
     ConnectMethod,
+    /// The client's network is one that the operator refuses.
+    #[error("this proxy does not serve clients of your network")]
+    Denied,
+    /// The client sends more requests than the operator allows each; the number of seconds until it may send one again.
+    #[error("more requests came from your address than this proxy takes")]
+    ClientRate(u64),
+    /// More requests come than the operator allows in all; the number of seconds until one may come again.
+    #[error("more requests came than this proxy takes")]
+    TotalRate(u64),
+    /// The client has as many connections as the operator allows each.
+    #[error("as many connections of your address are open as this proxy takes")]
+    ClientConnections,
     /// The client went away before its answer was complete.
     #[error("the client went away")]
     ClientGone,
@@ -43,6 +55,9 @@ pub enum Error {
     /// The backend could not be connected to.
     #[error("the backend cannot be reached: {0}")]
     Connect(#[source] io::Error),
+    /// We have no file or port left for a connection to a backend.
+    #[error("this proxy has no means left to reach a backend: {0}")]
+    Exhausted(#[source] io::Error),
     /// The backend did not accept a connection in time.
     #[error("the backend did not accept a connection in time")]
     ConnectTimeout,
@@ -125,11 +140,16 @@ impl Error {
             Self::UploadTimeout      => (Client,  408, "upload_timeout",     "http_request_error",                 "cD"),
             Self::BodyTooLarge       => (Client,  413, "body_too_large",     "http_request_denied",                "PR"),
             Self::ConnectMethod      => (Client,  405, "connect_refused",    "http_request_denied",                "PR"),
+            Self::Denied             => (Client,  403, "denied",             "http_request_denied",                "PR"),
+            Self::ClientRate(_)      => (Client,  429, "client_rate",        "http_request_denied",                "PR"),
+            Self::TotalRate(_)       => (Us,      429, "total_rate",         "http_request_denied",                "PR"),
+            Self::ClientConnections  => (Client,  429, "client_connections", "connection_limit_reached",           "PC"),
             Self::ClientGone         => (Client,  499, "client_gone",        "http_request_error",                 "CD"),
             Self::ClientStalled      => (Client,  499, "client_stalled",     "connection_write_timeout",           "cD"),
             Self::TooManyConnections => (Us,      503, "too_many_connections", "connection_limit_reached",         "PC"),
             Self::NoBackend          => (Backend, 503, "no_backend",         "destination_unavailable",            "SC"),
             Self::Connect(_)         => (Backend, 503, "connect_failed",     "connection_refused",                 "SC"),
+            Self::Exhausted(_)       => (Us,      503, "exhausted",          "proxy_internal_error",               "RC"),
             Self::ConnectTimeout     => (Backend, 504, "connect_timeout",    "connection_timeout",                 "sC"),
             Self::Closed(_)          => (Backend, 502, "backend_closed",     "connection_terminated",              "SH"),
             Self::BadAnswer(_)       => (Backend, 502, "bad_answer",         "http_protocol_error",                "PH"),

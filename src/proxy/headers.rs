@@ -7,15 +7,13 @@ use hyper::header::{
 };
 use hyper::{Method, Request, Response, StatusCode, Version};
 
+use super::forwarded::{Origin, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
 use super::{Client, Error, RequestBody, target, websocket};
 
 const KEEP_ALIVE: &str = "keep-alive";
 const PROXY_CONNECTION: &str = "proxy-connection";
 const X_REAL_IP: &str = "x-real-ip";
 const X_FORWARDED: &str = "x-forwarded-";
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const VIA_US: HeaderValue = HeaderValue::from_static("1.1 loadbalancer");
 const VIA_US_FROM_1_0: HeaderValue = HeaderValue::from_static("1.0 loadbalancer");
 const VIA_US_FROM_2: HeaderValue = HeaderValue::from_static("2.0 loadbalancer");
@@ -112,6 +110,9 @@ pub(super) fn prepare(request: &mut Request<RequestBody>, client: &Client) -> Re
     headers.insert(X_FORWARDED_FOR, client.forwarded_for().clone());
     headers.insert(X_FORWARDED_PROTO, if client.listener().tls { HTTPS } else { HTTP });
     headers.insert(X_FORWARDED_HOST, host);
+    if let Some(origin) = &*client.origin() {
+        pass_on_origin(headers, origin);
+    }
     headers.append(
         VIA,
         match version {
@@ -257,6 +258,18 @@ fn remove_named_in_connection(headers: &mut HeaderMap, upgrade: bool) {
     }
     for name in named {
         headers.remove(name);
+    }
+}
+
+/// What trusted proxies said takes the place of what we know ourselves.
+#[cold]
+fn pass_on_origin(headers: &mut HeaderMap, origin: &Origin) {
+    headers.insert(X_FORWARDED_FOR, origin.chain.clone());
+    if let Some(proto) = &origin.proto {
+        headers.insert(X_FORWARDED_PROTO, proto.clone());
+    }
+    if let Some(host) = &origin.host {
+        headers.insert(X_FORWARDED_HOST, host.clone());
     }
 }
 

@@ -91,7 +91,7 @@ pub(super) fn check_host<B>(request: &mut Request<B>, client: &Client) -> Result
 }
 
 /// RFC 3986 section 3.2.2 and an optional port, without user information.
-fn is_host(host: &[u8]) -> bool {
+pub(super) fn is_host(host: &[u8]) -> bool {
     let (name, is_named_by) = match host {
         [b'[', rest @ ..] => (rest, ADDRESS),
         host => (host, NAME),

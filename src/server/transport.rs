@@ -119,8 +119,10 @@ impl ClientTransport {
 
     fn note(&self, written: &Poll<io::Result<usize>>) {
         self.client.set_blocked(written.is_pending());
-        if written.is_ready() && matches!(self.client.phase(), Phase::Answer | Phase::Flush) {
-            self.client.progress();
+        if let Poll::Ready(written) = written
+            && matches!(self.client.phase(), Phase::Answer | Phase::Flush)
+        {
+            self.client.took(*written.as_ref().unwrap_or(&0));
         }
     }
 }

@@ -5,6 +5,7 @@
 mod support;
 
 mod access_log;
+mod admission;
 mod checks;
 mod demo;
 mod failover;
@@ -18,4 +19,5 @@ mod starting;
 mod stopping;
 mod streaming;
 mod timeouts;
+mod trust;
 mod upgrade;
