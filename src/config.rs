@@ -4,19 +4,20 @@
 //! it can be wrong. `Config` knows no runtime type, so that a file can produce it just as flags do.
 
 mod address;
+mod backend;
 mod duration;
 mod flags;
 mod listen;
 mod number;
 mod resolve;
 
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use crate::telemetry::access_log::Destination;
 
 pub use address::Address;
+pub use backend::{BackendFlags, BackendTls, BackendUrl, ProxyVersion, Scheme, Trust};
 pub use duration::{DurationError, parse_duration};
 pub use flags::{Command, Flags};
 pub use listen::{ClientAuth, ClientCertificates, KeyPair, ListenFlags, Tls};
@@ -31,7 +32,11 @@ pub struct Config {
     /// How TLS is spoken on those that do; none if none does.
     pub tls: Option<Tls>,
     /// Where requests go, in order of preference. Never empty, no duplicates.
-    pub backends: Vec<SocketAddr>,
+    pub backends: Vec<BackendUrl>,
+    /// How TLS is spoken to those that do; none if none does.
+    pub backend_tls: Option<BackendTls>,
+    /// Whether, and how, backends are told the client's address before its request.
+    pub backend_proxy_protocol: Option<ProxyVersion>,
     /// How a backend is chosen among the usable ones.
     pub policy: PolicyName,
     /// How backends are checked.

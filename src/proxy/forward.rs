@@ -1,17 +1,16 @@
 //! The fifth hop: one attempt to get an answer from one backend.
 
 use std::future::{Future, poll_fn};
-use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use hyper::body::Incoming;
 use hyper::{Request, Response};
 
 use crate::backends::Evidence;
 use crate::balance::Lease;
-use crate::connect::{Flow, SendError, dial};
+use crate::config::Address;
+use crate::connect::{AnswerBody, DialError, Flow, Need, Origin, SendError};
 
 use super::body::{BackendConnection, RequestBody};
 use super::client::Phase;
@@ -44,15 +43,16 @@ pub(super) async fn send(
     view: &View,
     lease: &Lease,
     mut outgoing: Outgoing,
-) -> Result<(Response<Incoming>, BackendConnection), Failure> {
-    let idle = view.idle(lease.index());
+) -> Result<(Response<AnswerBody>, BackendConnection), Failure> {
+    let connections = view.connections(lease.index());
     let asked = outgoing.asked;
     let repeatable = is_repeatable(&outgoing.request);
-    let mut kept = idle.take(!repeatable);
+    let mut kept = connections.take(!repeatable, asked.upgrade);
+    let mut fresh = false;
     loop {
         let mut connection = match kept.take() {
             Some(connection) => connection,
-            None => match connect(client, view, lease).await {
+            None => match connect(client, view, lease, asked, fresh).await {
                 Ok(connection) => connection,
                 Err(failure) => return Err(Failure { again: Some(outgoing.request), ..failure }),
             },
@@ -69,10 +69,12 @@ pub(super) async fn send(
                 Err(Err(error)) => return Err(Failure { error, evidence: None, again: None, sent: true }),
                 Err(Ok(failed)) => failed,
             };
-        let failure = judge(client, &connection, failed);
+        let failure = judge(client, &mut connection, failed);
         match failure.again {
             // It was kept too long: that says nothing of the backend, and a new connection will do.
-            Some(again) if connection.is_reused() && !flow.answered() => outgoing.request = again,
+            Some(again) if connection.is_reused() && !flow.answered() => {
+                (outgoing.request, fresh) = (again, true);
+            }
             again => return Err(Failure { again, ..failure }),
         }
     }
@@ -83,14 +85,22 @@ fn is_repeatable(request: &Request<RequestBody>) -> bool {
     request.body().is_empty() && request.method().is_idempotent()
 }
 
-async fn connect(client: &Client, view: &View, lease: &Lease) -> Result<BackendConnection, Failure> {
+async fn connect(
+    client: &Client,
+    view: &View,
+    lease: &Lease,
+    asked: Asked,
+    fresh: bool,
+) -> Result<BackendConnection, Failure> {
     client.enter(Phase::Connect);
-    let address = view.snapshot.pool.members()[lease.index()].address;
-    let (error, evidence) = match before_due(client, dial(address, client.shared.head_limits)).await {
-        Some(Ok(connection)) => return Ok(Box::new(connection)),
+    let limits = client.shared.head_limits;
+    let need = Need { upgrade: asked.upgrade, fresh, origin: origin(client), limits };
+    let connect = view.connections(lease.index()).connect(need);
+    let (error, evidence) = match before_due(client, connect).await {
+        Some(Ok(connection)) => return Ok(connection),
         Some(Err(error)) => {
             let evidence = says_of_the_backend(&error).then(|| Evidence::of_dial(&error));
-            (Error::Connect(error), evidence)
+            (Error::of_dial(error), evidence)
         }
         None => (Error::ConnectTimeout, Some(Evidence::ConnectTimeout)),
     };
@@ -98,10 +108,22 @@ async fn connect(client: &Client, view: &View, lease: &Lease) -> Result<BackendC
 }
 
 /// Running out of our own files or ports is no fault of the backend.
-fn says_of_the_backend(error: &io::Error) -> bool {
+fn says_of_the_backend(error: &DialError) -> bool {
     const OURS: [i32; 4] =
         [/* ENFILE */ 23, /* EMFILE */ 24, /* ENOMEM */ 12, /* EADDRNOTAVAIL */ 99];
-    error.raw_os_error().is_none_or(|code| !OURS.contains(&code))
+    match error {
+        DialError::Connect(error) => error.raw_os_error().is_none_or(|code| !OURS.contains(&code)),
+        DialError::Tls(_) | DialError::NotHttp2 => true,
+        DialError::CannotSwitch => false,
+    }
+}
+
+/// Whom a backend is told of that wants to know; who came through a Unix socket has no address.
+fn origin(client: &Client) -> Option<Origin> {
+    match client.listener().address {
+        Address::Ip(listener) => Some(Origin { client: client.address(), listener }),
+        Address::Unix(_) => None,
+    }
 }
 
 /// The future's result, or nothing if the client's deadline came first.
@@ -154,15 +176,31 @@ fn pass_interim(client: &Client, flow: &Flow, asked: Asked) {
 }
 
 /// What a broken attempt means.
-fn judge(client: &Client, connection: &BackendConnection, failed: SendError<RequestBody>) -> Failure {
-    let sent = failed.unsent.is_none();
-    if let Some(fault) = client.take_fault() {
+fn judge(client: &Client, connection: &mut BackendConnection, failed: SendError<RequestBody>) -> Failure {
+    let SendError { error, unsent } = failed;
+    let sent = unsent.is_none();
+    let fault = client.take_fault();
+    let fault = fault.or_else(|| error.is_of_the_client().then_some(Error::Malformed("its Host is not one")));
+    if let Some(fault) = fault {
         return Failure { error: fault, evidence: None, again: None, sent };
     }
-    let garbage = failed.error.is_parse() || failed.error.is_parse_too_large();
-    let error = if garbage { Error::BadAnswer(failed.error) } else { Error::Closed(failed.error) };
-    let read_back = || connection.flow().sent().map(|head| head.map(|()| RequestBody::default()));
-    let again = failed.unsent.or_else(|| if garbage { None } else { read_back() });
-    let evidence = (!garbage && !connection.is_reused()).then_some(Evidence::Closed);
+    let garbage = error.is_garbage();
+    let read_back = |connection: &mut BackendConnection| {
+        connection.sent().map(|head| head.map(|()| RequestBody::default()))
+    };
+    let again = unsent.or_else(|| if garbage { None } else { read_back(connection) });
+    let tls = error.tls_fault();
+    let evidence = match &tls {
+        Some(fault) => Some(Evidence::Tls(fault.clone())),
+        None => {
+            let closed = !garbage && !connection.is_reused() && error.is_of_the_connection();
+            closed.then_some(Evidence::Closed)
+        }
+    };
+    let error = match tls {
+        Some(fault) => Error::of_tls(fault),
+        None if garbage => Error::BadAnswer(error),
+        None => Error::Closed(error),
+    };
     Failure { error, evidence, again, sent }
 }

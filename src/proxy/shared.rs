@@ -103,8 +103,9 @@ impl Shared {
 
     /// Closes idle connections to backends whose time is over.
     pub fn sweep_idle(&self) {
-        let limit = self.clock.now().saturating_sub(self.deadlines.backend_idle);
-        self.view().all_idle().iter().for_each(|idle| idle.sweep(limit));
+        let now = self.clock.now();
+        let limit = now.saturating_sub(self.deadlines.backend_idle);
+        self.view().all_connections().iter().for_each(|connections| connections.sweep(limit, now));
     }
 }
 
