@@ -28,7 +28,7 @@ use hyper::{Request, Response};
 use crate::balance::{Lease, Tried};
 use crate::connect::Idle;
 
-pub use answer::last_words;
+pub use answer::{last_words, log_refusal};
 pub use body::{Body, RequestBody, UploadStopped};
 pub use client::{Client, Phase};
 pub use deadline::{Alarm, Clock};

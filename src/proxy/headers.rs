@@ -84,6 +84,14 @@ pub(super) fn prepare(request: &mut Request<RequestBody>, client: &Client) -> Re
     if extended_connect {
         websocket::from_connect(request, client)?;
     }
+    if version == Version::HTTP_2 {
+        let headers = request.headers_mut();
+        unite_cookies(headers);
+        // hyper counts lines itself, but only those of HTTP/1.
+        if headers.len() > client.shared.head_limits.headers {
+            return Err(Error::HeadTooLarge);
+        }
+    }
     target::normalise(request)?;
     let host = target::check_host(request, client)?;
     let seen = Seen::in_head(request.headers());
@@ -120,9 +128,6 @@ pub(super) fn prepare(request: &mut Request<RequestBody>, client: &Client) -> Re
             _ => VIA_US,
         },
     );
-    if version == Version::HTTP_2 {
-        unite_cookies(headers);
-    }
     *request.version_mut() = Version::HTTP_11;
     if !upgrade {
         // hyper's own note of a possible upgrade would travel to the backend's side with the request.

@@ -10,6 +10,7 @@ mod demo;
 mod failover;
 mod forwarding;
 mod framing;
+mod http2_abuse;
 mod limits;
 mod misbehaving;
 mod parking;
