@@ -6,7 +6,9 @@
 mod address;
 mod duration;
 mod flags;
+mod introduced;
 mod listen;
+mod network;
 mod number;
 mod resolve;
 
@@ -19,6 +21,7 @@ use crate::telemetry::access_log::Destination;
 pub use address::Address;
 pub use duration::{DurationError, parse_duration};
 pub use flags::{Command, Flags};
+pub use introduced::{Introduced, IntroducedFlags};
 pub use listen::{ClientAuth, ClientCertificates, KeyPair, ListenFlags, Tls};
 pub use number::{NumberError, parse_number};
 pub use resolve::ConfigError;
@@ -30,6 +33,8 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// How TLS is spoken on those that do; none if none does.
     pub tls: Option<Tls>,
+    /// Whose connections begin with a PROXY header.
+    pub introduced: Introduced,
     /// Where requests go, in order of preference. Never empty, no duplicates.
     pub backends: Vec<SocketAddr>,
     /// How a backend is chosen among the usable ones.

@@ -6,6 +6,7 @@ mod farewell;
 mod http2;
 mod listener;
 mod park;
+pub mod proxy_protocol;
 mod team;
 mod tls;
 mod transport;

@@ -7,7 +7,7 @@ use clap::{ArgAction, Parser, Subcommand};
 
 use crate::telemetry::LogLevel;
 
-use super::{ListenFlags, PolicyName, parse_duration, parse_number};
+use super::{IntroducedFlags, ListenFlags, PolicyName, parse_duration, parse_number};
 
 /// An HTTP load balancer: sends each request to a healthy backend, notices sick ones before users do, and says why it
 /// did what it did.
@@ -24,6 +24,10 @@ pub struct Flags {
     /// Where clients connect.
     #[command(flatten)]
     pub listen: ListenFlags,
+
+    /// Which connections begin with a PROXY header.
+    #[command(flatten)]
+    pub introduced: IntroducedFlags,
 
     /// Backend to forward to, HOST:PORT; repeat it for more, in order of preference. A name is looked up once
     #[arg(

@@ -61,6 +61,14 @@ pub enum ConfigError {
     /// Clients' certificates were asked for, and no authority was named.
     #[error("--tls-client-auth: nobody is named who signs clients' certificates; add --tls-client-ca FILE")]
     NoClientCa,
+    /// A network is not one.
+    #[error("{flag} {text}: not a network; write ADDRESS or ADDRESS/BITS, for example 10.0.0.0/8")]
+    Network {
+        /// The flag.
+        flag: &'static str,
+        /// As the operator wrote it.
+        text: String,
+    },
     /// A backend's address is not one.
     #[error("--backend {0}: not an address; write HOST:PORT, for example 127.0.0.1:3000")]
     Backend(String),
@@ -118,6 +126,7 @@ impl Flags {
         let listeners = self.listen.listeners()?;
         Ok(Config {
             tls: self.listen.tls()?,
+            introduced: self.introduced.resolve()?,
             backends: resolve_backends(&self.backends, &listeners)?,
             listeners,
             policy: self.policy,

@@ -14,6 +14,7 @@ mod http2_abuse;
 mod limits;
 mod misbehaving;
 mod parking;
+mod proxy_protocol;
 mod starting;
 mod stopping;
 mod streaming;
