@@ -30,7 +30,7 @@ pub use answer::last_words;
 pub use body::{Body, RequestBody, UploadStopped};
 pub use client::{Client, Phase};
 pub use deadline::{Alarm, Clock};
-pub use error::{Error, Fault, Row};
+pub use error::{Error, Fault, Misframed, Row};
 pub use shared::{Deadlines, Shared, View};
 pub use upgrade::Tunnel;
 

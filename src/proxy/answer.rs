@@ -66,7 +66,11 @@ fn fields(error: &Error) -> Vec<(HeaderName, HeaderValue)> {
         StatusCode::SERVICE_UNAVAILABLE => {
             fields.push((RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS)));
         }
-        StatusCode::METHOD_NOT_ALLOWED => fields.push((ALLOW, HeaderValue::from_static(METHODS))),
+        StatusCode::METHOD_NOT_ALLOWED => {
+            fields.push((ALLOW, HeaderValue::from_static(METHODS)));
+            // Who asked for a tunnel may have sent what was meant for its other end.
+            fields.push((CONNECTION, HeaderValue::from_static("close")));
+        }
         // The rest of a request that we did not understand or wait for cannot be told from the next one.
         StatusCode::BAD_REQUEST | StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE => {
             fields.push((CONNECTION, HeaderValue::from_static("close")));

@@ -61,6 +61,9 @@ pub enum Error {
     /// The backend's answer has a transfer coding other than `chunked`.
     #[error("the backend's answer has a transfer coding that nobody asked for")]
     UnaskedCoding,
+    /// The backend's answer has both a length and a transfer coding.
+    #[error("the backend's answer has both a Content-Length and a Transfer-Encoding")]
+    TwoFramings,
     /// The backend did not take the body of the request in time.
     #[error("the backend stopped reading the request")]
     BackendStalled,
@@ -77,6 +80,11 @@ pub enum Error {
     #[error("this proxy stopped before the answer was complete")]
     Stopped,
 }
+
+/// What is wrong with the framing of a request, as the error of a read.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Misframed(pub &'static str);
 
 /// Who broke a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +136,7 @@ impl Error {
             Self::UnaskedUpgrade     => (Backend, 502, "unasked_upgrade",    "http_upgrade_failed",                "PH"),
             Self::TooManyInterim     => (Backend, 502, "too_many_interim",   "http_protocol_error",                "PH"),
             Self::UnaskedCoding      => (Backend, 502, "unasked_coding",     "http_response_transfer_coding",      "PH"),
+            Self::TwoFramings        => (Backend, 502, "two_framings",       "http_protocol_error",                "PH"),
             Self::BackendStalled     => (Backend, 504, "backend_stalled",    "connection_write_timeout",           "sD"),
             Self::ResponseTimeout    => (Backend, 504, "response_timeout",   "http_response_timeout",              "sH"),
             Self::AnswerBroken(_)    => (Backend, 502, "answer_broken",      "http_response_incomplete",           "SD"),

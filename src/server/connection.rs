@@ -20,6 +20,7 @@ use tokio::task::spawn_local;
 
 use crate::proxy::{Alarm, Client, Error, Phase, Shared, handle, last_words};
 
+use super::framing::{Refusal, explain};
 use super::park::park;
 use super::team::Seat;
 use super::transport::ClientTransport;
@@ -35,6 +36,8 @@ enum Stop {
     Over(hyper::Result<()>),
     /// No request came for a while.
     Idle,
+    /// A request could be read in two ways.
+    Refused(Refusal),
     /// A deadline passed.
     Due(Phase),
     /// The process stops and no request is under way, but one may have begun to come.
@@ -71,6 +74,10 @@ async fn serve(client: &Rc<Client>, mut stream: TcpStream) -> Option<TcpStream> 
                 if let Some(error) = malformed(&error, &unused, client.shared.head_limits.size) {
                     refuse(client, stream, &error).await;
                 }
+                return None;
+            }
+            Stop::Refused(refusal) => {
+                refuse(client, stream, &Error::Malformed(refusal)).await;
                 return None;
             }
             Stop::Due(Phase::Head) if !unused.is_empty() => {
@@ -128,7 +135,17 @@ async fn speak(client: &Rc<Client>, stream: TcpStream, read_ahead: Bytes) -> (St
     })
     .await;
     let parts = connection.into_parts();
-    (stop, parts.read_buf, parts.io.into_inner().into_inner())
+    let (stream, read_ahead, refusal) = parts.io.into_inner().into_parts();
+    (refusal.map_or(stop, Stop::Refused), join(parts.read_buf, read_ahead), stream)
+}
+
+/// What hyper had and did not use, and what it had not been given.
+fn join(first: Bytes, second: Bytes) -> Bytes {
+    match (first.is_empty(), second.is_empty()) {
+        (true, _) => second,
+        (_, true) => first,
+        _ => [first, second].concat().into(),
+    }
 }
 
 /// Runs after hyper has done what it could: a deadline that the handler could answer for is no longer due.
@@ -149,7 +166,15 @@ fn malformed(error: &hyper::Error, unused: &[u8], limit: usize) -> Option<Error>
         let target = line.len() >= limit || error.to_string().contains("URI");
         Some(if target { Error::TargetTooLong } else { Error::HeadTooLarge })
     } else if error.is_parse() {
-        Some(Error::Malformed("its head is not one of HTTP/1.1"))
+        let told = error.to_string();
+        let known = || match told {
+            told if told.contains("transfer-encoding") => {
+                "it has a Transfer-Encoding, which HTTP/1.0 does not know"
+            }
+            told if told.contains("URI") => "its target is not one",
+            _ => "its head is not one of HTTP/1.1",
+        };
+        Some(Error::Malformed(explain(unused).unwrap_or_else(known)))
     } else {
         None
     }
@@ -158,6 +183,10 @@ fn malformed(error: &hyper::Error, unused: &[u8], limit: usize) -> Option<Error>
 /// Says why nothing more will be said, and parts.
 async fn refuse(client: &Client, stream: TcpStream, error: &Error) {
     tracing::debug!("{}: {error}", client.address());
+    if !matches!(client.phase(), Phase::Idle | Phase::Head) {
+        // The answer before is not whole, and this must not be taken for a part of it.
+        return;
+    }
     part(&client.shared, stream, &last_words(error, client)).await;
 }
 

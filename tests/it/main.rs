@@ -13,6 +13,7 @@ mod framing;
 mod limits;
 mod misbehaving;
 mod parking;
+mod smuggling;
 mod starting;
 mod stopping;
 mod streaming;
