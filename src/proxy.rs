@@ -13,6 +13,7 @@ mod exchange;
 mod forward;
 mod grpc;
 mod headers;
+mod http2;
 mod shared;
 mod target;
 mod upgrade;

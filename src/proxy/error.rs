@@ -28,6 +28,9 @@ pub enum Error {
     /// The client asked for a tunnel to a host of its choice.
     #[error("this proxy opens no tunnels (CONNECT)")]
     ConnectMethod,
+    /// The client asked for a tunnel of a kind that we do not know.
+    #[error("this proxy opens no tunnels but for WebSocket")]
+    UnknownProtocol,
     /// The client went away before its answer was complete.
     #[error("the client went away")]
     ClientGone,
@@ -55,6 +58,9 @@ pub enum Error {
     /// The backend switched protocols without having been asked to.
     #[error("the backend switched protocols unasked")]
     UnaskedUpgrade,
+    /// The backend answered a request for a WebSocket as if it were any other.
+    #[error("the backend did not switch protocols, and answered as if it had not been asked to")]
+    UpgradeIgnored,
     /// The backend sent interim answers and did not stop.
     #[error("the backend sent interim answers without end")]
     TooManyInterim,
@@ -117,6 +123,7 @@ impl Error {
             Self::UploadTimeout      => (Client,  408, "upload_timeout",     "http_request_error",                 "cD"),
             Self::BodyTooLarge       => (Client,  413, "body_too_large",     "http_request_denied",                "PR"),
             Self::ConnectMethod      => (Client,  405, "connect_refused",    "http_request_denied",                "PR"),
+            Self::UnknownProtocol    => (Client,  501, "unknown_protocol",   "http_request_denied",                "PR"),
             Self::ClientGone         => (Client,  499, "client_gone",        "http_request_error",                 "CD"),
             Self::ClientStalled      => (Client,  499, "client_stalled",     "connection_write_timeout",           "cD"),
             Self::TooManyConnections => (Us,      503, "too_many_connections", "connection_limit_reached",         "PC"),
@@ -126,6 +133,7 @@ impl Error {
             Self::Closed(_)          => (Backend, 502, "backend_closed",     "connection_terminated",              "SH"),
             Self::BadAnswer(_)       => (Backend, 502, "bad_answer",         "http_protocol_error",                "PH"),
             Self::UnaskedUpgrade     => (Backend, 502, "unasked_upgrade",    "http_upgrade_failed",                "PH"),
+            Self::UpgradeIgnored     => (Backend, 502, "upgrade_ignored",    "http_upgrade_failed",                "PH"),
             Self::TooManyInterim     => (Backend, 502, "too_many_interim",   "http_protocol_error",                "PH"),
             Self::UnaskedCoding      => (Backend, 502, "unasked_coding",     "http_response_transfer_coding",      "PH"),
             Self::BackendStalled     => (Backend, 504, "backend_stalled",    "connection_write_timeout",           "sD"),

@@ -2,12 +2,12 @@
 
 use hyper::body::Body as _;
 use hyper::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE,
-    TRANSFER_ENCODING, UPGRADE, VIA,
+    CONNECTION, CONTENT_LENGTH, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING,
+    UPGRADE, VIA,
 };
 use hyper::{Method, Request, Response, StatusCode, Version};
 
-use super::{Client, Error, RequestBody, target, websocket};
+use super::{Client, Error, RequestBody, http2, target, websocket};
 
 const KEEP_ALIVE: &str = "keep-alive";
 const PROXY_CONNECTION: &str = "proxy-connection";
@@ -16,6 +16,9 @@ const X_FORWARDED: &str = "x-forwarded-";
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
+const CLIENT_CERT_CHAIN: HeaderName = HeaderName::from_static("client-cert-chain");
+pub(super) const CHUNKED: HeaderValue = HeaderValue::from_static("chunked");
 const VIA_US: HeaderValue = HeaderValue::from_static("1.1 loadbalancer");
 const VIA_US_FROM_1_0: HeaderValue = HeaderValue::from_static("1.0 loadbalancer");
 const VIA_US_FROM_2: HeaderValue = HeaderValue::from_static("2.0 loadbalancer");
@@ -63,7 +66,7 @@ impl Seen {
                 "transfer-encoding" => seen.transfer_encoding = true,
                 "expect" => seen.expect = true,
                 "content-length" => length = true,
-                "forwarded" | X_REAL_IP => seen.forwarded = true,
+                "forwarded" | X_REAL_IP | "client-cert" | "client-cert-chain" => seen.forwarded = true,
                 name if name.starts_with(X_FORWARDED) => seen.forwarded = true,
                 _ => {}
             }
@@ -81,13 +84,17 @@ impl Seen {
 pub(super) fn prepare(request: &mut Request<RequestBody>, client: &Client) -> Result<Asked, Error> {
     let version = request.version();
     let extended_connect = version == Version::HTTP_2 && request.method() == Method::CONNECT;
+    if version == Version::HTTP_2 {
+        http2::check_size(request, client.shared.head_limits)?;
+    }
     if extended_connect {
         websocket::from_connect(request, client)?;
     }
     target::normalise(request)?;
     let host = target::check_host(request, client)?;
     let seen = Seen::in_head(request.headers());
-    let upgrade = seen.upgrade && request.version() == Version::HTTP_11 && asks_for_upgrade(request);
+    let may_upgrade = version == Version::HTTP_11 || extended_connect;
+    let upgrade = seen.upgrade && may_upgrade && asks_for_upgrade(request);
     let has_body = !request.body().is_end_stream();
     let headers = request.headers_mut();
     if seen.transfer_encoding {
@@ -96,7 +103,7 @@ pub(super) fn prepare(request: &mut Request<RequestBody>, client: &Client) -> Re
     let trailers = seen.te && lists(headers, &TE, "trailers");
     remove_hop_by_hop(headers, &seen, upgrade);
     if seen.transfer_encoding && has_body {
-        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        headers.insert(TRANSFER_ENCODING, CHUNKED);
     }
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
@@ -109,19 +116,9 @@ pub(super) fn prepare(request: &mut Request<RequestBody>, client: &Client) -> Re
     if seen.forwarded {
         remove_forwarded(headers);
     }
-    headers.insert(X_FORWARDED_FOR, client.forwarded_for().clone());
-    headers.insert(X_FORWARDED_PROTO, if client.listener().tls { HTTPS } else { HTTP });
-    headers.insert(X_FORWARDED_HOST, host);
-    headers.append(
-        VIA,
-        match version {
-            Version::HTTP_10 => VIA_US_FROM_1_0,
-            Version::HTTP_2 => VIA_US_FROM_2,
-            _ => VIA_US,
-        },
-    );
+    tell_of(client, host, version, headers);
     if version == Version::HTTP_2 {
-        unite_cookies(headers);
+        http2::become_http1(headers, has_body);
     }
     *request.version_mut() = Version::HTTP_11;
     if !upgrade {
@@ -137,11 +134,31 @@ pub(super) fn prepare(request: &mut Request<RequestBody>, client: &Client) -> Re
     })
 }
 
+/// Says whose request it is, and how it came.
+fn tell_of(client: &Client, host: HeaderValue, version: Version, headers: &mut HeaderMap) {
+    headers.insert(X_FORWARDED_FOR, client.forwarded_for().clone());
+    headers.insert(X_FORWARDED_PROTO, if client.listener().tls { HTTPS } else { HTTP });
+    headers.insert(X_FORWARDED_HOST, host);
+    if let Some(certificate) = client.certificate() {
+        headers.insert(CLIENT_CERT, certificate.clone());
+    }
+    let via = match version {
+        Version::HTTP_10 => VIA_US_FROM_1_0,
+        Version::HTTP_2 => VIA_US_FROM_2,
+        _ => VIA_US,
+    };
+    headers.append(VIA, via);
+}
+
 /// Makes a backend's answer to what was asked one that a client may get.
 pub(super) fn prepare_answer<B>(response: &mut Response<B>, asked: Asked) -> Result<(), Error> {
     let upgraded = is_upgrade(response);
     if upgraded && !asked.upgrade {
         return Err(Error::UnaskedUpgrade);
+    }
+    if asked.extended_connect && response.status().is_success() {
+        // The client would take it for agreement, and what follows for its tunnel.
+        return Err(Error::UpgradeIgnored);
     }
     *response.version_mut() = Version::HTTP_11;
     let wants_upgrade = response.status() == StatusCode::UPGRADE_REQUIRED;
@@ -198,17 +215,6 @@ fn unite_lengths(headers: &mut HeaderMap) {
     };
 }
 
-/// RFC 9113 section 8.2.3: a client may have split its cookies, which HTTP/1.1 knows as one line.
-fn unite_cookies(headers: &mut HeaderMap) {
-    let mut cookies = headers.get_all(COOKIE).iter();
-    if let (Some(first), Some(second)) = (cookies.next(), cookies.next()) {
-        let all: Vec<_> = [first, second].into_iter().chain(cookies).map(HeaderValue::as_bytes).collect();
-        if let Ok(united) = HeaderValue::from_bytes(&all.join(&b"; "[..])) {
-            headers.insert(COOKIE, united);
-        }
-    }
-}
-
 /// A switch of protocols is passed on for requests without a body, but not one to h2c, which is an answer that we
 /// could not pass on.
 fn asks_for_upgrade(request: &Request<RequestBody>) -> bool {
@@ -261,6 +267,8 @@ fn remove_named_in_connection(headers: &mut HeaderMap, upgrade: bool) {
 fn remove_forwarded(headers: &mut HeaderMap) {
     headers.remove(FORWARDED);
     headers.remove(X_REAL_IP);
+    headers.remove(CLIENT_CERT);
+    headers.remove(CLIENT_CERT_CHAIN);
     let claimed: Vec<HeaderName> =
         headers.keys().filter(|name| name.as_str().starts_with(X_FORWARDED)).cloned().collect();
     for name in claimed {

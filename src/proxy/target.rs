@@ -17,7 +17,8 @@ pub(super) fn normalise<B>(request: &mut Request<B>) -> Result<(), Error> {
     match (uri.scheme_str(), uri.authority()) {
         (None, None) if uri.path().starts_with('/') => return Ok(()),
         (None, None) if uri.path() == "*" && request.method() == Method::OPTIONS => return Ok(()),
-        (Some("http" | "https"), Some(_)) => {}
+        (Some("http" | "https"), Some(_))
+            if uri.path().starts_with('/') || request.method() == Method::OPTIONS => {}
         _ => return Err(Error::Malformed("its target is neither a path nor an http address")),
     }
     let mut parts = request.uri().clone().into_parts();
@@ -27,7 +28,12 @@ pub(super) fn normalise<B>(request: &mut Request<B>) -> Result<(), Error> {
     }
     let host =
         HeaderValue::from_str(host).map_err(|_| Error::Malformed("its target's host is not a name"))?;
-    if request.method() == Method::OPTIONS && has_empty_path(request.uri()) {
+    let is_http2 = request.version() == Version::HTTP_2;
+    if is_http2 && !agrees(request, &host) {
+        return Err(Error::Malformed("its Host differs from its target's"));
+    }
+    // In HTTP/2 the path is always spelled out.
+    if !is_http2 && request.method() == Method::OPTIONS && has_empty_path(request.uri()) {
         // RFC 9112 section 3.2.4: it is the whole server that is asked.
         parts.path_and_query = Some(PathAndQuery::from_static("*"));
     }
@@ -41,6 +47,11 @@ pub(super) fn normalise<B>(request: &mut Request<B>) -> Result<(), Error> {
     }
     request.headers_mut().insert(HOST, host);
     Ok(())
+}
+
+/// Whether a client that says where its request is to go also as HTTP/1.1 has it says the same (RFC 9113 section 8.3.1).
+fn agrees<B>(request: &Request<B>, authority: &HeaderValue) -> bool {
+    request.headers().get(HOST).is_none_or(|host| host.as_bytes().eq_ignore_ascii_case(authority.as_bytes()))
 }
 
 /// Whether an absolute target has neither a path nor a query. Its parser adds a `/`, which is not one that the client

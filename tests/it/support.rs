@@ -5,8 +5,13 @@
 
 mod backend;
 mod client;
+mod frames;
 mod gate;
+mod http2;
+pub mod pki;
 mod program;
+pub mod tls;
+mod wire;
 
 use std::fs::File;
 use std::path::Path;
@@ -15,7 +20,9 @@ use std::time::{Duration, Instant};
 
 pub use backend::{Backend, Transport};
 pub use client::{Answer, Client, get, request};
-pub use gate::gate;
+pub use frames::{Frame, frame, head, settings};
+pub use gate::{Opener, gate};
+pub use http2::{Http2, Stream, get as http2_get};
 pub use program::{Balancer, Running, Sample, backends};
 
 /// How long anything may take before its test fails: far longer than it ever should.

@@ -1,7 +1,9 @@
 //! The bytes of a client's HTTP/2 connection.
 
+use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
@@ -14,11 +16,19 @@ use crate::connect::Stream;
 pub(super) struct Transport {
     stream: Stream,
     read_ahead: Bytes,
+    /// Set whenever bytes go out.
+    written: Rc<Cell<bool>>,
 }
 
 impl Transport {
-    pub(super) fn new(stream: Stream, read_ahead: Bytes) -> Self {
-        Self { stream, read_ahead }
+    pub(super) fn new(stream: Stream, read_ahead: Bytes, written: Rc<Cell<bool>>) -> Self {
+        Self { stream, read_ahead, written }
+    }
+
+    fn note(&self, written: &Poll<io::Result<usize>>) {
+        if written.is_ready() {
+            self.written.set(true);
+        }
     }
 }
 
@@ -40,7 +50,9 @@ impl AsyncRead for Transport {
 
 impl AsyncWrite for Transport {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.note(&written);
+        written
     }
 
     fn poll_write_vectored(
@@ -48,7 +60,9 @@ impl AsyncWrite for Transport {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.stream.write_slices(cx, slices)
+        let written = self.stream.write_slices(cx, slices);
+        self.note(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {
