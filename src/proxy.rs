@@ -15,6 +15,7 @@ mod forward;
 pub mod forwarded;
 mod grpc;
 mod headers;
+mod http2;
 mod pace;
 mod rates;
 mod shared;

@@ -133,6 +133,7 @@ impl ListenFlags {
                 ("--tls-cert", certificates),
                 ("--tls-key", keys),
                 ("--tls-client-ca", usize::from(self.tls_client_ca.is_some())),
+                ("--tls-client-auth", usize::from(self.tls_client_auth.is_some())),
             ];
             return match stray.iter().find(|(_, count)| *count > 0) {
                 Some((flag, _)) => Err(ConfigError::NoTlsListener(flag)),

@@ -137,6 +137,14 @@ impl Stream {
         matches!(self, Self::Tls(_))
     }
 
+    /// The certificate that the other end showed, in DER.
+    pub fn certificate(&self) -> Option<&[u8]> {
+        match self {
+            Self::Clear(_) => None,
+            Self::Tls(stream) => stream.get_ref().1.peer_certificates()?.first().map(AsRef::as_ref),
+        }
+    }
+
     /// Writes slices in the cheapest way that can take them.
     pub fn write_slices(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         if let [slice] = slices {

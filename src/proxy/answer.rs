@@ -29,9 +29,14 @@ pub(super) fn answer(error: &Error, snapshot: &Snapshot, mut exchange: Exchange)
     if exchange.is_grpc() {
         let mut response = Response::new(Body::nothing(exchange));
         response.headers_mut().extend(grpc::fields(status.as_u16(), &text));
+        response.headers_mut().extend(proxy_status(&error.row()));
         return response;
     }
-    let mut response = Response::new(Body::text(text, exchange));
+    let mut response = match exchange.wants_no_body() {
+        true => Response::builder().header(CONTENT_LENGTH, text.len()).body(Body::nothing(exchange)),
+        false => Response::builder().body(Body::text(text, exchange)),
+    }
+    .expect("a length is a header's value");
     *response.status_mut() = status;
     for (name, value) in fields(error) {
         response.headers_mut().insert(name, value);
@@ -68,11 +73,8 @@ pub fn log_refusal(error: &Error, client: &Client, told: usize) {
 
 fn fields(error: &Error) -> Vec<(HeaderName, HeaderValue)> {
     let row = error.row();
-    let proxy_status = format!("loadbalancer; error={}; details=\"{}\"", row.proxy_status, row.reason);
     let mut fields = vec![(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))];
-    if let Ok(value) = HeaderValue::from_str(&proxy_status) {
-        fields.push((HeaderName::from_static(PROXY_STATUS), value));
-    }
+    fields.extend(proxy_status(&row));
     let again_after = match error {
         Error::ClientRate(seconds) | Error::TotalRate(seconds) => *seconds,
         _ => RETRY_AFTER_SECONDS,
@@ -93,6 +95,11 @@ fn fields(error: &Error) -> Vec<(HeaderName, HeaderValue)> {
         _ => {}
     }
     fields
+}
+
+fn proxy_status(row: &Row) -> Option<(HeaderName, HeaderValue)> {
+    let value = format!("loadbalancer; error={}; details=\"{}\"", row.proxy_status, row.reason);
+    Some((HeaderName::from_static(PROXY_STATUS), HeaderValue::from_str(&value).ok()?))
 }
 
 /// The sentence that a client gets, and what is known of each backend, if the client is on this machine.

@@ -42,6 +42,9 @@ pub enum Error {
     /// The client has as many connections as the operator allows each.
     #[error("as many connections of your address are open as this proxy takes")]
     ClientConnections,
+    /// The client asked for a tunnel of a kind that we do not know.
+    #[error("this proxy opens no tunnels but for WebSocket")]
+    UnknownProtocol,
     /// The client went away before its answer was complete.
     #[error("the client went away")]
     ClientGone,
@@ -90,6 +93,9 @@ pub enum Error {
     /// The backend switched protocols without having been asked to.
     #[error("the backend switched protocols unasked")]
     UnaskedUpgrade,
+    /// The backend answered a request for a WebSocket as if it were any other.
+    #[error("the backend did not switch protocols, and answered as if it had not been asked to")]
+    UpgradeIgnored,
     /// The backend sent interim answers and did not stop.
     #[error("the backend sent interim answers without end")]
     TooManyInterim,
@@ -179,6 +185,7 @@ impl Error {
             Self::ClientRate(_)      => (Client,  429, "client_rate",        "http_request_denied",                "PR"),
             Self::TotalRate(_)       => (Us,      429, "total_rate",         "http_request_denied",                "PR"),
             Self::ClientConnections  => (Client,  429, "client_connections", "connection_limit_reached",           "PC"),
+            Self::UnknownProtocol    => (Client,  501, "unknown_protocol",   "http_request_denied",                "PR"),
             Self::ClientGone         => (Client,  499, "client_gone",        "http_request_error",                 "CD"),
             Self::ClientStalled      => (Client,  499, "client_stalled",     "connection_write_timeout",           "cD"),
             Self::TooManyConnections => (Us,      503, "too_many_connections", "connection_limit_reached",         "PC"),
@@ -195,6 +202,7 @@ impl Error {
             Self::Closed(_)          => (Backend, 502, "backend_closed",     "connection_terminated",              "SH"),
             Self::BadAnswer(_)       => (Backend, 502, "bad_answer",         "http_protocol_error",                "PH"),
             Self::UnaskedUpgrade     => (Backend, 502, "unasked_upgrade",    "http_upgrade_failed",                "PH"),
+            Self::UpgradeIgnored     => (Backend, 502, "upgrade_ignored",    "http_upgrade_failed",                "PH"),
             Self::TooManyInterim     => (Backend, 502, "too_many_interim",   "http_protocol_error",                "PH"),
             Self::UnaskedCoding      => (Backend, 502, "unasked_coding",     "http_response_transfer_coding",      "PH"),
             Self::TwoFramings        => (Backend, 502, "two_framings",       "http_protocol_error",                "PH"),

@@ -18,7 +18,8 @@ pub(super) fn normalise<B>(request: &mut Request<B>) -> Result<(), Error> {
     match (uri.scheme_str(), uri.authority()) {
         (None, None) if uri.path().starts_with('/') => return Ok(()),
         (None, None) if uri.path() == "*" && request.method() == Method::OPTIONS => return Ok(()),
-        (Some("http" | "https"), Some(_)) => {}
+        (Some("http" | "https"), Some(_))
+            if uri.path().starts_with('/') || request.method() == Method::OPTIONS => {}
         _ => return Err(Error::Malformed("its target is neither a path nor an http address")),
     }
     check_agreement(request)?;
@@ -29,7 +30,9 @@ pub(super) fn normalise<B>(request: &mut Request<B>) -> Result<(), Error> {
     }
     let host =
         HeaderValue::from_str(host).map_err(|_| Error::Malformed("its target's host is not a name"))?;
-    if request.method() == Method::OPTIONS && has_empty_path(request.uri()) {
+    let is_http2 = request.version() == Version::HTTP_2;
+    // In HTTP/2 the path is always spelled out.
+    if !is_http2 && request.method() == Method::OPTIONS && has_empty_path(request.uri()) {
         // RFC 9112 section 3.2.4: it is the whole server that is asked.
         parts.path_and_query = Some(PathAndQuery::from_static("*"));
     }

@@ -116,12 +116,16 @@ impl Arrival {
         let speaks_http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP_2);
         let stream = Stream::Tls(stream);
         match speaks_http2 {
-            true => Box::pin(http2::serve(&client, stream, Bytes::new())).await,
+            true => {
+                client.identify(&stream);
+                Box::pin(http2::serve(&client, stream, Bytes::new())).await;
+            }
             false => self.speak_http1(client, stream).await,
         }
     }
 
     async fn speak_http1(self, client: Rc<Client>, stream: Stream) {
+        client.identify(&stream);
         if let Some(stream) = connection::serve(&client, stream).await {
             drop(client);
             park(self, stream);

@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use crate::connect::Stream;
 use crate::proxy::{Client, Error, Phase, handle};
 
-use super::farewell::{has_bytes, part, refuse};
+use super::farewell::{close, has_bytes, part, refuse};
 use super::framing::{Refusal, explain};
 use super::http2;
 use super::transport::ClientTransport;
@@ -44,10 +44,12 @@ pub(super) async fn serve(client: &Rc<Client>, mut stream: Stream) -> Option<Str
                     tunnel.run(stream, &unused).await;
                 } else if client.has_unread() || !unused.is_empty() || has_bytes(&stream) {
                     part(&client.shared, stream, b"").await;
+                } else {
+                    close(&client.shared, stream).await;
                 }
                 return None;
             }
-            Stop::Over(Err(_)) if unused.starts_with(http2::PREFACE_HEAD) => {
+            Stop::Over(Err(_)) if http2::may_begin(&unused) => {
                 // It knew that we speak HTTP/2 (RFC 9113 section 3.3). Boxed, for its state is far larger than ours.
                 Box::pin(http2::serve(client, stream, unused)).await;
                 return None;
@@ -66,9 +68,16 @@ pub(super) async fn serve(client: &Rc<Client>, mut stream: Stream) -> Option<Str
                 refuse(client, stream, &Error::HeadTimeout).await;
                 return None;
             }
+            Stop::Due(Phase::Head) => {
+                close(&client.shared, stream).await;
+                return None;
+            }
             Stop::Due(_) => return None,
             Stop::Idle if unused.is_empty() => return Some(stream),
-            Stop::Draining if unused.is_empty() && !has_bytes(&stream) => return None,
+            Stop::Draining if unused.is_empty() && !has_bytes(&stream) => {
+                close(&client.shared, stream).await;
+                return None;
+            }
             Stop::Idle | Stop::Draining => {
                 client.enter(Phase::Head);
                 read_ahead = unused;

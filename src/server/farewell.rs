@@ -43,6 +43,16 @@ pub(super) async fn part(shared: &Shared, mut stream: Stream, words: &[u8]) {
     select(parted, pin!(shared.clock.sleep(LINGER))).await;
 }
 
+/// Closes a connection on which all was said. TLS has a farewell of its own, without which a client cannot tell the end of
+/// an answer from a cut (RFC 8446 section 6.1); so an answer that broke off must not end with it.
+pub(super) async fn close(shared: &Shared, mut stream: Stream) {
+    if stream.is_tls() {
+        // Boxed, for few connections are closed at a time.
+        let farewell = Box::pin(stream.shutdown());
+        select(farewell, Box::pin(shared.clock.sleep(LINGER))).await;
+    }
+}
+
 /// Whether the client has already sent more.
 pub(super) fn has_bytes(stream: &Stream) -> bool {
     stream.socket().peek() == Peeked::Bytes

@@ -29,8 +29,6 @@ use transport::{Transport, Verdict};
 
 /// What a client sends first that speaks HTTP/2 (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// The part of it that looks like the head of a request.
-pub(super) const PREFACE_HEAD: &[u8] = PREFACE.split_at(18).0;
 
 /// Requests of one client that are answered at the same time (RFC 9113 section 5.1.2 asks for at least 100).
 const STREAMS: u32 = 128;
@@ -44,8 +42,16 @@ const SEND_BUFFER: usize = 64 * 1024;
 const PENDING_RESETS: usize = 20;
 const LOCAL_RESETS: usize = 256;
 
-/// Milliseconds that a client has to take note that the connection ends.
+/// How far a head may go beyond the limit and still be refused in our words: beyond, it is not even kept, and hyper
+/// answers with a bare 431.
+const READ_TO_REFUSE: usize = 2;
+/// Milliseconds that a client has to take note that the connection ends, and to take each piece of what it is still owed.
 const FAREWELL: u64 = 2000;
+
+/// Whether a connection that begins with these bytes may be one of HTTP/2. They may be all that has come.
+pub(super) fn may_begin(bytes: &[u8]) -> bool {
+    bytes.starts_with(PREFACE) || (!bytes.is_empty() && PREFACE.starts_with(bytes))
+}
 
 /// Serves requests until the connection ends. `read_ahead` is what the client has sent already.
 pub(super) async fn serve(client: &Rc<Client>, mut stream: Stream, read_ahead: Bytes) {
@@ -102,14 +108,14 @@ async fn drive(
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_BUFFER)
-        .max_header_list_size(u32::try_from(shared.head_limits.size).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(shared.head_limits.size * READ_TO_REFUSE).unwrap_or(u32::MAX))
         .max_pending_accept_reset_streams(PENDING_RESETS)
         .max_local_error_reset_streams(LOCAL_RESETS)
         .enable_connect_protocol();
     let transport = TokioIo::new(Transport::new(stream, read_ahead, &shared.clock, verdict));
     let mut connection = pin!(builder.serve_connection(transport, service));
     client.alarm().wakes_me().await;
-    let (mut draining, mut idle, mut ending) = (false, true, false);
+    let (mut draining, mut idle, mut ending, mut latest) = (false, true, false, 0);
     poll_fn(|cx| {
         if let Poll::Ready(over) = connection.as_mut().poll(cx) {
             return Poll::Ready(over);
@@ -129,6 +135,10 @@ async fn drive(
                 false => client.alarm().clear(),
             }
         }
+        if verdict.has_written() && idle && draining && shared.clock.now() < latest {
+            // The last of an answer may be on its way to a slow client. One that makes us say more has its limit, too.
+            client.alarm().set(FAREWELL);
+        }
         let due = idle && client.is_due();
         if due && draining {
             return Poll::Ready(Ok(()));
@@ -136,6 +146,7 @@ async fn drive(
         if due || (shared.is_draining() && !draining) {
             // It is told, and what it began meanwhile is answered (RFC 9113 section 6.8).
             draining = true;
+            latest = shared.clock.now() + shared.deadlines.client_idle;
             connection.as_mut().graceful_shutdown();
             if idle {
                 client.alarm().set(FAREWELL);

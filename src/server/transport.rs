@@ -62,7 +62,7 @@ impl ClientTransport {
         match self.stream.socket().peek() {
             Peeked::Nothing => Ok(()),
             Peeked::Closed => Err(io::ErrorKind::ConnectionAborted.into()),
-            Peeked::Bytes if self.stream.is_tls() => self.look_inside(cx),
+            Peeked::Bytes if self.stream.is_tls() && self.read_ahead.is_empty() => self.look_inside(cx),
             // It sent its next request already; that it leaves will be seen when it is read.
             Peeked::Bytes => {
                 self.client.set_watched(false);

@@ -6,8 +6,8 @@ mod shared;
 
 use hyper::{Response, StatusCode};
 
+use crate::support::backend_pki::Authority;
 use crate::support::h2_backend::{Exchange, H2Backend};
-use crate::support::pki::Authority;
 use crate::support::tls_backend::with_certificate;
 use crate::support::{Backend, Balancer, Client, Running, Sample, get, request, until};
 

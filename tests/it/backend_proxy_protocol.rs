@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
-use crate::support::pki::path;
+use crate::support::backend_pki::path;
 use crate::support::{Balancer, Client};
 
 const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";

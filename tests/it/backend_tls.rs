@@ -2,7 +2,7 @@
 
 use rustls::version::{TLS12, TLS13};
 
-use crate::support::pki::{Authority, Identity, file, path};
+use crate::support::backend_pki::{Authority, Identity, file, path};
 use crate::support::tls_backend::{TlsBackend, settings, with_certificate};
 use crate::support::{Balancer, Client, Running, Sample, get};
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
-use crate::support::pki::{file, path};
+use crate::support::backend_pki::{file, path};
 use crate::support::{Balancer, Client, Sample, get};
 
 /// Listens there, answers every request with `here` and tells its head.

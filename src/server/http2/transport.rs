@@ -35,12 +35,19 @@ pub(super) struct Verdict {
     newest: Cell<u32>,
     /// Whether the client would take our next word for a frame.
     between: Cell<bool>,
+    /// Set whenever bytes go out.
+    written: Cell<bool>,
 }
 
 impl Verdict {
     /// What the client sends too much of, if anything.
     pub(super) fn flood(&self) -> Option<Kind> {
         self.flood.get()
+    }
+
+    /// Whether the client took bytes since last asked.
+    pub(super) fn has_written(&self) -> bool {
+        self.written.replace(false)
     }
 
     /// What is still to be said to a client that floods us.
@@ -72,6 +79,7 @@ impl<'a> Transport<'a> {
     }
 
     fn note_sent(&mut self, mut bytes: &[u8]) {
+        self.verdict.written.set(true);
         while !bytes.is_empty() {
             let Some(head) = self.sent.next(&mut bytes) else { return };
             self.allowances.sent(head);

@@ -1,107 +1,153 @@
-//! Certificates for tests, and the authorities that sign them.
+//! Certificates, made when a test needs them: authorities, and what they sign.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair,
-    KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
+    PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, RsaKeySize,
 };
-use rustls::RootCertStore;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+
+pub const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Who signs certificates.
-pub struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
-    /// Its own certificate, PEM.
-    pub file: PathBuf,
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+/// A certificate, its key, and the files that they are in.
+pub struct Pair {
+    folder: Folder,
+    /// The certificate alone.
+    pub der: CertificateDer<'static>,
+    key: Vec<u8>,
 }
 
-/// A certificate and its key, PEM.
-pub struct Identity {
-    pub certificate: PathBuf,
-    pub key: PathBuf,
+/// The kind of a key.
+#[derive(Clone, Copy)]
+pub enum Kind {
+    Ecdsa,
+    Rsa,
 }
+
+/// A folder that goes when its test does.
+pub struct Folder(PathBuf);
 
 impl Authority {
-    /// One that nobody trusts yet.
-    pub fn new(name: &str) -> Self {
+    /// One that nobody knew before.
+    pub fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.distinguished_name.push(DnType::CommonName, name);
+        params.distinguished_name.push(DnType::CommonName, "an authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let file = file("authority.pem", &issuer.pem());
-        Self { issuer, file }
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    /// Signs a certificate for these names or addresses.
-    pub fn sign(&self, names: &[&str]) -> Identity {
-        self.sign_changed(names, |_| {})
+    /// Signs a certificate for these names.
+    pub fn signs(&self, names: &[&str]) -> Pair {
+        self.signs_with(names, Kind::Ecdsa, |_| {})
     }
 
-    /// The same for one whose time is over.
-    pub fn sign_expired(&self, names: &[&str]) -> Identity {
-        self.sign_changed(names, |params| {
-            params.not_before = date_time_ymd(2020, 1, 1);
-            params.not_after = date_time_ymd(2021, 1, 1);
+    /// Signs one whose time is over in so many days, or was over so many days ago.
+    pub fn signs_until(&self, days: i32) -> Pair {
+        self.signs_with(&["localhost"], Kind::Ecdsa, |params| {
+            let distance = DAY * days.unsigned_abs();
+            let now = SystemTime::now();
+            params.not_before = (now - 400 * DAY).into();
+            params.not_after = if days < 0 { now - distance } else { now + distance }.into();
         })
     }
 
-    fn sign_changed(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Identity {
-        let mut params = params(names);
+    /// Signs one with a key of this kind, and what else `change` asks for.
+    pub fn signs_with(
+        &self,
+        names: &[&str],
+        kind: Kind,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Pair {
+        let names: Vec<_> = names.iter().copied().map(str::to_owned).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "a test");
         change(&mut params);
-        let key = KeyPair::generate().unwrap();
-        Identity::of(&params.signed_by(&key, &self.issuer).unwrap(), &key)
+        let key = match kind {
+            Kind::Ecdsa => KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap(),
+            Kind::Rsa => KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).unwrap(),
+        };
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        let folder = Folder::new();
+        folder.write("cert.pem", certificate.pem());
+        folder.write("key.pem", key.serialize_pem());
+        Pair { folder, der: certificate.der().clone(), key: key.serialize_der() }
     }
 
-    /// The roots that a program has that trusts it alone.
-    pub fn roots(&self) -> Arc<RootCertStore> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.issuer.der().clone()).unwrap();
-        Arc::new(roots)
-    }
-}
-
-impl Identity {
-    /// One that nobody but itself has signed.
-    pub fn self_signed(names: &[&str]) -> Self {
-        let key = KeyPair::generate().unwrap();
-        Self::of(&params(names).self_signed(&key).unwrap(), &key)
+    /// Its own certificate.
+    pub fn der(&self) -> CertificateDer<'static> {
+        self.0.der().clone()
     }
 
-    fn of(certificate: &Certificate, key: &KeyPair) -> Self {
-        Self {
-            certificate: file("certificate.pem", &certificate.pem()),
-            key: file("key.pem", &key.serialize_pem()),
-        }
-    }
-
-    /// As rustls wants them.
-    pub fn read(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
-        let chain = CertificateDer::pem_file_iter(&self.certificate).unwrap();
-        (chain.map(Result::unwrap).collect(), PrivateKeyDer::from_pem_file(&self.key).unwrap())
+    /// Writes its own certificate to a file.
+    pub fn file(&self, folder: &Folder) -> PathBuf {
+        folder.write("ca.pem", self.0.pem())
     }
 }
 
-/// A new file with this text. Its folder is the test run's.
-pub fn file(name: &str, text: &str) -> PathBuf {
-    let path = path(name);
-    fs::write(&path, text).unwrap();
-    path
+impl Pair {
+    /// Where the certificate is.
+    pub fn certificate(&self) -> PathBuf {
+        self.folder.path("cert.pem")
+    }
+
+    /// Where the key is.
+    pub fn key(&self) -> PathBuf {
+        self.folder.path("key.pem")
+    }
+
+    /// The key itself.
+    pub fn key_der(&self) -> PrivateKeyDer<'static> {
+        PrivatePkcs8KeyDer::from(self.key.clone()).into()
+    }
+
+    /// Puts another pair into this one's files, as `certbot` does: each file is replaced, not written to.
+    pub fn become_that_of(&self, other: &Self) {
+        replace(&self.certificate(), &fs::read(other.certificate()).unwrap());
+        replace(&self.key(), &fs::read(other.key()).unwrap());
+    }
 }
 
-/// The path of a file that no other test has.
-pub fn path(name: &str) -> PathBuf {
-    static COUNT: AtomicUsize = AtomicUsize::new(0);
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("files-{}", std::process::id()));
-    fs::create_dir_all(&folder).unwrap();
-    folder.join(format!("{}-{name}", COUNT.fetch_add(1, Ordering::SeqCst)))
+/// Puts something else into a file, in one step.
+pub fn replace(path: &Path, contents: &[u8]) {
+    let new = path.with_extension("new");
+    fs::write(&new, contents).unwrap();
+    fs::rename(new, path).unwrap();
 }
 
-fn params(names: &[&str]) -> CertificateParams {
-    CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap()
+impl Folder {
+    /// An empty one.
+    pub fn new() -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    /// Of a file in it.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Writes a file into it.
+    pub fn write(&self, name: &str, contents: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, contents).unwrap();
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What is left is below target/ anyway.
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }

@@ -9,7 +9,7 @@ use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::server::{ServerConnection, WebPkiClientVerifier};
 use rustls::{HandshakeKind, ServerConfig, StreamOwned, SupportedProtocolVersion};
 
-use super::pki::{Authority, Identity};
+use super::backend_pki::{Authority, Identity};
 use super::{PATIENCE, until};
 
 /// Its threads end with the test's process.
