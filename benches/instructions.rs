@@ -121,7 +121,7 @@ fn calls_to_the_allocator(text: &str) -> u64 {
 fn pick(policy: &str, times: usize) {
     let policy = if policy == "first" { PolicyName::First } else { PolicyName::RoundRobin };
     let member = |port: u16| Member {
-        id: u64::from(port).into(),
+        id: u32::from(port).into(),
         way: Arc::new(BackendUrl::from(SocketAddr::from(([127, 0, 0, 1], port))).into()),
         load: Arc::default(),
         usable: port != 2,

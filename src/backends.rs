@@ -7,7 +7,7 @@ pub mod check;
 mod health;
 mod load;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LockResult, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -28,10 +28,10 @@ lazy_static! {
 
 /// What tells one backend from all others, for as long as it is one: places in lists change, and so may settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct BackendId(u64);
+pub struct BackendId(u32);
 
-impl From<u64> for BackendId {
-    fn from(number: u64) -> Self {
+impl From<u32> for BackendId {
+    fn from(number: u32) -> Self {
         Self(number)
     }
 }
@@ -54,7 +54,7 @@ pub struct Backend {
 pub struct Registry {
     backends: &'static Mutex<Vec<Backend>>,
     revision: watch::Sender<u64>,
-    ids: AtomicU64,
+    ids: AtomicU32,
 }
 
 impl Registry {
@@ -69,7 +69,7 @@ impl Registry {
     }
 
     fn over(backends: &'static Mutex<Vec<Backend>>) -> Self {
-        Self { backends, revision: watch::Sender::new(0), ids: AtomicU64::new(0) }
+        Self { backends, revision: watch::Sender::new(0), ids: AtomicU32::new(0) }
     }
 
     /// Makes these the backends, in this order. Those that stay keep their identity, health and load.

@@ -36,7 +36,7 @@ pub struct Member {
 /// One request's hold on one backend. Dropped when the answer is through, however it ended.
 #[derive(Debug)]
 pub struct Lease {
-    index: usize,
+    index: u32,
     backend: BackendId,
     load: Arc<Load>,
 }
@@ -72,6 +72,7 @@ impl Pool {
 impl Lease {
     fn on(index: usize, member: &Member) -> Self {
         member.load.begin();
+        let index = u32::try_from(index).expect("members are far fewer");
         Self { index, backend: member.id, load: Arc::clone(&member.load) }
     }
 
@@ -82,7 +83,7 @@ impl Lease {
 
     /// Which member of the pool it is a hold on.
     pub fn index(&self) -> usize {
-        self.index
+        self.index as usize
     }
 }
 
@@ -128,7 +129,7 @@ mod tests {
     }
 
     fn id(index: usize) -> BackendId {
-        BackendId::from(index as u64)
+        BackendId::from(u32::try_from(index).expect("a small one"))
     }
 
     fn tried(indices: &[usize]) -> Tried {

@@ -17,7 +17,7 @@ mod tls;
 mod transport;
 mod way;
 
-pub use connection::{AnswerBody, Broken, Connection, SendError};
+pub use connection::{AnswerBody, Broken, Connection};
 pub use connections::{Connections, HeadLimits, Need};
 pub use files::{is_our_want, ran_out_of_files, shortages};
 pub use pem::TlsFileError;

@@ -46,7 +46,6 @@ pub use upgrade::Tunnel;
 
 use body::BackendConnection;
 use exchange::Exchange;
-use forward::{Failure, Outgoing};
 use headers::Asked;
 
 /// Backends that may see a request before we give up: one that kills its backend must not kill them all.
@@ -88,8 +87,9 @@ async fn forward(
     if let Some(access) = &client.shared.access {
         access.judge(client)?;
     }
-    let mut request = request.map(|body| RequestBody::new(body, client));
-    let asked = headers::prepare(&mut request, client)?;
+    let mut unsent = None;
+    let request = unsent.insert(request.map(|body| RequestBody::new(body, client)));
+    let asked = headers::prepare(request, client)?;
     if let (Some(limit), Some(size)) = (client.shared.body_limit, request.body().size_hint().exact())
         && size > limit
     {
@@ -103,8 +103,7 @@ async fn forward(
         let connections = view.connections(lease.index());
         let name = connections.way().url.name();
         exchange.attempt(name);
-        let outgoing = Outgoing { request, asked };
-        let failure = match forward::send(client, &view, &lease, outgoing).await {
+        let failure = match forward::send(client, &view, &lease, &mut unsent, asked).await {
             Ok((mut response, connection)) => {
                 headers::prepare_answer(&mut response, asked)?;
                 let connections = Rc::clone(connections);
@@ -116,12 +115,11 @@ async fn forward(
             client.shared.registry.observe(lease.backend(), evidence, Instant::now());
         }
         sends += u32::from(failure.sent);
-        let Failure { error, again: Some(again), .. } = failure else { return Err(failure.error) };
-        if sends >= MOST_SENDS {
-            return Err(error);
+        if unsent.is_none() || sends >= MOST_SENDS {
+            return Err(failure.error);
         }
-        tracing::debug!("{}: {name}: {error}; trying the next backend", client.address());
-        (request, last) = (again, error);
+        tracing::debug!("{}: {name}: {}; trying the next backend", client.address(), failure.error);
+        last = failure.error;
         tried.add(&lease);
         // It may have waited for long: what is known by now decides who is next.
         view = client.shared.view();

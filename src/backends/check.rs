@@ -120,9 +120,9 @@ async fn ask(
         .header(CONNECTION, "close")
         .body(Empty::new())
         .expect("the path and the address were parsed");
-    let sent = connection.send(request, false, |_| None::<std::convert::Infallible>).await;
+    let sent = connection.send(&mut Some(request), false, |_| None::<std::convert::Infallible>).await;
     sent.map_err(|failed| match failed {
-        Ok(failed) => failed.error,
+        Ok(broken) => broken,
         Err(never) => match never {},
     })
 }

@@ -1,5 +1,6 @@
 //! A connection to a backend, as one exchange has it: one of its own, or a stream of one that many share.
 
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
@@ -9,6 +10,9 @@ use hyper::{Request, Response};
 use super::http1::Http1;
 use super::http2::{Download, Http2Stream};
 use super::{Flow, Stream, TlsFault};
+
+/// An invariant of whoever sends.
+pub(super) const GIVEN: &str = "a request is there to be sent";
 
 /// What carries one exchange to a backend.
 #[derive(Debug)]
@@ -25,7 +29,7 @@ pub enum AnswerBody {
     /// From a connection of its own.
     Http1(Incoming),
     /// From a stream.
-    Http2(Download),
+    Http2(Box<Download>),
 }
 
 /// What ended an exchange with a backend.
@@ -36,7 +40,7 @@ pub enum Broken {
     Http1(#[from] hyper::Error),
     /// HTTP/2 on its stream.
     #[error(transparent)]
-    Http2(#[from] h2::Error),
+    Http2(Box<h2::Error>),
     /// The body of the request gave an error, which whoever made it knows more of.
     #[error("the body of the request could not be passed on")]
     Upload,
@@ -48,13 +52,10 @@ pub enum Broken {
     NoAuthority,
 }
 
-/// A request that got no answer.
-#[derive(Debug)]
-pub struct SendError<B> {
-    /// What was seen.
-    pub error: Broken,
-    /// The request, if the backend has certainly not begun to act upon it.
-    pub unsent: Option<Request<B>>,
+impl From<h2::Error> for Broken {
+    fn from(error: h2::Error) -> Self {
+        Self::Http2(Box::new(error))
+    }
 }
 
 impl<B> Connection<B>
@@ -78,8 +79,8 @@ where
         }
     }
 
-    /// Sends a request and waits for the head of the answer. With `note`, [`Connection::sent`] can tell its head
-    /// afterwards.
+    /// Sends a request, which it takes, and waits for the head of the answer. After an error the request is back if the
+    /// backend has certainly not begun to act upon it; with `note`, [`Connection::sent`] can tell its head in any case.
     ///
     /// `watch` runs after each step, with the task's waker: it may end the wait early, for a deadline.
     ///
@@ -87,15 +88,15 @@ where
     /// The connection broke or the answer was not HTTP; or what `watch` said.
     pub async fn send<E>(
         &mut self,
-        request: Request<B>,
+        request: &mut Option<Request<B>>,
         note: bool,
         watch: impl FnMut(&mut Context<'_>) -> Option<E>,
-    ) -> Result<Response<AnswerBody>, Result<SendError<B>, E>> {
+    ) -> Result<Response<AnswerBody>, Result<Broken, E>> {
         match self {
-            Self::Exclusive(connection) => {
-                Ok(connection.send(request, note, watch).await?.map(AnswerBody::Http1))
-            }
-            Self::Shared(stream) => Ok(stream.send(request, note, watch).await?.map(AnswerBody::Http2)),
+            // Pinned where it is, which spares a move.
+            Self::Exclusive(connection) => pin!(connection.send(request, note, watch)).await,
+            // Boxed, so that the state of the other, which is the fast path, stays small.
+            Self::Shared(stream) => Box::pin(stream.send(request, note, watch)).await,
         }
     }
 

@@ -18,8 +18,9 @@ use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWrite;
 use tokio::task::coop::has_budget_remaining;
 
+use super::connection::GIVEN;
 use super::relay::Relay;
-use super::{Flow, HeadLimits, SendError, Stream, Transport};
+use super::{AnswerBody, Broken, Flow, HeadLimits, Stream, Transport};
 
 type Driver<B> = http1::Connection<TokioIo<Transport>, B>;
 
@@ -63,31 +64,29 @@ where
         self.reused
     }
 
-    /// Sends a request and waits for the head of the answer. With `note`, [`Flow::sent`] can tell its head afterwards.
-    ///
-    /// `watch` runs after each step, with the task's waker: it may end the wait early, for a deadline.
-    ///
-    /// # Errors
-    /// The connection broke or the answer was not HTTP; or what `watch` said.
+    /// See [`Connection::send`](super::Connection::send).
     pub(super) async fn send<E>(
         &mut self,
-        request: Request<B>,
+        request: &mut Option<Request<B>>,
         note: bool,
         mut watch: impl FnMut(&mut Context<'_>) -> Option<E>,
-    ) -> Result<Response<Incoming>, Result<SendError<B>, E>> {
+    ) -> Result<Response<AnswerBody>, Result<Broken, E>> {
         self.flow.begin(note);
         // The request itself would wake the driver, which is about to run anyway.
         self.relay.ignore();
-        let mut answer = pin!(self.sender.try_send_request(request));
+        let mut answer = pin!(self.sender.try_send_request(request.take().expect(GIVEN)));
         let Self { driver, ended, relay, waker, .. } = self;
         poll_fn(|cx| {
             relay.pass_on_to(cx.waker());
             *ended = *ended || Pin::new(&mut *driver).poll(&mut Context::from_waker(waker)).is_ready();
             if let Poll::Ready(answer) = answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                return Poll::Ready(answer.map_err(|mut failed| {
-                    let unsent = failed.take_message();
-                    Ok(SendError { error: failed.into_error().into(), unsent })
-                }));
+                return Poll::Ready(match answer {
+                    Ok(answer) => Ok(answer.map(AnswerBody::Http1)),
+                    Err(mut failed) => {
+                        *request = failed.take_message();
+                        Err(Ok(failed.into_error().into()))
+                    }
+                });
             }
             if !has_budget_remaining() {
                 // The answer may be there, but a spent budget hides it and woke only the waker that does nothing.

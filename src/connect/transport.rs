@@ -120,6 +120,7 @@ impl Transport {
 
     /// Whether the system already knows that the backend closed, though the runtime was not told yet. Bytes mean the
     /// same, unless they can be read and turn out to be TLS's own.
+    #[cold]
     fn was_closed(&self, cx: &mut Context<'_>) -> bool {
         let socket = self.stream.socket();
         match socket.peek() {

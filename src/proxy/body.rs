@@ -173,7 +173,8 @@ struct Download {
     connections: Rc<Connections<RequestBody>>,
     client: Rc<Client>,
     ended: bool,
-    broken: Option<Broken>,
+    /// Boxed, because a body is moved more than once, and few break.
+    broken: Option<Box<Broken>>,
     _lease: Lease,
 }
 
@@ -260,7 +261,7 @@ impl HttpBody for Body {
 impl Download {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         if let Some(error) = self.broken.take() {
-            return Poll::Ready(Some(Err(Error::AnswerBroken(error))));
+            return Poll::Ready(Some(Err(Error::AnswerBroken(*error))));
         }
         let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
         match connection.poll_body(&mut self.incoming, cx) {
@@ -275,7 +276,7 @@ impl Download {
             Poll::Ready(Some(Err(error))) => {
                 self.connection = None;
                 // hyper would drop what it has not sent yet, the head not excepted: it gets a turn to send it.
-                self.broken = Some(error);
+                self.broken = Some(Box::new(error));
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }

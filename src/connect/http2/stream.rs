@@ -12,7 +12,8 @@ use hyper::body::{Body, Frame, SizeHint};
 use hyper::header::CONTENT_LENGTH;
 use hyper::{Request, Response};
 
-use super::super::{Broken, Flow, SendError};
+use super::super::connection::GIVEN;
+use super::super::{AnswerBody, Broken, Flow};
 use super::upload::Upload;
 use super::{Http2, head};
 
@@ -70,11 +71,11 @@ where
 
     pub(in super::super) async fn send<E>(
         &mut self,
-        request: Request<B>,
+        request: &mut Option<Request<B>>,
         note: bool,
         mut watch: impl FnMut(&mut Context<'_>) -> Option<E>,
-    ) -> Result<Response<Download>, Result<SendError<B>, E>> {
-        let mut answer = self.begin(request).map_err(|failed| Ok(*failed))?;
+    ) -> Result<Response<AnswerBody>, Result<Broken, E>> {
+        let mut answer = self.begin(request).map_err(Ok)?;
         let heard = self.connection.status.heard.get();
         let polled = poll_fn(|cx| {
             if let Poll::Ready(answered) = self.poll_answer(&mut answer, cx) {
@@ -87,11 +88,13 @@ where
         })
         .await;
         match polled {
-            Ok(response) => self.receive(response).map_err(|error| Ok(SendError { error, unsent: None })),
+            Ok(response) => self.receive(response).map_err(Ok),
             Err(Ok(error)) => {
-                let unsent = if is_refused(&error) { self.untouched() } else { None };
+                if is_refused(&error) {
+                    *request = self.untouched();
+                }
                 self.head = self.head.take().filter(|_| note);
-                Err(Ok(SendError { error, unsent }))
+                Err(Ok(error))
             }
             Err(Err(stop)) => {
                 let status = &self.connection.status;
@@ -102,13 +105,10 @@ where
         }
     }
 
-    fn begin(&mut self, request: Request<B>) -> Result<ResponseFuture, Box<SendError<B>>> {
-        let (parts, body) = request.into_parts();
+    fn begin(&mut self, request: &mut Option<Request<B>>) -> Result<ResponseFuture, Broken> {
+        let (parts, body) = request.take().expect(GIVEN).into_parts();
         let original = Request::from_parts(parts, ());
-        let head = match head::of(&original, self.connection.scheme) {
-            Ok(head) => head,
-            Err(error) => return Err(Box::new(SendError { error, unsent: None })),
-        };
+        let head = head::of(&original, self.connection.scheme)?;
         let ended = body.is_end_stream();
         let begun = self.connection.sender.borrow_mut().send_request(head, ended);
         match begun {
@@ -118,8 +118,8 @@ where
                 Ok(answer)
             }
             Err(error) => {
-                let unsent = Some(original.map(|()| body));
-                Err(Box::new(SendError { error: error.into(), unsent }))
+                *request = Some(original.map(|()| body));
+                Err(error.into())
             }
         }
     }
@@ -144,13 +144,14 @@ where
         self.upload.as_mut().map_or(Ok(()), |upload| upload.advance(cx))
     }
 
-    fn receive(&mut self, response: Response<RecvStream>) -> Result<Response<Download>, Broken> {
+    fn receive(&mut self, response: Response<RecvStream>) -> Result<Response<AnswerBody>, Broken> {
         if response.headers().len() > self.connection.limits.headers {
             return Err(Broken::TooManyHeaders);
         }
         let length =
             response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        Ok(response.map(|stream| Download { stream, left: length, data_ended: false }))
+        let body = |stream| Download { stream, left: length, data_ended: false };
+        Ok(response.map(|stream| AnswerBody::Http2(Box::new(body(stream)))))
     }
 
     /// The request, if its body is still whole.

@@ -12,15 +12,18 @@ const DAY: u64 = 24 * 3600;
 
 /// Why TLS was not agreed upon with a backend. Cheap to clone.
 #[derive(Clone, Debug, PartialEq)]
-pub struct TlsFault {
+pub struct TlsFault(Arc<Inner>);
+
+#[derive(Debug, PartialEq)]
+struct Inner {
     kind: Kind,
     /// The name that the certificate was to be for.
-    name: Option<Arc<str>>,
+    name: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug, PartialEq)]
 enum Kind {
-    Error(Arc<Error>),
+    Error(Error),
     /// The connection was closed amid the handshake.
     Closed,
 }
@@ -28,12 +31,13 @@ enum Kind {
 impl TlsFault {
     /// What an attempt at a handshake with the backend of this name failed of, if TLS is to blame.
     pub(super) fn of(error: &io::Error, name: &ServerName<'_>) -> Option<Self> {
-        let name: Option<Arc<str>> = Some(name.to_str().into());
-        if let Some(error) = error.get_ref().and_then(|error| error.downcast_ref::<Error>()) {
-            return Some(Self { kind: Kind::Error(Arc::new(error.clone())), name });
-        }
-        let closed = error.kind() == io::ErrorKind::UnexpectedEof;
-        closed.then_some(Self { kind: Kind::Closed, name })
+        let found = error.get_ref().and_then(|error| error.downcast_ref::<Error>());
+        let kind = match found {
+            Some(error) => Kind::Error(error.clone()),
+            None if error.kind() == io::ErrorKind::UnexpectedEof => Kind::Closed,
+            None => return None,
+        };
+        Some(Self(Arc::new(Inner { kind, name: Some(name.to_str().into_owned()) })))
     }
 
     /// What a connection ended of later, if TLS is to blame: a backend's verdict on our certificate comes only then.
@@ -51,21 +55,21 @@ impl TlsFault {
 
     /// Whether the backend's certificate is to blame, rather than how it speaks.
     pub fn is_certificate(&self) -> bool {
-        matches!(&self.kind, Kind::Error(error) if matches!(**error, Error::InvalidCertificate(_)))
+        matches!(self.0.kind, Kind::Error(Error::InvalidCertificate(_)))
     }
 }
 
 impl From<Error> for TlsFault {
     fn from(error: Error) -> Self {
-        Self { kind: Kind::Error(Arc::new(error)), name: None }
+        Self(Arc::new(Inner { kind: Kind::Error(error), name: None }))
     }
 }
 
 impl Display for TlsFault {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match &self.kind {
+        match &self.0.kind {
             Kind::Closed => f.write_str("it closed the connection amid the TLS handshake"),
-            Kind::Error(error) => match &**error {
+            Kind::Error(error) => match error {
                 Error::InvalidCertificate(error) => self.tell_of_certificate(error, f),
                 Error::InvalidMessage(InvalidMessage::InvalidContentType)
                 | Error::PeerSentOversizedRecord => {
@@ -84,7 +88,7 @@ impl Display for TlsFault {
 
 impl TlsFault {
     fn tell_of_certificate(&self, error: &CertificateError, f: &mut Formatter<'_>) -> fmt::Result {
-        let name = self.name.as_deref().unwrap_or_default();
+        let name = self.0.name.as_deref().unwrap_or_default();
         match error {
             CertificateError::Expired => f.write_str("its certificate has expired"),
             CertificateError::ExpiredContext { time, not_after } => {
