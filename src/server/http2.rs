@@ -22,7 +22,7 @@ use hyper_util::rt::TokioIo;
 use crate::connect::Stream;
 use crate::proxy::{Client, Error, handle, log_refusal};
 
-use super::farewell::{has_bytes, part};
+use super::farewell::part;
 
 use streams::Streams;
 use transport::{Transport, Verdict};
@@ -69,10 +69,8 @@ pub(super) async fn serve(client: &Rc<Client>, mut stream: Stream, read_ahead: B
             None
         }
     };
-    if verdict.flood().is_some() || over.is_err() || has_bytes(&stream) {
-        // To close on bytes that were not read would reset the connection, and our last word would be lost.
-        part(&client.shared, stream, words.as_ref().map_or(&[], |words| words)).await;
-    }
+    // To close on bytes that were not read, or that come late, would reset the connection, and our last word would be lost.
+    part(&client.shared, stream, words.as_ref().map_or(&[], |words| words)).await;
 }
 
 /// Whether h2 ended the connection because there was too much of something.
