@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
+use tokio::task::spawn_local;
 use tracing::{info, warn};
 
 use crate::backends::Registry;
 use crate::config::{Address, Config, Listener};
 use crate::control;
-use crate::server::{Bound, News, Team, Worker, Workers};
+use crate::server::{Bound, News, Team, Tls, TlsError, Worker, Workers};
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::{Destination, Writer};
 
@@ -26,6 +27,9 @@ pub enum StartError {
         /// What the system said.
         error: io::Error,
     },
+    /// A file for TLS is of no use.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The access log cannot be written.
     #[error(
         "--access-log {path}: cannot be opened for writing: {error}; name a file in a folder that exists and is ours"
@@ -70,8 +74,9 @@ pub fn run<F: Future<Output = ()>>(
     shutdown: impl FnOnce(&Address) -> F,
 ) -> Result<(), StartError> {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+    let tls = config.tls.as_ref().map(Tls::load).transpose()?.map(Arc::new);
     let log = open_log(&config)?;
-    let ended = runtime.block_on(serve(Arc::new(config), registry, log.as_ref(), shutdown));
+    let ended = runtime.block_on(serve(Arc::new(config), registry, (tls, log.as_ref()), shutdown));
     // Requests that were cut have their lines written when they are dropped.
     drop(runtime);
     if let Some(log) = log {
@@ -85,7 +90,7 @@ pub fn run<F: Future<Output = ()>>(
 async fn serve<F: Future<Output = ()>>(
     config: Arc<Config>,
     registry: &'static Registry,
-    log: Option<&Writer>,
+    (tls, log): (Option<Arc<Tls>>, Option<&Writer>),
     shutdown: impl FnOnce(&Address) -> F,
 ) -> Result<(), StartError> {
     let mut bound = bind(&config)?;
@@ -98,7 +103,10 @@ async fn serve<F: Future<Output = ()>>(
     let (stop, stopping) = watch::channel(false);
     let (beat, ticks) = watch::channel(());
     let news = News { snapshots, stop: stopping, ticks };
-    let workers = start_workers(&config, registry, log, &mut bound, &news)?;
+    let workers = start_workers(&config, registry, (&tls, log), &mut bound, &news)?;
+    if let Some(tls) = tls {
+        spawn_local(tls.watch());
+    }
     let stopped = async {
         shutdown.await;
         info!("stopping: no new clients; running requests have {:?} to finish", config.timeouts.drain);
@@ -136,7 +144,7 @@ fn open_log(config: &Config) -> Result<Option<Writer>, StartError> {
 fn start_workers(
     config: &Arc<Config>,
     registry: &'static Registry,
-    log: Option<&Writer>,
+    (tls, log): (&Option<Arc<Tls>>, Option<&Writer>),
     bound: &mut [Bound],
     news: &News,
 ) -> Result<Workers, StartError> {
@@ -147,6 +155,7 @@ fn start_workers(
     let workers = inboxes.into_iter().enumerate().map(|(index, inbox)| Worker {
         index,
         config: Arc::clone(config),
+        tls: tls.clone(),
         sockets: sockets(),
         registry,
         news: news.clone(),

@@ -11,10 +11,12 @@ mod deadline;
 mod error;
 mod exchange;
 mod forward;
+mod grpc;
 mod headers;
 mod shared;
 mod target;
 mod upgrade;
+mod websocket;
 
 use std::convert::Infallible;
 use std::rc::Rc;
@@ -31,12 +33,14 @@ pub use body::{Body, RequestBody, UploadStopped};
 pub use client::{Client, Phase};
 pub use deadline::{Alarm, Clock};
 pub use error::{Error, Fault, Row};
+pub use forward::before_due;
 pub use shared::{Deadlines, Shared, View};
 pub use upgrade::Tunnel;
 
 use body::BackendConnection;
 use exchange::Exchange;
 use forward::{Failure, Outgoing};
+use headers::Asked;
 
 /// Backends that may see a request before we give up: one that kills its backend must not kill them all.
 const MOST_SENDS: u32 = 3;
@@ -57,6 +61,7 @@ pub async fn handle(client: Rc<Client>, request: Request<Incoming>) -> Result<Re
 /// A backend's answer and what is held for its body.
 struct Answered {
     response: Response<Incoming>,
+    asked: Asked,
     connection: BackendConnection,
     /// Where the connection goes afterwards.
     idle: Rc<Idle<RequestBody>>,
@@ -89,7 +94,7 @@ async fn forward(
             Ok((mut response, connection)) => {
                 headers::prepare_answer(&mut response, asked)?;
                 let idle = Rc::clone(view.idle(lease.index()));
-                return Ok(Answered { response, connection, idle, lease });
+                return Ok(Answered { response, asked, connection, idle, lease });
             }
             Err(failure) => failure,
         };
@@ -112,11 +117,15 @@ async fn forward(
 
 /// Gives a backend's answer to the client.
 fn pass_on(answered: Answered, client: &Rc<Client>, mut exchange: Exchange) -> Response<Body> {
-    let Answered { response, connection, idle, lease } = answered;
+    let Answered { mut response, asked, connection, idle, lease } = answered;
     exchange.answered(response.status().as_u16());
     if headers::is_upgrade(&response) {
         let (backend, read_ahead) = connection.into_upgraded();
-        client.set_tunnel(Box::new(Tunnel { backend, read_ahead, exchange, _lease: lease }));
+        let tunnel = Tunnel { backend, read_ahead, exchange, _lease: lease };
+        match asked.extended_connect {
+            true => websocket::answer(&mut response, tunnel),
+            false => client.set_tunnel(Box::new(tunnel)),
+        }
         return response.map(|_| Body::empty());
     }
     response.map(|incoming| Body::from_backend(incoming, connection, idle, lease, exchange))

@@ -1,12 +1,17 @@
 //! Many requests: workers, their listeners and their clients' connections.
 
+mod arrival;
 mod connection;
+mod farewell;
+mod http2;
 mod listener;
 mod park;
 mod team;
+mod tls;
 mod transport;
 mod worker;
 
 pub use listener::Bound;
 pub use team::{Handed, Seat, Team};
+pub use tls::{Tls, TlsError};
 pub use worker::{News, Worker, Workers};

@@ -4,7 +4,9 @@ pub mod access_log;
 
 use std::io;
 
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// How much the program says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -31,10 +33,8 @@ pub fn init(level: LogLevel) {
         LogLevel::Trace => LevelFilter::TRACE,
     };
     let colour = io::IsTerminal::is_terminal(&io::stderr()) && std::env::var_os("NO_COLOR").is_none();
-    tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(io::stderr)
-        .with_target(false)
-        .with_ansi(colour)
-        .init();
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false).with_ansi(colour);
+    // Libraries tell of each frame that passes; an operator wants to hear of requests.
+    let ours = Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("loadbalancer", level);
+    tracing_subscriber::registry().with(lines).with(ours).init();
 }

@@ -114,8 +114,7 @@ fn the_table_of_flags_in_the_readme_is_what_the_program_takes() {
         let help = flag.get_help().unwrap().to_string();
         table += &format!("| `--{name} {value}` | {default} | {help} |\n");
     }
-    let part = part_of("README.md", "flags");
-    assert!(part.trim() == table.trim(), "README.md, between the marks of `flags`, should be:\n\n{table}");
+    expect_part("README.md", "flags", &table);
 }
 
 #[test]
@@ -141,11 +140,7 @@ fn the_table_of_errors_in_the_docs_is_that_of_the_code() {
         let fault = fault.to_lowercase();
         table += &format!("| {status} | `{reason}` | {fault} | `{proxy_status}` | `{termination}` |\n");
     }
-    let part = part_of("docs/errors.md", "errors");
-    assert!(
-        part.trim() == table.trim(),
-        "docs/errors.md, between the marks of `errors`, should be:\n\n{table}"
-    );
+    expect_part("docs/errors.md", "errors", &table);
 }
 
 #[test]
@@ -193,10 +188,20 @@ fn pages() -> impl Iterator<Item = (PathBuf, String)> {
 }
 
 /// What stands in a page between `<!-- NAME -->` and `<!-- end of NAME -->`.
-fn part_of(page: &str, name: &str) -> String {
-    let text = fs::read_to_string(root().join(page)).unwrap();
-    let (_, rest) = text.split_once(&format!("<!-- {name} -->")).expect("the mark where it begins");
-    rest.split_once(&format!("<!-- end of {name} -->")).expect("the mark where it ends").0.to_owned()
+/// What stands between two marks of a page is made from the code: `UPDATE=1 cargo test --test tidy` writes it.
+fn expect_part(page: &str, name: &str, wanted: &str) {
+    let path = root().join(page);
+    let text = fs::read_to_string(&path).unwrap();
+    let (before, rest) = text.split_once(&format!("<!-- {name} -->\n")).expect("the mark where it begins");
+    let (part, after) = rest.split_once(&format!("<!-- end of {name} -->")).expect("the mark where it ends");
+    if part == wanted {
+        return;
+    }
+    assert!(
+        std::env::var_os("UPDATE").is_some(),
+        "{page}, between the marks of `{name}`, should be:\n\n{wanted}"
+    );
+    fs::write(path, format!("{before}<!-- {name} -->\n{wanted}<!-- end of {name} -->{after}")).unwrap();
 }
 
 fn position(layer: &str) -> usize {

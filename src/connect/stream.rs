@@ -54,6 +54,16 @@ impl Socket {
         }
     }
 
+    /// Waits for the next byte without taking it. None is told at the end, and of a Unix socket.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub async fn first_byte(&self) -> io::Result<Option<u8>> {
+        let Self::Tcp(stream) = self else { return Ok(None) };
+        let mut byte = [0];
+        Ok((stream.peek(&mut byte).await? > 0).then_some(byte[0]))
+    }
+
     /// Whether the runtime was told that there is something to read.
     pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {

@@ -13,7 +13,7 @@ use crate::telemetry::access_log::Entry;
 
 use super::body::Body;
 use super::exchange::Exchange;
-use super::{Client, Error, Row};
+use super::{Client, Error, Row, grpc};
 
 const PROXY_STATUS: &str = "proxy-status";
 /// The first re-check of a backend that is down comes after a second.
@@ -26,6 +26,11 @@ pub(super) fn answer(error: &Error, snapshot: &Snapshot, mut exchange: Exchange)
     let status = error.row().status;
     exchange.failed(error);
     exchange.answered(status.as_u16());
+    if exchange.is_grpc() {
+        let mut response = Response::new(Body::nothing(exchange));
+        response.headers_mut().extend(grpc::fields(status.as_u16(), &text));
+        return response;
+    }
     let mut response = Response::new(Body::text(text, exchange));
     *response.status_mut() = status;
     for (name, value) in fields(error) {

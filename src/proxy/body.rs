@@ -173,6 +173,11 @@ impl Body {
         Self { source: Source::Empty, exchange: None }
     }
 
+    /// Of an answer that is all in its head.
+    pub(super) fn nothing(exchange: Exchange) -> Self {
+        Self { source: Source::Empty, exchange: Some(exchange) }
+    }
+
     pub(super) fn text(text: String, exchange: Exchange) -> Self {
         Self { source: Source::Text(Some(Bytes::from(text))), exchange: Some(exchange) }
     }
@@ -254,6 +259,7 @@ impl Download {
                 self.ended = frame.is_trailers() || self.incoming.is_end_stream();
                 self.client.count_out(frame.data_ref().map_or(0, |data| data.len() as u64));
                 self.client.progress();
+                self.waits_for_client(true);
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
@@ -267,7 +273,17 @@ impl Download {
                 self.ended = true;
                 Poll::Ready(None)
             }
-            Poll::Pending => Poll::Pending,
+            Poll::Pending => {
+                self.waits_for_client(false);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// A stream is asked for more only when its client can take more; other connections see that when they write.
+    fn waits_for_client(&self, waits: bool) {
+        if self.client.is_stream() {
+            self.client.set_blocked(waits);
         }
     }
 }

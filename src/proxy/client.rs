@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use hyper::header::HeaderValue;
+use hyper::upgrade::OnUpgrade;
 
 use crate::config::Listener;
 
@@ -54,6 +55,9 @@ pub struct Client {
     fault: RefCell<Option<Error>>,
     interim: RefCell<Vec<u8>>,
     tunnel: RefCell<Option<Box<Tunnel>>>,
+    /// Whether it is one of several streams of a connection.
+    is_stream: bool,
+    on_upgrade: RefCell<Option<OnUpgrade>>,
     bytes_in: Cell<u64>,
     bytes_out: Cell<u64>,
 }
@@ -62,10 +66,29 @@ impl Client {
     /// A client that has not said anything yet.
     pub fn new(shared: Rc<Shared>, address: SocketAddr, listener: Rc<Listener>, alarm: Alarm) -> Self {
         let ip = address.ip().to_canonical();
+        let address = SocketAddr::new(ip, address.port());
+        Self::made(shared, address, listener, as_value(ip), alarm, false)
+    }
+
+    /// A stream of this client's connection, with a phase and a deadline of its own.
+    pub fn stream(&self) -> Self {
+        let (shared, listener) = (Rc::clone(&self.shared), Rc::clone(&self.listener));
+        let alarm = Alarm::on(&shared.clock);
+        Self::made(shared, self.address, listener, self.forwarded_for.clone(), alarm, true)
+    }
+
+    fn made(
+        shared: Rc<Shared>,
+        address: SocketAddr,
+        listener: Rc<Listener>,
+        forwarded_for: HeaderValue,
+        alarm: Alarm,
+        is_stream: bool,
+    ) -> Self {
         let client = Self {
-            address: SocketAddr::new(ip, address.port()),
+            address,
             listener,
-            forwarded_for: as_value(ip),
+            forwarded_for,
             alarm,
             phase: Cell::new(Phase::Idle),
             blocked: Cell::new(false),
@@ -76,6 +99,8 @@ impl Client {
             fault: RefCell::default(),
             interim: RefCell::default(),
             tunnel: RefCell::default(),
+            is_stream,
+            on_upgrade: RefCell::default(),
             bytes_in: Cell::new(0),
             bytes_out: Cell::new(0),
             shared,
@@ -198,6 +223,16 @@ impl Client {
     /// The other end, if the connection was upgraded.
     pub fn take_tunnel(&self) -> Option<Box<Tunnel>> {
         self.tunnel.take()
+    }
+
+    /// Whether it is one of several streams of a connection.
+    pub(super) fn is_stream(&self) -> bool {
+        self.is_stream
+    }
+
+    /// The client's end of a tunnel that it asked for with CONNECT, once it was told that there is one.
+    pub(super) fn on_upgrade(&self) -> &RefCell<Option<OnUpgrade>> {
+        &self.on_upgrade
     }
 
     pub(super) fn count_in(&self, bytes: u64) {

@@ -101,6 +101,22 @@ impl Alarm {
         }
     }
 
+    /// Makes the running task the one to wake.
+    pub async fn wakes_me(&self) {
+        poll_fn(|cx| {
+            self.wakes(cx.waker());
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    /// It is not to be due any more, until it is set.
+    pub fn clear(&self) {
+        if let Some(entry) = self.clock.alarms.borrow_mut().get_mut(self.key) {
+            entry.due = NEVER;
+        }
+    }
+
     /// Sets it to so many milliseconds from now, in place of what it was set to.
     pub fn set(&self, millis: u64) {
         let due = self.clock.now.get().saturating_add(millis).saturating_add(self.clock.tick);

@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use hyper::Request;
 use hyper::body::{Body as _, Incoming};
+use hyper::{Request, Version};
 
 use crate::telemetry::access_log::Entry;
 
 use super::client::Phase;
-use super::{Client, Error};
+use super::{Client, Error, grpc};
 
 /// A request under way. When it is dropped, the client's connection waits for the next one and the access log has a line.
 #[derive(Debug)]
@@ -17,22 +17,29 @@ pub(super) struct Exchange {
     client: Rc<Client>,
     /// Only while there is an access log.
     entry: Option<Box<Entry>>,
+    /// Whether it is a call of a gRPC method, which HTTP/1.1 cannot carry.
+    is_grpc: bool,
 }
 
 impl Exchange {
     pub(super) fn begin(client: Rc<Client>, request: &Request<Incoming>) -> Self {
         let entry = client.shared.access_log.as_ref().map(|_| {
             client.reset_counts();
-            let target = request.uri().path_and_query().map_or("", |target| target.as_str());
-            Box::new(Entry::begin(client.address(), request.method(), target, request.headers()))
+            Box::new(Entry::begin(client.address(), request))
         });
+        let is_grpc = request.version() == Version::HTTP_2 && grpc::is_call(request.headers());
         client.set_watched(request.body().is_end_stream());
         client.enter(Phase::Connect);
-        Self { client, entry }
+        Self { client, entry, is_grpc }
     }
 
     pub(super) fn client(&self) -> &Rc<Client> {
         &self.client
+    }
+
+    /// Whether it is a call of a gRPC method.
+    pub(super) fn is_grpc(&self) -> bool {
+        self.is_grpc
     }
 
     /// A backend was chosen.

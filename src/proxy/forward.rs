@@ -105,7 +105,7 @@ fn says_of_the_backend(error: &io::Error) -> bool {
 }
 
 /// The future's result, or nothing if the client's deadline came first.
-pub(super) async fn before_due<T>(client: &Client, future: impl Future<Output = T>) -> Option<T> {
+pub async fn before_due<T>(client: &Client, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     poll_fn(|cx| match future.as_mut().poll(cx) {
         Poll::Ready(result) => Poll::Ready(Some(result)),

@@ -2,12 +2,12 @@
 
 use hyper::body::Body as _;
 use hyper::header::{
-    CONNECTION, CONTENT_LENGTH, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING,
-    UPGRADE, VIA,
+    CONNECTION, CONTENT_LENGTH, COOKIE, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE,
+    TRANSFER_ENCODING, UPGRADE, VIA,
 };
-use hyper::{Request, Response, StatusCode, Version};
+use hyper::{Method, Request, Response, StatusCode, Version};
 
-use super::{Client, Error, RequestBody, target};
+use super::{Client, Error, RequestBody, target, websocket};
 
 const KEEP_ALIVE: &str = "keep-alive";
 const PROXY_CONNECTION: &str = "proxy-connection";
@@ -18,7 +18,9 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const VIA_US: HeaderValue = HeaderValue::from_static("1.1 loadbalancer");
 const VIA_US_FROM_1_0: HeaderValue = HeaderValue::from_static("1.0 loadbalancer");
+const VIA_US_FROM_2: HeaderValue = HeaderValue::from_static("2.0 loadbalancer");
 const HTTP: HeaderValue = HeaderValue::from_static("http");
+const HTTPS: HeaderValue = HeaderValue::from_static("https");
 
 /// What of a request decides how it is forwarded.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +31,8 @@ pub(super) struct Asked {
     pub(super) expects_continue: bool,
     /// Interim answers may come before the final one, which HTTP/1.0 does not know.
     pub(super) takes_interim: bool,
+    /// It was a CONNECT for a WebSocket, and wants its answer to be that to one.
+    pub(super) extended_connect: bool,
 }
 
 /// Fields of a head that are rare, so that one look at the names tells which of them need work.
@@ -76,10 +80,14 @@ impl Seen {
 /// Makes a client's request one that a backend may get.
 pub(super) fn prepare(request: &mut Request<RequestBody>, client: &Client) -> Result<Asked, Error> {
     let version = request.version();
+    let extended_connect = version == Version::HTTP_2 && request.method() == Method::CONNECT;
+    if extended_connect {
+        websocket::from_connect(request, client)?;
+    }
     target::normalise(request)?;
     let host = target::check_host(request, client)?;
     let seen = Seen::in_head(request.headers());
-    let upgrade = seen.upgrade && version == Version::HTTP_11 && asks_for_upgrade(request);
+    let upgrade = seen.upgrade && request.version() == Version::HTTP_11 && asks_for_upgrade(request);
     let has_body = !request.body().is_end_stream();
     let headers = request.headers_mut();
     if seen.transfer_encoding {
@@ -102,17 +110,31 @@ pub(super) fn prepare(request: &mut Request<RequestBody>, client: &Client) -> Re
         remove_forwarded(headers);
     }
     headers.insert(X_FORWARDED_FOR, client.forwarded_for().clone());
-    headers.insert(X_FORWARDED_PROTO, HTTP);
+    headers.insert(X_FORWARDED_PROTO, if client.listener().tls { HTTPS } else { HTTP });
     headers.insert(X_FORWARDED_HOST, host);
-    let via = if version == Version::HTTP_10 { VIA_US_FROM_1_0 } else { VIA_US };
-    headers.append(VIA, via);
+    headers.append(
+        VIA,
+        match version {
+            Version::HTTP_10 => VIA_US_FROM_1_0,
+            Version::HTTP_2 => VIA_US_FROM_2,
+            _ => VIA_US,
+        },
+    );
+    if version == Version::HTTP_2 {
+        unite_cookies(headers);
+    }
     *request.version_mut() = Version::HTTP_11;
     if !upgrade {
         // hyper's own note of a possible upgrade would travel to the backend's side with the request.
         request.extensions_mut().clear();
     }
     let takes_interim = version == Version::HTTP_11;
-    Ok(Asked { upgrade, expects_continue: seen.expect && has_body && takes_interim, takes_interim })
+    Ok(Asked {
+        upgrade,
+        expects_continue: seen.expect && has_body && takes_interim,
+        takes_interim,
+        extended_connect,
+    })
 }
 
 /// Makes a backend's answer to what was asked one that a client may get.
@@ -174,6 +196,17 @@ fn unite_lengths(headers: &mut HeaderMap) {
         Some(Ok(length)) => headers.insert(CONTENT_LENGTH, length),
         _ => headers.remove(CONTENT_LENGTH),
     };
+}
+
+/// RFC 9113 section 8.2.3: a client may have split its cookies, which HTTP/1.1 knows as one line.
+fn unite_cookies(headers: &mut HeaderMap) {
+    let mut cookies = headers.get_all(COOKIE).iter();
+    if let (Some(first), Some(second)) = (cookies.next(), cookies.next()) {
+        let all: Vec<_> = [first, second].into_iter().chain(cookies).map(HeaderValue::as_bytes).collect();
+        if let Ok(united) = HeaderValue::from_bytes(&all.join(&b"; "[..])) {
+            headers.insert(COOKIE, united);
+        }
+    }
 }
 
 /// A switch of protocols is passed on for requests without a body, but not one to h2c, which is an answer that we

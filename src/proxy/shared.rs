@@ -113,7 +113,9 @@ impl Shared {
 pub struct Deadlines {
     phases: [u64; 9],
     backend_idle: u64,
-    /// How long a client's connection may be idle while it is parked.
+    /// How long a client's connection may be idle.
+    pub client_idle: u64,
+    /// How much of that is left when it is parked.
     pub parked: u64,
 }
 
@@ -139,6 +141,7 @@ impl Deadlines {
         Self {
             phases,
             backend_idle: millis(timeouts.backend_idle),
+            client_idle: millis(timeouts.client_idle),
             parked: millis(timeouts.client_idle - park_after),
         }
     }

@@ -29,6 +29,11 @@ pub struct Tunnel {
 }
 
 impl Tunnel {
+    /// Whose it is.
+    pub(super) fn client(&self) -> &Rc<Client> {
+        self.exchange.client()
+    }
+
     /// Passes bytes both ways until both sides have ended or the client's deadline comes. `read_ahead` is what the
     /// client sent right behind its head.
     pub async fn run(mut self, client: impl AsyncRead + AsyncWrite + Unpin, read_ahead: &[u8]) {

@@ -1,32 +1,21 @@
 //! The second hop: one client's connection, from its first byte to its last.
 
 use std::future::poll_fn;
-use std::io;
-use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
 
 use bytes::Bytes;
-use futures::future::select;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::task::spawn_local;
 
-use crate::config::Listener;
-use crate::connect::{Peeked, Socket, Stream};
-use crate::proxy::{Alarm, Client, Error, Phase, Shared, handle, last_words};
+use crate::connect::Stream;
+use crate::proxy::{Client, Error, Phase, handle};
 
-use super::park::park;
-use super::team::Seat;
+use super::farewell::{has_bytes, part, refuse};
+use super::http2;
 use super::transport::ClientTransport;
-
-/// How many milliseconds a client that we part from has to take our last words and to stop sending, and how many bytes it
-/// may send meanwhile.
-const LINGER: u64 = 2000;
-const LINGER_BYTES: usize = 1 << 20;
 
 /// How a connection stopped being one that hyper drives.
 enum Stop {
@@ -40,48 +29,8 @@ enum Stop {
     Draining,
 }
 
-/// A listener as one worker's clients find it.
-#[derive(Debug)]
-pub(super) struct Door {
-    pub(super) listener: Rc<Listener>,
-    /// Which of the doors it is: the same at all workers.
-    pub(super) index: usize,
-}
-
-/// A client who was let in: where it came from, through which door, and its seat.
-#[derive(Debug)]
-pub(super) struct Arrival {
-    pub(super) shared: Rc<Shared>,
-    pub(super) door: Rc<Door>,
-    pub(super) address: SocketAddr,
-    pub(super) _seat: Seat,
-}
-
-impl Arrival {
-    /// Serves the client in a task of its own.
-    pub(super) fn spawn(self, socket: Socket) {
-        self.resume(Stream::Clear(socket));
-    }
-
-    /// The same for one who was parked.
-    pub(super) fn resume(self, stream: Stream) {
-        spawn_local(async move {
-            let client = new_client(Rc::clone(&self.shared), &self.door, self.address);
-            if let Some(stream) = serve(&client, stream).await {
-                drop(client);
-                park(self, stream);
-            }
-        });
-    }
-}
-
-fn new_client(shared: Rc<Shared>, door: &Door, address: SocketAddr) -> Rc<Client> {
-    let alarm = Alarm::on(&shared.clock);
-    Rc::new(Client::new(shared, address, Rc::clone(&door.listener), alarm))
-}
-
 /// Serves requests until the connection ends, or is idle long enough to be parked: then it comes back.
-async fn serve(client: &Rc<Client>, mut stream: Stream) -> Option<Stream> {
+pub(super) async fn serve(client: &Rc<Client>, mut stream: Stream) -> Option<Stream> {
     let mut read_ahead = Bytes::new();
     loop {
         let (stop, unused, socket) = speak(client, stream, read_ahead).await;
@@ -93,6 +42,11 @@ async fn serve(client: &Rc<Client>, mut stream: Stream) -> Option<Stream> {
                 } else if client.has_unread() || !unused.is_empty() || has_bytes(&stream) {
                     part(&client.shared, stream, b"").await;
                 }
+                return None;
+            }
+            Stop::Over(Err(_)) if unused.starts_with(http2::PREFACE) => {
+                // It knew that we speak HTTP/2 (RFC 9113 section 3.3). Boxed, for its state is far larger than ours.
+                Box::pin(http2::serve(client, stream, unused)).await;
                 return None;
             }
             Stop::Over(Err(error)) => {
@@ -181,42 +135,4 @@ fn malformed(error: &hyper::Error, unused: &[u8], limit: usize) -> Option<Error>
     } else {
         None
     }
-}
-
-/// Says why nothing more will be said, and parts.
-async fn refuse(client: &Client, stream: Stream, error: &Error) {
-    tracing::debug!("{}: {error}", client.address());
-    part(&client.shared, stream, &last_words(error, client)).await;
-}
-
-/// Parts, with these words, from a client that may still be sending, and need not be reading. To close at once would
-/// reset the connection, and the reset can overtake the answer (RFC 9112 section 9.6).
-async fn part(shared: &Shared, mut stream: Stream, words: &[u8]) {
-    let parted = pin!(async {
-        stream.write_all(words).await?;
-        stream.shutdown().await?;
-        let mut buffer = vec![0; 16 * 1024];
-        let mut left = LINGER_BYTES;
-        while let read @ 1.. = stream.read(&mut buffer).await? {
-            left = left.saturating_sub(read);
-            if left == 0 {
-                break;
-            }
-        }
-        io::Result::Ok(())
-    });
-    select(parted, pin!(shared.clock.sleep(LINGER))).await;
-}
-
-/// Whether the client has already sent more.
-pub(super) fn has_bytes(stream: &Stream) -> bool {
-    stream.socket().peek() == Peeked::Bytes
-}
-
-/// Refuses a client when there are as many as we take.
-pub(super) fn turn_away(shared: Rc<Shared>, door: &Door, socket: Socket, address: SocketAddr) {
-    let client = new_client(shared, door, address);
-    spawn_local(async move {
-        refuse(&client, Stream::Clear(socket), &Error::TooManyConnections).await;
-    });
 }

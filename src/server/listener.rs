@@ -20,7 +20,7 @@ use crate::config::{Address, Listener};
 use crate::connect;
 use crate::proxy::Shared;
 
-use super::connection::{Arrival, Door, turn_away};
+use super::arrival::{Arrival, Door, turn_away};
 use super::team::{Handed, Seat, Team};
 
 /// Connections that may wait to be accepted; the system's own limit holds too.

@@ -11,7 +11,8 @@ use tokio::task::spawn_local;
 use crate::connect::Stream;
 use crate::proxy::Alarm;
 
-use super::connection::{Arrival, has_bytes};
+use super::arrival::Arrival;
+use super::farewell::has_bytes;
 
 /// Keeps a client until it speaks again, has been idle for too long, or the process stops.
 pub(super) fn park(arrival: Arrival, stream: Stream) {

@@ -48,19 +48,34 @@ impl ClientTransport {
     }
 
     /// Looks whether the client has left, which ends the request under way: nobody wants its answer any more.
-    fn watch(&self, cx: &mut Context<'_>) -> io::Result<()> {
+    fn watch(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         if self.stream.socket().poll_read_ready(cx).is_pending() {
             return Ok(());
         }
         match self.stream.socket().peek() {
             Peeked::Nothing => Ok(()),
             Peeked::Closed => Err(io::ErrorKind::ConnectionAborted.into()),
+            Peeked::Bytes if self.stream.is_tls() => self.look_inside(cx),
             // It sent its next request already; that it leaves will be seen when it is read.
             Peeked::Bytes => {
                 self.client.set_watched(false);
                 Ok(())
             }
         }
+    }
+
+    /// What waits in a TLS connection may be a request, a farewell, or nothing to a request: it is read to find out.
+    fn look_inside(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let mut bytes = [0; 512];
+        let mut buf = ReadBuf::new(&mut bytes);
+        if Pin::new(&mut self.stream).poll_read(cx, &mut buf)?.is_ready() {
+            if buf.filled().is_empty() {
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
+            self.read_ahead = Bytes::copy_from_slice(buf.filled());
+            self.client.set_watched(false);
+        }
+        Ok(())
     }
 
     fn note(&self, written: &Poll<io::Result<usize>>) {
@@ -124,6 +139,7 @@ impl AsyncWrite for ClientTransport {
     /// hyper asks for this only when it has nothing left to write: the answer is with the client's system.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_interim(cx))?;
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
         if self.client.phase() == Phase::Flush {
             self.client.enter(Phase::Idle);
         } else if self.client.is_watched() {

@@ -18,9 +18,10 @@ use crate::proxy::Shared;
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log;
 
-use super::connection::{Arrival, Door};
+use super::arrival::{Arrival, Door};
 use super::listener::{Queue, accept_all};
 use super::team::{Handed, Team};
+use super::tls::Tls;
 
 /// Milliseconds between two looks at what is idle.
 const SWEEP_EVERY: u64 = 1000;
@@ -38,6 +39,8 @@ pub struct Worker {
     pub index: usize,
     /// The settings.
     pub config: Arc<Config>,
+    /// How TLS is spoken at those of its listeners that do.
+    pub tls: Option<Arc<Tls>>,
     /// Its listening sockets.
     pub sockets: Vec<(Listener, socket2::Socket)>,
     /// Where evidence goes.
@@ -117,11 +120,16 @@ impl Worker {
         let News { mut snapshots, stop, ticks } = news;
         let snapshot = Arc::clone(&snapshots.borrow_and_update());
         let shared = Rc::new(Shared::new(&config, snapshot, self.registry, self.access_log));
-        let queue = |socket| Queue::of(socket).expect("a socket fresh from bind");
-        let door = |(index, (listener, socket))| {
-            (Rc::new(Door { listener: Rc::new(listener), index }), queue(socket))
-        };
-        let entrances: Vec<_> = self.sockets.into_iter().enumerate().map(door).collect();
+        let entrances: Vec<_> = self
+            .sockets
+            .into_iter()
+            .enumerate()
+            .map(|(index, (listener, socket))| {
+                let tls = self.tls.clone().filter(|_| listener.tls);
+                let queue = Queue::of(socket).expect("a socket fresh from bind");
+                (Rc::new(Door { listener: Rc::new(listener), index, tls }), queue)
+            })
+            .collect();
         let doors = entrances.iter().map(|(door, _)| Rc::clone(door)).collect();
         spawn_local(keep_time(Rc::clone(&shared), ticks));
         spawn_local(keep_up(Rc::clone(&shared), snapshots));

@@ -15,8 +15,9 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use hyper::Method;
-use hyper::header::{HOST, HeaderMap, HeaderValue, USER_AGENT};
+use hyper::header::{HOST, HeaderValue, USER_AGENT};
+use hyper::http::uri::PathAndQuery;
+use hyper::{Method, Request, Version};
 use serde::Serialize;
 use tracing::warn;
 
@@ -44,6 +45,7 @@ pub struct Entry {
     client: SocketAddr,
     /// Unless no head came that can be read.
     method: Option<Method>,
+    version: Option<Version>,
     path: String,
     host: Option<HeaderValue>,
     agent: Option<HeaderValue>,
@@ -64,6 +66,9 @@ struct Line<'a> {
     /// Empty, as the path is, when no head came that can be read: `jq` matches text against text, but fails on a null.
     method: &'a str,
     path: &'a str,
+    /// As the request's head came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    protocol: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     host: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,11 +85,14 @@ struct Line<'a> {
 
 impl Entry {
     /// Of a request whose head has come.
-    pub fn begin(client: SocketAddr, method: &Method, path: &str, headers: &HeaderMap) -> Self {
+    pub fn begin<B>(client: SocketAddr, request: &Request<B>) -> Self {
+        let (headers, uri) = (request.headers(), request.uri());
+        let authority = || HeaderValue::from_str(uri.authority()?.as_str()).ok();
         Self {
-            method: Some(method.clone()),
-            path: shortened(path).to_owned(),
-            host: headers.get(HOST).cloned(),
+            method: Some(request.method().clone()),
+            version: Some(request.version()),
+            path: shortened(uri.path_and_query().map_or("", PathAndQuery::as_str)).to_owned(),
+            host: headers.get(HOST).cloned().or_else(authority),
             agent: headers.get(USER_AGENT).cloned(),
             ..Self::without_head(client)
         }
@@ -97,6 +105,7 @@ impl Entry {
             at: SystemTime::now(),
             client,
             method: None,
+            version: None,
             path: String::new(),
             host: None,
             agent: None,
@@ -148,6 +157,7 @@ impl Entry {
             client: self.client,
             method: self.method.as_ref().map_or("", Method::as_str),
             path: &self.path,
+            protocol: self.version.map(name),
             host: self.host.as_ref().map(text),
             user_agent: self.agent.as_ref().map(text),
             status: self.status,
@@ -162,6 +172,14 @@ impl Entry {
         let mut bytes = serde_json::to_vec(&line).unwrap_or_default();
         bytes.push(b'\n');
         bytes
+    }
+}
+
+fn name(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2",
+        _ => "HTTP/1.1",
     }
 }
 

@@ -1,0 +1,138 @@
+//! Who was let in: the first steps of a client's connection, up to its first request.
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::task::spawn_local;
+use tokio_rustls::{TlsAcceptor, TlsStream};
+
+use crate::config::Listener;
+use crate::connect::{Socket, Stream};
+use crate::proxy::{Alarm, Client, Error, Shared, before_due};
+
+use super::farewell::refuse;
+use super::park::park;
+use super::team::Seat;
+use super::tls::{HTTP_2, Tls};
+use super::{connection, http2};
+
+/// What a client sends first that speaks TLS (RFC 8446 section 5.1).
+const HANDSHAKE: u8 = 22;
+
+/// A listener as one worker's clients find it.
+#[derive(Debug)]
+pub(super) struct Door {
+    pub(super) listener: Rc<Listener>,
+    /// Which of the doors it is: the same at all workers.
+    pub(super) index: usize,
+    /// How TLS is spoken, if it is.
+    pub(super) tls: Option<Arc<Tls>>,
+}
+
+/// A client who was let in: where it came from, through which door, and its seat.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) shared: Rc<Shared>,
+    pub(super) door: Rc<Door>,
+    pub(super) address: SocketAddr,
+    pub(super) _seat: Seat,
+}
+
+impl Arrival {
+    /// Serves the client in a task of its own.
+    pub(super) fn spawn(self, socket: Socket) {
+        match &self.door.tls {
+            None => self.resume(Stream::Clear(socket)),
+            Some(tls) => {
+                let tls = Arc::clone(tls);
+                spawn_local(self.secure(socket, tls));
+            }
+        }
+    }
+
+    /// The same for one who was parked.
+    pub(super) fn resume(self, stream: Stream) {
+        spawn_local(async move {
+            let client = self.client();
+            self.speak_http1(client, stream).await;
+        });
+    }
+
+    async fn secure(self, socket: Socket, tls: Arc<Tls>) {
+        let client = self.client();
+        client.alarm().wakes_me().await;
+        // Boxed, for it is large and soon over.
+        let stream = match Box::pin(before_due(&client, shake_hands(socket, &tls))).await {
+            Some(Ok(stream)) => stream,
+            Some(Err(Refused::Clear(socket))) => {
+                return refuse(
+                    &client,
+                    Stream::Clear(socket),
+                    &Error::Malformed("it came in the clear to a port that speaks TLS: write https://"),
+                )
+                .await;
+            }
+            Some(Err(Refused::Handshake(error))) => {
+                tracing::debug!("{}: no TLS: {error}", client.address());
+                return;
+            }
+            None => {
+                tracing::debug!("{}: no TLS in time", client.address());
+                return;
+            }
+        };
+        let speaks_http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP_2);
+        let stream = Stream::Tls(stream);
+        match speaks_http2 {
+            true => Box::pin(http2::serve(&client, stream, Bytes::new())).await,
+            false => self.speak_http1(client, stream).await,
+        }
+    }
+
+    async fn speak_http1(self, client: Rc<Client>, stream: Stream) {
+        if let Some(stream) = connection::serve(&client, stream).await {
+            drop(client);
+            park(self, stream);
+        }
+    }
+
+    fn client(&self) -> Rc<Client> {
+        new_client(Rc::clone(&self.shared), &self.door, self.address)
+    }
+}
+
+/// Refuses a client when there are as many as we take.
+pub(super) fn turn_away(shared: Rc<Shared>, door: &Door, socket: Socket, address: SocketAddr) {
+    if door.tls.is_some() {
+        // Nothing that we could say before a handshake would be understood, and one costs more than a seat.
+        return;
+    }
+    let client = new_client(shared, door, address);
+    spawn_local(async move {
+        refuse(&client, Stream::Clear(socket), &Error::TooManyConnections).await;
+    });
+}
+
+fn new_client(shared: Rc<Shared>, door: &Door, address: SocketAddr) -> Rc<Client> {
+    let alarm = Alarm::on(&shared.clock);
+    Rc::new(Client::new(shared, address, Rc::clone(&door.listener), alarm))
+}
+
+/// Why a client does not speak TLS with us.
+enum Refused {
+    /// It does not try.
+    Clear(Socket),
+    /// It was not understood, or did not like what we have.
+    Handshake(io::Error),
+}
+
+async fn shake_hands(socket: Socket, tls: &Tls) -> Result<Box<TlsStream<Socket>>, Refused> {
+    if socket.first_byte().await.map_err(Refused::Handshake)?.is_some_and(|byte| byte != HANDSHAKE) {
+        return Err(Refused::Clear(socket));
+    }
+    let accepted = TlsAcceptor::from(tls.config()).accept(socket).await;
+    accepted.map(|stream| Box::new(TlsStream::Server(stream))).map_err(Refused::Handshake)
+}

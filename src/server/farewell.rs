@@ -1,0 +1,45 @@
+//! How to part from a client.
+
+use std::io;
+use std::pin::pin;
+
+use futures::future::select;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::connect::{Peeked, Stream};
+use crate::proxy::{Client, Error, Shared, last_words};
+
+/// How many milliseconds a client that we part from has to take our last words and to stop sending, and how many bytes it
+/// may send meanwhile.
+const LINGER: u64 = 2000;
+const LINGER_BYTES: usize = 1 << 20;
+
+/// Says why nothing more will be said, and parts.
+pub(super) async fn refuse(client: &Client, stream: Stream, error: &Error) {
+    tracing::debug!("{}: {error}", client.address());
+    part(&client.shared, stream, &last_words(error, client)).await;
+}
+
+/// Parts, with these words, from a client that may still be sending, and need not be reading. To close at once would
+/// reset the connection, and the reset can overtake the answer (RFC 9112 section 9.6).
+pub(super) async fn part(shared: &Shared, mut stream: Stream, words: &[u8]) {
+    let parted = pin!(async {
+        stream.write_all(words).await?;
+        stream.shutdown().await?;
+        let mut buffer = vec![0; 16 * 1024];
+        let mut left = LINGER_BYTES;
+        while let read @ 1.. = stream.read(&mut buffer).await? {
+            left = left.saturating_sub(read);
+            if left == 0 {
+                break;
+            }
+        }
+        io::Result::Ok(())
+    });
+    select(parted, pin!(shared.clock.sleep(LINGER))).await;
+}
+
+/// Whether the client has already sent more.
+pub(super) fn has_bytes(stream: &Stream) -> bool {
+    stream.socket().peek() == Peeked::Bytes
+}

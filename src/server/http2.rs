@@ -1,0 +1,94 @@
+//! A client's HTTP/2 connection (RFC 9113): hyper keeps its streams apart, each request is handled in a task of its own.
+//!
+//! To the rest of the program each stream is a [`Client`] with its own phase and deadline, so that a request is told
+//! the same way whatever it came by.
+
+mod streams;
+mod transport;
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use hyper::server::conn::http2::Builder;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+
+use crate::connect::Stream;
+use crate::proxy::{Client, handle};
+
+use streams::Streams;
+use transport::Transport;
+
+/// What a client sends first that speaks HTTP/2 (RFC 9113 section 3.4).
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Requests of one client that are answered at the same time (RFC 9113 section 5.1.2 asks for at least 100).
+const STREAMS: u32 = 128;
+/// Bytes of a request's body, and of all of a connection's, that a client may send before a backend took them.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Bytes of an answer that wait for a client.
+const SEND_BUFFER: usize = 64 * 1024;
+/// Streams that a client may begin and take back before they were looked at; more of them at once are an attack
+/// (CVE-2023-44487), as are those that it made us break off.
+const PENDING_RESETS: usize = 20;
+const LOCAL_RESETS: usize = 256;
+
+/// Milliseconds that a client has to take note that the connection ends.
+const FAREWELL: u64 = 2000;
+
+/// Serves requests until the connection ends. `read_ahead` is what the client has sent already.
+pub(super) async fn serve(client: &Rc<Client>, stream: Stream, read_ahead: Bytes) {
+    let shared = &client.shared;
+    let streams = Rc::new(Streams::default());
+    let service = service_fn(|request| {
+        let stream = Rc::new(client.stream());
+        streams.announce(&stream);
+        handle(stream, request)
+    });
+    let mut builder = Builder::new(streams::Executor(Rc::clone(&streams)));
+    builder
+        .max_concurrent_streams(STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_header_list_size(u32::try_from(shared.head_limits.size).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(PENDING_RESETS)
+        .max_local_error_reset_streams(LOCAL_RESETS)
+        .enable_connect_protocol();
+    let transport = TokioIo::new(Transport::new(stream, read_ahead));
+    let mut connection = pin!(builder.serve_connection(transport, service));
+    client.alarm().wakes_me().await;
+    let (mut draining, mut idle) = (false, true);
+    poll_fn(|cx| {
+        if connection.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        streams.wake(cx.waker());
+        if idle == streams.are_open() {
+            idle = !idle;
+            match idle {
+                true => client.alarm().set(if draining { FAREWELL } else { shared.deadlines.client_idle }),
+                false => client.alarm().clear(),
+            }
+        }
+        let due = idle && client.is_due();
+        if due && draining {
+            return Poll::Ready(());
+        }
+        if due || (shared.is_draining() && !draining) {
+            // It is told, and what it began meanwhile is answered (RFC 9113 section 6.8).
+            draining = true;
+            connection.as_mut().graceful_shutdown();
+            if idle {
+                client.alarm().set(FAREWELL);
+            }
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    })
+    .await;
+}

@@ -1,0 +1,253 @@
+//! TLS with clients: what is loaded from files and renewed when they change.
+
+mod certificate;
+mod names;
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoClientAuth, ServerSessionMemoryCache, WebPkiClientVerifier};
+use rustls::{RootCertStore, ServerConfig};
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+use tracing::{info, warn};
+
+use crate::config::{ClientAuth, ClientCertificates, Tls as Settings};
+
+use certificate::Certificate;
+use names::Names;
+
+/// What a client may choose from, the best first (RFC 7301).
+const PROTOCOLS: [&[u8]; 2] = [HTTP_2, b"http/1.1"];
+pub(super) const HTTP_2: &[u8] = b"h2";
+/// Sessions of TLS 1.2 that are remembered; those of 1.3 are in tickets that clients keep.
+const SESSIONS: usize = 16 * 1024;
+/// How often files are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often the end of certificates is thought of.
+const REMIND_EVERY: Duration = Duration::from_secs(12 * 3600);
+
+/// A file for TLS that is of no use. Says which, and what would be.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// It cannot be read.
+    #[error("{flag} {path}: cannot be read: {error}; name a file in PEM form that we may read")]
+    Unreadable {
+        /// The flag that names it.
+        flag: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// It has nothing in it that can be used.
+    #[error("{flag} {path}: holds no {what}; name a file in PEM form with a part BEGIN {label}")]
+    Empty {
+        /// The flag that names it.
+        flag: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What was looked for.
+        what: &'static str,
+        /// What PEM calls it.
+        label: &'static str,
+    },
+    /// It holds something that cannot be understood.
+    #[error("{flag} {path}: {reason}; name a file in PEM form that `openssl` can read")]
+    Broken {
+        /// The flag that names it.
+        flag: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The key is that of another certificate.
+    #[error(
+        "--tls-key {key}: is not the key of --tls-cert {certificate}; name the two that were made together"
+    )]
+    Mismatch {
+        /// The key's file.
+        key: PathBuf,
+        /// The certificate's file.
+        certificate: PathBuf,
+    },
+}
+
+/// TLS with clients, for all workers. What is in force changes when its files do.
+#[derive(Debug)]
+pub struct Tls {
+    settings: Settings,
+    current: RwLock<Arc<Current>>,
+}
+
+#[derive(Debug)]
+struct Current {
+    config: Arc<ServerConfig>,
+    certificates: Vec<Certificate>,
+    client_roots: Vec<CertificateDer<'static>>,
+}
+
+/// Tells one version of a file from the next.
+type Version = Option<(u64, i64, i64, u64)>;
+
+impl Tls {
+    /// Loads what the settings name.
+    ///
+    /// # Errors
+    /// The first file that is of no use.
+    pub fn load(settings: &Settings) -> Result<Self, TlsError> {
+        let current = Current::load(settings)?;
+        current.tell();
+        Ok(Self { settings: settings.clone(), current: RwLock::new(Arc::new(current)) })
+    }
+
+    /// What holds for a handshake that begins now.
+    pub(super) fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.current().config)
+    }
+
+    /// Loads files anew whenever they have changed, for ever. What cannot be used changes nothing.
+    pub async fn watch(self: Arc<Self>) {
+        let mut used = self.versions();
+        let mut before = used.clone();
+        let mut reminded = Instant::now();
+        loop {
+            sleep(LOOK_EVERY).await;
+            let this = Arc::clone(&self);
+            let Ok(seen) = spawn_blocking(move || this.versions()).await else { continue };
+            // Two files are not written at once: they are read when both have stayed the same for a while.
+            if seen != used && seen == before {
+                let this = Arc::clone(&self);
+                let _ = spawn_blocking(move || this.renew()).await;
+                used.clone_from(&seen);
+            }
+            before = seen;
+            if reminded.elapsed() >= REMIND_EVERY {
+                reminded = Instant::now();
+                self.current().certificates.iter().for_each(Certificate::warn_of_its_end);
+            }
+        }
+    }
+
+    fn current(&self) -> Arc<Current> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn renew(&self) {
+        match Current::load(&self.settings) {
+            Ok(current) => {
+                let current = current.succeeding(&self.current());
+                current.tell();
+                *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(current);
+            }
+            Err(error) => warn!("{error}; the certificates that were loaded before stay in use"),
+        }
+    }
+
+    fn versions(&self) -> Vec<Version> {
+        let pairs = self.settings.certificates.iter().flat_map(|pair| [&pair.certificate, &pair.key]);
+        let version = |path: &PathBuf| {
+            let file = fs::metadata(path).ok()?;
+            Some((file.ino(), file.mtime(), file.mtime_nsec(), file.size()))
+        };
+        pairs.chain(self.settings.clients.as_ref().map(|clients| &clients.ca)).map(version).collect()
+    }
+}
+
+impl Current {
+    fn load(settings: &Settings) -> Result<Self, TlsError> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let load = |pair| Certificate::load(pair, &provider);
+        let certificates = settings.certificates.iter().map(load).collect::<Result<Vec<_>, _>>()?;
+        let client_roots = match &settings.clients {
+            Some(clients) => read_certificates("--tls-client-ca", &clients.ca)?,
+            None => Vec::new(),
+        };
+        let verifier = match &settings.clients {
+            Some(clients) => verifier(clients, &client_roots, &provider)?,
+            None => Arc::new(NoClientAuth),
+        };
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("the provider has what TLS 1.2 and 1.3 need")
+            .with_client_cert_verifier(verifier)
+            .with_cert_resolver(Arc::new(Names::of(&certificates)));
+        config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+        config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
+        if let Ok(tickets) = aws_lc_rs::Ticketer::new() {
+            config.ticketer = tickets;
+        }
+        Ok(Self { config: Arc::new(config), certificates, client_roots })
+    }
+
+    /// Keeps what clients remember of their last connections, unless others may connect now.
+    fn succeeding(self, before: &Self) -> Self {
+        if self.client_roots != before.client_roots {
+            return self;
+        }
+        let mut config = Arc::unwrap_or_clone(self.config);
+        config.session_storage = Arc::clone(&before.config.session_storage);
+        config.ticketer = Arc::clone(&before.config.ticketer);
+        Self { config: Arc::new(config), ..self }
+    }
+
+    fn tell(&self) {
+        for certificate in &self.certificates {
+            info!("{certificate}");
+            certificate.warn_of_its_end();
+        }
+    }
+}
+
+fn verifier(
+    clients: &ClientCertificates,
+    roots: &[CertificateDer<'static>],
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let broken =
+        |reason: String| TlsError::Broken { flag: "--tls-client-ca", path: clients.ca.clone(), reason };
+    let mut store = RootCertStore::empty();
+    for root in roots {
+        store.add(root.clone()).map_err(|error| broken(error.to_string()))?;
+    }
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(store), Arc::clone(provider));
+    let builder = match clients.auth {
+        ClientAuth::Required => builder,
+        ClientAuth::Optional => builder.allow_unauthenticated(),
+    };
+    let verifier = builder.build().map_err(|error| broken(error.to_string()))?;
+    Ok(verifier)
+}
+
+/// All certificates of a PEM file, at least one.
+fn read_certificates(flag: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let bytes = read(flag, path)?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    let found = found.map_err(|error| broken(flag, path, &error))?;
+    if found.is_empty() {
+        return Err(TlsError::Empty {
+            flag,
+            path: path.to_owned(),
+            what: "certificate",
+            label: "CERTIFICATE",
+        });
+    }
+    Ok(found)
+}
+
+fn read(flag: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
+    fs::read(path).map_err(|error| TlsError::Unreadable { flag, path: path.to_owned(), error })
+}
+
+fn broken(flag: &'static str, path: &Path, error: &pem::Error) -> TlsError {
+    TlsError::Broken { flag, path: path.to_owned(), reason: error.to_string() }
+}

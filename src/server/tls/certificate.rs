@@ -1,0 +1,92 @@
+//! One certificate and its key.
+
+use std::fmt::{self, Display, Formatter};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::sign::CertifiedKey;
+use tracing::warn;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
+
+use crate::config::KeyPair;
+
+use super::{TlsError, broken, read, read_certificates};
+
+/// A certificate whose end is this near is warned of.
+const NEAR: Duration = Duration::from_secs(14 * 24 * 3600);
+
+/// A certificate, its key, and what it says of itself.
+#[derive(Debug)]
+pub(super) struct Certificate {
+    file: PathBuf,
+    pub(super) key: Arc<CertifiedKey>,
+    /// The names that it is for, in lower case; some begin with `*.`.
+    pub(super) names: Vec<String>,
+    ends: ASN1Time,
+}
+
+impl Certificate {
+    /// Reads a pair and makes sure that it is one.
+    pub(super) fn load(pair: &KeyPair, provider: &CryptoProvider) -> Result<Self, TlsError> {
+        const CERT: &str = "--tls-cert";
+        const KEY: &str = "--tls-key";
+        let chain = read_certificates(CERT, &pair.certificate)?;
+        let (names, ends) = {
+            let leaf = X509Certificate::from_der(&chain[0]).map_err(|error| TlsError::Broken {
+                flag: CERT,
+                path: pair.certificate.clone(),
+                reason: format!("its first certificate cannot be understood ({error})"),
+            })?;
+            (names(&leaf.1), leaf.1.validity().not_after)
+        };
+        let key = PrivateKeyDer::from_pem_slice(&read(KEY, &pair.key)?).map_err(|error| match error {
+            pem::Error::NoItemsFound => TlsError::Empty {
+                flag: KEY,
+                path: pair.key.clone(),
+                what: "private key",
+                label: "PRIVATE KEY",
+            },
+            error => broken(KEY, &pair.key, &error),
+        })?;
+        let key = CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => {
+                TlsError::Mismatch { key: pair.key.clone(), certificate: pair.certificate.clone() }
+            }
+            error => TlsError::Broken { flag: KEY, path: pair.key.clone(), reason: error.to_string() },
+        })?;
+        Ok(Self { file: pair.certificate.clone(), key: Arc::new(key), names, ends })
+    }
+
+    /// Says when it ends, if that is soon or was before now.
+    pub(super) fn warn_of_its_end(&self) {
+        let file = self.file.display();
+        match self.ends - ASN1Time::now() {
+            None => warn!("--tls-cert {file}: expired on {}; clients refuse it, replace it", self.ends),
+            Some(left) if left.unsigned_abs() < NEAR => {
+                warn!("--tls-cert {file}: expires on {}; replace it before", self.ends);
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+impl Display for Certificate {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let names = if self.names.is_empty() { "no name".to_owned() } else { self.names.join(", ") };
+        write!(f, "certificate {} is for {names} and valid until {}", self.file.display(), self.ends)
+    }
+}
+
+fn names(leaf: &X509Certificate<'_>) -> Vec<String> {
+    let Ok(Some(alternatives)) = leaf.subject_alternative_name() else { return Vec::new() };
+    let name = |name: &GeneralName<'_>| match name {
+        GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
+        _ => None,
+    };
+    alternatives.value.general_names.iter().filter_map(name).collect()
+}

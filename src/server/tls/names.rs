@@ -1,0 +1,59 @@
+//! Which certificate a client gets for the name that it asks for (SNI, RFC 6066 section 3).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rustls::SignatureScheme;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+
+use super::certificate::Certificate;
+
+/// Certificates for one name, the earliest given first: there may be one for each kind of key.
+type Keys = Vec<Arc<CertifiedKey>>;
+
+/// Certificates by name.
+#[derive(Debug)]
+pub(super) struct Names {
+    exact: HashMap<String, Keys>,
+    /// By what stands behind `*.`.
+    wildcard: HashMap<String, Keys>,
+    /// For names that none has, and clients that give none.
+    otherwise: Keys,
+}
+
+impl Names {
+    /// Of these certificates, which are not none.
+    pub(super) fn of(certificates: &[Certificate]) -> Self {
+        let (mut exact, mut wildcard) = (HashMap::<String, Keys>::new(), HashMap::<String, Keys>::new());
+        for certificate in certificates {
+            for name in &certificate.names {
+                let keys = match name.strip_prefix("*.") {
+                    Some(parent) => wildcard.entry(parent.to_owned()),
+                    None => exact.entry(name.clone()),
+                };
+                keys.or_default().push(Arc::clone(&certificate.key));
+            }
+        }
+        Self { exact, wildcard, otherwise: vec![Arc::clone(&certificates[0].key)] }
+    }
+
+    fn find(&self, name: &str) -> &Keys {
+        let name = name.to_ascii_lowercase();
+        // A wildcard stands for one label (RFC 6125 section 6.4.3).
+        let parent = || name.split_once('.').and_then(|(_, parent)| self.wildcard.get(parent));
+        self.exact.get(&name).or_else(parent).unwrap_or(&self.otherwise)
+    }
+}
+
+impl ResolvesServerCert for Names {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let keys = hello.server_name().map_or(&self.otherwise, |name| self.find(name));
+        let fits = |key: &&Arc<CertifiedKey>| signs_with_one_of(key, hello.signature_schemes());
+        keys.iter().find(fits).or(keys.first()).map(Arc::clone)
+    }
+}
+
+fn signs_with_one_of(key: &CertifiedKey, schemes: &[SignatureScheme]) -> bool {
+    key.key.choose_scheme(schemes).is_some()
+}
