@@ -8,14 +8,17 @@ from pathlib import Path
 from support import report
 from support.certificates import Certificates
 from support.programs import Balancer, run, sample
-from support.report import case, equal, expect
+from support.report import Deviation, case, equal, expect
 
+VERSION = re.match(r"curl \S+", run("curl", "--version", text=True).stdout)[0]
 SIZE = 8_000_000
+# TLS 1.3 refuses a client after the handshake, so that it is sending or receiving when it learns of it.
+REFUSED = (16, 35, 55, 56, 98)
 FILLER = (b"abcdefghijklmnopqrstuvwxyz" * (64 * 1024 // 26 + 1))[: 64 * 1024]
 
 
 def main():
-    report.version(re.match(rb"curl \S+", run("curl", "--version").stdout)[0].decode())
+    report.version(VERSION)
     certificates = Certificates()
     with sample() as backend, Balancer(backend, certificates=certificates) as balancer:
         ca = ["--cacert", certificates.authority]
@@ -64,9 +67,11 @@ def exchanges(name, url, flags, version):
             head, _ = answer(*flags, f"{url}/status/{status}")
             expect(re.match(rf"HTTP/\S+ {status}\b", head), head)
     with case(f"{name}: five requests share a connection"):
+        not_with_curl_7_88(flags)
         out = curl(*flags, *["-o", "/dev/null", f"{url}/"] * 5, "-w", "%{num_connects}").stdout
         equal(out, b"10000", "new connections of each request")
     with case(f"{name}: 200 requests, 50 at a time"):
+        not_with_curl_7_88(flags)
         out = curl(*flags, "-Z", "--parallel-max", "50", "-o", "/dev/null", "-w", "%{http_code}\n",
                    f"{url}/bytes/[1000-1199]").stdout  # fmt: skip
         equal(out.split(), [b"200"] * 200, "statuses")
@@ -79,6 +84,12 @@ def exchanges(name, url, flags, version):
         expect(body.startswith(b"PURGE /echo?q=%20&r HTTP/1.1\n"), body)
         for line in (b"x-ask: a,  b", b"cookie: a=1; b=2", b"host: " + url.split("//")[1].encode()):
             expect(b"\n" + line + b"\n" in body, f"{line} is not in {body}")
+
+
+def not_with_curl_7_88(flags):
+    if VERSION.startswith("curl 7.88.") and "--http2-prior-knowledge" in flags:
+        raise Deviation("left out: curl 7.88 cannot use a connection of prior knowledge twice, with any server "
+                        "(seen with nginx and Envoy); the suites load and http_clients do")  # fmt: skip
 
 
 def bodies(name, url, flags, version):
@@ -110,7 +121,7 @@ def other_versions(balancer):
         expect(head.startswith("HTTP/1.1 200"), head)
     with case("chunks and trailers on the wire"):
         raw = curl("--http1.1", "--raw", "-H", "TE: trailers", f"{balancer.http}/chunked/10").stdout
-        expect(re.fullmatch(rb"a\r\nabcdefghij\r\n0\r\n(?i:x-bytes): 10\r\n\r\n", raw), raw)
+        expect(re.fullmatch(rb"[aA]\r\nabcdefghij\r\n0\r\n(?i:x-bytes): 10\r\n\r\n", raw), raw)
     with case("a client without ALPN gets HTTP/1.1"):
         head, _ = answer("--no-alpn", "-k", f"{balancer.https}/")
         expect(head.startswith("HTTP/1.1 200"), head)
@@ -154,10 +165,10 @@ def client_certificates(backend, certificates):
                     equal(curl(*ours, *way).stdout, b"hello from sample\n", "body")
                 with case(f"client certificates {auth}, TLS {version}: a stranger's is not"):
                     found = run("curl", "-sS", "--max-time", "10", *strange, *way)
-                    expect(found.returncode in (35, 56), f"{found.returncode} {found.stdout} {found.stderr}")
+                    expect(found.returncode in REFUSED, f"{found.returncode} {found.stdout} {found.stderr}")
                 with case(f"client certificates {auth}, TLS {version}: none"):
                     found = run("curl", "-sS", "--max-time", "10", *way)
-                    wanted = (35, 56) if auth == "required" else (0,)
+                    wanted = REFUSED if auth == "required" else (0,)
                     expect(found.returncode in wanted, f"{found.returncode} {found.stdout} {found.stderr}")
 
 
