@@ -61,6 +61,9 @@ async def httpx_cases(balancer, certificates):
                             part = head.partition(b"\n\n")[2]
                         checksum.update(part)
                 equal(checksum.hexdigest(), CHECKSUM, "checksum")
+            # Over HTTP/2 httpx neither resets such a stream nor gives its window back, whoever it speaks to.
+            if version == "HTTP/2":
+                continue
             with case(f"httpx, {name}: answers that nobody reads to the end do no harm"):
                 for _ in range(20):
                     async with client.stream("GET", f"/bytes/{SIZE}") as answer:

@@ -146,7 +146,7 @@ def sample(name="sample"):
 def backend(module, *words):
     """A backend of `backends/`, in Python. Gives its address."""
     python = HOME / "venv/bin/python"
-    with Program(python, SUITES / "backends" / f"{module}.py", *words) as running:
+    with Program(python, "-m", f"backends.{module}", *words) as running:
         yield running.wait_for(r"listens on (\S+)")[1]
 
 
