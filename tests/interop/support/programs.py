@@ -143,11 +143,17 @@ def sample(name="sample"):
 
 
 @contextlib.contextmanager
-def backend(module, *words):
-    """A backend of `backends/`, in Python. Gives its address."""
-    python = HOME / "venv/bin/python"
-    with Program(python, "-m", f"backends.{module}", *words) as running:
+def backend(name, *words):
+    """A backend of `backends/`, in Python or for Node. Gives its address."""
+    script = SUITES / "backends" / f"{name}.mjs"
+    command = ["node", script] if script.exists() else [HOME / "venv/bin/python", "-m", f"backends.{name}"]
+    with Program(*command, *words) as running:
         yield running.wait_for(r"listens on (\S+)")[1]
+
+
+def node(script, *words):
+    """Runs a script of `node/` to its end."""
+    return run("node", SUITES / "node" / f"{script}.mjs", *words, timeout=100, text=True)
 
 
 def run(*command, timeout=60, env=None, **options):
