@@ -52,7 +52,9 @@ class Client:
     def __init__(self, place, settings=None, preface=True):
         self.place = place
         self.encoder, self.decoder = hpack.Encoder(), hpack.Decoder()
-        self.socket, self.received, self.over = place.socket(), b"", False
+        self.socket, self.received = place.socket(), b""
+        # Whether nothing more comes, and whether nothing more is taken.
+        self.over, self.broken = False, False
         self.heads, self.bodies, self.resets, self.ended = {}, {}, {}, set()
         self.trailers, self.goaway, self.pings, self.frames = {}, None, [], []
         self.settings, self.acknowledged = None, 0
@@ -69,13 +71,14 @@ class Client:
     # What is sent.
 
     def write(self, data):
-        """Writes bytes. What the other end has closed is found out by reading."""
+        """Writes bytes. Why the other end takes no more is found out by reading."""
         try:
+            self.socket.settimeout(PATIENCE)
             self.socket.sendall(data)
         except TimeoutError:
             raise Failed("the balancer reads no more, and does not close the connection") from None
         except OSError:
-            self.over = True
+            self.broken = True
 
     def send(self, *frames):
         self.write(b"".join(frame.serialize() for frame in frames))

@@ -64,4 +64,6 @@ def describe(why):
 
 def say(kind, text):
     line = " ".join(text.split())
-    print(kind, line if len(line) <= 500 else f"{line[:500]}…", flush=True)
+    # In one piece, for there may be several threads.
+    sys.stdout.write(f"{kind} {line}\n" if len(line) <= 500 else f"{kind} {line[:500]}…\n")
+    sys.stdout.flush()
