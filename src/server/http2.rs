@@ -47,7 +47,8 @@ pub(super) async fn serve(client: &Rc<Client>, stream: Stream, read_ahead: Bytes
     let service = service_fn(|request| {
         let stream = Rc::new(client.stream());
         streams.announce(&stream);
-        handle(stream, request)
+        // Boxed, for hyper moves it about, and it is large.
+        Box::pin(handle(stream, request))
     });
     let mut builder = Builder::new(streams::Executor(Rc::clone(&streams)));
     builder
