@@ -21,12 +21,16 @@ LIMIT = 120
 
 @dataclass
 class Suite:
-    """A suite, and what it needs: commands, packages of Python and of Node."""
+    """A suite, and what it needs: commands, packages of Python and of Node.
+
+    One that mostly waits runs beside the others.
+    """
 
     name: str
     commands: list = field(default_factory=list)
     python: list = field(default_factory=list)
     node: list = field(default_factory=list)
+    waits: bool = False
 
 
 SUITES = [
@@ -37,10 +41,10 @@ SUITES = [
     Suite("grpc", python=["grpc"]),
     Suite("node", commands=["node"], node=["undici", "ws"]),
     Suite("backends", commands=["curl", "node"], python=["grpc", "aiohttp"]),
-    Suite("slow", commands=["slowhttptest"]),
+    Suite("slow", commands=["slowhttptest"], waits=True),
     Suite("tls", commands=["sslscan", "testssl"]),
     Suite("http2_rules", python=["hyperframe", "hpack"]),
-    Suite("http2_floods", python=["hyperframe", "hpack"]),
+    Suite("http2_floods", python=["hyperframe", "hpack"], waits=True),
     Suite("h2spec", commands=["h2spec"]),
 ]
 
@@ -69,17 +73,37 @@ def main():
     if unknown := set(options.suites) - set(names):
         parser.error(f"no suite is called {', '.join(sorted(unknown))}; there are {', '.join(names)}")
     chosen = [suite for suite in SUITES if not options.suites or suite.name in options.suites]
-    results = [run(suite, options.verbose) for suite in chosen]
+    results = {}
+
+    def run_those(waiting):
+        for suite in chosen:
+            if suite.waits == waiting:
+                results[suite.name] = run(suite, options.verbose)
+
+    waiting = threading.Thread(target=run_those, args=[True])
+    waiting.start()
+    run_those(False)
+    waiting.join()
+    results = [results[suite.name] for suite in chosen]
     print_table(results)
     sys.exit(any(result.failures for result in results))
 
 
 def run(suite, verbose):
-    print(f"--- {suite.name}", flush=True)
+    """Runs a suite, and prints what it said when it has ended."""
     result = Result(suite.name, skipped=lacking(suite))
+    lines = [] if result.skipped else play(suite, result, verbose)
+    lines.insert(0, f"--- {suite.name}")
     if result.skipped:
-        print(f"    skipped: {result.skipped}", flush=True)
-        return result
+        lines.append(f"    skipped: {result.skipped}")
+    else:
+        lines.append(f"    {result.cases} cases, {result.passed} passed, {result.seconds:.0f} s")
+    print("\n".join(lines), flush=True)
+    return result
+
+
+def play(suite, result, verbose):
+    """Counts what a suite says while it runs. Gives the lines worth to be seen."""
     began = time.monotonic()
     environment = {**os.environ, "PYTHONPATH": str(HERE), "PYTHONDONTWRITEBYTECODE": "1", "INTEROP_HOME": str(HOME)}
     process = subprocess.Popen(
@@ -88,7 +112,14 @@ def run(suite, verbose):
     )  # fmt: skip
     late = threading.Timer(LIMIT, end_all, [process])
     late.start()
-    noise = [line for line in process.stdout if not take(result, line.decode(errors="replace").rstrip(), verbose)]
+    shown, noise = [], []
+    for line in process.stdout:
+        line = line.decode(errors="replace").rstrip()
+        kind = line.partition(" ")[0]
+        if not take(result, line):
+            noise.append(f"    | {line}")
+        elif verbose or kind in ("deviation", "failed"):
+            shown.append(f"    {line}")
     status = process.wait()
     result.seconds = time.monotonic() - began
     if not late.is_alive():
@@ -99,10 +130,7 @@ def run(suite, verbose):
         result.failures.append(f"ended with status {status}")
     elif not result.cases and not result.skipped:
         result.failures.append("has no cases")
-    if result.failures:
-        print("".join(f"    | {line.decode(errors='replace')}" for line in noise[-60:]), flush=True)
-    print(f"    {result.cases} cases, {result.passed} passed, {result.seconds:.0f} s", flush=True)
-    return result
+    return shown + (noise[-60:] if result.failures else [])
 
 
 def lacking(suite):
@@ -116,7 +144,7 @@ def lacking(suite):
     return f"not installed: {', '.join(missing)}" if missing else ""
 
 
-def take(result, line, verbose):
+def take(result, line):
     """Counts what a line of a suite says. False if it is none of the lines that `support/report.py` writes."""
     kind, _, rest = line.partition(" ")
     match kind:
@@ -132,8 +160,6 @@ def take(result, line, verbose):
             result.failures.append(rest)
         case _:
             return False
-    if verbose or kind in ("deviation", "failed", "skip"):
-        print(f"    {kind} {rest}", flush=True)
     return True
 
 

@@ -88,4 +88,4 @@ def begin(subject, issuer, key):
     now = datetime.datetime.now(datetime.timezone.utc)
     builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer)
     builder = builder.public_key(key.public_key()).serial_number(x509.random_serial_number())
-    return builder.not_valid_before(now - DAY).not_valid_after(now + 30 * DAY)
+    return builder.not_valid_before(now - DAY).not_valid_after(now + 90 * DAY)
