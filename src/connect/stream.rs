@@ -173,6 +173,10 @@ macro_rules! passes_bytes {
                 cx: &mut Context<'_>,
                 slices: &[IoSlice<'_>],
             ) -> Poll<io::Result<usize>> {
+                if let [slice] = slices {
+                    // Nothing is gathered, so the cheaper call will do: it is what TLS asks for each time.
+                    return self.poll_write(cx, slice);
+                }
                 on_each!(self, $kind { $($variant),+ }, stream => stream.poll_write_vectored(cx, slices))
             }
 
