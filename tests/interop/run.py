@@ -40,7 +40,7 @@ SUITES = [
     Suite("websocket", python=["websockets", "wsproto", "h2"]),
     Suite("grpc", python=["grpc"]),
     Suite("node", commands=["node"], node=["undici", "ws"]),
-    Suite("backends", commands=["curl", "node"], python=["grpc", "aiohttp"]),
+    Suite("backends", commands=["curl", "node"], python=["aiohttp"], node=["ws"]),
     Suite("slow", commands=["slowhttptest"], waits=True),
     Suite("tls", commands=["sslscan", "testssl"]),
     Suite("http2_rules", python=["hyperframe", "hpack"]),

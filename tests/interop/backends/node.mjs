@@ -10,16 +10,11 @@ const server = http.createServer((request, response) => {
   if (what === 'bytes') {
     response.setHeader('content-length', size);
     response.end(Buffer.alloc(Number(size), 'abc'));
-  } else if (what === 'trailers') {
-    response.setHeader('trailer', 'x-last');
-    response.write('body');
-    response.addTrailers({ 'x-last': 'after' });
-    response.end();
   } else if (what === 'echo') {
     response.setHeader('x-method', request.method);
     request.pipe(response);
   } else {
-    response.end('hello from node\n');
+    response.end('hello\n');
   }
 });
 const sockets = new WebSocketServer({ server });

@@ -1,4 +1,4 @@
-"""h2spec: over TLS and in the clear. What the crate h2 answers with another code than h2spec wants is a deviation."""
+"""h2spec: over TLS and in the clear."""
 
 import tempfile
 import xml.etree.ElementTree as ElementTree
@@ -22,10 +22,11 @@ def h2spec(name, *words):
         run("h2spec", "-h", "localhost", "-o", 2, "-j", found.name, *words, timeout=100)
         document = ElementTree.parse(found.name)
     for test in document.iter("testcase"):
-        failure = test.find("failure")
+        if test.find("skipped") is not None:
+            continue
         with case(f"{name}: {test.get('package')}: {test.get('classname')}"):
-            if failure is not None:
-                raise Failed(failure.text or "failed")
+            for wrong in (*test.findall("failure"), *test.findall("error")):
+                raise Failed(wrong.text or "failed")
 
 
 if __name__ == "__main__":

@@ -63,8 +63,7 @@ def testssl(balancer, certificates):
         words += ["--add-ca", certificates.authority, "--jsonfile", file, f"localhost:{balancer.tls_port}"]
         out = run("testssl", *words, text=True, timeout=100)
         findings = json.loads(file.read_text())
-    version = re.search(r"testssl.sh +(\S+)", run("testssl", "--version", text=True).stdout)
-    report.version(f"testssl.sh {version[1] if version else 'of unknown version'}")
+    report.version(f"testssl.sh {re.search(r'testssl +([0-9.]+)', run('testssl', '--version', text=True).stdout)[1]}")
     with case("testssl.sh: simulated clients since 2015 connect, older ones do not"):
         refused = [finding["id"] for finding in findings
                    if finding["id"].startswith("clientsimulation-") and "No connection" in finding["finding"]]  # fmt: skip
