@@ -4,6 +4,7 @@ import http.client
 import importlib.metadata
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from hyperframe.frame import (
     ContinuationFrame,
@@ -36,11 +37,10 @@ def main():
     certificates = Certificates()
     with sample() as address:
         # Each in a thread of its own, for they mostly wait.
-        both = [threading.Thread(target=attack_all, args=(address, certificates, name)) for name in ("h2c", "h2")]
-        for thread in both:
-            thread.start()
-        for thread in both:
-            thread.join()
+        with ThreadPoolExecutor() as threads:
+            both = [threads.submit(attack_all, address, certificates, name) for name in ("h2c", "h2")]
+        for attacked in both:
+            attacked.result()
 
 
 def attack_all(address, certificates, name):
