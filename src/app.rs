@@ -12,6 +12,7 @@ use tracing::{info, warn};
 use crate::backends::Registry;
 use crate::config::{Address, Config, Listener};
 use crate::control;
+use crate::proxy::Access;
 use crate::server::{Bound, News, Team, Tls, TlsError, Worker, Workers};
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::{Destination, Writer};
@@ -149,7 +150,8 @@ fn start_workers(
     news: &News,
 ) -> Result<Workers, StartError> {
     let count = config.workers.get();
-    let (team, inboxes) = Team::new(count, config.limits.connections);
+    let (team, inboxes) = Team::new(config);
+    let access = Access::of(&config.access);
     let mut sockets =
         || bound.iter_mut().filter_map(|bound| Some((bound.listener.clone(), bound.take()?))).collect();
     let workers = inboxes.into_iter().enumerate().map(|(index, inbox)| Worker {
@@ -159,6 +161,7 @@ fn start_workers(
         sockets: sockets(),
         registry,
         news: news.clone(),
+        access: access.clone(),
         access_log: log.map(Writer::buffer),
         team: Arc::clone(&team),
         inbox,

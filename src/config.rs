@@ -3,11 +3,14 @@
 //! What the operator wrote is a [`Flags`]; [`Flags::resolve`] turns it into a [`Config`], and after that nothing in
 //! it can be wrong. `Config` knows no runtime type, so that a file can produce it just as flags do.
 
+mod access;
 mod address;
 mod duration;
 mod flags;
 mod listen;
+mod networks;
 mod number;
+mod rate;
 mod resolve;
 
 use std::net::SocketAddr;
@@ -16,11 +19,14 @@ use std::time::Duration;
 
 use crate::telemetry::access_log::Destination;
 
+pub use access::{Access, AccessError, AccessFlags, Lists};
 pub use address::Address;
 pub use duration::{DurationError, parse_duration};
 pub use flags::{Command, Flags};
 pub use listen::{ClientAuth, ClientCertificates, KeyPair, ListenFlags, Tls};
+pub use networks::Networks;
 pub use number::{NumberError, parse_number};
+pub use rate::Rate;
 pub use resolve::ConfigError;
 
 /// Every setting of a running balancer.
@@ -42,6 +48,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// What a client may ask of us.
     pub limits: Limits,
+    /// Who is believed, who is let in and how much each may ask.
+    pub access: Access,
     /// Where the access log goes, if anywhere.
     pub access_log: Option<Destination>,
 }
@@ -108,6 +116,8 @@ pub struct Limits {
     pub body: Option<u64>,
     /// Client connections at one time, over all workers.
     pub connections: usize,
+    /// Clients that are refused and told why at one time, over all workers.
+    pub refusals: usize,
 }
 
 impl std::fmt::Display for PolicyName {

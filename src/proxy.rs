@@ -4,6 +4,7 @@
 //! choose a backend, lets `forward::send` get its answer, and tries another when that may be done. It never fails: an
 //! error becomes the answer that it deserves.
 
+mod access;
 mod answer;
 mod body;
 mod client;
@@ -11,8 +12,11 @@ mod deadline;
 mod error;
 mod exchange;
 mod forward;
+pub mod forwarded;
 mod grpc;
 mod headers;
+mod pace;
+mod rates;
 mod shared;
 mod target;
 mod upgrade;
@@ -28,12 +32,14 @@ use hyper::{Request, Response};
 use crate::balance::{Lease, Tried};
 use crate::connect::Idle;
 
+pub use access::Access;
 pub use answer::last_words;
 pub use body::{Body, RequestBody, UploadStopped};
 pub use client::{Client, Phase};
 pub use deadline::{Alarm, Clock};
-pub use error::{Error, Fault, Row};
+pub use error::{Error, Fault, Misframed, Row};
 pub use forward::before_due;
+pub use rates::Key;
 pub use shared::{Deadlines, Shared, View};
 pub use upgrade::Tunnel;
 
@@ -51,6 +57,9 @@ const MOST_SENDS: u32 = 3;
 /// None: the type is hyper's.
 pub async fn handle(client: Rc<Client>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
     let view = client.shared.view();
+    if let Some(access) = &client.shared.access {
+        access.identify(&client, request.headers());
+    }
     let mut exchange = Exchange::begin(Rc::clone(&client), &request);
     Ok(match forward(&client, &view, &mut exchange, request).await {
         Ok(answered) => pass_on(answered, &client, exchange),
@@ -75,6 +84,9 @@ async fn forward(
     exchange: &mut Exchange,
     request: Request<Incoming>,
 ) -> Result<Answered, Error> {
+    if let Some(access) = &client.shared.access {
+        access.judge(client)?;
+    }
     let mut request = request.map(|body| RequestBody::new(body, client));
     let asked = headers::prepare(&mut request, client)?;
     if let (Some(limit), Some(size)) = (client.shared.body_limit, request.body().size_hint().exact())

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::config::Health as Settings;
-use crate::connect::{Connection, HeadLimits, dial};
+use crate::connect::{Connection, HeadLimits, dial, is_our_want};
 
 use super::{Evidence, Registry, State};
 
@@ -51,7 +51,9 @@ async fn keep_checking(registry: &Registry, address: SocketAddr, settings: &Sett
     let mut changes = registry.subscribe();
     loop {
         let began = Instant::now();
-        registry.observe(address, check(address, settings).await, began);
+        if let Some(evidence) = check(address, settings).await {
+            registry.observe(address, evidence, began);
+        }
         let Some(mut health) = registry.health(address) else { return };
         if health.is_usable() {
             let pause = std::pin::pin!(sleep(health.pause(settings.interval, fastrand::f64())));
@@ -75,15 +77,17 @@ async fn found_dead(registry: &Registry, address: SocketAddr, changes: &mut watc
     }
 }
 
-async fn check(address: SocketAddr, settings: &Settings) -> Evidence {
+/// What a check finds; nothing if it cannot be made for want of something of our own.
+async fn check(address: SocketAddr, settings: &Settings) -> Option<Evidence> {
     let started = Instant::now();
     let mut connection = match timeout(settings.timeout, dial(address, LIMITS)).await {
         Ok(Ok(connection)) => connection,
-        Ok(Err(error)) => return Evidence::of_dial(&error),
-        Err(_) => return Evidence::ConnectTimeout,
+        Ok(Err(error)) if is_our_want(&error) => return None,
+        Ok(Err(error)) => return Some(Evidence::of_dial(&error)),
+        Err(_) => return Some(Evidence::ConnectTimeout),
     };
     let left = settings.timeout.saturating_sub(started.elapsed());
-    match timeout(left, ask(&mut connection, address, &settings.path)).await {
+    Some(match timeout(left, ask(&mut connection, address, &settings.path)).await {
         Ok(Ok(answer)) => {
             let evidence = Evidence::Answered(answer.status(), started.elapsed());
             // Neither an endless nor a stalled body says anything of health once the head was good.
@@ -93,7 +97,7 @@ async fn check(address: SocketAddr, settings: &Settings) -> Evidence {
         Ok(Err(error)) if error.is_parse() => Evidence::Garbage,
         Ok(Err(_)) => Evidence::Closed,
         Err(_) => Evidence::AnswerTimeout,
-    }
+    })
 }
 
 type CheckConnection = Connection<Empty<Bytes>>;

@@ -7,7 +7,7 @@ use clap::{ArgAction, Parser, Subcommand};
 
 use crate::telemetry::LogLevel;
 
-use super::{ListenFlags, PolicyName, parse_duration, parse_number};
+use super::{AccessFlags, ListenFlags, PolicyName, parse_duration, parse_number};
 
 /// An HTTP load balancer: sends each request to a healthy backend, notices sick ones before users do, and says why it
 /// did what it did.
@@ -32,80 +32,92 @@ pub struct Flags {
         value_name = "ADDRESS",
         value_delimiter = ',',
         action = ArgAction::Append,
-        default_value = "127.0.0.1:3000,127.0.0.1:3001"
+        default_value = "127.0.0.1:3000,127.0.0.1:3001",
+        global = true
     )]
     pub backends: Vec<String>,
 
     /// How a backend is chosen among the usable ones
-    #[arg(long, env = "LOADBALANCER_POLICY", value_enum, value_name = "POLICY", default_value = "first")]
+    #[arg(
+        long,
+        env = "LOADBALANCER_POLICY",
+        value_enum,
+        value_name = "POLICY",
+        default_value = "first",
+        global = true
+    )]
     pub policy: PolicyName,
 
     /// Between two checks of a healthy backend; one that is down is checked sooner
-    #[arg(long, env = "LOADBALANCER_HEALTH_INTERVAL", value_name = "DURATION", value_parser = parse_duration, default_value = "30s")]
+    #[arg(long, env = "LOADBALANCER_HEALTH_INTERVAL", value_name = "DURATION", value_parser = parse_duration, default_value = "30s", global = true)]
     pub health_interval: Duration,
 
     /// How long a check may take
-    #[arg(long, env = "LOADBALANCER_HEALTH_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "2s")]
+    #[arg(long, env = "LOADBALANCER_HEALTH_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "2s", global = true)]
     pub health_timeout: Duration,
 
     /// What a check GETs; a 2xx answer means healthy
-    #[arg(long, env = "LOADBALANCER_HEALTH_PATH", value_name = "PATH", default_value = "/")]
+    #[arg(long, env = "LOADBALANCER_HEALTH_PATH", value_name = "PATH", default_value = "/", global = true)]
     pub health_path: String,
 
     /// Threads that serve clients [default: one per core]
-    #[arg(long, env = "LOADBALANCER_WORKERS", value_name = "N", value_parser = parse_number::<usize>)]
+    #[arg(long, env = "LOADBALANCER_WORKERS", value_name = "N", value_parser = parse_number::<usize>, global = true)]
     pub workers: Option<usize>,
 
     /// For a client to send the head of a request, from its first byte
-    #[arg(long, env = "LOADBALANCER_HEADER_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "10s")]
+    #[arg(long, env = "LOADBALANCER_HEADER_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "10s", global = true)]
     pub header_timeout: Duration,
 
     /// To establish a connection to a backend
-    #[arg(long, env = "LOADBALANCER_CONNECT_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "2s")]
+    #[arg(long, env = "LOADBALANCER_CONNECT_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "2s", global = true)]
     pub connect_timeout: Duration,
 
     /// For a backend to answer, from the end of the request to the end of the answer's head
-    #[arg(long, env = "LOADBALANCER_RESPONSE_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "60s")]
+    #[arg(long, env = "LOADBALANCER_RESPONSE_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "60s", global = true)]
     pub response_timeout: Duration,
 
     /// Without progress of a body, in either direction
-    #[arg(long, env = "LOADBALANCER_BODY_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "60s")]
+    #[arg(long, env = "LOADBALANCER_BODY_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "60s", global = true)]
     pub body_timeout: Duration,
 
     /// Between two requests of a client on one connection
-    #[arg(long, env = "LOADBALANCER_CLIENT_IDLE_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "75s")]
+    #[arg(long, env = "LOADBALANCER_CLIENT_IDLE_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "75s", global = true)]
     pub client_idle_timeout: Duration,
 
     /// Before an unused connection to a backend is closed; keep it below the backend's own
-    #[arg(long, env = "LOADBALANCER_BACKEND_IDLE_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "55s")]
+    #[arg(long, env = "LOADBALANCER_BACKEND_IDLE_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "55s", global = true)]
     pub backend_idle_timeout: Duration,
 
     /// Without a byte in either direction of an upgraded connection (WebSocket)
-    #[arg(long, env = "LOADBALANCER_TUNNEL_IDLE_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "1h")]
+    #[arg(long, env = "LOADBALANCER_TUNNEL_IDLE_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "1h", global = true)]
     pub tunnel_idle_timeout: Duration,
 
     /// For running requests to finish after SIGINT or SIGTERM
-    #[arg(long, env = "LOADBALANCER_DRAIN_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "30s")]
+    #[arg(long, env = "LOADBALANCER_DRAIN_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "30s", global = true)]
     pub drain_timeout: Duration,
 
     /// Bytes that the head of a request or an answer may have
-    #[arg(long, env = "LOADBALANCER_MAX_HEADER_SIZE", value_name = "BYTES", value_parser = parse_number::<usize>, default_value_t = 65_536)]
+    #[arg(long, env = "LOADBALANCER_MAX_HEADER_SIZE", value_name = "BYTES", value_parser = parse_number::<usize>, default_value_t = 65_536, global = true)]
     pub max_header_size: usize,
 
     /// Header lines that a request or an answer may have
-    #[arg(long, env = "LOADBALANCER_MAX_HEADERS", value_name = "N", value_parser = parse_number::<usize>, default_value_t = 100)]
+    #[arg(long, env = "LOADBALANCER_MAX_HEADERS", value_name = "N", value_parser = parse_number::<usize>, default_value_t = 100, global = true)]
     pub max_headers: usize,
 
     /// Bytes that a request's body may have [default: any]
-    #[arg(long, env = "LOADBALANCER_MAX_BODY_SIZE", value_name = "BYTES", value_parser = parse_number::<u64>)]
+    #[arg(long, env = "LOADBALANCER_MAX_BODY_SIZE", value_name = "BYTES", value_parser = parse_number::<u64>, global = true)]
     pub max_body_size: Option<u64>,
 
     /// Client connections at one time [default: what the limit on open files allows, at most 65536]
-    #[arg(long, env = "LOADBALANCER_MAX_CONNECTIONS", value_name = "N", value_parser = parse_number::<usize>)]
+    #[arg(long, env = "LOADBALANCER_MAX_CONNECTIONS", value_name = "N", value_parser = parse_number::<usize>, global = true)]
     pub max_connections: Option<usize>,
 
+    /// Who is believed and who is let in.
+    #[command(flatten)]
+    pub access: AccessFlags,
+
     /// Write a JSON line for each request to FILE, or to standard output if it is `-`
-    #[arg(long, env = "LOADBALANCER_ACCESS_LOG", value_name = "FILE")]
+    #[arg(long, env = "LOADBALANCER_ACCESS_LOG", value_name = "FILE", global = true)]
     pub access_log: Option<PathBuf>,
 
     /// How much the program says of itself, on standard error

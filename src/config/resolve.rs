@@ -7,12 +7,15 @@ use std::thread;
 
 use crate::telemetry::access_log::Destination;
 
-use super::{Config, Flags, Health, Limits, Listener, Timeouts};
+use super::{AccessError, Config, Flags, Health, Limits, Listener, Timeouts};
 
 /// The connections that we accept when the limit on open files allows more.
 const MOST_CONNECTIONS: usize = 65_536;
 /// Open files that are kept for listeners, logs, checks and runtimes.
 const RESERVED_FILES: u64 = 64;
+/// Clients at one time that are refused and told why, with no file to spare and with many.
+const LEAST_REFUSALS: usize = 32;
+const MOST_REFUSALS: usize = 4096;
 /// hyper's read buffer starts at this size, so a smaller limit would not be one.
 const LEAST_HEADER_SIZE: usize = 8192;
 
@@ -107,6 +110,9 @@ pub enum ConfigError {
         /// The largest value that works.
         most: usize,
     },
+    /// A network or a rate makes no sense.
+    #[error(transparent)]
+    Access(#[from] AccessError),
 }
 
 impl Flags {
@@ -138,6 +144,7 @@ impl Flags {
                 drain: self.drain_timeout,
             },
             limits: self.limits(open_files)?,
+            access: self.access.resolve()?,
             access_log: self.access_log.as_deref().map(|path| match path {
                 path if path == Path::new("-") => Destination::Stdout,
                 path => Destination::File(path.to_owned()),
@@ -165,11 +172,18 @@ impl Flags {
             headers: self.max_headers,
             body: self.max_body_size,
             connections,
+            // Files that nobody else may need are theirs, too.
+            refusals: LEAST_REFUSALS + (affordable - connections).min(MOST_REFUSALS),
         })
     }
 }
 
-fn between(flag: &'static str, value: usize, least: usize, most: usize) -> Result<(), ConfigError> {
+pub(super) fn between(
+    flag: &'static str,
+    value: usize,
+    least: usize,
+    most: usize,
+) -> Result<(), ConfigError> {
     match value {
         value if value < least => Err(ConfigError::TooSmall { flag, value, least }),
         value if value > most => Err(ConfigError::TooLarge { flag, value, most }),

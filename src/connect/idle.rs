@@ -53,8 +53,8 @@ where
         self.0.borrow_mut().retain_mut(|kept| kept.since >= limit && kept.connection.is_alive(false));
     }
 
-    /// Closes all of them.
-    pub fn clear(&self) {
-        self.0.borrow_mut().clear();
+    /// Closes all of them, and tells how many they were.
+    pub fn clear(&self) -> usize {
+        self.0.take().len()
     }
 }

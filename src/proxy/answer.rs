@@ -17,7 +17,7 @@ use super::{Client, Error, Row, grpc};
 
 const PROXY_STATUS: &str = "proxy-status";
 /// The first re-check of a backend that is down comes after a second.
-const RETRY_AFTER_SECONDS: &str = "1";
+const RETRY_AFTER_SECONDS: u64 = 1;
 const METHODS: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH, TRACE";
 
 /// The answer that an error deserves.
@@ -67,11 +67,19 @@ fn fields(error: &Error) -> Vec<(HeaderName, HeaderValue)> {
     if let Ok(value) = HeaderValue::from_str(&proxy_status) {
         fields.push((HeaderName::from_static(PROXY_STATUS), value));
     }
+    let again_after = match error {
+        Error::ClientRate(seconds) | Error::TotalRate(seconds) => *seconds,
+        _ => RETRY_AFTER_SECONDS,
+    };
     match row.status {
-        StatusCode::SERVICE_UNAVAILABLE => {
-            fields.push((RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS)));
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+            fields.push((RETRY_AFTER, HeaderValue::from(again_after)));
         }
-        StatusCode::METHOD_NOT_ALLOWED => fields.push((ALLOW, HeaderValue::from_static(METHODS))),
+        StatusCode::METHOD_NOT_ALLOWED => {
+            fields.push((ALLOW, HeaderValue::from_static(METHODS)));
+            // Who asked for a tunnel may have sent what was meant for its other end.
+            fields.push((CONNECTION, HeaderValue::from_static("close")));
+        }
         // The rest of a request that we did not understand or wait for cannot be told from the next one.
         StatusCode::BAD_REQUEST | StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE => {
             fields.push((CONNECTION, HeaderValue::from_static("close")));
@@ -85,7 +93,7 @@ fn fields(error: &Error) -> Vec<(HeaderName, HeaderValue)> {
 fn explain(error: &Error, snapshot: &Snapshot, client: &Client) -> String {
     let mut text = match (error, client.is_local()) {
         // What the system says of a connection may hold addresses.
-        (Error::Connect(_), false) => "the backend cannot be reached\n".to_owned(),
+        (Error::Connect(_) | Error::Exhausted(_), false) => "the backend cannot be reached\n".to_owned(),
         (error, _) => format!("{error}\n"),
     };
     if !client.is_local() {

@@ -13,7 +13,8 @@ use crate::connect::{Connection, Idle};
 
 use super::client::Phase;
 use super::exchange::Exchange;
-use super::{Client, Error};
+use super::headers::clean_trailers;
+use super::{Client, Error, Misframed};
 
 /// A connection to a backend.
 pub(super) type BackendConnection = Box<Connection<RequestBody>>;
@@ -94,7 +95,7 @@ impl Upload {
         }
     }
 
-    fn pass(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, UploadStopped> {
+    fn pass(&mut self, mut frame: Frame<Bytes>) -> Result<Frame<Bytes>, UploadStopped> {
         let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
         match self.allowance.checked_sub(bytes) {
             Some(left) => self.allowance = left,
@@ -102,6 +103,9 @@ impl Upload {
                 self.client.set_fault(Error::BodyTooLarge);
                 return Err(UploadStopped);
             }
+        }
+        if let Some(trailers) = frame.trailers_mut() {
+            clean_trailers(trailers);
         }
         self.client.count_in(bytes);
         if frame.is_trailers() || self.incoming.is_end_stream() {
@@ -115,6 +119,7 @@ impl Upload {
     /// From now on it is the backend that is waited for, unless it has begun to answer.
     fn end(&mut self) {
         self.ended = true;
+        self.client.end_upload();
         self.client.set_watched(true);
         if self.client.phase() == Phase::Upload {
             self.client.enter(Phase::Response);
@@ -125,6 +130,7 @@ impl Upload {
 impl Drop for Upload {
     fn drop(&mut self) {
         if !self.ended {
+            self.client.set_starved(false);
             self.client.set_unread();
         }
     }
@@ -133,6 +139,10 @@ impl Drop for Upload {
 /// A body ends early because its client left, or because what it sent is not a body.
 fn broken_upload(error: &hyper::Error) -> Error {
     let cause = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    if let Some(Misframed(reason)) = cause.and_then(io::Error::get_ref).and_then(|inner| inner.downcast_ref())
+    {
+        return Error::Malformed(reason);
+    }
     match cause.map(io::Error::kind) {
         Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => {
             Error::Malformed("its body is not framed as its head says")

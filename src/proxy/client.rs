@@ -1,6 +1,6 @@
 //! A client's connection, as its requests see it: where it comes from, what it waits for and until when.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
@@ -11,6 +11,8 @@ use hyper::upgrade::OnUpgrade;
 use crate::config::Listener;
 
 use super::deadline::Alarm;
+use super::forwarded::Origin;
+use super::pace::Paces;
 use super::upgrade::Tunnel;
 use super::{Error, Shared};
 
@@ -45,6 +47,10 @@ pub struct Client {
     address: SocketAddr,
     listener: Rc<Listener>,
     forwarded_for: HeaderValue,
+    /// Of the request under way, if it came through a trusted proxy.
+    origin: RefCell<Option<Box<Origin>>>,
+    /// Only while there is a least rate.
+    paces: Option<Box<Paces>>,
     alarm: Alarm,
     phase: Cell<Phase>,
     blocked: Cell<bool>,
@@ -89,6 +95,8 @@ impl Client {
             address,
             listener,
             forwarded_for,
+            origin: RefCell::default(),
+            paces: shared.least_rate.map(|least| Box::new(Paces::new(least))),
             alarm,
             phase: Cell::new(Phase::Idle),
             blocked: Cell::new(false),
@@ -119,9 +127,27 @@ impl Client {
         &self.listener
     }
 
+    /// The address of who sent the request under way: its own, or that of whom it speaks for.
+    pub fn ip(&self) -> IpAddr {
+        self.origin.borrow().as_ref().map_or(self.address.ip(), |origin| origin.client)
+    }
+
+    /// Whether the request under way came through a trusted proxy.
+    pub(super) fn is_proxied(&self) -> bool {
+        self.origin.borrow().is_some()
+    }
+
+    pub(super) fn origin(&self) -> Ref<'_, Option<Box<Origin>>> {
+        self.origin.borrow()
+    }
+
+    pub(super) fn set_origin(&self, origin: Option<Origin>) {
+        *self.origin.borrow_mut() = origin.map(Box::new);
+    }
+
     /// Whether it may see addresses of backends.
     pub fn is_local(&self) -> bool {
-        self.address.ip().is_loopback()
+        self.ip().is_loopback()
     }
 
     /// Its address as `X-Forwarded-For` gives it.
@@ -137,12 +163,23 @@ impl Client {
     /// Waits for something else from now on, with that thing's own deadline.
     pub fn enter(&self, phase: Phase) {
         self.phase.set(phase);
-        self.alarm.set(self.shared.deadlines.millis(phase));
+        self.progress();
     }
 
     /// Bytes went by: the deadline of the present phase starts anew.
     pub fn progress(&self) {
         self.alarm.set(self.shared.deadlines.millis(self.phase.get()));
+        if let Some(paces) = &self.paces {
+            self.tighten(paces);
+        }
+    }
+
+    /// A least rate can make a deadline sooner, never later.
+    #[cold]
+    fn tighten(&self, paces: &Paces) {
+        if let Some(left) = paces.left(self.shared.clock.now()) {
+            self.alarm.tighten(left);
+        }
     }
 
     /// Whether what is waited for is overdue.
@@ -163,6 +200,18 @@ impl Client {
     /// Notes whether the client takes what it is sent.
     pub fn set_blocked(&self, blocked: bool) {
         self.blocked.set(blocked);
+        if let Some(paces) = &self.paces {
+            paces.down.set_waiting(blocked, self.shared.clock.now());
+            self.tighten(paces);
+        }
+    }
+
+    /// The system took bytes of an answer for it.
+    pub fn took(&self, bytes: usize) {
+        if let Some(paces) = &self.paces {
+            paces.down.add(bytes as u64);
+        }
+        self.progress();
     }
 
     /// Whether a request is under way and all of it has come: the only thing the client can do is leave.
@@ -191,6 +240,29 @@ impl Client {
 
     pub(super) fn set_starved(&self, starved: bool) {
         self.starved.set(starved);
+        if let Some(paces) = &self.paces {
+            paces.up.set_waiting(starved, self.shared.clock.now());
+            self.tighten(paces);
+        }
+    }
+
+    /// The upload is over: what comes now is not its fault.
+    pub(super) fn end_upload(&self) {
+        if let Some(paces) = &self.paces {
+            paces.up.reset();
+        }
+    }
+
+    /// A request begins.
+    pub(super) fn begin_exchange(&self) {
+        if let Some(paces) = &self.paces {
+            paces.reset();
+        }
+    }
+
+    /// Whether the client took longer for its upload than it may.
+    pub(super) fn upload_is_late(&self) -> bool {
+        self.paces.as_ref().is_some_and(|paces| paces.upload_is_late())
     }
 
     /// Whether the backend may be given the request's body.
@@ -236,6 +308,9 @@ impl Client {
     }
 
     pub(super) fn count_in(&self, bytes: u64) {
+        if let Some(paces) = &self.paces {
+            paces.up.add(bytes);
+        }
         self.bytes_in.set(self.bytes_in.get() + bytes);
     }
 
@@ -256,7 +331,7 @@ impl Client {
 
 /// An address as it is usually written. That of most clients is written without the machinery of `format!`, which would
 /// be a part of what a short connection costs.
-fn as_value(ip: IpAddr) -> HeaderValue {
+pub(super) fn as_value(ip: IpAddr) -> HeaderValue {
     let IpAddr::V4(ip) = ip else {
         return HeaderValue::from_str(&ip.to_string()).expect("an address is visible ASCII");
     };

@@ -125,6 +125,14 @@ impl Alarm {
         }
     }
 
+    /// Sets it to so many milliseconds from now, unless it is due before that.
+    pub(super) fn tighten(&self, millis: u64) {
+        let due = self.clock.now.get().saturating_add(millis).saturating_add(self.clock.tick);
+        if let Some(entry) = self.clock.alarms.borrow_mut().get_mut(self.key) {
+            entry.due = entry.due.min(due);
+        }
+    }
+
     /// Whether its time has come.
     pub fn is_due(&self) -> bool {
         self.clock.alarms.borrow().get(self.key).is_some_and(|entry| entry.due <= self.clock.now.get())

@@ -28,6 +28,18 @@ pub enum Error {
     /// The client asked for a tunnel to a host of its choice.
     #[error("this proxy opens no tunnels (CONNECT)")]
     ConnectMethod,
+    /// The client's network is one that the operator refuses.
+    #[error("this proxy does not serve clients of your network")]
+    Denied,
+    /// The client sends more requests than the operator allows each; the number of seconds until it may send one again.
+    #[error("more requests came from your address than this proxy takes")]
+    ClientRate(u64),
+    /// More requests come than the operator allows in all; the number of seconds until one may come again.
+    #[error("more requests came than this proxy takes")]
+    TotalRate(u64),
+    /// The client has as many connections as the operator allows each.
+    #[error("as many connections of your address are open as this proxy takes")]
+    ClientConnections,
     /// The client went away before its answer was complete.
     #[error("the client went away")]
     ClientGone,
@@ -43,6 +55,9 @@ pub enum Error {
     /// The backend could not be connected to.
     #[error("the backend cannot be reached: {0}")]
     Connect(#[source] io::Error),
+    /// We have no file or port left for a connection to a backend.
+    #[error("this proxy has no means left to reach a backend: {0}")]
+    Exhausted(#[source] io::Error),
     /// The backend did not accept a connection in time.
     #[error("the backend did not accept a connection in time")]
     ConnectTimeout,
@@ -61,6 +76,9 @@ pub enum Error {
     /// The backend's answer has a transfer coding other than `chunked`.
     #[error("the backend's answer has a transfer coding that nobody asked for")]
     UnaskedCoding,
+    /// The backend's answer has both a length and a transfer coding.
+    #[error("the backend's answer has both a Content-Length and a Transfer-Encoding")]
+    TwoFramings,
     /// The backend did not take the body of the request in time.
     #[error("the backend stopped reading the request")]
     BackendStalled,
@@ -77,6 +95,11 @@ pub enum Error {
     #[error("this proxy stopped before the answer was complete")]
     Stopped,
 }
+
+/// What is wrong with the framing of a request, as the error of a read.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Misframed(pub &'static str);
 
 /// Who broke a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,17 +140,23 @@ impl Error {
             Self::UploadTimeout      => (Client,  408, "upload_timeout",     "http_request_error",                 "cD"),
             Self::BodyTooLarge       => (Client,  413, "body_too_large",     "http_request_denied",                "PR"),
             Self::ConnectMethod      => (Client,  405, "connect_refused",    "http_request_denied",                "PR"),
+            Self::Denied             => (Client,  403, "denied",             "http_request_denied",                "PR"),
+            Self::ClientRate(_)      => (Client,  429, "client_rate",        "http_request_denied",                "PR"),
+            Self::TotalRate(_)       => (Us,      429, "total_rate",         "http_request_denied",                "PR"),
+            Self::ClientConnections  => (Client,  429, "client_connections", "connection_limit_reached",           "PC"),
             Self::ClientGone         => (Client,  499, "client_gone",        "http_request_error",                 "CD"),
             Self::ClientStalled      => (Client,  499, "client_stalled",     "connection_write_timeout",           "cD"),
             Self::TooManyConnections => (Us,      503, "too_many_connections", "connection_limit_reached",         "PC"),
             Self::NoBackend          => (Backend, 503, "no_backend",         "destination_unavailable",            "SC"),
             Self::Connect(_)         => (Backend, 503, "connect_failed",     "connection_refused",                 "SC"),
+            Self::Exhausted(_)       => (Us,      503, "exhausted",          "proxy_internal_error",               "RC"),
             Self::ConnectTimeout     => (Backend, 504, "connect_timeout",    "connection_timeout",                 "sC"),
             Self::Closed(_)          => (Backend, 502, "backend_closed",     "connection_terminated",              "SH"),
             Self::BadAnswer(_)       => (Backend, 502, "bad_answer",         "http_protocol_error",                "PH"),
             Self::UnaskedUpgrade     => (Backend, 502, "unasked_upgrade",    "http_upgrade_failed",                "PH"),
             Self::TooManyInterim     => (Backend, 502, "too_many_interim",   "http_protocol_error",                "PH"),
             Self::UnaskedCoding      => (Backend, 502, "unasked_coding",     "http_response_transfer_coding",      "PH"),
+            Self::TwoFramings        => (Backend, 502, "two_framings",       "http_protocol_error",                "PH"),
             Self::BackendStalled     => (Backend, 504, "backend_stalled",    "connection_write_timeout",           "sD"),
             Self::ResponseTimeout    => (Backend, 504, "response_timeout",   "http_response_timeout",              "sH"),
             Self::AnswerBroken(_)    => (Backend, 502, "answer_broken",      "http_response_incomplete",           "SD"),

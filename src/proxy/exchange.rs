@@ -25,8 +25,9 @@ impl Exchange {
     pub(super) fn begin(client: Rc<Client>, request: &Request<Incoming>) -> Self {
         let entry = client.shared.access_log.as_ref().map(|_| {
             client.reset_counts();
-            Box::new(Entry::begin(client.address(), request))
+            Box::new(Entry::begin(client.address(), request).on_behalf_of(client.ip()))
         });
+        client.begin_exchange();
         let is_grpc = request.version() == Version::HTTP_2 && grpc::is_call(request.headers());
         client.set_watched(request.body().is_end_stream());
         client.enter(Phase::Connect);
@@ -82,6 +83,7 @@ impl Drop for Exchange {
                 let gone = match self.client.is_due() && phase == Phase::Answer {
                     _ if self.client.shared.is_over() => Error::Stopped,
                     true if self.client.is_blocked() => Error::ClientStalled,
+                    true if self.client.upload_is_late() => Error::UploadTimeout,
                     true => Error::AnswerTimeout,
                     false => Error::ClientGone,
                 }

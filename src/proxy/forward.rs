@@ -1,7 +1,7 @@
 //! The fifth hop: one attempt to get an answer from one backend.
 
 use std::future::{Future, poll_fn};
-use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -11,13 +11,16 @@ use hyper::{Request, Response};
 
 use crate::backends::Evidence;
 use crate::balance::Lease;
-use crate::connect::{Flow, SendError, dial};
+use crate::connect::{Flow, SendError, dial, is_our_want, ran_out_of_files};
 
 use super::body::{BackendConnection, RequestBody};
 use super::client::Phase;
 use super::headers::Asked;
 use super::shared::View;
 use super::{Client, Error};
+
+/// Milliseconds for other workers to give up idle connections when there is no file left.
+const ROOM_AFTER: u64 = 100;
 
 /// An attempt that brought no answer.
 #[derive(Debug)]
@@ -86,22 +89,41 @@ fn is_repeatable(request: &Request<RequestBody>) -> bool {
 async fn connect(client: &Client, view: &View, lease: &Lease) -> Result<BackendConnection, Failure> {
     client.enter(Phase::Connect);
     let address = view.snapshot.pool.members()[lease.index()].address;
-    let (error, evidence) = match before_due(client, dial(address, client.shared.head_limits)).await {
-        Some(Ok(connection)) => return Ok(Box::new(connection)),
-        Some(Err(error)) => {
-            let evidence = says_of_the_backend(&error).then(|| Evidence::of_dial(&error));
-            (Error::Connect(error), evidence)
-        }
-        None => (Error::ConnectTimeout, Some(Evidence::ConnectTimeout)),
-    };
-    Err(Failure { error, evidence, again: None, sent: false })
+    let mut connected = connect_to(client, address).await;
+    if let Err((Error::Exhausted(error), _)) = &connected
+        && ran_out_of_files(error)
+    {
+        // Boxed, for it is rare, and would make the futures of all requests larger.
+        connected = Box::pin(make_room(client, address)).await;
+    }
+    connected.map_err(|(error, evidence)| Failure { error, evidence, again: None, sent: false })
 }
 
-/// Running out of our own files or ports is no fault of the backend.
-fn says_of_the_backend(error: &io::Error) -> bool {
-    const OURS: [i32; 4] =
-        [/* ENFILE */ 23, /* EMFILE */ 24, /* ENOMEM */ 12, /* EADDRNOTAVAIL */ 99];
-    error.raw_os_error().is_none_or(|code| !OURS.contains(&code))
+/// Tries again without a file left.
+async fn make_room(
+    client: &Client,
+    address: SocketAddr,
+) -> Result<BackendConnection, (Error, Option<Evidence>)> {
+    if client.shared.give_up_idle() == 0 {
+        // The other workers hear of it at their next tick.
+        client.shared.clock.sleep(ROOM_AFTER).await;
+    }
+    connect_to(client, address).await
+}
+
+async fn connect_to(
+    client: &Client,
+    address: SocketAddr,
+) -> Result<BackendConnection, (Error, Option<Evidence>)> {
+    match before_due(client, dial(address, client.shared.head_limits)).await {
+        Some(Ok(connection)) => Ok(Box::new(connection)),
+        Some(Err(error)) if is_our_want(&error) => Err((Error::Exhausted(error), None)),
+        Some(Err(error)) => {
+            let evidence = Evidence::of_dial(&error);
+            Err((Error::Connect(error), Some(evidence)))
+        }
+        None => Err((Error::ConnectTimeout, Some(Evidence::ConnectTimeout))),
+    }
 }
 
 /// The future's result, or nothing if the client's deadline came first.

@@ -2,20 +2,18 @@
 
 use hyper::body::Body as _;
 use hyper::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE,
+    CONNECTION, CONTENT_LENGTH, COOKIE, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use hyper::{Method, Request, Response, StatusCode, Version};
 
+use super::forwarded::{Origin, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
 use super::{Client, Error, RequestBody, target, websocket};
 
 const KEEP_ALIVE: &str = "keep-alive";
 const PROXY_CONNECTION: &str = "proxy-connection";
 const X_REAL_IP: &str = "x-real-ip";
 const X_FORWARDED: &str = "x-forwarded-";
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const VIA_US: HeaderValue = HeaderValue::from_static("1.1 loadbalancer");
 const VIA_US_FROM_1_0: HeaderValue = HeaderValue::from_static("1.0 loadbalancer");
 const VIA_US_FROM_2: HeaderValue = HeaderValue::from_static("2.0 loadbalancer");
@@ -63,8 +61,8 @@ impl Seen {
                 "transfer-encoding" => seen.transfer_encoding = true,
                 "expect" => seen.expect = true,
                 "content-length" => length = true,
-                "forwarded" | X_REAL_IP => seen.forwarded = true,
-                name if name.starts_with(X_FORWARDED) => seen.forwarded = true,
+                "forwarded" => seen.forwarded = true,
+                name if is_claim(name) => seen.forwarded = true,
                 _ => {}
             }
         }
@@ -112,6 +110,9 @@ pub(super) fn prepare(request: &mut Request<RequestBody>, client: &Client) -> Re
     headers.insert(X_FORWARDED_FOR, client.forwarded_for().clone());
     headers.insert(X_FORWARDED_PROTO, if client.listener().tls { HTTPS } else { HTTP });
     headers.insert(X_FORWARDED_HOST, host);
+    if let Some(origin) = &*client.origin() {
+        pass_on_origin(headers, origin);
+    }
     headers.append(
         VIA,
         match version {
@@ -151,8 +152,10 @@ pub(super) fn prepare_answer<B>(response: &mut Response<B>, asked: Asked) -> Res
         if !is_just_chunked(headers) {
             return Err(Error::UnaskedCoding);
         }
-        // RFC 9112 section 6.3: the coding wins, and a proxy removes the length.
-        headers.remove(CONTENT_LENGTH);
+        // RFC 9112 section 6.3 lets the coding win. But who sends both may mean something by it.
+        if headers.contains_key(CONTENT_LENGTH) {
+            return Err(Error::TwoFramings);
+        }
     } else if seen.lengths {
         unite_lengths(headers);
     }
@@ -258,14 +261,54 @@ fn remove_named_in_connection(headers: &mut HeaderMap, upgrade: bool) {
     }
 }
 
+/// What trusted proxies said takes the place of what we know ourselves.
+#[cold]
+fn pass_on_origin(headers: &mut HeaderMap, origin: &Origin) {
+    headers.insert(X_FORWARDED_FOR, origin.chain.clone());
+    if let Some(proto) = &origin.proto {
+        headers.insert(X_FORWARDED_PROTO, proto.clone());
+    }
+    if let Some(host) = &origin.host {
+        headers.insert(X_FORWARDED_HOST, host.clone());
+    }
+}
+
 fn remove_forwarded(headers: &mut HeaderMap) {
     headers.remove(FORWARDED);
-    headers.remove(X_REAL_IP);
-    let claimed: Vec<HeaderName> =
-        headers.keys().filter(|name| name.as_str().starts_with(X_FORWARDED)).cloned().collect();
+    let claimed: Vec<HeaderName> = headers.keys().filter(|name| is_claim(name.as_str())).cloned().collect();
     for name in claimed {
         headers.remove(name);
     }
+}
+
+/// What must not pass in trailers: a field that frames or routes a message, that is for one hop, or that only we may say
+/// (RFC 9110 section 6.5.1).
+pub(super) fn clean_trailers(trailers: &mut HeaderMap) {
+    for name in [CONNECTION, CONTENT_LENGTH, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA] {
+        trailers.remove(name);
+    }
+    trailers.remove(KEEP_ALIVE);
+    trailers.remove(PROXY_CONNECTION);
+    remove_forwarded(trailers);
+}
+
+/// Whether a field of this name says what only we may say, or says it to a backend that makes variables of names and so
+/// takes `_` for `-` (RFC 3875 section 4.1.18).
+fn is_claim(name: &str) -> bool {
+    // Most names are told by a byte or two.
+    match name.as_bytes() {
+        [b'x', _, b'f', ..] => name.get(..X_FORWARDED.len()).is_some_and(|start| is_like(start, X_FORWARDED)),
+        [b'x', _, b'r', ..] => is_like(name, X_REAL_IP),
+        [b'c', .., b'h'] => name.contains('_') && is_like(name, "content-length"),
+        [b't', .., b'g'] => name.contains('_') && is_like(name, "transfer-encoding"),
+        _ => false,
+    }
+}
+
+/// Whether two names are the same if `_` is `-`.
+fn is_like(name: &str, other: &str) -> bool {
+    let same = |(own, other): (u8, u8)| own == other || (own == b'_' && other == b'-');
+    name.len() == other.len() && name.bytes().zip(other.bytes()).all(same)
 }
 
 fn lists(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {

@@ -8,13 +8,15 @@ use std::time::Duration;
 use crate::backends::Registry;
 use crate::balance::Turn;
 use crate::config::Config;
-use crate::connect::HeadLimits;
+use crate::connect::{HeadLimits, shortages};
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log;
 
+use super::access::Access;
 use super::body::RequestBody;
 use super::client::Phase;
 use super::deadline::Clock;
+use super::pace::LeastRate;
 
 /// The snapshot that requests read, with this worker's idle connections.
 pub type View = crate::snapshot::View<RequestBody>;
@@ -42,6 +44,12 @@ pub struct Shared {
     pub head_limits: HeadLimits,
     /// Bytes of a request's body.
     pub body_limit: Option<u64>,
+    /// What is asked of each request, if anything.
+    pub access: Option<Arc<Access>>,
+    /// How slow a client's bodies may be, if there is a limit.
+    pub(super) least_rate: Option<LeastRate>,
+    /// How often files had run out when we last made room.
+    shortages: Cell<usize>,
     draining: Cell<bool>,
     over: Cell<bool>,
 }
@@ -53,6 +61,7 @@ impl Shared {
         snapshot: Arc<Snapshot>,
         registry: &'static Registry,
         access_log: Option<access_log::Buffer>,
+        access: Option<Arc<Access>>,
     ) -> Self {
         let deadlines = Deadlines::of(config);
         Self {
@@ -64,6 +73,9 @@ impl Shared {
             access_log,
             head_limits: HeadLimits { size: config.limits.header_size, headers: config.limits.headers },
             body_limit: config.limits.body,
+            access,
+            least_rate: LeastRate::of(config),
+            shortages: Cell::new(0),
             draining: Cell::new(false),
             over: Cell::new(false),
         }
@@ -99,6 +111,19 @@ impl Shared {
     /// Cuts the requests that still run: they end when this worker's tasks do.
     pub fn cut(&self) {
         self.over.set(true);
+    }
+
+    /// Closes all idle connections to backends, so that their files can serve clients. Tells how many they were.
+    pub fn give_up_idle(&self) -> usize {
+        self.view().all_idle().iter().map(|idle| idle.clear()).sum()
+    }
+
+    /// Does that if files have run out since last asked, here or at another worker.
+    pub fn make_room(&self) {
+        let shortages = shortages();
+        if self.shortages.replace(shortages) != shortages {
+            self.give_up_idle();
+        }
     }
 
     /// Closes idle connections to backends whose time is over.
@@ -157,6 +182,6 @@ impl Deadlines {
     }
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

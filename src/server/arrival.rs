@@ -6,16 +6,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use socket2::SockRef;
 use tokio::task::spawn_local;
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
 use crate::config::Listener;
 use crate::connect::{Socket, Stream};
-use crate::proxy::{Alarm, Client, Error, Shared, before_due};
+use crate::proxy::{Alarm, Client, Error, Shared, before_due, last_words};
 
 use super::farewell::refuse;
 use super::park::park;
-use super::team::Seat;
+use super::team::{Refusal, Seat};
 use super::tls::{HTTP_2, Tls};
 use super::{connection, http2};
 
@@ -104,15 +105,27 @@ impl Arrival {
     }
 }
 
-/// Refuses a client when there are as many as we take.
-pub(super) fn turn_away(shared: Rc<Shared>, door: &Door, socket: Socket, address: SocketAddr) {
+/// Refuses a client that is not let in. Without time to part from it, it gets the words that its system takes at once.
+pub(super) fn turn_away(
+    shared: Rc<Shared>,
+    door: &Door,
+    socket: Socket,
+    (address, error): (SocketAddr, Error),
+    time: Option<Refusal>,
+) {
     if door.tls.is_some() {
         // Nothing that we could say before a handshake would be understood, and one costs more than a seat.
         return;
     }
     let client = new_client(shared, door, address);
+    let Some(time) = time else {
+        // Whether it takes them is its own affair.
+        let _ = SockRef::from(&socket).send(&last_words(&error, &client));
+        return;
+    };
     spawn_local(async move {
-        refuse(&client, Stream::Clear(socket), &Error::TooManyConnections).await;
+        refuse(&client, Stream::Clear(socket), &error).await;
+        drop(time);
     });
 }
 

@@ -14,6 +14,7 @@ use crate::connect::Stream;
 use crate::proxy::{Client, Error, Phase, handle};
 
 use super::farewell::{has_bytes, part, refuse};
+use super::framing::{Refusal, explain};
 use super::http2;
 use super::transport::ClientTransport;
 
@@ -23,6 +24,8 @@ enum Stop {
     Over(hyper::Result<()>),
     /// No request came for a while.
     Idle,
+    /// A request could be read in two ways.
+    Refused(Refusal),
     /// A deadline passed.
     Due(Phase),
     /// The process stops and no request is under way, but one may have begun to come.
@@ -53,6 +56,10 @@ pub(super) async fn serve(client: &Rc<Client>, mut stream: Stream) -> Option<Str
                 if let Some(error) = malformed(&error, &unused, client.shared.head_limits.size) {
                     refuse(client, stream, &error).await;
                 }
+                return None;
+            }
+            Stop::Refused(refusal) => {
+                refuse(client, stream, &Error::Malformed(refusal)).await;
                 return None;
             }
             Stop::Due(Phase::Head) if !unused.is_empty() => {
@@ -110,7 +117,17 @@ async fn speak(client: &Rc<Client>, stream: Stream, read_ahead: Bytes) -> (Stop,
     })
     .await;
     let parts = connection.into_parts();
-    (stop, parts.read_buf, parts.io.into_inner().into_inner())
+    let (stream, read_ahead, refusal) = parts.io.into_inner().into_parts();
+    (refusal.map_or(stop, Stop::Refused), join(parts.read_buf, read_ahead), stream)
+}
+
+/// What hyper had and did not use, and what it had not been given.
+fn join(first: Bytes, second: Bytes) -> Bytes {
+    match (first.is_empty(), second.is_empty()) {
+        (true, _) => second,
+        (_, true) => first,
+        _ => [first, second].concat().into(),
+    }
 }
 
 /// Runs after hyper has done what it could: a deadline that the handler could answer for is no longer due.
@@ -131,7 +148,15 @@ fn malformed(error: &hyper::Error, unused: &[u8], limit: usize) -> Option<Error>
         let target = line.len() >= limit || error.to_string().contains("URI");
         Some(if target { Error::TargetTooLong } else { Error::HeadTooLarge })
     } else if error.is_parse() {
-        Some(Error::Malformed("its head is not one of HTTP/1.1"))
+        let told = error.to_string();
+        let known = || match told {
+            told if told.contains("transfer-encoding") => {
+                "it has a Transfer-Encoding, which HTTP/1.0 does not know"
+            }
+            told if told.contains("URI") => "its target is not one",
+            _ => "its head is not one of HTTP/1.1",
+        };
+        Some(Error::Malformed(explain(unused).unwrap_or_else(known)))
     } else {
         None
     }

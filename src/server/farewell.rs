@@ -7,7 +7,7 @@ use futures::future::select;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::connect::{Peeked, Stream};
-use crate::proxy::{Client, Error, Shared, last_words};
+use crate::proxy::{Client, Error, Phase, Shared, last_words};
 
 /// How many milliseconds a client that we part from has to take our last words and to stop sending, and how many bytes it
 /// may send meanwhile.
@@ -17,6 +17,10 @@ const LINGER_BYTES: usize = 1 << 20;
 /// Says why nothing more will be said, and parts.
 pub(super) async fn refuse(client: &Client, stream: Stream, error: &Error) {
     tracing::debug!("{}: {error}", client.address());
+    if !matches!(client.phase(), Phase::Idle | Phase::Head) {
+        // The answer before is not whole, and this must not be taken for a part of it.
+        return;
+    }
     part(&client.shared, stream, &last_words(error, client)).await;
 }
 

@@ -22,8 +22,8 @@ use crate::proxy::{Client, handle};
 use streams::Streams;
 use transport::Transport;
 
-/// What a client sends first that speaks HTTP/2 (RFC 9113 section 3.4).
-pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// What a client sends first that speaks HTTP/2, as far as it looks like a request (RFC 9113 section 3.4).
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
 
 /// Requests of one client that are answered at the same time (RFC 9113 section 5.1.2 asks for at least 100).
 const STREAMS: u32 = 128;

@@ -17,8 +17,8 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use crate::config::{Address, Listener};
-use crate::connect;
-use crate::proxy::Shared;
+use crate::connect::{self, ran_out_of_files};
+use crate::proxy::{Error, Shared};
 
 use super::arrival::{Arrival, Door, turn_away};
 use super::team::{Handed, Seat, Team};
@@ -159,6 +159,7 @@ impl Usher {
             match accepted {
                 Ok((socket, address)) => self.admit(socket, address),
                 Err(error) if is_the_clients(&error) => {}
+                Err(error) if ran_out_of_files(&error) && self.shared.give_up_idle() > 0 => {}
                 Err(error) => {
                     if complained.is_none_or(|last| last.elapsed() >= COMPLAIN_EVERY) {
                         complained = Some(Instant::now());
@@ -191,7 +192,10 @@ impl Usher {
     /// Serves a client here or at a worker that has fewer, or turns it away.
     fn admit(&self, socket: connect::Socket, address: SocketAddr) {
         let Some(other) = self.team.better_than(self.worker) else { return self.seat(socket, address) };
-        let Some(seat) = self.team.seat(self.worker) else { return self.turn_away(socket, address) };
+        let seat = match self.team.admit(self.worker, address.ip()) {
+            Ok(seat) => seat,
+            Err(error) => return self.turn_away(socket, address, error),
+        };
         let Ok(socket) = socket.into_system() else { return };
         let handed = Handed { socket, address, door: self.door.index, seat };
         if let Err(Handed { socket, seat, .. }) = self.team.hand_to(other, handed)
@@ -203,14 +207,14 @@ impl Usher {
 
     /// Serves a client here, or turns it away.
     fn seat(&self, socket: connect::Socket, address: SocketAddr) {
-        match self.team.seat(self.worker) {
-            Some(seat) => self.arrival(address, seat).spawn(socket),
-            None => self.turn_away(socket, address),
+        match self.team.admit(self.worker, address.ip()) {
+            Ok(seat) => self.arrival(address, seat).spawn(socket),
+            Err(error) => self.turn_away(socket, address, error),
         }
     }
 
-    fn turn_away(&self, socket: connect::Socket, address: SocketAddr) {
-        turn_away(Rc::clone(&self.shared), &self.door, socket, address);
+    fn turn_away(&self, socket: connect::Socket, address: SocketAddr, error: Error) {
+        turn_away(Rc::clone(&self.shared), &self.door, socket, (address, error), self.team.refusal());
     }
 
     fn arrival(&self, address: SocketAddr, seat: Seat) -> Arrival {

@@ -6,6 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::mpsc;
 
+use crate::config::{Config, Limits};
+
+use super::admission::{Admission, Guest};
+
 /// Accepted sockets that may wait for the worker they were handed to.
 const INBOX: usize = 1024;
 /// A worker hands a client on when it has this many more than the one with the fewest, and a part of theirs.
@@ -18,6 +22,10 @@ pub struct Team {
     members: Vec<Member>,
     total: AtomicUsize,
     most: usize,
+    /// Clients that were refused and are being told why.
+    refused: AtomicUsize,
+    most_refused: usize,
+    pub(super) admission: Option<Arc<Admission>>,
 }
 
 #[derive(Debug)]
@@ -31,7 +39,12 @@ struct Member {
 pub struct Seat {
     team: Arc<Team>,
     worker: usize,
+    pub(super) guest: Option<Guest>,
 }
+
+/// A refused client's time to be told why, given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Refusal(Arc<Team>);
 
 /// A client on its way to the worker that is to serve it, where it is seated already: that worker does not end before it
 /// has come.
@@ -45,12 +58,28 @@ pub struct Handed {
 }
 
 impl Team {
-    /// A team of `size` workers that takes `most` clients in all, and each worker's inbox.
-    pub fn new(size: usize, most: usize) -> (Arc<Self>, Vec<mpsc::Receiver<Handed>>) {
+    /// A team, and each worker's inbox.
+    pub fn new(config: &Config) -> (Arc<Self>, Vec<mpsc::Receiver<Handed>>) {
+        Self::of(config.workers.get(), &config.limits, Admission::of(config))
+    }
+
+    fn of(
+        size: usize,
+        limits: &Limits,
+        admission: Option<Arc<Admission>>,
+    ) -> (Arc<Self>, Vec<mpsc::Receiver<Handed>>) {
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..size).map(|_| mpsc::channel(INBOX)).unzip();
         let member = |inbox| Member { clients: AtomicUsize::new(0), inbox };
         let members = senders.into_iter().map(member).collect();
-        (Arc::new(Self { members, total: AtomicUsize::new(0), most }), receivers)
+        let team = Self {
+            members,
+            total: AtomicUsize::new(0),
+            most: limits.connections,
+            refused: AtomicUsize::new(0),
+            most_refused: limits.refusals,
+            admission,
+        };
+        (Arc::new(team), receivers)
     }
 
     /// Seats a client at a worker; nothing if the house is full.
@@ -60,7 +89,14 @@ impl Team {
             return None;
         }
         self.members[worker].clients.fetch_add(1, Ordering::Relaxed);
-        Some(Seat { team: Arc::clone(self), worker })
+        Some(Seat { team: Arc::clone(self), worker, guest: None })
+    }
+
+    /// Time to tell a refused client why; nothing if many others are being told, for each of them takes a file.
+    pub(super) fn refusal(self: &Arc<Self>) -> Option<Refusal> {
+        let refusal = Refusal(Arc::clone(self));
+        let before = self.refused.fetch_add(1, Ordering::Relaxed);
+        (before < self.most_refused).then_some(refusal)
     }
 
     /// The worker that should serve a client which this worker accepted, if it is another one: the kernel spreads
@@ -106,13 +142,32 @@ impl Drop for Seat {
     }
 }
 
+impl Drop for Refusal {
+    fn drop(&mut self) {
+        self.0.refused.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn team(size: usize, connections: usize) -> (Arc<Team>, Vec<mpsc::Receiver<Handed>>) {
+        Team::of(size, &Limits { header_size: 0, headers: 0, body: None, connections, refusals: 1 }, None)
+    }
+
+    #[test]
+    fn so_many_refused_clients_are_told_why_at_one_time_and_no_more() {
+        let (team, _inboxes) = team(1, 1);
+        let first = team.refusal();
+        assert!(first.is_some() && team.refusal().is_none() && team.refusal().is_none());
+        drop(first);
+        assert!(team.refusal().is_some());
+    }
+
     #[test]
     fn a_worker_with_more_clients_than_the_others_hands_new_ones_on() {
-        let (team, _inboxes) = Team::new(2, 100);
+        let (team, _inboxes) = team(2, 100);
         let seats: Vec<_> = (0..2).map(|_| team.seat(0)).collect();
         assert_eq!(team.better_than(0), Some(1));
         assert_eq!(team.better_than(1), None);
@@ -122,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_client_that_is_handed_on_keeps_its_seat_wherever_it_is() {
-        let (team, mut inboxes) = Team::new(2, 1);
+        let (team, mut inboxes) = team(2, 1);
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let handed = || Handed {
@@ -144,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_full_house_seats_nobody_until_somebody_leaves() {
-        let (team, _inboxes) = Team::new(2, 2);
+        let (team, _inboxes) = team(2, 2);
         let first = team.seat(0);
         let _second = team.seat(1);
         assert!(team.seat(0).is_none());

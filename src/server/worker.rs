@@ -14,7 +14,7 @@ use tokio::task::{self, spawn_blocking, spawn_local};
 use crate::backends::Registry;
 use crate::config::{Config, Listener};
 use crate::connect::Socket;
-use crate::proxy::Shared;
+use crate::proxy::{Access, Shared};
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log;
 
@@ -47,6 +47,8 @@ pub struct Worker {
     pub registry: &'static Registry,
     /// What it is told meanwhile.
     pub news: News,
+    /// What is asked of each request, if anything.
+    pub access: Option<Arc<Access>>,
     /// Its end of the access log.
     pub access_log: Option<access_log::Buffer>,
     /// The other workers.
@@ -119,7 +121,7 @@ impl Worker {
         let Self { index, config, team, news, .. } = self;
         let News { mut snapshots, stop, ticks } = news;
         let snapshot = Arc::clone(&snapshots.borrow_and_update());
-        let shared = Rc::new(Shared::new(&config, snapshot, self.registry, self.access_log));
+        let shared = Rc::new(Shared::new(&config, snapshot, self.registry, self.access_log, self.access));
         let entrances: Vec<_> = self
             .sockets
             .into_iter()
@@ -153,10 +155,14 @@ async fn keep_time(shared: Rc<Shared>, mut ticks: watch::Receiver<()>) {
     let mut swept = 0;
     while ticks.changed().await.is_ok() {
         shared.clock.advance();
+        shared.make_room();
         if shared.clock.now() - swept >= SWEEP_EVERY {
             swept = shared.clock.now();
             shared.sweep_idle();
             shared.clock.shrink();
+            if let Some(access) = &shared.access {
+                access.sweep();
+            }
             nudge_the_allocator();
             if let Some(log) = &shared.access_log {
                 log.flush();

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,6 +43,8 @@ pub struct Entry {
     began: Instant,
     at: SystemTime,
     client: SocketAddr,
+    /// For whom the client speaks, if it is a trusted proxy that says so.
+    origin: Option<IpAddr>,
     /// Unless no head came that can be read.
     method: Option<Method>,
     version: Option<Version>,
@@ -62,7 +64,10 @@ pub struct Entry {
 struct Line<'a> {
     /// Seconds since 1970, UTC, when the head had come, or was refused.
     ts: f64,
-    client: SocketAddr,
+    client: Sender,
+    /// The proxy that it came through, as far as we see: only if it is not the client itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peer: Option<SocketAddr>,
     /// Empty, as the path is, when no head came that can be read: `jq` matches text against text, but fails on a null.
     method: &'a str,
     path: &'a str,
@@ -81,6 +86,14 @@ struct Line<'a> {
     duration_us: u128,
     reason: Option<&'static str>,
     termination: &'static str,
+}
+
+/// Who sent a request: seldom it is known only by its address, without a port.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Sender {
+    Connected(SocketAddr),
+    Named(IpAddr),
 }
 
 impl Entry {
@@ -104,6 +117,7 @@ impl Entry {
             began: Instant::now(),
             at: SystemTime::now(),
             client,
+            origin: None,
             method: None,
             version: None,
             path: String::new(),
@@ -116,6 +130,12 @@ impl Entry {
             reason: None,
             termination: "--",
         }
+    }
+
+    /// The client speaks for this address, which can be its own.
+    pub fn on_behalf_of(mut self, origin: IpAddr) -> Self {
+        self.origin = Some(origin).filter(|origin| *origin != self.client.ip());
+        self
     }
 
     /// A backend was chosen.
@@ -154,7 +174,8 @@ impl Entry {
     pub fn end(&self, bytes_in: u64, bytes_out: u64) -> Vec<u8> {
         let line = Line {
             ts: self.at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
-            client: self.client,
+            client: self.origin.map_or(Sender::Connected(self.client), Sender::Named),
+            peer: self.origin.map(|_| self.client),
             method: self.method.as_ref().map_or("", Method::as_str),
             path: &self.path,
             protocol: self.version.map(name),

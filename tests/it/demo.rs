@@ -22,6 +22,16 @@ fn the_demo_balances_two_backends_and_says_what_to_try() {
 }
 
 #[test]
+fn flags_may_stand_behind_the_word_demo_too() {
+    let _ports = default_ports();
+    let demo = Balancer::bare().flag("--workers", "7").word("demo");
+    let demo = demo.word("--workers=1").word("--listen=127.0.0.1:0").word("--policy=round_robin").start();
+    demo.said("with 1 worker");
+    demo.said("(round_robin)");
+    demo.said("Ctrl+C ends it.");
+}
+
+#[test]
 fn the_demo_takes_free_ports_when_those_of_the_sample_backends_are_taken() {
     let _ports = default_ports();
     // Whether it is we or somebody else who has them is the same.

@@ -5,6 +5,7 @@
 mod support;
 
 mod access_log;
+mod admission;
 mod checks;
 mod demo;
 mod failover;
@@ -13,8 +14,10 @@ mod framing;
 mod limits;
 mod misbehaving;
 mod parking;
+mod smuggling;
 mod starting;
 mod stopping;
 mod streaming;
 mod timeouts;
+mod trust;
 mod upgrade;

@@ -33,6 +33,21 @@ impl Balancer {
         Self { command, listen: None }
     }
 
+    /// With no more open files than this.
+    pub fn open_files(mut self, most: usize) -> Self {
+        let mut limited = Command::new("sh");
+        limited.args(["-c", &format!("ulimit -n {most}; exec \"$0\" \"$@\"")]);
+        limited.arg(self.command.get_program()).args(self.command.get_args());
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => limited.env(name, value),
+                None => limited.env_remove(name),
+            };
+        }
+        self.command = limited;
+        self
+    }
+
     /// With one more flag. The last one wins, save for those that add up; of `--listen` only one is kept.
     pub fn flag(mut self, name: &str, value: &str) -> Self {
         match name {

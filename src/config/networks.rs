@@ -1,0 +1,185 @@
+//! Networks as operators write them, and which of them an address belongs to.
+
+use std::net::IpAddr;
+
+use ipnet::{IpNet, Ipv4Net};
+
+use super::AccessError;
+
+/// What is said of networks. Of those that hold an address, the most specific one counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Networks<T> {
+    v4: Vec<Level<T>>,
+    v6: Vec<Level<T>>,
+}
+
+/// All networks of one size, in order, so that one of them is found by halving.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Level<T> {
+    bits: u8,
+    mask: u128,
+    networks: Vec<(u128, T)>,
+}
+
+impl<T: Copy> Networks<T> {
+    /// What is said of each network. Of one that comes twice, one is kept.
+    pub fn of(said: impl IntoIterator<Item = (IpNet, T)>) -> Self {
+        let mut all = Self { v4: Vec::new(), v6: Vec::new() };
+        for (network, what) in said {
+            let (levels, width) = match network {
+                IpNet::V4(_) => (&mut all.v4, 32),
+                IpNet::V6(_) => (&mut all.v6, 128),
+            };
+            let bits = network.prefix_len();
+            // The first bits of an address are the highest: the rest is cut off.
+            let mask = u128::MAX.checked_shl(width - u32::from(bits)).unwrap_or(0);
+            let place = levels.partition_point(|level| level.bits > bits);
+            if levels.get(place).is_none_or(|level| level.bits != bits) {
+                levels.insert(place, Level { bits, mask, networks: Vec::new() });
+            }
+            levels[place].networks.push((number(network.network()), what));
+        }
+        for level in all.v4.iter_mut().chain(&mut all.v6) {
+            level.networks.sort_unstable_by_key(|(network, _)| *network);
+            level.networks.dedup_by_key(|(network, _)| *network);
+        }
+        all
+    }
+
+    /// What is said of the most specific network that holds an address. One that is IPv4 written as IPv6 is IPv4.
+    pub fn find(&self, address: IpAddr) -> Option<T> {
+        let address = address.to_canonical();
+        let levels = if address.is_ipv4() { &self.v4 } else { &self.v6 };
+        levels.iter().find_map(|level| {
+            let wanted = number(address) & level.mask;
+            let place = level.networks.binary_search_by_key(&wanted, |(network, _)| *network).ok()?;
+            Some(level.networks[place].1)
+        })
+    }
+
+    /// Whether an address is in any of them.
+    pub fn hold(&self, address: IpAddr) -> bool {
+        self.find(address).is_some()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.v4.is_empty() && self.v6.is_empty()
+    }
+}
+
+fn number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => address.to_bits().into(),
+        IpAddr::V6(address) => address.to_bits(),
+    }
+}
+
+/// Parses `10.0.0.0/8`, `::1` and the like. A network whose address has bits beyond its size is refused: it may be
+/// meant as the one address or as the whole network.
+pub(super) fn parse_network(flag: &'static str, text: &str) -> Result<IpNet, AccessError> {
+    let refused = || AccessError::Network { flag, text: text.to_owned() };
+    let network: IpNet = match text.parse::<IpAddr>() {
+        Ok(address) => address.into(),
+        Err(_) => text.parse().map_err(|_| refused())?,
+    };
+    if network.trunc() != network {
+        let (flag, text) = (flag, text.to_owned());
+        return Err(AccessError::HostBits {
+            flag,
+            text,
+            network: canonical(network.trunc()),
+            address: network.addr(),
+        });
+    }
+    Ok(canonical(network))
+}
+
+/// IPv4 addresses that are written as IPv6 are IPv4 (RFC 4291 section 2.5.5.2).
+fn canonical(network: IpNet) -> IpNet {
+    match (network.addr().to_canonical(), network.prefix_len()) {
+        (IpAddr::V4(address), bits @ 96..) if matches!(network, IpNet::V6(_)) => {
+            Ipv4Net::new(address, bits - 96).map_or(network, IpNet::V4)
+        }
+        _ => network,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn network(text: &str) -> IpNet {
+        parse_network("--allow", text).expect("a network")
+    }
+
+    #[test]
+    fn a_network_is_an_address_alone_or_with_its_number_of_bits() {
+        for (text, means) in [
+            ("10.0.0.0/8", "10.0.0.0/8"),
+            ("10.0.0.1", "10.0.0.1/32"),
+            ("::1", "::1/128"),
+            ("2001:db8::/32", "2001:db8::/32"),
+            ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+            ("::ffff:10.0.0.1", "10.0.0.1/32"),
+            ("0.0.0.0/0", "0.0.0.0/0"),
+            ("::/0", "::/0"),
+        ] {
+            assert_eq!(network(text).to_string(), means, "{text}");
+        }
+        for text in
+            ["", "10", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "::/129", "localhost", "10.0.0.0/8 "]
+        {
+            let refused = AccessError::Network { flag: "--deny", text: text.into() };
+            assert_eq!(parse_network("--deny", text), Err(refused), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_network_with_bits_to_spare_is_refused_and_both_that_may_be_meant_are_named() {
+        let said = |text| parse_network("--deny", text).unwrap_err().to_string();
+        assert_eq!(
+            said("10.0.0.1/8"),
+            "--deny 10.0.0.1/8: the address is more than a network of that size; write 10.0.0.0/8 for the network or 10.0.0.1 for one address"
+        );
+        assert!(
+            said("2001:db8::1/32")
+                .contains("write 2001:db8::/32 for the network or 2001:db8::1 for one address")
+        );
+    }
+
+    #[test]
+    fn the_most_specific_network_counts_and_the_two_kinds_of_addresses_are_apart() {
+        let said =
+            [("0.0.0.0/0", 1), ("10.0.0.0/8", 2), ("10.1.0.0/16", 3), ("10.1.2.3", 4), ("2001:db8::/32", 5)];
+        let networks = Networks::of(said.map(|(text, what)| (network(text), what)));
+        let of = |text: &str| networks.find(text.parse().expect("an address"));
+        assert_eq!(of("192.0.2.1"), Some(1));
+        assert_eq!(of("10.2.3.4"), Some(2));
+        assert_eq!(of("10.1.3.4"), Some(3));
+        assert_eq!((of("10.1.2.3"), of("::ffff:10.1.2.3")), (Some(4), Some(4)));
+        assert_eq!((of("2001:db8::1"), of("2001:db9::1")), (Some(5), None));
+        assert_eq!(Networks::of([(network("::/0"), 1)]).find([192, 0, 2, 1].into()), None);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_found_is_what_a_look_at_each_network_would_find(
+            said in proptest::collection::vec((any::<u32>(), 0_u8..=32), 0..20),
+            address: u32,
+        ) {
+            let said: Vec<_> = said.into_iter().map(|(bits, length)| {
+                // Near the address, or hardly any network would hold it.
+                let near = address ^ (bits >> length.min(31));
+                IpNet::V4(Ipv4Net::new(near.into(), length).expect("a length").trunc())
+            }).collect();
+            let address = IpAddr::V4(address.into());
+            let holding = said.iter().filter(|network| network.contains(&address));
+            let expected = holding.max_by_key(|network| network.prefix_len()).map(IpNet::prefix_len);
+            let networks = Networks::of(said.iter().map(|network| (*network, network.prefix_len())));
+            prop_assert_eq!(networks.find(address), expected);
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Who asks, and whether they may: what the settings on trusted proxies, networks and rates mean for a request.
+
+use std::sync::Arc;
+
+use hyper::header::HeaderMap;
+
+use crate::config;
+
+use super::rates::Rates;
+use super::{Client, Error, forwarded};
+
+/// What is asked of each request while any of these settings is on. All workers share it.
+#[derive(Debug)]
+pub struct Access {
+    settings: config::Access,
+    rates: Option<Rates>,
+}
+
+impl Access {
+    /// What the settings ask of requests, if anything.
+    pub fn of(settings: &config::Access) -> Option<Arc<Self>> {
+        let rates = Rates::of(settings);
+        if settings.trusted.is_empty() && rates.is_none() {
+            return None;
+        }
+        Some(Arc::new(Self { settings: settings.clone(), rates }))
+    }
+
+    /// Finds out who sent a request, as far as that can be believed.
+    pub(super) fn identify(&self, client: &Client, headers: &HeaderMap) {
+        client.set_origin(forwarded::origin(headers, client.address().ip(), &self.settings.trusted));
+    }
+
+    /// Whether who sent it may. Those who connect to us themselves had their networks looked at when they did.
+    pub(super) fn judge(&self, client: &Client) -> Result<(), Error> {
+        let address = client.ip();
+        if client.is_proxied() && !self.settings.lists.admit(address) {
+            return Err(Error::Denied);
+        }
+        self.rates.as_ref().map_or(Ok(()), |rates| rates.check(address))
+    }
+
+    /// Gives back what is kept of clients that have not asked for a while.
+    pub fn sweep(&self) {
+        if let Some(rates) = &self.rates {
+            rates.sweep();
+        }
+    }
+}

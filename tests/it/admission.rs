@@ -1,0 +1,130 @@
+//! Who is let in, and how much each may ask.
+
+mod crowd;
+mod files;
+mod pace;
+
+use crate::support::{Answer, Balancer, Client, Running, Sample, get, until};
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
+
+fn limited(flags: &[(&str, &str)]) -> (Sample, Running) {
+    let sample = Sample::start("one");
+    let balancer = Balancer::before(&[sample.address()]);
+    let balancer = flags.iter().fold(balancer, |balancer, (name, value)| balancer.flag(name, value));
+    (sample, balancer.start())
+}
+
+fn expect_reason(answer: Answer, status: u16, reason: &str) -> Answer {
+    let answer = answer.expect_status(status);
+    let told = answer.header("proxy-status").expect("a Proxy-Status").to_owned();
+    assert!(told.contains(&format!("details=\"{reason}\"")), "{told}");
+    answer
+}
+
+fn retry_after(answer: &Answer) -> u64 {
+    answer.header("retry-after").and_then(|value| value.parse().ok()).expect("whole seconds")
+}
+
+#[test]
+fn a_client_of_a_denied_network_is_refused_before_it_says_a_word() {
+    let (_sample, balancer) = limited(&[("--deny", "127.0.0.0/8"), ("--access-log", "-")]);
+    let mut client = Client::to(balancer.address);
+    let answer = expect_reason(client.answer(), 403, "denied");
+    assert_eq!(answer.header("connection"), Some("close"));
+    client.expect_end();
+    assert!(balancer.said("\"reason\":\"denied\"").contains("\"status\":403"));
+}
+
+#[test]
+fn who_is_allowed_keeps_others_out_and_the_most_specific_network_counts() {
+    let (_sample, balancer) = limited(&[("--allow", "10.0.0.0/8")]);
+    expect_reason(Client::to(balancer.address).answer(), 403, "denied");
+    let (_sample, balancer) = limited(&[("--deny", "127.0.0.0/8"), ("--allow", "127.0.0.1")]);
+    get(balancer.address, "/").expect_status(200);
+}
+
+#[test]
+fn a_client_has_so_many_connections_and_no_more_until_one_ends() {
+    for workers in ["1", "2"] {
+        let (_sample, balancer) = limited(&[("--max-connections-per-client", "2"), ("--workers", workers)]);
+        let mut clients: Vec<_> = (0..2).map(|_| Client::to(balancer.address)).collect();
+        for client in &mut clients {
+            client.send(GET);
+            client.answer().expect_status(200);
+        }
+        let mut refused = Client::to(balancer.address);
+        let answer = expect_reason(refused.answer(), 429, "client_connections");
+        assert_eq!((retry_after(&answer), answer.header("connection")), (1, Some("close")));
+        refused.expect_end();
+        drop(clients.pop());
+        until("the connection no longer counts", || get(balancer.address, "/").status == 200);
+    }
+}
+
+#[test]
+fn a_client_that_asks_too_often_is_told_when_to_come_again() {
+    let (_sample, balancer) = limited(&[("--rate-limit", "6/m"), ("--rate-burst", "3")]);
+    let mut client = Client::to(balancer.address);
+    for _ in 0..3 {
+        client.send(GET);
+        client.answer().expect_status(200);
+    }
+    client.send(GET);
+    let answer = expect_reason(client.answer(), 429, "client_rate");
+    assert!((1..=10).contains(&retry_after(&answer)), "{answer:?}");
+    assert!(retry_after(&answer) > 1, "one comes back every ten seconds: {answer:?}");
+    assert_eq!(answer.text(), "more requests came from your address than this proxy takes\n");
+    client.send(GET);
+    client.answer().expect_status(429);
+}
+
+#[test]
+fn a_client_that_waits_as_it_was_told_is_served_again() {
+    let (_sample, balancer) = limited(&[("--rate-limit", "1/s")]);
+    get(balancer.address, "/").expect_status(200);
+    assert_eq!(retry_after(&get(balancer.address, "/").expect_status(429)), 1);
+    until("it is served again", || get(balancer.address, "/").status == 200);
+}
+
+#[test]
+fn all_clients_together_have_a_rate_too_whichever_worker_serves_them() {
+    let (_sample, balancer) = limited(&[("--total-rate-limit", "180/m"), ("--workers", "2")]);
+    let answers: Vec<_> = (0..20).map(|_| get(balancer.address, "/")).collect();
+    let served = answers.iter().filter(|answer| answer.status == 200).count();
+    assert!((3..20).contains(&served), "a burst of three, and what came back meanwhile: {served}");
+    let refused = answers.into_iter().find(|answer| answer.status != 200).expect("one too many");
+    assert_eq!(retry_after(&expect_reason(refused, 429, "total_rate")), 1);
+}
+
+#[test]
+fn settings_that_make_no_sense_are_refused_and_nothing_is_started() {
+    for (flag, value, said) in [
+        (
+            "--trusted-proxy",
+            "10.0.0.0/33",
+            "--trusted-proxy 10.0.0.0/33: not a network; write ADDRESS or ADDRESS/BITS, for example 10.0.0.0/8",
+        ),
+        (
+            "--deny",
+            "10.0.0.1/8",
+            "--deny 10.0.0.1/8: the address is more than a network of that size; write 10.0.0.0/8 for the network or 10.0.0.1 for one address",
+        ),
+        ("--rate-limit", "100", "--rate-limit 100: a unit is missing: write 100/s or 100/m"),
+        (
+            "--total-rate-limit",
+            "many",
+            "--total-rate-limit many: not a rate; write a number from 1 to 1000000 and its unit, for example 100/s or 600/m",
+        ),
+        (
+            "--rate-burst",
+            "5",
+            "--rate-burst 5: there is no rate that it belongs to; add --rate-limit, for example --rate-limit 100/s",
+        ),
+        ("--min-data-rate", "0", "--min-data-rate 0: too small; use at least 1"),
+        ("--max-connections-per-client", "0", "--max-connections-per-client 0: too small; use at least 1"),
+    ] {
+        let (code, text) = Balancer::bare().flag(flag, value).fail();
+        assert_eq!((code, text.as_str()), (Some(2), &*format!("loadbalancer: {said}")), "{flag}={value}");
+    }
+}

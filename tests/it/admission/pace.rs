@@ -1,0 +1,104 @@
+//! A client that sends or takes a body too slowly is cut; one that waits for a slow backend is not.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::thread;
+use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
+
+use super::{expect_reason, limited};
+use crate::support::{Backend, Balancer, Client, Running, get};
+
+/// A body timeout of two seconds leaves a grace of one.
+const SLOW: [(&str, &str); 3] =
+    [("--min-data-rate", "1000"), ("--body-timeout", "2s"), ("--access-log", "-")];
+
+/// Sends a byte now and then, which is progress, until the other side has gone.
+fn drip(stream: &TcpStream) {
+    let mut stream = stream.try_clone().expect("a second handle");
+    thread::spawn(move || {
+        while stream.write_all(b"a").is_ok() {
+            thread::sleep(Duration::from_millis(50));
+        }
+    });
+}
+
+fn slow_before(backend: &Backend) -> Running {
+    let balancer = Balancer::before(&[backend.address]);
+    SLOW.iter().fold(balancer, |balancer, (name, value)| balancer.flag(name, value)).start()
+}
+
+#[test]
+fn an_upload_that_drips_is_told_408() {
+    let balancer = slow_before(&Backend::answers("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
+    let mut client = Client::to(balancer.address);
+    client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 100000\r\n\r\n");
+    drip(client.stream());
+    expect_reason(client.answer(), 408, "upload_timeout");
+    balancer.said("\"reason\":\"upload_timeout\"");
+}
+
+#[test]
+fn an_upload_that_drips_while_it_is_answered_is_cut() {
+    let (_sample, balancer) = limited(&SLOW);
+    let mut client = Client::to(balancer.address);
+    client.send("POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 100000\r\n\r\n");
+    drip(client.stream());
+    client.head().expect_status(200);
+    assert!(client.remains().len() < 100_000);
+    assert!(balancer.said("\"reason\":\"upload_timeout\"").contains("\"status\":200"));
+}
+
+#[test]
+fn an_upload_that_is_faster_than_the_least_rate_passes_however_long_it_takes() {
+    let (_sample, balancer) = limited(&[("--min-data-rate", "10"), ("--body-timeout", "400ms")]);
+    let mut client = Client::to(balancer.address);
+    client.send("POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 160\r\n\r\n");
+    // Eight times the grace.
+    for _ in 0..16 {
+        client.send("0123456789");
+        thread::sleep(Duration::from_millis(100));
+    }
+    client.answer().expect_status(200);
+}
+
+#[test]
+fn a_client_whose_backend_is_slow_is_not_cut() {
+    let backend = Backend::that(|mut transport| {
+        // Its client has sent all it can by now, and waits.
+        thread::sleep(Duration::from_millis(1500));
+        transport.read_body();
+        transport.send("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n");
+        for byte in ["o", "k", "\n"] {
+            thread::sleep(Duration::from_millis(600));
+            transport.send(byte);
+        }
+    });
+    let balancer = slow_before(&backend);
+    let mut client = Client::to(balancer.address);
+    client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\n0123456789");
+    assert_eq!(client.answer().expect_status(200).text(), "ok\n");
+}
+
+#[test]
+fn a_client_that_takes_its_answer_too_slowly_is_cut_and_the_log_says_so() {
+    let flags = [("--min-data-rate", "100000000"), ("--body-timeout", "2s"), ("--access-log", "-")];
+    let (_sample, balancer) = limited(&flags);
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.set_recv_buffer_size(4096).expect("a small buffer");
+    socket.connect(&balancer.address.into()).expect("it listens");
+    let mut stream = TcpStream::from(socket);
+    stream.write_all(b"GET /bytes/50000000 HTTP/1.1\r\nHost: test\r\n\r\n").expect("it reads");
+    // Each read is progress for the plain deadline.
+    let mut taken = 0;
+    let mut buffer = [0; 65536];
+    while let Ok(read @ 1..) = stream.read(&mut buffer) {
+        taken += read;
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert!(taken < 50_000_000, "all of it was sent");
+    let line = balancer.said("\"path\":\"/bytes/50000000\"");
+    assert!(line.contains("\"reason\":\"client_stalled\""), "{line}");
+    get(balancer.address, "/").expect_status(200);
+}
