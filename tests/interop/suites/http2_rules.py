@@ -292,6 +292,15 @@ def _(client):
     equal(client.bodies[1].partition(b"\n\n")[2], b"x" * 2000, "body")
 
 
+@rule("6.1: 5000 DATA frames of 30 bytes at once, as gRPC sends messages, within all windows: taken")
+def _(client):
+    client.request(1, client.place.head("/echo", "POST"), end=False)
+    client.write(DataFrame(1, b"x" * 30).serialize() * 5000)
+    client.data(1, b"", end=True)
+    equal(client.outcome(1), "200", "outcome")
+    equal(len(client.bodies[1].partition(b"\n\n")[2]), 150_000, "bytes that came back")
+
+
 @connection_error("6.2: HEADERS without a stream: PROTOCOL_ERROR", "PROTOCOL_ERROR")
 def _(client):
     client.raw(HEADERS, 5, 0, client.block(client.place.head()))

@@ -13,7 +13,7 @@ from support.report import case, equal, expect
 
 CLIENTS = 200
 SECONDS = 15
-FLAGS = ["--header-timeout", "2s", "--body-timeout", "2s", "--client-idle-timeout", "2s"]
+FLAGS = ["--header-timeout", "2s", "--body-timeout", "2s", "--client-idle-timeout", "2s", "--health-timeout", "10s"]
 ATTACKS = {
     "slow heads (-H)": (["-H", "-i", "1", "-x", "24"], "/"),
     "slow bodies (-B)": (["-B", "-i", "3", "-s", "8192", "-x", "10"], "/echo"),
