@@ -5,6 +5,7 @@
 
 mod access;
 mod address;
+mod backend;
 mod duration;
 mod flags;
 mod listen;
@@ -13,7 +14,6 @@ mod number;
 mod rate;
 mod resolve;
 
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use crate::telemetry::access_log::Destination;
 
 pub use access::{Access, AccessError, AccessFlags, Lists};
 pub use address::Address;
+pub use backend::{BackendFlags, BackendTls, BackendUrl, ProxyVersion, Scheme, Trust};
 pub use duration::{DurationError, parse_duration};
 pub use flags::{Command, Flags};
 pub use listen::{ClientAuth, ClientCertificates, KeyPair, ListenFlags, Tls};
@@ -37,7 +38,11 @@ pub struct Config {
     /// How TLS is spoken on those that do; none if none does.
     pub tls: Option<Tls>,
     /// Where requests go, in order of preference. Never empty, no duplicates.
-    pub backends: Vec<SocketAddr>,
+    pub backends: Vec<BackendUrl>,
+    /// How TLS is spoken to those that do; none if none does.
+    pub backend_tls: Option<BackendTls>,
+    /// Whether, and how, backends are told the client's address before its request.
+    pub backend_proxy_protocol: Option<ProxyVersion>,
     /// How a backend is chosen among the usable ones.
     pub policy: PolicyName,
     /// How backends are checked.

@@ -30,7 +30,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper::{Request, Response};
 
 use crate::balance::{Lease, Tried};
-use crate::connect::Idle;
+use crate::connect::{AnswerBody, Connections};
 
 pub use access::Access;
 pub use answer::last_words;
@@ -69,11 +69,11 @@ pub async fn handle(client: Rc<Client>, request: Request<Incoming>) -> Result<Re
 
 /// A backend's answer and what is held for its body.
 struct Answered {
-    response: Response<Incoming>,
+    response: Response<AnswerBody>,
     asked: Asked,
     connection: BackendConnection,
     /// Where the connection goes afterwards.
-    idle: Rc<Idle<RequestBody>>,
+    connections: Rc<Connections<RequestBody>>,
     lease: Lease,
 }
 
@@ -99,26 +99,27 @@ async fn forward(
     let mut sends = 0;
     let mut last = Error::NoBackend;
     while let Some(lease) = view.snapshot.pool.pick(&client.shared.turn, &tried) {
-        let address = view.snapshot.pool.members()[lease.index()].address;
-        exchange.attempt(address);
+        let connections = view.connections(lease.index());
+        let name = connections.way().url.name();
+        exchange.attempt(name);
         let outgoing = Outgoing { request, asked };
         let failure = match forward::send(client, &view, &lease, outgoing).await {
             Ok((mut response, connection)) => {
                 headers::prepare_answer(&mut response, asked)?;
-                let idle = Rc::clone(view.idle(lease.index()));
-                return Ok(Answered { response, asked, connection, idle, lease });
+                let connections = Rc::clone(connections);
+                return Ok(Answered { response, asked, connection, connections, lease });
             }
             Err(failure) => failure,
         };
         if let Some(evidence) = failure.evidence {
-            client.shared.registry.observe(address, evidence, Instant::now());
+            client.shared.registry.observe(lease.backend(), evidence, Instant::now());
         }
         sends += u32::from(failure.sent);
         let Failure { error, again: Some(again), .. } = failure else { return Err(failure.error) };
         if sends >= MOST_SENDS {
             return Err(error);
         }
-        tracing::debug!("{}: {address}: {error}; trying the next backend", client.address());
+        tracing::debug!("{}: {name}: {error}; trying the next backend", client.address());
         (request, last) = (again, error);
         tried.add(&lease);
         // It may have waited for long: what is known by now decides who is next.
@@ -129,10 +130,11 @@ async fn forward(
 
 /// Gives a backend's answer to the client.
 fn pass_on(answered: Answered, client: &Rc<Client>, mut exchange: Exchange) -> Response<Body> {
-    let Answered { mut response, asked, connection, idle, lease } = answered;
+    let Answered { mut response, asked, connection, connections, lease } = answered;
     exchange.answered(response.status().as_u16());
     if headers::is_upgrade(&response) {
-        let (backend, read_ahead) = connection.into_upgraded();
+        let (backend, read_ahead) =
+            connection.into_upgraded().expect("a request to switch protocols gets a connection of its own");
         let tunnel = Tunnel { backend, read_ahead, exchange, _lease: lease };
         match asked.extended_connect {
             true => websocket::answer(&mut response, tunnel),
@@ -140,5 +142,5 @@ fn pass_on(answered: Answered, client: &Rc<Client>, mut exchange: Exchange) -> R
         }
         return response.map(|_| Body::empty());
     }
-    response.map(|incoming| Body::from_backend(incoming, connection, idle, lease, exchange))
+    response.map(|incoming| Body::from_backend(incoming, connection, connections, lease, exchange))
 }

@@ -5,12 +5,10 @@ use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, Args, ValueEnum};
 
-use super::address::UNIX;
+use super::address::{LONGEST_PATH, UNIX};
 use super::{Address, ConfigError, Listener};
 
 const DEFAULT: &str = "127.0.0.1:8080";
-/// Bytes that a Unix socket's path may have.
-const LONGEST_PATH: usize = 107;
 
 /// Where clients connect, as the operator wrote it.
 #[derive(Args, Clone, Debug)]

@@ -43,15 +43,22 @@ pub enum Peeked {
     Closed,
 }
 
+impl Peeked {
+    /// Looks at what the system holds of a socket, without taking it.
+    pub fn of(socket: &socket2::Socket) -> Self {
+        match socket.peek(&mut [MaybeUninit::uninit()]) {
+            Ok(0) => Self::Closed,
+            Ok(_) => Self::Bytes,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Self::Nothing,
+            Err(_) => Self::Closed,
+        }
+    }
+}
+
 impl Socket {
     /// Looks at what the system holds, without taking it.
     pub fn peek(&self) -> Peeked {
-        match SockRef::from(self).peek(&mut [MaybeUninit::uninit()]) {
-            Ok(0) => Peeked::Closed,
-            Ok(_) => Peeked::Bytes,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Peeked::Nothing,
-            Err(_) => Peeked::Closed,
-        }
+        Peeked::of(&SockRef::from(self))
     }
 
     /// Waits for the next byte without taking it. None is told at the end, and of a Unix socket.

@@ -1,13 +1,13 @@
 //! The answers that we make ourselves.
 
 use std::fmt::Write;
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use hyper::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 
 use crate::backends::Evidence;
+use crate::connect::Way;
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::Entry;
 
@@ -92,28 +92,35 @@ fn fields(error: &Error) -> Vec<(HeaderName, HeaderValue)> {
 /// The sentence that a client gets, and what is known of each backend, if the client is on this machine.
 fn explain(error: &Error, snapshot: &Snapshot, client: &Client) -> String {
     let mut text = match (error, client.is_local()) {
-        // What the system says of a connection may hold addresses.
+        // What is known of a connection may hold addresses and names.
         (Error::Connect(_) | Error::Exhausted(_), false) => "the backend cannot be reached\n".to_owned(),
+        (Error::BadCertificate(_) | Error::TlsFailed(_), false) => {
+            "the backend cannot be spoken to over TLS\n".to_owned()
+        }
         (error, _) => format!("{error}\n"),
     };
     if !client.is_local() {
         return text;
     }
     let now = Instant::now();
-    let mut tell = |address: SocketAddr, evidence: Evidence, learned: Instant| {
+    let mut tell = |way: &Way, evidence: &Evidence, learned: Instant| {
         let ago = now.saturating_duration_since(learned).as_secs();
-        let _ = writeln!(text, "{address}: {evidence} {ago} s ago");
+        let _ = writeln!(text, "{}: {evidence} {ago} s ago", way.url);
     };
     match error {
         Error::NoBackend => {
             for (member, fact) in snapshot.pool.members().iter().zip(&snapshot.facts) {
-                tell(member.address, fact.evidence, fact.learned);
+                tell(&member.way, &fact.evidence, fact.learned);
             }
         }
         // What this request found out itself is not in its snapshot yet.
-        Error::Connect(_) | Error::ConnectTimeout => {
+        Error::Connect(_)
+        | Error::ConnectTimeout
+        | Error::BadCertificate(_)
+        | Error::TlsFailed(_)
+        | Error::NotHttp2 => {
             for backend in client.shared.registry.backends() {
-                tell(backend.address, backend.health.evidence(), backend.health.learned());
+                tell(&backend.way, backend.health.evidence(), backend.health.learned());
             }
         }
         _ => {}

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use hyper::body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint};
 
 use crate::balance::Lease;
-use crate::connect::{Connection, Idle};
+use crate::connect::{AnswerBody, Broken, Connection, Connections};
 
 use super::client::Phase;
 use super::exchange::Exchange;
@@ -17,7 +17,7 @@ use super::headers::clean_trailers;
 use super::{Client, Error, Misframed};
 
 /// A connection to a backend.
-pub(super) type BackendConnection = Box<Connection<RequestBody>>;
+pub(super) type BackendConnection = Connection<RequestBody>;
 
 /// A request's body on its way to a backend.
 #[derive(Debug, Default)]
@@ -168,12 +168,12 @@ enum Source {
 
 #[derive(Debug)]
 struct Download {
-    incoming: Incoming,
+    incoming: AnswerBody,
     connection: Option<BackendConnection>,
-    idle: Rc<Idle<RequestBody>>,
+    connections: Rc<Connections<RequestBody>>,
     client: Rc<Client>,
     ended: bool,
-    broken: Option<hyper::Error>,
+    broken: Option<Broken>,
     _lease: Lease,
 }
 
@@ -193,16 +193,16 @@ impl Body {
     }
 
     pub(super) fn from_backend(
-        incoming: Incoming,
+        incoming: AnswerBody,
         connection: BackendConnection,
-        idle: Rc<Idle<RequestBody>>,
+        connections: Rc<Connections<RequestBody>>,
         lease: Lease,
         exchange: Exchange,
     ) -> Self {
         let client = Rc::clone(exchange.client());
         let connection = Some(connection);
         let download =
-            Download { incoming, connection, idle, client, ended: false, broken: None, _lease: lease };
+            Download { incoming, connection, connections, client, ended: false, broken: None, _lease: lease };
         Self { source: Source::Backend(download), exchange: Some(exchange) }
     }
 
@@ -315,7 +315,7 @@ impl Drop for Download {
         if let Some(connection) = self.connection.take()
             && (self.ended || self.incoming.is_end_stream())
         {
-            self.idle.put(connection, self.client.shared.clock.now());
+            self.connections.put(connection, self.client.shared.clock.now());
         }
     }
 }

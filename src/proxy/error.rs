@@ -4,6 +4,8 @@ use std::io;
 
 use hyper::StatusCode;
 
+use crate::connect::{Broken, DialError, TlsFault, is_our_want};
+
 /// Why a request did not end as its client wished. A closed list: each case has one row in [`Error::row`].
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -61,12 +63,24 @@ pub enum Error {
     /// The backend did not accept a connection in time.
     #[error("the backend did not accept a connection in time")]
     ConnectTimeout,
+    /// The backend's certificate cannot be trusted.
+    #[error("the backend is not who it should be: {0}")]
+    BadCertificate(TlsFault),
+    /// The backend and we did not agree upon TLS.
+    #[error("the backend cannot be spoken to: {0}")]
+    TlsFailed(TlsFault),
+    /// The backend was to speak HTTP/2 and did not begin to.
+    #[error("the backend did not begin to speak HTTP/2")]
+    NotHttp2,
+    /// The request is to switch protocols, and the backend speaks HTTP/2 without TLS.
+    #[error("the backend speaks HTTP/2, on which this proxy cannot switch protocols")]
+    CannotSwitch,
     /// The backend closed the connection before the head of its answer was complete.
     #[error("the backend closed the connection before it answered")]
-    Closed(#[source] hyper::Error),
+    Closed(#[source] Broken),
     /// The backend's answer is not HTTP/1.1, or its head is too large.
     #[error("the backend's answer is not one that this proxy can pass on")]
-    BadAnswer(#[source] hyper::Error),
+    BadAnswer(#[source] Broken),
     /// The backend switched protocols without having been asked to.
     #[error("the backend switched protocols unasked")]
     UnaskedUpgrade,
@@ -87,7 +101,7 @@ pub enum Error {
     ResponseTimeout,
     /// The backend's connection broke amid the body of its answer.
     #[error("the backend's answer broke off")]
-    AnswerBroken(#[source] hyper::Error),
+    AnswerBroken(#[source] Broken),
     /// The backend did not go on with the body of its answer in time.
     #[error("the backend's answer did not go on in time")]
     AnswerTimeout,
@@ -128,6 +142,21 @@ pub struct Row {
 }
 
 impl Error {
+    /// What an attempt to connect failed of.
+    pub(super) fn of_dial(error: DialError) -> Self {
+        match error {
+            DialError::Connect(error) if is_our_want(&error) => Self::Exhausted(error),
+            DialError::Connect(error) => Self::Connect(error),
+            DialError::Tls(fault) => Self::of_tls(fault),
+            DialError::NotHttp2 => Self::NotHttp2,
+            DialError::CannotSwitch => Self::CannotSwitch,
+        }
+    }
+
+    pub(super) fn of_tls(fault: TlsFault) -> Self {
+        if fault.is_certificate() { Self::BadCertificate(fault) } else { Self::TlsFailed(fault) }
+    }
+
     /// The one table that maps each case to what it means.
     #[rustfmt::skip]
     pub fn row(&self) -> Row {
@@ -151,6 +180,10 @@ impl Error {
             Self::Connect(_)         => (Backend, 503, "connect_failed",     "connection_refused",                 "SC"),
             Self::Exhausted(_)       => (Us,      503, "exhausted",          "proxy_internal_error",               "RC"),
             Self::ConnectTimeout     => (Backend, 504, "connect_timeout",    "connection_timeout",                 "sC"),
+            Self::BadCertificate(_)  => (Backend, 502, "bad_certificate",    "tls_certificate_error",              "SC"),
+            Self::TlsFailed(_)       => (Backend, 502, "tls_failed",         "tls_protocol_error",                 "SC"),
+            Self::NotHttp2           => (Backend, 502, "not_http2",          "http_protocol_error",                "SC"),
+            Self::CannotSwitch       => (Us,      501, "cannot_switch",      "http_upgrade_failed",                "PH"),
             Self::Closed(_)          => (Backend, 502, "backend_closed",     "connection_terminated",              "SH"),
             Self::BadAnswer(_)       => (Backend, 502, "bad_answer",         "http_protocol_error",                "PH"),
             Self::UnaskedUpgrade     => (Backend, 502, "unasked_upgrade",    "http_upgrade_failed",                "PH"),

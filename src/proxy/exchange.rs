@@ -1,7 +1,7 @@
 //! One request and its answer, from the head's last byte to the answer's: what must happen when it ends, however.
 
-use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use hyper::body::{Body as _, Incoming};
 use hyper::{Request, Version};
@@ -44,7 +44,7 @@ impl Exchange {
     }
 
     /// A backend was chosen.
-    pub(super) fn attempt(&mut self, backend: SocketAddr) {
+    pub(super) fn attempt(&mut self, backend: &Arc<str>) {
         if let Some(entry) = &mut self.entry {
             entry.attempt(backend);
         }

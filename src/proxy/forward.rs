@@ -1,17 +1,16 @@
 //! The fifth hop: one attempt to get an answer from one backend.
 
 use std::future::{Future, poll_fn};
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use hyper::body::Incoming;
 use hyper::{Request, Response};
 
 use crate::backends::Evidence;
 use crate::balance::Lease;
-use crate::connect::{Flow, SendError, dial, is_our_want, ran_out_of_files};
+use crate::config::Address;
+use crate::connect::{AnswerBody, Flow, Need, Origin, SendError, ran_out_of_files};
 
 use super::body::{BackendConnection, RequestBody};
 use super::client::Phase;
@@ -47,15 +46,16 @@ pub(super) async fn send(
     view: &View,
     lease: &Lease,
     mut outgoing: Outgoing,
-) -> Result<(Response<Incoming>, BackendConnection), Failure> {
-    let idle = view.idle(lease.index());
+) -> Result<(Response<AnswerBody>, BackendConnection), Failure> {
+    let connections = view.connections(lease.index());
     let asked = outgoing.asked;
     let repeatable = is_repeatable(&outgoing.request);
-    let mut kept = idle.take(!repeatable);
+    let mut kept = connections.take(!repeatable, asked.upgrade);
+    let mut fresh = false;
     loop {
         let mut connection = match kept.take() {
             Some(connection) => connection,
-            None => match connect(client, view, lease).await {
+            None => match connect(client, view, lease, asked, fresh).await {
                 Ok(connection) => connection,
                 Err(failure) => return Err(Failure { again: Some(outgoing.request), ..failure }),
             },
@@ -72,10 +72,12 @@ pub(super) async fn send(
                 Err(Err(error)) => return Err(Failure { error, evidence: None, again: None, sent: true }),
                 Err(Ok(failed)) => failed,
             };
-        let failure = judge(client, &connection, failed);
+        let failure = judge(client, &mut connection, failed);
         match failure.again {
             // It was kept too long: that says nothing of the backend, and a new connection will do.
-            Some(again) if connection.is_reused() && !flow.answered() => outgoing.request = again,
+            Some(again) if connection.is_reused() && !flow.answered() => {
+                (outgoing.request, fresh) = (again, true);
+            }
             again => return Err(Failure { again, ..failure }),
         }
     }
@@ -86,15 +88,22 @@ fn is_repeatable(request: &Request<RequestBody>) -> bool {
     request.body().is_empty() && request.method().is_idempotent()
 }
 
-async fn connect(client: &Client, view: &View, lease: &Lease) -> Result<BackendConnection, Failure> {
+async fn connect(
+    client: &Client,
+    view: &View,
+    lease: &Lease,
+    asked: Asked,
+    fresh: bool,
+) -> Result<BackendConnection, Failure> {
     client.enter(Phase::Connect);
-    let address = view.snapshot.pool.members()[lease.index()].address;
-    let mut connected = connect_to(client, address).await;
+    let limits = client.shared.head_limits;
+    let need = Need { upgrade: asked.upgrade, fresh, origin: origin(client), limits };
+    let mut connected = connect_to(client, view, lease, need).await;
     if let Err((Error::Exhausted(error), _)) = &connected
         && ran_out_of_files(error)
     {
         // Boxed, for it is rare, and would make the futures of all requests larger.
-        connected = Box::pin(make_room(client, address)).await;
+        connected = Box::pin(make_room(client, view, lease, need)).await;
     }
     connected.map_err(|(error, evidence)| Failure { error, evidence, again: None, sent: false })
 }
@@ -102,27 +111,38 @@ async fn connect(client: &Client, view: &View, lease: &Lease) -> Result<BackendC
 /// Tries again without a file left.
 async fn make_room(
     client: &Client,
-    address: SocketAddr,
+    view: &View,
+    lease: &Lease,
+    need: Need,
 ) -> Result<BackendConnection, (Error, Option<Evidence>)> {
     if client.shared.give_up_idle() == 0 {
         // The other workers hear of it at their next tick.
         client.shared.clock.sleep(ROOM_AFTER).await;
     }
-    connect_to(client, address).await
+    connect_to(client, view, lease, need).await
 }
 
 async fn connect_to(
     client: &Client,
-    address: SocketAddr,
+    view: &View,
+    lease: &Lease,
+    need: Need,
 ) -> Result<BackendConnection, (Error, Option<Evidence>)> {
-    match before_due(client, dial(address, client.shared.head_limits)).await {
-        Some(Ok(connection)) => Ok(Box::new(connection)),
-        Some(Err(error)) if is_our_want(&error) => Err((Error::Exhausted(error), None)),
+    match before_due(client, view.connections(lease.index()).connect(need)).await {
+        Some(Ok(connection)) => Ok(connection),
         Some(Err(error)) => {
-            let evidence = Evidence::of_dial(&error);
-            Err((Error::Connect(error), Some(evidence)))
+            let evidence = error.says_of_the_backend().then(|| Evidence::of_dial(&error));
+            Err((Error::of_dial(error), evidence))
         }
         None => Err((Error::ConnectTimeout, Some(Evidence::ConnectTimeout))),
+    }
+}
+
+/// Whom a backend is told of that wants to know; who came through a Unix socket has no address.
+fn origin(client: &Client) -> Option<Origin> {
+    match client.listener().address {
+        Address::Ip(listener) => Some(Origin { client: client.address(), listener }),
+        Address::Unix(_) => None,
     }
 }
 
@@ -176,15 +196,31 @@ fn pass_interim(client: &Client, flow: &Flow, asked: Asked) {
 }
 
 /// What a broken attempt means.
-fn judge(client: &Client, connection: &BackendConnection, failed: SendError<RequestBody>) -> Failure {
-    let sent = failed.unsent.is_none();
-    if let Some(fault) = client.take_fault() {
+fn judge(client: &Client, connection: &mut BackendConnection, failed: SendError<RequestBody>) -> Failure {
+    let SendError { error, unsent } = failed;
+    let sent = unsent.is_none();
+    let fault = client.take_fault();
+    let fault = fault.or_else(|| error.is_of_the_client().then_some(Error::Malformed("its Host is not one")));
+    if let Some(fault) = fault {
         return Failure { error: fault, evidence: None, again: None, sent };
     }
-    let garbage = failed.error.is_parse() || failed.error.is_parse_too_large();
-    let error = if garbage { Error::BadAnswer(failed.error) } else { Error::Closed(failed.error) };
-    let read_back = || connection.flow().sent().map(|head| head.map(|()| RequestBody::default()));
-    let again = failed.unsent.or_else(|| if garbage { None } else { read_back() });
-    let evidence = (!garbage && !connection.is_reused()).then_some(Evidence::Closed);
+    let garbage = error.is_garbage();
+    let read_back = |connection: &mut BackendConnection| {
+        connection.sent().map(|head| head.map(|()| RequestBody::default()))
+    };
+    let again = unsent.or_else(|| if garbage { None } else { read_back(connection) });
+    let tls = error.tls_fault();
+    let evidence = match &tls {
+        Some(fault) => Some(Evidence::Tls(fault.clone())),
+        None => {
+            let closed = !garbage && !connection.is_reused() && error.is_of_the_connection();
+            closed.then_some(Evidence::Closed)
+        }
+    };
+    let error = match tls {
+        Some(fault) => Error::of_tls(fault),
+        None if garbage => Error::BadAnswer(error),
+        None => Error::Closed(error),
+    };
     Failure { error, evidence, again, sent }
 }

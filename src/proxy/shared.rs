@@ -115,7 +115,7 @@ impl Shared {
 
     /// Closes all idle connections to backends, so that their files can serve clients. Tells how many they were.
     pub fn give_up_idle(&self) -> usize {
-        self.view().all_idle().iter().map(|idle| idle.clear()).sum()
+        self.view().all_connections().iter().map(|connections| connections.give_up_idle()).sum()
     }
 
     /// Does that if files have run out since last asked, here or at another worker.
@@ -128,8 +128,9 @@ impl Shared {
 
     /// Closes idle connections to backends whose time is over.
     pub fn sweep_idle(&self) {
-        let limit = self.clock.now().saturating_sub(self.deadlines.backend_idle);
-        self.view().all_idle().iter().for_each(|idle| idle.sweep(limit));
+        let now = self.clock.now();
+        let limit = now.saturating_sub(self.deadlines.backend_idle);
+        self.view().all_connections().iter().for_each(|connections| connections.sweep(limit, now));
     }
 }
 

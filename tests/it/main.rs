@@ -6,6 +6,10 @@ mod support;
 
 mod access_log;
 mod admission;
+mod backend_h2;
+mod backend_proxy_protocol;
+mod backend_tls;
+mod backend_unix;
 mod checks;
 mod demo;
 mod failover;

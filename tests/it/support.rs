@@ -6,7 +6,10 @@
 mod backend;
 mod client;
 mod gate;
+pub mod h2_backend;
+pub mod pki;
 mod program;
+pub mod tls_backend;
 
 use std::fs::File;
 use std::path::Path;

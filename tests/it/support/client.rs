@@ -58,6 +58,11 @@ impl Client {
     /// Connects.
     pub fn to(address: SocketAddr) -> Self {
         let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("somebody listens");
+        Self::over(stream)
+    }
+
+    /// Over a connection that was made.
+    pub fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
