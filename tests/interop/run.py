@@ -41,9 +41,10 @@ SUITES = [
     Suite("grpc", python=["grpc"]),
     Suite("node", commands=["node"], node=["undici", "ws"]),
     Suite("backends", commands=["curl", "node"], python=["aiohttp"], node=["ws"]),
-    Suite("slow", commands=["slowhttptest"], waits=True),
-    Suite("tls", commands=["sslscan", "testssl"]),
+    Suite("slow", commands=["slowhttptest"]),
+    Suite("tls", commands=["sslscan", "testssl"], waits=True),
     Suite("http2_rules", python=["hyperframe", "hpack"]),
+    Suite("http2_requests", python=["hyperframe", "hpack"]),
     Suite("http2_floods", python=["hyperframe", "hpack"], waits=True),
     Suite("h2spec", commands=["h2spec"]),
 ]

@@ -1,4 +1,4 @@
-"""What stands behind many balancers: the HTTP server of Python's library, and that of aiohttp. `http1 library|aiohttp`."""
+"""What stands behind many balancers: the HTTP server of Python, and that of aiohttp. `http1 library|aiohttp`."""
 
 import asyncio
 import sys

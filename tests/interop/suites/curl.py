@@ -102,7 +102,8 @@ def bodies(name, url, flags, version):
         file.write(filler)
         file.flush()
         uploads = {"": [], " that waits for 100": ["-H", "Expect: 100-continue"]}
-        uploads[" of a length not told"] = ["-H", "Transfer-Encoding: chunked"] if version == "1.1" else ["-H", "Content-Length:"]
+        unsaid = "Transfer-Encoding: chunked" if version == "1.1" else "Content-Length:"
+        uploads[" of a length not told"] = ["-H", unsaid]
         for how, more in uploads.items():
             with case(f"{name}: upload{how} of {SIZE} bytes"):
                 head, body = answer(*flags, *more, "-X", "POST", "-T", file.name, f"{url}/echo")

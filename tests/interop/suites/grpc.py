@@ -57,7 +57,8 @@ class Calls:
 
 def every_kind(name, test):
     with case(f"{name}: unary, with metadata and trailers of text and bytes"):
-        answer, call = test.whoami.with_call(b"hello", metadata=[("x-ask", "a b"), ("x-ask-bin", b"\0\1\xff")], timeout=20)
+        metadata = [("x-ask", "a b"), ("x-ask-bin", b"\0\1\xff")]
+        answer, call = test.whoami.with_call(b"hello", metadata=metadata, timeout=20)
         for line in (b"x-ask=a b\n", b"x-ask-bin=0001ff\n", b"\nhello"):
             expect(line in answer, answer)
         equal(value_of(call.initial_metadata(), "x-first"), "before", "initial metadata")

@@ -26,10 +26,12 @@ def main():
             for name, (url, flags) in ways.items():
                 h2load(f"h2load, {name}: 20000 requests of 20 clients", 20_000, "-c", 20, *flags, f"{url}/bytes/128")
                 h2load(f"h2load, {name}: 100 answers of 1 MiB", 100, "-c", 5, *flags, f"{url}/bytes/1048576")
-                h2load(f"h2load, {name}: 1000 uploads of 64 KiB", 1000, "-c", 10, "-d", upload.name, *flags, f"{url}/echo")
+                sent = ["-d", upload.name, f"{url}/echo"]
+                h2load(f"h2load, {name}: 1000 uploads of 64 KiB", 1000, "-c", 10, *flags, *sent)
             for name, url in (("HTTP/2 over TLS", balancer.https), ("HTTP/2 by prior knowledge", balancer.http)):
                 # A client that takes 1 KiB at a time, and 512 streams where we allow fewer.
-                h2load(f"h2load, {name}: small windows", 200, "-c", 2, "-m", 20, "-w", 10, "-W", 10, f"{url}/bytes/65536")
+                small = ["-w", 10, "-W", 10, f"{url}/bytes/65536"]
+                h2load(f"h2load, {name}: small windows", 200, "-c", 2, "-m", 20, *small)
                 h2load(f"h2load, {name}: more streams than we take", 5000, "-c", 1, "-m", 512, f"{url}/bytes/128")
                 h2load(f"h2load, {name}: connections of 10 requests", 1000, "-c", 100, "-m", 5, f"{url}/bytes/128")
         for name, url in (("HTTP/1.1", balancer.http), ("HTTP/1.1 over TLS", balancer.https)):

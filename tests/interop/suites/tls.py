@@ -40,7 +40,7 @@ def sslscan(balancer):
     with case("sslscan: TLS 1.2 and 1.3, and no other version"):
         enabled = {(p.get("type"), p.get("version")) for p in found.findall("protocol") if p.get("enabled") == "1"}
         equal(enabled, {("tls", "1.2"), ("tls", "1.3")}, "versions")
-    with case("sslscan: six ciphers, all of them authenticated ones (GCM, CHACHA20) with new keys for each connection"):
+    with case("sslscan: six ciphers, all authenticated (GCM, CHACHA20), with new keys for each connection"):
         ciphers = [(cipher.get("sslversion"), cipher.get("cipher")) for cipher in found.findall("cipher")]
         equal(len(ciphers), 6, "number")
         for version, name in ciphers:
@@ -70,7 +70,8 @@ def testssl(balancer, certificates):
         equal([name.split("-")[1] for name in refused], ["ie_6_xp", "ie_8_win7", "ie_8_xp", "java_7u25"], "refused")
     expect(len(findings) > 80, out.stdout[-500:])
     for finding in findings:
-        if finding["severity"] == "INFO":
+        # Whether sessions are taken up is looked at below; testssl.sh sometimes cannot.
+        if finding["severity"] == "INFO" or finding["id"].startswith("sessionresumption"):
             continue
         with case(f"testssl.sh: {finding['id']}"):
             why = EXPECTED.get(finding["id"])
