@@ -8,6 +8,7 @@ mod address;
 mod backend;
 mod duration;
 mod flags;
+mod introduced;
 mod listen;
 mod networks;
 mod number;
@@ -24,6 +25,7 @@ pub use address::Address;
 pub use backend::{BackendFlags, BackendTls, BackendUrl, ProxyVersion, Scheme, Trust};
 pub use duration::{DurationError, parse_duration};
 pub use flags::{Command, Flags};
+pub use introduced::{Introduced, IntroducedFlags};
 pub use listen::{ClientAuth, ClientCertificates, KeyPair, ListenFlags, Tls};
 pub use networks::Networks;
 pub use number::{NumberError, parse_number};
@@ -37,6 +39,8 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// How TLS is spoken on those that do; none if none does.
     pub tls: Option<Tls>,
+    /// Whose connections begin with a PROXY header.
+    pub introduced: Introduced,
     /// Where requests go, in order of preference. Never empty, no duplicates.
     pub backends: Vec<BackendUrl>,
     /// How TLS is spoken to those that do; none if none does.

@@ -8,6 +8,7 @@ mod framing;
 mod http2;
 mod listener;
 mod park;
+pub mod proxy_protocol;
 mod team;
 mod tls;
 mod transport;

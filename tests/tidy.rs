@@ -87,7 +87,8 @@ fn one_word_stands_for_one_idea() {
     let files = sources("src", "rs").into_iter().chain(sources("docs", "md")).chain(pages());
     for (path, text) in files.filter(|(path, _)| !path.ends_with("docs/lexicon.md")) {
         for word in text.split(|c: char| !c.is_alphanumeric() && c != '\'') {
-            let foreign = FOREIGN.contains(&word.to_lowercase().as_str());
+            // PING is the name of a frame.
+            let foreign = word != "PING" && FOREIGN.contains(&word.to_lowercase().as_str());
             assert!(!foreign, "{} says {word}; docs/lexicon.md has another word for it", path.display());
         }
     }

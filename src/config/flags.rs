@@ -7,7 +7,9 @@ use clap::{Parser, Subcommand};
 
 use crate::telemetry::LogLevel;
 
-use super::{AccessFlags, BackendFlags, ListenFlags, PolicyName, parse_duration, parse_number};
+use super::{
+    AccessFlags, BackendFlags, IntroducedFlags, ListenFlags, PolicyName, parse_duration, parse_number,
+};
 
 /// An HTTP load balancer: sends each request to a healthy backend, notices sick ones before users do, and says why it
 /// did what it did.
@@ -24,6 +26,10 @@ pub struct Flags {
     /// Where clients connect.
     #[command(flatten)]
     pub listen: ListenFlags,
+
+    /// Which connections begin with a PROXY header.
+    #[command(flatten)]
+    pub introduced: IntroducedFlags,
 
     /// Where requests go.
     #[command(flatten)]

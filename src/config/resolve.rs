@@ -155,6 +155,7 @@ impl Flags {
             tls: self.listen.tls()?,
             backend_tls: self.backend.tls(&backends)?,
             backend_proxy_protocol: self.backend.backend_proxy_protocol,
+            introduced: self.introduced.resolve()?,
             backends,
             listeners,
             policy: self.policy,

@@ -66,9 +66,20 @@ impl Socket {
     /// # Errors
     /// What the system says.
     pub async fn first_byte(&self) -> io::Result<Option<u8>> {
-        let Self::Tcp(stream) = self else { return Ok(None) };
         let mut byte = [0];
-        Ok((stream.peek(&mut byte).await? > 0).then_some(byte[0]))
+        Ok(self.look_ahead(&mut byte).await?.filter(|seen| *seen > 0).map(|_| byte[0]))
+    }
+
+    /// Waits for the next bytes without taking them, and tells how many there are: none at the end. Nothing is told of a
+    /// Unix socket.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub async fn look_ahead(&self, bytes: &mut [u8]) -> io::Result<Option<usize>> {
+        match self {
+            Self::Tcp(stream) => stream.peek(bytes).await.map(Some),
+            Self::Unix(_) => Ok(None),
+        }
     }
 
     /// Whether the runtime was told that there is something to read.

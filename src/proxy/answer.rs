@@ -42,13 +42,9 @@ pub(super) fn answer(error: &Error, snapshot: &Snapshot, mut exchange: Exchange)
 /// The same for a connection on which hyper can send nothing any more, or nothing yet: the bytes of the answer. The
 /// access log has a line for it.
 pub fn last_words(error: &Error, client: &Client) -> Vec<u8> {
-    let Row { status, reason, termination, .. } = error.row();
+    let status = error.row().status;
     let text = format!("{error}\n");
-    if let Some(log) = &client.shared.access_log {
-        let mut entry = Entry::without_head(client.address());
-        entry.failed(status.as_u16(), reason, termination);
-        log.write(&entry.end(0, text.len() as u64));
-    }
+    log_refusal(error, client, text.len());
     let mut head =
         format!("HTTP/1.1 {} {}\r\n", status.as_u16(), status.canonical_reason().unwrap_or_default());
     let length = (CONTENT_LENGTH, HeaderValue::from(text.len()));
@@ -58,6 +54,16 @@ pub fn last_words(error: &Error, client: &Client) -> Vec<u8> {
         let _ = write!(head, "{name}: {}\r\n", value.to_str().unwrap_or_default());
     }
     (head + "\r\n" + &text).into_bytes()
+}
+
+/// Writes a line to the access log for a client that is refused before it made a request, or besides those that it made,
+/// and is told so in as many bytes.
+pub fn log_refusal(error: &Error, client: &Client, told: usize) {
+    let Some(log) = &client.shared.access_log else { return };
+    let Row { status, reason, termination, .. } = error.row();
+    let mut entry = Entry::without_head(client.address());
+    entry.failed(status.as_u16(), reason, termination);
+    log.write(&entry.end(0, told as u64));
 }
 
 fn fields(error: &Error) -> Vec<(HeaderName, HeaderValue)> {

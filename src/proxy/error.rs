@@ -51,6 +51,12 @@ pub enum Error {
     /// As many clients are connected as the operator allows.
     #[error("as many clients are connected as this proxy takes")]
     TooManyConnections,
+    /// Who must begin with a PROXY header did not, or with a bad one.
+    #[error("the connection must begin with a PROXY header: {0}")]
+    ProxyHeader(&'static str),
+    /// The client sends frames of HTTP/2 that bring no request on, and does not stop.
+    #[error("the client floods its connection with {0} frames")]
+    Flood(&'static str),
     /// No backend may be used.
     #[error("no backend is healthy")]
     NoBackend,
@@ -176,6 +182,8 @@ impl Error {
             Self::ClientGone         => (Client,  499, "client_gone",        "http_request_error",                 "CD"),
             Self::ClientStalled      => (Client,  499, "client_stalled",     "connection_write_timeout",           "cD"),
             Self::TooManyConnections => (Us,      503, "too_many_connections", "connection_limit_reached",         "PC"),
+            Self::ProxyHeader(_)     => (Client,  400, "proxy_header",       "http_request_error",                 "PR"),
+            Self::Flood(_)           => (Client,  429, "flood",              "http_request_denied",                "PR"),
             Self::NoBackend          => (Backend, 503, "no_backend",         "destination_unavailable",            "SC"),
             Self::Connect(_)         => (Backend, 503, "connect_failed",     "connection_refused",                 "SC"),
             Self::Exhausted(_)       => (Us,      503, "exhausted",          "proxy_internal_error",               "RC"),

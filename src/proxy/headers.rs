@@ -78,10 +78,7 @@ impl Seen {
 /// Makes a client's request one that a backend may get.
 pub(super) fn prepare(request: &mut Request<RequestBody>, client: &Client) -> Result<Asked, Error> {
     let version = request.version();
-    let extended_connect = version == Version::HTTP_2 && request.method() == Method::CONNECT;
-    if extended_connect {
-        websocket::from_connect(request, client)?;
-    }
+    let extended_connect = version == Version::HTTP_2 && from_http2(request, client)?;
     target::normalise(request)?;
     let host = target::check_host(request, client)?;
     let seen = Seen::in_head(request.headers());
@@ -113,17 +110,7 @@ pub(super) fn prepare(request: &mut Request<RequestBody>, client: &Client) -> Re
     if let Some(origin) = &*client.origin() {
         pass_on_origin(headers, origin);
     }
-    headers.append(
-        VIA,
-        match version {
-            Version::HTTP_10 => VIA_US_FROM_1_0,
-            Version::HTTP_2 => VIA_US_FROM_2,
-            _ => VIA_US,
-        },
-    );
-    if version == Version::HTTP_2 {
-        unite_cookies(headers);
-    }
+    headers.append(VIA, via(version));
     *request.version_mut() = Version::HTTP_11;
     if !upgrade {
         // hyper's own note of a possible upgrade would travel to the backend's side with the request.
@@ -136,6 +123,29 @@ pub(super) fn prepare(request: &mut Request<RequestBody>, client: &Client) -> Re
         takes_interim,
         extended_connect,
     })
+}
+
+/// What HTTP/2 writes in another way; tells whether the request was an extended CONNECT.
+fn from_http2(request: &mut Request<RequestBody>, client: &Client) -> Result<bool, Error> {
+    let extended_connect = request.method() == Method::CONNECT;
+    if extended_connect {
+        websocket::from_connect(request, client)?;
+    }
+    let headers = request.headers_mut();
+    unite_cookies(headers);
+    // hyper counts lines itself, but only those of HTTP/1.
+    match headers.len() > client.shared.head_limits.headers {
+        true => Err(Error::HeadTooLarge),
+        false => Ok(extended_connect),
+    }
+}
+
+fn via(version: Version) -> HeaderValue {
+    match version {
+        Version::HTTP_10 => VIA_US_FROM_1_0,
+        Version::HTTP_2 => VIA_US_FROM_2,
+        _ => VIA_US,
+    }
 }
 
 /// Makes a backend's answer to what was asked one that a client may get.

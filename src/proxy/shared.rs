@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::backends::Registry;
 use crate::balance::Turn;
-use crate::config::Config;
+use crate::config::{Config, Introduced};
 use crate::connect::{HeadLimits, shortages};
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log;
@@ -40,6 +40,8 @@ pub struct Shared {
     pub deadlines: Deadlines,
     /// Where the access log goes, if anywhere.
     pub access_log: Option<access_log::Buffer>,
+    /// Whose connections begin with a PROXY header.
+    pub introduced: Introduced,
     /// What heads may hold.
     pub head_limits: HeadLimits,
     /// Bytes of a request's body.
@@ -71,6 +73,7 @@ impl Shared {
             clock: Rc::new(Clock::with_tick(deadlines.tick())),
             deadlines,
             access_log,
+            introduced: config.introduced.clone(),
             head_limits: HeadLimits { size: config.limits.header_size, headers: config.limits.headers },
             body_limit: config.limits.body,
             access,

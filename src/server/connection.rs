@@ -47,7 +47,7 @@ pub(super) async fn serve(client: &Rc<Client>, mut stream: Stream) -> Option<Str
                 }
                 return None;
             }
-            Stop::Over(Err(_)) if unused.starts_with(http2::PREFACE) => {
+            Stop::Over(Err(_)) if unused.starts_with(http2::PREFACE_HEAD) => {
                 // It knew that we speak HTTP/2 (RFC 9113 section 3.3). Boxed, for its state is far larger than ours.
                 Box::pin(http2::serve(client, stream, unused)).await;
                 return None;

@@ -3,10 +3,13 @@
 //! To the rest of the program each stream is a [`Client`] with its own phase and deadline, so that a request is told
 //! the same way whatever it came by.
 
+mod flood;
 mod streams;
 mod transport;
 
+use std::error::Error as _;
 use std::future::poll_fn;
+use std::mem;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -17,13 +20,17 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 
 use crate::connect::Stream;
-use crate::proxy::{Client, handle};
+use crate::proxy::{Client, Error, handle, log_refusal};
+
+use super::farewell::{has_bytes, part};
 
 use streams::Streams;
-use transport::Transport;
+use transport::{Transport, Verdict};
 
-/// What a client sends first that speaks HTTP/2, as far as it looks like a request (RFC 9113 section 3.4).
-pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
+/// What a client sends first that speaks HTTP/2 (RFC 9113 section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// The part of it that looks like the head of a request.
+pub(super) const PREFACE_HEAD: &[u8] = PREFACE.split_at(18).0;
 
 /// Requests of one client that are answered at the same time (RFC 9113 section 5.1.2 asks for at least 100).
 const STREAMS: u32 = 128;
@@ -41,7 +48,46 @@ const LOCAL_RESETS: usize = 256;
 const FAREWELL: u64 = 2000;
 
 /// Serves requests until the connection ends. `read_ahead` is what the client has sent already.
-pub(super) async fn serve(client: &Rc<Client>, stream: Stream, read_ahead: Bytes) {
+pub(super) async fn serve(client: &Rc<Client>, mut stream: Stream, read_ahead: Bytes) {
+    let verdict = Verdict::default();
+    let over = drive(client, &mut stream, read_ahead, &verdict).await;
+    let words = match verdict.flood() {
+        Some(kind) => {
+            complain(client, kind.name());
+            verdict.last_words()
+        }
+        None => {
+            if over.as_ref().is_err_and(is_flood) {
+                complain(client, "RST_STREAM, CONTINUATION or empty");
+            }
+            None
+        }
+    };
+    if verdict.flood().is_some() || over.is_err() || has_bytes(&stream) {
+        // To close on bytes that were not read would reset the connection, and our last word would be lost.
+        part(&client.shared, stream, words.as_ref().map_or(&[], |words| words)).await;
+    }
+}
+
+/// Whether h2 ended the connection because there was too much of something.
+fn is_flood(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>());
+    cause.is_some_and(|cause| cause.is_library() && cause.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM))
+}
+
+fn complain(client: &Client, frames: &'static str) {
+    let error = Error::Flood(frames);
+    tracing::debug!("{}: {error}", client.address());
+    log_refusal(&error, client, 0);
+}
+
+/// Lets hyper drive the connection.
+async fn drive(
+    client: &Rc<Client>,
+    stream: &mut Stream,
+    read_ahead: Bytes,
+    verdict: &Verdict,
+) -> hyper::Result<()> {
     let shared = &client.shared;
     let streams = Rc::new(Streams::default());
     let service = service_fn(|request| {
@@ -60,13 +106,20 @@ pub(super) async fn serve(client: &Rc<Client>, stream: Stream, read_ahead: Bytes
         .max_pending_accept_reset_streams(PENDING_RESETS)
         .max_local_error_reset_streams(LOCAL_RESETS)
         .enable_connect_protocol();
-    let transport = TokioIo::new(Transport::new(stream, read_ahead));
+    let transport = TokioIo::new(Transport::new(stream, read_ahead, &shared.clock, verdict));
     let mut connection = pin!(builder.serve_connection(transport, service));
     client.alarm().wakes_me().await;
-    let (mut draining, mut idle) = (false, true);
+    let (mut draining, mut idle, mut ending) = (false, true, false);
     poll_fn(|cx| {
-        if connection.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(());
+        if let Poll::Ready(over) = connection.as_mut().poll(cx) {
+            return Poll::Ready(over);
+        }
+        if verdict.flood().is_some() {
+            // It may never take the rest of the frame that stands before our last word.
+            if !mem::replace(&mut ending, true) {
+                client.alarm().set(FAREWELL);
+            }
+            return if client.is_due() { Poll::Ready(Ok(())) } else { Poll::Pending };
         }
         streams.wake(cx.waker());
         if idle == streams.are_open() {
@@ -78,7 +131,7 @@ pub(super) async fn serve(client: &Rc<Client>, stream: Stream, read_ahead: Bytes
         }
         let due = idle && client.is_due();
         if due && draining {
-            return Poll::Ready(());
+            return Poll::Ready(Ok(()));
         }
         if due || (shared.is_draining() && !draining) {
             // It is told, and what it began meanwhile is answered (RFC 9113 section 6.8).
@@ -91,5 +144,5 @@ pub(super) async fn serve(client: &Rc<Client>, stream: Stream, read_ahead: Bytes
         }
         Poll::Pending
     })
-    .await;
+    .await
 }
