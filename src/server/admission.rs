@@ -120,7 +120,8 @@ mod tests {
         assert_eq!(admission.guests().len(), 1);
         assert!(admission.admit([0, 0, 0, 1].into()).is_ok());
         drop(second);
-        assert_eq!(admission.guests().capacity(), 0);
+        let guests = admission.guests();
+        assert!(guests.is_empty() && guests.capacity() < 16, "{}", guests.capacity());
     }
 
     #[test]
