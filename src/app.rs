@@ -11,6 +11,7 @@ use tracing::{info, warn};
 
 use crate::backends::Registry;
 use crate::config::{Address, Config, Listener};
+use crate::connect::{TlsFileError, Way};
 use crate::control;
 use crate::proxy::Access;
 use crate::server::{Bound, News, Team, Tls, TlsError, Worker, Workers};
@@ -41,6 +42,9 @@ pub enum StartError {
         /// What the system said.
         error: io::Error,
     },
+    /// A file for TLS cannot be used.
+    #[error(transparent)]
+    TlsFile(#[from] TlsFileError),
     /// The system gives no thread or no event queue.
     #[error("the system gives no thread or event queue: {0}; see `ulimit -a`")]
     System(#[from] io::Error),
@@ -76,6 +80,7 @@ pub fn run<F: Future<Output = ()>>(
 ) -> Result<(), StartError> {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     let tls = config.tls.as_ref().map(Tls::load).transpose()?.map(Arc::new);
+    registry.replace(&Way::all(&config)?);
     let log = open_log(&config)?;
     let ended = runtime.block_on(serve(Arc::new(config), registry, (tls, log.as_ref()), shutdown));
     // Requests that were cut have their lines written when they are dropped.
@@ -99,7 +104,6 @@ async fn serve<F: Future<Output = ()>>(
     for bound in &bound {
         bound.listen().map_err(|error| refused(&bound.listener, error))?;
     }
-    registry.replace(&config.backends);
     let (publish, snapshots) = watch::channel(Arc::new(Snapshot::compile(&config, &registry.backends())));
     let (stop, stopping) = watch::channel(false);
     let (beat, ticks) = watch::channel(());

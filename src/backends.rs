@@ -7,13 +7,15 @@ pub mod check;
 mod health;
 mod load;
 
-use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LockResult, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use lazy_static::lazy_static;
 use tokio::sync::watch;
 use tracing::{info, warn};
+
+use crate::connect::Way;
 
 pub use health::{Evidence, Health, State};
 pub use load::Load;
@@ -24,11 +26,23 @@ lazy_static! {
     static ref REGISTRY: Registry = Registry::over(&BACKENDS);
 }
 
+/// What tells one backend from all others, for as long as it is one: places in lists change, and so may settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BackendId(u32);
+
+impl From<u32> for BackendId {
+    fn from(number: u32) -> Self {
+        Self(number)
+    }
+}
+
 /// What the process knows of one backend.
 #[derive(Clone, Debug)]
 pub struct Backend {
-    /// Where it answers: its identity.
-    pub address: SocketAddr,
+    /// Its identity.
+    pub id: BackendId,
+    /// How it is reached.
+    pub way: Arc<Way>,
     /// What is known of its health.
     pub health: Health,
     /// What it is doing for us; shared with the workers, which write it.
@@ -40,6 +54,7 @@ pub struct Backend {
 pub struct Registry {
     backends: &'static Mutex<Vec<Backend>>,
     revision: watch::Sender<u64>,
+    ids: AtomicU32,
 }
 
 impl Registry {
@@ -54,35 +69,39 @@ impl Registry {
     }
 
     fn over(backends: &'static Mutex<Vec<Backend>>) -> Self {
-        Self { backends, revision: watch::Sender::new(0) }
+        Self { backends, revision: watch::Sender::new(0), ids: AtomicU32::new(0) }
     }
 
-    /// Makes these the backends, in this order. Those that stay keep their health and load.
-    pub fn replace(&self, addresses: &[SocketAddr]) {
+    /// Makes these the backends, in this order. Those that stay keep their identity, health and load.
+    pub fn replace(&self, ways: &[Arc<Way>]) {
         let mut backends = self.lock();
         let now = Instant::now();
-        *backends = addresses
-            .iter()
-            .map(|address| match backends.iter().find(|known| known.address == *address) {
-                Some(known) => known.clone(),
-                None => Backend { address: *address, health: Health::unknown(now), load: Arc::default() },
-            })
-            .collect();
+        let known = |way: &Way| backends.iter().find(|known| known.way.url.is_same(&way.url));
+        let backend = |way: &Arc<Way>| match known(way) {
+            Some(known) => Backend { way: Arc::clone(way), ..known.clone() },
+            None => Backend {
+                id: BackendId(self.ids.fetch_add(1, Ordering::Relaxed)),
+                way: Arc::clone(way),
+                health: Health::unknown(now),
+                load: Arc::default(),
+            },
+        };
+        *backends = ways.iter().map(backend).collect();
         drop(backends);
         self.publish();
     }
 
     /// Takes a piece of evidence into account that was sought since `since`. A backend that was removed meanwhile is
     /// ignored.
-    pub fn observe(&self, address: SocketAddr, evidence: Evidence, since: Instant) {
+    pub fn observe(&self, backend: BackendId, evidence: Evidence, since: Instant) {
         let mut backends = self.lock();
-        let Some(backend) = backends.iter_mut().find(|backend| backend.address == address) else { return };
+        let Some(backend) = backends.iter_mut().find(|known| known.id == backend) else { return };
         let before = backend.health.state();
         backend.health.learn(evidence, since, Instant::now());
-        let health = backend.health.clone();
+        let (way, health) = (Arc::clone(&backend.way), backend.health.clone());
         drop(backends);
         if health.state() != before {
-            tell(address, &health);
+            tell(&way, &health);
         }
         self.publish();
     }
@@ -93,8 +112,8 @@ impl Registry {
     }
 
     /// The health of one backend, if it is still one.
-    pub fn health(&self, address: SocketAddr) -> Option<Health> {
-        self.lock().iter().find(|backend| backend.address == address).map(|backend| backend.health.clone())
+    pub fn health(&self, backend: BackendId) -> Option<Health> {
+        self.lock().iter().find(|known| known.id == backend).map(|known| known.health.clone())
     }
 
     /// A number that grows with each change of a fact.
@@ -113,53 +132,62 @@ impl Registry {
     }
 }
 
-fn tell(address: SocketAddr, health: &Health) {
+fn tell(way: &Way, health: &Health) {
     match health.state() {
-        State::Up => info!("{address} is healthy: {}", health.evidence()),
-        State::Down => warn!("{address} is down: {}", health.evidence()),
+        State::Up => info!("{} is healthy: {}", way.url, health.evidence()),
+        State::Down => warn!("{} is down: {}", way.url, health.evidence()),
         State::Unknown => {}
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
+    use crate::config::BackendUrl;
+
     use super::*;
 
-    fn address(port: u16) -> SocketAddr {
-        ([127, 0, 0, 1], port).into()
+    fn way(port: u16) -> Arc<Way> {
+        Arc::new(BackendUrl::from(SocketAddr::from(([127, 0, 0, 1], port))).into())
     }
 
     #[test]
-    fn backends_that_stay_keep_their_health_and_load() {
+    fn backends_that_stay_keep_their_identity_health_and_load() {
         let registry = Registry::isolated();
-        registry.replace(&[address(1), address(2)]);
-        registry.observe(address(2), Evidence::Refused, Instant::now());
-        let load = Arc::clone(&registry.backends()[1].load);
-        registry.replace(&[address(2), address(3)]);
-        let backends = registry.backends();
-        assert_eq!(backends.iter().map(|backend| backend.address.port()).collect::<Vec<_>>(), [2, 3]);
-        assert_eq!(backends[0].health.state(), State::Down);
-        assert!(Arc::ptr_eq(&backends[0].load, &load));
-        assert_eq!(backends[1].health.state(), State::Unknown);
+        registry.replace(&[way(1), way(2)]);
+        let before = registry.backends();
+        registry.observe(before[1].id, Evidence::Refused, Instant::now());
+        registry.replace(&[way(2), way(3)]);
+        let after = registry.backends();
+        let names: Vec<_> = after.iter().map(|backend| backend.way.url.to_string()).collect();
+        assert_eq!(names, ["127.0.0.1:2", "127.0.0.1:3"]);
+        assert_eq!(after[0].id, before[1].id);
+        assert_eq!(after[0].health.state(), State::Down);
+        assert!(Arc::ptr_eq(&after[0].load, &before[1].load));
+        assert!(before.iter().all(|known| known.id != after[1].id));
+        assert_eq!(after[1].health.state(), State::Unknown);
     }
 
     #[test]
     fn each_change_of_a_fact_is_announced() {
         let registry = Registry::isolated();
         let mut revision = registry.subscribe();
-        registry.replace(&[address(1)]);
+        registry.replace(&[way(1)]);
         assert!(revision.has_changed().unwrap());
         revision.mark_unchanged();
-        registry.observe(address(1), Evidence::Refused, Instant::now());
+        registry.observe(registry.backends()[0].id, Evidence::Refused, Instant::now());
         assert!(revision.has_changed().unwrap());
     }
 
     #[test]
     fn evidence_about_a_removed_backend_is_ignored() {
         let registry = Registry::isolated();
-        registry.replace(&[address(1)]);
-        registry.observe(address(9), Evidence::Refused, Instant::now());
-        assert_eq!(registry.backends().len(), 1);
-        assert!(registry.health(address(9)).is_none());
+        registry.replace(&[way(1)]);
+        let removed = registry.backends()[0].id;
+        registry.replace(&[way(2)]);
+        registry.observe(removed, Evidence::Refused, Instant::now());
+        assert_eq!(registry.backends()[0].health.state(), State::Unknown);
+        assert!(registry.health(removed).is_none());
     }
 }

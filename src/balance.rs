@@ -3,11 +3,11 @@
 mod first;
 mod round_robin;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::backends::Load;
+use crate::backends::{BackendId, Load};
 use crate::config::PolicyName;
+use crate::connect::Way;
 
 pub use round_robin::Turn;
 
@@ -23,8 +23,10 @@ pub struct Pool {
 /// One backend as a policy sees it.
 #[derive(Clone, Debug)]
 pub struct Member {
-    /// Where it answers.
-    pub address: SocketAddr,
+    /// Which it is.
+    pub id: BackendId,
+    /// How it is reached.
+    pub way: Arc<Way>,
     /// What it is doing for us.
     pub load: Arc<Load>,
     /// Whether requests may be sent to it.
@@ -34,13 +36,15 @@ pub struct Member {
 /// One request's hold on one backend. Dropped when the answer is through, however it ended.
 #[derive(Debug)]
 pub struct Lease {
-    index: usize,
+    index: u32,
+    backend: BackendId,
     load: Arc<Load>,
 }
 
-/// The backends that a request was sent to without success.
+/// The backends that a request was sent to without success. They are known by their identity, for others may have taken
+/// their places since.
 #[derive(Debug, Default)]
-pub struct Tried(Vec<usize>);
+pub struct Tried(Vec<BackendId>);
 
 impl Pool {
     /// A pool of these members, in order of preference.
@@ -56,23 +60,30 @@ impl Pool {
 
     /// Chooses a usable backend that was not tried before; none if there is no such.
     pub fn pick(&self, turn: &Turn, tried: &Tried) -> Option<Lease> {
+        let is_new = |index: &usize| !tried.contains(self.members[*index].id);
         let index = match self.policy {
-            PolicyName::First => first::pick(&self.usable, tried),
-            PolicyName::RoundRobin => round_robin::pick(&self.usable, turn, tried),
+            PolicyName::First => first::pick(&self.usable, is_new),
+            PolicyName::RoundRobin => round_robin::pick(&self.usable, turn, is_new),
         }?;
-        Some(Lease::on(index, &self.members[index].load))
+        Some(Lease::on(index, &self.members[index]))
     }
 }
 
 impl Lease {
-    fn on(index: usize, load: &Arc<Load>) -> Self {
-        load.begin();
-        Self { index, load: Arc::clone(load) }
+    fn on(index: usize, member: &Member) -> Self {
+        member.load.begin();
+        let index = u32::try_from(index).expect("members are far fewer");
+        Self { index, backend: member.id, load: Arc::clone(&member.load) }
+    }
+
+    /// Which backend it is a hold on, whatever becomes of the pool.
+    pub fn backend(&self) -> BackendId {
+        self.backend
     }
 
     /// Which member of the pool it is a hold on.
     pub fn index(&self) -> usize {
-        self.index
+        self.index as usize
     }
 }
 
@@ -85,34 +96,44 @@ impl Drop for Lease {
 impl Tried {
     /// Remembers a backend.
     pub fn add(&mut self, lease: &Lease) {
-        self.0.push(lease.index);
+        self.0.push(lease.backend);
     }
 
-    fn contains(&self, index: usize) -> bool {
-        self.0.contains(&index)
+    fn contains(&self, backend: BackendId) -> bool {
+        self.0.contains(&backend)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use proptest::collection::vec;
     use proptest::prelude::*;
+
+    use crate::config::BackendUrl;
 
     use super::*;
 
     const POLICIES: [PolicyName; 2] = [PolicyName::First, PolicyName::RoundRobin];
 
     fn pool(policy: PolicyName, usable: &[bool]) -> Pool {
-        let member = |usable: &bool| Member {
-            address: ([127, 0, 0, 1], 1).into(),
+        let way = Arc::new(Way::from(BackendUrl::from(SocketAddr::from(([127, 0, 0, 1], 1)))));
+        let member = |(index, usable): (usize, &bool)| Member {
+            id: id(index),
+            way: Arc::clone(&way),
             load: Arc::default(),
             usable: *usable,
         };
-        Pool::new(policy, usable.iter().map(member).collect())
+        Pool::new(policy, usable.iter().enumerate().map(member).collect())
+    }
+
+    fn id(index: usize) -> BackendId {
+        BackendId::from(u32::try_from(index).expect("a small one"))
     }
 
     fn tried(indices: &[usize]) -> Tried {
-        Tried(indices.to_vec())
+        Tried(indices.iter().copied().map(id).collect())
     }
 
     proptest! {

@@ -5,15 +5,16 @@
 
 mod access;
 mod address;
+mod backend;
 mod duration;
 mod flags;
+mod introduced;
 mod listen;
 mod networks;
 mod number;
 mod rate;
 mod resolve;
 
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -21,8 +22,10 @@ use crate::telemetry::access_log::Destination;
 
 pub use access::{Access, AccessError, AccessFlags, Lists};
 pub use address::Address;
+pub use backend::{BackendFlags, BackendTls, BackendUrl, ProxyVersion, Scheme, Trust};
 pub use duration::{DurationError, parse_duration};
 pub use flags::{Command, Flags};
+pub use introduced::{Introduced, IntroducedFlags};
 pub use listen::{ClientAuth, ClientCertificates, KeyPair, ListenFlags, Tls};
 pub use networks::Networks;
 pub use number::{NumberError, parse_number};
@@ -36,8 +39,14 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// How TLS is spoken on those that do; none if none does.
     pub tls: Option<Tls>,
+    /// Whose connections begin with a PROXY header.
+    pub introduced: Introduced,
     /// Where requests go, in order of preference. Never empty, no duplicates.
-    pub backends: Vec<SocketAddr>,
+    pub backends: Vec<BackendUrl>,
+    /// How TLS is spoken to those that do; none if none does.
+    pub backend_tls: Option<BackendTls>,
+    /// Whether, and how, backends are told the client's address before its request.
+    pub backend_proxy_protocol: Option<ProxyVersion>,
     /// How a backend is chosen among the usable ones.
     pub policy: PolicyName,
     /// How backends are checked.

@@ -1,18 +1,27 @@
-//! Connections to backends: dialling, speaking HTTP/1.1 over them, keeping idle ones.
+//! Connections to backends: dialling, speaking HTTP/1.1 and HTTP/2 over them, keeping idle ones.
 
 mod connection;
-mod dial;
+mod connections;
 mod files;
+mod http1;
+mod http2;
 mod idle;
 mod interim;
+pub mod pem;
+mod proxy_header;
 mod relay;
 mod sent;
+mod shared;
 mod stream;
+mod tls;
 mod transport;
+mod way;
 
-pub use connection::{Connection, SendError};
-pub use dial::{HeadLimits, dial};
+pub use connection::{AnswerBody, Broken, Connection};
+pub use connections::{Connections, HeadLimits, Need};
 pub use files::{is_our_want, ran_out_of_files, shortages};
-pub use idle::Idle;
+pub use pem::TlsFileError;
 pub use stream::{Peeked, Socket, Stream};
+pub use tls::TlsFault;
 pub use transport::{Flow, Transport};
+pub use way::{DialError, Origin, Way};

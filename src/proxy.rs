@@ -15,6 +15,7 @@ mod forward;
 pub mod forwarded;
 mod grpc;
 mod headers;
+mod http2;
 mod pace;
 mod rates;
 mod shared;
@@ -30,14 +31,14 @@ use hyper::body::{Body as _, Incoming};
 use hyper::{Request, Response};
 
 use crate::balance::{Lease, Tried};
-use crate::connect::Idle;
+use crate::connect::{AnswerBody, Connections};
 
 pub use access::Access;
-pub use answer::last_words;
+pub use answer::{last_words, log_refusal};
 pub use body::{Body, RequestBody, UploadStopped};
 pub use client::{Client, Phase};
 pub use deadline::{Alarm, Clock};
-pub use error::{Error, Fault, Row};
+pub use error::{Error, Fault, Misframed, Row};
 pub use forward::before_due;
 pub use rates::Key;
 pub use shared::{Deadlines, Shared, View};
@@ -45,7 +46,6 @@ pub use upgrade::Tunnel;
 
 use body::BackendConnection;
 use exchange::Exchange;
-use forward::{Failure, Outgoing};
 use headers::Asked;
 
 /// Backends that may see a request before we give up: one that kills its backend must not kill them all.
@@ -69,11 +69,11 @@ pub async fn handle(client: Rc<Client>, request: Request<Incoming>) -> Result<Re
 
 /// A backend's answer and what is held for its body.
 struct Answered {
-    response: Response<Incoming>,
+    response: Response<AnswerBody>,
     asked: Asked,
     connection: BackendConnection,
     /// Where the connection goes afterwards.
-    idle: Rc<Idle<RequestBody>>,
+    connections: Rc<Connections<RequestBody>>,
     lease: Lease,
 }
 
@@ -87,8 +87,9 @@ async fn forward(
     if let Some(access) = &client.shared.access {
         access.judge(client)?;
     }
-    let mut request = request.map(|body| RequestBody::new(body, client));
-    let asked = headers::prepare(&mut request, client)?;
+    let mut unsent = None;
+    let request = unsent.insert(request.map(|body| RequestBody::new(body, client)));
+    let asked = headers::prepare(request, client)?;
     if let (Some(limit), Some(size)) = (client.shared.body_limit, request.body().size_hint().exact())
         && size > limit
     {
@@ -99,27 +100,26 @@ async fn forward(
     let mut sends = 0;
     let mut last = Error::NoBackend;
     while let Some(lease) = view.snapshot.pool.pick(&client.shared.turn, &tried) {
-        let address = view.snapshot.pool.members()[lease.index()].address;
-        exchange.attempt(address);
-        let outgoing = Outgoing { request, asked };
-        let failure = match forward::send(client, &view, &lease, outgoing).await {
+        let connections = view.connections(lease.index());
+        let name = connections.way().url.name();
+        exchange.attempt(name);
+        let failure = match forward::send(client, &view, &lease, &mut unsent, asked).await {
             Ok((mut response, connection)) => {
                 headers::prepare_answer(&mut response, asked)?;
-                let idle = Rc::clone(view.idle(lease.index()));
-                return Ok(Answered { response, asked, connection, idle, lease });
+                let connections = Rc::clone(connections);
+                return Ok(Answered { response, asked, connection, connections, lease });
             }
             Err(failure) => failure,
         };
         if let Some(evidence) = failure.evidence {
-            client.shared.registry.observe(address, evidence, Instant::now());
+            client.shared.registry.observe(lease.backend(), evidence, Instant::now());
         }
         sends += u32::from(failure.sent);
-        let Failure { error, again: Some(again), .. } = failure else { return Err(failure.error) };
-        if sends >= MOST_SENDS {
-            return Err(error);
+        if unsent.is_none() || sends >= MOST_SENDS {
+            return Err(failure.error);
         }
-        tracing::debug!("{}: {address}: {error}; trying the next backend", client.address());
-        (request, last) = (again, error);
+        tracing::debug!("{}: {name}: {}; trying the next backend", client.address(), failure.error);
+        last = failure.error;
         tried.add(&lease);
         // It may have waited for long: what is known by now decides who is next.
         view = client.shared.view();
@@ -129,10 +129,11 @@ async fn forward(
 
 /// Gives a backend's answer to the client.
 fn pass_on(answered: Answered, client: &Rc<Client>, mut exchange: Exchange) -> Response<Body> {
-    let Answered { mut response, asked, connection, idle, lease } = answered;
+    let Answered { mut response, asked, connection, connections, lease } = answered;
     exchange.answered(response.status().as_u16());
     if headers::is_upgrade(&response) {
-        let (backend, read_ahead) = connection.into_upgraded();
+        let (backend, read_ahead) =
+            connection.into_upgraded().expect("a request to switch protocols gets a connection of its own");
         let tunnel = Tunnel { backend, read_ahead, exchange, _lease: lease };
         match asked.extended_connect {
             true => websocket::answer(&mut response, tunnel),
@@ -140,5 +141,5 @@ fn pass_on(answered: Answered, client: &Rc<Client>, mut exchange: Exchange) -> R
         }
         return response.map(|_| Body::empty());
     }
-    response.map(|incoming| Body::from_backend(incoming, connection, idle, lease, exchange))
+    response.map(|incoming| Body::from_backend(incoming, connection, connections, lease, exchange))
 }

@@ -9,7 +9,7 @@ use hyper::body::{Body, Bytes};
 use crate::backends::{Backend, Evidence, State};
 use crate::balance::{Member, Pool};
 use crate::config::Config;
-use crate::connect::Idle;
+use crate::connect::Connections;
 
 /// All that a request needs to know of the world, compiled once for each change.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub struct Snapshot {
 }
 
 /// What is known of one backend.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Fact {
     /// Whether it is used.
     pub state: State,
@@ -35,13 +35,14 @@ impl Snapshot {
     /// What these settings and these facts mean for requests.
     pub fn compile(config: &Config, backends: &[Backend]) -> Self {
         let member = |backend: &Backend| Member {
-            address: backend.address,
+            id: backend.id,
+            way: Arc::clone(&backend.way),
             load: Arc::clone(&backend.load),
             usable: backend.health.is_usable(),
         };
         let fact = |backend: &Backend| Fact {
             state: backend.health.state(),
-            evidence: backend.health.evidence(),
+            evidence: backend.health.evidence().clone(),
             learned: backend.health.learned(),
         };
         Self {
@@ -51,13 +52,13 @@ impl Snapshot {
     }
 }
 
-/// A snapshot together with one worker's idle connections to its backends.
+/// A snapshot together with one worker's connections to its backends.
 #[derive(Debug)]
 pub struct View<B: Body + 'static> {
     /// What all workers see.
     pub snapshot: Arc<Snapshot>,
     /// For each member of the pool.
-    idle: Vec<Rc<Idle<B>>>,
+    connections: Vec<Rc<Connections<B>>>,
 }
 
 impl<B> View<B>
@@ -67,32 +68,41 @@ where
 {
     /// The first view of a worker.
     pub fn new(snapshot: Arc<Snapshot>) -> Self {
-        let idle = snapshot.pool.members().iter().map(|_| Rc::default()).collect();
-        Self { snapshot, idle }
+        let connections = snapshot.pool.members().iter().map(none_yet).collect();
+        Self { snapshot, connections }
     }
 
-    /// The view of a newer snapshot. Idle connections to backends that stay and are usable are kept.
+    /// The view of a newer snapshot. Connections to backends that stay and are usable are kept.
     pub fn succeed(&self, snapshot: Arc<Snapshot>) -> Self {
         let before = self.snapshot.pool.members();
         let kept = |member: &Member| {
-            let index = before.iter().position(|known| known.address == member.address)?;
-            let idle = &self.idle[index];
+            let index = before.iter().position(|known| Arc::ptr_eq(&known.way, &member.way))?;
+            let connections = &self.connections[index];
             if !member.usable {
-                idle.clear();
+                connections.clear();
             }
-            Some(Rc::clone(idle))
+            Some(Rc::clone(connections))
         };
-        let idle = snapshot.pool.members().iter().map(|member| kept(member).unwrap_or_default()).collect();
-        Self { snapshot, idle }
+        let members = snapshot.pool.members().iter();
+        let connections = members.map(|member| kept(member).unwrap_or_else(|| none_yet(member))).collect();
+        Self { snapshot, connections }
     }
 
-    /// The idle connections to one member of the pool.
-    pub fn idle(&self, index: usize) -> &Rc<Idle<B>> {
-        &self.idle[index]
+    /// The connections to one member of the pool.
+    pub fn connections(&self, index: usize) -> &Rc<Connections<B>> {
+        &self.connections[index]
     }
 
-    /// The idle connections to each member of the pool.
-    pub fn all_idle(&self) -> &[Rc<Idle<B>>] {
-        &self.idle
+    /// The connections to each member of the pool.
+    pub fn all_connections(&self) -> &[Rc<Connections<B>>] {
+        &self.connections
     }
+}
+
+fn none_yet<B>(member: &Member) -> Rc<Connections<B>>
+where
+    B: Body<Data = Bytes> + Unpin + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    Rc::new(Connections::to(&member.way))
 }

@@ -36,5 +36,7 @@ pub fn init(level: LogLevel) {
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false).with_ansi(colour);
     // Libraries tell of each frame that passes; an operator wants to hear of requests.
     let ours = Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("loadbalancer", level);
+    // What h2 warns of is what a client did, as often as it likes.
+    let ours = ours.with_target("h2", level.min(LevelFilter::ERROR));
     tracing_subscriber::registry().with(lines).with(ours).init();
 }

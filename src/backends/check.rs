@@ -1,6 +1,6 @@
 //! The health checker: GETs every backend now and then and tells the registry what it found.
 
-use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -9,14 +9,14 @@ use futures::future::{Either, select};
 use futures::stream::FuturesUnordered;
 use http_body_util::Empty;
 use hyper::header::{CONNECTION, HOST, USER_AGENT};
-use hyper::{Request, Response, body::Incoming};
+use hyper::{Request, Response};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::config::Health as Settings;
-use crate::connect::{Connection, HeadLimits, dial, is_our_want};
+use crate::connect::{AnswerBody, Broken, Connection, Connections, HeadLimits, Need, Way};
 
-use super::{Evidence, Registry, State};
+use super::{Backend, BackendId, Evidence, Registry, State};
 
 /// What we call ourselves in a backend's log.
 const AGENT: &str = "loadbalancer-check";
@@ -28,40 +28,41 @@ const BODY_READ: usize = 64 * 1024;
 pub async fn run(registry: &'static Registry, settings: &Settings) {
     let mut changes = registry.subscribe();
     loop {
-        let addresses: Vec<_> = registry.backends().iter().map(|backend| backend.address).collect();
+        let backends = registry.backends();
         let mut schedules: FuturesUnordered<_> =
-            addresses.iter().map(|address| keep_checking(registry, *address, settings)).collect();
+            backends.iter().map(|backend| keep_checking(registry, backend, settings)).collect();
         let all = std::pin::pin!(async { while schedules.next().await.is_some() {} });
-        let others = std::pin::pin!(backends_change(registry, &mut changes, &addresses));
+        let others = std::pin::pin!(backends_change(registry, &mut changes, &backends));
         select(all, others).await;
     }
 }
 
-async fn backends_change(registry: &Registry, changes: &mut watch::Receiver<u64>, known: &[SocketAddr]) {
+async fn backends_change(registry: &Registry, changes: &mut watch::Receiver<u64>, known: &[Backend]) {
     while changes.changed().await.is_ok() {
         let backends = registry.backends();
-        if !backends.iter().map(|backend| &backend.address).eq(known) {
+        if !backends.iter().map(|backend| backend.id).eq(known.iter().map(|backend| backend.id)) {
             return;
         }
     }
 }
 
 /// Checks one backend until it is no longer one.
-async fn keep_checking(registry: &Registry, address: SocketAddr, settings: &Settings) {
+async fn keep_checking(registry: &Registry, backend: &Backend, settings: &Settings) {
+    let id = backend.id;
     let mut changes = registry.subscribe();
     loop {
         let began = Instant::now();
-        if let Some(evidence) = check(address, settings).await {
-            registry.observe(address, evidence, began);
+        if let Some(evidence) = check(&backend.way, settings).await {
+            registry.observe(id, evidence, began);
         }
-        let Some(mut health) = registry.health(address) else { return };
+        let Some(mut health) = registry.health(id) else { return };
         if health.is_usable() {
             let pause = std::pin::pin!(sleep(health.pause(settings.interval, fastrand::f64())));
-            let dead = std::pin::pin!(found_dead(registry, address, &mut changes));
+            let dead = std::pin::pin!(found_dead(registry, id, &mut changes));
             if let Either::Left(_) = select(pause, dead).await {
                 continue;
             }
-            let Some(worse) = registry.health(address) else { return };
+            let Some(worse) = registry.health(id) else { return };
             health = worse;
         }
         sleep(health.pause(settings.interval, fastrand::f64())).await;
@@ -69,8 +70,8 @@ async fn keep_checking(registry: &Registry, address: SocketAddr, settings: &Sett
 }
 
 /// Waits until a request finds the backend dead, or it is removed.
-async fn found_dead(registry: &Registry, address: SocketAddr, changes: &mut watch::Receiver<u64>) {
-    while registry.health(address).is_some_and(|health| health.state() != State::Down) {
+async fn found_dead(registry: &Registry, id: BackendId, changes: &mut watch::Receiver<u64>) {
+    while registry.health(id).is_some_and(|health| health.state() != State::Down) {
         if changes.changed().await.is_err() {
             return;
         }
@@ -78,24 +79,30 @@ async fn found_dead(registry: &Registry, address: SocketAddr, changes: &mut watc
 }
 
 /// What a check finds; nothing if it cannot be made for want of something of our own.
-async fn check(address: SocketAddr, settings: &Settings) -> Option<Evidence> {
+async fn check(way: &Arc<Way>, settings: &Settings) -> Option<Evidence> {
     let started = Instant::now();
-    let mut connection = match timeout(settings.timeout, dial(address, LIMITS)).await {
+    // Not one that requests share: whether the backend takes new ones is a part of what is asked.
+    let connections = Connections::to(way);
+    let need = Need { upgrade: false, fresh: true, origin: None, limits: LIMITS };
+    let mut connection = match timeout(settings.timeout, connections.connect(need)).await {
         Ok(Ok(connection)) => connection,
-        Ok(Err(error)) if is_our_want(&error) => return None,
+        Ok(Err(error)) if !error.says_of_the_backend() => return None,
         Ok(Err(error)) => return Some(Evidence::of_dial(&error)),
         Err(_) => return Some(Evidence::ConnectTimeout),
     };
     let left = settings.timeout.saturating_sub(started.elapsed());
-    Some(match timeout(left, ask(&mut connection, address, &settings.path)).await {
+    Some(match timeout(left, ask(&mut connection, way, &settings.path)).await {
         Ok(Ok(answer)) => {
             let evidence = Evidence::Answered(answer.status(), started.elapsed());
             // Neither an endless nor a stalled body says anything of health once the head was good.
             let _ = timeout(left.min(Duration::from_secs(1)), read(&mut connection, answer)).await;
             evidence
         }
-        Ok(Err(error)) if error.is_parse() => Evidence::Garbage,
-        Ok(Err(_)) => Evidence::Closed,
+        Ok(Err(error)) => match error.tls_fault() {
+            Some(fault) => Evidence::Tls(fault),
+            None if error.is_garbage() => Evidence::Garbage,
+            None => Evidence::Closed,
+        },
         Err(_) => Evidence::AnswerTimeout,
     })
 }
@@ -104,23 +111,23 @@ type CheckConnection = Connection<Empty<Bytes>>;
 
 async fn ask(
     connection: &mut CheckConnection,
-    address: SocketAddr,
+    way: &Way,
     path: &str,
-) -> Result<Response<Incoming>, hyper::Error> {
+) -> Result<Response<AnswerBody>, Broken> {
     let request = Request::get(path)
-        .header(HOST, address.to_string())
+        .header(HOST, way.url.authority())
         .header(USER_AGENT, AGENT)
         .header(CONNECTION, "close")
         .body(Empty::new())
         .expect("the path and the address were parsed");
-    let sent = connection.send(request, false, |_| None::<std::convert::Infallible>).await;
+    let sent = connection.send(&mut Some(request), false, |_| None::<std::convert::Infallible>).await;
     sent.map_err(|failed| match failed {
-        Ok(failed) => failed.error,
+        Ok(broken) => broken,
         Err(never) => match never {},
     })
 }
 
-async fn read(connection: &mut CheckConnection, answer: Response<Incoming>) {
+async fn read(connection: &mut CheckConnection, answer: Response<AnswerBody>) {
     let mut body = answer.into_body();
     let mut left = BODY_READ;
     while let Some(Ok(frame)) = std::future::poll_fn(|cx| connection.poll_body(&mut body, cx)).await {

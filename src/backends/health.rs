@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
 
+use crate::connect::{DialError, TlsFault};
+
 /// The first pause before a backend that is down is checked again; it doubles up to the interval.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The interval is shortened or lengthened by up to this part, so that checks do not march in step.
@@ -23,7 +25,7 @@ pub enum State {
 }
 
 /// What a check or a request learned of a backend.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Evidence {
     /// Nothing yet.
     Nothing,
@@ -39,21 +41,30 @@ pub enum Evidence {
     Closed,
     /// It answered a check with something that is not HTTP.
     Garbage,
+    /// No TLS was agreed upon with it.
+    Tls(TlsFault),
+    /// It was to speak HTTP/2 and did not begin to.
+    NotHttp2,
     /// The system could not connect, for this reason.
     Unreachable(io::ErrorKind),
 }
 
 impl Evidence {
     /// What a failed attempt to connect says of a backend.
-    pub fn of_dial(error: &io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::ConnectionRefused => Self::Refused,
-            io::ErrorKind::TimedOut => Self::ConnectTimeout,
-            kind => Self::Unreachable(kind),
+    pub fn of_dial(error: &DialError) -> Self {
+        match error {
+            DialError::Connect(error) => match error.kind() {
+                io::ErrorKind::ConnectionRefused => Self::Refused,
+                io::ErrorKind::TimedOut => Self::ConnectTimeout,
+                kind => Self::Unreachable(kind),
+            },
+            DialError::Tls(fault) => Self::Tls(fault.clone()),
+            DialError::NotHttp2 => Self::NotHttp2,
+            DialError::CannotSwitch => Self::Nothing,
         }
     }
 
-    fn verdict(self) -> State {
+    fn verdict(&self) -> State {
         match self {
             Self::Nothing => State::Unknown,
             Self::Answered(status, _) if status.is_success() => State::Up,
@@ -63,6 +74,8 @@ impl Evidence {
             | Self::AnswerTimeout
             | Self::Closed
             | Self::Garbage
+            | Self::Tls(_)
+            | Self::NotHttp2
             | Self::Unreachable(_) => State::Down,
         }
     }
@@ -80,6 +93,8 @@ impl Display for Evidence {
             Self::AnswerTimeout => f.write_str("no answer in time"),
             Self::Closed => f.write_str("connection closed without an answer"),
             Self::Garbage => f.write_str("answered with something that is not HTTP"),
+            Self::Tls(fault) => fault.fmt(f),
+            Self::NotHttp2 => f.write_str("it did not begin to speak HTTP/2; write http:// if it should not"),
             Self::Unreachable(kind) => write!(f, "cannot connect: {kind}"),
         }
     }
@@ -111,8 +126,8 @@ impl Health {
     }
 
     /// Why it is in this state.
-    pub fn evidence(&self) -> Evidence {
-        self.evidence
+    pub fn evidence(&self) -> &Evidence {
+        &self.evidence
     }
 
     /// When the evidence was found.
@@ -153,7 +168,7 @@ mod tests {
     fn after(evidence: &[Evidence]) -> Health {
         let now = Instant::now();
         let mut health = Health::unknown(now);
-        evidence.iter().for_each(|evidence| health.learn(*evidence, now, now));
+        evidence.iter().for_each(|evidence| health.learn(evidence.clone(), now, now));
         health
     }
 

@@ -2,8 +2,6 @@
 
 use std::cell::Cell;
 
-use super::Tried;
-
 /// Whose turn it is, kept by one worker: it outlives snapshots, so that a change of one backend starts no new round.
 #[derive(Debug, Default)]
 pub struct Turn(Cell<usize>);
@@ -21,7 +19,7 @@ impl Turn {
     }
 }
 
-pub(super) fn pick(usable: &[usize], turn: &Turn, tried: &Tried) -> Option<usize> {
+pub(super) fn pick(usable: &[usize], turn: &Turn, is_new: impl Fn(&usize) -> bool) -> Option<usize> {
     let (before, after) = usable.split_at(turn.next().checked_rem(usable.len())?);
-    after.iter().chain(before).copied().find(|index| !tried.contains(*index))
+    after.iter().chain(before).copied().find(is_new)
 }

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use loadbalancer::backends::Registry;
-use loadbalancer::config::{Address, Command, Config, Flags, Health};
+use loadbalancer::config::{Address, BackendUrl, Command, Config, Flags, Health};
 use loadbalancer::{app, demo, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -58,6 +58,7 @@ fn run_demo(config: Config) -> anyhow::Result<()> {
             stop.await;
         }
     };
+    let backends = backends.into_iter().map(BackendUrl::from).collect();
     Ok(app::run(Config { backends, health, ..config }, Registry::global(), shutdown)?)
 }
 

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 /// How an operator tells a Unix socket from a network address.
 pub(super) const UNIX: &str = "unix:";
+/// Bytes that a Unix socket's path may have.
+pub(super) const LONGEST_PATH: usize = 107;
 
 /// A place that connections are made to: on a network, or a socket in the file system.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

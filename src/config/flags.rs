@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 use crate::telemetry::LogLevel;
 
-use super::{AccessFlags, ListenFlags, PolicyName, parse_duration, parse_number};
+use super::{
+    AccessFlags, BackendFlags, IntroducedFlags, ListenFlags, PolicyName, parse_duration, parse_number,
+};
 
 /// An HTTP load balancer: sends each request to a healthy backend, notices sick ones before users do, and says why it
 /// did what it did.
@@ -25,17 +27,13 @@ pub struct Flags {
     #[command(flatten)]
     pub listen: ListenFlags,
 
-    /// Backend to forward to, HOST:PORT; repeat it for more, in order of preference. A name is looked up once
-    #[arg(
-        long = "backend",
-        env = "LOADBALANCER_BACKEND",
-        value_name = "ADDRESS",
-        value_delimiter = ',',
-        action = ArgAction::Append,
-        default_value = "127.0.0.1:3000,127.0.0.1:3001",
-        global = true
-    )]
-    pub backends: Vec<String>,
+    /// Which connections begin with a PROXY header.
+    #[command(flatten)]
+    pub introduced: IntroducedFlags,
+
+    /// Where requests go.
+    #[command(flatten)]
+    pub backend: BackendFlags,
 
     /// How a backend is chosen among the usable ones
     #[arg(

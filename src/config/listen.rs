@@ -5,12 +5,10 @@ use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, Args, ValueEnum};
 
-use super::address::UNIX;
+use super::address::{LONGEST_PATH, UNIX};
 use super::{Address, ConfigError, Listener};
 
 const DEFAULT: &str = "127.0.0.1:8080";
-/// Bytes that a Unix socket's path may have.
-const LONGEST_PATH: usize = 107;
 
 /// Where clients connect, as the operator wrote it.
 #[derive(Args, Clone, Debug)]
@@ -135,6 +133,7 @@ impl ListenFlags {
                 ("--tls-cert", certificates),
                 ("--tls-key", keys),
                 ("--tls-client-ca", usize::from(self.tls_client_ca.is_some())),
+                ("--tls-client-auth", usize::from(self.tls_client_auth.is_some())),
             ];
             return match stray.iter().find(|(_, count)| *count > 0) {
                 Some((flag, _)) => Err(ConfigError::NoTlsListener(flag)),

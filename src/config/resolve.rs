@@ -1,13 +1,12 @@
 //! From what the operator wrote to what it means.
 
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::thread;
 
 use crate::telemetry::access_log::Destination;
 
-use super::{AccessError, Config, Flags, Health, Limits, Listener, Timeouts};
+use super::{AccessError, Config, Flags, Health, Limits, Timeouts};
 
 /// The connections that we accept when the limit on open files allows more.
 const MOST_CONNECTIONS: usize = 65_536;
@@ -67,6 +66,35 @@ pub enum ConfigError {
     /// A backend's address is not one.
     #[error("--backend {0}: not an address; write HOST:PORT, for example 127.0.0.1:3000")]
     Backend(String),
+    /// A backend's URL has a scheme that we do not speak.
+    #[error(
+        "--backend {0}: not a scheme that is spoken; write http://, https:// or h2c:// before HOST:PORT, or unix:PATH"
+    )]
+    BackendScheme(String),
+    /// A backend's URL has a path.
+    #[error("--backend {text}: has a path, but requests keep their own; write {fix}")]
+    BackendPath {
+        /// As the operator wrote it.
+        text: String,
+        /// Without the path.
+        fix: String,
+    },
+    /// A setting for TLS to backends, and no backend that speaks it.
+    #[error("{0}: no backend speaks TLS; write --backend https://HOST:PORT for those that do")]
+    NoTlsBackend(&'static str),
+    /// Any certificate is to be taken, and only some.
+    #[error(
+        "--backend-tls-insecure: takes any certificate, but --backend-ca says which are good; remove one of them"
+    )]
+    TrustTwice,
+    /// A certificate for backends without its key, or a key without its certificate.
+    #[error("--backend-cert and --backend-key: only one of them was given; give both, or none")]
+    UnpairedBackendKey,
+    /// The name that certificates must be for is none.
+    #[error(
+        "--backend-tls-name {0}: not a name; write a host name or an IP address, for example app.internal"
+    )]
+    TlsName(String),
     /// A backend's name has no address.
     #[error(
         "--backend {name}: the name cannot be resolved ({reason}); check the spelling, or write an IP address"
@@ -122,9 +150,13 @@ impl Flags {
     /// The first setting that makes no sense.
     pub fn resolve(&self, open_files: u64) -> Result<Config, ConfigError> {
         let listeners = self.listen.listeners()?;
+        let backends = self.backend.urls(&listeners)?;
         Ok(Config {
             tls: self.listen.tls()?,
-            backends: resolve_backends(&self.backends, &listeners)?,
+            backend_tls: self.backend.tls(&backends)?,
+            backend_proxy_protocol: self.backend.backend_proxy_protocol,
+            introduced: self.introduced.resolve()?,
+            backends,
             listeners,
             policy: self.policy,
             health: Health {
@@ -191,52 +223,6 @@ pub(super) fn between(
     }
 }
 
-fn resolve_backends(texts: &[String], listeners: &[Listener]) -> Result<Vec<SocketAddr>, ConfigError> {
-    let mut backends = Vec::with_capacity(texts.len());
-    for text in texts {
-        let address = resolve_backend(text)?;
-        if backends.contains(&address) {
-            return Err(ConfigError::DuplicateBackend(text.clone()));
-        }
-        if listeners.iter().filter_map(|listener| listener.address.ip()).any(|own| is_ourselves(address, own))
-        {
-            return Err(ConfigError::Loop(text.clone()));
-        }
-        backends.push(address);
-    }
-    Ok(backends)
-}
-
-fn is_ourselves(backend: SocketAddr, listen: SocketAddr) -> bool {
-    let same_host =
-        backend.ip() == listen.ip() || (listen.ip().is_unspecified() && backend.ip().is_loopback());
-    same_host && backend.port() == listen.port()
-}
-
-fn resolve_backend(text: &str) -> Result<SocketAddr, ConfigError> {
-    let refuse = || ConfigError::Backend(text.to_owned());
-    let address = match text.parse::<SocketAddr>() {
-        Ok(address) => address,
-        Err(_) => {
-            let (name, port) = text.rsplit_once(':').ok_or_else(refuse)?;
-            let port: u16 = port.parse().map_err(|_| refuse())?;
-            let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-            if name.is_empty() || !name.chars().all(is_name) {
-                return Err(refuse());
-            }
-            look_up(text, name, port)?
-        }
-    };
-    if address.port() == 0 || address.ip().is_unspecified() { Err(refuse()) } else { Ok(address) }
-}
-
-/// The name's first address, IPv4 before IPv6: `localhost` means 127.0.0.1 to most backends.
-fn look_up(text: &str, name: &str, port: u16) -> Result<SocketAddr, ConfigError> {
-    let unresolved = |reason: String| ConfigError::Unresolved { name: text.to_owned(), reason };
-    let found = (name, port).to_socket_addrs().map_err(|error| unresolved(error.to_string()))?;
-    found.min_by_key(SocketAddr::is_ipv6).ok_or_else(|| unresolved("no address".to_owned()))
-}
-
 fn parse_path(text: &str) -> Result<String, ConfigError> {
     let fits = text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
     if fits { Ok(text.to_owned()) } else { Err(ConfigError::HealthPath(text.to_owned())) }
@@ -261,7 +247,8 @@ mod tests {
         let config = resolve(&[]).unwrap();
         assert_eq!(config.listeners.len(), 1);
         assert_eq!(config.listeners[0].to_string(), "http://127.0.0.1:8080");
-        assert_eq!(config.backends, ["127.0.0.1:3000".parse().unwrap(), "127.0.0.1:3001".parse().unwrap()]);
+        let backends: Vec<_> = config.backends.iter().map(ToString::to_string).collect();
+        assert_eq!(backends, ["127.0.0.1:3000", "127.0.0.1:3001"]);
         assert_eq!(config.policy, PolicyName::First);
         assert_eq!(config.health.interval, Duration::from_secs(30));
         assert_eq!(config.health.path, "/");

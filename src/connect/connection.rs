@@ -1,46 +1,61 @@
-//! One HTTP/1.1 connection to a backend.
-//!
-//! hyper splits such a connection into a sender and a driver that is meant to run in a task of its own. Ours has no
-//! task: whoever uses the connection drives it, so that a request never waits for the scheduler. What the driver feeds
-//! (the answer and its body) is polled with a waker that does nothing, because it can only have changed while the
-//! driver ran; and the driver's own waker is a [`Relay`], which is deaf to what we cause ourselves.
+//! A connection to a backend, as one exchange has it: one of its own, or a stream of one that many share.
 
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
-use hyper::body::{Body, Bytes, Frame, Incoming};
-use hyper::client::conn::http1::{self, SendRequest};
+use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
-use tokio::task::coop::has_budget_remaining;
 
-use super::relay::Relay;
-use super::{Flow, Stream, Transport};
+use super::http1::Http1;
+use super::http2::{Download, Http2Stream};
+use super::{Flow, Stream, TlsFault};
 
-type Driver<B> = http1::Connection<TokioIo<Transport>, B>;
+/// An invariant of whoever sends.
+pub(super) const GIVEN: &str = "a request is there to be sent";
 
-/// A connection to a backend that carries one request at a time.
+/// What carries one exchange to a backend.
 #[derive(Debug)]
-pub struct Connection<B: Body + 'static> {
-    sender: SendRequest<B>,
-    driver: Driver<B>,
-    ended: bool,
-    flow: Rc<Flow>,
-    reused: bool,
-    relay: Arc<Relay>,
-    waker: Waker,
+pub enum Connection<B: Body + 'static> {
+    /// HTTP/1.1, one request at a time.
+    Exclusive(Box<Http1<B>>),
+    /// HTTP/2, one stream of several.
+    Shared(Box<Http2Stream<B>>),
 }
 
-/// A request that got no answer.
+/// The body of an answer, to be read with the connection that it comes on.
 #[derive(Debug)]
-pub struct SendError<B> {
-    /// What hyper saw.
-    pub error: hyper::Error,
-    /// The request, if no byte of it was sent.
-    pub unsent: Option<Request<B>>,
+pub enum AnswerBody {
+    /// From a connection of its own.
+    Http1(Incoming),
+    /// From a stream.
+    Http2(Box<Download>),
+}
+
+/// What ended an exchange with a backend.
+#[derive(Debug, thiserror::Error)]
+pub enum Broken {
+    /// HTTP/1.1 over its connection.
+    #[error(transparent)]
+    Http1(#[from] hyper::Error),
+    /// HTTP/2 on its stream.
+    #[error(transparent)]
+    Http2(Box<h2::Error>),
+    /// The body of the request gave an error, which whoever made it knows more of.
+    #[error("the body of the request could not be passed on")]
+    Upload,
+    /// The head of an answer over HTTP/2 has more lines than it may.
+    #[error("the head of the answer has too many lines")]
+    TooManyHeaders,
+    /// The request has no place in HTTP/2: its `Host` is not an authority.
+    #[error("its Host is not an authority")]
+    NoAuthority,
+}
+
+impl From<h2::Error> for Broken {
+    fn from(error: h2::Error) -> Self {
+        Self::Http2(Box::new(error))
+    }
 }
 
 impl<B> Connection<B>
@@ -48,23 +63,24 @@ where
     B: Body<Data = Bytes> + Unpin + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    pub(super) fn new(sender: SendRequest<B>, driver: Driver<B>, flow: Rc<Flow>) -> Self {
-        let relay = Arc::new(Relay::default());
-        let waker = Waker::from(Arc::clone(&relay));
-        Self { sender, driver, ended: false, flow, reused: false, relay, waker }
-    }
-
     /// What was seen on the wire since the request under way began.
     pub fn flow(&self) -> &Rc<Flow> {
-        &self.flow
+        match self {
+            Self::Exclusive(connection) => connection.flow(),
+            Self::Shared(stream) => stream.flow(),
+        }
     }
 
     /// Whether it carried a request before the one under way.
     pub fn is_reused(&self) -> bool {
-        self.reused
+        match self {
+            Self::Exclusive(connection) => connection.is_reused(),
+            Self::Shared(stream) => stream.is_reused(),
+        }
     }
 
-    /// Sends a request and waits for the head of the answer. With `note`, [`Flow::sent`] can tell its head afterwards.
+    /// Sends a request, which it takes, and waits for the head of the answer. After an error the request is back if the
+    /// backend has certainly not begun to act upon it; with `note`, [`Connection::sent`] can tell its head in any case.
     ///
     /// `watch` runs after each step, with the task's waker: it may end the wait early, for a deadline.
     ///
@@ -72,88 +88,104 @@ where
     /// The connection broke or the answer was not HTTP; or what `watch` said.
     pub async fn send<E>(
         &mut self,
-        request: Request<B>,
+        request: &mut Option<Request<B>>,
         note: bool,
-        mut watch: impl FnMut(&mut Context<'_>) -> Option<E>,
-    ) -> Result<Response<Incoming>, Result<SendError<B>, E>> {
-        self.flow.begin(note);
-        // The request itself would wake the driver, which is about to run anyway.
-        self.relay.ignore();
-        let mut answer = pin!(self.sender.try_send_request(request));
-        let Self { driver, ended, relay, waker, .. } = self;
-        poll_fn(|cx| {
-            relay.pass_on_to(cx.waker());
-            *ended = *ended || Pin::new(&mut *driver).poll(&mut Context::from_waker(waker)).is_ready();
-            if let Poll::Ready(answer) = answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                return Poll::Ready(answer.map_err(|mut failed| {
-                    let unsent = failed.take_message();
-                    Ok(SendError { error: failed.into_error(), unsent })
-                }));
-            }
-            if !has_budget_remaining() {
-                // The answer may be there, but a spent budget hides it and woke only the waker that does nothing.
-                cx.waker().wake_by_ref();
-            }
-            match watch(cx) {
-                Some(stop) => Poll::Ready(Err(Err(stop))),
-                None => Poll::Pending,
-            }
-        })
-        .await
+        watch: impl FnMut(&mut Context<'_>) -> Option<E>,
+    ) -> Result<Response<AnswerBody>, Result<Broken, E>> {
+        match self {
+            // Pinned where it is, which spares a move.
+            Self::Exclusive(connection) => pin!(connection.send(request, note, watch)).await,
+            // Boxed, so that the state of the other, which is the fast path, stays small.
+            Self::Shared(stream) => Box::pin(stream.send(request, note, watch)).await,
+        }
     }
 
-    /// The next frame of an answer's body, which must be this connection's.
+    /// The head of the request under way, if it was to be noted.
+    pub fn sent(&mut self) -> Option<Request<()>> {
+        match self {
+            Self::Exclusive(connection) => connection.flow().sent(),
+            Self::Shared(stream) => stream.sent(),
+        }
+    }
+
+    /// The next frame of an answer's body, which must have come on this connection.
     pub fn poll_body(
         &mut self,
-        body: &mut Incoming,
+        body: &mut AnswerBody,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let silent = &mut Context::from_waker(Waker::noop());
-        self.relay.ignore();
-        let mut polled = Pin::new(&mut *body).poll_frame(silent);
-        if polled.is_pending() && !self.ended {
-            self.relay.pass_on_to(cx.waker());
-            self.drive();
-            self.relay.ignore();
-            polled = Pin::new(body).poll_frame(silent);
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        match (self, body) {
+            (Self::Exclusive(connection), AnswerBody::Http1(body)) => {
+                connection.poll_body(body, cx).map_err(Broken::Http1)
+            }
+            (Self::Shared(stream), AnswerBody::Http2(body)) => stream.poll_body(body, cx),
+            _ => unreachable!("a body is read with the connection that it came on"),
         }
-        match &polled {
-            Poll::Pending => self.relay.pass_on_to(cx.waker()),
-            Poll::Ready(_) => self.relay.remember(),
-        }
-        polled
     }
 
-    /// Whether the last exchange is over and another may begin. Settles what is left of the last one.
-    pub fn settle(&mut self) -> bool {
-        self.relay.remember();
-        if !self.sender.is_ready() {
-            self.drive();
+    /// The bytes' two ends and what was read ahead, after a `101 Switching Protocols`; streams switch no protocols.
+    pub fn into_upgraded(self) -> Option<(Stream, Bytes)> {
+        match self {
+            Self::Exclusive(connection) => Some(connection.into_upgraded()),
+            Self::Shared(_) => None,
         }
-        self.reused = true;
-        !self.ended && self.sender.is_ready()
     }
+}
 
-    /// Whether the backend still keeps this idle connection, as far as the runtime knows. With `probe` the system is
-    /// asked, which costs a system call and leaves a smaller gap.
-    pub fn is_alive(&mut self, probe: bool) -> bool {
-        if probe || self.relay.was_called() {
-            self.flow.probe(probe);
-            self.drive();
-            self.flow.probe(false);
+impl AnswerBody {
+    /// Whether nothing more is to come.
+    pub fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Http1(body) => body.is_end_stream(),
+            Self::Http2(body) => body.is_end_stream(),
         }
-        !self.ended && self.sender.is_ready()
     }
 
-    /// The socket and what was read ahead, after a `101 Switching Protocols`.
-    pub fn into_upgraded(self) -> (Stream, Bytes) {
-        let parts = self.driver.into_parts();
-        (parts.io.into_inner().into_inner(), parts.read_buf)
+    /// How much is to come.
+    pub fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Http1(body) => body.size_hint(),
+            Self::Http2(body) => body.size_hint(),
+        }
+    }
+}
+
+impl Broken {
+    /// Whether the backend sent what is not HTTP, or more than it may.
+    pub fn is_garbage(&self) -> bool {
+        match self {
+            Self::Http1(error) => error.is_parse() || error.is_parse_too_large(),
+            Self::Http2(error) => error.is_library(),
+            Self::TooManyHeaders => true,
+            Self::Upload | Self::NoAuthority => false,
+        }
     }
 
-    fn drive(&mut self) {
-        // How it ended is told through the answer or its body, where it can be acted upon.
-        let cx = &mut Context::from_waker(&self.waker);
-        self.ended = self.ended || Pin::new(&mut self.driver).poll(cx).is_ready();
+    /// Whether the request is at fault.
+    pub fn is_of_the_client(&self) -> bool {
+        matches!(self, Self::NoAuthority)
+    }
+
+    /// Whether the connection is gone, and not just one exchange on it.
+    pub fn is_of_the_connection(&self) -> bool {
+        match self {
+            Self::Http1(_) => true,
+            Self::Http2(error) => error.is_io(),
+            Self::TooManyHeaders | Self::Upload | Self::NoAuthority => false,
+        }
+    }
+
+    pub(super) fn tls_fault_of(error: &h2::Error) -> Option<TlsFault> {
+        let cause = error.get_io()?.get_ref()?.downcast_ref::<rustls::Error>()?;
+        Some(TlsFault::from(cause.clone()))
+    }
+
+    /// Whether TLS is to blame.
+    pub fn tls_fault(&self) -> Option<TlsFault> {
+        match self {
+            Self::Http1(error) => TlsFault::among_the_causes_of(error),
+            Self::Http2(error) => Self::tls_fault_of(error),
+            Self::TooManyHeaders | Self::Upload | Self::NoAuthority => None,
+        }
     }
 }

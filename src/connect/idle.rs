@@ -1,22 +1,23 @@
-//! Idle connections to one backend, kept by one worker: no lock, the most recently used first.
+//! Idle connections to one backend that carry one request at a time, kept by one worker: no lock, the most recently used
+//! first.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
 
 use hyper::body::{Body, Bytes};
 
-use super::Connection;
+use super::http1::Http1;
 
 /// Connections kept for one backend by one worker; more are closed instead.
 const MOST_KEPT: usize = 1024;
 
 /// The idle connections to one backend.
 #[derive(Debug)]
-pub struct Idle<B: Body + 'static>(RefCell<VecDeque<Kept<B>>>);
+pub(super) struct Idle<B: Body + 'static>(RefCell<VecDeque<Kept<B>>>);
 
 #[derive(Debug)]
 struct Kept<B: Body + 'static> {
-    connection: Box<Connection<B>>,
+    connection: Box<Http1<B>>,
     since: u64,
 }
 
@@ -31,8 +32,8 @@ where
     B: Body<Data = Bytes> + Unpin + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    /// A connection that the backend still keeps; [`Connection::is_alive`] says what `probe` does.
-    pub fn take(&self, probe: bool) -> Option<Box<Connection<B>>> {
+    /// A connection that the backend still keeps; [`Http1::is_alive`] says what `probe` does.
+    pub(super) fn take(&self, probe: bool) -> Option<Box<Http1<B>>> {
         loop {
             let mut connection = self.0.borrow_mut().pop_back()?.connection;
             if connection.is_alive(probe) {
@@ -42,19 +43,27 @@ where
     }
 
     /// Keeps a connection for the next request, if it can carry one. `now` is in milliseconds of the worker's clock.
-    pub fn put(&self, mut connection: Box<Connection<B>>, now: u64) {
+    pub(super) fn put(&self, mut connection: Box<Http1<B>>, now: u64) {
         if connection.settle() && self.0.borrow().len() < MOST_KEPT {
             self.0.borrow_mut().push_back(Kept { connection, since: now });
         }
     }
 
     /// Closes what was idle since before `limit` (milliseconds of the worker's clock), and what its backend closed.
-    pub fn sweep(&self, limit: u64) {
-        self.0.borrow_mut().retain_mut(|kept| kept.since >= limit && kept.connection.is_alive(false));
+    pub(super) fn sweep(&self, limit: u64) {
+        let mut kept = self.0.borrow_mut();
+        // The oldest are in front.
+        while let Some(oldest) = kept.pop_front_if(|oldest| oldest.since < limit) {
+            oldest.connection.part();
+        }
+        kept.retain_mut(|kept| kept.connection.is_alive(false));
     }
 
     /// Closes all of them, and tells how many they were.
-    pub fn clear(&self) -> usize {
-        self.0.take().len()
+    pub(super) fn clear(&self) -> usize {
+        let kept = self.0.take();
+        let count = kept.len();
+        kept.into_iter().for_each(|kept| kept.connection.part());
+        count
     }
 }

@@ -1,5 +1,7 @@
 //! Interim answers (1xx, RFC 9110 section 15.2): hyper's client reads past them, a proxy must forward them.
 
+use hyper::Response;
+
 /// One interim head larger than this is not forwarded, and more than this of them, before an answer, are too many.
 const MOST: usize = 64 * 1024;
 const START: &[u8] = b"HTTP/1.1 1";
@@ -49,6 +51,25 @@ impl InterimHeads {
         std::mem::take(&mut self.ready)
     }
 
+    /// Takes a head that was read by somebody else; tells whether it was `100 Continue`.
+    pub(super) fn add(&mut self, head: &Response<()>) -> bool {
+        self.watching = true;
+        let code = head.status().as_u16();
+        let mut bytes =
+            format!("HTTP/1.1 {code} {}\r\n", head.status().canonical_reason().unwrap_or_default())
+                .into_bytes();
+        for (name, value) in head.headers() {
+            push_field(name.as_str(), value.as_bytes(), &mut bytes);
+        }
+        bytes.extend_from_slice(b"\r\n");
+        // As if they had come as bytes, so that one bound holds for both.
+        self.seen += bytes.len();
+        if code != 100 && code != 101 {
+            self.ready.extend_from_slice(&bytes);
+        }
+        code == 100
+    }
+
     /// Looks at more bytes of the answer; tells whether `100 Continue` was among them.
     pub(super) fn feed(&mut self, bytes: &[u8]) -> bool {
         self.partial.extend_from_slice(bytes);
@@ -89,12 +110,16 @@ fn rewrite(head: &[u8], to: &mut Vec<u8>) -> Option<u16> {
     }
     to.extend_from_slice(format!("HTTP/1.1 {code} {}\r\n", parsed.reason.unwrap_or_default()).as_bytes());
     for header in parsed.headers.iter().filter(|header| !concerns_the_connection(header.name)) {
-        for part in [header.name.as_bytes(), b": ", header.value, b"\r\n"] {
-            to.extend_from_slice(part);
-        }
+        push_field(header.name, header.value, to);
     }
     to.extend_from_slice(b"\r\n");
     Some(code)
+}
+
+fn push_field(name: &str, value: &[u8], to: &mut Vec<u8>) {
+    for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+        to.extend_from_slice(part);
+    }
 }
 
 fn concerns_the_connection(name: &str) -> bool {

@@ -43,15 +43,22 @@ pub enum Peeked {
     Closed,
 }
 
+impl Peeked {
+    /// Looks at what the system holds of a socket, without taking it.
+    pub fn of(socket: &socket2::Socket) -> Self {
+        match socket.peek(&mut [MaybeUninit::uninit()]) {
+            Ok(0) => Self::Closed,
+            Ok(_) => Self::Bytes,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Self::Nothing,
+            Err(_) => Self::Closed,
+        }
+    }
+}
+
 impl Socket {
     /// Looks at what the system holds, without taking it.
     pub fn peek(&self) -> Peeked {
-        match SockRef::from(self).peek(&mut [MaybeUninit::uninit()]) {
-            Ok(0) => Peeked::Closed,
-            Ok(_) => Peeked::Bytes,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Peeked::Nothing,
-            Err(_) => Peeked::Closed,
-        }
+        Peeked::of(&SockRef::from(self))
     }
 
     /// Waits for the next byte without taking it. None is told at the end, and of a Unix socket.
@@ -59,9 +66,20 @@ impl Socket {
     /// # Errors
     /// What the system says.
     pub async fn first_byte(&self) -> io::Result<Option<u8>> {
-        let Self::Tcp(stream) = self else { return Ok(None) };
         let mut byte = [0];
-        Ok((stream.peek(&mut byte).await? > 0).then_some(byte[0]))
+        Ok(self.look_ahead(&mut byte).await?.filter(|seen| *seen > 0).map(|_| byte[0]))
+    }
+
+    /// Waits for the next bytes without taking them, and tells how many there are: none at the end. Nothing is told of a
+    /// Unix socket.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub async fn look_ahead(&self, bytes: &mut [u8]) -> io::Result<Option<usize>> {
+        match self {
+            Self::Tcp(stream) => stream.peek(bytes).await.map(Some),
+            Self::Unix(_) => Ok(None),
+        }
     }
 
     /// Whether the runtime was told that there is something to read.
@@ -117,6 +135,14 @@ impl Stream {
     /// Whether it is encrypted.
     pub fn is_tls(&self) -> bool {
         matches!(self, Self::Tls(_))
+    }
+
+    /// The certificate that the other end showed, in DER.
+    pub fn certificate(&self) -> Option<&[u8]> {
+        match self {
+            Self::Clear(_) => None,
+            Self::Tls(stream) => stream.get_ref().1.peer_certificates()?.first().map(AsRef::as_ref),
+        }
     }
 
     /// Writes slices in the cheapest way that can take them.

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use hyper::Request;
+use hyper::{Request, Response};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::interim::{self, InterimHeads};
@@ -66,6 +66,21 @@ impl Flow {
         self.flooded.get()
     }
 
+    /// An interim head came that was not read from bytes.
+    pub(super) fn heard_interim(&self, head: &Response<()>) {
+        self.answered.set(true);
+        let mut interim = self.interim.borrow_mut();
+        let continued = interim.add(head);
+        self.continued.set(self.continued.get() || continued);
+        self.has_interim.set(!interim.is_empty());
+        self.flooded.set(interim.are_too_many());
+    }
+
+    /// The head of the answer came, and was not read from bytes.
+    pub(super) fn heard_answer(&self) {
+        self.answered.set(true);
+    }
+
     pub(super) fn probe(&self, probing: bool) {
         self.probing.set(probing);
     }
@@ -103,9 +118,16 @@ impl Transport {
         self.stream
     }
 
-    /// Whether the system already knows that the backend closed, though the runtime was not told yet.
-    fn was_closed(&self) -> bool {
-        self.stream.socket().peek() != Peeked::Nothing
+    /// Whether the system already knows that the backend closed, though the runtime was not told yet. Bytes mean the
+    /// same, unless they can be read and turn out to be TLS's own.
+    #[cold]
+    fn was_closed(&self, cx: &mut Context<'_>) -> bool {
+        let socket = self.stream.socket();
+        match socket.peek() {
+            Peeked::Nothing => false,
+            Peeked::Bytes => !self.stream.is_tls() || socket.poll_read_ready(cx).is_pending(),
+            Peeked::Closed => true,
+        }
     }
 }
 
@@ -115,7 +137,7 @@ impl AsyncRead for Transport {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.flow.probing.get() && self.was_closed() {
+        if self.flow.probing.get() && self.was_closed(cx) {
             return Poll::Ready(Ok(()));
         }
         if self.flow.flooded.get() {

@@ -1,13 +1,13 @@
 //! The answers that we make ourselves.
 
 use std::fmt::Write;
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use hyper::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 
 use crate::backends::Evidence;
+use crate::connect::Way;
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::Entry;
 
@@ -29,9 +29,14 @@ pub(super) fn answer(error: &Error, snapshot: &Snapshot, mut exchange: Exchange)
     if exchange.is_grpc() {
         let mut response = Response::new(Body::nothing(exchange));
         response.headers_mut().extend(grpc::fields(status.as_u16(), &text));
+        response.headers_mut().extend(proxy_status(&error.row()));
         return response;
     }
-    let mut response = Response::new(Body::text(text, exchange));
+    let mut response = match exchange.wants_no_body() {
+        true => Response::builder().header(CONTENT_LENGTH, text.len()).body(Body::nothing(exchange)),
+        false => Response::builder().body(Body::text(text, exchange)),
+    }
+    .expect("a length is a header's value");
     *response.status_mut() = status;
     for (name, value) in fields(error) {
         response.headers_mut().insert(name, value);
@@ -42,13 +47,9 @@ pub(super) fn answer(error: &Error, snapshot: &Snapshot, mut exchange: Exchange)
 /// The same for a connection on which hyper can send nothing any more, or nothing yet: the bytes of the answer. The
 /// access log has a line for it.
 pub fn last_words(error: &Error, client: &Client) -> Vec<u8> {
-    let Row { status, reason, termination, .. } = error.row();
+    let status = error.row().status;
     let text = format!("{error}\n");
-    if let Some(log) = &client.shared.access_log {
-        let mut entry = Entry::without_head(client.address());
-        entry.failed(status.as_u16(), reason, termination);
-        log.write(&entry.end(0, text.len() as u64));
-    }
+    log_refusal(error, client, text.len());
     let mut head =
         format!("HTTP/1.1 {} {}\r\n", status.as_u16(), status.canonical_reason().unwrap_or_default());
     let length = (CONTENT_LENGTH, HeaderValue::from(text.len()));
@@ -60,13 +61,20 @@ pub fn last_words(error: &Error, client: &Client) -> Vec<u8> {
     (head + "\r\n" + &text).into_bytes()
 }
 
+/// Writes a line to the access log for a client that is refused before it made a request, or besides those that it made,
+/// and is told so in as many bytes.
+pub fn log_refusal(error: &Error, client: &Client, told: usize) {
+    let Some(log) = &client.shared.access_log else { return };
+    let Row { status, reason, termination, .. } = error.row();
+    let mut entry = Entry::without_head(client.address());
+    entry.failed(status.as_u16(), reason, termination);
+    log.write(&entry.end(0, told as u64));
+}
+
 fn fields(error: &Error) -> Vec<(HeaderName, HeaderValue)> {
     let row = error.row();
-    let proxy_status = format!("loadbalancer; error={}; details=\"{}\"", row.proxy_status, row.reason);
     let mut fields = vec![(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))];
-    if let Ok(value) = HeaderValue::from_str(&proxy_status) {
-        fields.push((HeaderName::from_static(PROXY_STATUS), value));
-    }
+    fields.extend(proxy_status(&row));
     let again_after = match error {
         Error::ClientRate(seconds) | Error::TotalRate(seconds) => *seconds,
         _ => RETRY_AFTER_SECONDS,
@@ -75,7 +83,11 @@ fn fields(error: &Error) -> Vec<(HeaderName, HeaderValue)> {
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
             fields.push((RETRY_AFTER, HeaderValue::from(again_after)));
         }
-        StatusCode::METHOD_NOT_ALLOWED => fields.push((ALLOW, HeaderValue::from_static(METHODS))),
+        StatusCode::METHOD_NOT_ALLOWED => {
+            fields.push((ALLOW, HeaderValue::from_static(METHODS)));
+            // Who asked for a tunnel may have sent what was meant for its other end.
+            fields.push((CONNECTION, HeaderValue::from_static("close")));
+        }
         // The rest of a request that we did not understand or wait for cannot be told from the next one.
         StatusCode::BAD_REQUEST | StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE => {
             fields.push((CONNECTION, HeaderValue::from_static("close")));
@@ -85,31 +97,43 @@ fn fields(error: &Error) -> Vec<(HeaderName, HeaderValue)> {
     fields
 }
 
+fn proxy_status(row: &Row) -> Option<(HeaderName, HeaderValue)> {
+    let value = format!("loadbalancer; error={}; details=\"{}\"", row.proxy_status, row.reason);
+    Some((HeaderName::from_static(PROXY_STATUS), HeaderValue::from_str(&value).ok()?))
+}
+
 /// The sentence that a client gets, and what is known of each backend, if the client is on this machine.
 fn explain(error: &Error, snapshot: &Snapshot, client: &Client) -> String {
     let mut text = match (error, client.is_local()) {
-        // What the system says of a connection may hold addresses.
+        // What is known of a connection may hold addresses and names.
         (Error::Connect(_) | Error::Exhausted(_), false) => "the backend cannot be reached\n".to_owned(),
+        (Error::BadCertificate(_) | Error::TlsFailed(_), false) => {
+            "the backend cannot be spoken to over TLS\n".to_owned()
+        }
         (error, _) => format!("{error}\n"),
     };
     if !client.is_local() {
         return text;
     }
     let now = Instant::now();
-    let mut tell = |address: SocketAddr, evidence: Evidence, learned: Instant| {
+    let mut tell = |way: &Way, evidence: &Evidence, learned: Instant| {
         let ago = now.saturating_duration_since(learned).as_secs();
-        let _ = writeln!(text, "{address}: {evidence} {ago} s ago");
+        let _ = writeln!(text, "{}: {evidence} {ago} s ago", way.url);
     };
     match error {
         Error::NoBackend => {
             for (member, fact) in snapshot.pool.members().iter().zip(&snapshot.facts) {
-                tell(member.address, fact.evidence, fact.learned);
+                tell(&member.way, &fact.evidence, fact.learned);
             }
         }
         // What this request found out itself is not in its snapshot yet.
-        Error::Connect(_) | Error::ConnectTimeout => {
+        Error::Connect(_)
+        | Error::ConnectTimeout
+        | Error::BadCertificate(_)
+        | Error::TlsFailed(_)
+        | Error::NotHttp2 => {
             for backend in client.shared.registry.backends() {
-                tell(backend.address, backend.health.evidence(), backend.health.learned());
+                tell(&backend.way, backend.health.evidence(), backend.health.learned());
             }
         }
         _ => {}

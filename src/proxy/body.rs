@@ -9,14 +9,15 @@ use std::task::{Context, Poll};
 use hyper::body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint};
 
 use crate::balance::Lease;
-use crate::connect::{Connection, Idle};
+use crate::connect::{AnswerBody, Broken, Connection, Connections};
 
 use super::client::Phase;
 use super::exchange::Exchange;
-use super::{Client, Error};
+use super::headers::clean_trailers;
+use super::{Client, Error, Misframed};
 
 /// A connection to a backend.
-pub(super) type BackendConnection = Box<Connection<RequestBody>>;
+pub(super) type BackendConnection = Connection<RequestBody>;
 
 /// A request's body on its way to a backend.
 #[derive(Debug, Default)]
@@ -94,7 +95,7 @@ impl Upload {
         }
     }
 
-    fn pass(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, UploadStopped> {
+    fn pass(&mut self, mut frame: Frame<Bytes>) -> Result<Frame<Bytes>, UploadStopped> {
         let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
         match self.allowance.checked_sub(bytes) {
             Some(left) => self.allowance = left,
@@ -102,6 +103,9 @@ impl Upload {
                 self.client.set_fault(Error::BodyTooLarge);
                 return Err(UploadStopped);
             }
+        }
+        if let Some(trailers) = frame.trailers_mut() {
+            clean_trailers(trailers);
         }
         self.client.count_in(bytes);
         if frame.is_trailers() || self.incoming.is_end_stream() {
@@ -135,6 +139,10 @@ impl Drop for Upload {
 /// A body ends early because its client left, or because what it sent is not a body.
 fn broken_upload(error: &hyper::Error) -> Error {
     let cause = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    if let Some(Misframed(reason)) = cause.and_then(io::Error::get_ref).and_then(|inner| inner.downcast_ref())
+    {
+        return Error::Malformed(reason);
+    }
     match cause.map(io::Error::kind) {
         Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => {
             Error::Malformed("its body is not framed as its head says")
@@ -160,12 +168,13 @@ enum Source {
 
 #[derive(Debug)]
 struct Download {
-    incoming: Incoming,
+    incoming: AnswerBody,
     connection: Option<BackendConnection>,
-    idle: Rc<Idle<RequestBody>>,
+    connections: Rc<Connections<RequestBody>>,
     client: Rc<Client>,
     ended: bool,
-    broken: Option<hyper::Error>,
+    /// Boxed, because a body is moved more than once, and few break.
+    broken: Option<Box<Broken>>,
     _lease: Lease,
 }
 
@@ -185,16 +194,16 @@ impl Body {
     }
 
     pub(super) fn from_backend(
-        incoming: Incoming,
+        incoming: AnswerBody,
         connection: BackendConnection,
-        idle: Rc<Idle<RequestBody>>,
+        connections: Rc<Connections<RequestBody>>,
         lease: Lease,
         exchange: Exchange,
     ) -> Self {
         let client = Rc::clone(exchange.client());
         let connection = Some(connection);
         let download =
-            Download { incoming, connection, idle, client, ended: false, broken: None, _lease: lease };
+            Download { incoming, connection, connections, client, ended: false, broken: None, _lease: lease };
         Self { source: Source::Backend(download), exchange: Some(exchange) }
     }
 
@@ -252,7 +261,7 @@ impl HttpBody for Body {
 impl Download {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         if let Some(error) = self.broken.take() {
-            return Poll::Ready(Some(Err(Error::AnswerBroken(error))));
+            return Poll::Ready(Some(Err(Error::AnswerBroken(*error))));
         }
         let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
         match connection.poll_body(&mut self.incoming, cx) {
@@ -272,7 +281,7 @@ impl Download {
             Poll::Ready(Some(Err(error))) => {
                 self.connection = None;
                 // hyper would drop what it has not sent yet, the head not excepted: it gets a turn to send it.
-                self.broken = Some(error);
+                self.broken = Some(Box::new(error));
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }
@@ -307,7 +316,7 @@ impl Drop for Download {
         if let Some(connection) = self.connection.take()
             && (self.ended || self.incoming.is_end_stream())
         {
-            self.idle.put(connection, self.client.shared.clock.now());
+            self.connections.put(connection, self.client.shared.clock.now());
         }
     }
 }

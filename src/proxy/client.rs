@@ -1,14 +1,17 @@
 //! A client's connection, as its requests see it: where it comes from, what it waits for and until when.
 
-use std::cell::{Cell, Ref, RefCell};
+use std::cell::{Cell, OnceCell, Ref, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use hyper::header::HeaderValue;
 use hyper::upgrade::OnUpgrade;
 
 use crate::config::Listener;
+use crate::connect::Stream;
 
 use super::deadline::Alarm;
 use super::forwarded::Origin;
@@ -51,6 +54,8 @@ pub struct Client {
     origin: RefCell<Option<Box<Origin>>>,
     /// Only while there is a least rate.
     paces: Option<Box<Paces>>,
+    /// As `Client-Cert` gives it.
+    certificate: OnceCell<HeaderValue>,
     alarm: Alarm,
     phase: Cell<Phase>,
     blocked: Cell<bool>,
@@ -64,6 +69,8 @@ pub struct Client {
     /// Whether it is one of several streams of a connection.
     is_stream: bool,
     on_upgrade: RefCell<Option<OnUpgrade>>,
+    told_all: Cell<bool>,
+    broken_off: Cell<bool>,
     bytes_in: Cell<u64>,
     bytes_out: Cell<u64>,
 }
@@ -80,7 +87,8 @@ impl Client {
     pub fn stream(&self) -> Self {
         let (shared, listener) = (Rc::clone(&self.shared), Rc::clone(&self.listener));
         let alarm = Alarm::on(&shared.clock);
-        Self::made(shared, self.address, listener, self.forwarded_for.clone(), alarm, true)
+        let stream = Self::made(shared, self.address, listener, self.forwarded_for.clone(), alarm, true);
+        Self { certificate: self.certificate.clone(), ..stream }
     }
 
     fn made(
@@ -97,6 +105,7 @@ impl Client {
             forwarded_for,
             origin: RefCell::default(),
             paces: shared.least_rate.map(|least| Box::new(Paces::new(least))),
+            certificate: OnceCell::new(),
             alarm,
             phase: Cell::new(Phase::Idle),
             blocked: Cell::new(false),
@@ -109,6 +118,8 @@ impl Client {
             tunnel: RefCell::default(),
             is_stream,
             on_upgrade: RefCell::default(),
+            told_all: Cell::new(false),
+            broken_off: Cell::new(false),
             bytes_in: Cell::new(0),
             bytes_out: Cell::new(0),
             shared,
@@ -153,6 +164,20 @@ impl Client {
     /// Its address as `X-Forwarded-For` gives it.
     pub fn forwarded_for(&self) -> &HeaderValue {
         &self.forwarded_for
+    }
+
+    /// Notes who it says it is, if it showed a certificate: only those that were asked for and found good are known.
+    pub fn identify(&self, stream: &Stream) {
+        if let Some(der) = stream.certificate() {
+            // RFC 9440 section 2.2.
+            let value = HeaderValue::from_maybe_shared(Bytes::from(format!(":{}:", STANDARD.encode(der))));
+            let _ = self.certificate.set(value.expect("base64 is visible ASCII"));
+        }
+    }
+
+    /// The certificate that it showed, as `Client-Cert` gives it.
+    pub fn certificate(&self) -> Option<&HeaderValue> {
+        self.certificate.get()
     }
 
     /// What is waited for.
@@ -325,6 +350,24 @@ impl Client {
     /// The client's end of a tunnel that it asked for with CONNECT, once it was told that there is one.
     pub(super) fn on_upgrade(&self) -> &RefCell<Option<OnUpgrade>> {
         &self.on_upgrade
+    }
+
+    /// Whether the backend's end of its tunnel has said all that it will.
+    pub fn was_told_all(&self) -> bool {
+        self.told_all.get()
+    }
+
+    pub(super) fn set_told_all(&self) {
+        self.told_all.set(true);
+    }
+
+    /// Whether its tunnel ended in disorder.
+    pub fn has_broken_off(&self) -> bool {
+        self.broken_off.get()
+    }
+
+    pub(super) fn set_broken_off(&self) {
+        self.broken_off.set(true);
     }
 
     pub(super) fn count_in(&self, bytes: u64) {

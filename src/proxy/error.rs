@@ -4,6 +4,8 @@ use std::io;
 
 use hyper::StatusCode;
 
+use crate::connect::{Broken, DialError, TlsFault, is_our_want};
+
 /// Why a request did not end as its client wished. A closed list: each case has one row in [`Error::row`].
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -40,6 +42,9 @@ pub enum Error {
     /// The client has as many connections as the operator allows each.
     #[error("as many connections of your address are open as this proxy takes")]
     ClientConnections,
+    /// The client asked for a tunnel of a kind that we do not know.
+    #[error("this proxy opens no tunnels but for WebSocket")]
+    UnknownProtocol,
     /// The client went away before its answer was complete.
     #[error("the client went away")]
     ClientGone,
@@ -49,6 +54,12 @@ pub enum Error {
     /// As many clients are connected as the operator allows.
     #[error("as many clients are connected as this proxy takes")]
     TooManyConnections,
+    /// Who must begin with a PROXY header did not, or with a bad one.
+    #[error("the connection must begin with a PROXY header: {0}")]
+    ProxyHeader(&'static str),
+    /// The client sends frames of HTTP/2 that bring no request on, and does not stop.
+    #[error("the client floods its connection with {0} frames")]
+    Flood(&'static str),
     /// No backend may be used.
     #[error("no backend is healthy")]
     NoBackend,
@@ -61,21 +72,39 @@ pub enum Error {
     /// The backend did not accept a connection in time.
     #[error("the backend did not accept a connection in time")]
     ConnectTimeout,
+    /// The backend's certificate cannot be trusted.
+    #[error("the backend is not who it should be: {0}")]
+    BadCertificate(TlsFault),
+    /// The backend and we did not agree upon TLS.
+    #[error("the backend cannot be spoken to: {0}")]
+    TlsFailed(TlsFault),
+    /// The backend was to speak HTTP/2 and did not begin to.
+    #[error("the backend did not begin to speak HTTP/2")]
+    NotHttp2,
+    /// The request is to switch protocols, and the backend speaks HTTP/2 without TLS.
+    #[error("the backend speaks HTTP/2, on which this proxy cannot switch protocols")]
+    CannotSwitch,
     /// The backend closed the connection before the head of its answer was complete.
     #[error("the backend closed the connection before it answered")]
-    Closed(#[source] hyper::Error),
+    Closed(#[source] Broken),
     /// The backend's answer is not HTTP/1.1, or its head is too large.
     #[error("the backend's answer is not one that this proxy can pass on")]
-    BadAnswer(#[source] hyper::Error),
+    BadAnswer(#[source] Broken),
     /// The backend switched protocols without having been asked to.
     #[error("the backend switched protocols unasked")]
     UnaskedUpgrade,
+    /// The backend answered a request for a WebSocket as if it were any other.
+    #[error("the backend did not switch protocols, and answered as if it had not been asked to")]
+    UpgradeIgnored,
     /// The backend sent interim answers and did not stop.
     #[error("the backend sent interim answers without end")]
     TooManyInterim,
     /// The backend's answer has a transfer coding other than `chunked`.
     #[error("the backend's answer has a transfer coding that nobody asked for")]
     UnaskedCoding,
+    /// The backend's answer has both a length and a transfer coding.
+    #[error("the backend's answer has both a Content-Length and a Transfer-Encoding")]
+    TwoFramings,
     /// The backend did not take the body of the request in time.
     #[error("the backend stopped reading the request")]
     BackendStalled,
@@ -84,7 +113,7 @@ pub enum Error {
     ResponseTimeout,
     /// The backend's connection broke amid the body of its answer.
     #[error("the backend's answer broke off")]
-    AnswerBroken(#[source] hyper::Error),
+    AnswerBroken(#[source] Broken),
     /// The backend did not go on with the body of its answer in time.
     #[error("the backend's answer did not go on in time")]
     AnswerTimeout,
@@ -92,6 +121,11 @@ pub enum Error {
     #[error("this proxy stopped before the answer was complete")]
     Stopped,
 }
+
+/// What is wrong with the framing of a request, as the error of a read.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Misframed(pub &'static str);
 
 /// Who broke a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +154,21 @@ pub struct Row {
 }
 
 impl Error {
+    /// What an attempt to connect failed of.
+    pub(super) fn of_dial(error: DialError) -> Self {
+        match error {
+            DialError::Connect(error) if is_our_want(&error) => Self::Exhausted(error),
+            DialError::Connect(error) => Self::Connect(error),
+            DialError::Tls(fault) => Self::of_tls(fault),
+            DialError::NotHttp2 => Self::NotHttp2,
+            DialError::CannotSwitch => Self::CannotSwitch,
+        }
+    }
+
+    pub(super) fn of_tls(fault: TlsFault) -> Self {
+        if fault.is_certificate() { Self::BadCertificate(fault) } else { Self::TlsFailed(fault) }
+    }
+
     /// The one table that maps each case to what it means.
     #[rustfmt::skip]
     pub fn row(&self) -> Row {
@@ -136,18 +185,27 @@ impl Error {
             Self::ClientRate(_)      => (Client,  429, "client_rate",        "http_request_denied",                "PR"),
             Self::TotalRate(_)       => (Us,      429, "total_rate",         "http_request_denied",                "PR"),
             Self::ClientConnections  => (Client,  429, "client_connections", "connection_limit_reached",           "PC"),
+            Self::UnknownProtocol    => (Client,  501, "unknown_protocol",   "http_request_denied",                "PR"),
             Self::ClientGone         => (Client,  499, "client_gone",        "http_request_error",                 "CD"),
             Self::ClientStalled      => (Client,  499, "client_stalled",     "connection_write_timeout",           "cD"),
             Self::TooManyConnections => (Us,      503, "too_many_connections", "connection_limit_reached",         "PC"),
+            Self::ProxyHeader(_)     => (Client,  400, "proxy_header",       "http_request_error",                 "PR"),
+            Self::Flood(_)           => (Client,  429, "flood",              "http_request_denied",                "PR"),
             Self::NoBackend          => (Backend, 503, "no_backend",         "destination_unavailable",            "SC"),
             Self::Connect(_)         => (Backend, 503, "connect_failed",     "connection_refused",                 "SC"),
             Self::Exhausted(_)       => (Us,      503, "exhausted",          "proxy_internal_error",               "RC"),
             Self::ConnectTimeout     => (Backend, 504, "connect_timeout",    "connection_timeout",                 "sC"),
+            Self::BadCertificate(_)  => (Backend, 502, "bad_certificate",    "tls_certificate_error",              "SC"),
+            Self::TlsFailed(_)       => (Backend, 502, "tls_failed",         "tls_protocol_error",                 "SC"),
+            Self::NotHttp2           => (Backend, 502, "not_http2",          "http_protocol_error",                "SC"),
+            Self::CannotSwitch       => (Us,      501, "cannot_switch",      "http_upgrade_failed",                "PH"),
             Self::Closed(_)          => (Backend, 502, "backend_closed",     "connection_terminated",              "SH"),
             Self::BadAnswer(_)       => (Backend, 502, "bad_answer",         "http_protocol_error",                "PH"),
             Self::UnaskedUpgrade     => (Backend, 502, "unasked_upgrade",    "http_upgrade_failed",                "PH"),
+            Self::UpgradeIgnored     => (Backend, 502, "upgrade_ignored",    "http_upgrade_failed",                "PH"),
             Self::TooManyInterim     => (Backend, 502, "too_many_interim",   "http_protocol_error",                "PH"),
             Self::UnaskedCoding      => (Backend, 502, "unasked_coding",     "http_response_transfer_coding",      "PH"),
+            Self::TwoFramings        => (Backend, 502, "two_framings",       "http_protocol_error",                "PH"),
             Self::BackendStalled     => (Backend, 504, "backend_stalled",    "connection_write_timeout",           "sD"),
             Self::ResponseTimeout    => (Backend, 504, "response_timeout",   "http_response_timeout",              "sH"),
             Self::AnswerBroken(_)    => (Backend, 502, "answer_broken",      "http_response_incomplete",           "SD"),

@@ -1,10 +1,10 @@
 //! One request and its answer, from the head's last byte to the answer's: what must happen when it ends, however.
 
-use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use hyper::body::{Body as _, Incoming};
-use hyper::{Request, Version};
+use hyper::{Method, Request, Version};
 
 use crate::telemetry::access_log::Entry;
 
@@ -19,6 +19,8 @@ pub(super) struct Exchange {
     entry: Option<Box<Entry>>,
     /// Whether it is a call of a gRPC method, which HTTP/1.1 cannot carry.
     is_grpc: bool,
+    /// Whether our own answer must leave its body out: with HTTP/1.1 hyper does so itself.
+    wants_no_body: bool,
 }
 
 impl Exchange {
@@ -28,10 +30,12 @@ impl Exchange {
             Box::new(Entry::begin(client.address(), request).on_behalf_of(client.ip()))
         });
         client.begin_exchange();
-        let is_grpc = request.version() == Version::HTTP_2 && grpc::is_call(request.headers());
+        let is_http2 = request.version() == Version::HTTP_2;
+        let is_grpc = is_http2 && grpc::is_call(request.headers());
+        let wants_no_body = is_http2 && request.method() == Method::HEAD;
         client.set_watched(request.body().is_end_stream());
         client.enter(Phase::Connect);
-        Self { client, entry, is_grpc }
+        Self { client, entry, is_grpc, wants_no_body }
     }
 
     pub(super) fn client(&self) -> &Rc<Client> {
@@ -43,8 +47,13 @@ impl Exchange {
         self.is_grpc
     }
 
+    /// Whether our own answer must leave its body out.
+    pub(super) fn wants_no_body(&self) -> bool {
+        self.wants_no_body
+    }
+
     /// A backend was chosen.
-    pub(super) fn attempt(&mut self, backend: SocketAddr) {
+    pub(super) fn attempt(&mut self, backend: &Arc<str>) {
         if let Some(entry) = &mut self.entry {
             entry.attempt(backend);
         }

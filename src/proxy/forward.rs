@@ -1,17 +1,16 @@
 //! The fifth hop: one attempt to get an answer from one backend.
 
 use std::future::{Future, poll_fn};
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use hyper::body::Incoming;
 use hyper::{Request, Response};
 
 use crate::backends::Evidence;
 use crate::balance::Lease;
-use crate::connect::{Flow, SendError, dial, is_our_want, ran_out_of_files};
+use crate::config::Address;
+use crate::connect::{AnswerBody, Broken, Flow, Need, Origin, ran_out_of_files};
 
 use super::body::{BackendConnection, RequestBody};
 use super::client::Phase;
@@ -28,55 +27,45 @@ pub(super) struct Failure {
     pub(super) error: Error,
     /// What it says of the backend, if anything.
     pub(super) evidence: Option<Evidence>,
-    /// The request, if it may be sent again.
-    pub(super) again: Option<Request<RequestBody>>,
-    /// Whether a backend may have seen it.
+    /// Whether a backend may have seen the request.
     pub(super) sent: bool,
 }
 
-/// A request on its way: with what it needs to be sent once more.
-#[derive(Debug)]
-pub(super) struct Outgoing {
-    pub(super) request: Request<RequestBody>,
-    pub(super) asked: Asked,
-}
-
-/// Sends the request on an idle connection or a new one and waits for the head of the answer.
+/// Sends the request, which it takes, on an idle connection or a new one and waits for the head of the answer. After a
+/// failure the request is back if it may be sent again.
 pub(super) async fn send(
     client: &Rc<Client>,
     view: &View,
     lease: &Lease,
-    mut outgoing: Outgoing,
-) -> Result<(Response<Incoming>, BackendConnection), Failure> {
-    let idle = view.idle(lease.index());
-    let asked = outgoing.asked;
-    let repeatable = is_repeatable(&outgoing.request);
-    let mut kept = idle.take(!repeatable);
+    request: &mut Option<Request<RequestBody>>,
+    asked: Asked,
+) -> Result<(Response<AnswerBody>, BackendConnection), Failure> {
+    let connections = view.connections(lease.index());
+    let repeatable = request.as_ref().is_some_and(is_repeatable);
+    let mut kept = connections.take(!repeatable, asked.upgrade);
+    let mut fresh = false;
     loop {
         let mut connection = match kept.take() {
             Some(connection) => connection,
-            None => match connect(client, view, lease).await {
-                Ok(connection) => connection,
-                Err(failure) => return Err(Failure { again: Some(outgoing.request), ..failure }),
-            },
+            // Boxed, for it is rare, and would make the futures of all requests larger.
+            None => Box::pin(connect(client, view, lease, asked, fresh)).await?,
         };
-        begin(client, &outgoing);
+        begin(client, request.as_ref(), asked);
         let flow = Rc::clone(connection.flow());
-        let failed =
-            match connection.send(outgoing.request, repeatable, |cx| watch(client, &flow, asked, cx)).await {
-                Ok(response) => {
-                    // They may have come in one piece with the answer.
-                    pass_interim(client, &flow, asked);
-                    return Ok((response, connection));
-                }
-                Err(Err(error)) => return Err(Failure { error, evidence: None, again: None, sent: true }),
-                Err(Ok(failed)) => failed,
-            };
-        let failure = judge(client, &connection, failed);
-        match failure.again {
-            // It was kept too long: that says nothing of the backend, and a new connection will do.
-            Some(again) if connection.is_reused() && !flow.answered() => outgoing.request = again,
-            again => return Err(Failure { again, ..failure }),
+        let broken = match connection.send(request, repeatable, |cx| watch(client, &flow, asked, cx)).await {
+            Ok(response) => {
+                // They may have come in one piece with the answer.
+                pass_interim(client, &flow, asked);
+                return Ok((response, connection));
+            }
+            Err(Err(error)) => return Err(Failure { error, evidence: None, sent: true }),
+            Err(Ok(broken)) => broken,
+        };
+        let failure = judge(client, &mut connection, request, broken);
+        // It was kept too long: that says nothing of the backend, and a new connection will do.
+        fresh = request.is_some() && connection.is_reused() && !flow.answered();
+        if !fresh {
+            return Err(failure);
         }
     }
 }
@@ -86,43 +75,60 @@ fn is_repeatable(request: &Request<RequestBody>) -> bool {
     request.body().is_empty() && request.method().is_idempotent()
 }
 
-async fn connect(client: &Client, view: &View, lease: &Lease) -> Result<BackendConnection, Failure> {
+async fn connect(
+    client: &Client,
+    view: &View,
+    lease: &Lease,
+    asked: Asked,
+    fresh: bool,
+) -> Result<BackendConnection, Failure> {
     client.enter(Phase::Connect);
-    let address = view.snapshot.pool.members()[lease.index()].address;
-    let mut connected = connect_to(client, address).await;
+    let limits = client.shared.head_limits;
+    let need = Need { upgrade: asked.upgrade, fresh, origin: origin(client), limits };
+    let mut connected = connect_to(client, view, lease, need).await;
     if let Err((Error::Exhausted(error), _)) = &connected
         && ran_out_of_files(error)
     {
-        // Boxed, for it is rare, and would make the futures of all requests larger.
-        connected = Box::pin(make_room(client, address)).await;
+        connected = make_room(client, view, lease, need).await;
     }
-    connected.map_err(|(error, evidence)| Failure { error, evidence, again: None, sent: false })
+    connected.map_err(|(error, evidence)| Failure { error, evidence, sent: false })
 }
 
 /// Tries again without a file left.
 async fn make_room(
     client: &Client,
-    address: SocketAddr,
+    view: &View,
+    lease: &Lease,
+    need: Need,
 ) -> Result<BackendConnection, (Error, Option<Evidence>)> {
     if client.shared.give_up_idle() == 0 {
         // The other workers hear of it at their next tick.
         client.shared.clock.sleep(ROOM_AFTER).await;
     }
-    connect_to(client, address).await
+    connect_to(client, view, lease, need).await
 }
 
 async fn connect_to(
     client: &Client,
-    address: SocketAddr,
+    view: &View,
+    lease: &Lease,
+    need: Need,
 ) -> Result<BackendConnection, (Error, Option<Evidence>)> {
-    match before_due(client, dial(address, client.shared.head_limits)).await {
-        Some(Ok(connection)) => Ok(Box::new(connection)),
-        Some(Err(error)) if is_our_want(&error) => Err((Error::Exhausted(error), None)),
+    match before_due(client, view.connections(lease.index()).connect(need)).await {
+        Some(Ok(connection)) => Ok(connection),
         Some(Err(error)) => {
-            let evidence = Evidence::of_dial(&error);
-            Err((Error::Connect(error), Some(evidence)))
+            let evidence = error.says_of_the_backend().then(|| Evidence::of_dial(&error));
+            Err((Error::of_dial(error), evidence))
         }
         None => Err((Error::ConnectTimeout, Some(Evidence::ConnectTimeout))),
+    }
+}
+
+/// Whom a backend is told of that wants to know; who came through a Unix socket has no address.
+fn origin(client: &Client) -> Option<Origin> {
+    match client.listener().address {
+        Address::Ip(listener) => Some(Origin { client: client.address(), listener }),
+        Address::Unix(_) => None,
     }
 }
 
@@ -137,11 +143,11 @@ pub async fn before_due<T>(client: &Client, future: impl Future<Output = T>) -> 
     .await
 }
 
-fn begin(client: &Client, outgoing: &Outgoing) {
-    let waits = outgoing.asked.expects_continue;
+fn begin(client: &Client, request: Option<&Request<RequestBody>>, asked: Asked) {
+    let waits = asked.expects_continue;
     client.set_may_upload(!waits);
-    client.enter(match outgoing.request.body() {
-        body if body.is_empty() => Phase::Response,
+    client.enter(match request {
+        Some(request) if request.body().is_empty() => Phase::Response,
         _ if waits => Phase::Expect,
         _ => Phase::Upload,
     });
@@ -176,15 +182,28 @@ fn pass_interim(client: &Client, flow: &Flow, asked: Asked) {
 }
 
 /// What a broken attempt means.
-fn judge(client: &Client, connection: &BackendConnection, failed: SendError<RequestBody>) -> Failure {
-    let sent = failed.unsent.is_none();
-    if let Some(fault) = client.take_fault() {
-        return Failure { error: fault, evidence: None, again: None, sent };
+fn judge(
+    client: &Client,
+    connection: &mut BackendConnection,
+    request: &mut Option<Request<RequestBody>>,
+    broken: Broken,
+) -> Failure {
+    let sent = request.is_none();
+    let fault = client.take_fault();
+    let fault =
+        fault.or_else(|| broken.is_of_the_client().then_some(Error::Malformed("its Host is not one")));
+    if let Some(error) = fault {
+        *request = None;
+        return Failure { error, evidence: None, sent };
     }
-    let garbage = failed.error.is_parse() || failed.error.is_parse_too_large();
-    let error = if garbage { Error::BadAnswer(failed.error) } else { Error::Closed(failed.error) };
-    let read_back = || connection.flow().sent().map(|head| head.map(|()| RequestBody::default()));
-    let again = failed.unsent.or_else(|| if garbage { None } else { read_back() });
-    let evidence = (!garbage && !connection.is_reused()).then_some(Evidence::Closed);
-    Failure { error, evidence, again, sent }
+    let garbage = broken.is_garbage();
+    if sent && !garbage {
+        *request = connection.sent().map(|head| head.map(|()| RequestBody::default()));
+    }
+    if let Some(fault) = broken.tls_fault() {
+        return Failure { evidence: Some(Evidence::Tls(fault.clone())), error: Error::of_tls(fault), sent };
+    }
+    let closed = !garbage && !connection.is_reused() && broken.is_of_the_connection();
+    let error = if garbage { Error::BadAnswer(broken) } else { Error::Closed(broken) };
+    Failure { error, evidence: closed.then_some(Evidence::Closed), sent }
 }

@@ -13,7 +13,7 @@ use hyper::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
 use crate::config::Networks;
 
 use super::client::as_value;
-use super::target::is_host_byte;
+use super::target::is_host;
 
 pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -229,7 +229,7 @@ fn proto_of(text: &[u8]) -> Option<HeaderValue> {
 }
 
 fn host_of(text: &[u8]) -> Option<HeaderValue> {
-    let fits = !text.is_empty() && text.iter().all(|byte| is_host_byte(*byte) && *byte != b',');
+    let fits = is_host(text) && !text.contains(&b',');
     if fits { HeaderValue::from_bytes(text).ok() } else { None }
 }
 

@@ -2,18 +2,20 @@
 
 use hyper::body::Body as _;
 use hyper::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE,
+    CONNECTION, CONTENT_LENGTH, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use hyper::{Method, Request, Response, StatusCode, Version};
 
 use super::forwarded::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
-use super::{Client, Error, RequestBody, target, websocket};
+use super::{Client, Error, RequestBody, http2, target, websocket};
 
 const KEEP_ALIVE: &str = "keep-alive";
 const PROXY_CONNECTION: &str = "proxy-connection";
 const X_REAL_IP: &str = "x-real-ip";
 const X_FORWARDED: &str = "x-forwarded-";
+const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
+pub(super) const CHUNKED: HeaderValue = HeaderValue::from_static("chunked");
 const VIA_US: HeaderValue = HeaderValue::from_static("1.1 loadbalancer");
 const VIA_US_FROM_1_0: HeaderValue = HeaderValue::from_static("1.0 loadbalancer");
 const VIA_US_FROM_2: HeaderValue = HeaderValue::from_static("2.0 loadbalancer");
@@ -61,8 +63,8 @@ impl Seen {
                 "transfer-encoding" => seen.transfer_encoding = true,
                 "expect" => seen.expect = true,
                 "content-length" => length = true,
-                "forwarded" | X_REAL_IP => seen.forwarded = true,
-                name if name.starts_with(X_FORWARDED) => seen.forwarded = true,
+                "forwarded" => seen.forwarded = true,
+                name if is_claim(name) => seen.forwarded = true,
                 _ => {}
             }
         }
@@ -78,14 +80,12 @@ impl Seen {
 /// Makes a client's request one that a backend may get.
 pub(super) fn prepare(request: &mut Request<RequestBody>, client: &Client) -> Result<Asked, Error> {
     let version = request.version();
-    let extended_connect = version == Version::HTTP_2 && request.method() == Method::CONNECT;
-    if extended_connect {
-        websocket::from_connect(request, client)?;
-    }
+    let extended_connect = version == Version::HTTP_2 && from_http2(request, client)?;
     target::normalise(request)?;
     let host = target::check_host(request, client)?;
     let seen = Seen::in_head(request.headers());
-    let upgrade = seen.upgrade && request.version() == Version::HTTP_11 && asks_for_upgrade(request);
+    let may_upgrade = version == Version::HTTP_11 || extended_connect;
+    let upgrade = seen.upgrade && may_upgrade && asks_for_upgrade(request);
     let has_body = !request.body().is_end_stream();
     let headers = request.headers_mut();
     if seen.transfer_encoding {
@@ -94,7 +94,7 @@ pub(super) fn prepare(request: &mut Request<RequestBody>, client: &Client) -> Re
     let trailers = seen.te && lists(headers, &TE, "trailers");
     remove_hop_by_hop(headers, &seen, upgrade);
     if seen.transfer_encoding && has_body {
-        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        headers.insert(TRANSFER_ENCODING, CHUNKED);
     }
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
@@ -107,22 +107,9 @@ pub(super) fn prepare(request: &mut Request<RequestBody>, client: &Client) -> Re
     if seen.forwarded {
         remove_forwarded(headers);
     }
-    headers.insert(X_FORWARDED_FOR, client.forwarded_for().clone());
-    headers.insert(X_FORWARDED_PROTO, if client.listener().tls { HTTPS } else { HTTP });
-    headers.insert(X_FORWARDED_HOST, host);
-    if client.shared.access.is_some() {
-        pass_on_origin(headers, client);
-    }
-    headers.append(
-        VIA,
-        match version {
-            Version::HTTP_10 => VIA_US_FROM_1_0,
-            Version::HTTP_2 => VIA_US_FROM_2,
-            _ => VIA_US,
-        },
-    );
+    tell_of(client, host, version, headers);
     if version == Version::HTTP_2 {
-        unite_cookies(headers);
+        http2::frame(headers, has_body);
     }
     *request.version_mut() = Version::HTTP_11;
     if !upgrade {
@@ -138,11 +125,47 @@ pub(super) fn prepare(request: &mut Request<RequestBody>, client: &Client) -> Re
     })
 }
 
+/// What HTTP/2 writes in another way; tells whether the request was an extended CONNECT.
+fn from_http2(request: &mut Request<RequestBody>, client: &Client) -> Result<bool, Error> {
+    http2::unite_cookies(request.headers_mut());
+    http2::check_size(request, client.shared.head_limits)?;
+    let extended_connect = request.method() == Method::CONNECT;
+    if extended_connect {
+        websocket::from_connect(request, client)?;
+    }
+    Ok(extended_connect)
+}
+
+/// Says whose request it is, and how it came.
+fn tell_of(client: &Client, host: HeaderValue, version: Version, headers: &mut HeaderMap) {
+    headers.insert(X_FORWARDED_FOR, client.forwarded_for().clone());
+    headers.insert(X_FORWARDED_PROTO, if client.listener().tls { HTTPS } else { HTTP });
+    headers.insert(X_FORWARDED_HOST, host);
+    if client.shared.access.is_some() {
+        pass_on_origin(headers, client);
+    }
+    if let Some(certificate) = client.certificate() {
+        headers.insert(CLIENT_CERT, certificate.clone());
+    }
+    headers.append(
+        VIA,
+        match version {
+            Version::HTTP_10 => VIA_US_FROM_1_0,
+            Version::HTTP_2 => VIA_US_FROM_2,
+            _ => VIA_US,
+        },
+    );
+}
+
 /// Makes a backend's answer to what was asked one that a client may get.
 pub(super) fn prepare_answer<B>(response: &mut Response<B>, asked: Asked) -> Result<(), Error> {
     let upgraded = is_upgrade(response);
     if upgraded && !asked.upgrade {
         return Err(Error::UnaskedUpgrade);
+    }
+    if asked.extended_connect && response.status().is_success() {
+        // The client would take it for agreement, and what follows for its tunnel.
+        return Err(Error::UpgradeIgnored);
     }
     *response.version_mut() = Version::HTTP_11;
     let wants_upgrade = response.status() == StatusCode::UPGRADE_REQUIRED;
@@ -152,8 +175,10 @@ pub(super) fn prepare_answer<B>(response: &mut Response<B>, asked: Asked) -> Res
         if !is_just_chunked(headers) {
             return Err(Error::UnaskedCoding);
         }
-        // RFC 9112 section 6.3: the coding wins, and a proxy removes the length.
-        headers.remove(CONTENT_LENGTH);
+        // RFC 9112 section 6.3 lets the coding win. But who sends both may mean something by it.
+        if headers.contains_key(CONTENT_LENGTH) {
+            return Err(Error::TwoFramings);
+        }
     } else if seen.lengths {
         unite_lengths(headers);
     }
@@ -197,17 +222,6 @@ fn unite_lengths(headers: &mut HeaderMap) {
         Some(Ok(length)) => headers.insert(CONTENT_LENGTH, length),
         _ => headers.remove(CONTENT_LENGTH),
     };
-}
-
-/// RFC 9113 section 8.2.3: a client may have split its cookies, which HTTP/1.1 knows as one line.
-fn unite_cookies(headers: &mut HeaderMap) {
-    let mut cookies = headers.get_all(COOKIE).iter();
-    if let (Some(first), Some(second)) = (cookies.next(), cookies.next()) {
-        let all: Vec<_> = [first, second].into_iter().chain(cookies).map(HeaderValue::as_bytes).collect();
-        if let Ok(united) = HeaderValue::from_bytes(&all.join(&b"; "[..])) {
-            headers.insert(COOKIE, united);
-        }
-    }
 }
 
 /// A switch of protocols is passed on for requests without a body, but not one to h2c, which is an answer that we
@@ -275,12 +289,41 @@ fn pass_on_origin(headers: &mut HeaderMap, client: &Client) {
 
 fn remove_forwarded(headers: &mut HeaderMap) {
     headers.remove(FORWARDED);
-    headers.remove(X_REAL_IP);
-    let claimed: Vec<HeaderName> =
-        headers.keys().filter(|name| name.as_str().starts_with(X_FORWARDED)).cloned().collect();
+    let claimed: Vec<HeaderName> = headers.keys().filter(|name| is_claim(name.as_str())).cloned().collect();
     for name in claimed {
         headers.remove(name);
     }
+}
+
+/// What must not pass in trailers: a field that frames or routes a message, that is for one hop, or that only we may say
+/// (RFC 9110 section 6.5.1).
+pub(super) fn clean_trailers(trailers: &mut HeaderMap) {
+    for name in [CONNECTION, CONTENT_LENGTH, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA] {
+        trailers.remove(name);
+    }
+    trailers.remove(KEEP_ALIVE);
+    trailers.remove(PROXY_CONNECTION);
+    remove_forwarded(trailers);
+}
+
+/// Whether a field of this name says what only we may say, or says it to a backend that makes variables of names and so
+/// takes `_` for `-` (RFC 3875 section 4.1.18).
+fn is_claim(name: &str) -> bool {
+    // Most names are told by a byte or two.
+    match name.as_bytes() {
+        [b'x', _, b'f', ..] => name.get(..X_FORWARDED.len()).is_some_and(|start| is_like(start, X_FORWARDED)),
+        [b'x', _, b'r', ..] => is_like(name, X_REAL_IP),
+        [b'c', .., b'h'] => name.contains('_') && is_like(name, "content-length"),
+        [b'c', b'l', ..] => is_like(name, "client-cert") || is_like(name, "client-cert-chain"),
+        [b't', .., b'g'] => name.contains('_') && is_like(name, "transfer-encoding"),
+        _ => false,
+    }
+}
+
+/// Whether two names are the same if `_` is `-`.
+fn is_like(name: &str, other: &str) -> bool {
+    let same = |(own, other): (u8, u8)| own == other || (own == b'_' && other == b'-');
+    name.len() == other.len() && name.bytes().zip(other.bytes()).all(same)
 }
 
 fn lists(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::backends::Registry;
 use crate::balance::Turn;
-use crate::config::Config;
+use crate::config::{Config, Introduced};
 use crate::connect::{HeadLimits, shortages};
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log;
@@ -40,6 +40,8 @@ pub struct Shared {
     pub deadlines: Deadlines,
     /// Where the access log goes, if anywhere.
     pub access_log: Option<access_log::Buffer>,
+    /// Whose connections begin with a PROXY header.
+    pub introduced: Introduced,
     /// What heads may hold.
     pub head_limits: HeadLimits,
     /// Bytes of a request's body.
@@ -71,6 +73,7 @@ impl Shared {
             clock: Rc::new(Clock::with_tick(deadlines.tick())),
             deadlines,
             access_log,
+            introduced: config.introduced.clone(),
             head_limits: HeadLimits { size: config.limits.header_size, headers: config.limits.headers },
             body_limit: config.limits.body,
             access,
@@ -115,7 +118,7 @@ impl Shared {
 
     /// Closes all idle connections to backends, so that their files can serve clients. Tells how many they were.
     pub fn give_up_idle(&self) -> usize {
-        self.view().all_idle().iter().map(|idle| idle.clear()).sum()
+        self.view().all_connections().iter().map(|connections| connections.give_up_idle()).sum()
     }
 
     /// Does that if files have run out since last asked, here or at another worker.
@@ -128,8 +131,9 @@ impl Shared {
 
     /// Closes idle connections to backends whose time is over.
     pub fn sweep_idle(&self) {
-        let limit = self.clock.now().saturating_sub(self.deadlines.backend_idle);
-        self.view().all_idle().iter().for_each(|idle| idle.sweep(limit));
+        let now = self.clock.now();
+        let limit = now.saturating_sub(self.deadlines.backend_idle);
+        self.view().all_connections().iter().for_each(|connections| connections.sweep(limit, now));
     }
 }
 

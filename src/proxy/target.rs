@@ -8,7 +8,8 @@ use crate::config::Address;
 
 use super::{Client, Error};
 
-/// Brings the target to origin form (RFC 9112 section 3.2); of an absolute one, the authority becomes `Host`.
+/// Brings the target to origin form (RFC 9112 section 3.2); of an absolute one, the authority becomes `Host`. They must
+/// not differ: RFC 9112 lets the target win, but a backend that looks at the other would serve somebody else.
 pub(super) fn normalise<B>(request: &mut Request<B>) -> Result<(), Error> {
     let uri = request.uri();
     if request.method() == Method::CONNECT {
@@ -17,9 +18,11 @@ pub(super) fn normalise<B>(request: &mut Request<B>) -> Result<(), Error> {
     match (uri.scheme_str(), uri.authority()) {
         (None, None) if uri.path().starts_with('/') => return Ok(()),
         (None, None) if uri.path() == "*" && request.method() == Method::OPTIONS => return Ok(()),
-        (Some("http" | "https"), Some(_)) => {}
+        (Some("http" | "https"), Some(_))
+            if uri.path().starts_with('/') || request.method() == Method::OPTIONS => {}
         _ => return Err(Error::Malformed("its target is neither a path nor an http address")),
     }
+    check_agreement(request)?;
     let mut parts = request.uri().clone().into_parts();
     let host = parts.authority.as_ref().map_or("", Authority::as_str);
     if host.contains('@') {
@@ -27,7 +30,9 @@ pub(super) fn normalise<B>(request: &mut Request<B>) -> Result<(), Error> {
     }
     let host =
         HeaderValue::from_str(host).map_err(|_| Error::Malformed("its target's host is not a name"))?;
-    if request.method() == Method::OPTIONS && has_empty_path(request.uri()) {
+    let is_http2 = request.version() == Version::HTTP_2;
+    // In HTTP/2 the path is always spelled out.
+    if !is_http2 && request.method() == Method::OPTIONS && has_empty_path(request.uri()) {
         // RFC 9112 section 3.2.4: it is the whole server that is asked.
         parts.path_and_query = Some(PathAndQuery::from_static("*"));
     }
@@ -36,11 +41,26 @@ pub(super) fn normalise<B>(request: &mut Request<B>) -> Result<(), Error> {
     parts.path_and_query.get_or_insert(PathAndQuery::from_static("/"));
     let target = Uri::from_parts(parts).map_err(|_| Error::Malformed("its target has no path"))?;
     *request.uri_mut() = target;
-    if request.headers().get_all(HOST).iter().nth(1).is_some() {
-        return Err(Error::Malformed("it has more than one Host"));
-    }
     request.headers_mut().insert(HOST, host);
     Ok(())
+}
+
+/// Of an absolute target and `Host`, which RFC 9112 section 3.2 asks of HTTP/1.1 even then.
+fn check_agreement<B>(request: &Request<B>) -> Result<(), Error> {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let host = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host,
+        (Some(_), Some(_)) => return Err(Error::Malformed("it has more than one Host")),
+        (None, _) if request.version() == Version::HTTP_11 => return Err(Error::Malformed("it has no Host")),
+        (None, _) => return Ok(()),
+    };
+    let default = if request.uri().scheme_str() == Some("https") { ":443" } else { ":80" };
+    let plain = |host: &str| host.strip_suffix(default).or(host.strip_suffix(':')).unwrap_or(host).to_owned();
+    let target = request.uri().authority().map_or("", Authority::as_str);
+    match host.to_str() {
+        Ok(host) if plain(host).eq_ignore_ascii_case(&plain(target)) => Ok(()),
+        _ => Err(Error::Malformed("its Host differs from its target's")),
+    }
 }
 
 /// Whether an absolute target has neither a path nor a query. Its parser adds a `/`, which is not one that the client
@@ -67,13 +87,79 @@ pub(super) fn check_host<B>(request: &mut Request<B>, client: &Client) -> Result
         }
         (None, _) => return Err(Error::Malformed("it has no Host")),
     };
-    match host.as_bytes().iter().all(|byte| is_host_byte(*byte)) {
+    match is_host(host.as_bytes()) {
         true => Ok(host),
         false => Err(Error::Malformed("its Host is not one")),
     }
 }
 
-/// RFC 3986 section 3.2.2 without user information.
-pub(super) fn is_host_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b".-_:[]%~!$&'()*+,;=".contains(&byte)
+/// RFC 3986 section 3.2.2 and an optional port, without user information.
+pub(super) fn is_host(host: &[u8]) -> bool {
+    let (name, is_named_by) = match host {
+        [b'[', rest @ ..] => (rest, ADDRESS),
+        host => (host, NAME),
+    };
+    let end = name.iter().position(|byte| HOST_BYTES[usize::from(*byte)] & is_named_by == 0);
+    let (name, rest) = name.split_at(end.unwrap_or(name.len()));
+    let port = match (is_named_by, rest) {
+        (ADDRESS, [b']', port @ ..]) => port,
+        (ADDRESS, _) => return false,
+        (_, port) => port,
+    };
+    let is_port = matches!(port, [] | [b':', ..]) && port.iter().skip(1).all(u8::is_ascii_digit);
+    is_port && !name.is_empty()
+}
+
+const NAME: u8 = 1;
+const ADDRESS: u8 = 2;
+
+/// For each byte, whether a name may have it, and whether an address in brackets.
+const HOST_BYTES: [u8; 256] = {
+    let mut bytes = [0; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        let letter = byte as u8;
+        let named = letter.is_ascii_alphanumeric()
+            || matches!(
+                letter,
+                b'.' | b'-'
+                    | b'_'
+                    | b'%'
+                    | b'~'
+                    | b'!'
+                    | b'$'
+                    | b'&'
+                    | b'\''
+                    | b'('
+                    | b')'
+                    | b'*'
+                    | b'+'
+                    | b','
+                    | b';'
+                    | b'='
+            );
+        let address = letter.is_ascii_hexdigit() || matches!(letter, b':' | b'.');
+        bytes[byte] = if named { NAME } else { 0 } | if address { ADDRESS } else { 0 };
+        byte += 1;
+    }
+    bytes
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_a_name_or_an_address_and_may_have_a_port() {
+        for host in ["a", "a.b-c_d:80", "a:", "10.0.0.1:8080", "[::1]", "[::ffff:10.0.0.1]:80", "%41", "a,b"]
+        {
+            assert!(is_host(host.as_bytes()), "{host}");
+        }
+        for host in [
+            "", ":80", "a:b", "a:80:80", "a/b", "a b", "u@a", "[::1", "[]", "[::1]a", "a]", "::1", "a#",
+            "a\\b",
+        ] {
+            assert!(!is_host(host.as_bytes()), "{host}");
+        }
+    }
 }

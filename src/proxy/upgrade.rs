@@ -48,8 +48,9 @@ impl Tunnel {
             client.write_all(&self.read_ahead).await?;
             copy_bidirectional_with_sizes(&mut client, &mut backend, BUFFER, BUFFER).await
         };
-        if super::forward::before_due(&facts, passed).await.is_some_and(|passed| passed.is_ok()) {
-            self.exchange.completed();
+        match super::forward::before_due(&facts, passed).await {
+            Some(Ok(_)) => self.exchange.completed(),
+            _ => facts.set_broken_off(),
         }
     }
 }
@@ -75,7 +76,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         } else {
             self.client.count_out(bytes);
         }
-        self.client.progress();
+        if bytes > 0 {
+            self.client.progress();
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -90,6 +93,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.incoming {
+            self.client.set_told_all();
+        }
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

@@ -2,7 +2,7 @@
 
 use hyper::ext::Protocol;
 use hyper::header::{CONNECTION, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
-use hyper::{Method, Request, Response, StatusCode, Version};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::task::spawn_local;
 
@@ -14,13 +14,12 @@ const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 
 /// Turns a CONNECT for a WebSocket into the GET that asks for one (RFC 6455 section 4.1). Any other is refused.
 pub(super) fn from_connect<B>(request: &mut Request<B>, client: &Client) -> Result<(), Error> {
-    let protocol = request.extensions().get::<Protocol>();
-    if !protocol.is_some_and(|protocol| protocol.as_str().eq_ignore_ascii_case(WEBSOCKET)) {
-        return Err(Error::ConnectMethod);
+    let Some(protocol) = request.extensions().get::<Protocol>() else { return Err(Error::ConnectMethod) };
+    if !protocol.as_str().eq_ignore_ascii_case(WEBSOCKET) {
+        return Err(Error::UnknownProtocol);
     }
     *client.on_upgrade().borrow_mut() = Some(hyper::upgrade::on(&mut *request));
     *request.method_mut() = Method::GET;
-    *request.version_mut() = Version::HTTP_11;
     let headers = request.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static(WEBSOCKET));

@@ -12,13 +12,13 @@ use tokio_rustls::{TlsAcceptor, TlsStream};
 
 use crate::config::Listener;
 use crate::connect::{Socket, Stream};
-use crate::proxy::{Alarm, Client, Error, Shared, before_due, last_words};
+use crate::proxy::{Alarm, Client, Error, Shared, before_due, last_words, log_refusal};
 
 use super::farewell::refuse;
 use super::park::park;
 use super::team::{Refusal, Seat};
 use super::tls::{HTTP_2, Tls};
-use super::{connection, http2};
+use super::{connection, http2, proxy_protocol};
 
 /// What a client sends first that speaks TLS (RFC 8446 section 5.1).
 const HANDSHAKE: u8 = 22;
@@ -39,12 +39,40 @@ pub(super) struct Arrival {
     pub(super) shared: Rc<Shared>,
     pub(super) door: Rc<Door>,
     pub(super) address: SocketAddr,
-    pub(super) _seat: Seat,
+    pub(super) seat: Seat,
 }
 
 impl Arrival {
     /// Serves the client in a task of its own.
     pub(super) fn spawn(self, socket: Socket) {
+        match self.shared.introduced.holds(self.address.ip(), &self.door.listener) {
+            true => drop(spawn_local(self.hear_of(socket))),
+            false => self.begin(socket),
+        }
+    }
+
+    /// Lets a proxy say whom it speaks for.
+    async fn hear_of(mut self, mut socket: Socket) {
+        let client = self.client();
+        client.alarm().wakes_me().await;
+        let error = match before_due(&client, proxy_protocol::read(&mut socket)).await {
+            Some(Ok(address)) => {
+                self.address = address.unwrap_or(self.address);
+                match self.seat.introduce(self.address.ip()) {
+                    Ok(()) => return self.begin(socket),
+                    Err(error) => error,
+                }
+            }
+            Some(Err(None)) => return,
+            Some(Err(Some(error))) => error,
+            None => Error::HeadTimeout,
+        };
+        // It has not spoken HTTP yet, so nothing is said in it.
+        tracing::debug!("{}: {error}", client.address());
+        log_refusal(&error, &client, 0);
+    }
+
+    fn begin(self, socket: Socket) {
         match &self.door.tls {
             None => self.resume(Stream::Clear(socket)),
             Some(tls) => {
@@ -88,12 +116,16 @@ impl Arrival {
         let speaks_http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP_2);
         let stream = Stream::Tls(stream);
         match speaks_http2 {
-            true => Box::pin(http2::serve(&client, stream, Bytes::new())).await,
+            true => {
+                client.identify(&stream);
+                Box::pin(http2::serve(&client, stream, Bytes::new())).await;
+            }
             false => self.speak_http1(client, stream).await,
         }
     }
 
     async fn speak_http1(self, client: Rc<Client>, stream: Stream) {
+        client.identify(&stream);
         if let Some(stream) = connection::serve(&client, stream).await {
             drop(client);
             park(self, stream);

@@ -13,7 +13,8 @@ use hyper_util::rt::TokioIo;
 use crate::connect::Stream;
 use crate::proxy::{Client, Error, Phase, handle};
 
-use super::farewell::{has_bytes, part, refuse};
+use super::farewell::{close, has_bytes, part, refuse};
+use super::framing::{Refusal, explain};
 use super::http2;
 use super::transport::ClientTransport;
 
@@ -23,6 +24,8 @@ enum Stop {
     Over(hyper::Result<()>),
     /// No request came for a while.
     Idle,
+    /// A request could be read in two ways.
+    Refused(Refusal),
     /// A deadline passed.
     Due(Phase),
     /// The process stops and no request is under way, but one may have begun to come.
@@ -41,10 +44,12 @@ pub(super) async fn serve(client: &Rc<Client>, mut stream: Stream) -> Option<Str
                     tunnel.run(stream, &unused).await;
                 } else if client.has_unread() || !unused.is_empty() || has_bytes(&stream) {
                     part(&client.shared, stream, b"").await;
+                } else {
+                    close(&client.shared, stream).await;
                 }
                 return None;
             }
-            Stop::Over(Err(_)) if unused.starts_with(http2::PREFACE) => {
+            Stop::Over(Err(_)) if http2::may_begin(&unused) => {
                 // It knew that we speak HTTP/2 (RFC 9113 section 3.3). Boxed, for its state is far larger than ours.
                 Box::pin(http2::serve(client, stream, unused)).await;
                 return None;
@@ -55,13 +60,24 @@ pub(super) async fn serve(client: &Rc<Client>, mut stream: Stream) -> Option<Str
                 }
                 return None;
             }
+            Stop::Refused(refusal) => {
+                refuse(client, stream, &Error::Malformed(refusal)).await;
+                return None;
+            }
             Stop::Due(Phase::Head) if !unused.is_empty() => {
                 refuse(client, stream, &Error::HeadTimeout).await;
                 return None;
             }
+            Stop::Due(Phase::Head) => {
+                close(&client.shared, stream).await;
+                return None;
+            }
             Stop::Due(_) => return None,
             Stop::Idle if unused.is_empty() => return Some(stream),
-            Stop::Draining if unused.is_empty() && !has_bytes(&stream) => return None,
+            Stop::Draining if unused.is_empty() && !has_bytes(&stream) => {
+                close(&client.shared, stream).await;
+                return None;
+            }
             Stop::Idle | Stop::Draining => {
                 client.enter(Phase::Head);
                 read_ahead = unused;
@@ -110,7 +126,17 @@ async fn speak(client: &Rc<Client>, stream: Stream, read_ahead: Bytes) -> (Stop,
     })
     .await;
     let parts = connection.into_parts();
-    (stop, parts.read_buf, parts.io.into_inner().into_inner())
+    let (stream, read_ahead, refusal) = parts.io.into_inner().into_parts();
+    (refusal.map_or(stop, Stop::Refused), join(parts.read_buf, read_ahead), stream)
+}
+
+/// What hyper had and did not use, and what it had not been given.
+fn join(first: Bytes, second: Bytes) -> Bytes {
+    match (first.is_empty(), second.is_empty()) {
+        (true, _) => second,
+        (_, true) => first,
+        _ => [first, second].concat().into(),
+    }
 }
 
 /// Runs after hyper has done what it could: a deadline that the handler could answer for is no longer due.
@@ -131,7 +157,15 @@ fn malformed(error: &hyper::Error, unused: &[u8], limit: usize) -> Option<Error>
         let target = line.len() >= limit || error.to_string().contains("URI");
         Some(if target { Error::TargetTooLong } else { Error::HeadTooLarge })
     } else if error.is_parse() {
-        Some(Error::Malformed("its head is not one of HTTP/1.1"))
+        let told = error.to_string();
+        let known = || match told {
+            told if told.contains("transfer-encoding") => {
+                "it has a Transfer-Encoding, which HTTP/1.0 does not know"
+            }
+            told if told.contains("URI") => "its target is not one",
+            _ => "its head is not one of HTTP/1.1",
+        };
+        Some(Error::Malformed(explain(unused).unwrap_or_else(known)))
     } else {
         None
     }

@@ -7,7 +7,7 @@ use futures::future::select;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::connect::{Peeked, Stream};
-use crate::proxy::{Client, Error, Shared, last_words};
+use crate::proxy::{Client, Error, Phase, Shared, last_words};
 
 /// How many milliseconds a client that we part from has to take our last words and to stop sending, and how many bytes it
 /// may send meanwhile.
@@ -17,6 +17,10 @@ const LINGER_BYTES: usize = 1 << 20;
 /// Says why nothing more will be said, and parts.
 pub(super) async fn refuse(client: &Client, stream: Stream, error: &Error) {
     tracing::debug!("{}: {error}", client.address());
+    if !matches!(client.phase(), Phase::Idle | Phase::Head) {
+        // The answer before is not whole, and this must not be taken for a part of it.
+        return;
+    }
     part(&client.shared, stream, &last_words(error, client)).await;
 }
 
@@ -37,6 +41,16 @@ pub(super) async fn part(shared: &Shared, mut stream: Stream, words: &[u8]) {
         io::Result::Ok(())
     });
     select(parted, pin!(shared.clock.sleep(LINGER))).await;
+}
+
+/// Closes a connection on which all was said. TLS has a farewell of its own, without which a client cannot tell the end of
+/// an answer from a cut (RFC 8446 section 6.1); so an answer that broke off must not end with it.
+pub(super) async fn close(shared: &Shared, mut stream: Stream) {
+    if stream.is_tls() {
+        // Boxed, for few connections are closed at a time.
+        let farewell = Box::pin(stream.shutdown());
+        select(farewell, Box::pin(shared.clock.sleep(LINGER))).await;
+    }
 }
 
 /// Whether the client has already sent more.

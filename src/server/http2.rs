@@ -3,10 +3,13 @@
 //! To the rest of the program each stream is a [`Client`] with its own phase and deadline, so that a request is told
 //! the same way whatever it came by.
 
+mod flood;
 mod streams;
 mod transport;
 
+use std::error::Error as _;
 use std::future::poll_fn;
+use std::mem;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -17,13 +20,15 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 
 use crate::connect::Stream;
-use crate::proxy::{Client, handle};
+use crate::proxy::{Client, Error, handle, log_refusal};
+
+use super::farewell::{has_bytes, part};
 
 use streams::Streams;
-use transport::Transport;
+use transport::{Transport, Verdict};
 
 /// What a client sends first that speaks HTTP/2 (RFC 9113 section 3.4).
-pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Requests of one client that are answered at the same time (RFC 9113 section 5.1.2 asks for at least 100).
 const STREAMS: u32 = 128;
@@ -37,11 +42,58 @@ const SEND_BUFFER: usize = 64 * 1024;
 const PENDING_RESETS: usize = 20;
 const LOCAL_RESETS: usize = 256;
 
-/// Milliseconds that a client has to take note that the connection ends.
+/// How far a head may go beyond the limit and still be refused in our words: beyond, it is not even kept, and hyper
+/// answers with a bare 431.
+const READ_TO_REFUSE: usize = 2;
+/// Milliseconds that a client has to take note that the connection ends, and to take each piece of what it is still owed.
 const FAREWELL: u64 = 2000;
 
+/// Whether a connection that begins with these bytes may be one of HTTP/2. They may be all that has come.
+pub(super) fn may_begin(bytes: &[u8]) -> bool {
+    bytes.starts_with(PREFACE) || (!bytes.is_empty() && PREFACE.starts_with(bytes))
+}
+
 /// Serves requests until the connection ends. `read_ahead` is what the client has sent already.
-pub(super) async fn serve(client: &Rc<Client>, stream: Stream, read_ahead: Bytes) {
+pub(super) async fn serve(client: &Rc<Client>, mut stream: Stream, read_ahead: Bytes) {
+    let verdict = Verdict::default();
+    let over = drive(client, &mut stream, read_ahead, &verdict).await;
+    let words = match verdict.flood() {
+        Some(kind) => {
+            complain(client, kind.name());
+            verdict.last_words()
+        }
+        None => {
+            if over.as_ref().is_err_and(is_flood) {
+                complain(client, "RST_STREAM, CONTINUATION or empty");
+            }
+            None
+        }
+    };
+    if verdict.flood().is_some() || over.is_err() || has_bytes(&stream) {
+        // To close on bytes that were not read would reset the connection, and our last word would be lost.
+        part(&client.shared, stream, words.as_ref().map_or(&[], |words| words)).await;
+    }
+}
+
+/// Whether h2 ended the connection because there was too much of something.
+fn is_flood(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>());
+    cause.is_some_and(|cause| cause.is_library() && cause.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM))
+}
+
+fn complain(client: &Client, frames: &'static str) {
+    let error = Error::Flood(frames);
+    tracing::debug!("{}: {error}", client.address());
+    log_refusal(&error, client, 0);
+}
+
+/// Lets hyper drive the connection.
+async fn drive(
+    client: &Rc<Client>,
+    stream: &mut Stream,
+    read_ahead: Bytes,
+    verdict: &Verdict,
+) -> hyper::Result<()> {
     let shared = &client.shared;
     let streams = Rc::new(Streams::default());
     let service = service_fn(|request| {
@@ -56,17 +108,24 @@ pub(super) async fn serve(client: &Rc<Client>, stream: Stream, read_ahead: Bytes
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_BUFFER)
-        .max_header_list_size(u32::try_from(shared.head_limits.size).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(shared.head_limits.size * READ_TO_REFUSE).unwrap_or(u32::MAX))
         .max_pending_accept_reset_streams(PENDING_RESETS)
         .max_local_error_reset_streams(LOCAL_RESETS)
         .enable_connect_protocol();
-    let transport = TokioIo::new(Transport::new(stream, read_ahead));
+    let transport = TokioIo::new(Transport::new(stream, read_ahead, &shared.clock, verdict));
     let mut connection = pin!(builder.serve_connection(transport, service));
     client.alarm().wakes_me().await;
-    let (mut draining, mut idle) = (false, true);
+    let (mut draining, mut idle, mut ending, mut latest) = (false, true, false, 0);
     poll_fn(|cx| {
-        if connection.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(());
+        if let Poll::Ready(over) = connection.as_mut().poll(cx) {
+            return Poll::Ready(over);
+        }
+        if verdict.flood().is_some() {
+            // It may never take the rest of the frame that stands before our last word.
+            if !mem::replace(&mut ending, true) {
+                client.alarm().set(FAREWELL);
+            }
+            return if client.is_due() { Poll::Ready(Ok(())) } else { Poll::Pending };
         }
         streams.wake(cx.waker());
         if idle == streams.are_open() {
@@ -76,13 +135,18 @@ pub(super) async fn serve(client: &Rc<Client>, stream: Stream, read_ahead: Bytes
                 false => client.alarm().clear(),
             }
         }
+        if verdict.has_written() && idle && draining && shared.clock.now() < latest {
+            // The last of an answer may be on its way to a slow client. One that makes us say more has its limit, too.
+            client.alarm().set(FAREWELL);
+        }
         let due = idle && client.is_due();
         if due && draining {
-            return Poll::Ready(());
+            return Poll::Ready(Ok(()));
         }
         if due || (shared.is_draining() && !draining) {
             // It is told, and what it began meanwhile is answered (RFC 9113 section 6.8).
             draining = true;
+            latest = shared.clock.now() + shared.deadlines.client_idle;
             connection.as_mut().graceful_shutdown();
             if idle {
                 client.alarm().set(FAREWELL);
@@ -91,5 +155,5 @@ pub(super) async fn serve(client: &Rc<Client>, stream: Stream, read_ahead: Bytes
         }
         Poll::Pending
     })
-    .await;
+    .await
 }

@@ -1,7 +1,7 @@
 //! The first hop: a worker's listening sockets.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
@@ -192,7 +192,7 @@ impl Usher {
     /// Serves a client here or at a worker that has fewer, or turns it away.
     fn admit(&self, socket: connect::Socket, address: SocketAddr) {
         let Some(other) = self.team.better_than(self.worker) else { return self.seat(socket, address) };
-        let seat = match self.team.admit(self.worker, address.ip()) {
+        let seat = match self.team.admit(self.worker, self.known(address)) {
             Ok(seat) => seat,
             Err(error) => return self.turn_away(socket, address, error),
         };
@@ -207,10 +207,16 @@ impl Usher {
 
     /// Serves a client here, or turns it away.
     fn seat(&self, socket: connect::Socket, address: SocketAddr) {
-        match self.team.admit(self.worker, address.ip()) {
+        match self.team.admit(self.worker, self.known(address)) {
             Ok(seat) => self.arrival(address, seat).spawn(socket),
             Err(error) => self.turn_away(socket, address, error),
         }
+    }
+
+    /// The client's address, unless its connection begins with telling it.
+    fn known(&self, address: SocketAddr) -> Option<IpAddr> {
+        let told = self.shared.introduced.holds(address.ip(), &self.door.listener);
+        (!told).then_some(address.ip())
     }
 
     fn turn_away(&self, socket: connect::Socket, address: SocketAddr, error: Error) {
@@ -218,7 +224,7 @@ impl Usher {
     }
 
     fn arrival(&self, address: SocketAddr, seat: Seat) -> Arrival {
-        Arrival { shared: Rc::clone(&self.shared), door: Rc::clone(&self.door), address, _seat: seat }
+        Arrival { shared: Rc::clone(&self.shared), door: Rc::clone(&self.door), address, seat }
     }
 }
 

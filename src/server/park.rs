@@ -12,7 +12,7 @@ use crate::connect::Stream;
 use crate::proxy::Alarm;
 
 use super::arrival::Arrival;
-use super::farewell::has_bytes;
+use super::farewell::{close, has_bytes};
 
 /// Keeps a client until it speaks again, has been idle for too long, or the process stops.
 pub(super) fn park(arrival: Arrival, stream: Stream) {
@@ -39,6 +39,8 @@ pub(super) fn park(arrival: Arrival, stream: Stream) {
         if speaks {
             tracing::debug!("{} is unparked", arrival.address);
             arrival.resume(stream);
+        } else {
+            close(&arrival.shared, stream).await;
         }
     });
 }

@@ -37,7 +37,7 @@ struct Member {
 /// A client's place at a worker, given back when it is dropped.
 #[derive(Debug)]
 pub struct Seat {
-    team: Arc<Team>,
+    pub(super) team: Arc<Team>,
     worker: usize,
     pub(super) guest: Option<Guest>,
 }

@@ -70,6 +70,12 @@ pub enum TlsError {
         /// What is wrong.
         reason: String,
     },
+    /// The key cannot be read without a password, which nobody is there to give.
+    #[error("--tls-key {key}: is encrypted; decrypt it with `openssl pkey -in {key} -out NEW`")]
+    Encrypted {
+        /// The key's file.
+        key: PathBuf,
+    },
     /// The key is that of another certificate.
     #[error(
         "--tls-key {key}: is not the key of --tls-cert {certificate}; name the two that were made together"
@@ -87,6 +93,8 @@ pub enum TlsError {
 pub struct Tls {
     settings: Settings,
     current: RwLock<Arc<Current>>,
+    /// Of the files at the time when they were first read.
+    loaded: Vec<Version>,
 }
 
 #[derive(Debug)]
@@ -105,9 +113,10 @@ impl Tls {
     /// # Errors
     /// The first file that is of no use.
     pub fn load(settings: &Settings) -> Result<Self, TlsError> {
+        let loaded = versions(settings);
         let current = Current::load(settings)?;
         current.tell();
-        Ok(Self { settings: settings.clone(), current: RwLock::new(Arc::new(current)) })
+        Ok(Self { settings: settings.clone(), current: RwLock::new(Arc::new(current)), loaded })
     }
 
     /// What holds for a handshake that begins now.
@@ -117,13 +126,13 @@ impl Tls {
 
     /// Loads files anew whenever they have changed, for ever. What cannot be used changes nothing.
     pub async fn watch(self: Arc<Self>) {
-        let mut used = self.versions();
+        let mut used = self.loaded.clone();
         let mut before = used.clone();
         let mut reminded = Instant::now();
         loop {
             sleep(LOOK_EVERY).await;
             let this = Arc::clone(&self);
-            let Ok(seen) = spawn_blocking(move || this.versions()).await else { continue };
+            let Ok(seen) = spawn_blocking(move || versions(&this.settings)).await else { continue };
             // Two files are not written at once: they are read when both have stayed the same for a while.
             if seen != used && seen == before {
                 let this = Arc::clone(&self);
@@ -152,15 +161,16 @@ impl Tls {
             Err(error) => warn!("{error}; the certificates that were loaded before stay in use"),
         }
     }
+}
 
-    fn versions(&self) -> Vec<Version> {
-        let pairs = self.settings.certificates.iter().flat_map(|pair| [&pair.certificate, &pair.key]);
-        let version = |path: &PathBuf| {
-            let file = fs::metadata(path).ok()?;
-            Some((file.ino(), file.mtime(), file.mtime_nsec(), file.size()))
-        };
-        pairs.chain(self.settings.clients.as_ref().map(|clients| &clients.ca)).map(version).collect()
-    }
+/// Of all files that are watched.
+fn versions(settings: &Settings) -> Vec<Version> {
+    let pairs = settings.certificates.iter().flat_map(|pair| [&pair.certificate, &pair.key]);
+    let version = |path: &PathBuf| {
+        let file = fs::metadata(path).ok()?;
+        Some((file.ino(), file.mtime(), file.mtime_nsec(), file.size()))
+    };
+    pairs.chain(settings.clients.as_ref().map(|clients| &clients.ca)).map(version).collect()
 }
 
 impl Current {

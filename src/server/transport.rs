@@ -9,25 +9,32 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::connect::{Peeked, Stream};
-use crate::proxy::{Client, Phase};
+use crate::proxy::{Client, Misframed, Phase};
 
-/// A client's connection. It notes when a request begins, puts interim answers before the final one, and keeps
-/// hyper from answering what is not a request, because our own answer says more.
+use super::framing::{Framing, Refusal};
+
+/// A client's connection. It notes when a request begins, gives hyper one at a time and none that has two meanings, puts
+/// interim answers before the final one, and keeps hyper from answering what is not a request, because our own answer
+/// says more.
 #[derive(Debug)]
 pub(super) struct ClientTransport {
     stream: Stream,
     /// What was read before and not used.
     read_ahead: Bytes,
+    framing: Framing,
+    /// Why a request was refused before hyper had its head.
+    refusal: Option<Refusal>,
     client: Rc<Client>,
 }
 
 impl ClientTransport {
     pub(super) fn new(stream: Stream, read_ahead: Bytes, client: Rc<Client>) -> Self {
-        Self { stream, read_ahead, client }
+        Self { stream, read_ahead, framing: Framing::default(), refusal: None, client }
     }
 
-    pub(super) fn into_inner(self) -> Stream {
-        self.stream
+    /// The connection, what was read of it and not used, and why a request was refused before hyper had its head.
+    pub(super) fn into_parts(self) -> (Stream, Bytes, Option<Refusal>) {
+        (self.stream, self.read_ahead, self.refusal)
     }
 
     /// Whether hyper is answering though no request is under way: only its own answer to a malformed one can be that.
@@ -55,7 +62,7 @@ impl ClientTransport {
         match self.stream.socket().peek() {
             Peeked::Nothing => Ok(()),
             Peeked::Closed => Err(io::ErrorKind::ConnectionAborted.into()),
-            Peeked::Bytes if self.stream.is_tls() => self.look_inside(cx),
+            Peeked::Bytes if self.stream.is_tls() && self.read_ahead.is_empty() => self.look_inside(cx),
             // It sent its next request already; that it leaves will be seen when it is read.
             Peeked::Bytes => {
                 self.client.set_watched(false);
@@ -78,6 +85,38 @@ impl ClientTransport {
         Ok(())
     }
 
+    /// Reads from the socket what belongs to the request under way, and keeps the rest.
+    fn poll_socket(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        let bytes = &buf.filled()[before..];
+        let passed = self.pass(bytes);
+        let taken = *passed.as_ref().unwrap_or(&0);
+        if taken < bytes.len() {
+            self.read_ahead = Bytes::copy_from_slice(&bytes[taken..]);
+            buf.set_filled(before + taken);
+        }
+        Poll::Ready(passed.map(drop))
+    }
+
+    fn use_read_ahead(&mut self, buf: &mut ReadBuf<'_>) -> io::Result<()> {
+        let mut bytes = self.read_ahead.clone();
+        bytes.truncate(buf.remaining());
+        let taken = self.pass(&bytes)?;
+        buf.put_slice(&bytes[..taken]);
+        self.read_ahead.advance(taken);
+        Ok(())
+    }
+
+    /// How many of the bytes belong to the request under way.
+    fn pass(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let before_body = self.framing.is_before_body();
+        self.framing.feed(bytes).map_err(|refusal| {
+            self.refusal = before_body.then_some(refusal);
+            io::Error::new(io::ErrorKind::InvalidData, Misframed(refusal))
+        })
+    }
+
     fn note(&self, written: &Poll<io::Result<usize>>) {
         match written {
             Poll::Ready(written) => self.client.took(*written.as_ref().unwrap_or(&0)),
@@ -93,12 +132,9 @@ impl AsyncRead for ClientTransport {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        if self.read_ahead.is_empty() {
-            ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        } else {
-            let length = self.read_ahead.len().min(buf.remaining());
-            buf.put_slice(&self.read_ahead[..length]);
-            self.read_ahead.advance(length);
+        match self.read_ahead.is_empty() {
+            true => ready!(self.poll_socket(cx, buf))?,
+            false => self.use_read_ahead(buf)?,
         }
         if self.client.phase() == Phase::Idle && buf.filled().len() > before {
             self.client.enter(Phase::Head);

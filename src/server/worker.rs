@@ -198,7 +198,7 @@ async fn take_in(
     let serve = |Handed { socket, address, door, seat }| {
         if let Ok(socket) = Socket::from_system(socket) {
             let door = Rc::clone(&doors[door]);
-            Arrival { shared: Rc::clone(&shared), door, address, _seat: seat }.spawn(socket);
+            Arrival { shared: Rc::clone(&shared), door, address, seat }.spawn(socket);
         }
     };
     loop {

@@ -51,7 +51,7 @@ pub struct Entry {
     path: String,
     host: Option<HeaderValue>,
     agent: Option<HeaderValue>,
-    backend: Option<SocketAddr>,
+    backend: Option<Arc<str>>,
     attempts: u32,
     status: u16,
     complete: bool,
@@ -79,7 +79,7 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     user_agent: Option<Cow<'a, str>>,
     status: u16,
-    backend: Option<SocketAddr>,
+    backend: Option<&'a str>,
     attempts: u32,
     bytes_in: u64,
     bytes_out: u64,
@@ -139,8 +139,8 @@ impl Entry {
     }
 
     /// A backend was chosen.
-    pub fn attempt(&mut self, backend: SocketAddr) {
-        self.backend = Some(backend);
+    pub fn attempt(&mut self, backend: &Arc<str>) {
+        self.backend = Some(Arc::clone(backend));
         self.attempts += 1;
     }
 
@@ -182,7 +182,7 @@ impl Entry {
             host: self.host.as_ref().map(text),
             user_agent: self.agent.as_ref().map(text),
             status: self.status,
-            backend: self.backend,
+            backend: self.backend.as_deref(),
             attempts: self.attempts,
             bytes_in,
             bytes_out,

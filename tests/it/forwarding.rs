@@ -85,7 +85,7 @@ fn an_absolute_target_becomes_a_path_and_its_authority_the_host() {
         ("HTTP://example.org/", "GET / HTTP/1.1", "example.org"),
         ("https://example.org/x", "GET /x HTTP/1.1", "example.org"),
     ] {
-        let head = passed_on(&format!("GET {target} HTTP/1.1\r\nHost: other\r\n\r\n"));
+        let head = passed_on(&format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
         assert_eq!(head.lines().next(), Some(line), "{target}");
         assert_eq!((values(&head, "host"), values(&head, "x-forwarded-host")), (vec![host], vec![host]));
     }
@@ -97,11 +97,11 @@ fn options_of_the_whole_server_pass_as_such() {
     assert_eq!(head.lines().next(), Some("OPTIONS * HTTP/1.1"));
     // RFC 9112 section 3.2.4: so does what a proxy is asked for in absolute form, without a path.
     for (target, line) in [
-        ("http://example.org:81", "OPTIONS * HTTP/1.1"),
+        ("http://example.org", "OPTIONS * HTTP/1.1"),
         ("http://example.org/", "OPTIONS / HTTP/1.1"),
         ("http://example.org?a=b", "OPTIONS /?a=b HTTP/1.1"),
     ] {
-        let head = passed_on(&format!("OPTIONS {target} HTTP/1.1\r\nHost: other\r\n\r\n"));
+        let head = passed_on(&format!("OPTIONS {target} HTTP/1.1\r\nHost: example.org\r\n\r\n"));
         assert_eq!(head.lines().next(), Some(line), "{target}");
     }
 }
@@ -116,6 +116,13 @@ fn connect_is_refused_with_the_methods_that_are_not() {
     let allowed = answer.header("allow").expect("405 asks for it (RFC 9110 section 15.5.6)");
     assert!(allowed.contains("GET") && !allowed.contains("CONNECT"), "{allowed}");
     assert_eq!(answer.text(), "this proxy opens no tunnels (CONNECT)\n");
+    assert_eq!(
+        answer.header("connection"),
+        Some("close"),
+        "what follows may be for the other end of a tunnel"
+    );
+    client.finish();
+    client.expect_end();
     assert_eq!(backend.requests(), 0);
 }
 

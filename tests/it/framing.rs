@@ -159,15 +159,3 @@ fn empty_lines_before_a_request_are_passed_over() {
     client.answer().expect_status(200);
     assert!(heads.recv_timeout(PATIENCE).unwrap().starts_with("GET /after HTTP/1.1\r\n"));
 }
-
-#[test]
-fn lines_that_end_without_a_carriage_return_reach_the_backend_with_one() {
-    let (backend, heads) = Backend::tells("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-    let balancer = Balancer::before(&[backend.address]).start();
-    let mut client = Client::to(balancer.address);
-    client.send("GET /bare HTTP/1.1\nHost: a\nX-A: b\n\n");
-    client.answer().expect_status(200);
-    let head = heads.recv_timeout(PATIENCE).unwrap();
-    assert!(head.starts_with("GET /bare HTTP/1.1\r\n") && head.contains("x-a: b\r\n"), "{head}");
-    assert_eq!(head.matches('\n').count(), head.matches("\r\n").count(), "{head}");
-}

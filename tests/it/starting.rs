@@ -18,7 +18,14 @@ const REFUSED: &[(&str, &str)] = &[
     ("--backend=nowhere", "--backend nowhere: not an address; write HOST:PORT, for example 127.0.0.1:3000"),
     ("--backend=127.0.0.1:0", "--backend 127.0.0.1:0: not an address; write HOST:PORT, "),
     ("--backend=[::1]", "--backend [::1]: not an address; write HOST:PORT, "),
-    ("--backend=http://127.0.0.1:3000", "--backend http://127.0.0.1:3000: not an address; write HOST:PORT"),
+    (
+        "--backend=ftp://127.0.0.1:21",
+        "--backend ftp://127.0.0.1:21: not a scheme that is spoken; write http://, https://",
+    ),
+    (
+        "--backend=http://127.0.0.1:1/",
+        "--backend http://127.0.0.1:1/: has a path, but requests keep their own; write ",
+    ),
     ("--backend=nobody.invalid:80", "--backend nobody.invalid:80: the name cannot be resolved ("),
     ("--backend=127.0.0.1:1,127.0.0.1:1", "--backend 127.0.0.1:1: given twice; remove one of them"),
     ("--backend=localhost:1,127.0.0.1:1", "--backend 127.0.0.1:1: given twice; remove one of them"),

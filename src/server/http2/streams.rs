@@ -15,10 +15,19 @@ use crate::proxy::Client;
 #[derive(Debug, Default)]
 pub(super) struct Streams {
     open: Cell<usize>,
-    /// The one whose request was just handed to the handler; its task is about to be made.
-    announced: RefCell<Option<Rc<Client>>>,
+    /// Whose task is made next, if it is known.
+    next: RefCell<Option<Next>>,
     /// The connection's task.
     connection: RefCell<Option<Waker>>,
+}
+
+/// A task that hyper is about to ask for.
+#[derive(Debug)]
+enum Next {
+    /// That of a stream whose request was just handed to the handler.
+    Stream(Rc<Client>),
+    /// That of the tunnel which the stream that is at work becomes: it passes on what is said to the client.
+    Tunnel(Rc<Client>),
 }
 
 /// Runs streams for hyper.
@@ -31,7 +40,11 @@ struct Open(Rc<Streams>);
 impl Streams {
     /// The next task is this stream's: hyper asks for it as soon as the handler was called.
     pub(super) fn announce(&self, stream: &Rc<Client>) {
-        *self.announced.borrow_mut() = Some(Rc::clone(stream));
+        self.set_next(Some(Next::Stream(Rc::clone(stream))));
+    }
+
+    fn set_next(&self, next: Option<Next>) {
+        *self.next.borrow_mut() = next;
     }
 
     /// Whether any is under way.
@@ -51,25 +64,53 @@ impl Streams {
 impl<F: Future<Output = ()> + 'static> rt::Executor<F> for Executor {
     fn execute(&self, future: F) {
         let open = Open::new(&self.0);
-        let Some(client) = self.0.announced.take() else {
-            // What comes after a stream's answer: a tunnel, whose other end has the deadline.
-            spawn_local(async move {
+        let streams = Rc::clone(&self.0);
+        match self.0.next.take() {
+            Some(Next::Stream(client)) => drop(spawn_local(async move {
+                let _open = open;
+                run(future, &client, &streams).await;
+            })),
+            Some(Next::Tunnel(client)) => drop(spawn_local(async move {
+                let _open = open;
+                run_tunnel(future, &client).await;
+            })),
+            None => drop(spawn_local(async move {
                 let _open = open;
                 future.await;
-            });
-            return;
-        };
-        spawn_local(async move {
-            let _open = open;
-            let mut future = pin!(future);
-            client.alarm().wakes_me().await;
-            // A deadline that the handler can answer for is no longer due after it ran; what still is, is cut.
-            poll_fn(|cx| match future.as_mut().poll(cx) {
-                Poll::Pending if !client.is_due() => Poll::Pending,
-                _ => Poll::Ready(()),
-            })
-            .await;
-        });
+            })),
+        }
+    }
+}
+
+/// Runs a stream to its end or its deadline.
+async fn run(future: impl Future<Output = ()>, client: &Rc<Client>, streams: &Streams) {
+    let mut future = pin!(future);
+    client.alarm().wakes_me().await;
+    // A deadline that the handler can answer for is no longer due after it ran; what still is, is cut.
+    poll_fn(|cx| {
+        streams.set_next(Some(Next::Tunnel(Rc::clone(client))));
+        let polled = future.as_mut().poll(cx);
+        streams.set_next(None);
+        match polled {
+            Poll::Pending if !client.is_due() => Poll::Pending,
+            _ => Poll::Ready(()),
+        }
+    })
+    .await;
+}
+
+/// Passes on what a tunnel says to its client, whose other end has the deadline. Of a tunnel that broke off the client
+/// must not be told that it ended: hyper would say so, but a task that is dropped resets the stream.
+async fn run_tunnel(future: impl Future<Output = ()>, client: &Client) {
+    let mut future = pin!(future);
+    poll_fn(|cx| match client.has_broken_off() {
+        true => Poll::Ready(()),
+        false => future.as_mut().poll(cx),
+    })
+    .await;
+    if !client.was_told_all() {
+        // It took its stream back, which hyper tells the other end like any end of what it says.
+        client.alarm().set(0);
     }
 }
 

@@ -1,46 +1,148 @@
-//! The bytes of a client's HTTP/2 connection.
+//! The bytes of a client's HTTP/2 connection, and the watch over what it sends too much of.
 
+use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::connect::Stream;
+use crate::proxy::Clock;
 
-/// A stream before which some bytes were read already.
+use super::PREFACE;
+use super::flood::{Allowances, Frames, Kind, goaway};
+
+/// A stream before which some bytes were read already. When its client floods us, what it sends is no longer heard, and
+/// hyper may say no more than the rest of the frame that it is amid; then it is told that the connection broke.
 #[derive(Debug)]
-pub(super) struct Transport {
-    stream: Stream,
+pub(super) struct Transport<'a> {
+    stream: &'a mut Stream,
     read_ahead: Bytes,
+    clock: &'a Clock,
+    received: Frames,
+    sent: Frames,
+    allowances: Allowances,
+    verdict: &'a Verdict,
 }
 
-impl Transport {
-    pub(super) fn new(stream: Stream, read_ahead: Bytes) -> Self {
-        Self { stream, read_ahead }
+/// What is to be known of a connection after hyper is through with it.
+#[derive(Debug, Default)]
+pub(super) struct Verdict {
+    flood: Cell<Option<Kind>>,
+    /// The newest stream.
+    newest: Cell<u32>,
+    /// Whether the client would take our next word for a frame.
+    between: Cell<bool>,
+    /// Set whenever bytes go out.
+    written: Cell<bool>,
+}
+
+impl Verdict {
+    /// What the client sends too much of, if anything.
+    pub(super) fn flood(&self) -> Option<Kind> {
+        self.flood.get()
+    }
+
+    /// Whether the client took bytes since last asked.
+    pub(super) fn has_written(&self) -> bool {
+        self.written.replace(false)
+    }
+
+    /// What is still to be said to a client that floods us.
+    pub(super) fn last_words(&self) -> Option<[u8; 17]> {
+        self.between.get().then(|| goaway(self.newest.get()))
     }
 }
 
-impl AsyncRead for Transport {
+impl<'a> Transport<'a> {
+    pub(super) fn new(
+        stream: &'a mut Stream,
+        read_ahead: Bytes,
+        clock: &'a Clock,
+        verdict: &'a Verdict,
+    ) -> Self {
+        let (received, sent) = (Frames::after(PREFACE.len()), Frames::default());
+        Self { stream, read_ahead, clock, received, sent, allowances: Allowances::new(clock.now()), verdict }
+    }
+
+    fn note_received(&mut self, mut bytes: &[u8]) -> Result<(), Kind> {
+        while !bytes.is_empty() {
+            let Some(head) = self.received.next(&mut bytes) else { return Ok(()) };
+            if let Some(stream) = head.begins().filter(|stream| *stream > self.verdict.newest.get()) {
+                self.verdict.newest.set(stream);
+            }
+            self.allowances.received(head, || self.clock.now())?;
+        }
+        Ok(())
+    }
+
+    fn note_sent(&mut self, mut bytes: &[u8]) {
+        self.verdict.written.set(true);
+        while !bytes.is_empty() {
+            let Some(head) = self.sent.next(&mut bytes) else { return };
+            self.allowances.sent(head);
+        }
+    }
+
+    /// Ends a connection that is to end, once it can be said.
+    fn poll_end(&self) -> Poll<io::Error> {
+        match self.sent.is_between() {
+            true => {
+                self.verdict.between.set(true);
+                Poll::Ready(io::ErrorKind::ConnectionAborted.into())
+            }
+            // hyper goes on writing, and is told then.
+            false => Poll::Pending,
+        }
+    }
+
+    fn is_ending(&self) -> bool {
+        self.verdict.flood.get().is_some()
+    }
+}
+
+impl AsyncRead for Transport<'_> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.read_ahead.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(cx, buf);
+        if self.is_ending() {
+            return self.poll_end().map(Err);
         }
-        let length = self.read_ahead.len().min(buf.remaining());
-        buf.put_slice(&self.read_ahead[..length]);
-        self.read_ahead.advance(length);
+        let before = buf.filled().len();
+        if self.read_ahead.is_empty() {
+            ready!(Pin::new(&mut *self.stream).poll_read(cx, buf))?;
+        } else {
+            let length = self.read_ahead.len().min(buf.remaining());
+            buf.put_slice(&self.read_ahead[..length]);
+            self.read_ahead.advance(length);
+        }
+        if let Err(kind) = self.note_received(&buf.filled()[before..]) {
+            self.verdict.flood.set(Some(kind));
+            return self.poll_end().map(Err);
+        }
         Poll::Ready(Ok(()))
     }
 }
 
-impl AsyncWrite for Transport {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+impl AsyncWrite for Transport<'_> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.is_ending() {
+            if let Poll::Ready(error) = self.poll_end() {
+                return Poll::Ready(Err(error));
+            }
+            bytes = &bytes[..self.sent.remainder(bytes)];
+        }
+        let written = ready!(Pin::new(&mut *self.stream).poll_write(cx, bytes))?;
+        self.note_sent(&bytes[..written]);
+        Poll::Ready(Ok(written))
     }
 
     fn poll_write_vectored(
@@ -48,7 +150,18 @@ impl AsyncWrite for Transport {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.stream.write_slices(cx, slices)
+        if self.is_ending() {
+            let first = slices.iter().find(|slice| !slice.is_empty());
+            return self.poll_write(cx, first.map_or(&[], |slice| slice));
+        }
+        let written = ready!(self.stream.write_slices(cx, slices))?;
+        let mut left = written;
+        for slice in slices {
+            let part = left.min(slice.len());
+            self.note_sent(&slice[..part]);
+            left -= part;
+        }
+        Poll::Ready(Ok(written))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -56,10 +169,15 @@ impl AsyncWrite for Transport {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        if self.is_ending()
+            && let Poll::Ready(error) = self.poll_end()
+        {
+            return Poll::Ready(Err(error));
+        }
+        Pin::new(&mut *self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        Pin::new(&mut *self.stream).poll_shutdown(cx)
     }
 }

@@ -44,7 +44,9 @@ impl Certificate {
             })?;
             (names(&leaf.1), leaf.1.validity().not_after)
         };
-        let key = PrivateKeyDer::from_pem_slice(&read(KEY, &pair.key)?).map_err(|error| match error {
+        let pem = read(KEY, &pair.key)?;
+        let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|error| match error {
+            _ if is_encrypted(&pem) => TlsError::Encrypted { key: pair.key.clone() },
             pem::Error::NoItemsFound => TlsError::Empty {
                 flag: KEY,
                 path: pair.key.clone(),
@@ -80,6 +82,12 @@ impl Display for Certificate {
         let names = if self.names.is_empty() { "no name".to_owned() } else { self.names.join(", ") };
         write!(f, "certificate {} is for {names} and valid until {}", self.file.display(), self.ends)
     }
+}
+
+/// As PKCS #8 says it (RFC 5958), and as OpenSSL did before (RFC 1421 section 4.6.1.1).
+fn is_encrypted(pem: &[u8]) -> bool {
+    let marks: [&[u8]; 2] = [b"BEGIN ENCRYPTED PRIVATE KEY", b"Proc-Type: 4,ENCRYPTED"];
+    marks.iter().any(|mark| memchr::memmem::find(pem, mark).is_some())
 }
 
 fn names(leaf: &X509Certificate<'_>) -> Vec<String> {

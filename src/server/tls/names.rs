@@ -18,7 +18,7 @@ pub(super) struct Names {
     exact: HashMap<String, Keys>,
     /// By what stands behind `*.`.
     wildcard: HashMap<String, Keys>,
-    /// For names that none has, and clients that give none.
+    /// For names that none has, and clients that give none: the first, and those for the same names.
     otherwise: Keys,
 }
 
@@ -35,7 +35,9 @@ impl Names {
                 keys.or_default().push(Arc::clone(&certificate.key));
             }
         }
-        Self { exact, wildcard, otherwise: vec![Arc::clone(&certificates[0].key)] }
+        let like_the_first = certificates.iter().filter(|other| other.names == certificates[0].names);
+        let otherwise = like_the_first.map(|certificate| Arc::clone(&certificate.key)).collect();
+        Self { exact, wildcard, otherwise }
     }
 
     fn find(&self, name: &str) -> &Keys {

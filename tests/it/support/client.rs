@@ -1,13 +1,17 @@
 //! A client that writes what it is told, byte for byte, and reads answers as RFC 9112 frames them.
 
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
+
+use rustls::{ClientConfig, ClientConnection};
 
 use super::PATIENCE;
+use super::wire::{Wire, connect};
 
 /// One connection of a client.
 pub struct Client {
-    reader: BufReader<TcpStream>,
+    reader: BufReader<Wire>,
 }
 
 /// An answer as it came.
@@ -57,16 +61,41 @@ pub fn request(address: SocketAddr, request: &str) -> Answer {
 impl Client {
     /// Connects.
     pub fn to(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("somebody listens");
+        Self { reader: BufReader::new(Wire::Clear(connect(address))) }
+    }
+
+    /// Over a connection that was made.
+    pub fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { reader: BufReader::new(stream) }
+        Self { reader: BufReader::new(Wire::Clear(stream)) }
     }
 
-    /// The connection itself.
+    /// Connects and speaks TLS with `localhost`.
+    pub fn secure(address: SocketAddr, config: &Arc<ClientConfig>) -> Self {
+        Self::secure_to(address, "localhost", config).expect("a handshake")
+    }
+
+    /// The same with any name, if that can be done.
+    pub fn secure_to(address: SocketAddr, name: &str, config: &Arc<ClientConfig>) -> io::Result<Self> {
+        let wire = Wire::secure(connect(address), name, config)?;
+        Ok(Self { reader: BufReader::new(wire) })
+    }
+
+    /// The connection itself, below TLS.
     pub fn stream(&self) -> &TcpStream {
-        self.reader.get_ref()
+        self.reader.get_ref().stream()
+    }
+
+    /// What was agreed upon for TLS.
+    pub fn agreed(&self) -> &ClientConnection {
+        self.reader.get_ref().agreed()
+    }
+
+    /// Says farewell as TLS has it.
+    pub fn close_notify(&mut self) {
+        self.reader.get_mut().close_notify().expect("the connection takes bytes");
     }
 
     /// Sends bytes.
@@ -75,8 +104,9 @@ impl Client {
     }
 
     /// Sends bytes, if the connection still takes them.
-    pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
-        self.reader.get_mut().write_all(bytes.as_ref())
+    pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        self.reader.get_mut().write_all(bytes.as_ref())?;
+        self.reader.get_mut().flush()
     }
 
     /// Sends no more, but goes on reading.
@@ -136,6 +166,13 @@ impl Client {
         rest
     }
 
+    /// Reads to the end of the connection: what came, and how it ended.
+    pub fn try_rest(&mut self) -> (Vec<u8>, io::Result<usize>) {
+        let mut rest = Vec::new();
+        let ended = self.reader.read_to_end(&mut rest);
+        (rest, ended)
+    }
+
     /// Reads to the end of the connection, orderly or not.
     pub fn remains(&mut self) -> Vec<u8> {
         let mut remains = Vec::new();
@@ -151,6 +188,8 @@ impl Client {
         match self.reader.read(&mut byte) {
             Ok(0) => {}
             Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+            // A TLS connection that ends without a word.
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {}
             other => panic!("{other:?} {byte:?} in place of the end of the connection"),
         }
     }

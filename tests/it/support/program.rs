@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::PATIENCE;
+use super::pki::Pair;
 
 /// A balancer that is yet to be started.
 pub struct Balancer {
@@ -55,6 +56,16 @@ impl Balancer {
             _ => drop(self.command.arg(format!("{name}={value}"))),
         }
         self
+    }
+
+    /// Listening for TLS alone, with these certificates.
+    pub fn secured(mut self, pairs: &[&Pair]) -> Self {
+        self.listen = None;
+        let pair = |balancer: Self, pair: &&Pair| {
+            let balancer = balancer.flag("--tls-cert", pair.certificate().to_str().unwrap());
+            balancer.flag("--tls-key", pair.key().to_str().unwrap())
+        };
+        pairs.iter().fold(self.flag("--tls-listen", "127.0.0.1:0"), pair)
     }
 
     /// With one more word on the command line.
@@ -279,6 +290,6 @@ fn follow(output: impl Read + Send + 'static, log: &Arc<Log>) {
 }
 
 fn address_in(line: &str) -> SocketAddr {
-    let rest = line.split("http://").nth(1).expect("a line with an address");
+    let rest = line.split("://").nth(1).expect("a line with an address");
     rest.split_whitespace().next().and_then(|address| address.parse().ok()).expect("an address")
 }

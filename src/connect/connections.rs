@@ -1,0 +1,216 @@
+//! One worker's connections to one backend.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use hyper::body::{Body, Bytes};
+use tokio::sync::Notify;
+
+use super::http1::Http1;
+use super::http2::{Http2, MOST_STREAMS};
+use super::idle::Idle;
+use super::shared::Shared;
+use super::way::Protocol;
+use super::{Connection, DialError, Origin, Way};
+
+/// hyper keeps room for this many header lines on the stack; any other number costs an allocation for each message.
+const HEADERS_ON_THE_STACK: usize = 100;
+
+/// What a backend may send as the head of an answer.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadLimits {
+    /// Bytes.
+    pub size: usize,
+    /// Lines.
+    pub headers: usize,
+}
+
+impl HeadLimits {
+    /// The number of header lines to tell hyper, if it must be told.
+    pub fn headers_off_the_stack(self) -> Option<usize> {
+        (self.headers != HEADERS_ON_THE_STACK).then_some(self.headers)
+    }
+}
+
+/// What a request needs of its connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Need {
+    /// To switch protocols, which only a connection of its own can.
+    pub upgrade: bool,
+    /// A new one, for others have failed.
+    pub fresh: bool,
+    /// On whose behalf it is.
+    pub origin: Option<Origin>,
+    /// What heads of answers may hold.
+    pub limits: HeadLimits,
+}
+
+/// One worker's connections to one backend: idle ones, and those that requests share.
+#[derive(Debug)]
+pub struct Connections<B: Body + 'static> {
+    way: Arc<Way>,
+    idle: Idle<B>,
+    shared: Shared,
+    /// What the backend spoke last, or is known to speak.
+    speaks: Cell<Option<Protocol>>,
+    /// Streams that the newest shared connection had room for.
+    room: Cell<usize>,
+    dialling: Cell<usize>,
+    waiting: Cell<usize>,
+    /// An attempt to connect has ended, well or not.
+    dialled: Notify,
+}
+
+impl<B> Connections<B>
+where
+    B: Body<Data = Bytes> + Unpin + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    /// None yet, to this backend.
+    pub fn to(way: &Arc<Way>) -> Self {
+        Self {
+            way: Arc::clone(way),
+            idle: Idle::default(),
+            shared: Shared::default(),
+            speaks: Cell::new(way.protocol()),
+            room: Cell::new(MOST_STREAMS),
+            dialling: Cell::new(0),
+            waiting: Cell::new(0),
+            dialled: Notify::new(),
+        }
+    }
+
+    /// How the backend is reached.
+    pub fn way(&self) -> &Arc<Way> {
+        &self.way
+    }
+
+    /// A connection that the backend still keeps, with room for one more request. With `probe` the system is asked, which
+    /// costs a system call and leaves a smaller gap.
+    pub fn take(&self, probe: bool, upgrade: bool) -> Option<Connection<B>> {
+        match self.idle.take(probe) {
+            Some(connection) => Some(Connection::Exclusive(connection)),
+            None if upgrade || self.speaks.get() == Some(Protocol::Http1) => None,
+            None => self.stream(probe),
+        }
+    }
+
+    /// Connects, or waits for a connection that others make and that will have room. The caller sets the deadline: dropping
+    /// the future ends the attempt.
+    ///
+    /// # Errors
+    /// There is no connection.
+    pub async fn connect(&self, need: Need) -> Result<Connection<B>, DialError> {
+        while !need.upgrade && !need.fresh && self.will_have_room() {
+            let _waiting = Counted::one_more(&self.waiting);
+            self.dialled.notified().await;
+            if let Some(connection) = self.stream(false) {
+                return Ok(connection);
+            }
+        }
+        let _dialling = (!need.upgrade).then(|| Dialling::begin(self));
+        let connection = self.dial(need).await;
+        if connection.is_err() {
+            // Nobody is to wait for others that may fail as well.
+            self.room.set(1);
+        }
+        connection
+    }
+
+    /// Keeps a connection for the next request, if it can carry one. `now` is in milliseconds of the worker's clock.
+    pub fn put(&self, connection: Connection<B>, now: u64) {
+        match connection {
+            Connection::Exclusive(_) if self.way.is_told_the_client() => {}
+            Connection::Exclusive(connection) => self.idle.put(connection, now),
+            // The others that share it keep it.
+            Connection::Shared(_) => {}
+        }
+    }
+
+    /// Closes what was idle since before `limit`, and what its backend closed. Both times are in milliseconds of the
+    /// worker's clock.
+    pub fn sweep(&self, limit: u64, now: u64) {
+        self.idle.sweep(limit);
+        self.shared.sweep(limit, now);
+    }
+
+    /// Closes idle ones that no others could share, and tells how many they were.
+    pub fn give_up_idle(&self) -> usize {
+        self.idle.clear()
+    }
+
+    /// Closes those that carry no request, and lets nobody share the others any more.
+    pub fn clear(&self) {
+        self.idle.clear();
+        self.shared.clear();
+    }
+
+    fn stream(&self, probe: bool) -> Option<Connection<B>> {
+        self.shared.stream(probe).map(|stream| Connection::Shared(Box::new(stream)))
+    }
+
+    /// Whether connections are being made that are likely to have room for one more.
+    fn will_have_room(&self) -> bool {
+        let shares = self.speaks.get() != Some(Protocol::Http1) && !self.way.is_told_the_client();
+        shares && self.waiting.get() + self.dialling.get() < self.dialling.get() * self.room.get()
+    }
+
+    async fn dial(&self, need: Need) -> Result<Connection<B>, DialError> {
+        if need.upgrade && self.way.protocol() == Some(Protocol::Http2) {
+            return Err(DialError::CannotSwitch);
+        }
+        let (stream, protocol) = self.way.open(need.origin, need.upgrade).await?;
+        if !need.upgrade {
+            self.speaks.set(Some(protocol));
+        }
+        match protocol {
+            Protocol::Http1 => {
+                let connection = Http1::over(stream, need.limits).await.map_err(std::io::Error::other)?;
+                Ok(Connection::Exclusive(Box::new(connection)))
+            }
+            Protocol::Http2 => {
+                let connection = Http2::over(stream, need.limits).await?;
+                self.room.set(connection.most_streams());
+                let stream = connection.stream();
+                if !self.way.is_told_the_client() {
+                    self.shared.add(connection);
+                }
+                Ok(Connection::Shared(Box::new(stream)))
+            }
+        }
+    }
+}
+
+/// One of those who do something, for as long as it is held.
+struct Counted<'a>(&'a Cell<usize>);
+
+impl<'a> Counted<'a> {
+    fn one_more(count: &'a Cell<usize>) -> Self {
+        count.set(count.get() + 1);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+/// An attempt to connect. Those who wait hear of its end, however it ended.
+struct Dialling<'a> {
+    _counted: Counted<'a>,
+    dialled: &'a Notify,
+}
+
+impl<'a> Dialling<'a> {
+    fn begin<B: Body>(connections: &'a Connections<B>) -> Self {
+        Self { _counted: Counted::one_more(&connections.dialling), dialled: &connections.dialled }
+    }
+}
+
+impl Drop for Dialling<'_> {
+    fn drop(&mut self) {
+        self.dialled.notify_waiters();
+    }
+}

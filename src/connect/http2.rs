@@ -1,0 +1,176 @@
+//! One HTTP/2 connection to a backend, which requests of one worker share.
+//!
+//! Its frames are read and written by a task of its own; what belongs to one exchange, bodies included, is done by
+//! whoever runs that exchange, on its [`Http2Stream`].
+
+mod head;
+mod stream;
+mod upload;
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::os::fd::{AsFd, OwnedFd};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use h2::client::{Builder, Connection, SendRequest};
+use socket2::SockRef;
+use tokio::sync::oneshot;
+use tokio::task::spawn_local;
+
+use crate::config::Scheme;
+
+use super::{Broken, DialError, HeadLimits, Peeked, Stream};
+
+pub(super) use stream::{Download, Http2Stream};
+
+/// Requests that one connection carries at a time, if the backend does not allow fewer.
+pub(super) const MOST_STREAMS: usize = 100;
+/// Bytes of an answer that a backend may send before its client has taken any: what one exchange may hold of our memory.
+const STREAM_WINDOW: u32 = 256 * 1024;
+/// Enough for all streams, so that clients that do not read hold up nobody else.
+const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MOST_STREAMS as u32;
+/// Bytes of a request's body that wait to be written.
+const SEND_BUFFER: usize = 64 * 1024;
+
+/// A connection that carries several requests at a time.
+#[derive(Debug)]
+pub(super) struct Http2 {
+    sender: RefCell<SendRequest<Bytes>>,
+    scheme: Scheme,
+    limits: HeadLimits,
+    status: Rc<Status>,
+    /// A second name for the socket, to ask the system whether the backend has closed it.
+    socket: OwnedFd,
+    streams: Cell<usize>,
+    used: Cell<bool>,
+    /// Since when it carries no request, as far as the sweep has seen; in milliseconds of the worker's clock.
+    idle_since: Cell<Option<u64>>,
+    /// Tells the driver when this is dropped, behind all else.
+    _end: oneshot::Sender<()>,
+}
+
+/// What the driver tells.
+#[derive(Debug, Default)]
+struct Status {
+    ended: Cell<bool>,
+    most_streams: Cell<usize>,
+    /// Heads and pieces of answers that have come, all in all.
+    heard: Cell<u64>,
+    /// Whether it is to be used no more, for a request waited while nobody heard anything.
+    retired: Cell<bool>,
+}
+
+impl Status {
+    fn hear(&self) {
+        self.heard.set(self.heard.get() + 1);
+    }
+}
+
+impl Http2 {
+    /// Speaks HTTP/2 over a fresh connection. It is ready when the backend has said so, in its settings: then it is
+    /// known that the backend speaks HTTP/2, and how many requests it takes.
+    pub(super) async fn over(stream: Stream, limits: HeadLimits) -> Result<Rc<Self>, DialError> {
+        let scheme = if stream.is_tls() { Scheme::Https } else { Scheme::H2c };
+        let socket = stream.socket().as_fd().try_clone_to_owned()?;
+        let status = Rc::new(Status::default());
+        let (sender, mut connection) = Builder::new()
+            .enable_push(false)
+            // None until the backend's settings are known.
+            .initial_max_send_streams(0)
+            .initial_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_header_list_size(u32::try_from(limits.size).unwrap_or(u32::MAX))
+            .max_send_buffer_size(SEND_BUFFER)
+            .handshake(stream)
+            .await
+            .map_err(|error| not_http2(&error))?;
+        poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
+            Poll::Ready(Ok(())) => Poll::Ready(Err(DialError::NotHttp2)),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(not_http2(&error))),
+            Poll::Pending if connection.max_concurrent_send_streams() > 0 => Poll::Ready(Ok(())),
+            Poll::Pending => Poll::Pending,
+        })
+        .await?;
+        status.most_streams.set(connection.max_concurrent_send_streams());
+        let (end, ended) = oneshot::channel();
+        spawn_local(drive(connection, Rc::clone(&status), ended));
+        Ok(Rc::new(Self {
+            sender: RefCell::new(sender),
+            scheme,
+            limits,
+            status,
+            socket,
+            streams: Cell::new(0),
+            used: Cell::new(false),
+            idle_since: Cell::new(None),
+            _end: end,
+        }))
+    }
+
+    /// Whether it can never carry another request.
+    pub(super) fn is_gone(&self) -> bool {
+        let cx = &mut Context::from_waker(Waker::noop());
+        self.status.ended.get()
+            || self.status.retired.get()
+            // After a GOAWAY, or the last stream number.
+            || matches!(self.sender.borrow_mut().poll_ready(cx), Poll::Ready(Err(_)))
+    }
+
+    /// Whether the system knows that the backend has closed it, though the runtime was not told yet.
+    pub(super) fn was_closed(&self) -> bool {
+        Peeked::of(&SockRef::from(&self.socket)) == Peeked::Closed
+    }
+
+    /// Whether it can carry one more request now.
+    pub(super) fn has_room(&self) -> bool {
+        self.streams.get() < self.most_streams()
+    }
+
+    /// How many requests it may carry at a time.
+    pub(super) fn most_streams(&self) -> usize {
+        self.status.most_streams.get().min(MOST_STREAMS)
+    }
+
+    /// Whether it has carried no request since before `limit`, looked at now and then; both in milliseconds of the
+    /// worker's clock.
+    pub(super) fn is_idle_since_before(&self, limit: u64, now: u64) -> bool {
+        if self.streams.get() > 0 {
+            self.idle_since.set(None);
+            return false;
+        }
+        let since = self.idle_since.get().unwrap_or(now);
+        self.idle_since.set(Some(since));
+        since < limit
+    }
+}
+
+/// Reads and writes frames until the connection has ended or nobody uses it any more.
+async fn drive(
+    mut connection: Connection<Stream, Bytes>,
+    status: Rc<Status>,
+    mut end: oneshot::Receiver<()>,
+) {
+    poll_fn(|cx| {
+        if Pin::new(&mut connection).poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        status.most_streams.set(connection.max_concurrent_send_streams());
+        if pin!(&mut end).poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        // It says goodbye, if that can be done without waiting.
+        let _ = Pin::new(&mut connection).poll(cx);
+        Poll::Ready(())
+    })
+    .await;
+    status.ended.set(true);
+}
+
+/// What the want of settings means. One that resets the connection or closes it, having read what it takes for a broken
+/// request, is no better than one that sends something else.
+fn not_http2(error: &h2::Error) -> DialError {
+    Broken::tls_fault_of(error).map_or(DialError::NotHttp2, DialError::Tls)
+}

@@ -1,0 +1,138 @@
+//! TLS to backends.
+
+mod fault;
+mod insecure;
+
+use std::sync::Arc;
+
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_platform_verifier::Verifier;
+use tokio_rustls::{TlsConnector, TlsStream};
+
+use crate::config::{self, ProxyVersion, Trust};
+
+use super::pem::{self, TlsFileError};
+use super::way::Protocol;
+use super::{DialError, Socket, Stream};
+
+pub use fault::TlsFault;
+
+const CA: &str = "--backend-ca";
+const CERT: &str = "--backend-cert";
+const KEY: &str = "--backend-key";
+const H2: &[u8] = b"h2";
+const HTTP_1_1: &[u8] = b"http/1.1";
+
+/// How TLS is spoken to one backend. All workers share what makes a session short to resume.
+#[derive(Clone)]
+pub(super) struct BackendTls {
+    client: TlsClient,
+    name: ServerName<'static>,
+}
+
+/// How TLS is spoken to all of them.
+#[derive(Clone)]
+pub(super) struct TlsClient {
+    /// Lets the backend choose between HTTP/2 and HTTP/1.1.
+    either: TlsConnector,
+    http1: TlsConnector,
+}
+
+impl BackendTls {
+    /// What all backends have in common. One that is told of clients gets one connection for each, where HTTP/2 is of
+    /// no use.
+    pub(super) fn client(
+        settings: &config::BackendTls,
+        proxy_protocol: Option<ProxyVersion>,
+    ) -> Result<TlsClient, TlsFileError> {
+        let http1 = client_config(settings)?;
+        let mut either = http1.clone();
+        if proxy_protocol.is_none() {
+            either.alpn_protocols.insert(0, H2.to_vec());
+        }
+        Ok(TlsClient { either: Arc::new(either).into(), http1: Arc::new(http1).into() })
+    }
+
+    /// Agrees upon TLS over a fresh connection, and learns what is to be spoken over it.
+    pub(super) async fn open(&self, socket: Socket, http1: bool) -> Result<(Stream, Protocol), DialError> {
+        let connector = if http1 { &self.client.http1 } else { &self.client.either };
+        let connected = connector.connect(self.name.clone(), socket).await;
+        let stream = connected.map_err(|error| match TlsFault::of(&error, &self.name) {
+            Some(fault) => DialError::Tls(fault),
+            None => DialError::Connect(error),
+        })?;
+        let protocol = match stream.get_ref().1.alpn_protocol() {
+            Some(H2) => Protocol::Http2,
+            _ => Protocol::Http1,
+        };
+        Ok((Stream::Tls(Box::new(TlsStream::Client(stream))), protocol))
+    }
+}
+
+impl TlsClient {
+    /// For the backend with a certificate for this name.
+    pub(super) fn to(&self, name: &str) -> BackendTls {
+        let name = ServerName::try_from(name.to_owned()).expect("the settings hold names and addresses");
+        BackendTls { client: self.clone(), name }
+    }
+}
+
+impl std::fmt::Debug for BackendTls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BackendTls").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+fn client_config(settings: &config::BackendTls) -> Result<ClientConfig, TlsFileError> {
+    let provider = Arc::new(default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .expect("the provider knows the versions");
+    let builder = match &settings.trust {
+        Trust::Authorities(path) => {
+            let mut roots = RootCertStore::empty();
+            for certificate in pem::certificates(CA, path)? {
+                let unusable = |error| TlsFileError::Unusable { flag: CA, path: path.clone(), error };
+                roots.add(certificate).map_err(unusable)?;
+            }
+            builder.with_root_certificates(roots)
+        }
+        Trust::System => {
+            let verifier = Verifier::new(provider).map_err(TlsFileError::NoAuthorities)?;
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
+        }
+        Trust::Anything => anything(builder, &provider),
+    };
+    let mut client = match &settings.client {
+        None => builder.with_no_client_auth(),
+        Some(pair) => {
+            let chain = pem::certificates(CERT, &pair.certificate)?;
+            let key = pem::private_key(KEY, &pair.key)?;
+            builder.with_client_auth_cert(chain, key).map_err(|error| match error {
+                rustls::Error::InconsistentKeys(_) => TlsFileError::WrongKey {
+                    flag: KEY,
+                    key: pair.key.clone(),
+                    certificate: pair.certificate.clone(),
+                },
+                error => TlsFileError::Unusable { flag: CERT, path: pair.certificate.clone(), error },
+            })?
+        }
+    };
+    client.alpn_protocols = vec![HTTP_1_1.to_vec()];
+    Ok(client)
+}
+
+type Builder<S> = rustls::ConfigBuilder<ClientConfig, S>;
+
+fn anything(
+    builder: Builder<rustls::WantsVerifier>,
+    provider: &Arc<CryptoProvider>,
+) -> Builder<rustls::client::WantsClientCert> {
+    tracing::warn!(
+        "--backend-tls-insecure: certificates of backends are not verified; whoever is between can read and change all"
+    );
+    builder.dangerous().with_custom_certificate_verifier(Arc::new(insecure::TakesAny(Arc::clone(provider))))
+}

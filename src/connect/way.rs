@@ -1,0 +1,138 @@
+//! How a backend is reached: where it is, what is spoken to it, and what is said before.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::{TcpStream, UnixStream};
+
+use crate::config::{Address, BackendUrl, Config, ProxyVersion, Scheme};
+
+use super::pem::TlsFileError;
+use super::tls::{BackendTls, TlsFault};
+use super::{Socket, Stream, is_our_want, proxy_header};
+
+/// How one backend is reached. All that can be known before a connection is made.
+#[derive(Debug)]
+pub struct Way {
+    /// Where it is and what is spoken to it.
+    pub url: BackendUrl,
+    /// For https.
+    tls: Option<BackendTls>,
+    proxy_protocol: Option<ProxyVersion>,
+}
+
+/// On whose behalf a connection is made, for backends that are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Where the client connected from.
+    pub client: SocketAddr,
+    /// Where it connected to.
+    pub listener: SocketAddr,
+}
+
+/// What is spoken on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Http1,
+    Http2,
+}
+
+/// Why no connection came about.
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    /// What the system said: refused, unreachable, out of files or ports.
+    #[error(transparent)]
+    Connect(#[from] io::Error),
+    /// It was made, but TLS could not be agreed upon.
+    #[error("{0}")]
+    Tls(TlsFault),
+    /// It was made, but the backend did not begin as HTTP/2 does.
+    #[error("it did not begin to speak HTTP/2; write http:// if it should not")]
+    NotHttp2,
+    /// The request is to switch protocols, which HTTP/2 in the clear has no way for that is spoken here.
+    #[error("it speaks HTTP/2, on which protocols cannot be switched")]
+    CannotSwitch,
+}
+
+impl DialError {
+    /// Whether it tells something of the backend. To run out of our own files or ports is no fault of its.
+    pub fn says_of_the_backend(&self) -> bool {
+        match self {
+            Self::Connect(error) => !is_our_want(error),
+            Self::Tls(_) | Self::NotHttp2 => true,
+            Self::CannotSwitch => false,
+        }
+    }
+}
+
+impl Way {
+    /// The ways to all backends of these settings.
+    ///
+    /// # Errors
+    /// A file for TLS cannot be used.
+    pub fn all(config: &Config) -> Result<Vec<Arc<Self>>, TlsFileError> {
+        let settings = config.backend_tls.as_ref();
+        let client = settings.map(|settings| BackendTls::client(settings, config.backend_proxy_protocol));
+        let client = client.transpose()?;
+        let way = |url: &BackendUrl| Self {
+            url: url.clone(),
+            tls: client
+                .as_ref()
+                .zip(settings)
+                .filter(|_| url.scheme == Scheme::Https)
+                .map(|(client, settings)| client.to(settings.name.as_deref().unwrap_or(url.host()))),
+            proxy_protocol: config.backend_proxy_protocol,
+        };
+        Ok(config.backends.iter().map(|url| Arc::new(way(url))).collect())
+    }
+
+    /// What is known to be spoken before a connection is made.
+    pub(super) fn protocol(&self) -> Option<Protocol> {
+        match self.url.scheme {
+            Scheme::Http => Some(Protocol::Http1),
+            Scheme::Https => None,
+            Scheme::H2c => Some(Protocol::Http2),
+        }
+    }
+
+    /// Whether each connection is made on behalf of one client.
+    pub(super) fn is_told_the_client(&self) -> bool {
+        self.proxy_protocol.is_some()
+    }
+
+    /// Connects. With `http1`, a backend that can choose is given no choice. The caller sets the deadline: dropping the
+    /// future ends the attempt.
+    pub(super) async fn open(
+        &self,
+        origin: Option<Origin>,
+        http1: bool,
+    ) -> Result<(Stream, Protocol), DialError> {
+        let mut socket = connect(&self.url.address).await?;
+        if let Some(version) = self.proxy_protocol {
+            proxy_header::send(&mut socket, version, origin).await?;
+        }
+        match &self.tls {
+            Some(tls) => tls.open(socket, http1).await,
+            None => Ok((Stream::Clear(socket), self.protocol().unwrap_or(Protocol::Http1))),
+        }
+    }
+}
+
+impl From<BackendUrl> for Way {
+    /// In the clear, whatever the URL says.
+    fn from(url: BackendUrl) -> Self {
+        Self { url, tls: None, proxy_protocol: None }
+    }
+}
+
+async fn connect(address: &Address) -> io::Result<Socket> {
+    Ok(match address {
+        Address::Ip(address) => {
+            let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            Socket::Tcp(stream)
+        }
+        Address::Unix(path) => Socket::Unix(UnixStream::connect(path).await?),
+    })
+}

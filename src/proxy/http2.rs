@@ -1,0 +1,41 @@
+//! What a request that came by HTTP/2 needs, so that it becomes one of HTTP/1.1.
+
+use hyper::Request;
+use hyper::header::{CONTENT_LENGTH, COOKIE, HeaderMap, HeaderValue, TRANSFER_ENCODING};
+
+use crate::connect::HeadLimits;
+
+use super::headers::CHUNKED;
+use super::{Error, RequestBody};
+
+/// The limits that hyper itself keeps to with HTTP/1, of which a line has four bytes more than its name and its value.
+pub(super) fn check_size(request: &Request<RequestBody>, limits: HeadLimits) -> Result<(), Error> {
+    let (uri, headers) = (request.uri(), request.headers());
+    let target = uri.path_and_query().map_or(0, |path| path.as_str().len());
+    let authority = uri.authority().map_or(0, |authority| authority.as_str().len());
+    let lines: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    match target + authority + lines {
+        _ if target >= limits.size => Err(Error::TargetTooLong),
+        size if size > limits.size || headers.len() > limits.headers => Err(Error::HeadTooLarge),
+        _ => Ok(()),
+    }
+}
+
+/// Frames a body as HTTP/1.1 must.
+pub(super) fn frame(headers: &mut HeaderMap, has_body: bool) {
+    if has_body && !headers.contains_key(CONTENT_LENGTH) {
+        // HTTP/2 needs no framing, and without one hyper takes it that a GET has no body.
+        headers.insert(TRANSFER_ENCODING, CHUNKED);
+    }
+}
+
+/// RFC 9113 section 8.2.3: a client may have split its cookies, which HTTP/1.1 knows as one line.
+pub(super) fn unite_cookies(headers: &mut HeaderMap) {
+    let mut cookies = headers.get_all(COOKIE).iter();
+    if let (Some(first), Some(second)) = (cookies.next(), cookies.next()) {
+        let all: Vec<_> = [first, second].into_iter().chain(cookies).map(HeaderValue::as_bytes).collect();
+        if let Ok(united) = HeaderValue::from_bytes(&all.join(&b"; "[..])) {
+            headers.insert(COOKIE, united);
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! How much a client may send of what costs us work and brings no request on: a flood of it ends the connection.
+//!
+//! Only the nine bytes before each frame are looked at (RFC 9113 section 4.1). Each kind of frame has an allowance: so
+//! many at once, so many more each second, and some for each thing that honest clients answer with one. h2 itself ends
+//! connections for too many resets of new streams, resets that it was made to send, CONTINUATION and empty DATA frames,
+//! and header lists far over their limit.
+
+/// Bytes before each frame.
+const HEAD: usize = 9;
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PUSH_PROMISE: u8 = 5;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
+const CONTINUATION: u8 = 9;
+
+const END_STREAM: u8 = 0x1;
+const END_HEADERS: u8 = 0x4;
+
+const ENHANCE_YOUR_CALM: u32 = 0xb;
+
+/// A kind of frame that is not free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// PING, which is answered with the same.
+    Echo,
+    Settings,
+    Reset,
+    WindowUpdate,
+    /// Priorities, which nobody follows, and frames that nobody knows.
+    Idle,
+}
+
+const KINDS: usize = 5;
+
+impl Kind {
+    fn of(head: Head) -> Option<Self> {
+        match head.kind {
+            DATA | HEADERS | CONTINUATION => None,
+            RST_STREAM => Some(Self::Reset),
+            SETTINGS => Some(Self::Settings),
+            PING => Some(Self::Echo),
+            WINDOW_UPDATE => Some(Self::WindowUpdate),
+            _ => Some(Self::Idle),
+        }
+    }
+
+    /// How many at once, and each second. All streams may be given up together.
+    fn allowance(self) -> (u32, u64) {
+        match self {
+            Self::Echo => (100, 10),
+            Self::Settings => (50, 1),
+            Self::Reset => (200, 33),
+            Self::WindowUpdate => (1000, 100),
+            Self::Idle => (200, 20),
+        }
+    }
+
+    /// What it is called in logs.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Echo => "PING",
+            Self::Settings => "SETTINGS",
+            Self::Reset => "RST_STREAM",
+            Self::WindowUpdate => "WINDOW_UPDATE",
+            Self::Idle => "PRIORITY or unknown",
+        }
+    }
+}
+
+/// What a client may still send of each kind.
+#[derive(Debug)]
+pub(super) struct Allowances {
+    left: [u32; KINDS],
+    /// When each was last found used up, in milliseconds.
+    since: [u64; KINDS],
+}
+
+impl Allowances {
+    pub(super) fn new(now: u64) -> Self {
+        let kinds = [Kind::Echo, Kind::Settings, Kind::Reset, Kind::WindowUpdate, Kind::Idle];
+        Self { left: kinds.map(|kind| kind.allowance().0), since: [now; KINDS] }
+    }
+
+    /// Takes note of a frame that the client sent.
+    ///
+    /// # Errors
+    /// The kind that it sends too much of.
+    #[inline]
+    pub(super) fn received(&mut self, head: Head, now: impl Fn() -> u64) -> Result<(), Kind> {
+        match Kind::of(head) {
+            Some(kind) => self.spend(kind, now),
+            None => {
+                if head.kind == HEADERS {
+                    // Some clients say with each request how it ranks, and how much they take of its answer.
+                    self.earn(Kind::Idle, 2);
+                    self.earn(Kind::WindowUpdate, 2);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes note of a frame that we sent.
+    #[inline]
+    pub(super) fn sent(&mut self, head: Head) {
+        if !matches!(head.kind, DATA | HEADERS) {
+            return;
+        }
+        // Clients that measure how much fits on the way send a PING for what they get.
+        self.earn(Kind::Echo, 1);
+        if head.kind == DATA {
+            self.earn(Kind::WindowUpdate, 4);
+        }
+        if head.flags & END_STREAM != 0 {
+            // Only who takes answers to their end may give up others: to ask and take back is what the attack does.
+            self.earn(Kind::Reset, 1);
+        }
+    }
+
+    fn earn(&mut self, kind: Kind, frames: u32) {
+        let left = &mut self.left[kind as usize];
+        *left = (*left + frames).min(kind.allowance().0);
+    }
+
+    fn spend(&mut self, kind: Kind, now: impl Fn() -> u64) -> Result<(), Kind> {
+        let (left, since) = (&mut self.left[kind as usize], &mut self.since[kind as usize]);
+        if *left == 0 {
+            let (most, each_second) = kind.allowance();
+            let now = now();
+            let earned = now.saturating_sub(*since).saturating_mul(each_second) / 1000;
+            if earned == 0 {
+                return Err(kind);
+            }
+            *left = u32::try_from(earned).unwrap_or(most).min(most);
+            *since = now;
+        }
+        *left -= 1;
+        Ok(())
+    }
+}
+
+/// What stands before a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    length: usize,
+    kind: u8,
+    flags: u8,
+    stream: u32,
+}
+
+impl Head {
+    fn read(bytes: [u8; HEAD]) -> Self {
+        let [l0, l1, l2, kind, flags, s0, s1, s2, s3] = bytes;
+        let length = usize::from(l0) << 16 | usize::from(l1) << 8 | usize::from(l2);
+        Self { length, kind, flags, stream: u32::from_be_bytes([s0, s1, s2, s3]) & (u32::MAX >> 1) }
+    }
+
+    /// The stream that it begins, unless that was begun before.
+    pub(super) fn begins(self) -> Option<u32> {
+        (self.kind == HEADERS).then_some(self.stream)
+    }
+}
+
+/// Finds the frames in bytes that come in pieces.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Frames {
+    head: [u8; HEAD],
+    /// Bytes of the head that have come.
+    have: usize,
+    /// Bytes that come before the next head.
+    skip: usize,
+    /// Whether only a CONTINUATION may come next.
+    amid_fields: bool,
+}
+
+impl Frames {
+    /// Of bytes that begin with so many others.
+    pub(super) fn after(skip: usize) -> Self {
+        Self { skip, ..Self::default() }
+    }
+
+    /// Whether any frame may come next.
+    pub(super) fn is_between(&self) -> bool {
+        self.skip == 0 && self.have == 0 && !self.amid_fields
+    }
+
+    /// The next head in these bytes, which are cut to those behind it.
+    #[inline]
+    pub(super) fn next(&mut self, bytes: &mut &[u8]) -> Option<Head> {
+        let skipped = self.skip.min(bytes.len());
+        self.skip -= skipped;
+        *bytes = &bytes[skipped..];
+        if bytes.is_empty() {
+            return None;
+        }
+        let taken = (HEAD - self.have).min(bytes.len());
+        self.head[self.have..self.have + taken].copy_from_slice(&bytes[..taken]);
+        self.have += taken;
+        *bytes = &bytes[taken..];
+        if self.have < HEAD {
+            return None;
+        }
+        let head = Head::read(self.head);
+        (self.have, self.skip) = (0, head.length);
+        if matches!(head.kind, HEADERS | PUSH_PROMISE | CONTINUATION) {
+            self.amid_fields = head.flags & END_HEADERS == 0;
+        }
+        Some(head)
+    }
+
+    /// How many of these bytes belong to what has begun.
+    pub(super) fn remainder(&self, bytes: &[u8]) -> usize {
+        let mut ahead = self.clone();
+        let mut left = bytes;
+        while !ahead.is_between() && !left.is_empty() {
+            ahead.next(&mut left);
+            let skipped = ahead.skip.min(left.len());
+            ahead.skip -= skipped;
+            left = &left[skipped..];
+        }
+        bytes.len() - left.len()
+    }
+}
+
+/// The last word to a client that floods us: which of its streams were looked at, and why there will be no more.
+pub(super) fn goaway(last_stream: u32) -> [u8; 17] {
+    let mut frame = [0, 0, 8, GOAWAY, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    frame[9..13].copy_from_slice(&last_stream.to_be_bytes());
+    frame[13..].copy_from_slice(&ENHANCE_YOUR_CALM.to_be_bytes());
+    frame
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn frame(kind: u8, flags: u8, stream: u32, length: usize) -> Vec<u8> {
+        let mut bytes = u32::try_from(length).unwrap().to_be_bytes()[1..].to_vec();
+        bytes.extend([kind, flags]);
+        bytes.extend(stream.to_be_bytes());
+        bytes.resize(HEAD + length, 0xff);
+        bytes
+    }
+
+    fn heads(frames: &mut Frames, mut bytes: &[u8]) -> Vec<Head> {
+        let mut heads = Vec::new();
+        loop {
+            heads.extend(frames.next(&mut bytes));
+            if bytes.is_empty() {
+                return heads;
+            }
+        }
+    }
+
+    fn head(kind: u8, flags: u8) -> Head {
+        Head { length: 0, kind, flags, stream: 1 }
+    }
+
+    proptest! {
+        #[test]
+        fn frames_are_found_however_their_bytes_are_cut(
+            lengths in prop::collection::vec((0_u8..12, 0_usize..40), 1..20),
+            cuts in prop::collection::vec(1_usize..30, 1..60),
+        ) {
+            let bytes: Vec<u8> =
+                lengths.iter().flat_map(|(kind, length)| frame(*kind, END_HEADERS, 7, *length)).collect();
+            let (mut frames, mut found, mut rest) = (Frames::after(3), Vec::new(), &[&[1, 2, 3], &*bytes].concat()[..]);
+            let mut cuts = cuts.iter().cycle();
+            while !rest.is_empty() {
+                let (piece, behind) = rest.split_at((*cuts.next().unwrap()).min(rest.len()));
+                found.extend(heads(&mut frames, piece));
+                rest = behind;
+            }
+            let expected: Vec<_> = lengths.iter().map(|(kind, length)| (*kind, *length)).collect();
+            prop_assert_eq!(found.iter().map(|head| (head.kind, head.length)).collect::<Vec<_>>(), expected);
+            prop_assert!(frames.is_between());
+        }
+
+        #[test]
+        fn what_has_begun_ends_with_its_frame(length in 0_usize..40, cut in 1_usize..9) {
+            let bytes = [frame(DATA, 0, 1, length), frame(PING, 0, 0, 8)].concat();
+            let mut frames = Frames::default();
+            heads(&mut frames, &bytes[..cut]);
+            prop_assert_eq!(frames.remainder(&bytes[cut..]), HEAD + length - cut);
+        }
+    }
+
+    #[test]
+    fn nothing_comes_between_the_pieces_of_a_header_list() {
+        let mut frames = Frames::default();
+        heads(&mut frames, &frame(HEADERS, 0, 1, 5));
+        assert!(!frames.is_between());
+        let rest = [frame(CONTINUATION, END_HEADERS, 1, 4), frame(PING, 0, 0, 8)].concat();
+        assert_eq!(frames.remainder(&rest), HEAD + 4);
+        heads(&mut frames, &rest);
+        assert!(frames.is_between());
+    }
+
+    #[test]
+    fn an_allowance_is_used_up_at_once_and_comes_back_with_time() {
+        let mut allowances = Allowances::new(0);
+        let mut echo = |now| allowances.received(head(PING, 0), || now);
+        assert!((0..100).all(|_| echo(0).is_ok()));
+        assert_eq!(echo(99), Err(Kind::Echo));
+        assert_eq!(echo(100), Ok(()));
+        assert_eq!(echo(100), Err(Kind::Echo));
+        assert!((0..100).all(|_| echo(1_000_000).is_ok()));
+        assert_eq!(echo(1_000_000), Err(Kind::Echo));
+    }
+
+    #[test]
+    fn who_takes_answers_to_their_end_may_give_up_as_many_others() {
+        let mut allowances = Allowances::new(0);
+        for _ in 0..10_000 {
+            allowances.sent(head(DATA, END_STREAM));
+            assert_eq!(allowances.received(head(HEADERS, 0), || 0), Ok(()));
+            assert_eq!(allowances.received(head(RST_STREAM, 0), || 0), Ok(()));
+        }
+        let given_up = (0..).take_while(|_| allowances.received(head(RST_STREAM, 0), || 0).is_ok()).count();
+        assert_eq!(given_up, 199);
+    }
+
+    #[test]
+    fn a_client_that_is_sent_a_lot_may_measure_and_make_room_for_it() {
+        let mut allowances = Allowances::new(0);
+        for _ in 0..10_000 {
+            allowances.sent(head(DATA, 0));
+            for kind in [PING, WINDOW_UPDATE, WINDOW_UPDATE] {
+                assert_eq!(allowances.received(head(kind, 0), || 0), Ok(()));
+            }
+        }
+    }
+}

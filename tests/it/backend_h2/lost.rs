@@ -1,0 +1,156 @@
+//! Requests whose stream or connection is lost: those that can be are sent again, and no others.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+
+use h2::Reason;
+use hyper::StatusCode;
+
+use crate::support::h2_backend::{Exchange, H2Backend};
+use crate::support::{Balancer, Client, get, request, until};
+
+use super::before;
+
+const POST: &str = "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n";
+
+#[test]
+fn a_refused_stream_is_tried_on_the_next_backend_whatever_the_method() {
+    let first = H2Backend::that(|exchange| async { exchange.refuse() });
+    let second = H2Backend::that(|exchange| async { exchange.answer(StatusCode::OK, "second") });
+    let balancer = before(&[&first, &second]);
+    for text in [POST, "GET / HTTP/1.1\r\nHost: test\r\n\r\n"] {
+        assert_eq!(request(balancer.address, text).expect_status(200).text(), "second");
+    }
+    assert!(first.requests() >= 2);
+    assert_eq!(balancer.times_said("is down"), 0);
+}
+
+#[test]
+fn a_stream_that_is_reset_for_another_reason_is_tried_again_only_if_that_does_no_harm() {
+    let first =
+        H2Backend::that(|mut exchange| async move { exchange.back.send_reset(Reason::INTERNAL_ERROR) });
+    let second = H2Backend::that(|exchange| async { exchange.answer(StatusCode::OK, "second") });
+    let balancer = before(&[&first, &second]);
+    assert_eq!(get(balancer.address, "/").expect_status(200).text(), "second");
+    let answer = request(balancer.address, POST).expect_status(502);
+    assert!(answer.header("proxy-status").unwrap().contains("backend_closed"), "{answer:?}");
+    assert_eq!(balancer.times_said("is down"), 0);
+}
+
+#[test]
+fn a_request_behind_the_last_one_that_a_goaway_names_is_sent_on_a_new_connection() {
+    let requests = Arc::new(AtomicUsize::new(0));
+    let backend = goes_away_at_the_second_request(&requests);
+    let balancer = Balancer::before(&[]).flag("--backend", &format!("h2c://{backend}"));
+    let balancer = balancer.flag("--health-interval", "1h").start();
+    balancer.said("is healthy");
+    let mut client = Client::to(balancer.address);
+    for _ in 0..10 {
+        client.send(POST);
+        client.answer().expect_status(200);
+    }
+    assert_eq!(balancer.times_said("is down"), 0);
+    assert!(requests.load(Ordering::SeqCst) >= 10);
+}
+
+#[test]
+fn a_connection_that_was_closed_while_idle_is_never_the_clients_problem() {
+    let backend = H2Backend::that(|exchange| async { exchange.answer(StatusCode::OK, "first") });
+    let second = H2Backend::that(|exchange| async { exchange.answer(StatusCode::OK, "second") });
+    let balancer = before(&[&backend, &second]);
+    let mut client = Client::to(balancer.address);
+    client.send(POST);
+    assert_eq!(client.answer().expect_status(200).text(), "first");
+    backend.kill();
+    until("nobody listens", || TcpStream::connect(backend.address).is_err());
+    client.send(POST);
+    assert_eq!(client.answer().expect_status(200).text(), "second");
+    assert_eq!((backend.requests(), second.requests()), (1, 1));
+}
+
+#[test]
+fn under_load_nothing_that_may_be_repeated_fails_while_backends_are_killed() {
+    let answer = |exchange: Exchange| async { exchange.answer(StatusCode::OK, "ok") };
+    let last = H2Backend::that(answer);
+    let (answered, over) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let backends: Vec<_> = (0..3).map(|_| H2Backend::that(answer)).chain([last]).collect();
+    let balancer = Balancer::before(&[]).flag("--workers", "2").flag("--policy", "round_robin");
+    let balancer =
+        backends.iter().fold(balancer, |balancer, backend| balancer.flag("--backend", &backend.url()));
+    let balancer = balancer.flag("--health-interval", "1h").start();
+    balancer.said_times("is healthy", 4);
+    thread::scope(|scope| {
+        let clients: Vec<_> =
+            (0..8).map(|_| scope.spawn(|| ask(balancer.address, &answered, &over))).collect();
+        for backend in &backends[..3] {
+            let goal = answered.load(Ordering::SeqCst) + 300;
+            until("three hundred more are answered", || answered.load(Ordering::SeqCst) >= goal);
+            backend.kill();
+            balancer.said(&format!("{} is down", backend.url()));
+        }
+        over.store(true, Ordering::SeqCst);
+        clients.into_iter().for_each(|client| client.join().expect("every request is answered"));
+    });
+}
+
+fn ask(balancer: SocketAddr, answered: &AtomicUsize, over: &AtomicBool) {
+    let mut client = Client::to(balancer);
+    while !over.load(Ordering::SeqCst) {
+        client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+        client.answer().expect_status(200);
+        answered.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// A backend, frame by frame: on each connection it answers the first request, and at the second it says that the first
+/// was the last.
+fn goes_away_at_the_second_request(requests: &Arc<AtomicUsize>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (address, requests) = (listener.local_addr().unwrap(), Arc::clone(requests));
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let requests = Arc::clone(&requests);
+            thread::spawn(move || drop(go_away_at_the_second(stream, &requests)));
+        }
+    });
+    address
+}
+
+fn go_away_at_the_second(mut stream: TcpStream, requests: &AtomicUsize) -> std::io::Result<()> {
+    const PREFACE: usize = 24;
+    const SETTINGS: u8 = 4;
+    const GOAWAY: u8 = 7;
+    stream.read_exact(&mut [0; PREFACE])?;
+    stream.write_all(&frame(SETTINGS, 0, 0, &[]))?;
+    let mut last = 0;
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head)?;
+        let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+        stream.read_exact(&mut payload)?;
+        let number = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+        match (head[3], head[4]) {
+            (SETTINGS, 0) => stream.write_all(&frame(SETTINGS, 1, 0, &[]))?,
+            (1, _) if last == 0 => {
+                last = number;
+                requests.fetch_add(1, Ordering::SeqCst);
+                // `:status: 200`, with the ends of the head and of the stream.
+                stream.write_all(&frame(1, 5, number, &[0x88]))?;
+            }
+            (1, _) => {
+                let payload = [last.to_be_bytes(), [0; 4]].concat();
+                stream.write_all(&frame(GOAWAY, 0, 0, &payload))?;
+                stream.shutdown(std::net::Shutdown::Write)?;
+            }
+            _ => {}
+        }
+    }
+}
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}

@@ -1,0 +1,65 @@
+//! How many requests share how many connections.
+
+use h2::server::Builder;
+use hyper::StatusCode;
+use tokio::sync::watch;
+
+use crate::support::h2_backend::H2Backend;
+use crate::support::{Client, until};
+
+use super::before;
+
+/// A backend that answers none before all of so many have come, and takes so many at a time on a connection.
+fn all_at_once(count: usize, most_streams: u32) -> H2Backend {
+    let (come, all) = watch::channel(0);
+    let come = std::sync::Arc::new(come);
+    H2Backend::with(Builder::new().max_concurrent_streams(most_streams), None, move |exchange| {
+        let (come, mut all) = (std::sync::Arc::clone(&come), all.clone());
+        async move {
+            come.send_modify(|come| *come += 1);
+            let _ = all.wait_for(|come| *come >= count).await;
+            exchange.answer(StatusCode::OK, "ok");
+        }
+    })
+}
+
+fn ask_all_at_once(backend: &H2Backend, count: usize) {
+    let balancer = before(&[backend]);
+    let mut clients: Vec<_> = (0..count).map(|_| Client::to(balancer.address)).collect();
+    for client in &mut clients {
+        client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+    }
+    for client in &mut clients {
+        assert_eq!(client.answer().expect_status(200).text(), "ok");
+    }
+    until("all came", || backend.requests() == count);
+}
+
+#[test]
+fn many_requests_at_a_time_share_one_connection() {
+    let backend = all_at_once(64, 100);
+    ask_all_at_once(&backend, 64);
+    assert_eq!(backend.connections(), 1);
+}
+
+#[test]
+fn more_requests_than_a_backend_takes_on_one_connection_get_more_of_them() {
+    for (count, most, connections) in [(64, 10, 7), (8, 1, 8), (210, 1000, 3)] {
+        let backend = all_at_once(count, most);
+        ask_all_at_once(&backend, count);
+        let made = backend.connections();
+        assert!((connections..=connections + 1).contains(&made), "{made} for {count} of {most}");
+    }
+}
+
+#[test]
+fn requests_one_after_the_other_stay_on_one_connection() {
+    let backend = all_at_once(1, 1);
+    let balancer = before(&[&backend]);
+    let mut client = Client::to(balancer.address);
+    for _ in 0..20 {
+        client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n");
+        client.answer().expect_status(200);
+    }
+    assert_eq!((backend.connections(), backend.requests()), (1, 20));
+}

@@ -1,0 +1,313 @@
+//! Backends behind TLS: who is trusted, what is agreed upon, and what is said when nothing is.
+
+use rustls::version::{TLS12, TLS13};
+
+use crate::support::backend_pki::{Authority, Identity, file, path};
+use crate::support::tls_backend::{TlsBackend, settings, with_certificate};
+use crate::support::{Balancer, Client, Running, Sample, get};
+
+/// In front of one backend, for which these flags are given.
+fn before(url: &str, flags: &[(&str, &str)]) -> Running {
+    let balancer = Balancer::before(&[]).flag("--backend", url);
+    flags.iter().fold(balancer, |balancer, (name, value)| balancer.flag(name, value)).start()
+}
+
+/// Fails unless this is what the client, the log and `Proxy-Status` say.
+fn expect_failure(balancer: &Running, sentence: &str, status_type: &str, reason: &str) {
+    balancer.said(&format!("is down: {sentence}"));
+    let answer = get(balancer.address, "/");
+    // It is down by now, unless the request was faster than the news.
+    assert!(matches!(answer.status, 502 | 503), "{answer:?}");
+    assert!(answer.text().contains(sentence), "{answer:?}");
+    if answer.status == 502 {
+        let told = answer.header("proxy-status").unwrap();
+        assert!(told.contains(status_type) && told.contains(reason), "{told}");
+    }
+}
+
+#[test]
+fn a_backend_whose_authority_was_named_is_spoken_to_and_told_its_name() {
+    let authority = Authority::new("ours");
+    let backend = TlsBackend::start(with_certificate(&authority.sign(&["localhost"])));
+    let url = backend.url("localhost");
+    let balancer = before(&url, &[("--backend-ca", authority.file.to_str().unwrap())]);
+    assert_eq!(get(balancer.address, "/a").expect_status(200).text(), "ok");
+    let met =
+        backend.wait_for("the request came", |met| met.heads.iter().any(|head| head.starts_with("GET /a ")));
+    assert_eq!(met.name.as_deref(), Some("localhost"));
+    balancer.said(&format!("{url} is healthy"));
+    let check = backend.wait_for("a check came", |met| met.heads[0].starts_with("GET /health "));
+    let host = format!("host: localhost:{}\r\n", backend.address.port());
+    assert!(check.heads[0].contains(&host), "{}", check.heads[0]);
+}
+
+#[test]
+fn the_systems_authorities_are_trusted_unless_others_are_named() {
+    let authority = Authority::new("of the system");
+    let backend = TlsBackend::start(with_certificate(&authority.sign(&["localhost"])));
+    let system = |balancer: Balancer| balancer.env("SSL_CERT_FILE", authority.file.to_str().unwrap());
+    let url = backend.url("localhost");
+    let balancer = system(Balancer::before(&[]).flag("--backend", &url)).start();
+    assert_eq!(get(balancer.address, "/").expect_status(200).text(), "ok");
+    let other = Authority::new("other");
+    let balancer = system(Balancer::before(&[]).flag("--backend", &url));
+    let balancer = balancer.flag("--backend-ca", other.file.to_str().unwrap()).start();
+    balancer.said("is down: its certificate is signed by an authority that is not trusted");
+}
+
+#[test]
+fn an_address_is_verified_as_one_and_a_name_can_be_given_in_its_place() {
+    let authority = Authority::new("ours");
+    let ca = authority.file.to_str().unwrap();
+    let backend = TlsBackend::start(with_certificate(&authority.sign(&["127.0.0.1"])));
+    let balancer = before(&backend.url("127.0.0.1"), &[("--backend-ca", ca)]);
+    get(balancer.address, "/").expect_status(200);
+    let backend = TlsBackend::start(with_certificate(&authority.sign(&["app.internal"])));
+    let flags = [("--backend-ca", ca), ("--backend-tls-name", "app.internal")];
+    let balancer = before(&backend.url("127.0.0.1"), &flags);
+    get(balancer.address, "/").expect_status(200);
+    let met =
+        backend.wait_for("the request came", |met| met.heads.iter().any(|head| head.starts_with("GET / ")));
+    assert_eq!(met.name.as_deref(), Some("app.internal"));
+}
+
+#[test]
+fn a_certificate_that_is_not_good_is_refused_in_words_that_say_why() {
+    let authority = Authority::new("ours");
+    let unknown = Authority::new("somebody else's");
+    let ca = authority.file.to_str().unwrap();
+    for (identity, sentence) in [
+        (authority.sign_expired(&["localhost"]), "its certificate has expired, "),
+        (
+            authority.sign(&["a.example", "b.example"]),
+            "its certificate is not for the name localhost but for ",
+        ),
+        (unknown.sign(&["localhost"]), "its certificate is signed by an authority that is not trusted"),
+        (
+            Identity::self_signed(&["localhost"]),
+            "its certificate is signed by an authority that is not trusted",
+        ),
+    ] {
+        let backend = TlsBackend::start(with_certificate(&identity));
+        let balancer = before(&backend.url("localhost"), &[("--backend-ca", ca)]);
+        expect_failure(&balancer, sentence, "tls_certificate_error", "bad_certificate");
+        assert!(backend.met().iter().all(|met| met.heads.is_empty()), "no request goes there");
+    }
+}
+
+#[test]
+fn a_certificate_can_be_its_own_authority() {
+    let identity = Identity::self_signed(&["localhost"]);
+    let backend = TlsBackend::start(with_certificate(&identity));
+    let ca = identity.certificate.to_str().unwrap();
+    let balancer = before(&backend.url("localhost"), &[("--backend-ca", ca)]);
+    get(balancer.address, "/").expect_status(200);
+}
+
+#[test]
+fn any_certificate_is_taken_only_when_asked_and_with_a_warning() {
+    let backend = TlsBackend::start(with_certificate(&Identity::self_signed(&["elsewhere"])));
+    let balancer = Balancer::before(&[]).flag("--backend", &backend.url("localhost"));
+    let balancer = balancer.word("--backend-tls-insecure").start();
+    balancer.said("WARN --backend-tls-insecure: certificates of backends are not verified");
+    get(balancer.address, "/").expect_status(200);
+}
+
+#[test]
+fn a_backend_that_wants_our_certificate_gets_it() {
+    let (authority, clients) = (Authority::new("ours"), Authority::new("of clients"));
+    let ca = authority.file.to_str().unwrap();
+    let us = clients.sign(&["balancer"]);
+    let flags = [
+        ("--backend-ca", ca),
+        ("--backend-cert", us.certificate.to_str().unwrap()),
+        ("--backend-key", us.key.to_str().unwrap()),
+    ];
+    for versions in [&[&TLS12], &[&TLS13]] {
+        let backend = settings(&authority.sign(&["localhost"]), versions, Some(&clients));
+        let backend = TlsBackend::start(backend);
+        let balancer = before(&backend.url("localhost"), &flags);
+        get(balancer.address, "/").expect_status(200);
+        assert!(backend.met().iter().all(|met| met.has_certificate));
+    }
+}
+
+#[test]
+fn a_backend_that_wants_our_certificate_and_gets_none_is_down_and_says_why() {
+    let (authority, clients) = (Authority::new("ours"), Authority::new("of clients"));
+    let ca = authority.file.to_str().unwrap();
+    let backend = settings(&authority.sign(&["localhost"]), &[&TLS13], Some(&clients));
+    let backend = TlsBackend::start(backend);
+    let balancer = before(&backend.url("localhost"), &[("--backend-ca", ca)]);
+    let sentence = "it wants a certificate of ours; give one with --backend-cert";
+    expect_failure(&balancer, sentence, "tls_protocol_error", "tls_failed");
+    let backend = settings(&authority.sign(&["localhost"]), &[&TLS12], Some(&clients));
+    let backend = TlsBackend::start(backend);
+    let balancer = before(&backend.url("localhost"), &[("--backend-ca", ca)]);
+    balancer.said("is down: it ");
+}
+
+#[test]
+fn tls_1_2_and_1_3_are_spoken_and_sessions_resumed_in_both() {
+    let authority = Authority::new("ours");
+    let ca = authority.file.to_str().unwrap();
+    for versions in [&[&TLS12], &[&TLS13]] {
+        let backend = TlsBackend::start(settings(&authority.sign(&["localhost"]), versions, None));
+        let balancer = before(&backend.url("localhost"), &[("--backend-ca", ca)]);
+        balancer.said("is healthy");
+        // Two at a time need two connections.
+        let mut clients = [Client::to(balancer.address), Client::to(balancer.address)];
+        for client in &mut clients {
+            client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+        }
+        for client in &mut clients {
+            client.answer().expect_status(200);
+        }
+        backend.wait_for("a session is resumed", |met| met.resumed);
+        assert!(!backend.met()[0].resumed);
+    }
+}
+
+#[test]
+fn a_kept_connection_is_used_again_and_ended_with_a_goodbye() {
+    let authority = Authority::new("ours");
+    let backend = TlsBackend::start(with_certificate(&authority.sign(&["localhost"])));
+    let ca = authority.file.to_str().unwrap();
+    let flags = [("--backend-ca", ca), ("--backend-idle-timeout", "300ms"), ("--health-interval", "1h")];
+    let balancer = before(&backend.url("localhost"), &flags);
+    let post = "POST /x HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n";
+    let mut client = Client::to(balancer.address);
+    for _ in 0..5 {
+        client.send(post);
+        client.answer().expect_status(200);
+    }
+    let used =
+        backend.wait_for("requests came", |met| met.heads.iter().any(|head| head.starts_with("POST /x ")));
+    assert_eq!(used.heads.len(), 5, "{used:?}");
+    backend.wait_for("it was ended", |met| met.heads.len() == 5 && met.ended_well);
+}
+
+#[test]
+fn a_backend_that_does_not_speak_tls_is_down_and_says_so() {
+    let plain = Sample::start("plain");
+    let url = format!("https://localhost:{}", plain.address().port());
+    let authority = Authority::new("ours");
+    let balancer = before(&url, &[("--backend-ca", authority.file.to_str().unwrap())]);
+    let sentence = "it does not speak TLS; write http:// if it should not";
+    expect_failure(&balancer, sentence, "tls_protocol_error", "tls_failed");
+}
+
+#[test]
+fn a_backend_that_closes_or_stalls_amid_the_handshake_is_passed_over() {
+    let second = Sample::start("second");
+    let authority = Authority::new("ours");
+    let ca = authority.file.to_str().unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    for (port, sentence) in [
+        (closes_at_once().port(), "it closed the connection amid the TLS handshake"),
+        (port, "no connection in time"),
+    ] {
+        let first = format!("https://localhost:{port}");
+        let balancer = Balancer::before(&[]).flag("--backend", &first).flag("--backend-ca", ca);
+        let balancer = balancer.flag("--backend", &second.address().to_string());
+        let balancer = balancer.flag("--connect-timeout", "300ms").flag("--health-timeout", "300ms").start();
+        assert_eq!(get(balancer.address, "/").expect_status(200).text(), "hello from second\n");
+        balancer.said(&format!("{first} is down: {sentence}"));
+    }
+}
+
+#[test]
+fn a_websocket_goes_to_a_backend_behind_tls_and_ends_with_its_client() {
+    let authority = Authority::new("ours");
+    let mut backend = with_certificate(&authority.sign(&["localhost"]));
+    // Left the choice, it would take HTTP/2, on which protocols cannot be switched.
+    backend.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let backend = TlsBackend::start(backend);
+    let balancer = Balancer::before(&[]).flag("--backend", &backend.url("localhost"));
+    let balancer = balancer.flag("--backend-ca", authority.file.to_str().unwrap());
+    let balancer = balancer.flag("--health-interval", "1h").start();
+    let mut client = Client::to(balancer.address);
+    let upgrade = "Connection: upgrade\r\nUpgrade: websocket\r\n";
+    client.send(format!("GET /chat HTTP/1.1\r\nHost: test\r\n{upgrade}\r\n"));
+    assert_eq!(client.answer().status, 101);
+    client.send("over and out");
+    assert_eq!(client.bytes(12), b"over and out");
+}
+
+#[test]
+fn files_that_cannot_be_used_keep_it_from_starting_in_one_line() {
+    let authority = Authority::new("ours");
+    let (us, other) = (authority.sign(&["a"]), authority.sign(&["b"]));
+    let missing = path("missing.pem");
+    let nothing = file("nothing.pem", "nothing\n");
+    let text = |path: &std::path::Path| path.to_str().unwrap().to_owned();
+    let (missing, nothing, ca) = (text(&missing), text(&nothing), text(&authority.file));
+    let (cert, wrong_key) = (text(&us.certificate), text(&other.key));
+    for (flags, line) in [
+        (
+            vec![("--backend-ca", &missing)],
+            format!("--backend-ca {missing}: cannot be read: No such file or directory"),
+        ),
+        (vec![("--backend-ca", &nothing)], format!("--backend-ca {nothing}: holds no certificate")),
+        (
+            vec![("--backend-ca", &ca), ("--backend-cert", &cert), ("--backend-key", &nothing)],
+            format!("--backend-key {nothing}: holds no private key"),
+        ),
+        (
+            vec![("--backend-ca", &ca), ("--backend-cert", &cert), ("--backend-key", &wrong_key)],
+            format!("--backend-key {wrong_key}: is not the key of the certificate in {cert}"),
+        ),
+    ] {
+        let balancer = Balancer::before(&[]).flag("--backend", "https://localhost:1");
+        let balancer = flags.iter().fold(balancer, |balancer, (name, value)| balancer.flag(name, value));
+        let (status, said) = balancer.fail();
+        assert_eq!(status, Some(1), "{said}");
+        assert!(said.starts_with(&format!("loadbalancer: {line}")), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+}
+
+#[test]
+fn flags_that_make_no_sense_together_are_refused_in_one_line() {
+    let https = ("--backend", "https://localhost:1");
+    for (flags, line) in [
+        (vec![("--backend", "127.0.0.1:1"), ("--backend-ca", "x")], "--backend-ca: no backend speaks TLS"),
+        (
+            vec![https, ("--backend-cert", "x")],
+            "--backend-cert and --backend-key: only one of them was given",
+        ),
+        (
+            vec![https, ("--backend-ca", "x"), ("--backend-tls-insecure", "")],
+            "--backend-tls-insecure: takes any certificate, but --backend-ca says which are good",
+        ),
+        (vec![https, ("--backend-tls-name", "a b")], "--backend-tls-name a b: not a name"),
+        (vec![("--backend", "ftp://a:1")], "--backend ftp://a:1: not a scheme that is spoken"),
+        (vec![("--backend", "http://a:1/x")], "--backend http://a:1/x: has a path"),
+    ] {
+        let balancer = Balancer::bare().flag("--listen", "127.0.0.1:0");
+        let balancer = flags.iter().fold(balancer, |balancer, (name, value)| match *value {
+            "" => balancer.word(name),
+            value => balancer.flag(name, value),
+        });
+        let (status, said) = balancer.fail();
+        assert_eq!(status, Some(2), "{said}");
+        assert!(said.starts_with(&format!("loadbalancer: {line}")), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+}
+
+/// Accepts connections and closes them in order, having read what came.
+fn closes_at_once() -> std::net::SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let _ = std::io::Read::read(&mut stream, &mut [0; 4096]);
+            let _ = stream.shutdown(std::net::Shutdown::Write);
+            // A close with bytes unread would be a reset.
+            let _ = std::io::copy(&mut stream, &mut std::io::sink());
+        }
+    });
+    address
+}

@@ -1,0 +1,103 @@
+//! Backends behind Unix sockets.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+
+use crate::support::backend_pki::{file, path};
+use crate::support::{Balancer, Client, Sample, get};
+
+/// Listens there, answers every request with `here` and tells its head.
+fn listen(path: &Path) -> Receiver<String> {
+    let listener = UnixListener::bind(path).unwrap();
+    let (heads, told) = channel();
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let heads = heads.clone();
+            thread::spawn(move || {
+                let mut reader = BufReader::new(stream);
+                let mut head = String::new();
+                while let Ok(1..) = reader.read_line(&mut head) {
+                    if head.ends_with("\r\n\r\n") {
+                        let _ = heads.send(std::mem::take(&mut head));
+                        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhere\n";
+                        if reader.get_mut().write_all(answer).is_err() {
+                            return;
+                        }
+                    }
+                }
+            });
+        }
+    });
+    told
+}
+
+fn url(path: &Path) -> String {
+    format!("unix:{}", path.display())
+}
+
+#[test]
+fn a_backend_behind_a_unix_socket_is_checked_and_answers_requests() {
+    let (socket, log) = (path("socket"), path("access.log"));
+    let heads = listen(&socket);
+    let balancer = Balancer::before(&[]).flag("--backend", &url(&socket));
+    let balancer = balancer.flag("--access-log", log.to_str().unwrap()).start();
+    balancer.said(&format!("{} is healthy: answered 200", url(&socket)));
+    let check = heads.recv().unwrap();
+    assert!(check.starts_with("GET /health ") && check.contains("host: localhost\r\n"), "{check}");
+    let mut client = Client::to(balancer.address);
+    for _ in 0..3 {
+        client.send("GET /a HTTP/1.1\r\nHost: example.com\r\n\r\n");
+        assert_eq!(client.answer().expect_status(200).text(), "here\n");
+        let head = heads.recv().unwrap();
+        assert!(head.starts_with("GET /a ") && head.contains("host: example.com\r\n"), "{head}");
+    }
+    balancer.signal("TERM");
+    assert!(balancer.ended().success());
+    let line = std::fs::read_to_string(log).unwrap();
+    assert!(line.contains(&format!("\"backend\":\"{}\"", url(&socket))), "{line}");
+}
+
+#[test]
+fn a_socket_that_nobody_listens_at_is_passed_over_for_a_backend_on_the_network() {
+    let second = Sample::start("second");
+    let gone = path("gone");
+    drop(UnixListener::bind(&gone).unwrap());
+    let no_socket: PathBuf = file("no-socket", "");
+    for (path, why) in [
+        (path("missing"), "cannot connect: entity not found"),
+        (gone, "connection refused"),
+        (no_socket, "connection refused"),
+    ] {
+        let balancer = Balancer::before(&[]).flag("--backend", &url(&path));
+        let balancer = balancer.flag("--backend", &second.address().to_string()).start();
+        assert_eq!(get(balancer.address, "/").expect_status(200).text(), "hello from second\n");
+        balancer.said(&format!("{} is down: {why}", url(&path)));
+    }
+}
+
+#[test]
+fn a_backend_on_the_network_that_dies_is_replaced_by_one_behind_a_socket() {
+    let first = Sample::start("first");
+    let socket = path("socket");
+    let _heads = listen(&socket);
+    let balancer = Balancer::before(&[first.address()]).flag("--backend", &url(&socket)).start();
+    assert_eq!(get(balancer.address, "/").expect_status(200).text(), "hello from first\n");
+    first.kill();
+    assert_eq!(get(balancer.address, "/").expect_status(200).text(), "here\n");
+}
+
+#[test]
+fn a_path_that_no_socket_can_have_is_refused() {
+    let long = format!("unix:/{}", "x".repeat(107));
+    for text in ["unix:", &long] {
+        let (status, said) = Balancer::bare().flag("--backend", text).fail();
+        assert_eq!(status, Some(2));
+        assert!(
+            said.starts_with(&format!("loadbalancer: --backend {text}: not a path for a socket")),
+            "{said}"
+        );
+    }
+}

@@ -1,0 +1,109 @@
+//! The answers that are our own.
+
+use std::net::SocketAddr;
+
+use hyper::Request;
+
+use super::{get, post, telling};
+use crate::support::{Answer, Backend, Balancer, Http2, Sample};
+
+fn expect(answer: Answer, status: u16, reason: &str) -> Answer {
+    let answer = answer.expect_status(status);
+    let proxy_status = answer.header("proxy-status").expect("it says why");
+    assert!(proxy_status.contains(&format!("details=\"{reason}\"")), "{proxy_status}");
+    answer
+}
+
+fn before(backend: SocketAddr, flags: &[(&str, &str)]) -> crate::support::Running {
+    let balancer = Balancer::before(&[backend]).flag("--access-log", "-");
+    flags.iter().fold(balancer, |balancer, (name, value)| balancer.flag(name, value)).start()
+}
+
+#[test]
+fn where_no_backend_can_be_reached_that_is_said() {
+    let balancer = before(Backend::refuses(), &[]);
+    let mut client = Http2::to(balancer.address);
+    let answer = client.get("/").expect_status(503);
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    assert_eq!(answer.header("connection"), None);
+    balancer.said(" is down");
+    expect(client.get("/"), 503, "no_backend");
+    balancer.said("\"reason\":\"no_backend\"");
+}
+
+#[test]
+fn bodies_that_are_too_large_are_refused_and_other_streams_go_on() {
+    let backend = Backend::that(|mut transport| {
+        if transport.head.starts_with("POST /small ") {
+            transport.read_body();
+            transport.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        }
+        transport.wait_for_end();
+    });
+    let balancer = before(backend.address, &[("--max-body-size", "1000")]);
+    let mut client = Http2::to(balancer.address);
+    let told = Request::post("http://a/echo").header("content-length", "1001").body(()).unwrap();
+    expect(client.begin(told).answer(), 413, "body_too_large");
+    let mut stream = client.begin(post("/echo"));
+    stream.send(vec![b'x'; 1001], false).unwrap();
+    expect(stream.answer(), 413, "body_too_large");
+    let mut stream = client.begin(post("/small"));
+    stream.send(vec![b'x'; 1000], true).unwrap();
+    stream.answer().expect_status(200);
+    balancer.said_times("\"reason\":\"body_too_large\"", 2);
+}
+
+#[test]
+fn heads_that_are_too_large_are_refused_and_other_streams_go_on() {
+    let sample = Sample::start("one");
+    let flags = [("--max-header-size", "8192"), ("--max-headers", "20")];
+    let balancer = before(sample.address(), &flags);
+    let mut client = Http2::to(balancer.address);
+    let large = |size: usize| Request::get("http://a/").header("x-large", "x".repeat(size)).body(()).unwrap();
+    expect(client.ask(large(9000)).answer(), 431, "head_too_large");
+    balancer.said("\"reason\":\"head_too_large\"");
+    client.ask(large(7000)).answer().expect_status(200);
+    let many = |count: usize| {
+        let request = (0..count)
+            .fold(Request::get("http://a/"), |request, number| request.header(format!("x-{number}"), "1"));
+        request.body(()).unwrap()
+    };
+    expect(client.ask(many(21)).answer(), 431, "head_too_large");
+    client.ask(many(19)).answer().expect_status(200);
+    let long = Request::get(format!("http://a/{}", "x".repeat(9000))).body(()).unwrap();
+    expect(client.ask(long).answer(), 414, "target_too_long");
+    // What is far too large is not even read, but refused all the same.
+    client.ask(large(60_000)).answer().expect_status(431);
+    client.get("/").expect_status(200);
+}
+
+#[test]
+fn a_backend_that_is_broken_is_told_of() {
+    for (backend, status, reason) in [
+        (Backend::sends_garbage(), 502, "bad_answer"),
+        (Backend::closes_before_the_head(), 502, "backend_closed"),
+    ] {
+        let balancer = before(backend.address, &[]);
+        expect(Http2::to(balancer.address).get("/"), status, reason);
+    }
+}
+
+#[test]
+fn a_head_request_gets_no_body_with_its_refusal() {
+    let balancer = before(Backend::refuses(), &[]);
+    let request = Request::head("http://a/").body(()).unwrap();
+    let answer = Http2::to(balancer.address).ask(request).answer();
+    let length: usize = answer.header("content-length").expect("as a GET would have it").parse().unwrap();
+    assert!(length > 0 && answer.expect_status(503).body.is_empty());
+}
+
+#[test]
+fn a_backend_that_switches_protocols_unasked_is_told_of() {
+    let backend = Backend::answers(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
+    );
+    let balancer = before(backend.address, &[]);
+    expect(Http2::to(balancer.address).ask(get("/")).answer(), 502, "unasked_upgrade");
+    let (_backend, _told, balancer) = telling();
+    Http2::to(balancer.address).get("/").expect_status(200);
+}

@@ -1,0 +1,104 @@
+//! What one client can make the balancer keep in memory.
+
+use std::iter::repeat_n;
+
+use crate::support::{Backend, Balancer, PATIENCE, Sample};
+
+use super::raw::{
+    DATA, END_HEADERS, END_STREAM, HEAD_TOO_LARGE, HEADERS, OK, RST_STREAM, Raw, frame, get, length, setting,
+};
+use super::{house, memory, streams};
+
+/// Kilobytes of an answer that wait for the client: what h2 holds of it, what was read of it from the backend.
+const PER_STREAM: usize = 320;
+
+/// As many requests as may be under way, each for this path.
+fn all_at_once(raw: &mut Raw, path: &str) {
+    for stream in streams().take(128) {
+        raw.send(&frame(HEADERS, END_HEADERS | END_STREAM, stream, &get(path)));
+    }
+}
+
+#[test]
+fn a_head_larger_than_is_allowed_is_refused_and_its_connection_goes_on() {
+    let (_sample, balancer) = house();
+    let mut raw = Raw::to(balancer.address);
+    let mut fields = get("/");
+    fields.extend([0x00, 1, b'x']);
+    fields.extend(length(70_000));
+    fields.extend(repeat_n(b'y', 70_000));
+    let mut pieces = fields.chunks(16_384).peekable();
+    let (mut kind, mut flags) = (HEADERS, END_STREAM);
+    while let Some(piece) = pieces.next() {
+        flags |= if pieces.peek().is_none() { END_HEADERS } else { 0 };
+        raw.send(&frame(kind, flags, 1, piece));
+        (kind, flags) = (super::CONTINUATION, 0);
+    }
+    assert!(raw.expect(HEADERS).payload.starts_with(HEAD_TOO_LARGE));
+    raw.send(&frame(HEADERS, END_HEADERS | END_STREAM, 3, &get("/")));
+    assert!(raw.expect(HEADERS).payload.starts_with(OK));
+}
+
+#[test]
+fn clients_that_ask_for_much_and_take_nothing_are_cut_and_cost_little_meanwhile() {
+    let sample = Sample::start("b1");
+    let balancer = Balancer::before(&[sample.address()]).flag("--body-timeout", "3s").start();
+    let before = memory(&balancer);
+    // Each stream of it may be sent nothing at all.
+    let mut raw = Raw::with(balancer.address, &setting(4, 0));
+    all_at_once(&mut raw, "/bytes/100000000");
+    for _ in 0..128 {
+        assert!(raw.expect(HEADERS).payload.starts_with(OK));
+    }
+    let grown = memory(&balancer).saturating_sub(before);
+    for _ in 0..128 {
+        raw.expect(RST_STREAM);
+    }
+    assert!(grown < 128 * PER_STREAM, "{grown} kB for 128 streams");
+    // What is left of the connection is as good as new.
+    raw.send(&frame(HEADERS, END_HEADERS | END_STREAM, 257, &get("/")));
+    assert!(raw.expect(HEADERS).payload.starts_with(OK));
+}
+
+#[test]
+fn a_client_that_does_not_read_is_cut_and_costs_little_meanwhile() {
+    let sample = Sample::start("b1");
+    let balancer =
+        Balancer::before(&[sample.address()]).flag("--body-timeout", "3s").flag("--access-log", "-").start();
+    let before = memory(&balancer);
+    let mut raw = Raw::with(balancer.address, &setting(4, i32::MAX.cast_unsigned()));
+    raw.send(&frame(super::WINDOW_UPDATE, 0, 0, &0x7fff_0000_u32.to_be_bytes()));
+    all_at_once(&mut raw, "/bytes/100000000");
+    balancer.said_times(r#""reason":"client_stalled""#, 128);
+    let grown = memory(&balancer).saturating_sub(before);
+    assert!(grown < 128 * PER_STREAM, "{grown} kB for 128 streams");
+    raw.expect(DATA);
+}
+
+/// A field that is remembered, and then named by one byte each time.
+fn many(field: &[u8]) -> Vec<u8> {
+    let mut fields = get("/");
+    fields.extend(field);
+    fields.extend(repeat_n(0xbe, 1000));
+    frame(HEADERS, END_HEADERS | END_STREAM, 1, &fields)
+}
+
+#[test]
+fn a_head_of_many_fields_is_refused_like_a_large_one() {
+    let (_sample, balancer) = house();
+    let mut raw = Raw::to(balancer.address);
+    raw.send(&many(&[0x40, 1, b'x', 1, b'y']));
+    assert!(raw.expect(HEADERS).payload.starts_with(HEAD_TOO_LARGE));
+}
+
+#[test]
+fn many_cookies_are_one_field() {
+    let (backend, told) = Backend::tells("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let balancer = Balancer::before(&[backend.address]).start();
+    let mut raw = Raw::to(balancer.address);
+    raw.send(&many(&[0x60, 3, b'a', b'=', b'b']));
+    assert!(raw.expect(HEADERS).payload.starts_with(OK));
+    let head = told.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(head.matches("a=b").count(), 1001, "{head}");
+    assert_eq!(head.to_lowercase().matches("cookie:").count(), 1, "{head}");
+}

@@ -1,0 +1,153 @@
+//! Certificates, made when a test needs them: authorities, and what they sign.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
+    PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, RsaKeySize,
+};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+
+pub const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// Who signs certificates.
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+/// A certificate, its key, and the files that they are in.
+pub struct Pair {
+    folder: Folder,
+    /// The certificate alone.
+    pub der: CertificateDer<'static>,
+    key: Vec<u8>,
+}
+
+/// The kind of a key.
+#[derive(Clone, Copy)]
+pub enum Kind {
+    Ecdsa,
+    Rsa,
+}
+
+/// A folder that goes when its test does.
+pub struct Folder(PathBuf);
+
+impl Authority {
+    /// One that nobody knew before.
+    pub fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "an authority");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    /// Signs a certificate for these names.
+    pub fn signs(&self, names: &[&str]) -> Pair {
+        self.signs_with(names, Kind::Ecdsa, |_| {})
+    }
+
+    /// Signs one whose time is over in so many days, or was over so many days ago.
+    pub fn signs_until(&self, days: i32) -> Pair {
+        self.signs_with(&["localhost"], Kind::Ecdsa, |params| {
+            let distance = DAY * days.unsigned_abs();
+            let now = SystemTime::now();
+            params.not_before = (now - 400 * DAY).into();
+            params.not_after = if days < 0 { now - distance } else { now + distance }.into();
+        })
+    }
+
+    /// Signs one with a key of this kind, and what else `change` asks for.
+    pub fn signs_with(
+        &self,
+        names: &[&str],
+        kind: Kind,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Pair {
+        let names: Vec<_> = names.iter().copied().map(str::to_owned).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "a test");
+        change(&mut params);
+        let key = match kind {
+            Kind::Ecdsa => KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap(),
+            Kind::Rsa => KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).unwrap(),
+        };
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        let folder = Folder::new();
+        folder.write("cert.pem", certificate.pem());
+        folder.write("key.pem", key.serialize_pem());
+        Pair { folder, der: certificate.der().clone(), key: key.serialize_der() }
+    }
+
+    /// Its own certificate.
+    pub fn der(&self) -> CertificateDer<'static> {
+        self.0.der().clone()
+    }
+
+    /// Writes its own certificate to a file.
+    pub fn file(&self, folder: &Folder) -> PathBuf {
+        folder.write("ca.pem", self.0.pem())
+    }
+}
+
+impl Pair {
+    /// Where the certificate is.
+    pub fn certificate(&self) -> PathBuf {
+        self.folder.path("cert.pem")
+    }
+
+    /// Where the key is.
+    pub fn key(&self) -> PathBuf {
+        self.folder.path("key.pem")
+    }
+
+    /// The key itself.
+    pub fn key_der(&self) -> PrivateKeyDer<'static> {
+        PrivatePkcs8KeyDer::from(self.key.clone()).into()
+    }
+
+    /// Puts another pair into this one's files, as `certbot` does: each file is replaced, not written to.
+    pub fn become_that_of(&self, other: &Self) {
+        replace(&self.certificate(), &fs::read(other.certificate()).unwrap());
+        replace(&self.key(), &fs::read(other.key()).unwrap());
+    }
+}
+
+/// Puts something else into a file, in one step.
+pub fn replace(path: &Path, contents: &[u8]) {
+    let new = path.with_extension("new");
+    fs::write(&new, contents).unwrap();
+    fs::rename(new, path).unwrap();
+}
+
+impl Folder {
+    /// An empty one.
+    pub fn new() -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    /// Of a file in it.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Writes a file into it.
+    pub fn write(&self, name: &str, contents: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, contents).unwrap();
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What is left is below target/ anyway.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}

@@ -1,0 +1,144 @@
+//! A backend behind TLS that answers HTTP/1.1 and tells how each connection came about.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::server::{ServerConnection, WebPkiClientVerifier};
+use rustls::{HandshakeKind, ServerConfig, StreamOwned, SupportedProtocolVersion};
+
+use super::backend_pki::{Authority, Identity};
+use super::{PATIENCE, until};
+
+/// Its threads end with the test's process.
+pub struct TlsBackend {
+    pub address: SocketAddr,
+    met: Arc<Mutex<Vec<Met>>>,
+}
+
+/// A connection on which TLS was agreed upon.
+#[derive(Clone, Debug)]
+pub struct Met {
+    pub resumed: bool,
+    /// What the client named as the backend's name.
+    pub name: Option<String>,
+    pub has_certificate: bool,
+    /// Heads of the requests that came on it.
+    pub heads: Vec<String>,
+    /// Whether it was ended as TLS wants it.
+    pub ended_well: bool,
+}
+
+/// The settings of a backend with this certificate.
+pub fn with_certificate(identity: &Identity) -> ServerConfig {
+    settings(identity, rustls::ALL_VERSIONS, None)
+}
+
+/// The same for one that speaks these versions only, and takes only who has a certificate of this authority.
+pub fn settings(
+    identity: &Identity,
+    versions: &[&'static SupportedProtocolVersion],
+    clients: Option<&Authority>,
+) -> ServerConfig {
+    let provider = Arc::new(default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider));
+    let builder = builder.with_protocol_versions(versions).unwrap();
+    let builder = match clients {
+        None => builder.with_no_client_auth(),
+        Some(authority) => builder.with_client_cert_verifier(
+            WebPkiClientVerifier::builder_with_provider(authority.roots(), provider).build().unwrap(),
+        ),
+    };
+    let (chain, key) = identity.read();
+    builder.with_single_cert(chain, key).unwrap()
+}
+
+impl TlsBackend {
+    /// Answers every request with `ok`, and one for a WebSocket with a 101 and what comes behind it.
+    pub fn start(settings: ServerConfig) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().unwrap();
+        let (settings, met) = (Arc::new(settings), Arc::new(Mutex::new(Vec::new())));
+        let told = Arc::clone(&met);
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let (settings, met) = (Arc::clone(&settings), Arc::clone(&met));
+                thread::spawn(move || serve(stream, settings, &met));
+            }
+        });
+        Self { address, met: told }
+    }
+
+    /// What `--backend` is given, with this host.
+    pub fn url(&self, host: &str) -> String {
+        format!("https://{host}:{}", self.address.port())
+    }
+
+    /// The connections so far.
+    pub fn met(&self) -> Vec<Met> {
+        self.met.lock().unwrap().clone()
+    }
+
+    /// The first connection that fits, once there is one.
+    pub fn wait_for(&self, what: &str, fits: impl Fn(&Met) -> bool) -> Met {
+        until(what, || self.met().iter().any(&fits));
+        self.met().into_iter().find(fits).unwrap()
+    }
+}
+
+fn serve(socket: TcpStream, settings: Arc<ServerConfig>, met: &Mutex<Vec<Met>>) {
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut stream = StreamOwned::new(ServerConnection::new(settings).unwrap(), socket);
+    while stream.conn.is_handshaking() {
+        if stream.conn.complete_io(&mut stream.sock).is_err() {
+            // The alert that says why.
+            let _ = stream.conn.write_tls(&mut stream.sock);
+            return;
+        }
+    }
+    let mut all = met.lock().unwrap();
+    let index = all.len();
+    all.push(Met {
+        resumed: stream.conn.handshake_kind() == Some(HandshakeKind::Resumed),
+        name: stream.conn.server_name().map(str::to_owned),
+        has_certificate: stream.conn.peer_certificates().is_some(),
+        heads: Vec::new(),
+        ended_well: false,
+    });
+    drop(all);
+    let mut head = Vec::new();
+    loop {
+        let mut byte = [0];
+        match stream.read(&mut byte) {
+            Ok(1..) => head.push(byte[0]),
+            // rustls tells an end without goodbye by an error.
+            end => {
+                met.lock().unwrap()[index].ended_well = end.is_ok();
+                return;
+            }
+        }
+        if !head.ends_with(b"\r\n\r\n") {
+            continue;
+        }
+        let text = String::from_utf8(std::mem::take(&mut head)).unwrap();
+        let switches = text.to_lowercase().contains("upgrade: websocket");
+        met.lock().unwrap()[index].heads.push(text);
+        let answer: &[u8] = match switches {
+            true => b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+            false => b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        };
+        if stream.write_all(answer).is_err() || (switches && echo(&mut stream).is_none()) {
+            return;
+        }
+    }
+}
+
+fn echo(stream: &mut (impl Read + Write)) -> Option<()> {
+    let mut bytes = [0; 1024];
+    loop {
+        let read = stream.read(&mut bytes).ok().filter(|read| *read > 0)?;
+        stream.write_all(&bytes[..read]).ok()?;
+    }
+}

@@ -1,0 +1,154 @@
+//! Files that are of no use are named before anything is started, and those that soon will be are warned of.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::support::pki::{Authority, Folder, Pair};
+use crate::support::{Backend, Balancer};
+
+/// With these files, and nothing else that could be wrong.
+fn with(certificate: &Path, key: &Path) -> Balancer {
+    let balancer = Balancer::before(&[Backend::refuses()]).secured(&[]);
+    let balancer = balancer.flag("--tls-cert", certificate.to_str().unwrap());
+    balancer.flag("--tls-key", key.to_str().unwrap())
+}
+
+/// Fails to start, with this one line.
+fn refuses(balancer: Balancer, code: i32, start: &str, end: &str) {
+    let (status, said) = balancer.fail();
+    assert_eq!((status, said.lines().count()), (Some(code), 1), "{said}");
+    assert!(said.starts_with(&format!("loadbalancer: {start}")) && said.ends_with(end), "{said}");
+}
+
+#[test]
+fn a_certificate_or_key_that_cannot_be_used_is_named_with_the_fix() {
+    let pair = Authority::new().signs(&["localhost"]);
+    let (cert, key) = (pair.certificate(), pair.key());
+    let folder = Folder::new();
+    let missing = folder.path("missing.pem");
+    let empty = folder.write("empty.pem", "");
+    let garbage = folder.write("garbage.pem", "\u{0}\u{1}garbage\n");
+    let broken = folder.write("broken.pem", "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n");
+    let hollow = folder.write("hollow.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    let der = folder.write("cert.der", &pair.der);
+    let only_certs = "name a file in PEM form with a part BEGIN CERTIFICATE";
+    let only_keys = "name a file in PEM form with a part BEGIN PRIVATE KEY";
+    let readable = "name a file in PEM form that we may read";
+    let sound = "name a file in PEM form that `openssl` can read";
+    let cases: [(&Path, &Path, &Path, &str, &str, &str); 11] = [
+        (&missing, &key, &missing, "--tls-cert", "cannot be read: No such file", readable),
+        (&cert, &missing, &missing, "--tls-key", "cannot be read: No such file", readable),
+        (&empty, &key, &empty, "--tls-cert", "holds no certificate", only_certs),
+        (&cert, &empty, &empty, "--tls-key", "holds no private key", only_keys),
+        (&garbage, &key, &garbage, "--tls-cert", "holds no certificate", only_certs),
+        (&der, &key, &der, "--tls-cert", "holds no certificate", only_certs),
+        (&cert, &garbage, &garbage, "--tls-key", "holds no private key", only_keys),
+        (&broken, &key, &broken, "--tls-cert", "", sound),
+        (&hollow, &key, &hollow, "--tls-cert", "its first certificate cannot be understood", sound),
+        // The two exchanged: each is named for what it lacks.
+        (&key, &cert, &key, "--tls-cert", "holds no certificate", only_certs),
+        (&cert, &cert, &cert, "--tls-key", "holds no private key", only_keys),
+    ];
+    for (cert, key, named, flag, problem, fix) in cases {
+        refuses(with(cert, key), 1, &format!("{flag} {}: {problem}", named.display()), fix);
+    }
+}
+
+#[test]
+fn the_key_of_another_certificate_is_refused() {
+    let authority = Authority::new();
+    let [one, other] = [authority.signs(&["localhost"]), authority.signs(&["localhost"])];
+    let end = format!(
+        "is not the key of --tls-cert {}; name the two that were made together",
+        one.certificate().display()
+    );
+    let start = format!("--tls-key {}: ", other.key().display());
+    refuses(with(&one.certificate(), &other.key()), 1, &start, &end);
+}
+
+#[test]
+fn an_encrypted_key_is_refused_with_the_way_to_decrypt_it() {
+    let pair = Authority::new().signs(&["localhost"]);
+    let folder = Folder::new();
+    let body = fs::read_to_string(pair.key()).unwrap();
+    let modern = folder.write("modern.pem", body.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY"));
+    let head = "RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\n";
+    let old = body.replacen("PRIVATE KEY-----\n", head, 1).replace("END PRIVATE", "END RSA PRIVATE");
+    let old = folder.write("old.pem", old);
+    for key in [modern, old] {
+        let start = format!("--tls-key {}: is encrypted", key.display());
+        let fix = format!("decrypt it with `openssl pkey -in {} -out NEW`", key.display());
+        refuses(with(&pair.certificate(), &key), 1, &start, &fix);
+    }
+}
+
+#[test]
+fn authorities_that_cannot_be_used_are_named() {
+    let pair = Authority::new().signs(&["localhost"]);
+    let folder = Folder::new();
+    let files: [(PathBuf, &str); 3] = [
+        (folder.path("missing.pem"), "cannot be read: No such file"),
+        (folder.write("empty.pem", ""), "holds no certificate"),
+        (pair.key(), "holds no certificate"),
+    ];
+    for (file, problem) in files {
+        let balancer = with(&pair.certificate(), &pair.key());
+        let balancer = balancer.flag("--tls-client-ca", file.to_str().unwrap());
+        refuses(balancer, 1, &format!("--tls-client-ca {}: {problem}", file.display()), "");
+    }
+}
+
+#[test]
+fn flags_for_tls_that_do_not_fit_together_are_refused() {
+    let bare = || Balancer::before(&[Backend::refuses()]);
+    let listens = || bare().secured(&[]);
+    refuses(listens(), 2, "--tls-listen: 0 of --tls-cert and 0 of --tls-key were given", "same order");
+    let one = listens().flag("--tls-cert", "a");
+    refuses(one, 2, "--tls-listen: 1 of --tls-cert and 0 of --tls-key were given", "same order");
+    let three = listens().flag("--tls-cert", "a,b").flag("--tls-key", "c");
+    refuses(three, 2, "--tls-listen: 2 of --tls-cert and 1 of --tls-key were given", "same order");
+    for (flag, value) in
+        [("--tls-cert", "a"), ("--tls-key", "a"), ("--tls-client-ca", "a"), ("--tls-client-auth", "optional")]
+    {
+        refuses(bare().flag(flag, value), 2, &format!("{flag}: no listener speaks TLS"), ":8443");
+    }
+    let pair = Authority::new().signs(&["localhost"]);
+    let nobody = with(&pair.certificate(), &pair.key()).flag("--tls-client-auth", "optional");
+    refuses(nobody, 2, "--tls-client-auth: nobody is named who signs", "add --tls-client-ca FILE");
+    let unknown = with(&pair.certificate(), &pair.key()).flag("--tls-client-auth", "maybe");
+    let start = "invalid value 'maybe' for '--tls-client-auth <WHETHER>'; use required or optional";
+    refuses(unknown, 2, start, "(see --help)");
+    let twice = with(&pair.certificate(), &pair.key()).flag("--tls-listen", "127.0.0.1:9");
+    let twice = twice.flag("--listen", "127.0.0.1:9");
+    refuses(twice, 2, "--tls-listen 127.0.0.1:9: given twice", "speaks either TLS or not");
+}
+
+#[test]
+fn a_certificate_that_has_expired_is_warned_of_with_its_date() {
+    let authority = Authority::new();
+    let pair = authority.signs_until(-3);
+    let balancer = with(&pair.certificate(), &pair.key()).start();
+    let said = balancer.said("WARN");
+    assert!(said.contains(&format!("--tls-cert {}: expired on ", pair.certificate().display())), "{said}");
+    assert!(said.contains(&year_of(&pair)) && said.ends_with("clients refuse it, replace it"), "{said}");
+}
+
+#[test]
+fn a_certificate_that_expires_soon_is_warned_of_with_its_date() {
+    let authority = Authority::new();
+    let pair = authority.signs_until(3);
+    let balancer = with(&pair.certificate(), &pair.key()).start();
+    let said = balancer.said("WARN");
+    assert!(said.contains(&format!("--tls-cert {}: expires on ", pair.certificate().display())), "{said}");
+    assert!(said.contains(&year_of(&pair)) && said.ends_with("replace it before"), "{said}");
+    let fresh = authority.signs_until(300);
+    let balancer = with(&fresh.certificate(), &fresh.key()).start();
+    balancer.said("forwarding to");
+    assert_eq!(balancer.times_said("expire"), 0);
+}
+
+/// The year in which a certificate ends, as it is written in the certificate itself.
+fn year_of(pair: &Pair) -> String {
+    let text = x509_parser::parse_x509_certificate(&pair.der).unwrap().1.validity().not_after.to_string();
+    text.split_whitespace().find(|word| word.len() == 4 && word.parse::<u16>().is_ok()).unwrap().to_owned()
+}
