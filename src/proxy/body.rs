@@ -268,9 +268,14 @@ impl Download {
             Poll::Ready(Some(Ok(frame))) => {
                 // Nothing may ask for the end of a body once its trailers or its last promised byte have come.
                 self.ended = frame.is_trailers() || self.incoming.is_end_stream();
-                self.client.count_out(frame.data_ref().map_or(0, |data| data.len() as u64));
+                let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
+                self.client.count_out(bytes);
                 self.client.progress();
-                self.waits_for_client(true);
+                // A stream is asked for more only when its client can take more; other connections see that when they
+                // write.
+                if self.client.is_stream() {
+                    self.client.gave(bytes);
+                }
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
@@ -285,16 +290,11 @@ impl Download {
                 Poll::Ready(None)
             }
             Poll::Pending => {
-                self.waits_for_client(false);
+                if self.client.is_stream() {
+                    self.client.set_blocked(false);
+                }
                 Poll::Pending
             }
-        }
-    }
-
-    /// A stream is asked for more only when its client can take more; other connections see that when they write.
-    fn waits_for_client(&self, waits: bool) {
-        if self.client.is_stream() {
-            self.client.set_blocked(waits);
         }
     }
 }

@@ -188,7 +188,13 @@ impl Client {
     /// Waits for something else from now on, with that thing's own deadline.
     pub fn enter(&self, phase: Phase) {
         self.phase.set(phase);
-        self.progress();
+        self.alarm.set(self.shared.deadlines.millis(phase));
+        // In the other phases it is not the client that is waited for, or not for a body.
+        if matches!(phase, Phase::Answer | Phase::Flush)
+            && let Some(paces) = &self.paces
+        {
+            self.tighten(paces);
+        }
     }
 
     /// Bytes went by: the deadline of the present phase starts anew.
@@ -231,12 +237,26 @@ impl Client {
         }
     }
 
-    /// The system took bytes of an answer for it.
+    /// Notes that the client took bytes: of an answer, they put off its deadline.
     pub fn took(&self, bytes: usize) {
-        if let Some(paces) = &self.paces {
-            paces.down.add(bytes as u64);
+        self.blocked.set(false);
+        let answers = matches!(self.phase.get(), Phase::Answer | Phase::Flush);
+        if answers {
+            self.alarm.set(self.shared.deadlines.millis(self.phase.get()));
         }
-        self.progress();
+        if let Some(paces) = &self.paces {
+            paces.down.set_waiting(false, self.shared.clock.now());
+            paces.down.add(if answers { bytes as u64 } else { 0 });
+            self.tighten(paces);
+        }
+    }
+
+    /// Notes that a stream's client was given bytes, which it has to take before it is given more.
+    pub(super) fn gave(&self, bytes: u64) {
+        if let Some(paces) = &self.paces {
+            paces.down.add(bytes);
+        }
+        self.set_blocked(true);
     }
 
     /// Whether a request is under way and all of it has come: the only thing the client can do is leave.

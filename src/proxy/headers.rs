@@ -7,7 +7,7 @@ use hyper::header::{
 };
 use hyper::{Method, Request, Response, StatusCode, Version};
 
-use super::forwarded::{Origin, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
+use super::forwarded::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
 use super::{Client, Error, RequestBody, http2, target, websocket};
 
 const KEEP_ALIVE: &str = "keep-alive";
@@ -141,8 +141,8 @@ fn tell_of(client: &Client, host: HeaderValue, version: Version, headers: &mut H
     headers.insert(X_FORWARDED_FOR, client.forwarded_for().clone());
     headers.insert(X_FORWARDED_PROTO, if client.listener().tls { HTTPS } else { HTTP });
     headers.insert(X_FORWARDED_HOST, host);
-    if let Some(origin) = &*client.origin() {
-        pass_on_origin(headers, origin);
+    if client.shared.access.is_some() {
+        pass_on_origin(headers, client);
     }
     if let Some(certificate) = client.certificate() {
         headers.insert(CLIENT_CERT, certificate.clone());
@@ -275,7 +275,9 @@ fn remove_named_in_connection(headers: &mut HeaderMap, upgrade: bool) {
 
 /// What trusted proxies said takes the place of what we know ourselves.
 #[cold]
-fn pass_on_origin(headers: &mut HeaderMap, origin: &Origin) {
+fn pass_on_origin(headers: &mut HeaderMap, client: &Client) {
+    let origin = client.origin();
+    let Some(origin) = &*origin else { return };
     headers.insert(X_FORWARDED_FOR, origin.chain.clone());
     if let Some(proto) = &origin.proto {
         headers.insert(X_FORWARDED_PROTO, proto.clone());

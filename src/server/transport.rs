@@ -118,11 +118,9 @@ impl ClientTransport {
     }
 
     fn note(&self, written: &Poll<io::Result<usize>>) {
-        self.client.set_blocked(written.is_pending());
-        if let Poll::Ready(written) = written
-            && matches!(self.client.phase(), Phase::Answer | Phase::Flush)
-        {
-            self.client.took(*written.as_ref().unwrap_or(&0));
+        match written {
+            Poll::Ready(written) => self.client.took(*written.as_ref().unwrap_or(&0)),
+            Poll::Pending => self.client.set_blocked(true),
         }
     }
 }

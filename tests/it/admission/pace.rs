@@ -8,7 +8,7 @@ use std::time::Duration;
 use socket2::{Domain, Socket, Type};
 
 use super::{expect_reason, limited};
-use crate::support::{Backend, Balancer, Client, Running, get};
+use crate::support::{Backend, Balancer, Client, Http2, Running, get, http2_get};
 
 /// A body timeout of two seconds leaves a grace of one.
 const SLOW: [(&str, &str); 3] =
@@ -95,10 +95,45 @@ fn a_client_that_takes_its_answer_too_slowly_is_cut_and_the_log_says_so() {
     let mut buffer = [0; 65536];
     while let Ok(read @ 1..) = stream.read(&mut buffer) {
         taken += read;
-        thread::sleep(Duration::from_millis(20));
+        // Once it was cut, only what its system holds is left.
+        if balancer.times_said("client_stalled") == 0 {
+            thread::sleep(Duration::from_millis(20));
+        }
     }
     assert!(taken < 50_000_000, "all of it was sent");
     let line = balancer.said("\"path\":\"/bytes/50000000\"");
     assert!(line.contains("\"reason\":\"client_stalled\""), "{line}");
     get(balancer.address, "/").expect_status(200);
+}
+
+#[test]
+fn a_stream_whose_client_takes_it_too_slowly_is_broken_off_and_others_go_on() {
+    let flags = [("--min-data-rate", "100000000"), ("--body-timeout", "2s"), ("--access-log", "-")];
+    let (_sample, balancer) = limited(&flags);
+    let mut builder = h2::client::Builder::new();
+    builder.initial_window_size(20_000);
+    let mut client = Http2::with(&builder, balancer.address);
+    let mut slow = client.ask(http2_get("/bytes/50000000"));
+    slow.head();
+    let mut taken = 0;
+    while let Some(Ok(piece)) = slow.data() {
+        taken += piece.len();
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert!(taken < 50_000_000, "all of it was sent");
+    balancer.said("\"reason\":\"client_stalled\"");
+    client.get("/").expect_status(200);
+}
+
+#[test]
+fn a_stream_whose_upload_drips_is_told_408() {
+    let balancer = slow_before(&Backend::answers("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
+    let mut client = Http2::to(balancer.address);
+    let request = hyper::Request::post("http://test/").body(()).expect("a request");
+    let mut slow = client.begin(request);
+    // Long enough to be cut, and no longer, for the stream takes no more then.
+    while slow.send("a", false).is_ok() && balancer.times_said("\"reason\":\"upload_timeout\"") == 0 {
+        thread::sleep(Duration::from_millis(50));
+    }
+    slow.answer().expect_status(408);
 }
