@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::thread;
 
 use loadbalancer::balance::{Member, Pool, Tried, Turn};
-use loadbalancer::config::{BackendUrl, PolicyName};
+use loadbalancer::config::{BackendUrl, Balancing, PolicyName};
 
 /// Times that the measured thing is done in the shorter of two runs; the longer does it three times as often.
 const FEW: usize = 500;
@@ -122,11 +122,12 @@ fn pick(policy: &str, times: usize) {
     let policy = if policy == "first" { PolicyName::First } else { PolicyName::RoundRobin };
     let member = |port: u16| Member {
         id: u32::from(port).into(),
+        place: port.into(),
         way: Arc::new(BackendUrl::from(SocketAddr::from(([127, 0, 0, 1], port))).into()),
         load: Arc::default(),
         usable: port != 2,
     };
-    let pool = Pool::new(policy, (1..=8).map(member).collect());
+    let pool = Pool::new(Balancing::by(policy), (1..=8).map(member).collect());
     let (turn, tried) = (Turn::default(), Tried::default());
     for _ in 0..times {
         drop(black_box(black_box(&pool).pick(&turn, &tried)));

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::task::spawn_local;
 use tracing::{info, warn};
 
-use crate::backends::Registry;
+use crate::backends::{Registry, Terms};
 use crate::config::{Address, Config, Listener};
 use crate::connect::{TlsFileError, Way};
 use crate::control;
@@ -80,7 +80,7 @@ pub fn run<F: Future<Output = ()>>(
 ) -> Result<(), StartError> {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     let tls = config.tls.as_ref().map(Tls::load).transpose()?.map(Arc::new);
-    registry.replace(&Way::all(&config)?);
+    registry.replace(backends(&config)?);
     let log = open_log(&config)?;
     let ended = runtime.block_on(serve(Arc::new(config), registry, (tls, log.as_ref()), shutdown));
     // Requests that were cut have their lines written when they are dropped.
@@ -123,6 +123,20 @@ async fn serve<F: Future<Output = ()>>(
     };
     control::run(Arc::clone(&config), registry, publish, beat, stopped).await;
     Ok(())
+}
+
+/// All backends of all pools, and how they are reached.
+fn backends(config: &Config) -> Result<Vec<(Terms, Arc<Way>)>, TlsFileError> {
+    let mut backends = Vec::new();
+    for pool in &config.pools {
+        let check = Arc::new(pool.health.clone());
+        for (backend, way) in pool.backends.iter().zip(Way::all(pool)?) {
+            let terms =
+                Terms { pool: Arc::clone(&pool.name), backend: backend.clone(), check: Arc::clone(&check) };
+            backends.push((terms, way));
+        }
+    }
+    Ok(backends)
 }
 
 fn bind(config: &Config) -> Result<Vec<Bound>, StartError> {
@@ -171,10 +185,12 @@ fn start_workers(
         inbox,
     });
     let workers = Workers::start(workers.collect())?;
-    let backends: Vec<_> = config.backends.iter().map(ToString::to_string).collect();
     for Bound { listener, .. } in bound {
         info!("listening on {listener} with {count} worker{}", if count == 1 { "" } else { "s" });
     }
-    info!("forwarding to {} ({})", backends.join(", "), config.policy);
+    for pool in &config.pools {
+        let backends: Vec<_> = pool.backends.iter().map(|backend| backend.url.to_string()).collect();
+        info!("forwarding to {} ({})", backends.join(", "), pool.balancing.policy);
+    }
     Ok(workers)
 }

@@ -15,6 +15,7 @@ use lazy_static::lazy_static;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
+use crate::config;
 use crate::connect::Way;
 
 pub use health::{Evidence, Health, State};
@@ -41,12 +42,25 @@ impl From<u32> for BackendId {
 pub struct Backend {
     /// Its identity.
     pub id: BackendId,
+    /// What the settings say of it.
+    pub terms: Arc<Terms>,
     /// How it is reached.
     pub way: Arc<Way>,
     /// What is known of its health.
     pub health: Health,
     /// What it is doing for us; shared with the workers, which write it.
     pub load: Arc<Load>,
+}
+
+/// What the settings say of one backend.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// The name of its pool. One address in two pools is two backends.
+    pub pool: Arc<str>,
+    /// Its weight and the like.
+    pub backend: config::Backend,
+    /// How it is checked.
+    pub check: Arc<config::Health>,
 }
 
 /// The process's facts about backends. The lock is held for a few instructions, never across an await.
@@ -72,21 +86,27 @@ impl Registry {
         Self { backends, revision: watch::Sender::new(0), ids: AtomicU32::new(0) }
     }
 
-    /// Makes these the backends, in this order. Those that stay keep their identity, health and load.
-    pub fn replace(&self, ways: &[Arc<Way>]) {
+    /// Makes these the backends, in this order. Those that stay, by their pool and address, keep their identity, health
+    /// and load, and how they are reached unless that changed.
+    pub fn replace(&self, wanted: Vec<(Terms, Arc<Way>)>) {
         let mut backends = self.lock();
         let now = Instant::now();
-        let known = |way: &Way| backends.iter().find(|known| known.way.url.is_same(&way.url));
-        let backend = |way: &Arc<Way>| match known(way) {
-            Some(known) => Backend { way: Arc::clone(way), ..known.clone() },
-            None => Backend {
-                id: BackendId(self.ids.fetch_add(1, Ordering::Relaxed)),
-                way: Arc::clone(way),
-                health: Health::unknown(now),
-                load: Arc::default(),
-            },
+        let backend = |(terms, way): (Terms, Arc<Way>)| {
+            let known = backends.iter().find(|known| known.is(&terms));
+            let terms = Arc::new(terms);
+            match known {
+                Some(known) if known.way.is_same(&way) => Backend { terms, ..known.clone() },
+                Some(known) => Backend { terms, way, ..known.clone() },
+                None => Backend {
+                    id: BackendId(self.ids.fetch_add(1, Ordering::Relaxed)),
+                    terms,
+                    way,
+                    health: Health::unknown(now),
+                    load: Arc::default(),
+                },
+            }
         };
-        *backends = ways.iter().map(backend).collect();
+        *backends = wanted.into_iter().map(backend).collect();
         drop(backends);
         self.publish();
     }
@@ -132,6 +152,13 @@ impl Registry {
     }
 }
 
+impl Backend {
+    /// Whether these are terms for this backend.
+    fn is(&self, terms: &Terms) -> bool {
+        self.terms.pool == terms.pool && self.terms.backend.url.is_same(&terms.backend.url)
+    }
+}
+
 fn tell(way: &Way, health: &Health) {
     match health.state() {
         State::Up => info!("{} is healthy: {}", way.url, health.evidence()),
@@ -143,22 +170,37 @@ fn tell(way: &Way, health: &Health) {
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
+    use std::time::Duration;
 
     use crate::config::BackendUrl;
 
     use super::*;
 
-    fn way(port: u16) -> Arc<Way> {
-        Arc::new(BackendUrl::from(SocketAddr::from(([127, 0, 0, 1], port))).into())
+    fn wanted(ports: &[u16]) -> Vec<(Terms, Arc<Way>)> {
+        let check = Arc::new(config::Health {
+            path: "/".to_owned(),
+            interval: Duration::from_secs(1),
+            timeout: Duration::from_secs(1),
+        });
+        let one = |port: &u16| {
+            let url = BackendUrl::from(SocketAddr::from(([127, 0, 0, 1], *port)));
+            let terms = Terms {
+                pool: "pool".into(),
+                backend: config::Backend::at(url.clone()),
+                check: Arc::clone(&check),
+            };
+            (terms, Arc::new(url.into()))
+        };
+        ports.iter().map(one).collect()
     }
 
     #[test]
     fn backends_that_stay_keep_their_identity_health_and_load() {
         let registry = Registry::isolated();
-        registry.replace(&[way(1), way(2)]);
+        registry.replace(wanted(&[1, 2]));
         let before = registry.backends();
         registry.observe(before[1].id, Evidence::Refused, Instant::now());
-        registry.replace(&[way(2), way(3)]);
+        registry.replace(wanted(&[2, 3]));
         let after = registry.backends();
         let names: Vec<_> = after.iter().map(|backend| backend.way.url.to_string()).collect();
         assert_eq!(names, ["127.0.0.1:2", "127.0.0.1:3"]);
@@ -173,7 +215,7 @@ mod tests {
     fn each_change_of_a_fact_is_announced() {
         let registry = Registry::isolated();
         let mut revision = registry.subscribe();
-        registry.replace(&[way(1)]);
+        registry.replace(wanted(&[1]));
         assert!(revision.has_changed().unwrap());
         revision.mark_unchanged();
         registry.observe(registry.backends()[0].id, Evidence::Refused, Instant::now());
@@ -183,9 +225,9 @@ mod tests {
     #[test]
     fn evidence_about_a_removed_backend_is_ignored() {
         let registry = Registry::isolated();
-        registry.replace(&[way(1)]);
+        registry.replace(wanted(&[1]));
         let removed = registry.backends()[0].id;
-        registry.replace(&[way(2)]);
+        registry.replace(wanted(&[2]));
         registry.observe(removed, Evidence::Refused, Instant::now());
         assert_eq!(registry.backends()[0].health.state(), State::Unknown);
         assert!(registry.health(removed).is_none());

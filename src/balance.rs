@@ -6,7 +6,7 @@ mod round_robin;
 use std::sync::Arc;
 
 use crate::backends::{BackendId, Load};
-use crate::config::PolicyName;
+use crate::config::{Balancing, PolicyName};
 use crate::connect::Way;
 
 pub use round_robin::Turn;
@@ -17,7 +17,7 @@ pub struct Pool {
     members: Vec<Member>,
     /// Indices of the members that may be used, in order of preference.
     usable: Vec<usize>,
-    policy: PolicyName,
+    balancing: Balancing,
 }
 
 /// One backend as a policy sees it.
@@ -25,6 +25,8 @@ pub struct Pool {
 pub struct Member {
     /// Which it is.
     pub id: BackendId,
+    /// Its place among the backends of all pools.
+    pub place: usize,
     /// How it is reached.
     pub way: Arc<Way>,
     /// What it is doing for us.
@@ -36,7 +38,7 @@ pub struct Member {
 /// One request's hold on one backend. Dropped when the answer is through, however it ended.
 #[derive(Debug)]
 pub struct Lease {
-    index: u32,
+    place: u32,
     backend: BackendId,
     load: Arc<Load>,
 }
@@ -48,12 +50,12 @@ pub struct Tried(Vec<BackendId>);
 
 impl Pool {
     /// A pool of these members, in order of preference.
-    pub fn new(policy: PolicyName, members: Vec<Member>) -> Self {
+    pub fn new(balancing: Balancing, members: Vec<Member>) -> Self {
         let usable = (0..members.len()).filter(|index| members[*index].usable).collect();
-        Self { members, usable, policy }
+        Self { members, usable, balancing }
     }
 
-    /// The members, in order of preference. A lease's index is one of these.
+    /// The members, in order of preference.
     pub fn members(&self) -> &[Member] {
         &self.members
     }
@@ -61,19 +63,19 @@ impl Pool {
     /// Chooses a usable backend that was not tried before; none if there is no such.
     pub fn pick(&self, turn: &Turn, tried: &Tried) -> Option<Lease> {
         let is_new = |index: &usize| !tried.contains(self.members[*index].id);
-        let index = match self.policy {
+        let index = match self.balancing.policy {
             PolicyName::First => first::pick(&self.usable, is_new),
             PolicyName::RoundRobin => round_robin::pick(&self.usable, turn, is_new),
         }?;
-        Some(Lease::on(index, &self.members[index]))
+        Some(Lease::on(&self.members[index]))
     }
 }
 
 impl Lease {
-    fn on(index: usize, member: &Member) -> Self {
+    fn on(member: &Member) -> Self {
         member.load.begin();
-        let index = u32::try_from(index).expect("members are far fewer");
-        Self { index, backend: member.id, load: Arc::clone(&member.load) }
+        let place = u32::try_from(member.place).expect("backends are far fewer");
+        Self { place, backend: member.id, load: Arc::clone(&member.load) }
     }
 
     /// Which backend it is a hold on, whatever becomes of the pool.
@@ -81,9 +83,9 @@ impl Lease {
         self.backend
     }
 
-    /// Which member of the pool it is a hold on.
-    pub fn index(&self) -> usize {
-        self.index as usize
+    /// The place of that backend among those of all pools, in the snapshot that it was picked from.
+    pub fn place(&self) -> usize {
+        self.place as usize
     }
 }
 
@@ -121,11 +123,12 @@ mod tests {
         let way = Arc::new(Way::from(BackendUrl::from(SocketAddr::from(([127, 0, 0, 1], 1)))));
         let member = |(index, usable): (usize, &bool)| Member {
             id: id(index),
+            place: index,
             way: Arc::clone(&way),
             load: Arc::default(),
             usable: *usable,
         };
-        Pool::new(policy, usable.iter().enumerate().map(member).collect())
+        Pool::new(Balancing::by(policy), usable.iter().enumerate().map(member).collect())
     }
 
     fn id(index: usize) -> BackendId {
@@ -147,8 +150,8 @@ mod tests {
                 let (pool, turn, tried) = (pool(policy, &usable), Turn::default(), tried(&tried_before));
                 for _ in 0..turns {
                     if let Some(lease) = pool.pick(&turn, &tried) {
-                        prop_assert!(usable[lease.index()]);
-                        prop_assert!(!tried_before.contains(&lease.index()));
+                        prop_assert!(usable[lease.place()]);
+                        prop_assert!(!tried_before.contains(&lease.place()));
                     }
                 }
             }
@@ -169,7 +172,7 @@ mod tests {
         #[test]
         fn first_prefers_the_earliest(usable in vec(any::<bool>(), 1..12)) {
             let picked = pool(PolicyName::First, &usable).pick(&Turn::default(), &Tried::default());
-            prop_assert_eq!(picked.map(|lease| lease.index()), usable.iter().position(|usable| *usable));
+            prop_assert_eq!(picked.map(|lease| lease.place()), usable.iter().position(|usable| *usable));
         }
 
         #[test]
@@ -179,7 +182,7 @@ mod tests {
             let count = usable.iter().filter(|usable| **usable).count();
             for _ in 0..count * 3 {
                 let lease = pool.pick(&turn, &Tried::default());
-                shares[lease.expect("a usable one").index()] += 1;
+                shares[lease.expect("a usable one").place()] += 1;
             }
             for (share, usable) in shares.iter().zip(&usable) {
                 prop_assert_eq!(*share, if *usable { 3 } else { 0 });

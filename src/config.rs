@@ -12,8 +12,11 @@ mod introduced;
 mod listen;
 mod networks;
 mod number;
+mod pattern;
+mod pool;
 mod rate;
 mod resolve;
+mod route;
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -29,8 +32,14 @@ pub use introduced::{Introduced, IntroducedFlags};
 pub use listen::{ClientAuth, ClientCertificates, KeyPair, ListenFlags, Tls};
 pub use networks::Networks;
 pub use number::{NumberError, parse_number};
+pub use pattern::Pattern;
+pub use pool::{Backend, Balancing, HashKey, PolicyName, Pool, Source, Sticky};
 pub use rate::Rate;
 pub use resolve::ConfigError;
+pub use route::{
+    Action, Changes, Condition, ErrorPage, HostMatch, Match, Mirror, Part, PathMatch, Retry, Route, Segment,
+    Share, Split, Test, Treatment,
+};
 
 /// Every setting of a running balancer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,16 +50,10 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// Whose connections begin with a PROXY header.
     pub introduced: Introduced,
-    /// Where requests go, in order of preference. Never empty, no duplicates.
-    pub backends: Vec<BackendUrl>,
-    /// How TLS is spoken to those that do; none if none does.
-    pub backend_tls: Option<BackendTls>,
-    /// Whether, and how, backends are told the client's address before its request.
-    pub backend_proxy_protocol: Option<ProxyVersion>,
-    /// How a backend is chosen among the usable ones.
-    pub policy: PolicyName,
-    /// How backends are checked.
-    pub health: Health,
+    /// Which requests go where. Never empty. Of those that hold for a request, the most specific one counts.
+    pub routes: Vec<Route>,
+    /// Where they go. Routes name them by their places.
+    pub pools: Vec<Pool>,
     /// Threads that serve clients, each with a runtime and idle connections of its own.
     pub workers: NonZeroUsize,
     /// How long each step may take.
@@ -70,16 +73,6 @@ pub struct Listener {
     pub address: Address,
     /// Whether it speaks TLS.
     pub tls: bool,
-}
-
-/// The name of a balancing policy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum PolicyName {
-    /// The first usable backend in the order given; the others stand by.
-    First,
-    /// The usable backends in turn.
-    #[value(name = "round_robin", alias = "round-robin")]
-    RoundRobin,
 }
 
 /// How backends are checked.
@@ -127,15 +120,6 @@ pub struct Limits {
     pub connections: usize,
     /// Clients that are refused and told why at one time, over all workers.
     pub refusals: usize,
-}
-
-impl std::fmt::Display for PolicyName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::First => "first",
-            Self::RoundRobin => "round_robin",
-        })
-    }
 }
 
 impl std::fmt::Display for Listener {

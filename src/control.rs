@@ -32,8 +32,8 @@ pub async fn run(
             interval.tick().await;
         }
     });
-    let publisher = spawn_local(publish::run(Arc::clone(&config), registry, snapshots));
-    let checker = spawn_local(async move { check::run(registry, &config.health).await });
+    let publisher = spawn_local(publish::run(config, registry, snapshots));
+    let checker = spawn_local(check::run(registry));
     stopped.await;
     clock.abort();
     checker.abort();

@@ -99,8 +99,9 @@ async fn forward(
     let mut tried = Tried::default();
     let mut sends = 0;
     let mut last = Error::NoBackend;
-    while let Some(lease) = view.snapshot.pool.pick(&client.shared.turn, &tried) {
-        let connections = view.connections(lease.index());
+    let pool = 0;
+    while let Some(lease) = view.snapshot.pools[pool].pick(view.turn(pool), &tried) {
+        let connections = view.connections(lease.place());
         let name = connections.way().url.name();
         exchange.attempt(name);
         let failure = match forward::send(client, &view, &lease, &mut unsent, asked).await {

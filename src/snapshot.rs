@@ -1,28 +1,35 @@
 //! The immutable view that requests read.
 
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
 use hyper::body::{Body, Bytes};
 
-use crate::backends::{Backend, Evidence, State};
-use crate::balance::{Member, Pool};
-use crate::config::Config;
-use crate::connect::Connections;
+use crate::backends::{Backend, BackendId, Evidence, State};
+use crate::balance::{Member, Pool, Turn};
+use crate::config::{self, Config};
+use crate::connect::{Connections, Way};
 
 /// All that a request needs to know of the world, compiled once for each change.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// Where requests may go.
-    pub pool: Pool,
-    /// What is known of each member of the pool, for whoever has to explain.
+    /// What the settings say.
+    pub config: Arc<Config>,
+    /// Where requests may go, in the order of the settings.
+    pub pools: Vec<Pool>,
+    /// What is known of each backend, pool after pool: a member's place is one of these.
     pub facts: Vec<Fact>,
 }
 
 /// What is known of one backend.
 #[derive(Clone, Debug)]
 pub struct Fact {
+    /// Which it is.
+    pub id: BackendId,
+    /// How it is reached.
+    pub way: Arc<Way>,
     /// Whether it is used.
     pub state: State,
     /// Why.
@@ -33,32 +40,44 @@ pub struct Fact {
 
 impl Snapshot {
     /// What these settings and these facts mean for requests.
-    pub fn compile(config: &Config, backends: &[Backend]) -> Self {
-        let member = |backend: &Backend| Member {
-            id: backend.id,
-            way: Arc::clone(&backend.way),
-            load: Arc::clone(&backend.load),
-            usable: backend.health.is_usable(),
-        };
-        let fact = |backend: &Backend| Fact {
-            state: backend.health.state(),
-            evidence: backend.health.evidence().clone(),
-            learned: backend.health.learned(),
-        };
-        Self {
-            pool: Pool::new(config.policy, backends.iter().map(member).collect()),
-            facts: backends.iter().map(fact).collect(),
-        }
+    pub fn compile(config: &Arc<Config>, backends: &[Backend]) -> Self {
+        let mut facts = Vec::with_capacity(backends.len());
+        let pools = config.pools.iter().map(|pool| compile_pool(pool, backends, &mut facts)).collect();
+        Self { config: Arc::clone(config), pools, facts }
     }
 }
 
-/// A snapshot together with one worker's connections to its backends.
+fn compile_pool(pool: &config::Pool, backends: &[Backend], facts: &mut Vec<Fact>) -> Pool {
+    let own = backends.iter().filter(|backend| backend.terms.pool == pool.name);
+    let members = own.map(|backend| {
+        let place = facts.len();
+        facts.push(Fact {
+            id: backend.id,
+            way: Arc::clone(&backend.way),
+            state: backend.health.state(),
+            evidence: backend.health.evidence().clone(),
+            learned: backend.health.learned(),
+        });
+        Member {
+            id: backend.id,
+            place,
+            way: Arc::clone(&backend.way),
+            load: Arc::clone(&backend.load),
+            usable: backend.health.is_usable(),
+        }
+    });
+    Pool::new(pool.balancing.clone(), members.collect())
+}
+
+/// A snapshot together with what one worker has of its own: connections to its backends, and whose turn it is.
 #[derive(Debug)]
 pub struct View<B: Body + 'static> {
     /// What all workers see.
     pub snapshot: Arc<Snapshot>,
-    /// For each member of the pool.
+    /// For each backend, by its place.
     connections: Vec<Rc<Connections<B>>>,
+    /// For each pool.
+    turns: Vec<Rc<Turn>>,
 }
 
 impl<B> View<B>
@@ -68,41 +87,51 @@ where
 {
     /// The first view of a worker.
     pub fn new(snapshot: Arc<Snapshot>) -> Self {
-        let connections = snapshot.pool.members().iter().map(none_yet).collect();
-        Self { snapshot, connections }
+        let connections = snapshot.facts.iter().map(|fact| Rc::new(Connections::to(&fact.way))).collect();
+        let turns = snapshot.pools.iter().map(|_| first_turn()).collect();
+        Self { snapshot, connections, turns }
     }
 
-    /// The view of a newer snapshot. Connections to backends that stay and are usable are kept.
+    /// The view of a newer snapshot. Connections to backends that stay and are usable are kept, and pools that stay go on
+    /// where they were.
     pub fn succeed(&self, snapshot: Arc<Snapshot>) -> Self {
-        let before = self.snapshot.pool.members();
-        let kept = |member: &Member| {
-            let index = before.iter().position(|known| Arc::ptr_eq(&known.way, &member.way))?;
-            let connections = &self.connections[index];
-            if !member.usable {
-                connections.clear();
+        let known = self.snapshot.facts.iter().zip(&self.connections);
+        let known: HashMap<_, _> = known.map(|(fact, connections)| (fact.id, connections)).collect();
+        let connections = snapshot.facts.iter().map(|fact| {
+            let kept = known.get(&fact.id).filter(|kept| Arc::ptr_eq(kept.way(), &fact.way));
+            if fact.state == State::Down
+                && let Some(kept) = kept
+            {
+                kept.clear();
             }
-            Some(Rc::clone(connections))
-        };
-        let members = snapshot.pool.members().iter();
-        let connections = members.map(|member| kept(member).unwrap_or_else(|| none_yet(member))).collect();
-        Self { snapshot, connections }
+            kept.map_or_else(|| Rc::new(Connections::to(&fact.way)), |kept| Rc::clone(kept))
+        });
+        let connections = connections.collect();
+        let turns = snapshot.config.pools.iter().map(|pool| {
+            let before = self.snapshot.config.pools.iter().position(|known| known.name == pool.name);
+            before.map_or_else(first_turn, |before| Rc::clone(&self.turns[before]))
+        });
+        let turns = turns.collect();
+        Self { snapshot, connections, turns }
     }
 
-    /// The connections to one member of the pool.
-    pub fn connections(&self, index: usize) -> &Rc<Connections<B>> {
-        &self.connections[index]
+    /// The connections to the backend at one place.
+    pub fn connections(&self, place: usize) -> &Rc<Connections<B>> {
+        &self.connections[place]
     }
 
-    /// The connections to each member of the pool.
+    /// The connections to each backend.
     pub fn all_connections(&self) -> &[Rc<Connections<B>>] {
         &self.connections
     }
+
+    /// Whose turn it is in one pool.
+    pub fn turn(&self, pool: usize) -> &Turn {
+        &self.turns[pool]
+    }
 }
 
-fn none_yet<B>(member: &Member) -> Rc<Connections<B>>
-where
-    B: Body<Data = Bytes> + Unpin + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    Rc::new(Connections::to(&member.way))
+/// Workers do not all begin with the same backend.
+fn first_turn() -> Rc<Turn> {
+    Rc::new(Turn::starting_at(fastrand::usize(..)))
 }

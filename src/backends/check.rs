@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures::StreamExt;
 use futures::future::{Either, select};
-use futures::stream::FuturesUnordered;
 use http_body_util::Empty;
 use hyper::header::{CONNECTION, HOST, USER_AGENT};
 use hyper::{Request, Response};
 use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use crate::config::Health as Settings;
@@ -24,31 +23,42 @@ const LIMITS: HeadLimits = HeadLimits { size: 64 * 1024, headers: 100 };
 /// Of an answer's body, what is read so that the backend can end it in order.
 const BODY_READ: usize = 64 * 1024;
 
-/// Checks all backends of the registry for ever, each on its own schedule, concurrently.
-pub async fn run(registry: &'static Registry, settings: &Settings) {
+/// Checks all backends of the registry for ever, each on its own schedule, which those that stay as they are keep.
+pub async fn run(registry: &'static Registry) {
     let mut changes = registry.subscribe();
+    let mut schedules = JoinSet::new();
+    let mut under_way: Vec<(Backend, AbortHandle)> = Vec::new();
     loop {
         let backends = registry.backends();
-        let mut schedules: FuturesUnordered<_> =
-            backends.iter().map(|backend| keep_checking(registry, backend, settings)).collect();
-        let all = std::pin::pin!(async { while schedules.next().await.is_some() {} });
-        let others = std::pin::pin!(backends_change(registry, &mut changes, &backends));
-        select(all, others).await;
-    }
-}
-
-async fn backends_change(registry: &Registry, changes: &mut watch::Receiver<u64>, known: &[Backend]) {
-    while changes.changed().await.is_ok() {
-        let backends = registry.backends();
-        if !backends.iter().map(|backend| backend.id).eq(known.iter().map(|backend| backend.id)) {
+        under_way.retain(|(known, schedule)| {
+            let stays = backends.iter().any(|backend| is_checked_alike(backend, known));
+            if !stays {
+                schedule.abort();
+            }
+            stays
+        });
+        for backend in backends {
+            if !under_way.iter().any(|(known, _)| known.id == backend.id) {
+                let schedule = schedules.spawn_local(keep_checking(registry, backend.clone()));
+                under_way.push((backend, schedule));
+            }
+        }
+        while schedules.try_join_next().is_some() {}
+        if changes.changed().await.is_err() {
             return;
         }
     }
 }
 
+fn is_checked_alike(backend: &Backend, known: &Backend) -> bool {
+    backend.id == known.id
+        && Arc::ptr_eq(&backend.way, &known.way)
+        && backend.terms.check == known.terms.check
+}
+
 /// Checks one backend until it is no longer one.
-async fn keep_checking(registry: &Registry, backend: &Backend, settings: &Settings) {
-    let id = backend.id;
+async fn keep_checking(registry: &'static Registry, backend: Backend) {
+    let (id, settings) = (backend.id, &*backend.terms.check);
     let mut changes = registry.subscribe();
     loop {
         let began = Instant::now();

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use loadbalancer::backends::Registry;
-use loadbalancer::config::{Address, BackendUrl, Command, Config, Flags, Health};
+use loadbalancer::config::{Address, Backend, Command, Config, Flags};
 use loadbalancer::{app, demo, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -45,9 +45,8 @@ fn complain(code: u8, problem: &dyn std::fmt::Display) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn run_demo(config: Config) -> anyhow::Result<()> {
+fn run_demo(mut config: Config) -> anyhow::Result<()> {
     let backends = demo::start_pair().context("no sample backends")?;
-    let health = Health { path: "/health".to_owned(), interval: DEMO_INTERVAL, ..config.health };
     let first = backends[0];
     let shutdown = |address: &Address| {
         let stop = stop_signal();
@@ -58,8 +57,12 @@ fn run_demo(config: Config) -> anyhow::Result<()> {
             stop.await;
         }
     };
-    let backends = backends.into_iter().map(BackendUrl::from).collect();
-    Ok(app::run(Config { backends, health, ..config }, Registry::global(), shutdown)?)
+    for pool in &mut config.pools {
+        pool.backends = backends.iter().map(|address| Backend::at((*address).into())).collect();
+        pool.health.path = "/health".to_owned();
+        pool.health.interval = DEMO_INTERVAL;
+    }
+    Ok(app::run(config, Registry::global(), shutdown)?)
 }
 
 fn commands_to_try(listen: &Address, first: SocketAddr) -> String {

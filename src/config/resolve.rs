@@ -6,7 +6,9 @@ use std::thread;
 
 use crate::telemetry::access_log::Destination;
 
-use super::{AccessError, Config, Flags, Health, Limits, Timeouts};
+use super::{
+    AccessError, Backend, Balancing, Config, Flags, Health, Limits, Listener, Pool, Route, Timeouts,
+};
 
 /// The connections that we accept when the limit on open files allows more.
 const MOST_CONNECTIONS: usize = 65_536;
@@ -17,6 +19,8 @@ const LEAST_REFUSALS: usize = 32;
 const MOST_REFUSALS: usize = 4096;
 /// hyper's read buffer starts at this size, so a smaller limit would not be one.
 const LEAST_HEADER_SIZE: usize = 8192;
+/// The name of the route and of the pool that the command line means.
+const DEFAULT: &str = "default";
 
 /// A setting that makes no sense: says which flag, its value, what was expected and how to mend it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -150,20 +154,12 @@ impl Flags {
     /// The first setting that makes no sense.
     pub fn resolve(&self, open_files: u64) -> Result<Config, ConfigError> {
         let listeners = self.listen.listeners()?;
-        let backends = self.backend.urls(&listeners)?;
         Ok(Config {
             tls: self.listen.tls()?,
-            backend_tls: self.backend.tls(&backends)?,
-            backend_proxy_protocol: self.backend.backend_proxy_protocol,
             introduced: self.introduced.resolve()?,
-            backends,
+            routes: vec![Route::to_first_pool(DEFAULT)],
+            pools: vec![self.pool(&listeners)?],
             listeners,
-            policy: self.policy,
-            health: Health {
-                interval: self.health_interval,
-                timeout: self.health_timeout,
-                path: parse_path(&self.health_path)?,
-            },
             workers: self.workers()?,
             timeouts: Timeouts {
                 header: self.header_timeout,
@@ -181,6 +177,24 @@ impl Flags {
                 path if path == Path::new("-") => Destination::Stdout,
                 path => Destination::File(path.to_owned()),
             }),
+        })
+    }
+
+    /// All backends of the command line are one pool.
+    fn pool(&self, listeners: &[Listener]) -> Result<Pool, ConfigError> {
+        let backends = self.backend.urls(listeners)?;
+        Ok(Pool {
+            name: DEFAULT.into(),
+            tls: self.backend.tls(&backends)?,
+            backends: backends.into_iter().map(Backend::at).collect(),
+            sources: Vec::new(),
+            balancing: Balancing::by(self.policy),
+            health: Health {
+                interval: self.health_interval,
+                timeout: self.health_timeout,
+                path: parse_path(&self.health_path)?,
+            },
+            proxy_protocol: self.backend.backend_proxy_protocol,
         })
     }
 
@@ -247,11 +261,12 @@ mod tests {
         let config = resolve(&[]).unwrap();
         assert_eq!(config.listeners.len(), 1);
         assert_eq!(config.listeners[0].to_string(), "http://127.0.0.1:8080");
-        let backends: Vec<_> = config.backends.iter().map(ToString::to_string).collect();
+        let pool = &config.pools[0];
+        let backends: Vec<_> = pool.backends.iter().map(|backend| backend.url.to_string()).collect();
         assert_eq!(backends, ["127.0.0.1:3000", "127.0.0.1:3001"]);
-        assert_eq!(config.policy, PolicyName::First);
-        assert_eq!(config.health.interval, Duration::from_secs(30));
-        assert_eq!(config.health.path, "/");
+        assert_eq!(pool.balancing.policy, PolicyName::First);
+        assert_eq!(pool.health.interval, Duration::from_secs(30));
+        assert_eq!(pool.health.path, "/");
         assert_eq!(config.limits.connections, (4096 - 64) / 2);
     }
 
@@ -291,7 +306,7 @@ mod tests {
         for text in ["health", "", "/a b", "/a#b", "/\r\nHost: x"] {
             assert_eq!(resolve(&["--health-path", text]), Err(ConfigError::HealthPath(text.into())));
         }
-        assert_eq!(resolve(&["--health-path", "/ok?deep=1"]).unwrap().health.path, "/ok?deep=1");
+        assert_eq!(resolve(&["--health-path", "/ok?deep=1"]).unwrap().pools[0].health.path, "/ok?deep=1");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod fault;
 mod insecure;
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
@@ -33,9 +34,12 @@ pub(super) struct BackendTls {
     name: ServerName<'static>,
 }
 
-/// How TLS is spoken to all of them.
+/// How TLS is spoken to all of a pool.
 #[derive(Clone)]
 pub(super) struct TlsClient {
+    settings: Arc<config::BackendTls>,
+    /// Of what was in the files.
+    digest: u64,
     /// Lets the backend choose between HTTP/2 and HTTP/1.1.
     either: TlsConnector,
     http1: TlsConnector,
@@ -53,7 +57,18 @@ impl BackendTls {
         if proxy_protocol.is_none() {
             either.alpn_protocols.insert(0, H2.to_vec());
         }
-        Ok(TlsClient { either: Arc::new(either).into(), http1: Arc::new(http1).into() })
+        Ok(TlsClient {
+            settings: Arc::new(settings.clone()),
+            digest: digest(settings),
+            either: Arc::new(either).into(),
+            http1: Arc::new(http1).into(),
+        })
+    }
+
+    /// Whether it is spoken in the same way, with the same certificates.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let (ours, others) = (&self.client, &other.client);
+        self.name == other.name && ours.digest == others.digest && ours.settings == others.settings
     }
 
     /// Agrees upon TLS over a fresh connection, and learns what is to be spoken over it.
@@ -123,6 +138,18 @@ fn client_config(settings: &config::BackendTls) -> Result<ClientConfig, TlsFileE
     };
     client.alpn_protocols = vec![HTTP_1_1.to_vec()];
     Ok(client)
+}
+
+/// Of what is in the files that these settings name, to tell when they were replaced.
+fn digest(settings: &config::BackendTls) -> u64 {
+    let ca = match &settings.trust {
+        Trust::Authorities(path) => Some(path),
+        Trust::System | Trust::Anything => None,
+    };
+    let pair = settings.client.iter().flat_map(|pair| [&pair.certificate, &pair.key]);
+    let mut hasher = DefaultHasher::new();
+    ca.into_iter().chain(pair).for_each(|path| std::fs::read(path).ok().hash(&mut hasher));
+    hasher.finish()
 }
 
 type Builder<S> = rustls::ConfigBuilder<ClientConfig, S>;

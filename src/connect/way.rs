@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::config::{Address, BackendUrl, Config, ProxyVersion, Scheme};
+use crate::config::{Address, BackendUrl, Pool, ProxyVersion, Scheme};
 
 use super::pem::TlsFileError;
 use super::tls::{BackendTls, TlsFault};
@@ -67,13 +67,13 @@ impl DialError {
 }
 
 impl Way {
-    /// The ways to all backends of these settings.
+    /// The ways to all backends of a pool.
     ///
     /// # Errors
     /// A file for TLS cannot be used.
-    pub fn all(config: &Config) -> Result<Vec<Arc<Self>>, TlsFileError> {
-        let settings = config.backend_tls.as_ref();
-        let client = settings.map(|settings| BackendTls::client(settings, config.backend_proxy_protocol));
+    pub fn all(pool: &Pool) -> Result<Vec<Arc<Self>>, TlsFileError> {
+        let settings = pool.tls.as_ref();
+        let client = settings.map(|settings| BackendTls::client(settings, pool.proxy_protocol));
         let client = client.transpose()?;
         let way = |url: &BackendUrl| Self {
             url: url.clone(),
@@ -82,9 +82,22 @@ impl Way {
                 .zip(settings)
                 .filter(|_| url.scheme == Scheme::Https)
                 .map(|(client, settings)| client.to(settings.name.as_deref().unwrap_or(url.host()))),
-            proxy_protocol: config.backend_proxy_protocol,
+            proxy_protocol: pool.proxy_protocol,
         };
-        Ok(config.backends.iter().map(|url| Arc::new(way(url))).collect())
+        Ok(pool.backends.iter().map(|backend| Arc::new(way(&backend.url))).collect())
+    }
+
+    /// Whether connections made in the one way are as good as those made in the other.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let (ours, others) = (&self.url, &other.url);
+        let tls = match (&self.tls, &other.tls) {
+            (Some(ours), Some(others)) => ours.is_same(others),
+            (None, None) => true,
+            _ => false,
+        };
+        let spoken = (ours.scheme, ours.authority(), self.proxy_protocol);
+        tls && ours.address == others.address
+            && spoken == (others.scheme, others.authority(), other.proxy_protocol)
     }
 
     /// What is known to be spoken before a connection is made.

@@ -122,8 +122,8 @@ fn explain(error: &Error, snapshot: &Snapshot, client: &Client) -> String {
     };
     match error {
         Error::NoBackend => {
-            for (member, fact) in snapshot.pool.members().iter().zip(&snapshot.facts) {
-                tell(&member.way, &fact.evidence, fact.learned);
+            for fact in &snapshot.facts {
+                tell(&fact.way, &fact.evidence, fact.learned);
             }
         }
         // What this request found out itself is not in its snapshot yet.

@@ -40,7 +40,7 @@ pub(super) async fn send(
     request: &mut Option<Request<RequestBody>>,
     asked: Asked,
 ) -> Result<(Response<AnswerBody>, BackendConnection), Failure> {
-    let connections = view.connections(lease.index());
+    let connections = view.connections(lease.place());
     let repeatable = request.as_ref().is_some_and(is_repeatable);
     let mut kept = connections.take(!repeatable, asked.upgrade);
     let mut fresh = false;
@@ -114,7 +114,7 @@ async fn connect_to(
     lease: &Lease,
     need: Need,
 ) -> Result<BackendConnection, (Error, Option<Evidence>)> {
-    match before_due(client, view.connections(lease.index()).connect(need)).await {
+    match before_due(client, view.connections(lease.place()).connect(need)).await {
         Some(Ok(connection)) => Ok(connection),
         Some(Err(error)) => {
             let evidence = error.says_of_the_backend().then(|| Evidence::of_dial(&error));

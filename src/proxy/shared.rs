@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backends::Registry;
-use crate::balance::Turn;
 use crate::config::{Config, Introduced};
 use crate::connect::{HeadLimits, shortages};
 use crate::snapshot::Snapshot;
@@ -32,8 +31,6 @@ pub struct Shared {
     view: RefCell<Rc<View>>,
     /// Where evidence of a backend's health goes, which is rare.
     pub registry: &'static Registry,
-    /// Whose turn it is in round robin.
-    pub turn: Turn,
     /// The worker's clock.
     pub clock: Rc<Clock>,
     /// For each phase, its deadline.
@@ -69,7 +66,6 @@ impl Shared {
         Self {
             view: RefCell::new(Rc::new(View::new(snapshot))),
             registry,
-            turn: Turn::starting_at(fastrand::usize(..)),
             clock: Rc::new(Clock::with_tick(deadlines.tick())),
             deadlines,
             access_log,

@@ -1,0 +1,47 @@
+//! Regular expressions as settings.
+
+use std::fmt::{self, Display, Formatter};
+
+use regex::Regex;
+
+/// A regular expression that a whole text must match. Two are the same if they are written alike.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    text: String,
+    regex: Regex,
+}
+
+impl Pattern {
+    /// Compiles an expression.
+    ///
+    /// # Errors
+    /// It is not one, or would take too much memory.
+    pub fn new(text: &str) -> Result<Self, regex::Error> {
+        Ok(Self { text: text.to_owned(), regex: Regex::new(&format!("^(?:{text})$"))? })
+    }
+
+    /// The expression itself, which is anchored at both ends.
+    pub fn regex(&self) -> &Regex {
+        &self.regex
+    }
+
+    /// Whether it matches a whole text.
+    pub fn matches(&self, text: &str) -> bool {
+        self.regex.is_match(text)
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Pattern {}
+
+impl Display for Pattern {
+    /// As it was written.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}

@@ -1,0 +1,168 @@
+//! Pools: where requests go, and which of the backends there gets each.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter};
+use std::num::{NonZeroU32, NonZeroU64};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::header::HeaderName;
+
+use super::{BackendTls, BackendUrl, Health, ProxyVersion};
+
+/// A named set of backends with one balancing policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// Unique among pools.
+    pub name: Arc<str>,
+    /// In order of preference, no duplicates. Empty only if there are sources.
+    pub backends: Vec<Backend>,
+    /// Where more backends come from, which change without a reload.
+    pub sources: Vec<Source>,
+    /// Which of the usable backends gets a request.
+    pub balancing: Balancing,
+    /// How backends are checked.
+    pub health: Health,
+    /// How TLS is spoken to those that do; none if none does.
+    pub tls: Option<BackendTls>,
+    /// Whether, and how, backends are told the client's address before its request.
+    pub proxy_protocol: Option<ProxyVersion>,
+}
+
+/// One backend, as the settings name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backend {
+    /// Where it is and what is spoken to it.
+    pub url: BackendUrl,
+    /// Its share of the requests beside that of the others; 0 takes it out of the balancing.
+    pub weight: u32,
+    /// Its tier: those of tier 0 come first, then those of tier 1 (backups), and so on.
+    pub tier: u8,
+    /// Requests that it may have at one time, over all workers; none means any number.
+    pub max_requests: Option<NonZeroU32>,
+    /// Where it stands, for pools that prefer what is near.
+    pub zone: Option<Arc<str>>,
+    /// What else is said of it, for routes that want only some of a pool.
+    pub tags: BTreeMap<Arc<str>, Arc<str>>,
+}
+
+/// Where backends come from that change without a reload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The addresses of a name, each with this port.
+    Dns {
+        /// The name.
+        name: Arc<str>,
+        /// The port of all.
+        port: u16,
+    },
+    /// The targets, ports, priorities and weights of a name's SRV records (RFC 2782).
+    Srv {
+        /// The name, with the service and the protocol: `_http._tcp.example.com`.
+        name: Arc<str>,
+    },
+    /// A file with a backend on each line, looked at each second.
+    File(PathBuf),
+}
+
+/// Which of a pool's usable backends gets a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Balancing {
+    /// The rule.
+    pub policy: PolicyName,
+    /// What of a request `maglev` and `ring` go by.
+    pub hash_key: HashKey,
+    /// For `maglev` and `ring`: per cent of the average load that no backend may exceed (more than 100); none means any.
+    pub hash_bound: Option<NonZeroU32>,
+    /// For `least_requests`: how many backends are drawn at random to take the better one; none means all are looked at.
+    pub choices: Option<NonZeroU32>,
+    /// For `peak_ewma`: how long a measurement takes to lose most of its weight.
+    pub decay: Duration,
+    /// How long a backend that got well takes to its full weight.
+    pub slow_start: Option<Duration>,
+    /// Per cent of a tier's weight that must be usable before its requests flow over to the next one.
+    pub overflow: u32,
+    /// Where we stand: backends of this zone are preferred as long as they can carry their share.
+    pub zone: Option<Arc<str>>,
+    /// A cookie that keeps a client at its backend.
+    pub sticky: Option<Sticky>,
+}
+
+/// A cookie that keeps a client at its backend.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Sticky {
+    /// Its name.
+    pub cookie: Arc<str>,
+    /// What it is signed with, so that nobody makes one up. Never shown.
+    pub secret: Arc<[u8]>,
+    /// How long it is kept; none means to the end of the client's session.
+    pub max_age: Option<NonZeroU64>,
+    /// Whether it is sent over TLS only; none means as the client came.
+    pub secure: Option<bool>,
+}
+
+/// The name of a balancing policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum PolicyName {
+    /// The first usable backend in the order given; the others stand by.
+    First,
+    /// The usable backends in turn, each as often as its weight says.
+    #[value(name = "round_robin", alias = "round-robin")]
+    RoundRobin,
+}
+
+/// What of a request a policy that hashes goes by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HashKey {
+    /// The client's address.
+    Client,
+    /// The value of a header line.
+    Header(HeaderName),
+    /// The value of a cookie.
+    Cookie(Arc<str>),
+    /// The value of a parameter of the query.
+    Query(Arc<str>),
+    /// The path.
+    Path,
+}
+
+impl Backend {
+    /// One of weight 1 in the first tier.
+    pub fn at(url: BackendUrl) -> Self {
+        Self { url, weight: 1, tier: 0, max_requests: None, zone: None, tags: BTreeMap::new() }
+    }
+}
+
+impl Balancing {
+    /// By this policy, all else as usual.
+    pub fn by(policy: PolicyName) -> Self {
+        Self {
+            policy,
+            hash_key: HashKey::Client,
+            hash_bound: None,
+            choices: NonZeroU32::new(2),
+            decay: Duration::from_secs(10),
+            slow_start: None,
+            overflow: 70,
+            zone: None,
+            sticky: None,
+        }
+    }
+}
+
+impl fmt::Debug for Sticky {
+    /// Without the secret.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sticky").field("cookie", &self.cookie).finish_non_exhaustive()
+    }
+}
+
+impl Display for PolicyName {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::First => "first",
+            Self::RoundRobin => "round_robin",
+        })
+    }
+}
