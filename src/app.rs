@@ -104,7 +104,8 @@ async fn serve<F: Future<Output = ()>>(
     for bound in &bound {
         bound.listen().map_err(|error| refused(&bound.listener, error))?;
     }
-    let (publish, snapshots) = watch::channel(Arc::new(Snapshot::compile(&config, &registry.backends())));
+    let first = Snapshot::compile(&config, &registry.backends(), None);
+    let (publish, snapshots) = watch::channel(Arc::new(first));
     let (stop, stopping) = watch::channel(false);
     let (beat, ticks) = watch::channel(());
     let news = News { snapshots, stop: stopping, ticks };

@@ -100,7 +100,16 @@ async fn forward(
     let mut sends = 0;
     let mut last = Error::NoBackend;
     let pool = 0;
-    while let Some(lease) = view.snapshot.pools[pool].pick(view.turn(pool), &tried) {
+    while let Ok(lease) = view.snapshot.pools[pool].pick(
+        &crate::balance::Ask {
+            turn: view.turn(pool),
+            now: client.shared.clock.instant(),
+            key: 0,
+            cookie: None,
+            tags: &[],
+        },
+        &tried,
+    ) {
         let connections = view.connections(lease.place());
         let name = connections.way().url.name();
         exchange.attempt(name);

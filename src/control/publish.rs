@@ -17,7 +17,9 @@ pub(super) async fn run(
     let mut revision = registry.subscribe();
     loop {
         revision.mark_unchanged();
-        snapshots.send_replace(Arc::new(Snapshot::compile(&config, &registry.backends())));
+        let before = Arc::clone(&snapshots.borrow());
+        let snapshot = Snapshot::compile(&config, &registry.backends(), Some(&before));
+        snapshots.send_replace(Arc::new(snapshot));
         if revision.changed().await.is_err() {
             return;
         }
