@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use loadbalancer::backends::Registry;
-use loadbalancer::config::{Address, Backend, Command, Config, Flags};
+use loadbalancer::config::{Address, Backend, Command, Config, ConfigError, Flags};
 use loadbalancer::{app, demo, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -24,6 +24,9 @@ const INTERRUPTED: i32 = 130;
 /// Between two checks of a sample backend: short, for somebody is watching.
 const DEMO_INTERVAL: Duration = Duration::from_secs(2);
 
+/// Flags do not change while it runs.
+const NO_FILE: Option<app::Load<ConfigError>> = None;
+
 fn main() -> ExitCode {
     let (flags, config) = match read_flags() {
         Ok(read) => read,
@@ -31,7 +34,7 @@ fn main() -> ExitCode {
     };
     telemetry::init(flags.log_level);
     let ended = match flags.command {
-        None => app::run(config, Registry::global(), |_| stop_signal()).map_err(anyhow::Error::from),
+        None => app::run(config, NO_FILE, Registry::global(), |_| stop_signal()).map_err(anyhow::Error::from),
         Some(Command::Demo) => run_demo(config),
     };
     match ended {
@@ -62,7 +65,7 @@ fn run_demo(mut config: Config) -> anyhow::Result<()> {
         pool.health.path = "/health".to_owned();
         pool.health.interval = DEMO_INTERVAL;
     }
-    Ok(app::run(config, Registry::global(), shutdown)?)
+    Ok(app::run(config, NO_FILE, Registry::global(), shutdown)?)
 }
 
 fn commands_to_try(listen: &Address, first: SocketAddr) -> String {
