@@ -3,7 +3,6 @@
 mod live;
 mod prepare;
 
-use std::fmt::Display;
 use std::future::Future;
 use std::io;
 use std::rc::Rc;
@@ -15,7 +14,7 @@ use tokio::task::spawn_local;
 use tracing::{info, warn};
 
 use crate::backends::Registry;
-use crate::config::{Address, Config};
+use crate::config::{Address, Config, Sources};
 use crate::connect::TlsFileError;
 use crate::control;
 use crate::proxy::Rules;
@@ -77,26 +76,23 @@ fn explain(error: &io::Error) -> String {
     }
 }
 
-/// Reads the settings anew; it may wait for files and names.
-pub type Load<E> = Arc<dyn Fn() -> Result<Config, E> + Send + Sync>;
-
 /// Runs the balancer until `shutdown` is ready and the last request is answered, or the drain deadline has passed.
 /// `shutdown` is told the first address that is bound and begins to watch for a stop before anything listens there, so that
 /// none is missed. What it gives is polled when all is started, on the control thread's runtime, which is the caller's
-/// thread. With `load`, the settings are read anew upon SIGHUP.
+/// thread. With `sources`, the settings are read anew upon SIGHUP.
 ///
 /// # Errors
 /// It could not start.
-pub fn run<F: Future<Output = ()>, E: Display + Send + 'static>(
+pub fn run<F: Future<Output = ()>>(
     config: Config,
-    load: Option<Load<E>>,
+    sources: Option<Sources>,
     registry: &'static Registry,
     shutdown: impl FnOnce(&Address) -> F,
 ) -> Result<(), StartError> {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     let prepared = Prepared::from(Arc::new(config), None)?;
     let log = open_log(&prepared.config)?;
-    let ended = runtime.block_on(serve(prepared, load, registry, log.as_ref(), shutdown));
+    let ended = runtime.block_on(serve(prepared, sources, registry, log.as_ref(), shutdown));
     // Requests that were cut have their lines written when they are dropped.
     drop(runtime);
     if let Some(log) = log {
@@ -107,9 +103,9 @@ pub fn run<F: Future<Output = ()>, E: Display + Send + 'static>(
     Ok(())
 }
 
-async fn serve<F: Future<Output = ()>, E: Display + Send + 'static>(
+async fn serve<F: Future<Output = ()>>(
     prepared: Prepared,
-    load: Option<Load<E>>,
+    sources: Option<Sources>,
     registry: &'static Registry,
     log: Option<&Writer>,
     shutdown: impl FnOnce(&Address) -> F,
@@ -129,7 +125,7 @@ async fn serve<F: Future<Output = ()>, E: Display + Send + 'static>(
     tell(&config, &bound);
     let opened = bound.into_iter().map(|bound| bound.opened);
     let live = Rc::new(Live::of(registry, rules, tls, opened.collect(), team, orders));
-    let reload = spawn_local(control::reload(hangups, load, {
+    let reload = spawn_local(control::reload(hangups, sources, {
         let live = Rc::clone(&live);
         move |config| Rc::clone(&live).apply(config)
     }));

@@ -18,6 +18,9 @@ use crate::snapshot::Snapshot;
 
 pub use reload::{Outcome, hangups, reload};
 
+/// Between two looks at whether removed backends have ended what they did.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
 /// Checks backends, publishes a snapshot whenever a fact or a setting changes, and moves the workers' clocks on, until
 /// `stopped` is ready.
 pub async fn run(
@@ -30,7 +33,14 @@ pub async fn run(
     let clock = spawn_local(keep_time(configs.clone(), beat));
     let publisher = spawn_local(publish::run(configs, registry, snapshots));
     let checker = spawn_local(check::run(registry));
+    let sweeper = spawn_local(async move {
+        loop {
+            sleep(SWEEP_EVERY).await;
+            registry.sweep();
+        }
+    });
     stopped.await;
+    sweeper.abort();
     clock.abort();
     checker.abort();
     publisher.abort();

@@ -2,13 +2,12 @@
 
 use std::fmt::Display;
 use std::future::Future;
-use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::spawn_blocking;
 use tracing::{info, warn};
 
-use crate::config::Config;
+use crate::config::{Config, Sources};
 
 /// What came of settings that were to be put in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,36 +25,26 @@ pub fn hangups() -> Option<Signal> {
     signal(SignalKind::hangup()).ok()
 }
 
-/// Reads the settings anew and puts them in force at each SIGHUP, for ever. A bad setting changes nothing and is said.
-pub async fn reload<L, E, A, F, R>(hangups: Option<Signal>, load: Option<Arc<L>>, apply: A)
+/// Reads the settings anew and puts them in force at each SIGHUP, for ever. Bad ones change nothing and are told.
+pub async fn reload<A, F, R>(hangups: Option<Signal>, sources: Option<Sources>, apply: A)
 where
-    L: Fn() -> Result<Config, E> + Send + Sync + ?Sized + 'static,
-    E: Display + Send + 'static,
     A: Fn(Config) -> F,
     F: Future<Output = Result<Outcome, R>>,
     R: Display,
 {
     let Some(mut hangups) = hangups else { return };
     while hangups.recv().await.is_some() {
-        let Some(load) = &load else {
-            warn!(
-                "SIGHUP: there is no configuration file to read anew; start with --config FILE to have one"
-            );
+        let Some(sources) = sources.clone() else {
+            warn!("SIGHUP: the settings are built in, there is nothing to read anew");
             continue;
         };
-        let load = Arc::clone(load);
-        let loaded = match spawn_blocking(move || load()).await {
-            Ok(Ok(config)) => config,
-            Ok(Err(error)) => {
-                warn!("reload refused, the settings stay as they were: {error}");
-                continue;
-            }
-            Err(error) => {
-                warn!("reload failed, the settings stay as they were: {error}");
-                continue;
-            }
+        // Files and names take their time, and with one worker this is its thread, too.
+        let applied = match spawn_blocking(move || sources.load()).await {
+            Ok(Ok(loaded)) => apply(loaded.config).await.map_err(|error| error.to_string()),
+            Ok(Err(problems)) => Err(problems.to_string()),
+            Err(error) => Err(error.to_string()),
         };
-        match apply(loaded).await {
+        match applied {
             Ok(Outcome::Unchanged) => info!("reload: nothing has changed"),
             Ok(Outcome::Changed | Outcome::Later(_)) => info!("reloaded"),
             Err(error) => warn!("reload refused, the settings stay as they were: {error}"),

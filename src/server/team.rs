@@ -195,7 +195,7 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let opened = Arc::new(Opened {
-            listener: crate::config::Listener { address: address.into(), tls: false },
+            listener: crate::config::Listener { name: "web".into(), address: address.into(), tls: false },
             tls: None,
         });
         let handed = || Handed {
