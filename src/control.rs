@@ -1,5 +1,7 @@
 //! The control thread: what changes while requests run.
 
+mod guard;
+mod history;
 mod publish;
 mod reload;
 
@@ -16,6 +18,7 @@ use crate::config::Config;
 use crate::proxy::Deadlines;
 use crate::snapshot::Snapshot;
 
+pub use guard::{Vitals, Worse};
 pub use reload::{Outcome, hangups, reload};
 
 /// Between two looks at whether removed backends have ended what they did.
