@@ -4,6 +4,7 @@
 //! `cargo bench` prints a table; `cargo bench -- request` only the rows whose name holds that word. Each figure is the
 //! difference of two runs of different length, so what happens once does not count. Needs `valgrind`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::hint::black_box;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -12,8 +13,11 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::thread;
+use std::time::Instant;
 
-use loadbalancer::balance::{Member, Pool, Tried, Turn};
+use clap::ValueEnum;
+use loadbalancer::backends::Load;
+use loadbalancer::balance::{Ask, Member, Pool, Tried, Turn};
 use loadbalancer::config::{BackendUrl, Balancing, PolicyName};
 
 /// Times that the measured thing is done in the shorter of two runs; the longer does it three times as often.
@@ -23,15 +27,23 @@ const CLIENTS: usize = 50;
 
 /// What is measured.
 enum Case {
-    /// `Pool::pick` and the drop of its lease.
-    Pick(PolicyName),
+    /// `Pool::pick` among so many, and the drop of its lease.
+    Pick(PolicyName, u16),
     /// A request with so many more header lines, and an answer with a body of so many bytes.
     Request { headers: usize, body: usize },
 }
 
-const CASES: [(&str, Case); 5] = [
-    ("pick first", Case::Pick(PolicyName::First)),
-    ("pick round_robin", Case::Pick(PolicyName::RoundRobin)),
+const CASES: [(&str, Case); 13] = [
+    ("pick first", Case::Pick(PolicyName::First, 8)),
+    ("pick round_robin", Case::Pick(PolicyName::RoundRobin, 8)),
+    ("pick random", Case::Pick(PolicyName::Random, 8)),
+    ("pick least_requests", Case::Pick(PolicyName::LeastRequests, 8)),
+    ("pick peak_ewma", Case::Pick(PolicyName::PeakEwma, 8)),
+    ("pick maglev", Case::Pick(PolicyName::Maglev, 8)),
+    ("pick ring", Case::Pick(PolicyName::Ring, 8)),
+    ("pick round_robin of 100", Case::Pick(PolicyName::RoundRobin, 100)),
+    ("pick least_requests of 100", Case::Pick(PolicyName::LeastRequests, 100)),
+    ("pick ring of 100", Case::Pick(PolicyName::Ring, 100)),
     ("request", Case::Request { headers: 0, body: 128 }),
     ("request with 20 more header lines", Case::Request { headers: 20, body: 128 }),
     ("request with an answer of 16 KiB", Case::Request { headers: 0, body: 16 * 1024 }),
@@ -46,10 +58,10 @@ struct Counts {
 
 fn main() {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
-    if let [word, policy, times] = &arguments[..]
+    if let [word, policy, members, times] = &arguments[..]
         && word == "pick"
     {
-        return pick(policy, times.parse().expect("a number"));
+        return pick(policy, members.parse().expect("a number"), times.parse().expect("a number"));
     }
     let filter = arguments.iter().find(|argument| !argument.starts_with("--")).map_or("", String::as_str);
     println!("| what | instructions | allocations |\n|---|--:|--:|");
@@ -65,10 +77,10 @@ fn main() {
 fn measure(case: &Case, times: usize) -> Counts {
     let out = std::env::temp_dir().join(format!("loadbalancer-callgrind-{}", std::process::id()));
     match case {
-        Case::Pick(policy) => {
+        Case::Pick(policy, members) => {
             let own = std::env::current_exe().expect("this program has a path");
-            let status =
-                under_callgrind(&out, &own).args(["pick", &policy.to_string(), &times.to_string()]).status();
+            let arguments = ["pick", &policy.to_string(), &members.to_string(), &times.to_string()];
+            let status = under_callgrind(&out, &own).args(arguments).status();
             assert!(status.expect("valgrind is installed").success());
         }
         Case::Request { headers, body } => requests(&out, times, *headers, *body),
@@ -118,19 +130,28 @@ fn calls_to_the_allocator(text: &str) -> u64 {
 }
 
 /// The measured part of [`Case::Pick`], in a process of its own.
-fn pick(policy: &str, times: usize) {
-    let policy = if policy == "first" { PolicyName::First } else { PolicyName::RoundRobin };
+fn pick(policy: &str, members: u16, times: usize) {
+    let policy = PolicyName::from_str(policy, false).expect("the name of a policy");
+    let now = Instant::now();
     let member = |port: u16| Member {
         id: u32::from(port).into(),
         place: port.into(),
         way: Arc::new(BackendUrl::from(SocketAddr::from(([127, 0, 0, 1], port))).into()),
-        load: Arc::default(),
+        load: Arc::new(Load::new(now)),
         usable: port != 2,
+        well_since: None,
+        weight: 1,
+        tier: 0,
+        zone: None,
+        max_requests: None,
+        tags: BTreeMap::new(),
     };
-    let pool = Pool::new(Balancing::by(policy), (1..=8).map(member).collect());
+    let pool = Pool::new(Balancing::by(policy), (1..=members).map(member).collect());
     let (turn, tried) = (Turn::default(), Tried::default());
-    for _ in 0..times {
-        drop(black_box(black_box(&pool).pick(&turn, &tried)));
+    for key in 0..times as u64 {
+        let key = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let ask = Ask { turn: &turn, now, key, cookie: None, tags: &[] };
+        drop(black_box(black_box(&pool).pick(black_box(&ask), &tried)));
     }
 }
 

@@ -1,8 +1,8 @@
 //! Which backend gets a request: pure rules over what the snapshot says. Time and randomness are told them.
 
 mod asking;
-mod drawn;
 mod draw;
+mod drawn;
 mod first;
 mod hash;
 mod hashed;

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use hyper::body::{Body, Bytes};
 
-use crate::backends::{Backend, BackendId, Evidence, State};
+use crate::backends::{Backend, BackendId, Evidence, Hold, State};
 use crate::balance::{Member, Pool, Turn};
 use crate::config::{self, Action, Config};
 use crate::connect::{Connections, Way};
@@ -73,7 +73,7 @@ fn subsets(config: &Config, pool: usize) -> impl Iterator<Item = &[(Arc<str>, Ar
 }
 
 fn members(pool: &config::Pool, backends: &[Backend], facts: &mut Vec<Fact>) -> Vec<Member> {
-    let own = backends.iter().filter(|backend| backend.terms.pool == pool.name);
+    let own = backends.iter().filter(|backend| !backend.leaving && backend.terms.pool == pool.name);
     let members = own.map(|backend| {
         let place = facts.len();
         facts.push(Fact {
@@ -89,9 +89,10 @@ fn members(pool: &config::Pool, backends: &[Backend], facts: &mut Vec<Fact>) -> 
             place,
             way: Arc::clone(&backend.way),
             load: Arc::clone(&backend.load),
-            usable: backend.health.is_usable(),
+            // Whoever is kept by a cookie at one that is drained still comes.
+            usable: backend.health.is_usable() && backend.hold != Some(Hold::Disable),
             well_since: backend.health.well_since(),
-            weight: terms.weight,
+            weight: if backend.hold == Some(Hold::Drain) { 0 } else { backend.weight() },
             tier: terms.tier,
             zone: terms.zone.clone(),
             max_requests: terms.max_requests,

@@ -187,7 +187,8 @@ mod tests {
         let at = |millis| now + Duration::from_millis(millis);
         let load = Load::new(now);
         (0..1000).for_each(|millis| load.learn(&answered(10), at(millis), DECAY));
-        let fail = |millis: u64| load.learn(&Outcome { failed: true, ..answered(1) }, at(1000 + millis), DECAY);
+        let fail =
+            |millis: u64| load.learn(&Outcome { failed: true, ..answered(1) }, at(1000 + millis), DECAY);
         fail(1);
         let once = load.expected(at(1001), DECAY).unwrap();
         assert!((10.0..15.0).contains(&once), "{once}");

@@ -20,8 +20,7 @@ impl Asking<'_> {
     /// Whether it was not tried before, and may have one more request.
     pub(super) fn is_open(&self, index: u32) -> bool {
         let member = self.member(index);
-        (self.tried.is_empty() || !self.tried.contains(member.id))
-            && (!self.pool.capped || !is_full(member))
+        (self.tried.is_empty() || !self.tried.contains(member.id)) && (!self.pool.capped || !is_full(member))
     }
 
     /// Whether it is open and, if it is warming up, its luck says that this request is among those that it takes already.

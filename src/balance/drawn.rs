@@ -60,8 +60,8 @@ pub(super) fn peak_ewma(asking: &Asking<'_>, decay: Duration) -> Option<u32> {
         return Some(drawn);
     }
     let other = members[(place + 1 + asking.ask.turn.below(members.len() - 1)) % members.len()];
-    let is_probe = asking.member(drawn).load.is_quiet(asking.now(), decay / 10)
-        && asking.ask.turn.random() < PROBES;
+    let is_probe =
+        asking.member(drawn).load.is_quiet(asking.now(), decay / 10) && asking.ask.turn.random() < PROBES;
     let stays = is_probe || !asking.is_open(other) || !is_awake(other);
     Some(if stays || !is_better(asking, level, decay, other, drawn) { drawn } else { other })
 }

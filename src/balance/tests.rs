@@ -95,15 +95,16 @@ fn any_members() -> impl Strategy<Value = Vec<Member>> {
     let one = (any::<bool>(), 0..5_u32, 0..3_u8, 0..3_usize, 0..4_u32, any::<bool>());
     vec(one, 0..12).prop_map(|all| {
         let now = Instant::now();
-        let made = |(index, (usable, weight, tier, zone, most, new)): (usize, (_, _, _, usize, _, bool))| Member {
-            usable,
-            weight,
-            tier,
-            zone: ["a", "b"].get(zone).map(|zone| Arc::from(*zone)),
-            max_requests: NonZeroU32::new(most),
-            well_since: new.then_some(now),
-            ..member(index)
-        };
+        let made =
+            |(index, (usable, weight, tier, zone, most, new)): (usize, (_, _, _, usize, _, bool))| Member {
+                usable,
+                weight,
+                tier,
+                zone: ["a", "b"].get(zone).map(|zone| Arc::from(*zone)),
+                max_requests: NonZeroU32::new(most),
+                well_since: new.then_some(now),
+                ..member(index)
+            };
         all.into_iter().enumerate().map(made).collect()
     })
 }

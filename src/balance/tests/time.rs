@@ -6,7 +6,8 @@ const OVER: Duration = Duration::from_secs(100);
 
 fn shares_after(policy: PolicyName, seconds: u64, new: &[usize]) -> Vec<f64> {
     let mut worker = Worker::new(9);
-    let one = |index: usize| Member { well_since: new.contains(&index).then_some(worker.now), ..member(index) };
+    let one =
+        |index: usize| Member { well_since: new.contains(&index).then_some(worker.now), ..member(index) };
     let balancing = Balancing { slow_start: Some(OVER), ..Balancing::by(policy) };
     let pool = Pool::new(balancing, (0..4).map(one).collect());
     worker.now += Duration::from_secs(seconds);
@@ -64,7 +65,8 @@ fn warming_up_moves_a_key_once() {
 fn a_backend_that_asks_to_be_spared_is_until_nobody_else_is_left() {
     let pool = pool(PolicyName::PeakEwma, equal(3));
     let mut worker = Worker::new(4);
-    let outcome = Outcome { took: Duration::from_millis(1), failed: true, retry_after: Some(Duration::from_secs(5)) };
+    let outcome =
+        Outcome { took: Duration::from_millis(1), failed: true, retry_after: Some(Duration::from_secs(5)) };
     let lease = worker.pick(&pool).unwrap();
     let resting = lease.place();
     pool.learn(&lease, &outcome, worker.now);
