@@ -19,7 +19,7 @@ use crate::config;
 use crate::connect::Way;
 
 pub use health::{Evidence, Health, State};
-pub use load::{Load, Outcome};
+pub use load::{Ending, Load, Outcome};
 
 lazy_static! {
     /// Every backend and its health: the control plane's single source of truth.

@@ -27,6 +27,7 @@ use crate::connect::Way;
 
 pub use hash::hash;
 pub use lease::{Lease, Tried};
+pub use sticky::Word;
 pub use turn::Turn;
 
 use asking::{Asking, is_full};
@@ -96,7 +97,7 @@ pub struct Ask<'a> {
     /// The hash of what the request is known by; only looked at if the pool [wants](Pool::wants_key) one.
     pub key: u64,
     /// The value of the pool's sticky cookie, if the request has it.
-    pub cookie: Option<&'a str>,
+    pub cookie: Option<Word>,
     /// Tags that the backend must have.
     pub tags: &'a [(Arc<str>, Arc<str>)],
 }
@@ -228,7 +229,7 @@ impl Pool {
     }
 
     /// The value of the sticky cookie that leads to a lease's backend; none if there is no such cookie.
-    pub fn cookie(&self, lease: &Lease) -> Option<&Arc<str>> {
+    pub fn cookie(&self, lease: &Lease) -> Option<Word> {
         let words = self.words.as_ref()?;
         let index = self.members.binary_search_by_key(&lease.place(), |member| member.place).ok()?;
         Some(words.word(index))
@@ -250,7 +251,7 @@ impl Pool {
     #[inline]
     fn choose(&self, asking: &Asking<'_>) -> Option<u32> {
         if let (Some(words), Some(cookie)) = (&self.words, asking.ask.cookie)
-            && let Some(index) = words.owner(cookie)
+            && let Some(index) = words.owner(&cookie)
             && asking.member(index).usable
             && asking.is_open(index)
         {

@@ -37,10 +37,21 @@ pub struct Load {
 pub struct Outcome {
     /// From its sending to the head of the answer, or to the failure.
     pub took: Duration,
-    /// Whether it brought nothing that its client can use.
-    pub failed: bool,
+    /// How it ended.
+    pub ending: Ending,
     /// How long the backend asked to be spared (RFC 9110 section 10.2.3).
     pub retry_after: Option<Duration>,
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// With an answer.
+    Answered,
+    /// With nothing that its client can use.
+    Failed,
+    /// Before there was an answer, because nobody waited for it any more.
+    GivenUp,
 }
 
 impl Load {
@@ -78,22 +89,26 @@ impl Load {
     }
 
     /// Takes into account how a request went. A slow answer counts at once and in full; `decay` is the time in which it, or
-    /// any other measurement, loses 63 % of its weight. A failure makes no backend look faster, however soon it came. Of two
-    /// workers that do this at the same moment, one may be ignored.
+    /// any other measurement, loses 63 % of its weight. A failure makes no backend look faster, however soon it came, and a request
+    /// that was given up counts if it took longer than answers do. Of two workers that do this at the same moment, one may
+    /// be ignored.
     pub fn learn(&self, outcome: &Outcome, now: Instant, decay: Duration) {
         let at = self.millis(now);
         let measured = self.measured.load(Ordering::Relaxed);
         let (latency, failing) = halves(measured);
         let kept = self.kept(at, decay);
         let took = (outcome.took.as_secs_f32() * 1000.0).max(LEAST);
-        let latency = match outcome.failed && measured != 0 {
-            true => took.max(latency),
-            false if took > latency * kept => took,
-            false => latency * kept + took * (1.0 - kept),
-        };
         let weight = (1.0 - kept).max(LATEST);
-        let failed = if outcome.failed { 1.0 } else { 0.0 };
-        let failing = failing * (1.0 - weight) + failed * weight;
+        let (latency, failing) = match outcome.ending {
+            Ending::GivenUp if took <= latency * kept || measured == 0 => return,
+            Ending::GivenUp => (took, failing),
+            Ending::Failed => (took.max(latency), failing + (1.0 - failing) * weight),
+            Ending::Answered => {
+                let slower = took > latency * kept;
+                let latency = if slower { took } else { latency * kept + took * (1.0 - kept) };
+                (latency, failing * (1.0 - weight))
+            }
+        };
         self.measured.store(united(latency, failing), Ordering::Relaxed);
         self.measured_at.store(at, Ordering::Relaxed);
         if let Some(rest) = outcome.retry_after {
@@ -161,7 +176,7 @@ mod tests {
     const DECAY: Duration = Duration::from_secs(10);
 
     fn answered(took: u64) -> Outcome {
-        Outcome { took: Duration::from_millis(took), failed: false, retry_after: None }
+        Outcome { took: Duration::from_millis(took), ending: Ending::Answered, retry_after: None }
     }
 
     #[test]
@@ -187,14 +202,29 @@ mod tests {
         let at = |millis| now + Duration::from_millis(millis);
         let load = Load::new(now);
         (0..1000).for_each(|millis| load.learn(&answered(10), at(millis), DECAY));
-        let fail =
-            |millis: u64| load.learn(&Outcome { failed: true, ..answered(1) }, at(1000 + millis), DECAY);
+        let fail = |millis: u64| {
+            load.learn(&Outcome { ending: Ending::Failed, ..answered(1) }, at(1000 + millis), DECAY)
+        };
         fail(1);
         let once = load.expected(at(1001), DECAY).unwrap();
         assert!((10.0..15.0).contains(&once), "{once}");
         (2..50_u64).for_each(fail);
         let often = load.expected(at(1050), DECAY).unwrap();
         assert!(often > 60_000.0, "{often}");
+    }
+
+    #[test]
+    fn a_request_that_was_given_up_tells_only_that_its_answer_would_have_taken_longer() {
+        let now = Instant::now();
+        let load = Load::new(now);
+        let given_up = |took| Outcome { ending: Ending::GivenUp, ..answered(took) };
+        load.learn(&given_up(50), now, DECAY);
+        assert_eq!(load.expected(now, DECAY), None);
+        load.learn(&answered(10), now, DECAY);
+        load.learn(&given_up(5), now, DECAY);
+        assert_eq!(load.expected(now, DECAY), Some(10.0));
+        load.learn(&given_up(50), now, DECAY);
+        assert_eq!(load.expected(now, DECAY), Some(50.0));
     }
 
     #[test]

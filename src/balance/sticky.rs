@@ -13,26 +13,47 @@ use super::Member;
 
 /// Bytes of a signature that are used: nobody guesses so many.
 const BYTES: usize = 16;
+/// Letters that they take.
+const LETTERS: usize = 22;
 
-/// For each member a word that says nothing to others and that nobody can make up: its address, signed (HMAC-SHA-256).
-/// Balancers that share the secret, and the same one after a restart, have the same words.
+/// The value of a cookie that leads to a backend. It says nothing to others, and nobody without the secret can make one up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Word([u8; LETTERS]);
+
+/// For each member its word: its address, signed (HMAC-SHA-256). Balancers that share the secret, and the same one after a
+/// restart, have the same words.
 #[derive(Debug)]
 pub(super) struct Words {
     made_of: Vec<BackendId>,
     secret: Arc<[u8]>,
-    words: Vec<Arc<str>>,
-    owners: HashMap<Arc<str>, u32>,
+    words: Vec<Word>,
+    owners: HashMap<Word, u32>,
+}
+
+impl Word {
+    /// The word that these bytes are, if they can be one.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
+    /// As it is written.
+    pub fn as_str(&self) -> &str {
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
 }
 
 impl Words {
     pub(super) fn of(secret: &Arc<[u8]>, members: &[Member]) -> Self {
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
-        let word = |member: &Member| -> Arc<str> {
+        let word = |member: &Member| {
             let signature = hmac::sign(&key, member.way.url.address.to_string().as_bytes());
-            URL_SAFE_NO_PAD.encode(&signature.as_ref()[..BYTES]).into()
+            let mut word = [0; LETTERS];
+            let written = URL_SAFE_NO_PAD.encode_slice(&signature.as_ref()[..BYTES], &mut word);
+            debug_assert_eq!(written, Ok(LETTERS));
+            Word(word)
         };
         let words: Vec<_> = members.iter().map(word).collect();
-        let owners = words.iter().map(Arc::clone).zip(0..).collect();
+        let owners = words.iter().copied().zip(0..).collect();
         Self { made_of: made_of(members), secret: Arc::clone(secret), words, owners }
     }
 
@@ -42,13 +63,13 @@ impl Words {
     }
 
     /// Whose word it is, if it is one.
-    pub(super) fn owner(&self, word: &str) -> Option<u32> {
+    pub(super) fn owner(&self, word: &Word) -> Option<u32> {
         self.owners.get(word).copied()
     }
 
     /// The word of a member.
-    pub(super) fn word(&self, index: usize) -> &Arc<str> {
-        &self.words[index]
+    pub(super) fn word(&self, index: usize) -> Word {
+        self.words[index]
     }
 }
 

@@ -11,7 +11,7 @@ fn home(pool: &Pool, key: u64) -> usize {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn only_the_keys_of_a_backend_that_fails_move_and_they_come_back(

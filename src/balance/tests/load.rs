@@ -1,5 +1,7 @@
 //! Policies that look at load: a simulation, in which time is a number.
 
+use crate::backends::Ending;
+
 use super::*;
 
 /// What a backend does with a request.
@@ -33,7 +35,8 @@ fn go_on(pool: &Pool, habits: &[Habit], requests: u32, every: Duration, began: I
         let habit = habits[lease.place()];
         counts[lease.place()] += 1;
         let took = Duration::from_millis(habit.millis);
-        running.push((now + took, lease, Outcome { took, failed: habit.fails, retry_after: None }));
+        let ending = if habit.fails { Ending::Failed } else { Ending::Answered };
+        running.push((now + took, lease, Outcome { took, ending, retry_after: None }));
     }
     counts
 }

@@ -1,5 +1,7 @@
 //! Slow start, and backends that ask to be spared.
 
+use crate::backends::Ending;
+
 use super::*;
 
 const OVER: Duration = Duration::from_secs(100);
@@ -65,8 +67,11 @@ fn warming_up_moves_a_key_once() {
 fn a_backend_that_asks_to_be_spared_is_until_nobody_else_is_left() {
     let pool = pool(PolicyName::PeakEwma, equal(3));
     let mut worker = Worker::new(4);
-    let outcome =
-        Outcome { took: Duration::from_millis(1), failed: true, retry_after: Some(Duration::from_secs(5)) };
+    let outcome = Outcome {
+        took: Duration::from_millis(1),
+        ending: Ending::Failed,
+        retry_after: Some(Duration::from_secs(5)),
+    };
     let lease = worker.pick(&pool).unwrap();
     let resting = lease.place();
     pool.learn(&lease, &outcome, worker.now);
