@@ -21,6 +21,7 @@ mod rate;
 mod resolve;
 mod route;
 
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,6 +63,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Where they go. Routes name them by their places.
     pub pools: Vec<Pool>,
+    /// Whom names are asked of that backends come from; those of the system if there are none.
+    pub dns_servers: Vec<SocketAddr>,
     /// Threads that serve clients, each with a runtime and idle connections of its own.
     pub workers: NonZeroUsize,
     /// How long each step may take.

@@ -66,7 +66,7 @@ pub enum ProxyVersion {
 }
 
 /// What is spoken to a backend.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scheme {
     /// HTTP/1.1 in the clear.
     Http,
@@ -126,12 +126,27 @@ impl BackendUrl {
         self.scheme == other.scheme && self.address == other.address
     }
 
+    /// One that a name led to: shown by its address, asked by the name.
+    pub fn found(scheme: Scheme, name: &str, address: SocketAddr) -> Self {
+        let shown = match scheme {
+            Scheme::Http => address.to_string(),
+            Scheme::Https => format!("https://{address}"),
+            Scheme::H2c => format!("h2c://{address}"),
+        };
+        let authority = format!("{}:{}", name.trim_end_matches('.'), address.port()).into();
+        Self { name: shown.into(), scheme, address: address.into(), authority }
+    }
+
     /// As the operator wrote it, for logs.
     pub fn name(&self) -> &Arc<str> {
         &self.name
     }
 
-    fn parse(text: &str) -> Result<Self, ConfigError> {
+    /// Parses what `--backend` takes. A name is looked up, which may take its time.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
         if let Some(path) = text.strip_prefix(UNIX) {
             if !(1..=LONGEST_PATH).contains(&path.len()) {
                 return Err(ConfigError::SocketPath { flag: "--backend", text: text.to_owned() });

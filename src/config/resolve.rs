@@ -160,6 +160,7 @@ impl Flags {
             routes: vec![Route::to_first_pool(DEFAULT)],
             pools: vec![self.pool(&listeners)?],
             listeners,
+            dns_servers: Vec::new(),
             workers: self.workers()?,
             timeouts: Timeouts {
                 header: self.header_timeout,
