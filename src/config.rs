@@ -5,35 +5,43 @@
 
 mod access;
 mod address;
+mod admin;
 mod backend;
 mod duration;
 mod flags;
 mod introduced;
 mod listen;
+mod load;
 mod networks;
 mod number;
 mod pattern;
 mod pool;
+mod problem;
 mod rate;
 mod resolve;
 mod route;
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::telemetry::LogLevel;
 use crate::telemetry::access_log::Destination;
 
 pub use access::{Access, AccessError, AccessFlags, Lists};
 pub use address::Address;
+pub use admin::{Admin, Token};
 pub use backend::{BackendFlags, BackendTls, BackendUrl, ProxyVersion, Scheme, Trust};
 pub use duration::{DurationError, parse_duration};
 pub use flags::{Command, Flags};
 pub use introduced::{Introduced, IntroducedFlags};
 pub use listen::{ClientAuth, ClientCertificates, KeyPair, ListenFlags, Tls};
+pub use load::{Format, Loaded, Sources};
 pub use networks::Networks;
 pub use number::{NumberError, parse_number};
 pub use pattern::Pattern;
 pub use pool::{Backend, Balancing, HashKey, PolicyName, Pool, Source, Sticky};
+pub use problem::{Problem, Problems};
 pub use rate::Rate;
 pub use resolve::ConfigError;
 pub use route::{
@@ -64,11 +72,17 @@ pub struct Config {
     pub access: Access,
     /// Where the access log goes, if anywhere.
     pub access_log: Option<Destination>,
+    /// How much the program says of itself.
+    pub log_level: LogLevel,
+    /// Where the program is asked about itself and told what to do, if anywhere.
+    pub admin: Option<Admin>,
 }
 
 /// An address that clients connect to, and how they speak there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
+    /// Unique among listeners.
+    pub name: Arc<str>,
     /// Where it is.
     pub address: Address,
     /// Whether it speaks TLS.

@@ -73,8 +73,10 @@ mod tests {
 
     #[test]
     fn networks_and_unix_sockets_are_told_apart() {
-        let tcp = Listener { address: Address::Ip(([127, 0, 0, 1], 80).into()), tls: false };
-        let unix = Listener { address: Address::Unix(Path::new("/run/lb").into()), tls: false };
+        let tcp =
+            Listener { name: "tcp".into(), address: Address::Ip(([127, 0, 0, 1], 80).into()), tls: false };
+        let unix =
+            Listener { name: "unix".into(), address: Address::Unix(Path::new("/run/lb").into()), tls: false };
         let here = IpAddr::from([127, 0, 0, 1]);
         let networks = introduced(&["127.0.0.0/8", "::1", "::ffff:192.0.2.1"]).unwrap();
         assert!(networks.holds(here, &tcp) && !networks.holds(here, &unix));

@@ -112,7 +112,7 @@ impl ListenFlags {
         };
         for (flag, texts, tls) in [("--listen", clear, false), ("--tls-listen", &self.tls_listen, true)] {
             for text in texts {
-                let listener = Listener { address: parse(flag, text)?, tls };
+                let listener = Listener { name: text.as_str().into(), address: parse(flag, text)?, tls };
                 let port = |listener: &Listener| listener.address.ip().map(|address| address.port());
                 if port(&listener) != Some(0)
                     && listeners.iter().any(|known: &Listener| known.address == listener.address)

@@ -177,6 +177,8 @@ impl Flags {
                 path if path == Path::new("-") => Destination::Stdout,
                 path => Destination::File(path.to_owned()),
             }),
+            log_level: self.log_level,
+            admin: None,
         })
     }
 
