@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::task::spawn_blocking;
 
-use crate::config::{Backend, BackendUrl, ConfigError};
+use crate::config::{Backend, BackendUrl, UrlError};
 
 use super::Found;
 
@@ -30,7 +30,7 @@ pub(super) enum FileError {
         /// From 1.
         line: usize,
         /// What is wrong.
-        error: ConfigError,
+        error: UrlError,
     },
     /// A line has a weight that is none.
     #[error("line {line}: {word}: not a weight; write weight=N with a whole number after the address")]
@@ -65,7 +65,7 @@ fn parse(text: &str) -> Result<Vec<Backend>, FileError> {
         let line = line.split('#').next().unwrap_or_default();
         let mut words = line.split_whitespace();
         let Some(address) = words.next() else { continue };
-        let url = BackendUrl::parse(address).map_err(|error| FileError::Line { line: number, error })?;
+        let url = BackendUrl::read(address).map_err(|error| FileError::Line { line: number, error })?;
         let mut backend = Backend::at(url);
         for word in words {
             let weight = word.strip_prefix("weight=").and_then(|weight| weight.parse().ok());
@@ -91,11 +91,7 @@ mod tests {
     #[test]
     fn a_line_that_is_none_is_named() {
         let told = |text: &str| parse(text).expect_err("not a list").to_string();
-        assert!(
-            told("10.0.0.1:80\nhere").starts_with("line 2: --backend here: not an address"),
-            "{}",
-            told("x\nhere")
-        );
+        assert!(told("10.0.0.1:80\nhere").starts_with("line 2: here: not an address"), "{}", told("x\nhere"));
         let weight = "line 1: weight=x: not a weight; write weight=N with a whole number after the address";
         assert_eq!(told("10.0.0.1:80 weight=x"), weight);
     }
