@@ -2,6 +2,7 @@
 
 mod live;
 mod prepare;
+mod roster;
 
 use std::future::Future;
 use std::io;
@@ -24,6 +25,7 @@ use crate::telemetry::access_log::{Destination, Writer};
 
 use live::Live;
 use prepare::Prepared;
+use roster::Roster;
 
 /// Orders that a worker may be behind.
 const ORDERS: usize = 64;
@@ -113,9 +115,10 @@ async fn serve<F: Future<Output = ()>>(
     let shutdown = shutdown(&prepared.bound[0].opened.listener.address);
     // From here on a reload is not taken for a wish to end.
     let hangups = control::hangups();
+    let roster = Roster::of(registry, Arc::clone(&prepared.config), prepared.ways.clone());
+    roster.meet(&prepared.config).await;
     prepared.listen()?;
-    let Prepared { config, backends, tls, mut bound, .. } = prepared;
-    registry.replace(backends);
+    let Prepared { config, tls, mut bound, .. } = prepared;
     let first = Snapshot::compile(&config, &registry.backends(), None);
     let (publish, snapshots) = watch::channel(Arc::new(first));
     let (stop, stopping) = watch::channel(false);
@@ -125,7 +128,7 @@ async fn serve<F: Future<Output = ()>>(
     let (team, workers, orders) = start_workers(&rules, registry, log, &mut bound, &news)?;
     tell(&config, &bound);
     let opened = bound.into_iter().map(|bound| bound.opened);
-    let live = Rc::new(Live::of(registry, rules, tls, opened.collect(), team, orders));
+    let live = Rc::new(Live::of(roster, rules, tls, opened.collect(), team, orders));
     let reload = spawn_local(control::reload(hangups, sources, {
         let live = Rc::clone(&live);
         move |config| Rc::clone(&live).apply(config)

@@ -1,5 +1,6 @@
 //! The control thread: what changes while requests run.
 
+mod discovery;
 mod guard;
 mod history;
 mod publish;
@@ -18,6 +19,7 @@ use crate::config::Config;
 use crate::proxy::Deadlines;
 use crate::snapshot::Snapshot;
 
+pub use discovery::Discovery;
 pub use guard::{Vitals, Worse};
 pub use reload::{Outcome, hangups, reload};
 

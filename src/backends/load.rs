@@ -203,7 +203,7 @@ mod tests {
         let load = Load::new(now);
         (0..1000).for_each(|millis| load.learn(&answered(10), at(millis), DECAY));
         let fail = |millis: u64| {
-            load.learn(&Outcome { ending: Ending::Failed, ..answered(1) }, at(1000 + millis), DECAY)
+            load.learn(&Outcome { ending: Ending::Failed, ..answered(1) }, at(1000 + millis), DECAY);
         };
         fail(1);
         let once = load.expected(at(1001), DECAY).unwrap();

@@ -1,21 +1,19 @@
 //! Which backend gets a request, policy by policy.
 
-use std::collections::BTreeSet;
+mod affinity;
+mod settings;
 
-use crate::support::{Backend, Balancer, Client, Running, Sample, gate, get, request, until};
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::support::{Backend, Balancer, Client, Gate, Running, Sample, gate, get, request, until};
 
 /// Every policy, and other names that are taken.
-const POLICIES: [&str; 9] = [
-    "first",
-    "round_robin",
-    "random",
-    "least_requests",
-    "p2c",
-    "peak_ewma",
-    "peak-ewma",
-    "maglev",
-    "ring",
-];
+const POLICIES: [&str; 9] =
+    ["first", "round_robin", "random", "least_requests", "p2c", "peak_ewma", "peak-ewma", "maglev", "ring"];
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
@@ -25,9 +23,31 @@ fn before(backends: &[&Sample], policy: &str) -> Balancer {
     Balancer::before(&addresses).flag("--policy", policy)
 }
 
+/// A balancer whose file says this of its only pool, in which `{0}` and so on stand for these addresses.
+fn with_pool(name: &str, pool: &str, backends: &[SocketAddr]) -> Running {
+    let pool = backends.iter().enumerate().fold(pool.to_owned(), |pool, (index, backend)| {
+        pool.replace(&format!("{{{index}}}"), &backend.to_string())
+    });
+    let text = format!(
+        "workers = 1\n[listeners.web]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"off\"\n\
+         [pools.app]\nhealth = {{ path = \"/health\" }}\n{pool}\n"
+    );
+    let file = folder(name).join("balancer.toml");
+    fs::write(&file, text).unwrap();
+    Balancer::bare().flag("--config", file.to_str().unwrap()).start()
+}
+
+/// A folder for the files of one test.
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("balancing-{name}"));
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
 /// Who answers a client at this address, which a proxy speaks for.
 fn who_answers(balancer: &Running, client: &str) -> String {
-    let head = format!("GET / HTTP/1.1\r\nHost: test\r\nX-Forwarded-For: {client}\r\nConnection: close\r\n\r\n");
+    let head =
+        format!("GET / HTTP/1.1\r\nHost: test\r\nX-Forwarded-For: {client}\r\nConnection: close\r\n\r\n");
     request(balancer.address, &head).expect_status(200).text().to_owned()
 }
 
@@ -45,7 +65,11 @@ fn each_policy_goes_by_its_name_and_answers_every_request_while_a_backend_dies()
         (0..10).for_each(|_| drop(get(balancer.address, "/").expect_status(200)));
         first.kill();
         (0..10).for_each(|_| {
-            assert_eq!(get(balancer.address, "/").expect_status(200).text(), "hello from second\n", "{policy}");
+            assert_eq!(
+                get(balancer.address, "/").expect_status(200).text(),
+                "hello from second\n",
+                "{policy}"
+            );
         });
     }
 }
@@ -97,34 +121,41 @@ fn a_client_whose_backend_died_goes_to_another_and_the_rest_stay() {
     }
 }
 
+/// A backend that says its name, but keeps who asks for `/hold` waiting until the gate is opened.
+fn holding(name: &'static str, gate: Arc<Gate>) -> Backend {
+    Backend::that(move |mut transport| {
+        if transport.head.starts_with("GET /hold ") {
+            gate.wait();
+        }
+        transport.send(&format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{name}",
+            name.len()
+        ));
+    })
+}
+
 #[test]
 fn least_requests_passes_over_a_backend_that_is_busy() {
-    let (opener, opened) = gate();
-    let busy = Backend::that(move |mut transport| {
-        opened.wait();
-        transport.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nlate");
-    });
-    let free = Backend::answers(OK);
-    let balancer = Balancer::before(&[busy.address, free.address]).flag("--policy", "least_requests").start();
-    // Until one of them is with the busy backend; the others are answered.
-    let mut clients = Vec::new();
-    until("the busy backend has a request", || {
-        let mut client = Client::to(balancer.address);
-        client.send(GET);
-        clients.push(client);
-        busy.requests() == 1
-    });
+    let (opener, gate) = gate();
+    let gate = Arc::new(gate);
+    let backends = ["one", "other"].map(|name| holding(name, Arc::clone(&gate)));
+    let addresses = backends.each_ref().map(|backend| backend.address);
+    let balancer = Balancer::before(&addresses).flag("--policy", "least_requests").start();
+    let mut held = Client::to(balancer.address);
+    held.send("GET /hold HTTP/1.1\r\nHost: test\r\n\r\n");
+    until("one of them is busy", || backends.iter().any(|backend| backend.requests() == 1));
+    let free = get(balancer.address, "/").expect_status(200).text().to_owned();
     for _ in 0..30 {
-        assert_eq!(get(balancer.address, "/").expect_status(200).text(), "ok");
+        assert_eq!(get(balancer.address, "/").expect_status(200).text(), free);
     }
-    assert_eq!(busy.requests(), 1);
     opener.open();
-    clients.iter_mut().for_each(|client| drop(client.answer().expect_status(200)));
+    assert_ne!(held.answer().expect_status(200).text(), free);
 }
 
 #[test]
 fn peak_ewma_spares_a_backend_that_asks_for_it() {
-    let tired = Backend::answers("HTTP/1.1 429 Too Many Requests\r\nRetry-After: 60\r\nContent-Length: 0\r\n\r\n");
+    let tired =
+        Backend::answers("HTTP/1.1 429 Too Many Requests\r\nRetry-After: 60\r\nContent-Length: 0\r\n\r\n");
     let fresh = Backend::answers(OK);
     let balancer = Balancer::before(&[tired.address, fresh.address]).flag("--policy", "peak_ewma").start();
     let mut client = Client::to(balancer.address);
