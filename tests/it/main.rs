@@ -21,6 +21,7 @@ mod limits;
 mod misbehaving;
 mod parking;
 mod proxy_protocol;
+mod reload;
 mod smuggling;
 mod starting;
 mod stopping;

@@ -12,6 +12,7 @@ pub mod h2_backend;
 mod http2;
 pub mod pki;
 mod program;
+mod settings;
 pub mod tls;
 pub mod tls_backend;
 mod wire;
@@ -27,6 +28,7 @@ pub use frames::{Frame, frame, head, settings};
 pub use gate::{Opener, gate};
 pub use http2::{Http2, Stream, get as http2_get};
 pub use program::{Balancer, Running, Sample, backends};
+pub use settings::Settings;
 
 /// How long anything may take before its test fails: far longer than it ever should.
 pub const PATIENCE: Duration = Duration::from_secs(20);
