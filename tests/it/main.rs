@@ -12,6 +12,7 @@ mod backend_tls;
 mod backend_unix;
 mod checks;
 mod demo;
+mod discovery;
 mod failover;
 mod forwarding;
 mod framing;

@@ -6,6 +6,7 @@
 mod backend;
 pub mod backend_pki;
 mod client;
+mod dns;
 mod frames;
 mod gate;
 pub mod h2_backend;
@@ -24,6 +25,7 @@ use std::time::{Duration, Instant};
 
 pub use backend::{Backend, Transport};
 pub use client::{Answer, Client, get, request};
+pub use dns::Dns;
 pub use frames::{Frame, frame, head, settings};
 pub use gate::{Opener, gate};
 pub use http2::{Http2, Stream, get as http2_get};
