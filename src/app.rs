@@ -8,6 +8,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use futures::FutureExt;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_local;
@@ -16,7 +17,7 @@ use tracing::{info, warn};
 use crate::backends::Registry;
 use crate::config::{Address, Config, Sources};
 use crate::connect::TlsFileError;
-use crate::control;
+use crate::control::{self, Desk, Means, Unfit};
 use crate::proxy::Rules;
 use crate::server::{Bound, News, Order, Team, TlsError, Worker, Workers};
 use crate::snapshot::Snapshot;
@@ -119,16 +120,14 @@ async fn serve<F: Future<Output = ()>>(
     let (publish, snapshots) = watch::channel(Arc::new(Snapshot::compile(&config, &registry.backends())));
     let (stop, stopping) = watch::channel(false);
     let (beat, ticks) = watch::channel(());
-    let news = News { snapshots, stop: stopping, ticks };
+    let news = News { snapshots: snapshots.clone(), stop: stopping.clone(), ticks };
     let rules = Rules::of(Arc::clone(&config), None);
     let (team, workers, orders) = start_workers(&rules, registry, log, &mut bound, &news)?;
     tell(&config, &bound);
     let opened = bound.into_iter().map(|bound| bound.opened);
     let live = Rc::new(Live::of(registry, rules, tls, opened.collect(), team, orders));
-    let reload = spawn_local(control::reload(hangups, sources, {
-        let live = Rc::clone(&live);
-        move |config| Rc::clone(&live).apply(config)
-    }));
+    let desk = Rc::new(desk_over(&live, snapshots, stopping, sources));
+    let reload = spawn_local(control::reload(hangups, desk));
     let stopped = async {
         shutdown.await;
         reload.abort();
@@ -142,6 +141,28 @@ async fn serve<F: Future<Output = ()>>(
     };
     control::run(live.subscribe(), registry, publish, beat, stopped).await;
     Ok(())
+}
+
+fn desk_over(
+    live: &Rc<Live>,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    stopping: watch::Receiver<bool>,
+    sources: Option<Sources>,
+) -> Desk {
+    let (changed, counted) = (Rc::clone(live), Rc::clone(live));
+    let apply = move |config, intent| {
+        let applied = Rc::clone(&changed).apply(config, intent);
+        async { applied.await.map_err(Unfit::from) }.boxed_local()
+    };
+    Desk::over(Means {
+        registry: live.registry,
+        configs: live.subscribe(),
+        snapshots,
+        stopping,
+        sources,
+        apply: Box::new(apply),
+        clients: Box::new(move || counted.clients()),
+    })
 }
 
 fn open_log(config: &Config) -> Result<Option<Writer>, StartError> {

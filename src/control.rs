@@ -1,5 +1,6 @@
 //! The control thread: what changes while requests run.
 
+mod desk;
 mod publish;
 mod reload;
 
@@ -16,7 +17,8 @@ use crate::config::Config;
 use crate::proxy::Deadlines;
 use crate::snapshot::Snapshot;
 
-pub use reload::{Outcome, hangups, reload};
+pub use desk::{Apply, Desk, Intent, Means, Outcome, Refusal, Turn, Unfit};
+pub use reload::{hangups, reload};
 
 /// Between two looks at whether removed backends have ended what they did.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);

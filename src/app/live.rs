@@ -10,7 +10,7 @@ use tracing::{info, warn};
 
 use crate::backends::Registry;
 use crate::config::Config;
-use crate::control::Outcome;
+use crate::control::{Intent, Outcome};
 use crate::proxy::Rules;
 use crate::server::{Bound, Opened, Order, Team, Tls};
 
@@ -19,7 +19,7 @@ use super::prepare::{Prepared, Present};
 
 /// What runs, as far as it can change.
 pub(super) struct Live {
-    registry: &'static Registry,
+    pub(super) registry: &'static Registry,
     rules: RefCell<Rules>,
     tls: RefCell<Option<WatchedTls>>,
     /// In the order of the listeners of the settings.
@@ -27,8 +27,6 @@ pub(super) struct Live {
     team: Arc<Team>,
     orders: Vec<mpsc::Sender<Order>>,
     configs: watch::Sender<Arc<Config>>,
-    /// Held while settings are put in force: one change after the other.
-    changing: tokio::sync::Mutex<()>,
 }
 
 /// TLS with clients, and the task that renews its certificates.
@@ -68,8 +66,12 @@ impl Live {
             opened: RefCell::new(opened),
             team,
             orders,
-            changing: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// How many clients each worker has.
+    pub(super) fn clients(&self) -> Vec<usize> {
+        (0..self.orders.len()).map(|worker| self.team.clients(worker)).collect()
     }
 
     /// The settings in force.
@@ -82,25 +84,33 @@ impl Live {
         self.configs.subscribe()
     }
 
-    /// Puts other settings in force. All that can fail is done before anything changes.
+    /// Puts other settings in force, or finds out whether it could. All that can fail is done before anything changes.
+    /// Only one change at a time may be under way.
     ///
     /// # Errors
     /// They cannot be put in force, and the present ones stay.
-    pub(super) async fn apply(self: Rc<Self>, config: Config) -> Result<Outcome, StartError> {
-        let _turn = self.changing.lock().await;
+    pub(super) async fn apply(self: Rc<Self>, config: Config, intent: Intent) -> Result<Outcome, StartError> {
         let present = self.present();
         let (config, later) = without_what_stays(config, &present.config);
         if config == *present.config {
+            if intent == Intent::Force {
+                tell_later(&later);
+            }
             return Ok(if later.is_empty() { Outcome::Unchanged } else { Outcome::Later(later) });
         }
         // Files and names take their time, and with one worker this is its thread, too.
         let prepared = spawn_blocking(move || {
             let prepared = Prepared::from(Arc::new(config), Some(&present))?;
-            prepared.listen()?;
+            if intent == Intent::Force {
+                prepared.listen()?;
+            }
             Ok(prepared)
         });
         let prepared = prepared.await.unwrap_or_else(|error| Err(StartError::System(error.into())))?;
-        self.put_in_force(prepared).await;
+        if intent == Intent::Force {
+            tell_later(&later);
+            self.put_in_force(prepared).await;
+        }
         Ok(if later.is_empty() { Outcome::Changed } else { Outcome::Later(later) })
     }
 
@@ -171,6 +181,9 @@ fn without_what_stays(mut config: Config, present: &Config) -> (Config, Vec<&'st
         later.push("access_log");
         config.access_log.clone_from(&present.access_log);
     }
-    later.iter().for_each(|name| warn!("{name}: the change takes effect at the next start"));
     (config, later)
+}
+
+fn tell_later(later: &[&'static str]) {
+    later.iter().for_each(|name| warn!("{name}: the change takes effect at the next start"));
 }
