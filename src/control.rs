@@ -1,6 +1,8 @@
 //! The control thread: what changes while requests run.
 
 mod desk;
+mod guard;
+mod history;
 mod publish;
 mod reload;
 
@@ -18,6 +20,7 @@ use crate::proxy::Deadlines;
 use crate::snapshot::Snapshot;
 
 pub use desk::{Apply, Desk, Intent, Means, Outcome, Refusal, Turn, Unfit};
+pub use guard::{Vitals, Worse};
 pub use reload::{hangups, reload};
 
 /// Between two looks at whether removed backends have ended what they did.

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, spawn_blocking, spawn_local};
 use tracing::{info, warn};
 
@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::control::{Intent, Outcome};
 use crate::proxy::Rules;
 use crate::server::{Bound, Opened, Order, Team, Tls};
+use crate::telemetry::{self, Report};
 
 use super::StartError;
 use super::prepare::{Prepared, Present};
@@ -114,6 +115,21 @@ impl Live {
         Ok(if later.is_empty() { Outcome::Changed } else { Outcome::Later(later) })
     }
 
+    /// What the workers have counted, all together.
+    pub(super) async fn report(&self) -> Report {
+        let mut all = Report::default();
+        for worker in &self.orders {
+            let (to, report) = oneshot::channel();
+            // One that has ended says nothing any more.
+            if worker.send(Order::Report(to)).await.is_ok()
+                && let Ok(report) = report.await
+            {
+                all.join(report);
+            }
+        }
+        all
+    }
+
     fn present(&self) -> Present {
         Present {
             config: self.config(),
@@ -132,6 +148,7 @@ impl Live {
         let rules = Rules::of(config, Some(&self.rules.borrow()));
         *self.rules.borrow_mut() = rules.clone();
         self.team.adopt(&rules.config);
+        telemetry::set_level(rules.config.log_level);
         for (worker, own) in self.orders.iter().zip(orders) {
             // One that has ended needs no orders.
             for order in [Order::Adopt(rules.clone())].into_iter().chain(own) {

@@ -10,7 +10,7 @@ use crate::backends::Registry;
 use crate::config::{Config, Introduced, Listener};
 use crate::connect::{HeadLimits, shortages};
 use crate::snapshot::Snapshot;
-use crate::telemetry::access_log;
+use crate::telemetry::{Tally, access_log};
 
 use super::access::Access;
 use super::body::RequestBody;
@@ -38,6 +38,8 @@ pub struct Shared {
     pub deadlines: Deadlines,
     /// Where the access log goes, if anywhere.
     pub access_log: Option<access_log::Buffer>,
+    /// What is counted of requests.
+    pub tally: Tally,
     introduced: RefCell<Introduced>,
     head_limits: Cell<HeadLimits>,
     body_limit: Cell<Option<u64>>,
@@ -65,6 +67,7 @@ impl Shared {
             clock: Rc::new(Clock::with_tick(deadlines.tick())),
             deadlines,
             access_log,
+            tally: Tally::default(),
             introduced: RefCell::new(config.introduced.clone()),
             head_limits: Cell::new(head_limits(config)),
             body_limit: Cell::new(config.limits.body),

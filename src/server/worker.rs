@@ -9,13 +9,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{self, spawn_blocking, spawn_local};
 
 use crate::backends::Registry;
 use crate::proxy::{Access, Rules, Shared};
 use crate::snapshot::Snapshot;
-use crate::telemetry::access_log;
+use crate::telemetry::{Report, access_log};
 
 use super::house::House;
 use super::listener::Opened;
@@ -71,6 +71,8 @@ pub enum Order {
     Adopt(Rules),
     /// Accept clients here, too.
     Open(Arc<Opened>, socket2::Socket),
+    /// Say what was counted.
+    Report(oneshot::Sender<Report>),
     /// Accept no more clients here; those who came are to go when they have their answers.
     Close(Arc<Opened>),
 }
@@ -161,6 +163,8 @@ async fn obey(house: Rc<House>, mut orders: mpsc::Receiver<Order>, drain: Rc<Cel
                 drain.set(rules.config.timeouts.drain);
                 house.shared.adopt(&rules);
             }
+            // Who asked may have lost patience.
+            Order::Report(to) => drop(to.send(house.shared.tally.report())),
             Order::Open(opened, socket) => house.open(opened, socket),
             Order::Close(opened) => house.close(&opened),
         }
