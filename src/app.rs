@@ -40,6 +40,14 @@ pub enum StartError {
         /// What the system said.
         error: io::Error,
     },
+    /// The admin API's address cannot be had.
+    #[error("no admin API on {address}: {}", explain_admin(.error))]
+    Admin {
+        /// The address asked for.
+        address: Address,
+        /// What the system said.
+        error: io::Error,
+    },
     /// A file for TLS is of no use.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -59,6 +67,10 @@ pub enum StartError {
     /// The system gives no thread or no event queue.
     #[error("the system gives no thread or event queue: {0}; see `ulimit -a`")]
     System(#[from] io::Error),
+}
+
+fn explain_admin(error: &io::Error) -> String {
+    explain(error).replace("--listen", "--admin")
 }
 
 fn explain(error: &io::Error) -> String {
@@ -115,7 +127,7 @@ async fn serve<F: Future<Output = ()>>(
     // From here on a reload is not taken for a wish to end.
     let hangups = control::hangups();
     prepared.listen()?;
-    let Prepared { config, backends, tls, mut bound, .. } = prepared;
+    let Prepared { config, backends, tls, mut bound, admin, .. } = prepared;
     registry.replace(backends);
     let (publish, snapshots) = watch::channel(Arc::new(Snapshot::compile(&config, &registry.backends())));
     let (stop, stopping) = watch::channel(false);
@@ -124,10 +136,13 @@ async fn serve<F: Future<Output = ()>>(
     let rules = Rules::of(Arc::clone(&config), None);
     let (team, workers, orders) = start_workers(&rules, registry, log, &mut bound, &news)?;
     tell(&config, &bound);
+    let (doors, callers) = mpsc::channel(1);
     let opened = bound.into_iter().map(|bound| bound.opened);
-    let live = Rc::new(Live::of(registry, rules, tls, opened.collect(), team, orders));
+    let live = Rc::new(Live::of(registry, rules, tls, opened.collect(), team, orders, doors));
+    live.change_admin(admin).await;
     let desk = Rc::new(desk_over(&live, snapshots, stopping, sources));
-    let reload = spawn_local(control::reload(hangups, desk));
+    let reload = spawn_local(control::reload(hangups, Rc::clone(&desk)));
+    let admin = spawn_local(control::admin(desk, callers));
     let stopped = async {
         shutdown.await;
         reload.abort();
@@ -140,6 +155,7 @@ async fn serve<F: Future<Output = ()>>(
         }
     };
     control::run(live.subscribe(), registry, publish, beat, stopped).await;
+    admin.abort();
     Ok(())
 }
 
@@ -149,7 +165,7 @@ fn desk_over(
     stopping: watch::Receiver<bool>,
     sources: Option<Sources>,
 ) -> Desk {
-    let (changed, counted) = (Rc::clone(live), Rc::clone(live));
+    let (changed, counted, open) = (Rc::clone(live), Rc::clone(live), Rc::clone(live));
     let apply = move |config, intent| {
         let applied = Rc::clone(&changed).apply(config, intent);
         async { applied.await.map_err(Unfit::from) }.boxed_local()
@@ -162,6 +178,7 @@ fn desk_over(
         sources,
         apply: Box::new(apply),
         clients: Box::new(move || counted.clients()),
+        listeners: Box::new(move || open.listeners()),
     })
 }
 

@@ -1,5 +1,7 @@
 //! The control thread: what changes while requests run.
 
+mod admin;
+pub mod api;
 mod desk;
 mod guard;
 mod history;
@@ -19,6 +21,7 @@ use crate::config::Config;
 use crate::proxy::Deadlines;
 use crate::snapshot::Snapshot;
 
+pub use admin::{AdminDoor, admin, openapi};
 pub use desk::{Apply, Desk, Intent, Means, Outcome, Refusal, Turn, Unfit};
 pub use guard::{Vitals, Worse};
 pub use reload::{hangups, reload};

@@ -9,14 +9,14 @@ use tokio::task::{AbortHandle, spawn_blocking, spawn_local};
 use tracing::{info, warn};
 
 use crate::backends::Registry;
-use crate::config::Config;
-use crate::control::{Intent, Outcome};
+use crate::config::{Config, Listener};
+use crate::control::{AdminDoor, Intent, Outcome};
 use crate::proxy::Rules;
 use crate::server::{Bound, Opened, Order, Team, Tls};
 use crate::telemetry::{self, Report};
 
 use super::StartError;
-use super::prepare::{Prepared, Present};
+use super::prepare::{Admin, Prepared, Present};
 
 /// What runs, as far as it can change.
 pub(super) struct Live {
@@ -28,6 +28,7 @@ pub(super) struct Live {
     team: Arc<Team>,
     orders: Vec<mpsc::Sender<Order>>,
     configs: watch::Sender<Arc<Config>>,
+    admin: mpsc::Sender<AdminDoor>,
 }
 
 /// TLS with clients, and the task that renews its certificates.
@@ -58,6 +59,7 @@ impl Live {
         opened: Vec<Arc<Opened>>,
         team: Arc<Team>,
         orders: Vec<mpsc::Sender<Order>>,
+        admin: mpsc::Sender<AdminDoor>,
     ) -> Self {
         Self {
             registry,
@@ -67,12 +69,18 @@ impl Live {
             opened: RefCell::new(opened),
             team,
             orders,
+            admin,
         }
     }
 
     /// How many clients each worker has.
     pub(super) fn clients(&self) -> Vec<usize> {
         (0..self.orders.len()).map(|worker| self.team.clients(worker)).collect()
+    }
+
+    /// The listeners that are open.
+    pub(super) fn listeners(&self) -> Vec<Listener> {
+        self.opened.borrow().iter().map(|opened| opened.listener.clone()).collect()
     }
 
     /// The settings in force.
@@ -139,7 +147,8 @@ impl Live {
     }
 
     async fn put_in_force(&self, prepared: Prepared) {
-        let Prepared { config, backends, tls, renewal, kept, mut bound } = prepared;
+        let Prepared { config, backends, tls, renewal, kept, mut bound, admin } = prepared;
+        self.change_admin(admin).await;
         let orders = self.change_listeners(kept, &mut bound);
         self.change_tls(tls, renewal);
         // Without a pause between them, so that no snapshot has pools of the one and backends of the other.
@@ -172,6 +181,20 @@ impl Live {
             open.chain(closed.iter().map(|closed| Order::Close(Arc::clone(closed)))).collect()
         });
         orders.collect()
+    }
+
+    /// Lets callers of the admin API in elsewhere, or nowhere.
+    pub(super) async fn change_admin(&self, admin: Admin) {
+        let door = match admin {
+            Admin::Kept => return,
+            Admin::Closed => None,
+            Admin::Bound(mut bound) => {
+                info!("admin API on {}", bound.opened.listener);
+                bound.take().map(|(_, socket)| socket)
+            }
+        };
+        // Without anybody there, there is nobody to ask, either.
+        let _ = self.admin.send(door).await;
     }
 
     fn change_tls(&self, tls: Option<Arc<Tls>>, renewal: Option<crate::server::LoadedTls>) {

@@ -3,14 +3,14 @@
 use std::cell::Cell;
 use std::error::Error;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use futures::future::LocalBoxFuture;
 use tokio::sync::{Mutex, MutexGuard, watch};
 use tokio::task::spawn_blocking;
 
 use crate::backends::Registry;
-use crate::config::{Config, Format, Problems, Sources};
+use crate::config::{Config, Format, Listener, Problems, Sources};
 use crate::snapshot::Snapshot;
 
 /// What runs, as far as it can be looked at and changed.
@@ -29,6 +29,8 @@ pub struct Means {
     pub apply: Apply,
     /// How many clients each worker has.
     pub clients: Box<dyn Fn() -> Vec<usize>>,
+    /// The listeners that are open, with the ports that the system chose.
+    pub listeners: Box<dyn Fn() -> Vec<Listener>>,
 }
 
 /// Puts settings in force, or finds out whether it could. Only one at a time is under way.
@@ -77,7 +79,7 @@ pub enum Refusal {
 /// Where it is known what runs, and where it is changed.
 pub struct Desk {
     means: Means,
-    started: Instant,
+    started: (Instant, SystemTime),
     revision: Cell<u64>,
     turn: Mutex<()>,
 }
@@ -91,7 +93,8 @@ pub struct Turn<'a> {
 impl Desk {
     /// The desk of what was just started.
     pub fn over(means: Means) -> Self {
-        Self { means, started: Instant::now(), revision: Cell::new(1), turn: Mutex::default() }
+        let started = (Instant::now(), SystemTime::now());
+        Self { means, started, revision: Cell::new(1), turn: Mutex::default() }
     }
 
     /// The facts about backends.
@@ -114,9 +117,23 @@ impl Desk {
         (self.means.clients)()
     }
 
+    /// The listeners that are open, with the ports that the system chose.
+    pub fn listeners(&self) -> Vec<Listener> {
+        (self.means.listeners)()
+    }
+
     /// When the process had started.
     pub fn started(&self) -> Instant {
-        self.started
+        self.started.0
+    }
+
+    /// A moment by the clock on the wall, as it went when the process started.
+    pub fn on_the_wall(&self, at: Instant) -> SystemTime {
+        let (started, wall) = self.started;
+        match at.checked_duration_since(started) {
+            Some(after) => wall + after,
+            None => wall - started.duration_since(at),
+        }
     }
 
     /// Whether the process is to stop: running requests are finished, and nothing else.
