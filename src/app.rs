@@ -2,6 +2,7 @@
 
 mod live;
 mod prepare;
+mod roster;
 
 use std::future::Future;
 use std::io;
@@ -25,6 +26,7 @@ use crate::telemetry::access_log::{Destination, Writer};
 
 use live::Live;
 use prepare::Prepared;
+use roster::Roster;
 
 /// Orders that a worker may be behind.
 const ORDERS: usize = 64;
@@ -126,9 +128,10 @@ async fn serve<F: Future<Output = ()>>(
     let shutdown = shutdown(&prepared.bound[0].opened.listener.address);
     // From here on a reload is not taken for a wish to end.
     let hangups = control::hangups();
+    let roster = Roster::of(registry, Arc::clone(&prepared.config), prepared.ways.clone());
+    roster.meet(&prepared.config).await;
     prepared.listen()?;
-    let Prepared { config, backends, tls, mut bound, admin, .. } = prepared;
-    registry.replace(backends);
+    let Prepared { config, tls, mut bound, admin, .. } = prepared;
     let (publish, snapshots) = watch::channel(Arc::new(Snapshot::compile(&config, &registry.backends())));
     let (stop, stopping) = watch::channel(false);
     let (beat, ticks) = watch::channel(());
@@ -138,9 +141,9 @@ async fn serve<F: Future<Output = ()>>(
     tell(&config, &bound);
     let (doors, callers) = mpsc::channel(1);
     let opened = bound.into_iter().map(|bound| bound.opened);
-    let live = Rc::new(Live::of(registry, rules, tls, opened.collect(), team, orders, doors));
+    let live = Rc::new(Live::of(roster, rules, tls, opened.collect(), team, orders, doors));
     live.change_admin(admin).await;
-    let desk = Rc::new(desk_over(&live, snapshots, stopping, sources));
+    let desk = Rc::new(desk_over(&live, registry, snapshots, stopping, sources));
     let reload = spawn_local(control::reload(hangups, Rc::clone(&desk)));
     let admin = spawn_local(control::admin(desk, callers));
     let stopped = async {
@@ -161,6 +164,7 @@ async fn serve<F: Future<Output = ()>>(
 
 fn desk_over(
     live: &Rc<Live>,
+    registry: &'static Registry,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     stopping: watch::Receiver<bool>,
     sources: Option<Sources>,
@@ -171,7 +175,7 @@ fn desk_over(
         async { applied.await.map_err(Unfit::from) }.boxed_local()
     };
     Desk::over(Means {
-        registry: live.registry,
+        registry,
         configs: live.subscribe(),
         snapshots,
         stopping,

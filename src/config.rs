@@ -8,19 +8,25 @@ mod address;
 mod admin;
 mod backend;
 mod duration;
+mod fault;
+pub mod file;
 mod flags;
 mod introduced;
 mod listen;
 mod load;
 mod networks;
 mod number;
+mod origin;
 mod pattern;
 mod pool;
 mod problem;
 mod rate;
 mod resolve;
 mod route;
+mod size;
+mod tree;
 
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,10 +34,10 @@ use std::time::Duration;
 use crate::telemetry::LogLevel;
 use crate::telemetry::access_log::Destination;
 
-pub use access::{Access, AccessError, AccessFlags, Lists};
+pub use access::{Access, AccessFlags, Lists};
 pub use address::Address;
 pub use admin::{Admin, Token};
-pub use backend::{BackendFlags, BackendTls, BackendUrl, ProxyVersion, Scheme, Trust};
+pub use backend::{BackendFlags, BackendTls, BackendUrl, ProxyVersion, Scheme, Trust, UrlError};
 pub use duration::{DurationError, parse_duration};
 pub use flags::{Command, Flags};
 pub use introduced::{Introduced, IntroducedFlags};
@@ -43,11 +49,11 @@ pub use pattern::Pattern;
 pub use pool::{Backend, Balancing, HashKey, PolicyName, Pool, Source, Sticky};
 pub use problem::{Problem, Problems};
 pub use rate::Rate;
-pub use resolve::ConfigError;
 pub use route::{
     Action, Changes, Condition, ErrorPage, HostMatch, Match, Mirror, Part, PathMatch, Retry, Route, Segment,
     Share, Split, Test, Treatment,
 };
+pub use size::{SizeError, parse_data_rate, parse_size};
 
 /// Every setting of a running balancer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +68,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Where they go. Routes name them by their places.
     pub pools: Vec<Pool>,
+    /// Whom names are asked of that backends come from; those of the system if there are none.
+    pub dns_servers: Vec<SocketAddr>,
     /// Threads that serve clients, each with a runtime and idle connections of its own.
     pub workers: NonZeroUsize,
     /// How long each step may take.

@@ -3,6 +3,7 @@
 mod admin;
 pub mod api;
 mod desk;
+mod discovery;
 mod guard;
 mod history;
 mod publish;
@@ -23,6 +24,7 @@ use crate::snapshot::Snapshot;
 
 pub use admin::{AdminDoor, admin, openapi};
 pub use desk::{Apply, Desk, Intent, Means, Outcome, Refusal, Turn, Unfit};
+pub use discovery::Discovery;
 pub use guard::{Vitals, Worse};
 pub use reload::{hangups, reload};
 

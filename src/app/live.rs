@@ -8,7 +8,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, spawn_blocking, spawn_local};
 use tracing::{info, warn};
 
-use crate::backends::Registry;
 use crate::config::{Config, Listener};
 use crate::control::{AdminDoor, Intent, Outcome};
 use crate::proxy::Rules;
@@ -17,10 +16,11 @@ use crate::telemetry::{self, Report};
 
 use super::StartError;
 use super::prepare::{Admin, Prepared, Present};
+use super::roster::Roster;
 
 /// What runs, as far as it can change.
 pub(super) struct Live {
-    pub(super) registry: &'static Registry,
+    roster: Rc<Roster>,
     rules: RefCell<Rules>,
     tls: RefCell<Option<WatchedTls>>,
     /// In the order of the listeners of the settings.
@@ -53,7 +53,7 @@ impl Drop for WatchedTls {
 impl Live {
     /// What was just started.
     pub(super) fn of(
-        registry: &'static Registry,
+        roster: Rc<Roster>,
         rules: Rules,
         tls: Option<Arc<Tls>>,
         opened: Vec<Arc<Opened>>,
@@ -62,7 +62,7 @@ impl Live {
         admin: mpsc::Sender<AdminDoor>,
     ) -> Self {
         Self {
-            registry,
+            roster,
             configs: watch::Sender::new(Arc::clone(&rules.config)),
             rules: RefCell::new(rules),
             tls: RefCell::new(tls.map(WatchedTls::start)),
@@ -118,6 +118,7 @@ impl Live {
         let prepared = prepared.await.unwrap_or_else(|error| Err(StartError::System(error.into())))?;
         if intent == Intent::Force {
             tell_later(&later);
+            self.roster.meet(&prepared.config).await;
             self.put_in_force(prepared).await;
         }
         Ok(if later.is_empty() { Outcome::Changed } else { Outcome::Later(later) })
@@ -147,12 +148,12 @@ impl Live {
     }
 
     async fn put_in_force(&self, prepared: Prepared) {
-        let Prepared { config, backends, tls, renewal, kept, mut bound, admin } = prepared;
+        let Prepared { config, ways, tls, renewal, kept, mut bound, admin } = prepared;
         self.change_admin(admin).await;
         let orders = self.change_listeners(kept, &mut bound);
         self.change_tls(tls, renewal);
         // Without a pause between them, so that no snapshot has pools of the one and backends of the other.
-        self.registry.replace(backends);
+        self.roster.adopt(Arc::clone(&config), ways);
         self.configs.send_replace(Arc::clone(&config));
         let rules = Rules::of(config, Some(&self.rules.borrow()));
         *self.rules.borrow_mut() = rules.clone();

@@ -5,9 +5,8 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
-use crate::backends::Terms;
 use crate::config::{Address, Config, Listener};
-use crate::connect::{TlsFileError, Way};
+use crate::connect::Ways;
 use crate::server::{Bound, LoadedTls, Opened, Tls};
 
 use super::StartError;
@@ -24,7 +23,8 @@ pub(super) struct Present {
 /// Settings that can be put in force without anything that may fail.
 pub(super) struct Prepared {
     pub(super) config: Arc<Config>,
-    pub(super) backends: Vec<(Terms, Arc<Way>)>,
+    /// For each pool, how its backends are reached.
+    pub(super) ways: Vec<Ways>,
     /// How TLS is spoken to clients.
     pub(super) tls: Option<Arc<Tls>>,
     /// What it is to become, if other certificates are to be shown than now.
@@ -53,14 +53,14 @@ impl Prepared {
     /// # Errors
     /// They cannot be put in force. Nothing has changed.
     pub(super) fn from(config: Arc<Config>, present: Option<&Present>) -> Result<Self, StartError> {
-        let backends = backends(&config)?;
+        let ways = config.pools.iter().map(Ways::of).collect::<Result<_, _>>()?;
         let (tls, renewal) = prepare_tls(&config, present)?;
         let kept: Vec<_> = config.listeners.iter().map(|listener| keep(listener, present)).collect();
         let missing = config.listeners.iter().zip(&kept).filter(|(_, kept)| kept.is_none());
         let bound = missing.map(|(listener, _)| bind(listener, &config, tls.as_ref(), present));
         let bound = bound.collect::<Result<_, _>>()?;
         let admin = bind_admin(&config, present)?;
-        Ok(Self { config, backends, tls, renewal, kept, bound, admin })
+        Ok(Self { config, ways, tls, renewal, kept, bound, admin })
     }
 
     /// Lets clients connect to what is not open yet: the last thing that can fail.
@@ -73,20 +73,6 @@ impl Prepared {
         let Admin::Bound(admin) = &self.admin else { return Ok(()) };
         admin.listen().map_err(|error| refused_admin(&admin.opened.listener.address, error))
     }
-}
-
-/// All backends of all pools, and how they are reached.
-fn backends(config: &Config) -> Result<Vec<(Terms, Arc<Way>)>, TlsFileError> {
-    let mut backends = Vec::new();
-    for pool in &config.pools {
-        let check = Arc::new(pool.health.clone());
-        for (backend, way) in pool.backends.iter().zip(Way::all(pool)?) {
-            let terms =
-                Terms { pool: Arc::clone(&pool.name), backend: backend.clone(), check: Arc::clone(&check) };
-            backends.push((terms, way));
-        }
-    }
-    Ok(backends)
 }
 
 fn prepare_tls(

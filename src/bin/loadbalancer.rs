@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use loadbalancer::backends::Registry;
 use loadbalancer::config::{Address, Backend, Command, Config, Flags, Sources};
@@ -92,7 +91,7 @@ fn commands_to_try(listen: &Address, first: SocketAddr) -> String {
 }
 
 fn read_settings() -> Result<(Option<Command>, Sources, Config), ExitCode> {
-    let flags = Flags::try_parse().map_err(|error| match error.kind() {
+    let flags = Flags::read(std::env::args_os()).map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             let _ = error.print();
             ExitCode::SUCCESS

@@ -1,7 +1,9 @@
 //! What is wrong with settings, as it is told: drawn for a terminal, in a line for a log, as fields for a program.
 
 use std::fmt::{self, Display, Formatter};
+use std::io;
 use std::ops::Range;
+use std::path::Path;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use schemars::JsonSchema;
@@ -110,6 +112,39 @@ impl Display for Problems {
 impl std::error::Error for Problems {}
 
 impl Problem {
+    /// Of flags that cannot be.
+    pub(super) fn of_flags(flag: &str, value: Option<String>, message: String, help: String) -> Self {
+        Self { flag: Some(flag.to_owned()), value, help: Some(help), ..Self::saying(message) }
+    }
+
+    /// Of a file that cannot be read.
+    pub(super) fn of_file(path: &Path, error: &io::Error) -> Self {
+        let help = Some("name a file or a folder that we may read".to_owned());
+        let file = Some(path.display().to_string());
+        Self { file, help, ..Self::saying(format!("cannot be read: {error}")) }
+    }
+
+    /// Of a text that is none.
+    pub(super) fn of_text(name: &str, line: Option<usize>, message: String, help: &str) -> Self {
+        let file = Some(name.to_owned());
+        Self { file, line, help: Some(help.to_owned()), ..Self::saying(message) }
+    }
+
+    /// Somewhere.
+    pub(super) fn saying(message: String) -> Self {
+        Self {
+            flag: None,
+            file: None,
+            line: None,
+            column: None,
+            path: None,
+            value: None,
+            message,
+            help: None,
+            excerpt: None,
+        }
+    }
+
     fn draw(&self, renderer: &Renderer) -> String {
         let title = match &self.value {
             Some(value) => format!("{value}: {}", self.message),
