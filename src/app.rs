@@ -9,6 +9,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use futures::FutureExt;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_local;
@@ -17,7 +18,7 @@ use tracing::{info, warn};
 use crate::backends::Registry;
 use crate::config::{Address, Config, Sources};
 use crate::connect::TlsFileError;
-use crate::control;
+use crate::control::{self, Desk, Means, Unfit};
 use crate::proxy::Rules;
 use crate::server::{Bound, News, Order, Team, TlsError, Worker, Workers};
 use crate::snapshot::Snapshot;
@@ -36,6 +37,14 @@ pub enum StartError {
     /// The listening address cannot be had.
     #[error("cannot listen on {address}: {}", explain(.error))]
     Listen {
+        /// The address asked for.
+        address: Address,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The admin API's address cannot be had.
+    #[error("no admin API on {address}: {}", explain_admin(.error))]
+    Admin {
         /// The address asked for.
         address: Address,
         /// What the system said.
@@ -60,6 +69,10 @@ pub enum StartError {
     /// The system gives no thread or no event queue.
     #[error("the system gives no thread or event queue: {0}; see `ulimit -a`")]
     System(#[from] io::Error),
+}
+
+fn explain_admin(error: &io::Error) -> String {
+    explain(error).replace("--listen", "--admin")
 }
 
 fn explain(error: &io::Error) -> String {
@@ -118,20 +131,21 @@ async fn serve<F: Future<Output = ()>>(
     let roster = Roster::of(registry, Arc::clone(&prepared.config), prepared.ways.clone());
     roster.meet(&prepared.config).await;
     prepared.listen()?;
-    let Prepared { config, tls, mut bound, .. } = prepared;
+    let Prepared { config, tls, mut bound, admin, .. } = prepared;
     let (publish, snapshots) = watch::channel(Arc::new(Snapshot::compile(&config, &registry.backends())));
     let (stop, stopping) = watch::channel(false);
     let (beat, ticks) = watch::channel(());
-    let news = News { snapshots, stop: stopping, ticks };
+    let news = News { snapshots: snapshots.clone(), stop: stopping.clone(), ticks };
     let rules = Rules::of(Arc::clone(&config), None);
     let (team, workers, orders) = start_workers(&rules, registry, log, &mut bound, &news)?;
     tell(&config, &bound);
+    let (doors, callers) = mpsc::channel(1);
     let opened = bound.into_iter().map(|bound| bound.opened);
-    let live = Rc::new(Live::of(roster, rules, tls, opened.collect(), team, orders));
-    let reload = spawn_local(control::reload(hangups, sources, {
-        let live = Rc::clone(&live);
-        move |config| Rc::clone(&live).apply(config)
-    }));
+    let live = Rc::new(Live::of(roster, rules, tls, opened.collect(), team, orders, doors));
+    live.change_admin(admin).await;
+    let desk = Rc::new(desk_over(&live, registry, snapshots, stopping, sources));
+    let reload = spawn_local(control::reload(hangups, Rc::clone(&desk)));
+    let admin = spawn_local(control::admin(desk, callers));
     let stopped = async {
         shutdown.await;
         reload.abort();
@@ -144,7 +158,32 @@ async fn serve<F: Future<Output = ()>>(
         }
     };
     control::run(live.subscribe(), registry, publish, beat, stopped).await;
+    admin.abort();
     Ok(())
+}
+
+fn desk_over(
+    live: &Rc<Live>,
+    registry: &'static Registry,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    stopping: watch::Receiver<bool>,
+    sources: Option<Sources>,
+) -> Desk {
+    let (changed, counted, open) = (Rc::clone(live), Rc::clone(live), Rc::clone(live));
+    let apply = move |config, intent| {
+        let applied = Rc::clone(&changed).apply(config, intent);
+        async { applied.await.map_err(Unfit::from) }.boxed_local()
+    };
+    Desk::over(Means {
+        registry,
+        configs: live.subscribe(),
+        snapshots,
+        stopping,
+        sources,
+        apply: Box::new(apply),
+        clients: Box::new(move || counted.clients()),
+        listeners: Box::new(move || open.listeners()),
+    })
 }
 
 fn open_log(config: &Config) -> Result<Option<Writer>, StartError> {

@@ -1,5 +1,8 @@
 //! The control thread: what changes while requests run.
 
+mod admin;
+pub mod api;
+mod desk;
 mod discovery;
 mod guard;
 mod history;
@@ -19,9 +22,11 @@ use crate::config::Config;
 use crate::proxy::Deadlines;
 use crate::snapshot::Snapshot;
 
+pub use admin::{AdminDoor, admin, openapi};
+pub use desk::{Apply, Desk, Intent, Means, Outcome, Refusal, Turn, Unfit};
 pub use discovery::Discovery;
 pub use guard::{Vitals, Worse};
-pub use reload::{Outcome, hangups, reload};
+pub use reload::{hangups, reload};
 
 /// Between two looks at whether removed backends have ended what they did.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
