@@ -4,6 +4,7 @@
 //! the same way whatever it came by.
 
 mod flood;
+mod small;
 mod streams;
 mod transport;
 

@@ -12,7 +12,8 @@ use crate::connect::Stream;
 use crate::proxy::Clock;
 
 use super::PREFACE;
-use super::flood::{Allowances, Frames, Kind, goaway};
+use super::flood::{Allowances, Frames, HEAD, Kind, goaway};
+use super::small::{join, put_together};
 
 /// A stream before which some bytes were read already. When its client floods us, what it sends is no longer heard, and
 /// hyper may say no more than the rest of the frame that it is amid; then it is told that the connection broke.
@@ -67,15 +68,24 @@ impl<'a> Transport<'a> {
         Self { stream, read_ahead, clock, received, sent, allowances: Allowances::new(clock.now()), verdict }
     }
 
-    fn note_received(&mut self, mut bytes: &[u8]) -> Result<(), Kind> {
-        while !bytes.is_empty() {
-            let Some(head) = self.received.next(&mut bytes) else { return Ok(()) };
+    /// Looks at bytes that came. Where small frames can be put together, it tells where the first one is that begins here.
+    fn note_received(&mut self, bytes: &[u8]) -> Result<Option<usize>, Kind> {
+        let (mut rest, mut first, mut last) = (bytes, None, None);
+        let mut joinable = false;
+        while !rest.is_empty() {
+            let Some(head) = self.received.next(&mut rest) else { break };
+            match last {
+                // The head of the one before these bytes is gone.
+                None => first = (bytes.len() - rest.len()).checked_sub(HEAD),
+                Some(last) => joinable |= join(last, head),
+            }
+            last = first.map(|_| head);
             if let Some(stream) = head.begins().filter(|stream| *stream > self.verdict.newest.get()) {
                 self.verdict.newest.set(stream);
             }
             self.allowances.received(head, || self.clock.now())?;
         }
-        Ok(())
+        Ok(first.filter(|_| joinable))
     }
 
     fn note_sent(&mut self, mut bytes: &[u8]) {
@@ -120,9 +130,17 @@ impl AsyncRead for Transport<'_> {
             buf.put_slice(&self.read_ahead[..length]);
             self.read_ahead.advance(length);
         }
-        if let Err(kind) = self.note_received(&buf.filled()[before..]) {
-            self.verdict.flood.set(Some(kind));
-            return self.poll_end().map(Err);
+        match self.note_received(&buf.filled()[before..]) {
+            Ok(None) => {}
+            Ok(Some(first)) => {
+                let first = before + first;
+                let length = put_together(&mut buf.filled_mut()[first..]);
+                buf.set_filled(first + length);
+            }
+            Err(kind) => {
+                self.verdict.flood.set(Some(kind));
+                return self.poll_end().map(Err);
+            }
         }
         Poll::Ready(Ok(()))
     }
