@@ -38,6 +38,8 @@ pub(super) struct Verdict {
     between: Cell<bool>,
     /// Set whenever bytes go out.
     written: Cell<bool>,
+    /// Set while the system takes no more bytes for the client.
+    blocked: Cell<bool>,
 }
 
 impl Verdict {
@@ -49,6 +51,11 @@ impl Verdict {
     /// Whether the client took bytes since last asked.
     pub(super) fn has_written(&self) -> bool {
         self.written.replace(false)
+    }
+
+    /// Whether the client takes nothing of what waits for it.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.blocked.get()
     }
 
     /// What is still to be said to a client that floods us.
@@ -158,7 +165,9 @@ impl AsyncWrite for Transport<'_> {
             }
             bytes = &bytes[..self.sent.remainder(bytes)];
         }
-        let written = ready!(Pin::new(&mut *self.stream).poll_write(cx, bytes))?;
+        let polled = Pin::new(&mut *self.stream).poll_write(cx, bytes);
+        self.verdict.blocked.set(polled.is_pending());
+        let written = ready!(polled)?;
         self.note_sent(&bytes[..written]);
         Poll::Ready(Ok(written))
     }
@@ -172,7 +181,9 @@ impl AsyncWrite for Transport<'_> {
             let first = slices.iter().find(|slice| !slice.is_empty());
             return self.poll_write(cx, first.map_or(&[], |slice| slice));
         }
-        let written = ready!(self.stream.write_slices(cx, slices))?;
+        let polled = self.stream.write_slices(cx, slices);
+        self.verdict.blocked.set(polled.is_pending());
+        let written = ready!(polled)?;
         let mut left = written;
         for slice in slices {
             let part = left.min(slice.len());
