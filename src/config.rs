@@ -5,41 +5,55 @@
 
 mod access;
 mod address;
+mod admin;
 mod backend;
 mod duration;
+mod fault;
+pub mod file;
 mod flags;
 mod introduced;
 mod listen;
+mod load;
 mod networks;
 mod number;
+mod origin;
 mod pattern;
 mod pool;
+mod problem;
 mod rate;
 mod resolve;
 mod route;
+mod size;
+mod tree;
 
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::telemetry::LogLevel;
 use crate::telemetry::access_log::Destination;
 
-pub use access::{Access, AccessError, AccessFlags, Lists};
+pub use access::{Access, AccessFlags, Lists};
 pub use address::Address;
-pub use backend::{BackendFlags, BackendTls, BackendUrl, ProxyVersion, Scheme, Trust};
+pub use admin::{Admin, Token};
+pub use backend::{BackendFlags, BackendTls, BackendUrl, ProxyVersion, Scheme, Trust, UrlError};
 pub use duration::{DurationError, parse_duration};
 pub use flags::{Command, Flags};
 pub use introduced::{Introduced, IntroducedFlags};
 pub use listen::{ClientAuth, ClientCertificates, KeyPair, ListenFlags, Tls};
+pub use load::{Format, Loaded, Sources};
 pub use networks::Networks;
 pub use number::{NumberError, parse_number};
 pub use pattern::Pattern;
 pub use pool::{Backend, Balancing, HashKey, PolicyName, Pool, Source, Sticky};
+pub use problem::{Problem, Problems};
 pub use rate::Rate;
-pub use resolve::ConfigError;
 pub use route::{
     Action, Changes, Condition, ErrorPage, HostMatch, Match, Mirror, Part, PathMatch, Retry, Route, Segment,
     Share, Split, Test, Treatment,
 };
+pub use size::{SizeError, parse_data_rate, parse_size};
 
 /// Every setting of a running balancer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +68,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Where they go. Routes name them by their places.
     pub pools: Vec<Pool>,
+    /// Whom names are asked of that backends come from; those of the system if there are none.
+    pub dns_servers: Vec<SocketAddr>,
     /// Threads that serve clients, each with a runtime and idle connections of its own.
     pub workers: NonZeroUsize,
     /// How long each step may take.
@@ -64,11 +80,17 @@ pub struct Config {
     pub access: Access,
     /// Where the access log goes, if anywhere.
     pub access_log: Option<Destination>,
+    /// How much the program says of itself.
+    pub log_level: LogLevel,
+    /// Where the program is asked about itself and told what to do, if anywhere.
+    pub admin: Option<Admin>,
 }
 
 /// An address that clients connect to, and how they speak there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
+    /// Unique among listeners.
+    pub name: Arc<str>,
     /// Where it is.
     pub address: Address,
     /// Whether it speaks TLS.

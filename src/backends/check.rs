@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 use crate::config::Health as Settings;
 use crate::connect::{AnswerBody, Broken, Connection, Connections, HeadLimits, Need, Way};
 
-use super::{Backend, BackendId, Evidence, Registry, State};
+use super::{Backend, BackendId, Evidence, Hold, Registry, State};
 
 /// What we call ourselves in a backend's log.
 const AGENT: &str = "loadbalancer-check";
@@ -31,13 +31,14 @@ pub async fn run(registry: &'static Registry) {
     loop {
         let backends = registry.backends();
         under_way.retain(|(known, schedule)| {
-            let stays = backends.iter().any(|backend| is_checked_alike(backend, known));
+            let is_it = |backend: &Backend| is_checked(backend) && is_checked_alike(backend, known);
+            let stays = backends.iter().any(is_it);
             if !stays {
                 schedule.abort();
             }
             stays
         });
-        for backend in backends {
+        for backend in backends.into_iter().filter(is_checked) {
             if !under_way.iter().any(|(known, _)| known.id == backend.id) {
                 let schedule = schedules.spawn_local(keep_checking(registry, backend.clone()));
                 under_way.push((backend, schedule));
@@ -48,6 +49,10 @@ pub async fn run(registry: &'static Registry) {
             return;
         }
     }
+}
+
+fn is_checked(backend: &Backend) -> bool {
+    !backend.leaving && backend.hold != Some(Hold::Disable)
 }
 
 fn is_checked_alike(backend: &Backend, known: &Backend) -> bool {

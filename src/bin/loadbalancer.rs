@@ -1,14 +1,14 @@
 //! The balancer: flags, logging, allocator, [`app::run`].
 
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use loadbalancer::backends::Registry;
-use loadbalancer::config::{Address, Backend, Command, Config, Flags};
+use loadbalancer::config::{Address, Backend, Command, Config, Flags, Sources};
 use loadbalancer::{app, demo, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -25,13 +25,14 @@ const INTERRUPTED: i32 = 130;
 const DEMO_INTERVAL: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
-    let (flags, config) = match read_flags() {
+    let (command, sources, config) = match read_settings() {
         Ok(read) => read,
         Err(code) => return code,
     };
-    telemetry::init(flags.log_level);
-    let ended = match flags.command {
-        None => app::run(config, Registry::global(), |_| stop_signal()).map_err(anyhow::Error::from),
+    telemetry::init(config.log_level);
+    let ended = match command {
+        None => app::run(config, Some(sources), Registry::global(), |_| stop_signal())
+            .map_err(anyhow::Error::from),
         Some(Command::Demo) => run_demo(config),
     };
     match ended {
@@ -62,7 +63,7 @@ fn run_demo(mut config: Config) -> anyhow::Result<()> {
         pool.health.path = "/health".to_owned();
         pool.health.interval = DEMO_INTERVAL;
     }
-    Ok(app::run(config, Registry::global(), shutdown)?)
+    Ok(app::run(config, None, Registry::global(), shutdown)?)
 }
 
 fn commands_to_try(listen: &Address, first: SocketAddr) -> String {
@@ -89,8 +90,8 @@ fn commands_to_try(listen: &Address, first: SocketAddr) -> String {
     )
 }
 
-fn read_flags() -> Result<(Flags, Config), ExitCode> {
-    let flags = Flags::try_parse().map_err(|error| match error.kind() {
+fn read_settings() -> Result<(Option<Command>, Sources, Config), ExitCode> {
+    let flags = Flags::read(std::env::args_os()).map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             let _ = error.print();
             ExitCode::SUCCESS
@@ -99,9 +100,15 @@ fn read_flags() -> Result<(Flags, Config), ExitCode> {
     })?;
     // Each connection takes two files, so take what the system lets us have.
     let open_files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
-    match flags.resolve(open_files) {
-        Ok(config) => Ok((flags, config)),
-        Err(error) => Err(complain(USAGE, &error)),
+    let command = flags.command;
+    let sources = Sources::new(flags, open_files);
+    match sources.load() {
+        Ok(loaded) => Ok((command, sources, loaded.config)),
+        Err(problems) => {
+            let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            eprintln!("{}", problems.draw(colour));
+            Err(ExitCode::from(USAGE))
+        }
     }
 }
 

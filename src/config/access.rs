@@ -6,10 +6,12 @@ use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use clap::{ArgAction, Args};
 use ipnet::IpNet;
 
+use super::fault::{By, Said, say};
+use super::file::{self, File};
 use super::networks::{Networks, parse_network};
+use super::parse_number;
 use super::rate::{self, Rate, parse_rate};
-use super::resolve::between;
-use super::{ConfigError, parse_number};
+use super::resolve::Spot;
 
 /// Who is believed and who is let in, as the operator wrote it.
 #[derive(Args, Clone, Debug)]
@@ -105,108 +107,108 @@ impl Lists {
     }
 }
 
-/// Why networks or rates make no sense.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AccessError {
+/// What can be wrong with networks or rates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum AccessFault {
     /// A network is not one.
-    #[error("{flag} {text}: not a network; write ADDRESS or ADDRESS/BITS, for example 10.0.0.0/8")]
-    Network {
-        /// The flag.
-        flag: &'static str,
-        /// As the operator wrote it.
-        text: String,
-    },
+    Network,
     /// A network's address has bits that are not its network's.
-    #[error(
-        "{flag} {text}: the address is more than a network of that size; write {network} for the network or {address} for one address"
-    )]
     HostBits {
-        /// The flag.
-        flag: &'static str,
-        /// As the operator wrote it.
-        text: String,
         /// The network that may be meant.
         network: IpNet,
         /// The address that may be meant.
         address: IpAddr,
     },
     /// A network is both allowed and denied.
-    #[error("--deny {0}: --allow has the same network; remove one of them")]
-    Both(IpNet),
+    Both,
     /// A rate without its unit.
-    #[error("{flag} {number}: a unit is missing: write {number}/s or {number}/m")]
-    RateUnit {
-        /// The flag.
-        flag: &'static str,
-        /// The number.
-        number: u32,
-    },
+    RateUnit(u32),
     /// A rate is not one.
-    #[error(
-        "{flag} {text}: not a rate; write a number from 1 to 1000000 and its unit, for example 100/s or 600/m"
-    )]
-    Rate {
-        /// The flag.
-        flag: &'static str,
-        /// As the operator wrote it.
-        text: String,
-    },
+    Rate,
     /// A burst, and no rate that it could exceed.
-    #[error(
-        "--rate-burst {0}: there is no rate that it belongs to; add --rate-limit, for example --rate-limit 100/s"
-    )]
-    BurstAlone(usize),
+    BurstAlone,
 }
 
-impl AccessFlags {
-    /// What these flags mean.
-    pub(super) fn resolve(&self) -> Result<Access, ConfigError> {
-        let trusted = networks("--trusted-proxy", &self.trusted_proxies)?;
-        let connections_per_client = match self.max_connections_per_client {
-            Some(number) => {
-                between("--max-connections-per-client", number, 1, usize::MAX)?;
-                NonZeroUsize::new(number)
+impl AccessFault {
+    pub(super) fn said(&self, by: By) -> Said {
+        match self {
+            Self::Network => say("not a network", "write ADDRESS or ADDRESS/BITS, for example 10.0.0.0/8"),
+            Self::HostBits { network, address } => say(
+                "the address is more than a network of that size",
+                format!("write {network} for the network or {address} for one address"),
+            ),
+            Self::Both => {
+                let allow = by.pick("--allow", "allow");
+                say(format!("{allow} has the same network"), "remove one of them")
             }
-            None => None,
-        };
-        if self.min_data_rate == Some(0) {
-            return Err(ConfigError::TooSmall { flag: "--min-data-rate", value: 0, least: 1 });
+            Self::RateUnit(number) => say(format!("a unit is missing: write {number}/s or {number}/m"), ""),
+            Self::Rate => {
+                say("not a rate", "write a number from 1 to 1000000 and its unit, for example 100/s or 600/m")
+            }
+            Self::BurstAlone => say(
+                "there is no rate that it belongs to",
+                by.pick(
+                    "add --rate-limit, for example --rate-limit 100/s",
+                    "add rate, for example rate = \"100/s\"",
+                ),
+            ),
         }
-        let parse =
-            |flag, text: &Option<String>| text.as_ref().map(|text| parse_rate(flag, text)).transpose();
-        Ok(Access {
-            trusted: Networks::of(trusted.into_iter().map(|network| (network, ()))),
-            lists: self.lists()?,
-            connections_per_client,
-            rate: self.with_burst(parse("--rate-limit", &self.rate_limit)?)?,
-            total_rate: parse("--total-rate-limit", &self.total_rate_limit)?,
-            min_data_rate: self.min_data_rate.and_then(NonZeroU64::new),
-        })
-    }
-
-    fn lists(&self) -> Result<Lists, AccessError> {
-        let allow = networks("--allow", &self.allow)?;
-        let deny = networks("--deny", &self.deny)?;
-        if let Some(both) = deny.iter().find(|network| allow.contains(network)) {
-            return Err(AccessError::Both(*both));
-        }
-        let others = allow.is_empty();
-        let allow = allow.into_iter().map(|network| (network, true));
-        let deny = deny.into_iter().map(|network| (network, false));
-        Ok(Lists { allowed: Networks::of(allow.chain(deny)), others })
-    }
-
-    fn with_burst(&self, rate: Option<Rate>) -> Result<Option<Rate>, ConfigError> {
-        let Some(burst) = self.rate_burst else { return Ok(rate) };
-        let Some(rate) = rate else { return Err(AccessError::BurstAlone(burst).into()) };
-        between("--rate-burst", burst, 1, rate::MOST as usize)?;
-        let burst = u32::try_from(burst).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
-        Ok(Some(Rate { burst, ..rate }))
     }
 }
 
-fn networks(flag: &'static str, texts: &[String]) -> Result<Vec<IpNet>, AccessError> {
-    texts.iter().map(|text| parse_network(flag, text)).collect()
+/// What a file says of access, in its two sections.
+pub(super) fn access(file: &File, root: &Spot<'_>) -> Access {
+    let (given, at) = (&file.access, root.key("access"));
+    let (limits, limits_at) = (&file.limits, root.key("limits"));
+    let trusted = networks(&given.trusted_proxies, &at.key("trusted_proxies"));
+    let per_client = limits
+        .connections_per_client
+        .and_then(|number| limits_at.key("connections_per_client").between(number, 1, usize::MAX as u64));
+    let data_rate =
+        limits.min_data_rate.and_then(|rate| limits_at.key("min_data_rate").between(rate.0, 1, u64::MAX));
+    let total =
+        limits.total_rate.as_ref().and_then(|text| limits_at.key("total_rate").take(text, parse_rate(text)));
+    Access {
+        trusted: Networks::of(trusted.into_iter().map(|network| (network, ()))),
+        lists: lists(given, &at),
+        connections_per_client: per_client
+            .and_then(|number| NonZeroUsize::new(usize::try_from(number).ok()?)),
+        rate: rate(limits.rate.as_deref(), limits.rate_burst, &limits_at),
+        total_rate: total,
+        min_data_rate: data_rate.and_then(NonZeroU64::new),
+    }
+}
+
+/// The rate that is said by the keys `rate` and `rate_burst` here, if any.
+pub(super) fn rate(text: Option<&str>, burst: Option<u64>, at: &Spot<'_>) -> Option<Rate> {
+    let rate = text.and_then(|text| at.key("rate").take(text, parse_rate(text)));
+    let Some(burst) = burst else { return rate };
+    let at = at.key("rate_burst");
+    if text.is_none() {
+        at.wrong(burst, AccessFault::BurstAlone);
+    }
+    let burst = at.between(burst, 1, rate::MOST.into())?;
+    let burst = u32::try_from(burst).ok().and_then(NonZeroU32::new)?;
+    rate.map(|rate| Rate { burst, ..rate })
+}
+
+/// The networks of a list.
+pub(super) fn networks(texts: &[String], at: &Spot<'_>) -> Vec<IpNet> {
+    let parse = |(index, text): (usize, &String)| at.index(index).take(text, parse_network(text));
+    texts.iter().enumerate().filter_map(parse).collect()
+}
+
+fn lists(given: &file::Access, at: &Spot<'_>) -> Lists {
+    let allow = networks(&given.allow, &at.key("allow"));
+    let deny_at = at.key("deny");
+    let deny = networks(&given.deny, &deny_at);
+    for (index, network) in deny.iter().enumerate().filter(|(_, network)| allow.contains(network)) {
+        deny_at.index(index).wrong(network, AccessFault::Both);
+    }
+    let others = allow.is_empty();
+    let allow = allow.into_iter().map(|network| (network, true));
+    let deny = deny.into_iter().map(|network| (network, false));
+    Lists { allowed: Networks::of(allow.chain(deny)), others }
 }
 
 #[cfg(test)]

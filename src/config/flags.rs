@@ -1,9 +1,13 @@
 //! The command line and the environment, as the operator wrote them.
 
+mod meaning;
+
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::telemetry::LogLevel;
 
@@ -22,6 +26,10 @@ pub struct Flags {
     /// What to do instead of balancing, if anything.
     #[command(subcommand)]
     pub command: Option<Command>,
+
+    /// File with the settings (TOML, or YAML by its name), a folder with such files, or `-` for TOML on standard input; it takes the place of the flags that say where requests come from and go to
+    #[arg(long, env = "LOADBALANCER_CONFIG", value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
 
     /// Where clients connect.
     #[command(flatten)]
@@ -128,7 +136,23 @@ pub struct Flags {
         global = true
     )]
     pub log_level: LogLevel,
+
+    /// Address of the admin API, written as for --listen, or `off` [default: 127.0.0.1:8081 with --config, otherwise off]
+    #[arg(long, env = "LOADBALANCER_ADMIN", value_name = "ADDRESS", global = true)]
+    pub admin: Option<String>,
+
+    /// File with what a caller of the admin API must know
+    #[arg(long, env = "LOADBALANCER_ADMIN_TOKEN_FILE", value_name = "FILE", global = true)]
+    pub admin_token_file: Option<PathBuf>,
+
+    /// Which flags somebody wrote, on the command line or in the environment.
+    #[arg(skip)]
+    pub(super) given: Given,
 }
+
+/// Which flags somebody wrote. Of flags that did not come by [`Flags::read`], all count as written.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Given(Option<Vec<&'static str>>);
 
 /// What to do instead of balancing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
@@ -136,4 +160,64 @@ pub enum Command {
     /// Run the whole system in this one process: the balancer and, in place of --backend, two sample backends that are
     /// checked every 2 s
     Demo,
+}
+
+/// Flags that say what a file says by name.
+const BY_NAME: [&str; 18] = [
+    "--listen",
+    "--tls-listen",
+    "--tls-cert",
+    "--tls-key",
+    "--tls-client-ca",
+    "--tls-client-auth",
+    "--backend",
+    "--backend-ca",
+    "--backend-tls-name",
+    "--backend-cert",
+    "--backend-key",
+    "--backend-tls-insecure",
+    "--backend-proxy-protocol",
+    "--policy",
+    "--health-interval",
+    "--health-timeout",
+    "--health-path",
+    "--backend-cert and --backend-key",
+];
+
+impl Flags {
+    /// What these words, of which the first is the program's name, and the environment say.
+    ///
+    /// # Errors
+    /// They are no flags of ours, or ask for help.
+    pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let mut command = Self::command();
+        let matches = command.try_get_matches_from_mut(words)?;
+        let mut flags = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        let known = command.get_arguments().filter_map(|argument| {
+            let source = matches.value_source(argument.get_id().as_str())?;
+            let is_given = matches!(source, ValueSource::CommandLine | ValueSource::EnvVariable);
+            argument.get_long().filter(|_| is_given).map(str::to_owned)
+        });
+        let known: Vec<_> = known.collect();
+        let all = super::origin::flags();
+        flags.given = Given(Some(all.filter(|flag| known.iter().any(|known| flag[2..] == *known)).collect()));
+        Ok(flags)
+    }
+}
+
+impl Given {
+    /// Whether somebody wrote a flag.
+    pub(super) fn has(&self, flag: &str) -> bool {
+        self.0.as_ref().is_none_or(|given| given.contains(&flag))
+    }
+
+    /// Whether somebody wrote a flag that wins over a file.
+    pub(super) fn process_wide(&self, flag: &str) -> bool {
+        self.has(flag) && !BY_NAME.contains(&flag)
+    }
+
+    /// A flag that somebody wrote, and that cannot be together with a file.
+    pub(super) fn by_name(&self) -> Option<&'static str> {
+        BY_NAME.into_iter().find(|flag| self.0.is_some() && self.has(flag))
+    }
 }

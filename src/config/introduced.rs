@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 
 use super::networks::parse_network;
-use super::{Address, ConfigError, Listener, Networks};
+use super::resolve::Spot;
+use super::{Address, Listener, Networks};
 use clap::{ArgAction, Args};
 
-const FLAG: &str = "--proxy-protocol-from";
 /// What stands for those who come through a Unix socket.
 const UNIX: &str = "unix";
 
@@ -32,16 +32,13 @@ pub struct Introduced {
     unix: bool,
 }
 
-impl IntroducedFlags {
-    /// What these flags mean.
-    pub(super) fn resolve(&self) -> Result<Introduced, ConfigError> {
-        let texts = self.proxy_protocol_from.iter();
-        let networks = texts.clone().filter(|text| *text != UNIX).map(|text| parse_network(FLAG, text));
-        let networks = networks.collect::<Result<Vec<_>, _>>()?;
-        Ok(Introduced {
-            networks: Networks::of(networks.into_iter().map(|network| (network, ()))),
-            unix: texts.into_iter().any(|text| text == UNIX),
-        })
+/// What a list of networks means.
+pub(super) fn introduced(texts: &[String], at: &Spot<'_>) -> Introduced {
+    let networks = texts.iter().enumerate().filter(|(_, text)| *text != UNIX);
+    let networks = networks.filter_map(|(index, text)| at.index(index).take(text, parse_network(text)));
+    Introduced {
+        networks: Networks::of(networks.map(|network| (network, ()))),
+        unix: texts.iter().any(|text| text == UNIX),
     }
 }
 
@@ -64,17 +61,23 @@ impl Introduced {
 mod tests {
     use std::path::Path;
 
+    use clap::Parser;
+
+    use super::super::{Flags, Problems};
     use super::*;
 
-    fn introduced(texts: &[&str]) -> Result<Introduced, ConfigError> {
-        let proxy_protocol_from = texts.iter().map(|text| (*text).to_owned()).collect();
-        IntroducedFlags { proxy_protocol_from }.resolve()
+    fn introduced(texts: &[&str]) -> Result<Introduced, Problems> {
+        let texts = texts.iter().map(|text| format!("--proxy-protocol-from={text}"));
+        let flags = Flags::try_parse_from(["loadbalancer".to_owned()].into_iter().chain(texts));
+        flags.expect("flags that parse").resolve(4096).map(|config| config.introduced)
     }
 
     #[test]
     fn networks_and_unix_sockets_are_told_apart() {
-        let tcp = Listener { address: Address::Ip(([127, 0, 0, 1], 80).into()), tls: false };
-        let unix = Listener { address: Address::Unix(Path::new("/run/lb").into()), tls: false };
+        let tcp =
+            Listener { name: "tcp".into(), address: Address::Ip(([127, 0, 0, 1], 80).into()), tls: false };
+        let unix =
+            Listener { name: "unix".into(), address: Address::Unix(Path::new("/run/lb").into()), tls: false };
         let here = IpAddr::from([127, 0, 0, 1]);
         let networks = introduced(&["127.0.0.0/8", "::1", "::ffff:192.0.2.1"]).unwrap();
         assert!(networks.holds(here, &tcp) && !networks.holds(here, &unix));

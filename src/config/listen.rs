@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use clap::{ArgAction, Args, ValueEnum};
 
 use super::address::{LONGEST_PATH, UNIX};
-use super::{Address, ConfigError, Listener};
+use super::fault::{By, Said, say};
+use super::file::{self, File};
+use super::resolve::Spot;
+use super::{Address, Listener};
 
 const DEFAULT: &str = "127.0.0.1:8080";
 
@@ -102,68 +105,150 @@ pub struct ClientCertificates {
     pub auth: ClientAuth,
 }
 
-impl ListenFlags {
-    /// The listeners that these flags mean.
-    pub(super) fn listeners(&self) -> Result<Vec<Listener>, ConfigError> {
-        let mut listeners = Vec::new();
-        let clear = match (self.listen.as_slice(), self.tls_listen.is_empty()) {
-            ([], true) => &[DEFAULT.to_owned()],
-            (given, _) => given,
-        };
-        for (flag, texts, tls) in [("--listen", clear, false), ("--tls-listen", &self.tls_listen, true)] {
-            for text in texts {
-                let listener = Listener { address: parse(flag, text)?, tls };
-                let port = |listener: &Listener| listener.address.ip().map(|address| address.port());
-                if port(&listener) != Some(0)
-                    && listeners.iter().any(|known: &Listener| known.address == listener.address)
-                {
-                    return Err(ConfigError::DuplicateListener { flag, text: text.clone() });
-                }
-                listeners.push(listener);
-            }
-        }
-        Ok(listeners)
-    }
+/// What can be wrong with a listener or with TLS on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum ListenFault {
+    /// No address at all.
+    NoAddress,
+    /// The address is not one.
+    Address,
+    /// A Unix socket's path is none, or longer than the system takes.
+    SocketPath,
+    /// An address was given twice.
+    Twice,
+    /// A setting for TLS, and no listener that speaks it.
+    NoTlsListener,
+    /// Certificates without keys, or keys without certificates.
+    UnpairedKeys { certificates: usize, keys: usize },
+    /// Clients' certificates were asked for, and no authority was named.
+    NoClientCa,
+}
 
-    /// How TLS is spoken on them, if it is.
-    pub(super) fn tls(&self) -> Result<Option<Tls>, ConfigError> {
-        let (certificates, keys) = (self.tls_certs.len(), self.tls_keys.len());
-        if self.tls_listen.is_empty() {
-            let stray = [
-                ("--tls-cert", certificates),
-                ("--tls-key", keys),
-                ("--tls-client-ca", usize::from(self.tls_client_ca.is_some())),
-                ("--tls-client-auth", usize::from(self.tls_client_auth.is_some())),
-            ];
-            return match stray.iter().find(|(_, count)| *count > 0) {
-                Some((flag, _)) => Err(ConfigError::NoTlsListener(flag)),
-                None => Ok(None),
-            };
-        }
-        if certificates == 0 || certificates != keys {
-            return Err(ConfigError::UnpairedKeys { certificates, keys });
-        }
-        let clients = match (&self.tls_client_ca, self.tls_client_auth) {
-            (Some(ca), auth) => {
-                Some(ClientCertificates { ca: ca.clone(), auth: auth.unwrap_or(ClientAuth::Required) })
+impl ListenFault {
+    pub(super) fn said(&self, by: By) -> Said {
+        match self {
+            Self::NoAddress => say("has no address", "add address, for example address = \":8080\""),
+            Self::Address => say(
+                "not an address",
+                "write ADDRESS:PORT, :PORT, PORT or unix:PATH, for example 127.0.0.1:8080",
+            ),
+            Self::SocketPath => {
+                say("not a path for a socket", "write unix:PATH with a path of up to 107 bytes")
             }
-            (None, Some(_)) => return Err(ConfigError::NoClientCa),
-            (None, None) => None,
-        };
-        let pair = |(certificate, key): (&PathBuf, &PathBuf)| KeyPair {
-            certificate: certificate.clone(),
-            key: key.clone(),
-        };
-        let certificates = self.tls_certs.iter().zip(&self.tls_keys).map(pair).collect();
-        Ok(Some(Tls { certificates, clients }))
+            Self::Twice => {
+                say("given twice", "remove one of them, for each address speaks either TLS or not")
+            }
+            Self::NoTlsListener => say(
+                "no listener speaks TLS",
+                by.pick(
+                    "add one with --tls-listen, for example --tls-listen :8443",
+                    "set tls = true in a listener, or remove this",
+                ),
+            ),
+            Self::UnpairedKeys { certificates, keys } => match by {
+                By::Flags => say(
+                    format!("{certificates} of --tls-cert and {keys} of --tls-key were given"),
+                    "give both for each certificate, in the same order",
+                ),
+                By::File if *certificates == 0 && *keys == 0 => say(
+                    "there is no certificate for TLS",
+                    "add [tls] with certificates = [{ cert_file = \"site.pem\", key_file = \"site.key\" }]",
+                ),
+                By::File => say("only one of cert_file and key_file is given", "give both"),
+            },
+            Self::NoClientCa => say(
+                "nobody is named who signs clients' certificates",
+                by.pick("add --tls-client-ca FILE", "add client_ca_file"),
+            ),
+        }
     }
 }
 
-fn parse(flag: &'static str, text: &str) -> Result<Address, ConfigError> {
+/// The listeners that a file means.
+pub(super) fn listeners(file: &File, at: &Spot<'_>) -> Vec<Listener> {
+    let mut listeners = Vec::<Listener>::new();
+    if file.listeners.is_empty() {
+        let address = parse(DEFAULT).expect("the default is an address");
+        return vec![Listener { name: DEFAULT.into(), address, tls: false }];
+    }
+    for (name, listener) in &file.listeners {
+        let at = at.key(name);
+        let Some(text) = &listener.address else {
+            at.fault(ListenFault::NoAddress);
+            continue;
+        };
+        let at = at.key("address");
+        let Some(address) = at.take(text, parse(text)) else { continue };
+        let port = address.ip().map(|address| address.port());
+        if port != Some(0) && listeners.iter().any(|known| known.address == address) {
+            at.wrong(text, ListenFault::Twice);
+        }
+        listeners.push(Listener { name: name.as_str().into(), address, tls: listener.tls });
+    }
+    listeners
+}
+
+/// How TLS is spoken on them, if it is.
+pub(super) fn tls(file: &File, root: &Spot<'_>) -> Option<Tls> {
+    let none = file::Tls::default();
+    let (given, at) = (file.tls.as_ref().unwrap_or(&none), root.key("tls"));
+    let list = at.key("certificates");
+    let Some((secure, _)) = file.listeners.iter().find(|(_, listener)| listener.tls) else {
+        refuse_stray(given, &at);
+        return None;
+    };
+    let mut pairs = Vec::new();
+    let count =
+        |named: fn(&file::Certificate) -> bool| given.certificates.iter().filter(|pair| named(pair)).count();
+    let unpaired = ListenFault::UnpairedKeys {
+        certificates: count(|pair| pair.cert_file.is_some()),
+        keys: count(|pair| pair.key_file.is_some()),
+    };
+    for (index, pair) in given.certificates.iter().enumerate() {
+        let at = list.index(index);
+        match (&pair.cert_file, &pair.key_file) {
+            (Some(certificate), Some(key)) => pairs.push(KeyPair {
+                certificate: at.key("cert_file").file(certificate),
+                key: at.key("key_file").file(key),
+            }),
+            _ => at.fault(unpaired.clone()),
+        }
+    }
+    if given.certificates.is_empty() {
+        root.key("listeners").key(secure).key("tls").fault(unpaired);
+    }
+    let auth = given.client_auth.map(|auth| auth.0);
+    let clients = given.client_ca_file.as_ref().map(|ca| ClientCertificates {
+        ca: at.key("client_ca_file").file(ca),
+        auth: auth.unwrap_or(ClientAuth::Required),
+    });
+    if auth.is_some() && clients.is_none() {
+        at.key("client_auth").fault(ListenFault::NoClientCa);
+    }
+    Some(Tls { certificates: pairs, clients })
+}
+
+/// Settings for TLS mean nothing where nobody speaks it.
+fn refuse_stray(given: &file::Tls, at: &Spot<'_>) {
+    let list = at.key("certificates");
+    let named = |which: fn(&file::Certificate) -> bool| given.certificates.iter().position(which);
+    if let Some(index) = named(|pair| pair.cert_file.is_some()) {
+        list.index(index).key("cert_file").fault(ListenFault::NoTlsListener);
+    } else if let Some(index) = named(|pair| pair.key_file.is_some()) {
+        list.index(index).key("key_file").fault(ListenFault::NoTlsListener);
+    } else if given.client_ca_file.is_some() {
+        at.key("client_ca_file").fault(ListenFault::NoTlsListener);
+    } else if given.client_auth.is_some() {
+        at.key("client_auth").fault(ListenFault::NoTlsListener);
+    }
+}
+
+/// An address to listen on.
+pub(super) fn parse(text: &str) -> Result<Address, ListenFault> {
     if let Some(path) = text.strip_prefix(UNIX) {
         return match path.len() {
             1..=LONGEST_PATH => Ok(Address::Unix(Path::new(path).into())),
-            _ => Err(ConfigError::SocketPath { flag, text: text.to_owned() }),
+            _ => Err(ListenFault::SocketPath),
         };
     }
     if let Ok(address) = text.parse::<SocketAddr>() {
@@ -173,6 +258,6 @@ fn parse(flag: &'static str, text: &str) -> Result<Address, ConfigError> {
         Some(port) => (Ipv4Addr::UNSPECIFIED, port),
         None => (Ipv4Addr::LOCALHOST, text.strip_prefix("localhost:").unwrap_or(text)),
     };
-    let port = port.parse().map_err(|_| ConfigError::Listen { flag, text: text.to_owned() })?;
+    let port = port.parse().map_err(|_| ListenFault::Address)?;
     Ok(SocketAddr::new(IpAddr::V4(ip), port).into())
 }

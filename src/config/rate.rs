@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::AccessError;
+use super::access::AccessFault;
 
 /// More than this in a second or a minute is no limit, and as a burst neither.
 pub(super) const MOST: u32 = 1_000_000;
@@ -18,23 +18,22 @@ pub struct Rate {
 }
 
 /// Parses `100/s` or `600/m`. The burst is what comes in a second, but at least one.
-pub(super) fn parse_rate(flag: &'static str, text: &str) -> Result<Rate, AccessError> {
-    let refused = || AccessError::Rate { flag, text: text.to_owned() };
+pub(super) fn parse_rate(text: &str) -> Result<Rate, AccessFault> {
     let number = |digits: &str| match digits.bytes().all(|byte| byte.is_ascii_digit()) {
         true => digits.parse().ok().filter(|number| *number <= MOST).and_then(NonZeroU32::new),
         false => None,
     };
     let Some((digits, unit)) = text.split_once('/') else {
         return Err(match number(text) {
-            Some(number) => AccessError::RateUnit { flag, number: number.get() },
-            None => refused(),
+            Some(number) => AccessFault::RateUnit(number.get()),
+            None => AccessFault::Rate,
         });
     };
-    let count = number(digits).ok_or_else(refused)?;
+    let count = number(digits).ok_or(AccessFault::Rate)?;
     let seconds = match unit {
         "s" => 1,
         "m" => 60,
-        _ => return Err(refused()),
+        _ => return Err(AccessFault::Rate),
     };
     let burst = NonZeroU32::new(count.get().div_ceil(seconds)).unwrap_or(NonZeroU32::MIN);
     Ok(Rate { every: Duration::from_secs(seconds.into()) / count.get(), burst })
@@ -53,24 +52,18 @@ mod tests {
             ("90/m", 666_666, 2),
             ("1/m", 60_000_000, 1),
         ] {
-            let rate = parse_rate("--rate-limit", text).expect("a rate");
+            let rate = parse_rate(text).expect("a rate");
             assert_eq!((rate.every.as_micros(), rate.burst.get()), (micros, burst), "{text}");
         }
     }
 
     #[test]
     fn a_bare_number_nonsense_zero_and_what_is_no_limit_are_refused() {
-        let said = |text| parse_rate("--rate-limit", text).unwrap_err().to_string();
-        assert_eq!(said("100"), "--rate-limit 100: a unit is missing: write 100/s or 100/m");
+        assert_eq!(parse_rate("100"), Err(AccessFault::RateUnit(100)));
         for text in
             ["", "/s", "0/s", "0", "1/h", "1/S", "1/", "+1/s", "1.5/s", "1000001/s", "99999999999/s", " 1/s"]
         {
-            assert_eq!(
-                said(text),
-                format!(
-                    "--rate-limit {text}: not a rate; write a number from 1 to 1000000 and its unit, for example 100/s or 600/m"
-                ),
-            );
+            assert_eq!(parse_rate(text), Err(AccessFault::Rate), "{text}");
         }
     }
 }

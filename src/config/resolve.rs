@@ -1,319 +1,181 @@
 //! From what the operator wrote to what it means.
 
-use std::num::NonZeroUsize;
-use std::path::Path;
-use std::thread;
+mod action;
+mod admin;
+mod fault;
+mod matching;
+mod pool;
+mod report;
+mod route;
+mod treatment;
 
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::thread;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+
+use crate::telemetry::LogLevel;
 use crate::telemetry::access_log::Destination;
 
-use super::{
-    AccessError, Backend, Balancing, Config, Flags, Health, Limits, Listener, Pool, Route, Timeouts,
-};
+use super::file::{self, File, Time};
+use super::origin::{Origin, Wrong};
+use super::{Config, Limits, Route, Timeouts, access, introduced, listen};
+
+pub(super) use fault::{PoolFault, RouteFault};
+pub(super) use report::{Report, Spot};
 
 /// The connections that we accept when the limit on open files allows more.
-const MOST_CONNECTIONS: usize = 65_536;
+const MOST_CONNECTIONS: u64 = 65_536;
 /// Open files that are kept for listeners, logs, checks and runtimes.
 const RESERVED_FILES: u64 = 64;
 /// Clients at one time that are refused and told why, with no file to spare and with many.
-const LEAST_REFUSALS: usize = 32;
-const MOST_REFUSALS: usize = 4096;
+const LEAST_REFUSALS: u64 = 32;
+const MOST_REFUSALS: u64 = 4096;
 /// hyper's read buffer starts at this size, so a smaller limit would not be one.
-const LEAST_HEADER_SIZE: usize = 8192;
-/// The name of the route and of the pool that the command line means.
-const DEFAULT: &str = "default";
+const LEAST_HEADER_SIZE: u64 = 8192;
+/// The port of servers of names (RFC 1035 section 4.2).
+const DNS: u16 = 53;
+/// The name of the route and of the pool that are there when none is named.
+pub(super) const DEFAULT: &str = "default";
+/// The backends of that pool.
+pub(super) const DEFAULT_BACKENDS: [&str; 2] = ["127.0.0.1:3000", "127.0.0.1:3001"];
 
-/// A setting that makes no sense: says which flag, its value, what was expected and how to mend it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ConfigError {
-    /// The address to listen on is not one.
-    #[error(
-        "{flag} {text}: not an address; write ADDRESS:PORT, :PORT, PORT or unix:PATH, for example 127.0.0.1:8080"
-    )]
-    Listen {
-        /// The flag.
-        flag: &'static str,
-        /// As the operator wrote it.
-        text: String,
-    },
-    /// A Unix socket's path is none, or longer than the system takes.
-    #[error("{flag} {text}: not a path for a socket; write unix:PATH with a path of up to 107 bytes")]
-    SocketPath {
-        /// The flag.
-        flag: &'static str,
-        /// As the operator wrote it.
-        text: String,
-    },
-    /// An address to listen on was given twice.
-    #[error("{flag} {text}: given twice; remove one of them, for each address speaks either TLS or not")]
-    DuplicateListener {
-        /// The flag.
-        flag: &'static str,
-        /// As the operator wrote it.
-        text: String,
-    },
-    /// A setting for TLS, and no listener that speaks it.
-    #[error("{0}: no listener speaks TLS; add one with --tls-listen, for example --tls-listen :8443")]
-    NoTlsListener(&'static str),
-    /// Certificates without keys, or keys without certificates.
-    #[error(
-        "--tls-listen: {certificates} of --tls-cert and {keys} of --tls-key were given; give both for each certificate, in the same order"
-    )]
-    UnpairedKeys {
-        /// How many of the one.
-        certificates: usize,
-        /// How many of the other.
-        keys: usize,
-    },
-    /// Clients' certificates were asked for, and no authority was named.
-    #[error("--tls-client-auth: nobody is named who signs clients' certificates; add --tls-client-ca FILE")]
-    NoClientCa,
-    /// A backend's address is not one.
-    #[error("--backend {0}: not an address; write HOST:PORT, for example 127.0.0.1:3000")]
-    Backend(String),
-    /// A backend's URL has a scheme that we do not speak.
-    #[error(
-        "--backend {0}: not a scheme that is spoken; write http://, https:// or h2c:// before HOST:PORT, or unix:PATH"
-    )]
-    BackendScheme(String),
-    /// A backend's URL has a path.
-    #[error("--backend {text}: has a path, but requests keep their own; write {fix}")]
-    BackendPath {
-        /// As the operator wrote it.
-        text: String,
-        /// Without the path.
-        fix: String,
-    },
-    /// A setting for TLS to backends, and no backend that speaks it.
-    #[error("{0}: no backend speaks TLS; write --backend https://HOST:PORT for those that do")]
-    NoTlsBackend(&'static str),
-    /// Any certificate is to be taken, and only some.
-    #[error(
-        "--backend-tls-insecure: takes any certificate, but --backend-ca says which are good; remove one of them"
-    )]
-    TrustTwice,
-    /// A certificate for backends without its key, or a key without its certificate.
-    #[error("--backend-cert and --backend-key: only one of them was given; give both, or none")]
-    UnpairedBackendKey,
-    /// The name that certificates must be for is none.
-    #[error(
-        "--backend-tls-name {0}: not a name; write a host name or an IP address, for example app.internal"
-    )]
-    TlsName(String),
-    /// A backend's name has no address.
-    #[error(
-        "--backend {name}: the name cannot be resolved ({reason}); check the spelling, or write an IP address"
-    )]
-    Unresolved {
-        /// As the operator wrote it.
-        name: String,
-        /// As the system's resolver put it.
-        reason: String,
-    },
-    /// A backend was given twice.
-    #[error("--backend {0}: given twice; remove one of them")]
-    DuplicateBackend(String),
-    /// A backend is the balancer itself.
-    #[error(
-        "--backend {0}: that is where we listen, so requests would go round in circles; name another address"
-    )]
-    Loop(String),
-    /// The path of a check is not in origin form.
-    #[error(
-        "--health-path {0}: must start with / and hold no spaces, # or control characters, for example /health"
-    )]
-    HealthPath(String),
-    /// A limit is below what can work.
-    #[error("{flag} {value}: too small; use at least {least}")]
-    TooSmall {
-        /// The flag.
-        flag: &'static str,
-        /// As the operator wrote it.
-        value: usize,
-        /// The smallest value that works.
-        least: usize,
-    },
-    /// A limit is above what can work.
-    #[error("{flag} {value}: too large; use at most {most}")]
-    TooLarge {
-        /// The flag.
-        flag: &'static str,
-        /// As the operator wrote it.
-        value: usize,
-        /// The largest value that works.
-        most: usize,
-    },
-    /// A network or a rate makes no sense.
-    #[error(transparent)]
-    Access(#[from] AccessError),
-}
-
-impl Flags {
-    /// The configuration that these flags mean. `open_files` is the process's limit on open files.
-    ///
-    /// # Errors
-    /// The first setting that makes no sense.
-    pub fn resolve(&self, open_files: u64) -> Result<Config, ConfigError> {
-        let listeners = self.listen.listeners()?;
-        Ok(Config {
-            tls: self.listen.tls()?,
-            introduced: self.introduced.resolve()?,
-            routes: vec![Route::to_first_pool(DEFAULT)],
-            pools: vec![self.pool(&listeners)?],
-            listeners,
-            workers: self.workers()?,
-            timeouts: Timeouts {
-                header: self.header_timeout,
-                connect: self.connect_timeout,
-                response: self.response_timeout,
-                body: self.body_timeout,
-                client_idle: self.client_idle_timeout,
-                backend_idle: self.backend_idle_timeout,
-                tunnel_idle: self.tunnel_idle_timeout,
-                drain: self.drain_timeout,
-            },
-            limits: self.limits(open_files)?,
-            access: self.access.resolve()?,
-            access_log: self.access_log.as_deref().map(|path| match path {
-                path if path == Path::new("-") => Destination::Stdout,
-                path => Destination::File(path.to_owned()),
-            }),
-        })
-    }
-
-    /// All backends of the command line are one pool.
-    fn pool(&self, listeners: &[Listener]) -> Result<Pool, ConfigError> {
-        let backends = self.backend.urls(listeners)?;
-        Ok(Pool {
-            name: DEFAULT.into(),
-            tls: self.backend.tls(&backends)?,
-            backends: backends.into_iter().map(Backend::at).collect(),
-            sources: Vec::new(),
-            balancing: Balancing::by(self.policy),
-            health: Health {
-                interval: self.health_interval,
-                timeout: self.health_timeout,
-                path: parse_path(&self.health_path)?,
-            },
-            proxy_protocol: self.backend.backend_proxy_protocol,
-        })
-    }
-
-    fn workers(&self) -> Result<NonZeroUsize, ConfigError> {
-        let cores = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let workers = self.workers.unwrap_or_else(cores);
-        between("--workers", workers, 1, 1024)?;
-        Ok(NonZeroUsize::new(workers).expect("it is at least 1"))
-    }
-
-    fn limits(&self, open_files: u64) -> Result<Limits, ConfigError> {
-        between("--max-header-size", self.max_header_size, LEAST_HEADER_SIZE, 1 << 20)?;
-        between("--max-headers", self.max_headers, 1, 10_000)?;
-        // A proxied connection takes two files: the client's and the backend's.
-        let affordable = usize::try_from(open_files.saturating_sub(RESERVED_FILES) / 2).unwrap_or(usize::MAX);
-        let affordable = affordable.max(1);
-        let connections = self.max_connections.unwrap_or(affordable.min(MOST_CONNECTIONS));
-        between("--max-connections", connections, 1, affordable)?;
-        Ok(Limits {
-            header_size: self.max_header_size,
-            headers: self.max_headers,
-            body: self.max_body_size,
-            connections,
-            // Files that nobody else may need are theirs, too.
-            refusals: LEAST_REFUSALS + (affordable - connections).min(MOST_REFUSALS),
-        })
+/// The configuration that a file means, or all that is wrong with it. `open_files` is the process's limit on open files.
+pub(super) fn resolve(file: &File, origin: &Origin, open_files: u64) -> Result<Config, Vec<Wrong>> {
+    let report = Report::new(origin);
+    let config = whole(file, &report.root(), open_files, origin.tree.is_some());
+    let wrong = report.into_wrong();
+    match config {
+        Some(config) if wrong.is_empty() => Ok(config),
+        _ => Err(wrong),
     }
 }
 
-pub(super) fn between(
-    flag: &'static str,
-    value: usize,
-    least: usize,
-    most: usize,
-) -> Result<(), ConfigError> {
-    match value {
-        value if value < least => Err(ConfigError::TooSmall { flag, value, least }),
-        value if value > most => Err(ConfigError::TooLarge { flag, value, most }),
-        _ => Ok(()),
+fn whole(file: &File, root: &Spot<'_>, open_files: u64, has_file: bool) -> Option<Config> {
+    let mut pools = IndexMap::new();
+    if file.pools.is_empty() {
+        let backends = DEFAULT_BACKENDS.map(file::Backend::at).into();
+        pools.insert(DEFAULT.to_owned(), file::Pool { backends, ..file::Pool::default() });
+    }
+    let pools = if file.pools.is_empty() { &pools } else { &file.pools };
+    let listeners = listen::listeners(file, &root.key("listeners"));
+    let resolved: Vec<_> = pools
+        .iter()
+        .map(|(name, pool)| pool::pool(name, pool, &listeners, &root.key("pools").key(name)))
+        .collect();
+    let routes = route::routes(file, pools, root);
+    let tls = listen::tls(file, root);
+    let workers = workers(file, root);
+    let limits = limits(&file.limits, open_files, &root.key("limits"));
+    let access = access::access(file, root);
+    let networks = &file.access.proxy_protocol_from;
+    let introduced = introduced::introduced(networks, &root.key("access").key("proxy_protocol_from"));
+    let admin = admin::admin(&file.admin, has_file, &root.key("admin"));
+    // What is missing from here on was found to be wrong.
+    Some(Config {
+        listeners,
+        tls,
+        introduced,
+        routes: routes?,
+        pools: resolved.into_iter().collect::<Option<_>>()?,
+        dns_servers: dns_servers(file, root)?,
+        workers: workers?,
+        timeouts: timeouts(&file.timeouts),
+        limits: limits?,
+        access,
+        access_log: file.access_log.as_ref().map(|path| match path.as_str() {
+            "-" => Destination::Stdout,
+            path => Destination::File(root.key("access_log").file(path)),
+        }),
+        log_level: file.log_level.map_or(LogLevel::Info, |word| word.0),
+        admin,
+    })
+}
+
+fn dns_servers(file: &File, root: &Spot<'_>) -> Option<Vec<SocketAddr>> {
+    let at = root.key("dns_servers");
+    let server = |(index, text): (usize, &String)| {
+        let address = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, DNS)).or_else(|_| text.parse());
+        at.index(index).take(text, address.map_err(|_| PoolFault::DnsServer))
+    };
+    file.dns_servers.iter().enumerate().map(server).collect()
+}
+
+fn workers(file: &File, root: &Spot<'_>) -> Option<NonZeroUsize> {
+    let cores = || thread::available_parallelism().map_or(1, NonZeroUsize::get) as u64;
+    let workers = root.key("workers").between(file.workers.unwrap_or_else(cores), 1, 1024)?;
+    NonZeroUsize::new(usize::try_from(workers).ok()?)
+}
+
+fn timeouts(given: &file::Timeouts) -> Timeouts {
+    let or = |time: Option<Time>, seconds| time.map_or(Duration::from_secs(seconds), |time| time.0);
+    Timeouts {
+        header: or(given.header, 10),
+        connect: or(given.connect, 2),
+        response: or(given.response, 60),
+        body: or(given.body, 60),
+        client_idle: or(given.client_idle, 75),
+        backend_idle: or(given.backend_idle, 55),
+        tunnel_idle: or(given.tunnel_idle, 3600),
+        drain: or(given.drain, 30),
     }
 }
 
-fn parse_path(text: &str) -> Result<String, ConfigError> {
-    let fits = text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
-    if fits { Ok(text.to_owned()) } else { Err(ConfigError::HealthPath(text.to_owned())) }
+fn limits(given: &file::Limits, open_files: u64, at: &Spot<'_>) -> Option<Limits> {
+    let header_size = given.header_size.map_or(65_536, |size| size.0);
+    let header_size = at.key("header_size").between(header_size, LEAST_HEADER_SIZE, 1 << 20);
+    let headers = at.key("headers").between(given.headers.unwrap_or(100), 1, 10_000);
+    // A proxied connection takes two files: the client's and the backend's.
+    let affordable = (open_files.saturating_sub(RESERVED_FILES) / 2).max(1);
+    let connections = given.connections.unwrap_or(affordable.min(MOST_CONNECTIONS));
+    let connections = at.key("connections").between(connections, 1, affordable)?;
+    // Files that nobody else may need are theirs, too.
+    let refusals = LEAST_REFUSALS + (affordable - connections).min(MOST_REFUSALS);
+    Some(Limits {
+        header_size: usize::try_from(header_size?).ok()?,
+        headers: usize::try_from(headers?).ok()?,
+        body: given.body_size.map(|size| size.0),
+        connections: usize::try_from(connections).ok()?,
+        refusals: usize::try_from(refusals).ok()?,
+    })
+}
+
+/// A file that holds a secret: what is in it, without the end of its last line.
+fn secret(name: &str, at: &Spot<'_>) -> Option<Vec<u8>> {
+    const LEAST_SECRET: usize = 16;
+    let mut secret = contents(name, at)?;
+    while secret.last().is_some_and(|byte| b"\r\n".contains(byte)) {
+        secret.pop();
+    }
+    if secret.len() < LEAST_SECRET {
+        at.wrong(name, PoolFault::ShortSecret);
+        return None;
+    }
+    Some(secret)
+}
+
+/// What is in a file.
+fn contents(name: &str, at: &Spot<'_>) -> Option<Vec<u8>> {
+    const MOST: u64 = 1 << 20;
+    let path = at.file(name);
+    let read = || {
+        use std::io::Read;
+        let mut contents = Vec::new();
+        std::fs::File::open(&path)?.take(MOST + 1).read_to_end(&mut contents)?;
+        match contents.len() as u64 {
+            MOST.. => Err(std::io::Error::other("it is larger than 1 MiB")),
+            _ => Ok(contents),
+        }
+    };
+    at.take(name, read().map_err(|error: std::io::Error| super::fault::Fault::File(error.to_string())))
+}
+
+/// The route that is there when none is named.
+fn only_route() -> Vec<Route> {
+    vec![Route::to_first_pool(DEFAULT)]
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use clap::Parser;
-
-    use super::super::PolicyName;
-    use super::*;
-
-    fn resolve(arguments: &[&str]) -> Result<Config, ConfigError> {
-        let arguments = ["loadbalancer"].iter().chain(arguments);
-        Flags::try_parse_from(arguments).expect("flags that parse").resolve(4096)
-    }
-
-    #[test]
-    fn no_flags_mean_the_small_system_it_grew_from() {
-        let config = resolve(&[]).unwrap();
-        assert_eq!(config.listeners.len(), 1);
-        assert_eq!(config.listeners[0].to_string(), "http://127.0.0.1:8080");
-        let pool = &config.pools[0];
-        let backends: Vec<_> = pool.backends.iter().map(|backend| backend.url.to_string()).collect();
-        assert_eq!(backends, ["127.0.0.1:3000", "127.0.0.1:3001"]);
-        assert_eq!(pool.balancing.policy, PolicyName::First);
-        assert_eq!(pool.health.interval, Duration::from_secs(30));
-        assert_eq!(pool.health.path, "/");
-        assert_eq!(config.limits.connections, (4096 - 64) / 2);
-    }
-
-    #[test]
-    fn an_address_to_listen_on_may_leave_out_what_is_obvious() {
-        for (text, means) in [
-            ("8081", "127.0.0.1:8081"),
-            ("localhost:8081", "127.0.0.1:8081"),
-            (":8081", "0.0.0.0:8081"),
-            ("[::1]:8081", "[::1]:8081"),
-            ("unix:/run/lb", "unix:/run/lb"),
-        ] {
-            let listeners = resolve(&["--listen", text]).unwrap().listeners;
-            assert_eq!(listeners[0].address.to_string(), means, "{text}");
-        }
-        assert_eq!(
-            resolve(&["--listen", "here"]),
-            Err(ConfigError::Listen { flag: "--listen", text: "here".into() })
-        );
-    }
-
-    #[test]
-    fn backends_that_make_no_sense_are_refused_by_name() {
-        let refused = |backend: &str| resolve(&["--backend", backend]).unwrap_err();
-        for text in ["3000", "127.0.0.1", "127.0.0.1:http", "127.0.0.1:0", "0.0.0.0:3000", "a b:1", ":1", ""]
-        {
-            assert_eq!(refused(text), ConfigError::Backend(text.into()));
-        }
-        assert_eq!(refused("127.0.0.1:8080"), ConfigError::Loop("127.0.0.1:8080".into()));
-        assert_eq!(refused("127.0.0.1:1,127.0.0.1:1"), ConfigError::DuplicateBackend("127.0.0.1:1".into()));
-        let twice = resolve(&["--backend", "localhost:1", "--backend", "127.0.0.1:1"]);
-        assert_eq!(twice, Err(ConfigError::DuplicateBackend("127.0.0.1:1".into())));
-    }
-
-    #[test]
-    fn a_health_path_is_an_origin_form_target() {
-        for text in ["health", "", "/a b", "/a#b", "/\r\nHost: x"] {
-            assert_eq!(resolve(&["--health-path", text]), Err(ConfigError::HealthPath(text.into())));
-        }
-        assert_eq!(resolve(&["--health-path", "/ok?deep=1"]).unwrap().pools[0].health.path, "/ok?deep=1");
-    }
-
-    #[test]
-    fn limits_that_cannot_work_are_refused_with_the_nearest_that_can() {
-        let least = ConfigError::TooSmall { flag: "--max-header-size", value: 100, least: 8192 };
-        assert_eq!(resolve(&["--max-header-size", "100"]), Err(least));
-        let most = ConfigError::TooLarge { flag: "--max-connections", value: 9999, most: 2016 };
-        assert_eq!(resolve(&["--max-connections", "9999"]), Err(most));
-    }
-}
+mod tests;

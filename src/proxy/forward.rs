@@ -83,7 +83,7 @@ async fn connect(
     fresh: bool,
 ) -> Result<BackendConnection, Failure> {
     client.enter(Phase::Connect);
-    let limits = client.shared.head_limits;
+    let limits = client.shared.head_limits();
     let need = Need { upgrade: asked.upgrade, fresh, origin: origin(client), limits };
     let mut connected = connect_to(client, view, lease, need).await;
     if let Err((Error::Exhausted(error), _)) = &connected

@@ -1,0 +1,82 @@
+//! What can be wrong with a backend, or with TLS to it.
+
+use crate::config::fault::{By, Said, say};
+
+/// What can be wrong with a backend, or with TLS to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::config) enum BackendFault {
+    /// No address at all.
+    NoAddress,
+    /// The address is not one.
+    Address,
+    /// A scheme that we do not speak.
+    Scheme,
+    /// A path behind the address.
+    Path {
+        /// Without it.
+        fix: String,
+    },
+    /// A Unix socket's path is none, or longer than the system takes.
+    SocketPath,
+    /// The name has no address.
+    Unresolved {
+        /// As the system's resolver put it.
+        reason: String,
+    },
+    /// A backend was given twice.
+    Twice,
+    /// It is the balancer itself.
+    Loop,
+    /// A setting for TLS, and no backend that speaks it.
+    NoTls,
+    /// Any certificate is to be taken, and only some.
+    TrustTwice,
+    /// A certificate without its key, or a key without its certificate.
+    UnpairedKey,
+    /// The name that certificates must be for is none.
+    TlsName,
+}
+
+impl BackendFault {
+    pub(in crate::config) fn said(&self, by: By) -> Said {
+        match self {
+            Self::NoAddress => say("has no address", "add address, for example address = \"127.0.0.1:3000\""),
+            Self::Address => say("not an address", "write HOST:PORT, for example 127.0.0.1:3000"),
+            Self::Scheme => say(
+                "not a scheme that is spoken",
+                "write http://, https:// or h2c:// before HOST:PORT, or unix:PATH",
+            ),
+            Self::Path { fix } => say("has a path, but requests keep their own", format!("write {fix}")),
+            Self::SocketPath => {
+                say("not a path for a socket", "write unix:PATH with a path of up to 107 bytes")
+            }
+            Self::Unresolved { reason } => say(
+                format!("the name cannot be resolved ({reason})"),
+                "check the spelling, or write an IP address",
+            ),
+            Self::Twice => say("given twice", "remove one of them"),
+            Self::Loop => {
+                say("that is where we listen, so requests would go round in circles", "name another address")
+            }
+            Self::NoTls => say(
+                "no backend speaks TLS",
+                by.pick(
+                    "write --backend https://HOST:PORT for those that do",
+                    "write https://HOST:PORT for those that do, or remove this",
+                ),
+            ),
+            Self::TrustTwice => {
+                let ca = by.pick("--backend-ca", "ca_file");
+                say(format!("takes any certificate, but {ca} says which are good"), "remove one of them")
+            }
+            Self::UnpairedKey => {
+                let message =
+                    by.pick("only one of them was given", "only one of cert_file and key_file is given");
+                say(message, "give both, or none")
+            }
+            Self::TlsName => {
+                say("not a name", "write a host name or an IP address, for example app.internal")
+            }
+        }
+    }
+}

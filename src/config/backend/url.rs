@@ -1,0 +1,186 @@
+//! Where a backend is and what is spoken to it, as an operator writes it.
+
+use std::fmt::{self, Display, Formatter};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::BackendFault;
+use crate::config::Address;
+use crate::config::address::{LONGEST_PATH, UNIX};
+use crate::config::fault::{By, Said};
+
+/// What is spoken to a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    /// HTTP/1.1 in the clear.
+    Http,
+    /// HTTP/2 or HTTP/1.1 over TLS, as the backend chooses.
+    Https,
+    /// HTTP/2 in the clear, by prior knowledge.
+    H2c,
+}
+
+/// Where a backend is and what is spoken to it. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackendUrl {
+    name: Arc<str>,
+    /// What is spoken to it.
+    pub scheme: Scheme,
+    /// Where it is.
+    pub address: Address,
+    authority: Arc<str>,
+}
+
+/// A text that is no backend: what it is, what is wrong and how to mend it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text}: {message}; {help}")]
+pub struct UrlError {
+    text: String,
+    message: String,
+    help: String,
+}
+
+impl BackendUrl {
+    /// Its host and port, as a request's `Host` names it.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// The host, without brackets if it is an IPv6 address.
+    pub fn host(&self) -> &str {
+        let host = self.authority.rsplit_once(':').map_or(&*self.authority, |(host, _)| host);
+        host.trim_start_matches('[').trim_end_matches(']')
+    }
+
+    /// Whether it is the same backend, however it was written.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.scheme == other.scheme && self.address == other.address
+    }
+
+    /// One that a name led to: shown by its address, asked by the name.
+    pub fn found(scheme: Scheme, name: &str, address: SocketAddr) -> Self {
+        let shown = match scheme {
+            Scheme::Http => address.to_string(),
+            Scheme::Https => format!("https://{address}"),
+            Scheme::H2c => format!("h2c://{address}"),
+        };
+        let authority = format!("{}:{}", name.trim_end_matches('.'), address.port()).into();
+        Self { name: shown.into(), scheme, address: address.into(), authority }
+    }
+
+    /// What a line of a list of backends says. A name is looked up, which may take its time.
+    ///
+    /// # Errors
+    /// It says none.
+    pub fn read(text: &str) -> Result<Self, UrlError> {
+        Self::parse(text).map_err(|fault| {
+            let Said { message, help } = fault.said(By::File);
+            UrlError { text: text.to_owned(), message, help: help.unwrap_or_default() }
+        })
+    }
+
+    /// As the operator wrote it, for logs.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Parses what an operator writes. A name is looked up.
+    pub(in crate::config) fn parse(text: &str) -> Result<Self, BackendFault> {
+        if let Some(path) = text.strip_prefix(UNIX) {
+            if !(1..=LONGEST_PATH).contains(&path.len()) {
+                return Err(BackendFault::SocketPath);
+            }
+            let address = Address::Unix(Path::new(path).into());
+            return Ok(Self {
+                name: text.into(),
+                scheme: Scheme::Http,
+                address,
+                authority: "localhost".into(),
+            });
+        }
+        let (scheme, authority) = match text.split_once("://") {
+            None => (Scheme::Http, text),
+            Some(("http", rest)) => (Scheme::Http, rest),
+            Some(("https", rest)) => (Scheme::Https, rest),
+            Some(("h2c", rest)) => (Scheme::H2c, rest),
+            Some(_) => return Err(BackendFault::Scheme),
+        };
+        if let Some((_, path)) = authority.split_once('/') {
+            let fix = text.strip_suffix(path).and_then(|text| text.strip_suffix('/')).unwrap_or(text);
+            return Err(BackendFault::Path { fix: fix.to_owned() });
+        }
+        let address = Address::from(look_up(authority)?);
+        let name = if scheme == Scheme::Http { authority } else { text };
+        Ok(Self { name: name.into(), scheme, address, authority: authority.into() })
+    }
+}
+
+impl From<SocketAddr> for BackendUrl {
+    fn from(address: SocketAddr) -> Self {
+        let name: Arc<str> = address.to_string().into();
+        Self { name: Arc::clone(&name), scheme: Scheme::Http, address: address.into(), authority: name }
+    }
+}
+
+impl Display for BackendUrl {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+/// Whether it can be a name in the DNS.
+pub(in crate::config) fn is_name(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    (1..=253).contains(&text.len()) && text.chars().all(fits)
+}
+
+/// The address of HOST:PORT. Of a name it is the first one, IPv4 before IPv6: `localhost` means 127.0.0.1 to most
+/// backends.
+fn look_up(authority: &str) -> Result<SocketAddr, BackendFault> {
+    let refuse = || BackendFault::Address;
+    let address = match authority.parse::<SocketAddr>() {
+        Ok(address) => address,
+        Err(_) => {
+            let (name, port) = authority.rsplit_once(':').ok_or_else(refuse)?;
+            let port: u16 = port.parse().map_err(|_| refuse())?;
+            if !is_name(name) {
+                return Err(refuse());
+            }
+            let unresolved = |reason: String| BackendFault::Unresolved { reason };
+            let found = (name, port).to_socket_addrs().map_err(|error| unresolved(error.to_string()))?;
+            found.min_by_key(SocketAddr::is_ipv6).ok_or_else(|| unresolved("no address".to_owned()))?
+        }
+    };
+    if address.port() == 0 || address.ip().is_unspecified() { Err(refuse()) } else { Ok(address) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backend_is_shown_as_it_was_written_and_asked_by_its_own_name() {
+        for (text, scheme, name, authority, host) in [
+            ("127.0.0.1:3000", Scheme::Http, "127.0.0.1:3000", "127.0.0.1:3000", "127.0.0.1"),
+            ("http://localhost:3000", Scheme::Http, "localhost:3000", "localhost:3000", "localhost"),
+            ("https://localhost:1", Scheme::Https, "https://localhost:1", "localhost:1", "localhost"),
+            ("h2c://[::1]:1", Scheme::H2c, "h2c://[::1]:1", "[::1]:1", "::1"),
+            ("unix:/run/app", Scheme::Http, "unix:/run/app", "localhost", "localhost"),
+        ] {
+            let url = BackendUrl::parse(text).expect(text);
+            assert_eq!((url.scheme, &**url.name()), (scheme, name));
+            assert_eq!((url.authority(), url.host()), (authority, host));
+        }
+    }
+
+    #[test]
+    fn an_address_that_says_too_much_is_refused_with_one_that_says_enough() {
+        assert_eq!(BackendUrl::parse("ftp://a:1"), Err(BackendFault::Scheme));
+        for (text, fix) in [("http://a:1/", "http://a:1"), ("https://a:1/x/y", "https://a:1")] {
+            let path = BackendFault::Path { fix: fix.into() };
+            assert_eq!(BackendUrl::parse(text), Err(path));
+        }
+        assert_eq!(BackendUrl::parse("unix:"), Err(BackendFault::SocketPath));
+    }
+}

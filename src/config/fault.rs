@@ -1,0 +1,166 @@
+//! What can be wrong with a setting, and how it is said: to who wrote flags and to who wrote a file.
+
+use super::access::AccessFault;
+use super::backend::BackendFault;
+use super::listen::ListenFault;
+use super::resolve::{PoolFault, RouteFault};
+
+/// What is wrong with a setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The text is not in its format.
+    Syntax(String),
+    /// Tables and lists in each other without end.
+    TooDeep,
+    /// Aliases that stand for more than anybody writes.
+    TooMany,
+    /// A YAML tag.
+    Tag,
+    /// A second YAML document.
+    SecondDocument,
+    /// A `${` without its `}`.
+    Unclosed,
+    /// What stands in `${…}` is no variable.
+    Reference(String),
+    /// A variable of the environment is not set.
+    Unset { name: String, why: String },
+    /// A key that another file has, too.
+    InTwoFiles { name: String, other: String },
+    /// A key that means nothing.
+    UnknownKey { nearest: Option<String>, known: Vec<String> },
+    /// Something of another kind.
+    Kind { expected: String, found: &'static str },
+    /// A value that its type does not take, in that type's words. Behind `; ` is how to mend it.
+    Said(String),
+    /// A number below what can work.
+    TooSmall(u64),
+    /// A number above what can work.
+    TooLarge(u64),
+    /// A key that does nothing without another.
+    Needs(&'static str),
+    /// Two keys of which only one counts.
+    Both(&'static str),
+    /// A file cannot be read.
+    File(String),
+    /// A listener.
+    Listen(ListenFault),
+    /// A backend.
+    Backend(BackendFault),
+    /// A network or a rate.
+    Access(AccessFault),
+    /// A pool.
+    Pool(PoolFault),
+    /// A route.
+    Route(RouteFault),
+}
+
+/// Who wrote a setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum By {
+    /// The command line or the environment.
+    Flags,
+    /// A file.
+    File,
+}
+
+/// What is said of a fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Said {
+    /// What is wrong.
+    pub(super) message: String,
+    /// How to mend it.
+    pub(super) help: Option<String>,
+}
+
+impl By {
+    /// One of two texts.
+    pub(super) fn pick<T>(self, flags: T, file: T) -> T {
+        match self {
+            Self::Flags => flags,
+            Self::File => file,
+        }
+    }
+}
+
+/// What is wrong, and how to mend it.
+pub(super) fn say(message: impl Into<String>, help: impl Into<String>) -> Said {
+    Said { message: message.into(), help: Some(help.into()).filter(|help| !help.is_empty()) }
+}
+
+impl Fault {
+    pub(super) fn said(&self, by: By) -> Said {
+        match self {
+            Self::Kind { expected, found } => say(format!("expected {expected}, found {found}"), ""),
+            Self::Said(text) => match text.split_once("; ") {
+                Some((message, help)) => say(message, help),
+                None => say(text, ""),
+            },
+            Self::UnknownKey { nearest: Some(nearest), .. } => {
+                say("unknown key", format!("did you mean {nearest}?"))
+            }
+            Self::UnknownKey { nearest: None, known } => {
+                say("unknown key", format!("known here: {}", known.join(", ")))
+            }
+            Self::TooSmall(least) => say("too small", format!("use at least {least}")),
+            Self::TooLarge(most) => say("too large", format!("use at most {most}")),
+            Self::Needs(other) => say(format!("does nothing without {other}"), format!("add {other}")),
+            Self::Both(other) => say(format!("{other} is given as well"), "remove one of them"),
+            Self::File(reason) => say(format!("cannot be read: {reason}"), "name a file that we may read"),
+            Self::Listen(fault) => fault.said(by),
+            Self::Backend(fault) => fault.said(by),
+            Self::Access(fault) => fault.said(by),
+            Self::Pool(fault) => fault.said(by),
+            Self::Route(fault) => fault.said(),
+            _ => self.said_of_text(),
+        }
+    }
+
+    /// What is said when there are no settings yet, only text.
+    fn said_of_text(&self) -> Said {
+        match self {
+            Self::TooDeep => say("too deep: no setting needs so many tables in each other", ""),
+            Self::TooMany => say("aliases stand for more settings than anybody writes", "write them out"),
+            Self::Tag => say("has a tag, which no setting needs", "remove it"),
+            Self::SecondDocument => say("a second document", "keep one, or use a file for each"),
+            Self::Unclosed => say("`${` without its `}`", "write ${NAME}, or $${ for ${ itself"),
+            Self::Reference(text) => {
+                let help = "write ${NAME}, ${NAME:-default} or ${NAME:?message}, or $${ for ${ itself";
+                say(format!("`${{{text}}}` is no variable"), help)
+            }
+            Self::Unset { name, why } if why.is_empty() => {
+                let help = format!("set it, or write ${{{name}:-default}}");
+                say(format!("the environment has no {name}"), help)
+            }
+            Self::Unset { name, why } => {
+                say(format!("the environment has no {name}: {why}"), format!("set {name}"))
+            }
+            Self::InTwoFiles { name, other } => {
+                say(format!("{name} is given in another file, too: {other}"), "remove one of them")
+            }
+            Self::Syntax(text) => say(text, ""),
+            _ => say("makes no sense", ""),
+        }
+    }
+}
+
+/// The faults of a subject are faults.
+macro_rules! subjects {
+    ($($subject:ident $fault:ty),*) => {$(
+        impl From<$fault> for Fault {
+            fn from(fault: $fault) -> Self {
+                Self::$subject(fault)
+            }
+        }
+    )*};
+}
+
+subjects!(
+    Listen ListenFault, Backend BackendFault, Access AccessFault, Pool PoolFault, Route RouteFault
+);
+
+/// The one of some words that a word was most likely meant as.
+pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let likeness = |known: &str| strsim::jaro_winkler(word, known);
+    let best = known.map(|known| (likeness(known), known)).max_by(|a, b| a.0.total_cmp(&b.0))?;
+    (best.0 > 0.8).then_some(best.1)
+}

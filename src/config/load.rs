@@ -1,0 +1,251 @@
+//! Where settings come from: flags, the environment and files, read anew as often as it is asked.
+
+use std::ffi::OsStr;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use super::fault::Fault;
+use super::file::File;
+use super::origin::{Origin, Text};
+use super::problem::{Problem, Problems};
+use super::resolve::resolve;
+use super::tree::{Misread, Node, interpolate, merge, parse, read};
+use super::{Config, Flags};
+
+/// Bytes that a file may have, and all of a folder together.
+const MOST_BYTES: u64 = 16 << 20;
+/// The file of a folder that is read first, and the folder in it whose files follow.
+const MAIN: &str = "loadbalancer.toml";
+const MORE: &str = "conf.d";
+/// What stands for standard input.
+const STDIN: &str = "-";
+
+/// Where settings come from.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    flags: Flags,
+    open_files: u64,
+    /// Standard input can be read once.
+    stdin: Arc<OnceLock<Vec<u8>>>,
+}
+
+/// Settings that were read.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What they mean.
+    pub config: Config,
+    /// As they were written, all files and flags together.
+    pub file: File,
+    /// The files that say it, in order; none if flags do.
+    pub files: Vec<PathBuf>,
+}
+
+/// How a text says settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// TOML 1.1.
+    Toml,
+    /// YAML 1.2.
+    Yaml,
+    /// JSON (RFC 8259).
+    Json,
+}
+
+/// A text and how it says settings.
+struct Piece {
+    text: Text,
+    format: Format,
+}
+
+impl Sources {
+    /// These flags, and the files that they name. `open_files` is the process's limit on open files.
+    pub fn new(flags: Flags, open_files: u64) -> Self {
+        Self { flags, open_files, stdin: Arc::default() }
+    }
+
+    /// Reads them. A reload reads them again; what changed in the files is then in what is given. Files are read and names
+    /// are looked up, so it may take a while.
+    ///
+    /// # Errors
+    /// All that is wrong with them.
+    pub fn load(&self) -> Result<Loaded, Problems> {
+        let Some(place) = &self.flags.config else {
+            let origin = Origin { texts: Vec::new(), tree: None, given: self.flags.given.clone() };
+            return self.resolve(self.flags.to_file(), origin, &[], Vec::new());
+        };
+        if let Some(flag) = self.flags.given.by_name() {
+            return Err(Problems::of(vec![Problem::of_flags(
+                flag,
+                None,
+                format!("--config {} says where requests come from and go to", place.display()),
+                format!("remove {flag}, or write what it says into the file"),
+            )]));
+        }
+        let pieces = self.pieces(place)?;
+        let files = match place.as_os_str() == STDIN {
+            true => Vec::new(),
+            false => pieces.iter().filter_map(|piece| piece.text.name.as_ref().map(PathBuf::from)).collect(),
+        };
+        self.read_pieces(pieces, files)
+    }
+
+    /// What a text says in place of the files, as if they said it. Flags of process-wide settings win over it, too.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn read(&self, text: &[u8], format: Format) -> Result<Loaded, Problems> {
+        let bytes = text.get(..=MOST_BYTES as usize).unwrap_or(text).to_vec();
+        let text = to_text("", bytes).map_err(|mut problem| {
+            problem.file = None;
+            Problems::of(vec![problem])
+        })?;
+        let text = Text { name: None, folder: PathBuf::new(), text };
+        self.read_pieces(vec![Piece { text, format }], Vec::new())
+    }
+
+    fn read_pieces(&self, pieces: Vec<Piece>, files: Vec<PathBuf>) -> Result<Loaded, Problems> {
+        let (texts, formats): (Vec<_>, Vec<_>) =
+            pieces.into_iter().map(|piece| (piece.text, piece.format)).unzip();
+        let mut origin = Origin { texts, tree: None, given: self.flags.given.clone() };
+        let mut tree = plant(&origin, &formats).map_err(|misread| origin.misread(&misread))?;
+        let (mut file, faults) = read::<File>(&mut tree);
+        origin.tree = Some(tree);
+        self.flags.add_process_wide(&mut file);
+        self.resolve(file, origin, &faults, files)
+    }
+
+    fn resolve(
+        &self,
+        file: File,
+        origin: Origin,
+        read: &[(super::tree::Path, Fault)],
+        files: Vec<PathBuf>,
+    ) -> Result<Loaded, Problems> {
+        match resolve(&file, &origin, self.open_files) {
+            Ok(config) if read.is_empty() => Ok(Loaded { config, file, files }),
+            Ok(_) => Err(origin.problems(read, &[], &file)),
+            Err(wrong) => Err(origin.problems(read, &wrong, &file)),
+        }
+    }
+
+    /// The texts that are at a place, in the order in which they count.
+    fn pieces(&self, place: &Path) -> Result<Vec<Piece>, Problems> {
+        if place.as_os_str() == STDIN {
+            return self.standard_input().map(|piece| vec![piece]);
+        }
+        let refuse = |path: &Path, error: &io::Error| Problems::unreadable(Problem::of_file(path, error));
+        if !place.is_dir() {
+            return piece(place, MOST_BYTES).map(|piece| vec![piece]);
+        }
+        let main = place.join(MAIN);
+        let (mut paths, more) = match main.is_file() {
+            true => (vec![main], place.join(MORE)),
+            false => (Vec::new(), place.to_owned()),
+        };
+        if more.is_dir() {
+            let mut found = toml_files(&more).map_err(|error| refuse(&more, &error))?;
+            found.sort();
+            paths.append(&mut found);
+        }
+        if paths.is_empty() {
+            let none = io::Error::other(format!("the folder has neither {MAIN} nor other .toml files"));
+            return Err(refuse(place, &none));
+        }
+        let mut left = MOST_BYTES;
+        let mut pieces = Vec::new();
+        for path in paths {
+            let piece = piece(&path, left)?;
+            left -= piece.text.text.len() as u64;
+            pieces.push(piece);
+        }
+        Ok(pieces)
+    }
+
+    fn standard_input(&self) -> Result<Piece, Problems> {
+        const NAME: &str = "standard input";
+        let bytes = match self.stdin.get() {
+            Some(bytes) => bytes.clone(),
+            None => {
+                let mut bytes = Vec::new();
+                let read = io::stdin().lock().take(MOST_BYTES + 1).read_to_end(&mut bytes);
+                read.map_err(|error| Problems::unreadable(Problem::of_file(Path::new(NAME), &error)))?;
+                self.stdin.get_or_init(|| bytes).clone()
+            }
+        };
+        let text = to_text(NAME, bytes).map_err(Problems::unreadable)?;
+        Ok(Piece {
+            text: Text { name: Some(NAME.to_owned()), folder: PathBuf::new(), text },
+            format: Format::Toml,
+        })
+    }
+}
+
+impl Format {
+    /// By a file's name; TOML unless it says otherwise.
+    pub fn of(path: &Path) -> Self {
+        match path.extension().and_then(OsStr::to_str) {
+            Some("yaml" | "yml") => Self::Yaml,
+            Some("json") => Self::Json,
+            _ => Self::Toml,
+        }
+    }
+}
+
+/// One tree of all texts, with the variables of the environment in it.
+fn plant(origin: &Origin, formats: &[Format]) -> Result<Node, Vec<Misread>> {
+    let mut tree = Node::empty();
+    let mut wrong = Vec::new();
+    let several = origin.texts.len() > 1;
+    for (number, (text, format)) in origin.texts.iter().zip(formats).enumerate() {
+        match parse(&text.text, number, *format) {
+            Ok(one) if several => merge(&mut tree, one, &|span| origin.tell(span), &mut wrong),
+            Ok(one) => tree = one,
+            Err(mut misread) => wrong.append(&mut misread),
+        }
+    }
+    interpolate(&mut tree, &|name| std::env::var(name).ok(), &mut wrong);
+    if wrong.is_empty() { Ok(tree) } else { Err(wrong) }
+}
+
+fn toml_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if path.extension().is_some_and(|extension| extension == "toml") && !is_hidden {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}
+
+fn piece(path: &Path, most: u64) -> Result<Piece, Problems> {
+    let refuse = |error: &io::Error| Problems::unreadable(Problem::of_file(path, error));
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(|error| refuse(&error))?;
+    file.take(most + 1).read_to_end(&mut bytes).map_err(|error| refuse(&error))?;
+    let name = path.display().to_string();
+    let text = to_text(&name, bytes).map_err(Problems::unreadable)?;
+    if text.len() as u64 > most {
+        return Err(Problems::unreadable(too_large(&name)));
+    }
+    let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+    Ok(Piece { text: Text { name: Some(name), folder, text }, format: Format::of(path) })
+}
+
+fn to_text(name: &str, bytes: Vec<u8>) -> Result<String, Problem> {
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(too_large(name));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let wrong = error.as_bytes()[valid.len()];
+        Problem::of_text(name, Some(line), format!("byte {wrong:#04x} is not UTF-8"), "save it as UTF-8")
+    })
+}
+
+fn too_large(name: &str) -> Problem {
+    Problem::of_text(name, None, "larger than 16 MiB, which no settings are".to_owned(), "name another file")
+}

@@ -1,0 +1,265 @@
+//! Where settings were written, so that what is wrong with one can be shown at its place.
+
+use std::path::{Path as FilePath, PathBuf};
+
+use super::fault::{By, Fault, Said};
+use super::file::File;
+use super::flags::Given;
+use super::problem::{Excerpt, Problem, Problems};
+use super::resolve::PoolFault;
+use super::tree::{Misread, Node, Path, Span, Step, Value};
+
+/// Where each setting stands that a flag can say. A `*` stands for any name.
+const FLAGS: [(&str, &str); 44] = [
+    ("listeners.*.address", "--listen"),
+    ("listeners.*.tls", "--tls-listen"),
+    ("tls.certificates.cert_file", "--tls-cert"),
+    ("tls.certificates.key_file", "--tls-key"),
+    ("tls.client_ca_file", "--tls-client-ca"),
+    ("tls.client_auth", "--tls-client-auth"),
+    ("access.proxy_protocol_from", "--proxy-protocol-from"),
+    ("pools.*.backends.address", "--backend"),
+    ("pools.*.tls", "--backend-cert and --backend-key"),
+    ("pools.*.tls.ca_file", "--backend-ca"),
+    ("pools.*.tls.name", "--backend-tls-name"),
+    ("pools.*.tls.cert_file", "--backend-cert"),
+    ("pools.*.tls.key_file", "--backend-key"),
+    ("pools.*.tls.insecure", "--backend-tls-insecure"),
+    ("pools.*.proxy_protocol", "--backend-proxy-protocol"),
+    ("pools.*.policy", "--policy"),
+    ("pools.*.health.interval", "--health-interval"),
+    ("pools.*.health.timeout", "--health-timeout"),
+    ("pools.*.health.path", "--health-path"),
+    ("workers", "--workers"),
+    ("timeouts.header", "--header-timeout"),
+    ("timeouts.connect", "--connect-timeout"),
+    ("timeouts.response", "--response-timeout"),
+    ("timeouts.body", "--body-timeout"),
+    ("timeouts.client_idle", "--client-idle-timeout"),
+    ("timeouts.backend_idle", "--backend-idle-timeout"),
+    ("timeouts.tunnel_idle", "--tunnel-idle-timeout"),
+    ("timeouts.drain", "--drain-timeout"),
+    ("limits.header_size", "--max-header-size"),
+    ("limits.headers", "--max-headers"),
+    ("limits.body_size", "--max-body-size"),
+    ("limits.connections", "--max-connections"),
+    ("limits.connections_per_client", "--max-connections-per-client"),
+    ("limits.rate", "--rate-limit"),
+    ("limits.rate_burst", "--rate-burst"),
+    ("limits.total_rate", "--total-rate-limit"),
+    ("limits.min_data_rate", "--min-data-rate"),
+    ("access.trusted_proxies", "--trusted-proxy"),
+    ("access.allow", "--allow"),
+    ("access.deny", "--deny"),
+    ("access_log", "--access-log"),
+    ("log_level", "--log-level"),
+    ("admin.address", "--admin"),
+    ("admin.token_file", "--admin-token-file"),
+];
+
+/// The names of all flags that say a setting.
+pub(super) fn flags() -> impl Iterator<Item = &'static str> {
+    FLAGS.into_iter().map(|(_, flag)| flag)
+}
+
+/// A text that settings were read from.
+#[derive(Debug)]
+pub(super) struct Text {
+    /// As it is called; none if it has no name, because it came through the admin API.
+    pub(super) name: Option<String>,
+    /// What paths of files in it start from.
+    pub(super) folder: PathBuf,
+    pub(super) text: String,
+}
+
+/// Where settings were written.
+#[derive(Debug)]
+pub(super) struct Origin {
+    pub(super) texts: Vec<Text>,
+    /// What they say, as a tree; none if there are only flags.
+    pub(super) tree: Option<Node>,
+    /// Which flags count.
+    pub(super) given: Given,
+}
+
+/// Something that is wrong, at its path.
+#[derive(Debug)]
+pub(super) struct Wrong {
+    pub(super) path: Path,
+    /// What is shown of it, if a flag said it or nobody did.
+    pub(super) value: Option<String>,
+    /// Whether it is the key that is wrong, not what it stands for.
+    pub(super) is_key: bool,
+    pub(super) fault: Fault,
+}
+
+impl Origin {
+    /// All problems, each at its place. What is only a consequence of another is left out.
+    pub(super) fn problems(&self, read: &[(Path, Fault)], wrong: &[Wrong], file: &File) -> Problems {
+        let root = self.tree.as_ref();
+        let read = read.iter().filter_map(|(path, fault)| {
+            let found = path.find(root?, true);
+            let span = match fault {
+                Fault::UnknownKey { .. } => found.key.or(found.node.span.as_ref()),
+                _ => found.node.span.as_ref().or(found.key),
+            };
+            let value = match fault {
+                Fault::UnknownKey { .. } => path.0.last().map(Step::shown),
+                _ => found.node.shown(),
+            };
+            Some(self.problem(span, Some(path), value, fault))
+        });
+        let mut problems: Vec<_> = read.collect();
+        problems.extend(wrong.iter().filter_map(|wrong| self.resolved(wrong, file)));
+        problems.dedup();
+        problems.sort_by_key(|problem| (problem.file.clone(), problem.line, problem.column));
+        Problems::of(problems)
+    }
+
+    /// Of texts that are no settings.
+    pub(super) fn misread(&self, misread: &[Misread]) -> Problems {
+        let problem = |misread: &Misread| {
+            let value = misread.span.as_ref().and_then(|span| self.written(span));
+            let value =
+                value.filter(|_| !matches!(misread.fault, Fault::Syntax(_) | Fault::InTwoFiles { .. }));
+            self.problem(misread.span.as_ref(), None, value.map(str::to_owned), &misread.fault)
+        };
+        Problems::of(misread.iter().map(problem).collect())
+    }
+
+    /// The folder from which the paths of files start that stand here.
+    pub(super) fn folder(&self, path: &Path) -> &FilePath {
+        let span = self.tree.as_ref().and_then(|root| path.find(root, false).node.span.as_ref());
+        let text = match span {
+            Some(span) => self.texts.get(span.file),
+            None => self.texts.first().filter(|_| self.flag(path, None).is_none()),
+        };
+        text.map_or(FilePath::new(""), |text| &text.folder)
+    }
+
+    /// `lb.toml:3:1`.
+    pub(super) fn tell(&self, span: &Span) -> String {
+        let Some(text) = self.texts.get(span.file) else { return String::new() };
+        let (line, column) = place(&text.text, span.bytes.start);
+        format!("{}:{line}:{column}", text.name.as_deref().unwrap_or_default())
+    }
+
+    fn resolved(&self, Wrong { path, value, is_key, fault }: &Wrong, file: &File) -> Option<Problem> {
+        if let Some(flag) = self.flag(path, Some(file)) {
+            let Said { message, help } = fault.said(By::Flags);
+            let flag = Some(flag.to_owned());
+            return Some(Problem { flag, value: value.clone(), help, ..Problem::saying(message) });
+        }
+        let Some(root) = &self.tree else {
+            return Some(self.problem(None, Some(path), value.clone(), fault));
+        };
+        let found = path.find(root, false);
+        let named = match fault {
+            Fault::Pool(PoolFault::Unknown { name, .. }) => is_broken(root, &["pools", name]),
+            _ => false,
+        };
+        if found.broken || has_broken(found.node) || named {
+            return None;
+        }
+        let shown =
+            if found.exact && !is_key { value.as_ref().and_then(|_| found.node.shown()) } else { None };
+        let is_table = *is_key || matches!(found.node.value, Value::Table(_)) || !found.exact;
+        let span = match found.key {
+            Some(key) if is_table => Some(key),
+            key => found.node.span.as_ref().or(key),
+        };
+        let span = span.filter(|_| !found.path.0.is_empty());
+        let path = if found.exact { &found.path } else { path };
+        Some(self.problem(span, Some(path), shown.or_else(|| value.clone()), fault))
+    }
+
+    fn problem(
+        &self,
+        span: Option<&Span>,
+        path: Option<&Path>,
+        value: Option<String>,
+        fault: &Fault,
+    ) -> Problem {
+        let Said { message, help } = fault.said(By::File);
+        let text = self.texts.get(span.map_or(0, |span| span.file));
+        let file = text.and_then(|text| text.name.clone());
+        let mut problem = Problem { file, value, help, ..Problem::saying(message) };
+        problem.path = path.map(ToString::to_string).filter(|path| !path.is_empty());
+        if let (Some(span), Some(text)) = (span, text) {
+            let (line, column) = place(&text.text, span.bytes.start);
+            (problem.line, problem.column) = (Some(line), Some(column));
+            problem.excerpt = Some(excerpt(&text.text, line, span));
+        }
+        problem
+    }
+
+    /// The flag that says what stands at a path, if one does.
+    fn flag(&self, path: &Path, file: Option<&File>) -> Option<&'static str> {
+        let name = |step: &Step| match step {
+            Step::Key(key) => Some(key.clone()),
+            Step::Index(_) => None,
+        };
+        let mut keys: Vec<_> = path.0.iter().filter_map(name).collect();
+        if let [section, name, key, ..] = &mut keys[..]
+            && ["listeners", "pools"].contains(&&**section)
+        {
+            let listener = file.and_then(|file| file.listeners.get(name));
+            if key == "address" && listener.is_some_and(|listener| listener.tls) {
+                "tls".clone_into(key);
+            }
+            "*".clone_into(name);
+        }
+        let place = keys.join(".");
+        let (_, flag) = FLAGS.iter().find(|(known, _)| *known == place)?;
+        (self.tree.is_none() || self.given.process_wide(flag)).then_some(flag)
+    }
+
+    fn written(&self, span: &Span) -> Option<&str> {
+        let text = self.texts.get(span.file)?.text.get(span.bytes.clone())?;
+        Some(text).filter(|text| !text.is_empty() && !text.contains('\n'))
+    }
+}
+
+impl Step {
+    fn shown(&self) -> String {
+        match self {
+            Self::Key(key) => key.clone(),
+            Self::Index(index) => index.to_string(),
+        }
+    }
+}
+
+fn is_broken(root: &Node, keys: &[&str]) -> bool {
+    let path = Path(keys.iter().map(|key| Step::Key((*key).to_owned())).collect());
+    path.find(root, true).broken
+}
+
+fn has_broken(node: &Node) -> bool {
+    node.broken
+        || match &node.value {
+            Value::List(list) => list.iter().any(has_broken),
+            Value::Table(table) => table.values().any(|entry| has_broken(&entry.node)),
+            _ => false,
+        }
+}
+
+/// The line and the column of a byte, from 1.
+fn place(text: &str, at: usize) -> (usize, usize) {
+    let before = text.get(..at).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+}
+
+/// The line of a span, and the one before it, with as much of the span as is on that line.
+fn excerpt(text: &str, line: usize, span: &Span) -> Excerpt {
+    let at = span.bytes.start.min(text.len());
+    let line_start = text[..at].rfind('\n').map_or(0, |end| end + 1);
+    let line_end = text[at..].find('\n').map_or(text.len(), |end| at + end);
+    let end = span.bytes.end.clamp(at, line_end);
+    let end = if end == at { (at + 1).min(line_end) } else { end };
+    Excerpt {
+        text: text[line_start..line_end].trim_end_matches('\r').to_owned(),
+        first_line: line,
+        wrong: at - line_start..end - line_start,
+    }
+}

@@ -1,0 +1,191 @@
+//! What is wrong with settings, as it is told: drawn for a terminal, in a line for a log, as fields for a program.
+
+use std::fmt::{self, Display, Formatter};
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+use serde::Serialize;
+
+/// All that is wrong with settings. Never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problems {
+    all: Vec<Problem>,
+    unreadable: bool,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// The flag that said it, if a flag did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flag: Option<String>,
+    /// The file that says it, if a file does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The line, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
+    /// The column, in characters from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<usize>,
+    /// Where among the settings: `pools.api.backends[2]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// As the operator wrote it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// What is wrong.
+    pub message: String,
+    /// How to mend it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+    /// What is drawn of the file.
+    #[serde(skip)]
+    pub(super) excerpt: Option<Excerpt>,
+}
+
+/// Some lines of a file and what of them is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Excerpt {
+    /// Whole lines.
+    pub(super) text: String,
+    /// The number of the first, from 1.
+    pub(super) first_line: usize,
+    /// The bytes of them that are wrong.
+    pub(super) wrong: Range<usize>,
+}
+
+impl Problems {
+    /// Of settings that could be read.
+    pub(super) fn of(all: Vec<Problem>) -> Self {
+        Self { all, unreadable: false }
+    }
+
+    /// Of a file that cannot be read at all.
+    pub(super) fn unreadable(problem: Problem) -> Self {
+        Self { all: vec![problem], unreadable: true }
+    }
+
+    /// Each of them. Never empty.
+    pub fn all(&self) -> &[Problem] {
+        &self.all
+    }
+
+    /// Whether a file could not be read, so that nothing is known of what it says.
+    pub fn is_unreadable(&self) -> bool {
+        self.unreadable
+    }
+
+    /// As a compiler would show them, with the lines of the files. What a flag said is a line.
+    pub fn draw(&self, colour: bool) -> String {
+        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+        let mut drawn = String::new();
+        for problem in &self.all {
+            if !drawn.is_empty() && problem.file.is_some() {
+                drawn.push('\n');
+            }
+            match problem.file {
+                Some(_) => drawn.push_str(&problem.draw(&renderer)),
+                None => drawn.push_str(&format!("loadbalancer: {problem}")),
+            }
+            drawn.push('\n');
+        }
+        drawn.truncate(drawn.trim_end().len());
+        drawn
+    }
+}
+
+impl Display for Problems {
+    /// In a line, for logs.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.all.iter().enumerate() {
+            let before = if index == 0 { "" } else { " | " };
+            write!(f, "{before}{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+impl Problem {
+    /// Of flags that cannot be.
+    pub(super) fn of_flags(flag: &str, value: Option<String>, message: String, help: String) -> Self {
+        Self { flag: Some(flag.to_owned()), value, help: Some(help), ..Self::saying(message) }
+    }
+
+    /// Of a file that cannot be read.
+    pub(super) fn of_file(path: &Path, error: &io::Error) -> Self {
+        let help = Some("name a file or a folder that we may read".to_owned());
+        let file = Some(path.display().to_string());
+        Self { file, help, ..Self::saying(format!("cannot be read: {error}")) }
+    }
+
+    /// Of a text that is none.
+    pub(super) fn of_text(name: &str, line: Option<usize>, message: String, help: &str) -> Self {
+        let file = Some(name.to_owned());
+        Self { file, line, help: Some(help.to_owned()), ..Self::saying(message) }
+    }
+
+    /// Somewhere.
+    pub(super) fn saying(message: String) -> Self {
+        Self {
+            flag: None,
+            file: None,
+            line: None,
+            column: None,
+            path: None,
+            value: None,
+            message,
+            help: None,
+            excerpt: None,
+        }
+    }
+
+    fn draw(&self, renderer: &Renderer) -> String {
+        let title = match &self.value {
+            Some(value) => format!("{value}: {}", self.message),
+            None => self.message.clone(),
+        };
+        let mut group = Group::with_title(Level::ERROR.primary_title(title));
+        if let Some(Excerpt { text, first_line, wrong }) = &self.excerpt {
+            let mark = AnnotationKind::Primary.span(wrong.clone()).label(self.path.as_deref());
+            let lines = Snippet::source(text).line_start(*first_line).path(self.file.as_deref());
+            group = group.element(lines.annotation(mark));
+        } else if let Some(file) = &self.file {
+            let origin = Origin::path(file);
+            group = group.element(match self.line {
+                Some(line) => origin.line(line).char_column(self.column.unwrap_or(1)),
+                None => origin,
+            });
+        }
+        if let Some(help) = &self.help {
+            group = group.element(Level::HELP.message(help));
+        }
+        renderer.render(&[group])
+    }
+}
+
+impl Display for Problem {
+    /// In a line: where, the value, what is wrong and how to mend it.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if let Some(file) = &self.file {
+            f.write_str(file)?;
+            for number in [self.line, self.column].into_iter().flatten() {
+                write!(f, ":{number}")?;
+            }
+            f.write_str(": ")?;
+        }
+        let place = self.flag.as_deref().or(self.path.as_deref());
+        match (place, &self.value) {
+            (Some(place), Some(value)) => write!(f, "{place} {value}: ")?,
+            (Some(text), None) => write!(f, "{text}: ")?,
+            (None, Some(text)) => write!(f, "{text}: ")?,
+            (None, None) => {}
+        }
+        f.write_str(&self.message)?;
+        self.help.as_ref().map_or(Ok(()), |help| write!(f, "; {help}"))
+    }
+}

@@ -1,0 +1,114 @@
+//! What is done with a route's requests.
+
+use hyper::StatusCode;
+use hyper::header::HeaderValue;
+
+use super::pool::{cookie, tags};
+use super::route::Pools;
+use super::treatment::{header_value, template};
+use super::{PoolFault, RouteFault, Spot};
+use crate::config::fault::nearest;
+use crate::config::file;
+use crate::config::{Action, Share, Split};
+
+const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];
+
+pub(super) fn action(
+    given: &file::Route,
+    pools: &Pools,
+    captures: &[String],
+    at: &Spot<'_>,
+) -> Option<Action> {
+    let actions = [
+        ("pool", given.pool.is_some()),
+        ("pools", !given.pools.is_empty()),
+        ("redirect", given.redirect.is_some()),
+        ("answer", given.answer.is_some()),
+    ];
+    let mut actions = actions.into_iter().filter(|(_, given)| *given).map(|(key, _)| key);
+    let Some(first) = actions.next() else {
+        at.fault(RouteFault::NoAction);
+        return None;
+    };
+    if let Some(second) = actions.next() {
+        at.key(second).fault(RouteFault::TwoActions(first));
+        return None;
+    }
+    match (&given.redirect, &given.answer) {
+        (Some(to), _) => redirect(to, given.redirect_status, captures, at),
+        (None, Some(answer)) => self::answer(answer, &at.key("answer")),
+        (None, None) => forward(given, pools, at).map(Action::Forward),
+    }
+}
+
+/// The place of a pool among all, by its name.
+pub(super) fn pool_named(name: &str, pools: &Pools, at: &Spot<'_>) -> Option<usize> {
+    let found = pools.get_index_of(name);
+    if found.is_none() {
+        let nearest = nearest(name, pools.keys().map(String::as_str)).map(str::to_owned);
+        let known = pools.keys().cloned().collect();
+        at.wrong(name, PoolFault::Unknown { name: name.to_owned(), nearest, known });
+    }
+    found
+}
+
+fn forward(given: &file::Route, pools: &Pools, at: &Spot<'_>) -> Option<Split> {
+    let mut shares = Vec::new();
+    if let Some(name) = &given.pool {
+        shares.push(pool_named(name, pools, &at.key("pool")).map(|pool| Share { pool, weight: 1 }));
+    }
+    let list = at.key("pools");
+    for (name, weight) in &given.pools {
+        shares.push(pool_named(name, pools, &list.key(name)).map(|pool| Share { pool, weight: *weight }));
+    }
+    if !given.pools.is_empty() && given.pools.values().all(|weight| *weight == 0) {
+        list.fault(RouteFault::NoWeight);
+    }
+    let cookie = given.split_cookie.as_ref().map(|name| cookie(name, &at.key("split_cookie")));
+    Some(Split {
+        shares: shares.into_iter().collect::<Option<_>>()?,
+        cookie: cookie.flatten(),
+        tags: tags(&given.tags),
+    })
+}
+
+fn redirect(to: &str, status: Option<u16>, captures: &[String], at: &Spot<'_>) -> Option<Action> {
+    let at_status = at.key("redirect_status");
+    let code = status.unwrap_or(308);
+    let code = match REDIRECTS.contains(&code) {
+        true => StatusCode::from_u16(code).ok(),
+        false => {
+            at_status.wrong(code, RouteFault::Status("301, 302, 303, 307 or 308"));
+            None
+        }
+    };
+    let at = at.key("redirect");
+    let begins = ["http://", "https://", "/", "{"].iter().any(|start| to.starts_with(start));
+    if !begins || header_value(to).is_none() {
+        at.wrong(
+            to,
+            RouteFault::Target("write https://HOST/PATH or /PATH, for example https://{host}{path}"),
+        );
+        return None;
+    }
+    Some(Action::Redirect { status: code?, to: template(to, captures, &at)? })
+}
+
+fn answer(given: &file::Answer, at: &Spot<'_>) -> Option<Action> {
+    let status = given.status.unwrap_or(200);
+    let body = given.body.as_deref().unwrap_or_default();
+    let code = StatusCode::from_u16(status).ok().filter(|_| (200..600).contains(&status));
+    let code = at.key("status").take(status, code.ok_or(RouteFault::Status("200 to 599")));
+    if [204, 205, 304].contains(&status) && !body.is_empty() {
+        at.key("body").fault(RouteFault::NoBody);
+    }
+    let content_type = content_type(given.content_type.as_deref(), "text/plain; charset=utf-8", at);
+    Some(Action::Answer { status: code?, content_type: content_type?, body: body.into() })
+}
+
+/// The media type that is said by the key `content_type` here.
+pub(super) fn content_type(given: Option<&str>, usual: &'static str, at: &Spot<'_>) -> Option<HeaderValue> {
+    let Some(text) = given else { return Some(HeaderValue::from_static(usual)) };
+    let value = header_value(text).filter(|_| text.contains('/'));
+    at.key("content_type").take(text, value.ok_or(RouteFault::HeaderValue))
+}

@@ -1,0 +1,150 @@
+//! What can be wrong with a pool, a route or the admin API.
+
+use crate::config::fault::{By, Said, say};
+
+/// What can be wrong with a pool, or with the admin API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::config) enum PoolFault {
+    /// Whom to ask for names is no address.
+    DnsServer,
+    /// There is none of this name.
+    Unknown { name: String, nearest: Option<String>, known: Vec<String> },
+    /// No backends and nowhere to find some.
+    Empty,
+    /// A source of backends is none.
+    Source,
+    /// A hash key is none.
+    HashKey,
+    /// The path of a check is not in origin form.
+    HealthPath,
+    /// A name or a value that is empty or has characters that it may not have.
+    Name,
+    /// A secret that could be guessed.
+    ShortSecret,
+    /// Something that is required is not given.
+    Required(&'static str),
+    /// Anybody could use the admin API.
+    NoToken,
+    /// A token, and no admin API.
+    NoAdmin,
+}
+
+/// What can be wrong with a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::config) enum RouteFault {
+    /// There are several pools and no routes.
+    NoRoutes,
+    /// Nothing is done with its requests.
+    NoAction,
+    /// Two things are done with its requests.
+    TwoActions(&'static str),
+    /// Another route is for the same requests.
+    Same(String),
+    /// No pool gets anything.
+    NoWeight,
+    /// A host is none.
+    Host,
+    /// A path is none.
+    Path(&'static str),
+    /// A regular expression is none.
+    Regex(String),
+    /// A method is none.
+    Method { fix: Option<String> },
+    /// A name of a header line is none.
+    HeaderName,
+    /// A value of a header line is none.
+    HeaderValue,
+    /// A header line that says how a message is sent.
+    Framing,
+    /// A name in braces that stands for nothing.
+    Placeholder { name: String, known: Vec<String> },
+    /// A new path or a URL that is none.
+    Target(&'static str),
+    /// A status that is none of those that fit.
+    Status(&'static str),
+    /// A body for a status that has none.
+    NoBody,
+    /// Statuses of two pages overlap.
+    Overlap(String),
+    /// Copies go where the requests go.
+    OwnMirror,
+}
+
+impl PoolFault {
+    pub(in crate::config) fn said(&self, by: By) -> Said {
+        match self {
+            Self::Unknown { nearest: Some(nearest), .. } => {
+                say("no pool has this name", format!("did you mean \"{nearest}\"?"))
+            }
+            Self::Unknown { name, known, .. } => say(
+                "no pool has this name",
+                format!("add [pools.{name}], or name one of {}", known.join(", ")),
+            ),
+            Self::DnsServer => say("not an address", "write ADDRESS or ADDRESS:PORT, for example 127.0.0.53"),
+            Self::Empty => say("has no backends", "add backends = [\"HOST:PORT\"], or discover"),
+            Self::Source => say("not a source of backends", "write dns:NAME:PORT, srv:NAME or file:PATH"),
+            Self::HashKey => {
+                say("not part of a request", "write client, path, header:NAME, cookie:NAME or query:NAME")
+            }
+            Self::HealthPath => {
+                say("must start with / and hold no spaces, # or control characters, for example /health", "")
+            }
+            Self::Name => {
+                say("not a name", "use letters, digits, and ! # $ % & ' * + - . ^ _ ` | ~ between them")
+            }
+            Self::ShortSecret => {
+                say("the secret in it is too short", "make one of 16 bytes or more: openssl rand -hex 32")
+            }
+            Self::Required(key) => say(format!("{key} is missing"), format!("add {key}")),
+            Self::NoToken => say(
+                "others can reach this address, and nothing tells who may use the admin API",
+                by.pick(
+                    "add --admin-token-file FILE, or use an address of 127.0.0.1",
+                    "add token_file, or use an address of 127.0.0.1",
+                ),
+            ),
+            Self::NoAdmin => say("there is no admin API", "add --admin, for example --admin 127.0.0.1:8081"),
+        }
+    }
+}
+
+impl RouteFault {
+    pub(in crate::config) fn said(&self) -> Said {
+        match self {
+            Self::NoRoutes => say(
+                "there are several pools, and no route says which gets what",
+                "add [routes.NAME] with pool",
+            ),
+            Self::NoAction => say("nothing is done with its requests", "add pool, pools, redirect or answer"),
+            Self::TwoActions(other) => say(format!("{other} is given as well"), "keep one of them"),
+            Self::Same(other) => {
+                say(format!("{other} is for the same requests"), "remove one of them, or give one a priority")
+            }
+            Self::NoWeight => say("all weights are 0, so no pool gets a request", "give one a weight"),
+            Self::Host => {
+                say("not a host", "write a name without a port, for example api.example.com or *.example.com")
+            }
+            Self::Path(why) => say(*why, "write /login, /v1/*, /users/{id}, /files/{rest...} or ~ REGEX"),
+            Self::Regex(why) => say(format!("not a regular expression: {why}"), ""),
+            Self::Method { fix: Some(fix) } => say("not a method", format!("did you mean {fix}?")),
+            Self::Method { fix: None } => say("not a method", "write GET, POST and so on"),
+            Self::HeaderName => say("not a name of a header line", "write it without : and spaces"),
+            Self::HeaderValue => say("not a value of a header line", "remove its control characters"),
+            Self::Framing => say(
+                "says how a message is sent, which is not for a route to change",
+                "remove it; for another host there is set_host",
+            ),
+            Self::Placeholder { name, known } => {
+                let known: Vec<_> = known.iter().map(|name| format!("{{{name}}}")).collect();
+                say(format!("{{{name}}} stands for nothing here"), format!("use {}", known.join(", ")))
+            }
+            Self::Target(help) => say("nothing that a client could ask for", *help),
+            Self::Status(which) => say("not a status for this", format!("use {which}")),
+            Self::NoBody => say("an answer with this status has no body", "remove body, or change status"),
+            Self::Overlap(other) => say(format!("{other} is for some of these, too"), "separate them"),
+            Self::OwnMirror => {
+                say("its requests go to this pool anyway", "name another pool, or remove mirror")
+            }
+        }
+    }
+}

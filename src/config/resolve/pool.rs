@@ -1,0 +1,187 @@
+//! Pools.
+
+use std::collections::BTreeMap;
+use std::num::{NonZeroU32, NonZeroU64};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::header::HeaderName;
+use indexmap::IndexMap;
+
+use super::{PoolFault, Spot, secret};
+use crate::config::backend::{BackendUrl, Scheme, is_name, tls, urls};
+use crate::config::file::{self, Choices};
+use crate::config::{Backend, Balancing, HashKey, Health, Listener, PolicyName, Pool, Source, Sticky};
+
+const MOST_WEIGHT: u64 = 10_000;
+
+pub(super) fn pool(name: &str, given: &file::Pool, listeners: &[Listener], at: &Spot<'_>) -> Option<Pool> {
+    if given.backends.is_empty() && given.discover.is_empty() {
+        at.fault(PoolFault::Empty);
+    }
+    let texts: Vec<_> = given.backends.iter().map(|backend| backend.0.address.as_deref()).collect();
+    let list = at.key("backends");
+    let urls = urls(&texts, listeners, &list);
+    let sources_at = at.key("discover");
+    let sources: Vec<_> = given
+        .discover
+        .iter()
+        .enumerate()
+        .filter_map(|(index, text)| source(text, &sources_at.index(index)))
+        .collect();
+    // A file of backends may come to name some that speak TLS.
+    let may_speak = sources.iter().any(|source| match source {
+        Source::Dns { scheme, .. } | Source::Srv { scheme, .. } => *scheme == Scheme::Https,
+        Source::File(_) => true,
+    });
+    let speaks = urls.iter().flatten().any(|url| url.scheme == Scheme::Https);
+    let is_unsure = urls.iter().any(Option::is_none);
+    let tls = if is_unsure { None } else { tls(&given.tls, speaks || may_speak, &at.key("tls")) };
+    let backends = given.backends.iter().zip(urls).enumerate();
+    let backends = backends.map(|(index, (given, url))| backend(&given.0, url, &list.index(index)));
+    let backends: Vec<_> = backends.collect();
+    Some(Pool {
+        name: name.into(),
+        backends: backends.into_iter().collect::<Option<_>>()?,
+        sources,
+        balancing: balancing(given, at)?,
+        health: health(&given.health, &at.key("health"))?,
+        tls,
+        proxy_protocol: given.proxy_protocol.map(|word| word.0),
+    })
+}
+
+fn backend(given: &file::BackendTable, url: Option<BackendUrl>, at: &Spot<'_>) -> Option<Backend> {
+    let weight = at.key("weight").between(given.weight.unwrap_or(1).into(), 0, MOST_WEIGHT);
+    let most = given.max_requests.map(|most| at.key("max_requests").between(most.into(), 1, u32::MAX.into()));
+    Some(Backend {
+        url: url?,
+        weight: u32::try_from(weight?).ok()?,
+        tier: given.tier.unwrap_or(0),
+        max_requests: most.flatten().and_then(|most| NonZeroU32::new(u32::try_from(most).ok()?)),
+        zone: given.zone.as_deref().map(Arc::from),
+        tags: tags(&given.tags).into_iter().collect::<BTreeMap<_, _>>(),
+    })
+}
+
+/// What is said of a backend, or wanted of one.
+pub(super) fn tags(given: &IndexMap<String, String>) -> Vec<(Arc<str>, Arc<str>)> {
+    given.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into())).collect()
+}
+
+fn source(text: &str, at: &Spot<'_>) -> Option<Source> {
+    let source = match text.split_once(':') {
+        Some(("dns", rest)) => {
+            let (scheme, rest) = scheme(rest);
+            rest.rsplit_once(':').and_then(|(name, port)| {
+                let port = port.parse().ok().filter(|port| *port != 0)?;
+                is_name(name).then(|| Source::Dns { scheme, name: name.into(), port })
+            })
+        }
+        Some(("srv", rest)) => {
+            let (scheme, name) = scheme(rest);
+            is_name(name).then(|| Source::Srv { scheme, name: name.into() })
+        }
+        Some(("file", path)) if !path.is_empty() => Some(Source::File(at.file(path))),
+        _ => None,
+    };
+    at.take(text, source.ok_or(PoolFault::Source))
+}
+
+/// What is to be spoken to those that a name leads to, and the rest.
+fn scheme(text: &str) -> (Scheme, &str) {
+    match text.split_once("://") {
+        Some(("https", rest)) => (Scheme::Https, rest),
+        Some(("h2c", rest)) => (Scheme::H2c, rest),
+        Some(("http", rest)) => (Scheme::Http, rest),
+        _ => (Scheme::Http, text),
+    }
+}
+
+fn health(given: &file::Health, at: &Spot<'_>) -> Option<Health> {
+    let path = given.path.as_deref().unwrap_or("/");
+    let fits = path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    if !fits {
+        at.key("path").wrong(path, PoolFault::HealthPath);
+        return None;
+    }
+    let or = |time: Option<file::Time>, seconds| time.map_or(Duration::from_secs(seconds), |time| time.0);
+    Some(Health { interval: or(given.interval, 30), timeout: or(given.timeout, 2), path: path.to_owned() })
+}
+
+fn balancing(given: &file::Pool, at: &Spot<'_>) -> Option<Balancing> {
+    let usual = Balancing::by(given.policy.map_or(PolicyName::First, |word| word.0));
+    let number = |key, value: Option<u32>, least, most| {
+        value.map(|value| {
+            at.key(key).between(value.into(), least, most).and_then(|value| u32::try_from(value).ok())
+        })
+    };
+    let hash_bound = number("hash_bound", given.hash_bound, 101, 10_000);
+    let overflow = number("overflow", given.overflow, 1, 100);
+    let choices = match given.choices {
+        None => usual.choices,
+        Some(Choices::All) => None,
+        Some(Choices::Some(choices)) => {
+            number("choices", Some(choices), 1, 100).flatten().and_then(NonZeroU32::new)
+        }
+    };
+    let hash_key = match &given.hash_key {
+        None => usual.hash_key,
+        Some(text) => at.key("hash_key").take(text, hash_key(text).ok_or(PoolFault::HashKey))?,
+    };
+    let sticky = match &given.sticky {
+        None => None,
+        Some(given) => Some(sticky(given, &at.key("sticky"))?),
+    };
+    Some(Balancing {
+        hash_key,
+        hash_bound: hash_bound.flatten().and_then(NonZeroU32::new),
+        choices,
+        decay: given.decay.map_or(usual.decay, |time| time.0),
+        slow_start: given.slow_start.map(|time| time.0),
+        overflow: overflow.flatten().unwrap_or(usual.overflow),
+        zone: given.zone.as_deref().map(Arc::from),
+        sticky,
+        policy: usual.policy,
+    })
+}
+
+fn hash_key(text: &str) -> Option<HashKey> {
+    match text.split_once(':') {
+        None if text == "client" => Some(HashKey::Client),
+        None if text == "path" => Some(HashKey::Path),
+        Some(("header", name)) => HeaderName::from_bytes(name.as_bytes()).ok().map(HashKey::Header),
+        Some(("cookie", name)) if is_token(name) => Some(HashKey::Cookie(name.into())),
+        Some(("query", name)) if !name.is_empty() => Some(HashKey::Query(name.into())),
+        _ => None,
+    }
+}
+
+fn sticky(given: &file::Sticky, at: &Spot<'_>) -> Option<Sticky> {
+    let cookie = given.cookie.as_deref().and_then(|name| cookie(name, &at.key("cookie")));
+    if given.cookie.is_none() {
+        at.fault(PoolFault::Required("cookie"));
+    }
+    let secret = given.secret_file.as_deref().and_then(|name| secret(name, &at.key("secret_file")));
+    if given.secret_file.is_none() {
+        at.fault(PoolFault::Required("secret_file"));
+    }
+    Some(Sticky {
+        cookie: cookie?,
+        secret: secret?.into(),
+        // A cookie counts whole seconds.
+        max_age: given.max_age.and_then(|age| NonZeroU64::new(age.0.as_secs().max(1))),
+        secure: given.secure,
+    })
+}
+
+/// A cookie's name.
+pub(super) fn cookie(name: &str, at: &Spot<'_>) -> Option<Arc<str>> {
+    at.take(name, if is_token(name) { Ok(name.into()) } else { Err(PoolFault::Name) })
+}
+
+/// RFC 9110, section 5.6.2.
+pub(super) fn is_token(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(fits)
+}

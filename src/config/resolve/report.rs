@@ -1,0 +1,115 @@
+//! What is found to be wrong on the way from a file to a configuration, with its path.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+
+use crate::config::fault::Fault;
+use crate::config::origin::{Origin, Wrong};
+use crate::config::tree::{Path, Step};
+
+/// All that is wrong so far.
+pub(in crate::config) struct Report<'a> {
+    origin: &'a Origin,
+    wrong: RefCell<Vec<Wrong>>,
+}
+
+/// A place among the settings.
+#[derive(Clone, Copy)]
+pub(in crate::config) struct Spot<'a> {
+    report: &'a Report<'a>,
+    up: Option<&'a Spot<'a>>,
+    step: Leg<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum Leg<'a> {
+    Root,
+    Key(&'a str),
+    Index(usize),
+}
+
+impl<'a> Report<'a> {
+    pub(in crate::config) fn new(origin: &'a Origin) -> Self {
+        Self { origin, wrong: RefCell::default() }
+    }
+
+    /// The settings as a whole.
+    pub(in crate::config) fn root(&'a self) -> Spot<'a> {
+        Spot { report: self, up: None, step: Leg::Root }
+    }
+
+    pub(in crate::config) fn into_wrong(self) -> Vec<Wrong> {
+        self.wrong.into_inner()
+    }
+}
+
+impl<'a> Spot<'a> {
+    /// A key of the table here.
+    pub(in crate::config) fn key<'b>(&'b self, key: &'b str) -> Spot<'b>
+    where
+        'a: 'b,
+    {
+        Spot { report: self.report, up: Some(self), step: Leg::Key(key) }
+    }
+
+    /// An element of the list here.
+    pub(in crate::config) fn index<'b>(&'b self, index: usize) -> Spot<'b>
+    where
+        'a: 'b,
+    {
+        Spot { report: self.report, up: Some(self), step: Leg::Index(index) }
+    }
+
+    /// The value here is wrong.
+    pub(in crate::config) fn wrong(&self, value: impl ToString, fault: impl Into<Fault>) {
+        self.add(Some(value.to_string()), false, fault.into());
+    }
+
+    /// The key here is wrong, not what it stands for.
+    pub(in crate::config) fn wrong_key(&self, key: &str, fault: impl Into<Fault>) {
+        self.add(Some(key.to_owned()), true, fault.into());
+    }
+
+    /// Something is wrong here that has no value, or whose value says nothing.
+    pub(in crate::config) fn fault(&self, fault: impl Into<Fault>) {
+        self.add(None, false, fault.into());
+    }
+
+    /// What it is, unless it is wrong.
+    pub(in crate::config) fn take<T, F: Into<Fault>>(
+        &self,
+        value: impl ToString,
+        result: Result<T, F>,
+    ) -> Option<T> {
+        result.map_err(|fault| self.wrong(value, fault)).ok()
+    }
+
+    /// A number, if it is neither too small nor too large.
+    pub(in crate::config) fn between(&self, value: u64, least: u64, most: u64) -> Option<u64> {
+        match value {
+            value if value < least => self.wrong(value, Fault::TooSmall(least)),
+            value if value > most => self.wrong(value, Fault::TooLarge(most)),
+            _ => return Some(value),
+        }
+        None
+    }
+
+    /// A file that is named here. What does not begin with `/` starts from the folder of the file that names it.
+    pub(in crate::config) fn file(&self, name: &str) -> PathBuf {
+        self.report.origin.folder(&self.path()).join(name)
+    }
+
+    fn add(&self, value: Option<String>, is_key: bool, fault: Fault) {
+        self.report.wrong.borrow_mut().push(Wrong { path: self.path(), value, is_key, fault });
+    }
+
+    fn path(&self) -> Path {
+        let mut steps = self.up.map_or_else(Vec::new, |up| up.path().0);
+        match self.step {
+            Leg::Root => {}
+            Leg::Key(key) => steps.push(Step::Key(key.to_owned())),
+            Leg::Index(index) => steps.push(Step::Index(index)),
+        }
+        Path(steps)
+    }
+}

@@ -1,0 +1,209 @@
+//! How a route's requests and their answers are treated.
+
+use std::num::{NonZeroU32, NonZeroU64};
+use std::sync::Arc;
+
+use hyper::StatusCode;
+use hyper::header::{HeaderName, HeaderValue};
+use indexmap::IndexMap;
+
+use super::action::{content_type, pool_named};
+use super::route::Pools;
+use super::{PoolFault, RouteFault, Spot, contents};
+use crate::config::access::rate;
+use crate::config::fault::Fault;
+use crate::config::file;
+use crate::config::{Changes, ErrorPage, Mirror, Retry, Treatment};
+
+/// Header lines that say how a message is sent (RFC 9110, section 7.6.1; RFC 9112, section 6), or to whom.
+const FRAMING: [&str; 10] = [
+    "connection",
+    "content-length",
+    "host",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "http2-settings",
+];
+
+pub(super) fn treatment(
+    given: &file::Route,
+    pools: &Pools,
+    captures: &[String],
+    at: &Spot<'_>,
+) -> Option<Treatment> {
+    let rewrite = given.rewrite.as_ref().map(|text| rewrite(text, captures, &at.key("rewrite")));
+    let host = given.set_host.as_ref().map(|text| host(text, &at.key("set_host")));
+    let body_limit = given.body_size.map(|size| at.key("body_size").between(size.0, 1, u64::MAX));
+    let request_headers = changes(&given.request_headers, &at.key("request_headers"));
+    let answer_headers = changes(&given.answer_headers, &at.key("answer_headers"));
+    let retry = retry(&given.retry, &at.key("retry"));
+    let rate = rate(given.rate.as_deref(), given.rate_burst, at);
+    let mirror = given.mirror.as_ref().map(|mirror| self::mirror(mirror, given, pools, &at.key("mirror")));
+    let error_pages = error_pages(&given.error_pages, &at.key("error_pages"));
+    Some(Treatment {
+        rewrite: rewrite.flatten(),
+        host: host.flatten(),
+        request_headers,
+        answer_headers,
+        response_timeout: given.response_timeout.map(|time| time.0),
+        body_timeout: given.body_timeout.map(|time| time.0),
+        body_limit: body_limit.flatten().and_then(NonZeroU64::new),
+        retry: retry?,
+        rate,
+        mirror: mirror.flatten(),
+        error_pages,
+    })
+}
+
+/// A text with names in braces, all of which stand for something.
+pub(super) fn template(text: &str, captures: &[String], at: &Spot<'_>) -> Option<Arc<str>> {
+    let of_request = ["host", "path", "query"];
+    let mut rest = text;
+    while let Some((_, behind)) = rest.split_once('{') {
+        let (name, behind) = behind.split_once('}').unwrap_or((behind, ""));
+        if !of_request.contains(&name) && !captures.iter().any(|capture| capture == name) {
+            let known = captures.iter().cloned().chain(of_request.map(str::to_owned)).collect();
+            at.wrong(text, RouteFault::Placeholder { name: name.to_owned(), known });
+            return None;
+        }
+        rest = behind;
+    }
+    Some(text.into())
+}
+
+/// What can be the value of a header line.
+pub(super) fn header_value(text: &str) -> Option<HeaderValue> {
+    HeaderValue::from_bytes(text.as_bytes()).ok()
+}
+
+fn rewrite(text: &str, captures: &[String], at: &Spot<'_>) -> Option<Arc<str>> {
+    let begins = text.starts_with('/') || text.starts_with('{');
+    if !begins || !text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
+        at.wrong(text, RouteFault::Target("write a path that begins with /, for example /new/{rest}"));
+        return None;
+    }
+    template(text, captures, at)
+}
+
+fn host(text: &str, at: &Spot<'_>) -> Option<HeaderValue> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
+    let value = header_value(text).filter(|_| !text.is_empty() && text.bytes().all(fits));
+    at.take(text, value.ok_or(RouteFault::Host))
+}
+
+fn changes(given: &file::Changes, at: &Spot<'_>) -> Changes {
+    let list = at.key("remove");
+    let remove = given.remove.iter().enumerate();
+    let remove = remove.filter_map(|(index, text)| list.index(index).take(text, header_name(text)));
+    Changes {
+        remove: remove.collect(),
+        set: lines(&given.set, &at.key("set")),
+        add: lines(&given.add, &at.key("add")),
+    }
+}
+
+fn lines(given: &IndexMap<String, String>, at: &Spot<'_>) -> Vec<(HeaderName, HeaderValue)> {
+    let line = |(name, text): (&String, &String)| {
+        let at = at.key(name);
+        let value = at.take(text, header_value(text).ok_or(RouteFault::HeaderValue));
+        let name = header_name(name).map_err(|fault| at.wrong_key(name, fault)).ok();
+        Some((name?, value?))
+    };
+    given.iter().filter_map(line).collect()
+}
+
+fn header_name(text: &str) -> Result<HeaderName, RouteFault> {
+    let name = HeaderName::from_bytes(text.as_bytes()).map_err(|_| RouteFault::HeaderName)?;
+    if FRAMING.contains(&name.as_str()) { Err(RouteFault::Framing) } else { Ok(name) }
+}
+
+fn retry(given: &file::Retry, at: &Spot<'_>) -> Option<Retry> {
+    let usual = Retry::default();
+    let attempts = given.attempts.unwrap_or(usual.attempts.get());
+    let attempts = at.key("attempts").between(attempts.into(), 1, 10);
+    let list = at.key("statuses");
+    let statuses = given.statuses.iter().enumerate();
+    let statuses = statuses.map(|(index, status)| list.index(index).take(status, failure(*status)));
+    let statuses: Vec<_> = statuses.collect();
+    Some(Retry {
+        attempts: NonZeroU32::new(u32::try_from(attempts?).ok()?)?,
+        statuses: statuses.into_iter().collect::<Option<_>>()?,
+    })
+}
+
+/// A status that says that something went wrong.
+fn failure(status: u16) -> Result<StatusCode, RouteFault> {
+    let code = StatusCode::from_u16(status).ok().filter(|_| (400..600).contains(&status));
+    code.ok_or(RouteFault::Status("400 to 599"))
+}
+
+fn mirror(given: &file::Mirror, route: &file::Route, pools: &Pools, at: &Spot<'_>) -> Option<Mirror> {
+    let Some(name) = &given.pool else {
+        at.fault(PoolFault::Required("pool"));
+        return None;
+    };
+    let percent = at.key("percent").between(given.percent.unwrap_or(100).into(), 1, 100);
+    let at = at.key("pool");
+    let pool = pool_named(name, pools, &at)?;
+    if route.pool.as_ref() == Some(name) || route.pools.contains_key(name) {
+        at.wrong(name, RouteFault::OwnMirror);
+    }
+    Some(Mirror { pool, percent: u8::try_from(percent?).ok()? })
+}
+
+fn error_pages(given: &IndexMap<String, file::ErrorPage>, at: &Spot<'_>) -> Vec<ErrorPage> {
+    let mut pages = Vec::<(&str, ErrorPage)>::new();
+    for (text, given) in given {
+        let at = at.key(text);
+        let statuses = match range(text) {
+            Ok(statuses) => statuses,
+            Err(fault) => {
+                at.wrong_key(text, fault);
+                continue;
+            }
+        };
+        let overlaps =
+            |(_, page): &&(&str, ErrorPage)| page.statuses.0 <= statuses.1 && statuses.0 <= page.statuses.1;
+        if let Some((other, _)) = pages.iter().find(overlaps) {
+            at.wrong_key(text, RouteFault::Overlap((*other).to_owned()));
+        }
+        pages.extend(error_page(given, statuses, &at).map(|page| (text.as_str(), page)));
+    }
+    pages.into_iter().map(|(_, page)| page).collect()
+}
+
+fn error_page(
+    given: &file::ErrorPage,
+    statuses: (StatusCode, StatusCode),
+    at: &Spot<'_>,
+) -> Option<ErrorPage> {
+    let content_type = content_type(given.content_type.as_deref(), "text/html; charset=utf-8", at);
+    let body = match (&given.file, &given.body) {
+        (Some(_), Some(_)) => {
+            at.key("body").fault(Fault::Both("file"));
+            None
+        }
+        (Some(name), None) => contents(name, &at.key("file")),
+        (None, Some(body)) => Some(body.clone().into_bytes()),
+        (None, None) => {
+            at.fault(PoolFault::Required("file"));
+            None
+        }
+    };
+    Some(ErrorPage { statuses, content_type: content_type?, body: body?.into() })
+}
+
+/// `502` or `502-504`.
+fn range(text: &str) -> Result<(StatusCode, StatusCode), RouteFault> {
+    let refused = RouteFault::Status("one or two from 400 to 599, for example 404 or 502-504");
+    let parse = |text: &str| text.parse().ok().and_then(|status| failure(status).ok());
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    match (parse(first), parse(last)) {
+        (Some(first), Some(last)) if first <= last => Ok((first, last)),
+        _ => Err(refused),
+    }
+}

@@ -1,0 +1,102 @@
+//! Sizes as operators write them in files: a number and a unit, never a bare number.
+
+/// Why a text is not a size.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SizeError {
+    /// Nothing that starts with a digit.
+    #[error("expected a number and a unit, such as {0}")]
+    NoNumber(&'static str),
+    /// A number alone.
+    #[error("a unit is missing: write {number}B{per}, {number}KiB{per} or {number}MiB{per}")]
+    NoUnit {
+        /// The number.
+        number: u64,
+        /// What follows the unit.
+        per: &'static str,
+    },
+    /// A unit that we do not know.
+    #[error("unknown unit `{0}`: use B, KiB, MiB or GiB (1024), or kB, MB or GB (1000){1}")]
+    UnknownUnit(String, &'static str),
+    /// Beyond what this machine counts.
+    #[error("expected fewer digits: nothing is that large")]
+    OutOfRange,
+}
+
+/// Parses `512B`, `64KiB` or `10MB`.
+///
+/// # Errors
+/// When the number or the unit is missing or unknown, or the whole beyond what this machine counts.
+pub fn parse_size(text: &str) -> Result<u64, SizeError> {
+    parse(text, "", "512B, 64KiB or 10MB")
+}
+
+/// Parses `1KiB/s`: bytes per second.
+///
+/// # Errors
+/// As for a size.
+pub fn parse_data_rate(text: &str) -> Result<u64, SizeError> {
+    match text.strip_suffix("/s") {
+        Some(size) => parse(size, "/s", "512B/s or 1KiB/s"),
+        None => match parse(text, "/s", "512B/s or 1KiB/s") {
+            Ok(_) => Err(SizeError::UnknownUnit(
+                text.trim_start_matches(|c: char| c.is_ascii_digit()).to_owned(),
+                ", and /s behind it",
+            )),
+            Err(error) => Err(error),
+        },
+    }
+}
+
+fn parse(text: &str, per: &'static str, examples: &'static str) -> Result<u64, SizeError> {
+    let unit_at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit_at);
+    if number.is_empty() {
+        return Err(SizeError::NoNumber(examples));
+    }
+    let number: u64 = number.parse().map_err(|_| SizeError::OutOfRange)?;
+    let bytes_per_unit = match unit {
+        "" => return Err(SizeError::NoUnit { number, per }),
+        "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        "kB" | "KB" => 1000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        other => {
+            let and = if per.is_empty() { "" } else { ", and /s behind it" };
+            return Err(SizeError::UnknownUnit(other.to_owned(), and));
+        }
+    };
+    number.checked_mul(bytes_per_unit).ok_or(SizeError::OutOfRange)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_with_a_unit_is_a_size() {
+        for (text, bytes) in
+            [("512B", 512), ("64KiB", 65_536), ("1MiB", 1 << 20), ("10MB", 10_000_000), ("0B", 0)]
+        {
+            assert_eq!(parse_size(text), Ok(bytes), "{text}");
+        }
+        assert_eq!(parse_data_rate("1KiB/s"), Ok(1024));
+    }
+
+    #[test]
+    fn bare_numbers_unknown_units_and_nonsense_are_refused_in_words_that_say_what_to_write() {
+        let said = |text| parse_size(text).unwrap_err().to_string();
+        assert_eq!(said("1024"), "a unit is missing: write 1024B, 1024KiB or 1024MiB");
+        assert_eq!(said("1k"), "unknown unit `k`: use B, KiB, MiB or GiB (1024), or kB, MB or GB (1000)");
+        assert_eq!(said("much"), "expected a number and a unit, such as 512B, 64KiB or 10MB");
+        assert_eq!(said("99999999999GiB"), "expected fewer digits: nothing is that large");
+        let said = |text| parse_data_rate(text).unwrap_err().to_string();
+        assert_eq!(said("5"), "a unit is missing: write 5B/s, 5KiB/s or 5MiB/s");
+        assert_eq!(
+            said("1KiB"),
+            "unknown unit `KiB`: use B, KiB, MiB or GiB (1024), or kB, MB or GB (1000), and /s behind it"
+        );
+    }
+}

@@ -1,0 +1,127 @@
+//! Settings as a tree, in whatever they were written, and where in which file each part of it stands.
+
+mod de;
+mod interpolate;
+mod json;
+mod merge;
+mod path;
+mod toml;
+mod yaml;
+
+use std::ops::Range;
+
+use indexmap::IndexMap;
+
+use super::Format;
+use super::fault::Fault;
+
+pub(super) use de::read;
+pub(super) use interpolate::interpolate;
+pub(super) use merge::merge;
+pub(super) use path::{Path, Step};
+
+/// How deep tables and lists may be in each other. Settings need less than ten.
+const DEEPEST: usize = 32;
+
+/// A part of the settings.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    pub(super) value: Value,
+    /// Where it stands, if its format tells.
+    pub(super) span: Option<Span>,
+    /// As it was written, if variables of the environment were put in.
+    pub(super) written: Option<String>,
+    /// It was found to be wrong, and is treated as if it were not there.
+    pub(super) broken: bool,
+}
+
+/// What a part of the settings is.
+#[derive(Clone, Debug)]
+pub(super) enum Value {
+    /// Nothing: the same as if the key were not there.
+    Nothing,
+    Bool(bool),
+    Integer(i128),
+    Float(f64),
+    /// A date or a time, which no setting is.
+    Date,
+    Text(String),
+    List(Vec<Node>),
+    Table(Table),
+}
+
+/// In the order in which they were written.
+pub(super) type Table = IndexMap<String, Entry>;
+
+/// What a key of a table stands for.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    /// Where the key stands.
+    pub(super) key: Option<Span>,
+    pub(super) node: Node,
+}
+
+/// Bytes of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    /// Its number among the files.
+    pub(super) file: usize,
+    pub(super) bytes: Range<usize>,
+}
+
+/// What is wrong before there is a tree.
+pub(super) struct Misread {
+    pub(super) span: Option<Span>,
+    pub(super) fault: Fault,
+}
+
+/// The tree of a text, which is the file of this number.
+pub(super) fn parse(text: &str, file: usize, format: Format) -> Result<Node, Vec<Misread>> {
+    match format {
+        Format::Toml => toml::parse(text, file),
+        Format::Yaml => yaml::parse(text, file).map_err(|misread| vec![misread]),
+        Format::Json => json::parse(text, file).map_err(|misread| vec![misread]),
+    }
+}
+
+impl Node {
+    pub(super) fn new(value: Value, span: Option<Span>) -> Self {
+        Self { value, span, written: None, broken: false }
+    }
+
+    /// No settings at all.
+    pub(super) fn empty() -> Self {
+        Self::new(Value::Table(Table::new()), None)
+    }
+
+    /// What it is, for who expected something else.
+    pub(super) fn kind(&self) -> &'static str {
+        match self.value {
+            Value::Nothing => "nothing",
+            Value::Bool(_) => "true or false",
+            Value::Integer(_) => "a number",
+            Value::Float(_) => "a number with a fraction",
+            Value::Date => "a date",
+            Value::Text(_) => "text",
+            Value::List(_) => "a list",
+            Value::Table(_) => "a table",
+        }
+    }
+
+    /// What it says, if that can be said in a word.
+    pub(super) fn shown(&self) -> Option<String> {
+        match (&self.written, &self.value) {
+            (Some(written), _) => Some(written.clone()),
+            (None, Value::Bool(value)) => Some(value.to_string()),
+            (None, Value::Integer(value)) => Some(value.to_string()),
+            (None, Value::Float(value)) => Some(value.to_string()),
+            (None, Value::Text(value)) => Some(value.clone()),
+            _ => None,
+        }
+    }
+
+    /// The elements that are not broken, with their places among all.
+    pub(super) fn elements(list: &[Self]) -> impl Iterator<Item = (usize, &Self)> {
+        list.iter().enumerate().filter(|(_, node)| !node.broken)
+    }
+}

@@ -1,0 +1,108 @@
+//! Variables of the environment in text: `${NAME}`, `${NAME:-default}`, `${NAME:?what is wrong without it}`. `$${` is
+//! `${` itself. Keys, and what the variables hold, are taken as they are.
+
+use super::{Entry, Misread, Node, Value};
+use crate::config::fault::Fault;
+
+/// Puts variables in all text of a tree. `variable` knows them.
+pub(in crate::config) fn interpolate(
+    node: &mut Node,
+    variable: &dyn Fn(&str) -> Option<String>,
+    wrong: &mut Vec<Misread>,
+) {
+    match &mut node.value {
+        Value::Text(text) if text.contains("${") => match filled(text, variable) {
+            Ok(filled) => node.written = Some(std::mem::replace(text, filled)),
+            Err(fault) => {
+                node.broken = true;
+                wrong.push(Misread { span: node.span.clone(), fault });
+            }
+        },
+        Value::List(list) => list.iter_mut().for_each(|node| interpolate(node, variable, wrong)),
+        Value::Table(table) => {
+            table.values_mut().for_each(|Entry { node, .. }| interpolate(node, variable, wrong));
+        }
+        _ => {}
+    }
+}
+
+fn filled(mut text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<String, Fault> {
+    let mut filled = String::new();
+    while let Some(at) = text.find("${") {
+        let (before, rest) = (&text[..at], &text[at + 2..]);
+        if let Some(before) = before.strip_suffix('$') {
+            filled.push_str(before);
+            filled.push_str("${");
+            text = rest;
+            continue;
+        }
+        let (reference, rest) = rest.split_once('}').ok_or(Fault::Unclosed)?;
+        filled.push_str(before);
+        filled.push_str(&look_up(reference, variable)?);
+        text = rest;
+    }
+    filled.push_str(text);
+    Ok(filled)
+}
+
+fn look_up(reference: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<String, Fault> {
+    let name_end =
+        reference.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(reference.len());
+    let (name, rest) = reference.split_at(name_end);
+    if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
+        return Err(Fault::Reference(reference.to_owned()));
+    }
+    // As in a shell: what is empty is as good as unset where the reference says what then.
+    let value = variable(name);
+    let filled = value.clone().filter(|value| !value.is_empty());
+    match (rest.get(..2), rest.get(2..)) {
+        (Some(":-"), Some(default)) => Ok(filled.unwrap_or_else(|| default.to_owned())),
+        (Some(":?"), Some(why)) => {
+            filled.ok_or_else(|| Fault::Unset { name: name.to_owned(), why: why.to_owned() })
+        }
+        _ if rest.is_empty() => {
+            value.ok_or_else(|| Fault::Unset { name: name.to_owned(), why: String::new() })
+        }
+        _ => Err(Fault::Reference(reference.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fill(text: &str) -> Result<String, Fault> {
+        filled(text, &|name| match name {
+            "HOST" => Some("example.com".to_owned()),
+            "EMPTY" => Some(String::new()),
+            "NESTED" => Some("${HOST}".to_owned()),
+            _ => None,
+        })
+    }
+
+    #[test]
+    fn a_variable_stands_where_its_name_was() {
+        for (text, means) in [
+            ("https://${HOST}/${HOST}", "https://example.com/example.com"),
+            ("${HOST:-other}${NOBODY:-other}${EMPTY:-}", "example.comother"),
+            ("${HOST:?why}", "example.com"),
+            ("${EMPTY}", ""),
+            ("${NESTED}", "${HOST}"),
+            ("$${HOST} $ $HOST {HOST}", "${HOST} $ $HOST {HOST}"),
+            ("$$${HOST}", "$${HOST}"),
+        ] {
+            assert_eq!(fill(text), Ok(means.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_set_or_no_reference_is_refused() {
+        let unset = |name: &str, why: &str| Err(Fault::Unset { name: name.into(), why: why.into() });
+        assert_eq!(fill("${NOBODY}"), unset("NOBODY", ""));
+        assert_eq!(fill("${EMPTY:?set it to the host}"), unset("EMPTY", "set it to the host"));
+        assert_eq!(fill("${HOST"), Err(Fault::Unclosed));
+        for text in ["", "1A", "HOST-x", "A B", "HOST:+x", "HOST:"] {
+            assert_eq!(fill(&format!("${{{text}}}")), Err(Fault::Reference(text.into())), "{text}");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! From TOML to a tree.
+
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::{DEEPEST, Entry, Misread, Node, Span, Table, Value};
+use crate::config::fault::Fault;
+
+/// All that is wrong with a text is told, not only the first of it.
+pub(super) fn parse(text: &str, file: usize) -> Result<Node, Vec<Misread>> {
+    let (root, errors) = DeTable::parse_recoverable(text);
+    if errors.is_empty() {
+        let reader = Reader { file };
+        let span = reader.span(0..0);
+        let table = reader.table(root.into_inner(), 0).map_err(|misread| vec![misread])?;
+        return Ok(Node::new(Value::Table(table), span));
+    }
+    let misread = |error: &toml::de::Error| Misread {
+        span: error.span().map(|bytes| Span { file, bytes }),
+        fault: Fault::Syntax(error.message().replace('\n', ", ")),
+    };
+    Err(errors.iter().map(misread).collect())
+}
+
+struct Reader {
+    file: usize,
+}
+
+impl Reader {
+    fn table(&self, table: DeTable<'_>, depth: usize) -> Result<Table, Misread> {
+        let mut entries: Vec<_> = table.into_iter().collect();
+        // They are kept by name; an operator thinks of them in the order of the file.
+        entries.sort_by_key(|(key, _)| key.span().start);
+        let entry = |(key, value): (Spanned<_>, Spanned<DeValue<'_>>)| {
+            let span = self.span(key.span());
+            let name = std::borrow::Cow::into_owned(key.into_inner());
+            Ok((name, Entry { key: span, node: self.node(value, depth + 1)? }))
+        };
+        entries.into_iter().map(entry).collect()
+    }
+
+    fn node(&self, value: Spanned<DeValue<'_>>, depth: usize) -> Result<Node, Misread> {
+        let span = self.span(value.span());
+        if depth > DEEPEST {
+            return Err(Misread { span, fault: Fault::TooDeep });
+        }
+        let value = match value.into_inner() {
+            DeValue::String(text) => Value::Text(text.into_owned()),
+            DeValue::Integer(number) => i128::from_str_radix(number.as_str(), number.radix())
+                .map_or_else(|_| Value::Float(f64::INFINITY), Value::Integer),
+            DeValue::Float(number) => Value::Float(number.as_str().parse().unwrap_or(f64::NAN)),
+            DeValue::Boolean(value) => Value::Bool(value),
+            DeValue::Datetime(_) => Value::Date,
+            DeValue::Array(list) => {
+                let nodes = list.into_iter().map(|node| self.node(node, depth + 1));
+                Value::List(nodes.collect::<Result<_, _>>()?)
+            }
+            DeValue::Table(table) => Value::Table(self.table(table, depth)?),
+        };
+        Ok(Node::new(value, span))
+    }
+
+    fn span(&self, bytes: Range<usize>) -> Option<Span> {
+        Some(Span { file: self.file, bytes })
+    }
+}

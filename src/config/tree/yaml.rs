@@ -1,0 +1,186 @@
+//! From YAML (1.2, its core schema) to a tree.
+
+use std::collections::HashMap;
+
+use granit_parser::{Event, Parser, ScalarStyle, ScanError};
+
+use super::{DEEPEST, Entry, Misread, Node, Span, Table, Value};
+use crate::config::fault::Fault;
+
+/// Parts of a tree. An alias stands for all parts of what it names, so that a few lines could become billions.
+const MOST_NODES: usize = 1 << 20;
+
+pub(super) fn parse(text: &str, file: usize) -> Result<Node, Misread> {
+    let mut builder = Builder { file, text, nodes: 0, open: Vec::new(), anchors: HashMap::new(), root: None };
+    for event in Parser::new_from_str(text) {
+        let (event, span) = event.map_err(|error| builder.misread(&error))?;
+        builder.take(event, &span)?;
+    }
+    match builder.root {
+        // An empty document says nothing.
+        None | Some(Node { value: Value::Nothing, .. }) => Ok(Node::empty()),
+        Some(root) => Ok(root),
+    }
+}
+
+struct Builder<'t> {
+    file: usize,
+    text: &'t str,
+    nodes: usize,
+    open: Vec<Open>,
+    /// What aliases stand for, and how many parts that has.
+    anchors: HashMap<usize, (Node, usize)>,
+    root: Option<Node>,
+}
+
+/// A list or a table whose end is not reached.
+struct Open {
+    value: Value,
+    span: Span,
+    anchor: usize,
+    /// How many parts there were before it.
+    before: usize,
+    /// A key of a table whose value is to come.
+    key: Option<(String, Span)>,
+}
+
+impl Builder<'_> {
+    fn take(&mut self, event: Event<'_>, span: &granit_parser::Span) -> Result<(), Misread> {
+        let span = self.span(span);
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                if tag.is_some() {
+                    return Err(Misread { span: Some(span), fault: Fault::Tag });
+                }
+                let plain = style == ScalarStyle::Plain;
+                let is_key = self.open.last().is_some_and(Open::awaits_key);
+                let value =
+                    if plain && !is_key { plain_value(&text) } else { Value::Text(text.into_owned()) };
+                let node = Node::new(value, Some(span));
+                self.keep(anchor, &node, 1);
+                self.add(node, 1)
+            }
+            Event::SequenceStart(_, anchor, _) => self.open(Value::List(Vec::new()), span, anchor),
+            Event::MappingStart(_, anchor, _) => self.open(Value::Table(Table::new()), span, anchor),
+            Event::SequenceEnd | Event::MappingEnd => self.close(),
+            Event::Alias(anchor) => match self.anchors.get(&anchor) {
+                Some((node, parts)) => {
+                    let (node, parts) = (Node { span: Some(span), ..node.clone() }, *parts);
+                    self.add(node, parts)
+                }
+                None => Err(Misread { span: Some(span), fault: Fault::Syntax("an alias of itself".into()) }),
+            },
+            Event::DocumentStart(..) if self.root.is_some() => {
+                Err(Misread { span: Some(span), fault: Fault::SecondDocument })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn open(&mut self, value: Value, span: Span, anchor: usize) -> Result<(), Misread> {
+        if self.open.len() >= DEEPEST {
+            return Err(Misread { span: Some(span), fault: Fault::TooDeep });
+        }
+        if self.open.last().is_some_and(Open::awaits_key) {
+            return Err(Misread { span: Some(span), fault: Fault::Syntax("a key must be text".into()) });
+        }
+        self.open.push(Open { value, span, anchor, before: self.nodes, key: None });
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), Misread> {
+        let open = self.open.pop().expect("what ends has begun");
+        let parts = 1 + self.nodes - open.before;
+        let node = Node::new(open.value, Some(open.span));
+        self.keep(open.anchor, &node, parts);
+        self.add(node, 1)
+    }
+
+    fn keep(&mut self, anchor: usize, node: &Node, parts: usize) {
+        if anchor != 0 {
+            self.anchors.insert(anchor, (node.clone(), parts));
+        }
+    }
+
+    /// Puts a whole part where it belongs.
+    fn add(&mut self, node: Node, parts: usize) -> Result<(), Misread> {
+        self.nodes += parts;
+        if self.nodes > MOST_NODES {
+            return Err(Misread { span: node.span, fault: Fault::TooMany });
+        }
+        let Some(open) = self.open.last_mut() else {
+            self.root = Some(node);
+            return Ok(());
+        };
+        match (&mut open.value, open.key.take()) {
+            (Value::List(list), _) => list.push(node),
+            (Value::Table(table), None) => {
+                let span = node.span.clone().expect("each part has its place");
+                let Value::Text(key) = node.value else {
+                    return Err(Misread {
+                        span: Some(span),
+                        fault: Fault::Syntax("a key must be text".into()),
+                    });
+                };
+                if table.contains_key(&key) {
+                    let fault = Fault::Syntax(format!("duplicate key `{key}`"));
+                    return Err(Misread { span: Some(span), fault });
+                }
+                open.key = Some((key, span));
+            }
+            (Value::Table(table), Some((key, span))) => {
+                table.insert(key, Entry { key: Some(span), node });
+            }
+            _ => unreachable!("only lists and tables have parts"),
+        }
+        Ok(())
+    }
+
+    fn misread(&self, error: &ScanError) -> Misread {
+        let marker = error.marker();
+        let at = marker.byte_offset().unwrap_or_else(|| {
+            self.text.char_indices().nth(marker.index()).map_or(self.text.len(), |(at, _)| at)
+        });
+        let at = at.min(self.text.len());
+        Misread {
+            span: Some(Span { file: self.file, bytes: at..at }),
+            fault: Fault::Syntax(error.info().to_owned()),
+        }
+    }
+
+    fn span(&self, span: &granit_parser::Span) -> Span {
+        let bytes = span.byte_range().unwrap_or(0..0);
+        // A plain scalar's end may be behind the blanks that follow it.
+        let text = self.text.get(bytes.clone()).unwrap_or_default();
+        Span { file: self.file, bytes: bytes.start..bytes.start + text.trim_end().len() }
+    }
+}
+
+impl Open {
+    fn awaits_key(&self) -> bool {
+        matches!(self.value, Value::Table(_)) && self.key.is_none()
+    }
+}
+
+/// YAML 1.2, section 10.3.2.
+fn plain_value(text: &str) -> Value {
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => return Value::Nothing,
+        "true" | "True" | "TRUE" => return Value::Bool(true),
+        "false" | "False" | "FALSE" => return Value::Bool(false),
+        _ => {}
+    }
+    let radix = |prefix, radix| text.strip_prefix(prefix).map(|digits| i128::from_str_radix(digits, radix));
+    if let Some(Ok(number)) = radix("0x", 16).or_else(|| radix("0o", 8)) {
+        return Value::Integer(number);
+    }
+    let numeric = text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte))
+        && text.bytes().any(|byte| byte.is_ascii_digit());
+    if numeric && let Ok(number) = text.parse() {
+        return Value::Integer(number);
+    }
+    match text.parse() {
+        Ok(number) if numeric => Value::Float(number),
+        _ => Value::Text(text.to_owned()),
+    }
+}
