@@ -1,13 +1,12 @@
 //! Where settings come from: flags, the environment and files, read anew as often as it is asked.
 
 use std::ffi::OsStr;
-use std::io::{self, Read};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use super::fault::Fault;
 use super::file::File;
-use super::origin::{Origin, Text};
+use super::origin::{Origin, Read, Text};
 use super::problem::{Problem, Problems};
 use super::resolve::resolve;
 use super::tree::{Misread, Node, interpolate, merge, parse, read};
@@ -72,7 +71,7 @@ impl Sources {
     pub fn load(&self) -> Result<Loaded, Problems> {
         let Some(place) = &self.flags.config else {
             let origin = Origin { texts: Vec::new(), tree: None, given: self.flags.given.clone() };
-            return self.resolve(self.flags.to_file(), origin, &[], Vec::new());
+            return self.resolve(self.flags.to_file(), &origin, &Read::default(), Vec::new());
         };
         if let Some(flag) = self.flags.given.by_name() {
             return Err(Problems::of(vec![Problem::of_flags(
@@ -108,22 +107,26 @@ impl Sources {
         let (texts, formats): (Vec<_>, Vec<_>) =
             pieces.into_iter().map(|piece| (piece.text, piece.format)).unzip();
         let mut origin = Origin { texts, tree: None, given: self.flags.given.clone() };
-        let mut tree = plant(&origin, &formats).map_err(|misread| origin.misread(&misread))?;
-        let (mut file, faults) = read::<File>(&mut tree);
+        let (mut tree, merged) =
+            plant(&origin, &formats).map_err(|misread| Problems::of(origin.misread(&misread)))?;
+        let mut faults = interpolate(&mut tree, &|name| std::env::var(name).ok());
+        let (mut file, more) = read::<File>(&mut tree);
+        faults.extend(more);
         origin.tree = Some(tree);
         self.flags.add_process_wide(&mut file);
-        self.resolve(file, origin, &faults, files)
+        let read = Read { merged, faults };
+        self.resolve(file, &origin, &read, files)
     }
 
     fn resolve(
         &self,
         file: File,
-        origin: Origin,
-        read: &[(super::tree::Path, Fault)],
+        origin: &Origin,
+        read: &Read,
         files: Vec<PathBuf>,
     ) -> Result<Loaded, Problems> {
-        match resolve(&file, &origin, self.open_files) {
-            Ok(config) if read.is_empty() => Ok(Loaded { config, file, files }),
+        match resolve(&file, origin, self.open_files) {
+            Ok(config) if read.is_clean() => Ok(Loaded { config, file, files }),
             Ok(_) => Err(origin.problems(read, &[], &file)),
             Err(wrong) => Err(origin.problems(read, &wrong, &file)),
         }
@@ -192,20 +195,19 @@ impl Format {
     }
 }
 
-/// One tree of all texts, with the variables of the environment in it.
-fn plant(origin: &Origin, formats: &[Format]) -> Result<Node, Vec<Misread>> {
+/// One tree of all texts, and what is in two of them.
+fn plant(origin: &Origin, formats: &[Format]) -> Result<(Node, Vec<Misread>), Vec<Misread>> {
     let mut tree = Node::empty();
-    let mut wrong = Vec::new();
+    let (mut merged, mut misread) = (Vec::new(), Vec::new());
     let several = origin.texts.len() > 1;
     for (number, (text, format)) in origin.texts.iter().zip(formats).enumerate() {
         match parse(&text.text, number, *format) {
-            Ok(one) if several => merge(&mut tree, one, &|span| origin.tell(span), &mut wrong),
+            Ok(one) if several => merge(&mut tree, one, &|span| origin.tell(span), &mut merged),
             Ok(one) => tree = one,
-            Err(mut misread) => wrong.append(&mut misread),
+            Err(mut more) => misread.append(&mut more),
         }
     }
-    interpolate(&mut tree, &|name| std::env::var(name).ok(), &mut wrong);
-    if wrong.is_empty() { Ok(tree) } else { Err(wrong) }
+    if misread.is_empty() { Ok((tree, merged)) } else { Err(misread) }
 }
 
 fn toml_files(folder: &Path) -> io::Result<Vec<PathBuf>> {

@@ -94,6 +94,16 @@ impl<'a> Spot<'a> {
         None
     }
 
+    /// A number of bytes, if it is neither too small nor too large.
+    pub(in crate::config) fn size(&self, value: u64, least: u64, most: u64) -> Option<u64> {
+        match value {
+            value if value < least => self.wrong(value, Fault::SizeTooSmall(least)),
+            value if value > most => self.wrong(value, Fault::SizeTooLarge(most)),
+            _ => return Some(value),
+        }
+        None
+    }
+
     /// A file that is named here. What does not begin with `/` starts from the folder of the file that names it.
     pub(in crate::config) fn file(&self, name: &str) -> PathBuf {
         self.report.origin.folder(&self.path()).join(name)
