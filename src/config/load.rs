@@ -95,11 +95,7 @@ impl Sources {
     /// All that is wrong with it.
     pub fn read(&self, text: &[u8], format: Format) -> Result<Loaded, Problems> {
         let bytes = text.get(..=MOST_BYTES as usize).unwrap_or(text).to_vec();
-        let text = to_text("", bytes).map_err(|mut problem| {
-            problem.file = None;
-            Problems::of(vec![problem])
-        })?;
-        let text = Text { name: None, folder: PathBuf::new(), text };
+        let text = Text { name: None, folder: PathBuf::new(), text: to_text(None, bytes)? };
         self.read_pieces(vec![Piece { text, format }], Vec::new())
     }
 
@@ -176,7 +172,7 @@ impl Sources {
                 self.stdin.get_or_init(|| bytes).clone()
             }
         };
-        let text = to_text(NAME, bytes).map_err(Problems::unreadable)?;
+        let text = to_text(Some(NAME), bytes)?;
         Ok(Piece {
             text: Text { name: Some(NAME.to_owned()), folder: PathBuf::new(), text },
             format: Format::Toml,
@@ -228,15 +224,16 @@ fn piece(path: &Path, most: u64) -> Result<Piece, Problems> {
     let file = std::fs::File::open(path).map_err(|error| refuse(&error))?;
     file.take(most + 1).read_to_end(&mut bytes).map_err(|error| refuse(&error))?;
     let name = path.display().to_string();
-    let text = to_text(&name, bytes).map_err(Problems::unreadable)?;
+    let text = to_text(Some(&name), bytes)?;
     if text.len() as u64 > most {
-        return Err(Problems::unreadable(too_large(&name)));
+        return Err(too_large(Some(&name)));
     }
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
     Ok(Piece { text: Text { name: Some(name), folder, text }, format: Format::of(path) })
 }
 
-fn to_text(name: &str, bytes: Vec<u8>) -> Result<String, Problem> {
+/// `name` is how the bytes are called, if they have a name.
+fn to_text(name: Option<&str>, bytes: Vec<u8>) -> Result<String, Problems> {
     if bytes.len() as u64 > MOST_BYTES {
         return Err(too_large(name));
     }
@@ -244,10 +241,15 @@ fn to_text(name: &str, bytes: Vec<u8>) -> Result<String, Problem> {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
         let wrong = error.as_bytes()[valid.len()];
-        Problem::of_text(name, Some(line), format!("byte {wrong:#04x} is not UTF-8"), "save it as UTF-8")
+        let message = format!("byte {wrong:#04x} is not UTF-8");
+        Problems::unreadable(Problem::of_text(name, Some(line), message, "save it as UTF-8"))
     })
 }
 
-fn too_large(name: &str) -> Problem {
-    Problem::of_text(name, None, "larger than 16 MiB, which no settings are".to_owned(), "name another file")
+fn too_large(name: Option<&str>) -> Problems {
+    let message = "larger than 16 MiB, which no settings are".to_owned();
+    Problems::unreadable(Problem::of_text(name, None, message, "name another file"))
 }
+
+#[cfg(test)]
+mod tests;

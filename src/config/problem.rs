@@ -125,8 +125,8 @@ impl Problem {
     }
 
     /// Of a text that is none.
-    pub(super) fn of_text(name: &str, line: Option<usize>, message: String, help: &str) -> Self {
-        let file = Some(name.to_owned());
+    pub(super) fn of_text(name: Option<&str>, line: Option<usize>, message: String, help: &str) -> Self {
+        let file = name.map(str::to_owned);
         Self { file, line, help: Some(help.to_owned()), ..Self::saying(message) }
     }
 

@@ -61,6 +61,7 @@ impl<'a> Spot<'a> {
     }
 
     /// The value here is wrong.
+    #[expect(clippy::needless_pass_by_value, reason = "texts and numbers alike are values here")]
     pub(in crate::config) fn wrong(&self, value: impl ToString, fault: impl Into<Fault>) {
         self.add(Some(value.to_string()), false, fault.into());
     }

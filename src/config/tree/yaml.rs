@@ -131,7 +131,8 @@ impl Builder<'_> {
             (Value::Table(table), Some((key, span))) => {
                 table.insert(key, Entry { key: Some(span), node });
             }
-            _ => unreachable!("only lists and tables have parts"),
+            // Only lists and tables have parts.
+            _ => {}
         }
         Ok(())
     }
