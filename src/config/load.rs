@@ -38,6 +38,8 @@ pub struct Loaded {
     pub file: File,
     /// The files that say it, in order; none if flags do.
     pub files: Vec<PathBuf>,
+    /// What the files say, as a tree.
+    pub(super) tree: Option<Node>,
 }
 
 /// How a text says settings.
@@ -71,7 +73,7 @@ impl Sources {
     pub fn load(&self) -> Result<Loaded, Problems> {
         let Some(place) = &self.flags.config else {
             let origin = Origin { texts: Vec::new(), tree: None, given: self.flags.given.clone() };
-            return self.resolve(self.flags.to_file(), &origin, &Read::default(), Vec::new());
+            return self.resolve(self.flags.to_file(), origin, &Read::default(), Vec::new());
         };
         if let Some(flag) = self.flags.given.by_name() {
             return Err(Problems::of(vec![Problem::of_flags(
@@ -111,18 +113,18 @@ impl Sources {
         origin.tree = Some(tree);
         self.flags.add_process_wide(&mut file);
         let read = Read { merged, faults };
-        self.resolve(file, &origin, &read, files)
+        self.resolve(file, origin, &read, files)
     }
 
     fn resolve(
         &self,
         file: File,
-        origin: &Origin,
+        origin: Origin,
         read: &Read,
         files: Vec<PathBuf>,
     ) -> Result<Loaded, Problems> {
-        match resolve(&file, origin, self.open_files) {
-            Ok(config) if read.is_clean() => Ok(Loaded { config, file, files }),
+        match resolve(&file, &origin, self.open_files) {
+            Ok(config) if read.is_clean() => Ok(Loaded { config, file, files, tree: origin.tree }),
             Ok(_) => Err(origin.problems(read, &[], &file)),
             Err(wrong) => Err(origin.problems(read, &wrong, &file)),
         }

@@ -111,6 +111,12 @@ pub(super) struct Wrong {
 }
 
 impl Origin {
+    /// One text alone.
+    pub(super) fn of_text(name: &str, text: &str) -> Self {
+        let text = Text { name: Some(name.to_owned()), folder: PathBuf::new(), text: text.to_owned() };
+        Self { texts: vec![text], tree: None, given: Given::default() }
+    }
+
     /// All problems, each at its place. What is only a consequence of another is left out.
     pub(super) fn problems(&self, read: &Read, wrong: &[Wrong], file: &File) -> Problems {
         let mut problems = self.misread(&read.merged);
