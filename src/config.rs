@@ -23,6 +23,7 @@ mod problem;
 mod rate;
 mod resolve;
 mod route;
+mod show;
 mod size;
 mod tree;
 
@@ -54,6 +55,7 @@ pub use route::{
     Action, Changes, Condition, ErrorPage, HostMatch, Match, Mirror, Part, PathMatch, Retry, Route, Segment,
     Share, Split, Test, Treatment,
 };
+pub use show::convert;
 pub use size::{SizeError, parse_data_rate, parse_size};
 
 /// Every setting of a running balancer.

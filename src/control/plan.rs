@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use hyper::Uri;
 use hyper::header::HOST;
+use serde_json::Value;
 
-use crate::config::{Action, Config, Loaded};
+use crate::config::{Action, Config, Format, Loaded};
 use crate::route::{Asked, Missed, Routes};
 use crate::telemetry::Seen;
 
@@ -24,11 +25,15 @@ const MOST_SHOWN: usize = 200;
 
 /// What these settings would do in place of those in force.
 pub(super) async fn of(desk: &Desk, loaded: Loaded) -> Plan {
-    let json = |file: &_| serde_json::to_value(file).expect("settings have names for keys");
-    let differences = differences(&json(&*desk.written()), &json(&loaded.file));
+    let differences = differences(&whole(&desk.written()), &whole(&loaded));
     let recent = desk.report().await.recent;
     let requests = where_to(&desk.config(), &loaded.config, &recent);
     Plan { changes: !differences.is_empty(), differences, moved: Vec::new(), requests }
+}
+
+/// All settings, those that nobody wrote as well.
+fn whole(loaded: &Loaded) -> Value {
+    serde_json::from_str(&loaded.show(true, Format::Json)).expect("what is shown as JSON is JSON")
 }
 
 /// Which of the requests would go elsewhere.

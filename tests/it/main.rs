@@ -11,6 +11,7 @@ mod backend_proxy_protocol;
 mod backend_tls;
 mod backend_unix;
 mod checks;
+mod configuration;
 mod demo;
 mod discovery;
 mod failover;
