@@ -45,9 +45,10 @@ fn where_to(now: &Config, then: &Config, recent: &[Seen]) -> Requests {
     let mut moves: HashMap<(String, String), (usize, String)> = HashMap::new();
     let mut elsewhere = 0;
     for seen in recent {
-        let (from, to) = (place(&routes, now, seen), place(&others, then, seen));
+        let ((from, route), (to, other)) = (place(&routes, now, seen), place(&others, then, seen));
         if from != to {
             elsewhere += 1;
+            let (from, to) = (format!("{from}{route}"), format!("{to}{other}"));
             let path = seen.target.split('?').next().unwrap_or_default();
             let path: String = path.chars().take(MOST_SHOWN).collect();
             moves.entry((from, to)).or_insert_with(|| (0, format!("{} {path}", seen.method))).0 += 1;
@@ -63,8 +64,8 @@ fn where_to(now: &Config, then: &Config, recent: &[Seen]) -> Requests {
     Requests { looked_at: recent.len(), elsewhere, examples }
 }
 
-/// Where a request goes, in words: the route and what it does.
-fn place(routes: &Routes, config: &Config, seen: &Seen) -> String {
+/// Where a request goes, in words, and by which route.
+fn place(routes: &Routes, config: &Config, seen: &Seen) -> (String, String) {
     let headers = seen.headers();
     let uri: Uri = seen.target.parse().unwrap_or_default();
     let host = seen.authority.as_deref().or(headers.get(HOST).and_then(|host| host.to_str().ok()));
@@ -79,10 +80,10 @@ fn place(routes: &Routes, config: &Config, seen: &Seen) -> String {
     match routes.find(&asked) {
         Ok(found) => {
             let route = &config.routes[found.route];
-            format!("route {}: {}", route.name, what(&route.action, config))
+            (what(&route.action, config), format!(" (route {})", route.name))
         }
-        Err(Missed::NoRoute) => "no route".to_owned(),
-        Err(Missed::TwoReadings) => "refused: its path can be read in two ways".to_owned(),
+        Err(Missed::NoRoute) => ("no route".to_owned(), String::new()),
+        Err(Missed::TwoReadings) => ("refused: its path can be read in two ways".to_owned(), String::new()),
     }
 }
 

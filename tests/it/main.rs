@@ -12,6 +12,7 @@ mod backend_tls;
 mod backend_unix;
 mod checks;
 mod configuration;
+mod confirm;
 mod demo;
 mod discovery;
 mod failover;
