@@ -58,6 +58,14 @@ const FLAGS: [(&str, &str); 45] = [
     ("admin.token_file", "--admin-token-file"),
 ];
 
+/// A text that names flags, with the keys that say the same in their place, for who wrote a file.
+pub(super) fn in_words_of_files(text: &str) -> String {
+    let mut flags = FLAGS;
+    // A flag may begin as another one does.
+    flags.sort_by_key(|(_, flag)| std::cmp::Reverse(flag.len()));
+    flags.iter().fold(text.to_owned(), |text, (key, flag)| text.replace(flag, &key.replace('*', "NAME")))
+}
+
 /// The names of all flags that say a setting.
 pub(super) fn flags() -> impl Iterator<Item = &'static str> {
     FLAGS.into_iter().map(|(_, flag)| flag)

@@ -69,6 +69,11 @@ impl Problems {
         Self { all: vec![problem], unreadable: true }
     }
 
+    /// Of settings that made sense until what they name was looked at.
+    pub fn of_later(message: String) -> Self {
+        Self::of(vec![Problem::saying(message)])
+    }
+
     /// Each of them. Never empty.
     pub fn all(&self) -> &[Problem] {
         &self.all

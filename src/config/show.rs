@@ -130,3 +130,43 @@ fn fill_pool(pool: &mut Pool, config: &super::Pool) {
         backend.0.tier.get_or_insert(config.tier);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use crate::config::{Flags, Format, Sources, schema};
+
+    /// Where the tables are whose keys have defaults.
+    const TABLES: [(&str, &str); 6] = [
+        ("", ""),
+        ("/$defs/Timeouts", "/timeouts"),
+        ("/$defs/Limits", "/limits"),
+        ("/$defs/Admin", "/admin"),
+        ("/$defs/Pool", "/pools/default"),
+        ("/$defs/Health", "/pools/default/health"),
+    ];
+
+    #[test]
+    fn the_defaults_that_are_documented_are_those_that_are_taken() {
+        let flags = Flags::read(["loadbalancer".into()]).expect("no flags are flags");
+        let loaded =
+            Sources::new(flags, 4096).read(b"", Format::Toml).expect("nothing is wrong with nothing");
+        let shown: Value = serde_json::from_str(&loaded.show(true, Format::Json)).expect("JSON");
+        let schema = schema().to_value();
+        let mut seen = 0;
+        for (definition, table) in TABLES {
+            let properties = &schema.pointer(definition).expect("a table")["properties"];
+            for (key, property) in properties.as_object().expect("keys") {
+                let text = property["description"].as_str().unwrap_or_default();
+                let Some((_, default)) = text.rsplit_once("Default: ") else { continue };
+                let Ok(default) = serde_json::from_str::<Value>(default) else { continue };
+                let taken = shown.pointer(&format!("{table}/{key}")).unwrap_or(&Value::Null);
+                let same = *taken == default || (taken == "1m" && default == "60s");
+                assert!(same, "{table}/{key}: {taken} is taken, and {default} documented");
+                seen += 1;
+            }
+        }
+        assert!(seen >= 18, "only {seen} were looked at");
+    }
+}

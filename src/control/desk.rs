@@ -245,10 +245,12 @@ impl Turn<'_> {
         }
         let before = self.desk.config();
         let applied = (self.desk.means.apply)(loaded.config.clone(), intent).await;
+        // A file has no flags.
+        let applied = applied.map_err(|error| Refusal::Unfit(loaded.in_its_words(&error.to_string()).into()));
         if !Arc::ptr_eq(&before, &self.desk.config()) {
             self.desk.revision.update(|revision| revision + 1);
             *self.desk.written.borrow_mut() = Arc::new(loaded);
         }
-        applied.map_err(Refusal::Unfit)
+        applied
     }
 }

@@ -2,7 +2,10 @@
 
 mod folders;
 mod refused;
+mod tools;
 mod unreadable;
+
+use std::path::PathBuf;
 
 use crate::support::pki::{Authority, Folder};
 use crate::support::{Balancer, Sample, get};
@@ -21,15 +24,11 @@ fn a_file_says_where_to_listen_and_where_requests_go() {
 
 #[test]
 fn a_file_that_says_everything_is_taken() {
-    let (folder, sample, authority) = (Folder::new(), Sample::start("one"), Authority::new());
-    let pair = authority.signs(&["localhost"]);
-    authority.file(&folder);
-    folder.write("site.pem", std::fs::read(pair.certificate()).unwrap());
-    folder.write("site.key", std::fs::read(pair.key()).unwrap());
-    folder.write("secret", "0123456789abcdef\n");
-    folder.write("down.html", "<h1>down</h1>");
-    let text = include_str!("configuration/everything.toml");
+    let (folder, sample) = (folder_of_examples(), Sample::start("one"));
+    let text = std::fs::read_to_string(folder.path("everything.toml")).unwrap();
     let text = text.replace("127.0.0.1:3000", &sample.address().to_string());
+    let text = text.replace("127.0.0.1:8080", "127.0.0.1:0").replace("127.0.0.1:8443", "127.0.0.1:0");
+    let text = text.replace("127.0.0.1:8081", "off");
     let balancer = Balancer::configured(&folder.write("lb.toml", text)).start();
     balancer.said("listening on https://");
     assert_eq!(get(balancer.address, "/").expect_status(200).text(), "hello from one\n");
@@ -92,4 +91,29 @@ fn flags_of_the_process_win_over_the_file_and_what_files_say_by_name_is_not_for_
     }
     let variable = Balancer::configured(&file).env("LOADBALANCER_HEALTH_PATH", "/health");
     assert!(variable.fail().1.starts_with("loadbalancer: --health-path: --config lb.toml says"));
+}
+
+/// The examples, and all files that they name.
+fn folder_of_examples() -> Folder {
+    let (folder, authority) = (Folder::new(), Authority::new());
+    let pair = authority.signs(&["localhost"]);
+    authority.file(&folder);
+    for name in ["site", "shop"] {
+        folder.write(&format!("{name}.pem"), std::fs::read(pair.certificate()).unwrap());
+        folder.write(&format!("{name}.key"), std::fs::read(pair.key()).unwrap());
+    }
+    folder.write("secret", "0123456789abcdef\n");
+    folder.write("down.html", "<h1>down</h1>");
+    for example in examples() {
+        folder.write(example.file_name().unwrap().to_str().unwrap(), std::fs::read(&example).unwrap());
+    }
+    folder
+}
+
+/// Where the examples are.
+fn examples() -> Vec<PathBuf> {
+    let found = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/config")).unwrap();
+    let mut found: Vec<_> = found.map(|entry| entry.unwrap().path()).collect();
+    found.sort();
+    found
 }
