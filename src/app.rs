@@ -16,7 +16,7 @@ use tokio::task::spawn_local;
 use tracing::{info, warn};
 
 use crate::backends::Registry;
-use crate::config::{Address, Config, Sources};
+use crate::config::{Address, Config, File, Loaded, Sources};
 use crate::connect::TlsFileError;
 use crate::control::{self, Desk, Means, Unfit};
 use crate::proxy::Rules;
@@ -99,7 +99,7 @@ fn explain(error: &io::Error) -> String {
 /// # Errors
 /// It could not start.
 pub fn run<F: Future<Output = ()>>(
-    config: Config,
+    Loaded { config, file, .. }: Loaded,
     sources: Option<Sources>,
     registry: &'static Registry,
     shutdown: impl FnOnce(&Address) -> F,
@@ -107,7 +107,7 @@ pub fn run<F: Future<Output = ()>>(
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     let prepared = Prepared::from(Arc::new(config), None)?;
     let log = open_log(&prepared.config)?;
-    let ended = runtime.block_on(serve(prepared, sources, registry, log.as_ref(), shutdown));
+    let ended = runtime.block_on(serve((prepared, file), sources, registry, log.as_ref(), shutdown));
     // Requests that were cut have their lines written when they are dropped.
     drop(runtime);
     if let Some(log) = log {
@@ -119,7 +119,7 @@ pub fn run<F: Future<Output = ()>>(
 }
 
 async fn serve<F: Future<Output = ()>>(
-    prepared: Prepared,
+    (prepared, file): (Prepared, File),
     sources: Option<Sources>,
     registry: &'static Registry,
     log: Option<&Writer>,
@@ -143,8 +143,12 @@ async fn serve<F: Future<Output = ()>>(
     let opened = bound.into_iter().map(|bound| bound.opened);
     let live = Rc::new(Live::of(roster, rules, tls, opened.collect(), team, orders, doors));
     live.change_admin(admin).await;
-    let desk = Rc::new(desk_over(&live, registry, snapshots, stopping, sources));
+    let desk = Rc::new(desk_over(&live, registry, (snapshots, stopping), sources, file));
     let reload = spawn_local(control::reload(hangups, Rc::clone(&desk)));
+    let memory = spawn_local({
+        let desk = Rc::clone(&desk);
+        async move { desk.remember().await }
+    });
     let admin = spawn_local(control::admin(desk, callers));
     let stopped = async {
         shutdown.await;
@@ -159,22 +163,23 @@ async fn serve<F: Future<Output = ()>>(
     };
     control::run(live.subscribe(), registry, publish, beat, stopped).await;
     admin.abort();
+    memory.abort();
     Ok(())
 }
 
 fn desk_over(
     live: &Rc<Live>,
     registry: &'static Registry,
-    snapshots: watch::Receiver<Arc<Snapshot>>,
-    stopping: watch::Receiver<bool>,
+    (snapshots, stopping): (watch::Receiver<Arc<Snapshot>>, watch::Receiver<bool>),
     sources: Option<Sources>,
+    file: File,
 ) -> Desk {
-    let (changed, counted, open) = (Rc::clone(live), Rc::clone(live), Rc::clone(live));
+    let [changed, counted, open, asked] = std::array::from_fn(|_| Rc::clone(live));
     let apply = move |config, intent| {
         let applied = Rc::clone(&changed).apply(config, intent);
         async { applied.await.map_err(Unfit::from) }.boxed_local()
     };
-    Desk::over(Means {
+    let means = Means {
         registry,
         configs: live.subscribe(),
         snapshots,
@@ -183,7 +188,9 @@ fn desk_over(
         apply: Box::new(apply),
         clients: Box::new(move || counted.clients()),
         listeners: Box::new(move || open.listeners()),
-    })
+        report: Box::new(move || Rc::clone(&asked).report().boxed_local()),
+    };
+    Desk::over(means, file)
 }
 
 fn open_log(config: &Config) -> Result<Option<Writer>, StartError> {

@@ -39,6 +39,7 @@ pub use address::Address;
 pub use admin::{Admin, Token};
 pub use backend::{BackendFlags, BackendTls, BackendUrl, ProxyVersion, Scheme, Trust, UrlError};
 pub use duration::{DurationError, parse_duration};
+pub use file::File;
 pub use flags::{Command, Flags};
 pub use introduced::{Introduced, IntroducedFlags};
 pub use listen::{ClientAuth, ClientCertificates, KeyPair, ListenFlags, Tls};

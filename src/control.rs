@@ -2,10 +2,12 @@
 
 mod admin;
 pub mod api;
+mod confirm;
 mod desk;
 mod discovery;
 mod guard;
 mod history;
+mod plan;
 mod publish;
 mod reload;
 
@@ -23,6 +25,7 @@ use crate::proxy::Deadlines;
 use crate::snapshot::Snapshot;
 
 pub use admin::{AdminDoor, admin, openapi};
+pub use confirm::{Confirmation, Verdict};
 pub use desk::{Apply, Desk, Intent, Means, Outcome, Refusal, Turn, Unfit};
 pub use discovery::Discovery;
 pub use guard::{Vitals, Worse};

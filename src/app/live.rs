@@ -125,7 +125,7 @@ impl Live {
     }
 
     /// What the workers have counted, all together.
-    pub(super) async fn report(&self) -> Report {
+    pub(super) async fn report(self: Rc<Self>) -> Report {
         let mut all = Report::default();
         for worker in &self.orders {
             let (to, report) = oneshot::channel();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use loadbalancer::backends::Registry;
-use loadbalancer::config::{Address, Backend, Command, Config, Flags, Sources};
+use loadbalancer::config::{Address, Backend, Command, Flags, Loaded, Sources};
 use loadbalancer::{app, demo, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -25,15 +25,15 @@ const INTERRUPTED: i32 = 130;
 const DEMO_INTERVAL: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
-    let (command, sources, config) = match read_settings() {
+    let (command, sources, loaded) = match read_settings() {
         Ok(read) => read,
         Err(code) => return code,
     };
-    telemetry::init(config.log_level);
+    telemetry::init(loaded.config.log_level);
     let ended = match command {
-        None => app::run(config, Some(sources), Registry::global(), |_| stop_signal())
+        None => app::run(loaded, Some(sources), Registry::global(), |_| stop_signal())
             .map_err(anyhow::Error::from),
-        Some(Command::Demo) => run_demo(config),
+        Some(Command::Demo) => run_demo(loaded),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -46,7 +46,7 @@ fn complain(code: u8, problem: &dyn std::fmt::Display) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn run_demo(mut config: Config) -> anyhow::Result<()> {
+fn run_demo(mut loaded: Loaded) -> anyhow::Result<()> {
     let backends = demo::start_pair().context("no sample backends")?;
     let first = backends[0];
     let shutdown = |address: &Address| {
@@ -58,12 +58,12 @@ fn run_demo(mut config: Config) -> anyhow::Result<()> {
             stop.await;
         }
     };
-    for pool in &mut config.pools {
+    for pool in &mut loaded.config.pools {
         pool.backends = backends.iter().map(|address| Backend::at((*address).into())).collect();
         pool.health.path = "/health".to_owned();
         pool.health.interval = DEMO_INTERVAL;
     }
-    Ok(app::run(config, None, Registry::global(), shutdown)?)
+    Ok(app::run(loaded, None, Registry::global(), shutdown)?)
 }
 
 fn commands_to_try(listen: &Address, first: SocketAddr) -> String {
@@ -90,7 +90,7 @@ fn commands_to_try(listen: &Address, first: SocketAddr) -> String {
     )
 }
 
-fn read_settings() -> Result<(Option<Command>, Sources, Config), ExitCode> {
+fn read_settings() -> Result<(Option<Command>, Sources, Loaded), ExitCode> {
     let flags = Flags::read(std::env::args_os()).map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             let _ = error.print();
@@ -103,7 +103,7 @@ fn read_settings() -> Result<(Option<Command>, Sources, Config), ExitCode> {
     let command = flags.command;
     let sources = Sources::new(flags, open_files);
     match sources.load() {
-        Ok(loaded) => Ok((command, sources, loaded.config)),
+        Ok(loaded) => Ok((command, sources, loaded)),
         Err(problems) => {
             let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
             eprintln!("{}", problems.draw(colour));

@@ -1,6 +1,6 @@
 //! The desk: where it is known what runs, and where all who change it come to, one after the other.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -8,10 +8,16 @@ use std::time::{Instant, SystemTime};
 use futures::future::LocalBoxFuture;
 use tokio::sync::{Mutex, MutexGuard, watch};
 use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 
 use crate::backends::Registry;
-use crate::config::{Config, Format, Listener, Problems, Sources};
+use crate::config::{Config, File, Format, Listener, Loaded, Problems, Sources};
 use crate::snapshot::Snapshot;
+use crate::telemetry::Report;
+
+use super::confirm::Confirmation;
+use super::guard::Vitals;
+use super::history::{self, History};
 
 /// What runs, as far as it can be looked at and changed.
 pub struct Means {
@@ -31,6 +37,8 @@ pub struct Means {
     pub clients: Box<dyn Fn() -> Vec<usize>>,
     /// The listeners that are open, with the ports that the system chose.
     pub listeners: Box<dyn Fn() -> Vec<Listener>>,
+    /// What the workers have counted, all together.
+    pub report: Box<dyn Fn() -> LocalBoxFuture<'static, Report>>,
 }
 
 /// Puts settings in force, or finds out whether it could. Only one at a time is under way.
@@ -81,6 +89,10 @@ pub struct Desk {
     means: Means,
     started: (Instant, SystemTime),
     revision: Cell<u64>,
+    /// The settings in force, as they were written.
+    written: RefCell<Arc<File>>,
+    history: History,
+    confirmation: RefCell<Option<Confirmation>>,
     turn: Mutex<()>,
 }
 
@@ -91,10 +103,17 @@ pub struct Turn<'a> {
 }
 
 impl Desk {
-    /// The desk of what was just started.
-    pub fn over(means: Means) -> Self {
-        let started = (Instant::now(), SystemTime::now());
-        Self { means, started, revision: Cell::new(1), turn: Mutex::default() }
+    /// The desk of what was just started, with settings that were written so.
+    pub fn over(means: Means, written: File) -> Self {
+        Self {
+            means,
+            started: (Instant::now(), SystemTime::now()),
+            revision: Cell::new(1),
+            written: RefCell::new(Arc::new(written)),
+            history: History::default(),
+            confirmation: RefCell::default(),
+            turn: Mutex::default(),
+        }
     }
 
     /// The facts about backends.
@@ -105,6 +124,40 @@ impl Desk {
     /// The settings in force.
     pub fn config(&self) -> Arc<Config> {
         Arc::clone(&self.means.configs.borrow())
+    }
+
+    /// The settings in force, as they were written.
+    pub fn written(&self) -> Arc<File> {
+        Arc::clone(&self.written.borrow())
+    }
+
+    /// What the workers have counted.
+    pub async fn report(&self) -> Report {
+        (self.means.report)().await
+    }
+
+    /// How it did in the last minute, and how it does now.
+    pub(super) async fn last_minute(&self) -> (Report, Vitals) {
+        let report = self.report().await;
+        let vitals = Vitals::of(self.history.minute(&report), &self.registry().backends());
+        (report, vitals)
+    }
+
+    /// Remembers the last minute, for ever.
+    pub async fn remember(&self) {
+        loop {
+            self.history.note(Instant::now(), self.report().await);
+            sleep(history::LOOK_EVERY).await;
+        }
+    }
+
+    /// What came of the last change that was to be confirmed, if there was one.
+    pub fn confirmation(&self) -> Option<Confirmation> {
+        self.confirmation.borrow().clone()
+    }
+
+    pub(super) fn set_confirmation(&self, confirmation: Confirmation) {
+        *self.confirmation.borrow_mut() = Some(confirmation);
     }
 
     /// What requests read.
@@ -150,8 +203,8 @@ impl Desk {
     ///
     /// # Errors
     /// All that is wrong with it.
-    pub async fn read(&self, text: Vec<u8>, format: Format) -> Result<Config, Refusal> {
-        self.load(move |sources| sources.read(&text, format).map(|loaded| loaded.config)).await
+    pub async fn read(&self, text: Vec<u8>, format: Format) -> Result<Loaded, Refusal> {
+        self.load(move |sources| sources.read(&text, format)).await
     }
 
     /// Waits for the others who change settings.
@@ -160,9 +213,9 @@ impl Desk {
     }
 
     /// Files and names take their time, and with one worker this is its thread, too.
-    async fn load<R>(&self, read: R) -> Result<Config, Refusal>
+    async fn load<R>(&self, read: R) -> Result<Loaded, Refusal>
     where
-        R: FnOnce(&Sources) -> Result<Config, Problems> + Send + 'static,
+        R: FnOnce(&Sources) -> Result<Loaded, Problems> + Send + 'static,
     {
         let Some(sources) = self.means.sources.clone() else { return Err(Refusal::BuiltIn) };
         match spawn_blocking(move || read(&sources)).await {
@@ -178,15 +231,19 @@ impl Turn<'_> {
     /// # Errors
     /// They make no sense, or not here and now. Nothing has changed.
     pub async fn reload(&self, intent: Intent) -> Result<Outcome, Refusal> {
-        let config = self.desk.load(|sources| sources.load().map(|loaded| loaded.config)).await?;
-        self.apply(config, intent).await
+        let loaded = self.desk.load(Sources::load).await?;
+        self.apply(loaded, intent).await
     }
 
     /// Puts settings in force.
     ///
     /// # Errors
     /// They do not fit here and now. Nothing has changed.
-    pub async fn apply(&self, config: Config, intent: Intent) -> Result<Outcome, Refusal> {
+    pub async fn apply(
+        &self,
+        Loaded { config, file, .. }: Loaded,
+        intent: Intent,
+    ) -> Result<Outcome, Refusal> {
         if self.desk.is_stopping() {
             return Err(Refusal::Stopping);
         }
@@ -194,6 +251,7 @@ impl Turn<'_> {
         let applied = (self.desk.means.apply)(config, intent).await;
         if !Arc::ptr_eq(&before, &self.desk.config()) {
             self.desk.revision.update(|revision| revision + 1);
+            *self.desk.written.borrow_mut() = Arc::new(file);
         }
         applied.map_err(Refusal::Unfit)
     }

@@ -1,6 +1,7 @@
 //! One request of the admin API and its answer.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -12,6 +13,7 @@ use hyper::header::{
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 
+use crate::config::parse_duration;
 use crate::control::api::{Liveness, Readiness};
 use crate::control::desk::Desk;
 
@@ -21,6 +23,10 @@ use super::{change, guard, openapi, view};
 
 /// An answer of the admin API: small, and made before it is sent.
 pub(super) type Answer = Response<Full<Bytes>>;
+
+/// For how long a change may be watched.
+const SHORTEST_CONFIRM: Duration = Duration::from_secs(1);
+const LONGEST_CONFIRM: Duration = Duration::from_secs(3600);
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -41,13 +47,14 @@ async fn find(request: Request<Incoming>, desk: &Rc<Desk>) -> Result<Answer, Ref
     if !resource.methods().contains(request.method()) {
         return Err(Refused::Method(resource));
     }
-    let dry_run = dry_run(&request, &resource)?;
+    let wish = Wish::of(&request, &resource)?;
     Ok(match (resource, request.method()) {
         (Resource::Backend(pool, address), &Method::PATCH) => {
             change::patch_backend(request, desk, &pool, &address).await?
         }
-        (Resource::Config, _) => change::put_config(request, desk, dry_run).await?,
-        (Resource::Reload, _) => change::reload(request, desk, dry_run).await?,
+        (Resource::Config, _) => change::put_config(request, desk, wish).await?,
+        (Resource::Reload, _) => change::reload(request, desk, wish).await?,
+        (Resource::Plan, _) => change::plan(request, desk).await?,
         (resource, _) => look(&resource, desk)?,
     })
 }
@@ -71,7 +78,10 @@ fn look(resource: &Resource, desk: &Desk) -> Result<Answer, Refused> {
             tagged(json(StatusCode::OK, &view::backend(desk, &backend)), &tag)
         }
         Resource::Overrides => json(StatusCode::OK, &view::overrides(desk)),
-        Resource::Config | Resource::Reload => return Err(Refused::Method(resource.clone())),
+        Resource::Confirmation => json(StatusCode::OK, &view::confirmation(desk)),
+        Resource::Config | Resource::Reload | Resource::Plan => {
+            return Err(Refused::Method(resource.clone()));
+        }
     })
 }
 
@@ -168,23 +178,47 @@ fn is_zero(parameters: &str) -> bool {
     weight.is_some_and(|weight| weight.parse() == Ok(0.0))
 }
 
-/// Whether only a trial is asked for. Other parameters are refused: one that is misspelt would put settings in force.
-fn dry_run<B>(request: &Request<B>, resource: &Resource) -> Result<bool, Refused> {
-    let known = resource.parameters(request.method());
-    let mut dry_run = false;
-    let query = request.uri().query().unwrap_or_default();
-    for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
-        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        if !known.contains(&name) {
-            return Err(Refused::Parameter { name: name.to_owned(), known });
+/// How a change is to be made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Wish {
+    /// It is only to be found out whether it could be done.
+    pub(super) dry_run: bool,
+    /// It is to be watched for so long, and taken back if things get worse.
+    pub(super) confirm: Option<Duration>,
+}
+
+impl Wish {
+    /// What the query says. Unknown parameters are refused: one that is misspelt would put settings in force.
+    fn of<B>(request: &Request<B>, resource: &Resource) -> Result<Self, Refused> {
+        let known = resource.parameters(request.method());
+        let mut wish = Self::default();
+        let query = request.uri().query().unwrap_or_default();
+        for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            match name {
+                name if !known.contains(&name) => {
+                    return Err(Refused::Parameter { name: name.to_owned(), known });
+                }
+                "confirm" => wish.confirm = Some(confirm(value)?),
+                _ => wish.dry_run = dry_run(value)?,
+            }
         }
-        dry_run = match value {
-            "1" | "true" => true,
-            "0" | "false" => false,
-            other => return Err(Refused::DryRun(other.to_owned())),
-        };
+        Ok(wish)
     }
-    Ok(dry_run)
+}
+
+fn dry_run(value: &str) -> Result<bool, Refused> {
+    match value {
+        "1" | "true" => Ok(true),
+        "0" | "false" => Ok(false),
+        other => Err(Refused::DryRun(other.to_owned())),
+    }
+}
+
+fn confirm(value: &str) -> Result<Duration, Refused> {
+    let refused = || Refused::Confirm(value.to_owned());
+    let time = parse_duration(value).map_err(|_| refused())?;
+    if (SHORTEST_CONFIRM..=LONGEST_CONFIRM).contains(&time) { Ok(time) } else { Err(refused()) }
 }
 
 #[cfg(test)]
@@ -214,10 +248,14 @@ mod tests {
     fn a_trial_is_asked_for_by_one_parameter_and_a_misspelt_one_is_refused() {
         let asked = |query: &str| {
             let request = Request::post(format!("/api/v1/config{query}")).body(()).unwrap();
-            dry_run(&request, &Resource::Config)
+            Wish::of(&request, &Resource::Config).map(|wish| wish.dry_run)
         };
         assert_eq!((asked("").ok(), asked("?dry_run=1").ok()), (Some(false), Some(true)));
         assert!(matches!(asked("?dryrun=1"), Err(Refused::Parameter { .. })));
         assert!(matches!(asked("?dry_run"), Err(Refused::DryRun(_))));
+        for wrong in ["60", "0s", "2h", ""] {
+            assert!(matches!(asked(&format!("?confirm={wrong}")), Err(Refused::Confirm(_))), "{wrong}");
+        }
+        assert_eq!(asked("?confirm=60s").ok(), Some(false));
     }
 }

@@ -15,10 +15,12 @@ use tokio::time::timeout;
 
 use crate::config::Format;
 use crate::control::api::{self, Applied, BackendPatch, Change};
+use crate::control::confirm::{self, Before};
 use crate::control::desk::{Desk, Intent, Outcome, Refusal};
+use crate::control::plan;
 use crate::control::reload::tell;
 
-use super::answer::{Answer, backend_tag, json, revision_tag, tagged};
+use super::answer::{Answer, Wish, backend_tag, json, revision_tag, tagged};
 use super::refused::Refused;
 use super::view;
 
@@ -57,7 +59,7 @@ pub(super) async fn patch_backend(
 pub(super) async fn put_config(
     request: Request<Incoming>,
     desk: &Rc<Desk>,
-    dry_run: bool,
+    wish: Wish,
 ) -> Result<Answer, Refused> {
     let format = format(request.headers())?;
     let (head, body) = request.into_parts();
@@ -67,20 +69,21 @@ pub(super) async fn put_config(
     }
     let own = Rc::clone(desk);
     let change = async move {
-        let config = own.read(text, format).await?;
+        let loaded = own.read(text, format).await?;
         let turn = own.turn().await;
         check_match(&head.headers, &revision_tag(own.revision()))?;
-        let outcome = turn.apply(config, intent(dry_run)).await;
-        Ok((outcome, own.revision()))
+        let before = Before::now(&own).await;
+        let outcome = turn.apply(loaded, intent(wish)).await;
+        Ok(changed(&own, before, outcome, wish))
     };
-    finish(spawn_local(change).await, dry_run)
+    finish(spawn_local(change).await, wish)
 }
 
 /// Reads the files anew and puts what they say in force.
 pub(super) async fn reload(
     request: Request<Incoming>,
     desk: &Rc<Desk>,
-    dry_run: bool,
+    wish: Wish,
 ) -> Result<Answer, Refused> {
     expect_json(request.headers())?;
     let (head, body) = request.into_parts();
@@ -92,23 +95,46 @@ pub(super) async fn reload(
     let change = async move {
         let turn = own.turn().await;
         check_match(&head.headers, &revision_tag(own.revision()))?;
-        let outcome = turn.reload(intent(dry_run)).await;
-        Ok((outcome, own.revision()))
+        let before = Before::now(&own).await;
+        let outcome = turn.reload(intent(wish)).await;
+        Ok(changed(&own, before, outcome, wish))
     };
-    finish(spawn_local(change).await, dry_run)
+    finish(spawn_local(change).await, wish)
 }
 
-fn intent(dry_run: bool) -> Intent {
-    if dry_run { Intent::Trial } else { Intent::Force }
+/// What the settings that a request brings would do.
+pub(super) async fn plan(request: Request<Incoming>, desk: &Rc<Desk>) -> Result<Answer, Refused> {
+    let format = format(request.headers())?;
+    let text = read(request.into_body(), CONFIG_SIZE).await?;
+    let loaded = desk.read(text, format).await?;
+    Ok(json(StatusCode::OK, &plan::of(desk, loaded).await))
+}
+
+fn intent(wish: Wish) -> Intent {
+    if wish.dry_run { Intent::Trial } else { Intent::Force }
+}
+
+/// Lets a change be watched that was made and is to be confirmed.
+fn changed(
+    desk: &Rc<Desk>,
+    before: Before,
+    outcome: Result<Outcome, Refusal>,
+    wish: Wish,
+) -> (Result<Outcome, Refusal>, u64) {
+    let is_change = matches!(outcome, Ok(Outcome::Changed | Outcome::Later(_))) && !wish.dry_run;
+    if let Some(lasts) = wish.confirm.filter(|_| is_change) {
+        spawn_local(confirm::watch(Rc::clone(desk), before, lasts));
+    }
+    (outcome, desk.revision())
 }
 
 /// What came of settings and which are in force now, if it came to that at all.
 type Tried = Result<(Result<Outcome, Refusal>, u64), Refused>;
 
 /// The changes themselves run on a task of their own: a caller who leaves does not leave them half done.
-fn finish(tried: Result<Tried, JoinError>, dry_run: bool) -> Result<Answer, Refused> {
+fn finish(tried: Result<Tried, JoinError>, wish: Wish) -> Result<Answer, Refused> {
     let (outcome, revision) = tried.map_err(|error| Refused::Unfit(error.into()))??;
-    if !dry_run {
+    if !wish.dry_run {
         tell(&outcome);
     }
     let (result, later) = match outcome? {
@@ -116,7 +142,8 @@ fn finish(tried: Result<Tried, JoinError>, dry_run: bool) -> Result<Answer, Refu
         Outcome::Changed => (Change::Changed, Vec::new()),
         Outcome::Later(later) => (Change::Changed, later.into_iter().map(str::to_owned).collect()),
     };
-    let applied = Applied { result, later, revision, dry_run };
+    let watched = wish.confirm.is_some() && !wish.dry_run && result == Change::Changed;
+    let applied = Applied { result, later, revision, dry_run: wish.dry_run, watched };
     Ok(tagged(json(StatusCode::OK, &applied), &revision_tag(revision)))
 }
 

@@ -71,6 +71,10 @@ fn paths(schemas: &mut SchemaGenerator) -> Value {
             "reload", "Reads the files anew and puts what they say in force",
             applied(schemas), &json!({ "application/json": { "schema": schemas.subschema_for::<api::Reload>() } }),
         ) },
+        "/api/v1/confirmation": { "get": get::<api::Confirmation>(
+            schemas, "confirmation", "What came of the last change that was to be confirmed",
+        ) },
+        "/api/v1/plan": { "post": plan(schemas) },
     })
 }
 
@@ -124,8 +128,26 @@ fn change(id: &str, summary: &str, schema: Value, content: &Value) -> Value {
         "in": "query",
         "description": "Whether only to find out if it could be done",
         "schema": { "type": "string", "enum": ["1", "0", "true", "false"] },
+    }, {
+        "name": "confirm",
+        "in": "query",
+        "description": "Watch the change for so long, and take it back if things get worse",
+        "schema": { "type": "string", "pattern": "^[1-9][0-9]?s$" },
+        "example": "60s",
     }]);
     operation["requestBody"] = json!({ "required": true, "content": content });
+    operation
+}
+
+fn plan(schemas: &mut SchemaGenerator) -> Value {
+    let schema = schemas.subschema_for::<api::Plan>().into();
+    let statuses = [&ANY[..], &BODY, &[409, 503]].concat();
+    let mut operation = operation("plan", "What other settings would do", Some(schema), &statuses);
+    operation["requestBody"] = json!({ "required": true, "content": {
+        "application/toml": { "schema": { "type": "string" } },
+        "application/yaml": { "schema": { "type": "string" } },
+        "application/json": { "schema": { "type": "object" } },
+    } });
     operation
 }
 

@@ -53,6 +53,8 @@ pub(super) enum Refused {
     Parameter { name: String, known: &'static [&'static str] },
     #[error("dry_run {0}: not known; write 1, 0, true or false")]
     DryRun(String),
+    #[error("confirm {0}: not a time from 1s to 1h; write for example 60s")]
+    Confirm(String),
     #[error("others have changed it: it is {now} now, not {wanted}; look at it again")]
     Outdated { now: String, wanted: String },
     #[error("{0}")]
@@ -98,7 +100,7 @@ impl Refused {
     #[rustfmt::skip]
     fn row(&self) -> (StatusCode, ProblemKind, &'static str) {
         match self {
-            Self::NoHost | Self::Broken | Self::NotJson(_) | Self::Parameter { .. } | Self::DryRun(_)
+            Self::NoHost | Self::Broken | Self::NotJson(_) | Self::Parameter { .. } | Self::DryRun(_) | Self::Confirm(_)
                 => (StatusCode::BAD_REQUEST, ProblemKind::BadRequest, "the request makes no sense"),
             Self::NoToken | Self::WrongToken
                 => (StatusCode::UNAUTHORIZED, ProblemKind::Unauthorized, "the token is missing or wrong"),

@@ -24,6 +24,9 @@ pub(super) enum Resource {
     Config,
     Overrides,
     Reload,
+    Plan,
+    /// What came of the last change that was to be confirmed.
+    Confirmation,
 }
 
 impl Resource {
@@ -48,6 +51,8 @@ impl Resource {
             ["config"] => Self::Config,
             ["overrides"] => Self::Overrides,
             ["reload"] => Self::Reload,
+            ["plan"] => Self::Plan,
+            ["confirmation"] => Self::Confirmation,
             _ => return None,
         })
     }
@@ -57,7 +62,7 @@ impl Resource {
         match self {
             Self::Backend(..) => &[Method::GET, Method::HEAD, Method::PATCH],
             Self::Config => &[Method::POST],
-            Self::Reload => &[Method::POST],
+            Self::Reload | Self::Plan => &[Method::POST],
             _ => &[Method::GET, Method::HEAD],
         }
     }
@@ -70,7 +75,7 @@ impl Resource {
     /// The names of the parameters that its query may have.
     pub(super) fn parameters(&self, method: &Method) -> &'static [&'static str] {
         match self {
-            Self::Config | Self::Reload if *method == Method::POST => &["dry_run"],
+            Self::Config | Self::Reload if *method == Method::POST => &["dry_run", "confirm"],
             _ => &[],
         }
     }

@@ -1,5 +1,6 @@
 //! What runs, as the admin API shows it.
 
+mod confirmation;
 mod routes;
 
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ use crate::control::desk::Desk;
 
 use super::refused::Refused;
 
+pub(super) use confirmation::confirmation;
 pub(super) use routes::{listeners, routes};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");

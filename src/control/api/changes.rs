@@ -74,6 +74,39 @@ pub struct Applied {
     pub revision: u64,
     /// Whether nothing was put in force because only a trial was asked for.
     pub dry_run: bool,
+    /// Whether it is watched and taken back if things get worse.
+    pub watched: bool,
+}
+
+/// What came of the last change that was to be confirmed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Confirmation {
+    /// What came of it.
+    pub verdict: Verdict,
+    /// Which settings it brought; none if no change was to be confirmed yet.
+    pub revision: Option<u64>,
+    /// Seconds that are left in which it may be taken back.
+    pub left: u64,
+    /// Why it was taken back, or why it could not be.
+    pub reason: Option<String>,
+}
+
+/// What came of a change that was to be confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// There was none.
+    None,
+    /// It is still watched.
+    Watching,
+    /// Nothing got worse: it stays.
+    Kept,
+    /// The settings were changed again meanwhile.
+    Overtaken,
+    /// It was taken back.
+    RolledBack,
+    /// It should have been taken back, and could not be.
+    Stuck,
 }
 
 /// Whether anything changed.
