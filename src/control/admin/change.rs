@@ -64,6 +64,9 @@ pub(super) async fn put_config(
     let format = format(request.headers())?;
     let (head, body) = request.into_parts();
     let text = read(body, CONFIG_SIZE).await?;
+    if matches!(text.trim_ascii(), b"" | b"null" | b"~") {
+        return Err(Refused::Empty);
+    }
     let own = Rc::clone(desk);
     let change = async move {
         let loaded = own.read(text, format).await?;

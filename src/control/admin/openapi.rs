@@ -62,7 +62,7 @@ fn paths(schemas: &mut SchemaGenerator) -> Value {
             "put_config", "Puts other settings in force, in place of those of the files",
             applied(schemas), &json!({
                 "application/toml": { "schema": { "type": "string" } },
-                "application/yaml": { "schema": { "type": "string" } },
+                "application/yaml": { "schema": { "type": "object" } },
                 "application/json": { "schema": { "type": "object" } },
             }),
         ) },

@@ -35,6 +35,10 @@ pub(super) enum Refused {
     NotAcceptable,
     #[error("a body of {0} is needed, and `Content-Type` must say so")]
     MediaType(&'static str),
+    #[error(
+        "the body is empty, which would put the defaults in force in place of all that is; send {{}} as JSON if you mean it"
+    )]
+    Empty,
     #[error("the body has more than {0} bytes")]
     TooLarge(usize),
     #[error("the body did not come to its end in time")]
@@ -118,7 +122,7 @@ impl Refused {
                 => (StatusCode::PAYLOAD_TOO_LARGE, ProblemKind::TooLarge, "the body is too large"),
             Self::MediaType(_)
                 => (StatusCode::UNSUPPORTED_MEDIA_TYPE, ProblemKind::MediaType, "the body is of the wrong type"),
-            Self::Body(_)
+            Self::Body(_) | Self::Empty
                 => (StatusCode::UNPROCESSABLE_ENTITY, ProblemKind::Body, "the body cannot be done"),
             Self::Settings(_)
                 => (StatusCode::UNPROCESSABLE_ENTITY, ProblemKind::Settings, "the settings make no sense"),
