@@ -106,6 +106,7 @@ pub struct Health {
     state: State,
     evidence: Evidence,
     learned: Instant,
+    since: Instant,
     failures: u32,
     well_since: Option<Instant>,
 }
@@ -114,7 +115,7 @@ impl Health {
     /// That of a backend nobody has looked at.
     pub fn unknown(now: Instant) -> Self {
         let (state, evidence) = (State::Unknown, Evidence::Nothing);
-        Self { state, evidence, learned: now, failures: 0, well_since: None }
+        Self { state, evidence, learned: now, since: now, failures: 0, well_since: None }
     }
 
     /// That of a backend that joins others which are at work already.
@@ -142,6 +143,16 @@ impl Health {
         self.learned
     }
 
+    /// When it came into this state.
+    pub fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// How often in succession it was found dead.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
     /// Since when it can be used, if it could not before: it got well, or it is new among others. None for those that were
     /// there from the beginning and never failed.
     pub fn well_since(&self) -> Option<Instant> {
@@ -155,7 +166,11 @@ impl Health {
             return;
         }
         let was_usable = self.is_usable();
-        self.state = evidence.verdict();
+        let state = evidence.verdict();
+        if self.state != state {
+            self.since = now;
+        }
+        self.state = state;
         if self.is_usable() && !was_usable {
             self.well_since = Some(now);
         }
