@@ -156,6 +156,7 @@ fn pick(policy: &str, members: u16, times: usize) {
         usable: port != 2,
         well_since: None,
         weight: 1,
+        drained: false,
         tier: 0,
         zone: None,
         max_requests: None,

@@ -92,7 +92,8 @@ fn members(pool: &config::Pool, backends: &[Backend], facts: &mut Vec<Fact>) -> 
             // Whoever is kept by a cookie at one that is drained still comes.
             usable: backend.health.is_usable() && backend.hold != Some(Hold::Disable),
             well_since: backend.health.well_since(),
-            weight: if backend.hold == Some(Hold::Drain) { 0 } else { backend.weight() },
+            weight: backend.weight(),
+            drained: backend.hold == Some(Hold::Drain),
             tier: terms.tier,
             zone: terms.zone.clone(),
             max_requests: terms.max_requests,

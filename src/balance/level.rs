@@ -47,7 +47,8 @@ impl Order {
     /// cannot carry all, they share in proportion to what they can.
     pub(super) fn of(members: &[Member], overflow: u32, zone: Option<&str>) -> Self {
         let mut tallies = BTreeMap::<(u8, bool), Tally>::new();
-        for (index, member) in members.iter().enumerate().filter(|(_, member)| member.weight > 0) {
+        let takes_part = |member: &Member| member.weight > 0 && !member.drained;
+        for (index, member) in members.iter().enumerate().filter(|(_, member)| takes_part(member)) {
             let is_far = zone.is_some() && member.zone.as_deref() != zone;
             let tally = tallies.entry((member.tier, is_far)).or_default();
             tally.total += u64::from(member.weight);

@@ -39,6 +39,7 @@ pub(super) fn member(index: usize) -> Member {
         usable: true,
         well_since: None,
         weight: 1,
+        drained: false,
         tier: 0,
         zone: None,
         max_requests: None,
@@ -90,22 +91,41 @@ impl Worker {
     }
 }
 
+fn takes_part(member: &Member) -> bool {
+    member.weight > 0 && !member.drained
+}
+
+prop_compose! {
+    fn any_member()(
+        usable: bool,
+        weight in 0..5_u32,
+        drained in prop::bool::weighted(0.2),
+        tier in 0..3_u8,
+        zone in prop::sample::select(&[None, Some("a"), Some("b")][..]),
+        most in 0..4_u32,
+        is_new: bool,
+    ) -> Member {
+        Member {
+            usable,
+            weight,
+            drained,
+            tier,
+            zone: zone.map(Arc::from),
+            max_requests: NonZeroU32::new(most),
+            well_since: is_new.then(Instant::now),
+            ..member(0)
+        }
+    }
+}
+
 /// Members of all kinds.
 fn any_members() -> impl Strategy<Value = Vec<Member>> {
-    let one = (any::<bool>(), 0..5_u32, 0..3_u8, 0..3_usize, 0..4_u32, any::<bool>());
-    vec(one, 0..12).prop_map(|all| {
-        let now = Instant::now();
-        let made =
-            |(index, (usable, weight, tier, zone, most, new)): (usize, (_, _, _, usize, _, bool))| Member {
-                usable,
-                weight,
-                tier,
-                zone: ["a", "b"].get(zone).map(|zone| Arc::from(*zone)),
-                max_requests: NonZeroU32::new(most),
-                well_since: new.then_some(now),
-                ..member(index)
-            };
-        all.into_iter().enumerate().map(made).collect()
+    vec(any_member(), 0..12).prop_map(|all| {
+        let placed = |(index, one): (usize, Member)| {
+            let Member { id, place, way, load, .. } = member(index);
+            Member { id, place, way, load, ..one }
+        };
+        all.into_iter().enumerate().map(placed).collect()
     })
 }
 
@@ -146,7 +166,7 @@ proptest! {
         for _ in 0..40 {
             let can = |member: &&Member| {
                 let is_new = !tried.contains(&member.place);
-                is_new && member.usable && member.weight > 0 && !is_full(member)
+                is_new && member.usable && takes_part(member) && !is_full(member)
             };
             let open: Vec<_> = pool.members().iter().filter(can).map(|member| member.place).collect();
             let tried = Tried::of(tried.iter().map(|index| u32::try_from(*index).unwrap().into()));
@@ -183,7 +203,7 @@ proptest! {
     #[test]
     fn first_prefers_the_lowest_tier_and_in_it_the_earliest(members in any_members(), seed: u64) {
         let pool = pool(PolicyName::First, members);
-        let usable = pool.members().iter().filter(|member| member.usable && member.weight > 0);
+        let usable = pool.members().iter().filter(|member| member.usable && takes_part(member));
         let best = usable.min_by_key(|member| (member.tier, member.place)).map(|member| member.place);
         let picked = Worker::new(seed).pick(&pool).ok().map(|lease| lease.place());
         prop_assert_eq!(picked, best);

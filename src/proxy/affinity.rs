@@ -113,7 +113,7 @@ impl<'a> Trial<'a> {
         let Some(begun) = self.begun.take() else { return };
         let status = response.status();
         let failed = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
-        // To who answers before it has the whole request, its client's pace is no excuse.
+        // An answer that came before the end of the request counts from the beginning.
         let took = self.client.sent_at().unwrap_or(begun).elapsed();
         let ending = if failed { Ending::Failed } else { Ending::Answered };
         let asks = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);

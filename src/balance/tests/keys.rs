@@ -14,7 +14,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn only_the_keys_of_a_backend_that_fails_move_and_they_come_back(
+    fn only_the_keys_of_a_backend_that_fails_or_is_drained_move_and_they_come_back(
         weights in vec(1..5_u32, 2..10),
         failing: prop::sample::Index,
     ) {
@@ -22,7 +22,10 @@ proptest! {
         for policy in HASHING {
             let before = pool(policy, members(&weights));
             let mut sick = members(&weights);
-            sick[failing].usable = false;
+            match failing % 2 {
+                0 => sick[failing].usable = false,
+                _ => sick[failing].drained = true,
+            }
             let after = before.succeed(before.balancing().clone(), sick);
             let well = after.succeed(before.balancing().clone(), members(&weights));
             for key in 0..500 {

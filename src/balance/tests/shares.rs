@@ -79,16 +79,20 @@ fn weights_that_need_too_many_slots_are_rounded_but_nobody_is_left_out() {
 }
 
 #[test]
-fn without_weight_a_backend_gets_only_whom_a_cookie_keeps_there() {
+fn without_weight_or_drained_a_backend_gets_only_whom_a_cookie_keeps_there() {
     for policy in POLICIES {
         let sticky = Sticky { cookie: "lb".into(), secret: Arc::from(*b"s"), max_age: None, secure: None };
         let balancing = Balancing { sticky: Some(sticky), ..Balancing::by(policy) };
         let before = Pool::new(balancing.clone(), equal(1));
         let mut worker = Worker::new(1);
         let cookie = before.cookie(&worker.pick(&before).unwrap()).unwrap();
-        let pool = Pool::new(balancing, members(&[0, 1]));
-        assert_eq!(worker.shares(&pool, 100), [0.0, 1.0]);
-        let ask = Ask { cookie: Some(cookie), ..worker.ask() };
-        assert_eq!(pool.pick(&ask, &Tried::default()).unwrap().place(), 0);
+        let mut drained = equal(2);
+        drained[0].drained = true;
+        for members in [members(&[0, 1]), drained] {
+            let pool = Pool::new(balancing.clone(), members);
+            assert_eq!(worker.shares(&pool, 100), [0.0, 1.0]);
+            let ask = Ask { cookie: Some(cookie), ..worker.ask() };
+            assert_eq!(pool.pick(&ask, &Tried::default()).unwrap().place(), 0);
+        }
     }
 }
