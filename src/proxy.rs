@@ -103,7 +103,7 @@ async fn forward(
     let affinity = Affinity::of(request, client, &view.snapshot.pools[place]);
     let none = loop {
         let pool = &view.snapshot.pools[place];
-        let lease = match pool.pick(&affinity.ask(client, view.turn(place)), &tried) {
+        let lease = match pool.pick(&affinity.ask(client, view.turn(place), &[]), &tried) {
             Ok(lease) => lease,
             Err(none) => break none,
         };

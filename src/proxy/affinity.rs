@@ -1,5 +1,7 @@
 //! What ties a request to a backend: its key, its cookie; and what a pool learns of how it went.
 
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use hyper::header::{COOKIE, HeaderMap, HeaderValue, RETRY_AFTER, SET_COOKIE};
@@ -38,9 +40,14 @@ impl Affinity {
         affinity
     }
 
-    /// What a pick goes by.
-    pub(super) fn ask<'a>(&self, client: &Client, turn: &'a Turn) -> Ask<'a> {
-        Ask { turn, now: client.shared.clock.instant(), key: self.key, cookie: self.cookie, tags: &[] }
+    /// What a pick goes by, among the backends that have these tags.
+    pub(super) fn ask<'a>(
+        &self,
+        client: &Client,
+        turn: &'a Turn,
+        tags: &'a [(Arc<str>, Arc<str>)],
+    ) -> Ask<'a> {
+        Ask { turn, now: client.shared.clock.instant(), key: self.key, cookie: self.cookie, tags }
     }
 
     /// Asks the client to come back to the backend that answered, unless it would do so anyway.
@@ -63,8 +70,8 @@ fn key<B>(request: &Request<B>, client: &Client, key: &HashKey) -> u64 {
     };
     match (value, client.ip()) {
         (Some(value), _) => hash(value),
-        (None, std::net::IpAddr::V4(ip)) => hash(&ip.octets()),
-        (None, std::net::IpAddr::V6(ip)) => hash(&ip.octets()),
+        (None, IpAddr::V4(ip)) => hash(&ip.octets()),
+        (None, IpAddr::V6(ip)) => hash(&ip.octets()),
     }
 }
 
