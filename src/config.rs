@@ -27,6 +27,7 @@ mod route;
 mod show;
 mod size;
 mod tree;
+mod watch;
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;

@@ -16,14 +16,14 @@ use super::{Config, Flags};
 const MOST_BYTES: u64 = 16 << 20;
 /// The file of a folder that is read first, and the folder in it whose files follow.
 const MAIN: &str = "loadbalancer.toml";
-const MORE: &str = "conf.d";
+pub(super) const MORE: &str = "conf.d";
 /// What stands for standard input.
-const STDIN: &str = "-";
+pub(super) const STDIN: &str = "-";
 
 /// Where settings come from.
 #[derive(Clone, Debug)]
 pub struct Sources {
-    flags: Flags,
+    pub(super) flags: Flags,
     open_files: u64,
     /// Standard input can be read once.
     stdin: Arc<OnceLock<Vec<u8>>>,
@@ -218,7 +218,7 @@ fn plant(origin: &Origin, formats: &[Format]) -> Result<(Node, Vec<Misread>), Ve
     if misread.is_empty() { Ok((tree, merged)) } else { Err(misread) }
 }
 
-fn toml_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+pub(super) fn toml_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();

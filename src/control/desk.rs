@@ -165,6 +165,11 @@ impl Desk {
         Arc::clone(&self.means.snapshots.borrow())
     }
 
+    /// Where settings are read anew from.
+    pub(super) fn sources(&self) -> Option<&Sources> {
+        self.means.sources.as_ref()
+    }
+
     /// How many clients each worker has.
     pub fn clients(&self) -> Vec<usize> {
         (self.means.clients)()
