@@ -4,6 +4,9 @@
 //! `cargo bench` prints a table; `cargo bench -- request` only the rows whose name holds that word. Each figure is the
 //! difference of two runs of different length, so what happens once does not count. Needs `valgrind`.
 
+#[path = "instructions/routes.rs"]
+mod routes;
+
 use std::fs;
 use std::hint::black_box;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -25,13 +28,18 @@ const CLIENTS: usize = 50;
 enum Case {
     /// `Pool::pick` and the drop of its lease.
     Pick(PolicyName),
+    /// `Routes::find` among so many routes.
+    Route(usize),
     /// A request with so many more header lines, and an answer with a body of so many bytes.
     Request { headers: usize, body: usize },
 }
 
-const CASES: [(&str, Case); 5] = [
+const CASES: [(&str, Case); 8] = [
     ("pick first", Case::Pick(PolicyName::First)),
     ("pick round_robin", Case::Pick(PolicyName::RoundRobin)),
+    ("route, the only one", Case::Route(1)),
+    ("route, one of 100", Case::Route(100)),
+    ("route, one of 10 000", Case::Route(10_000)),
     ("request", Case::Request { headers: 0, body: 128 }),
     ("request with 20 more header lines", Case::Request { headers: 20, body: 128 }),
     ("request with an answer of 16 KiB", Case::Request { headers: 0, body: 16 * 1024 }),
@@ -46,10 +54,12 @@ struct Counts {
 
 fn main() {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
-    if let [word, policy, times] = &arguments[..]
-        && word == "pick"
-    {
-        return pick(policy, times.parse().expect("a number"));
+    if let [word, what, times] = &arguments[..] {
+        let times = times.parse().expect("a number");
+        return match word.as_str() {
+            "pick" => pick(what, times),
+            _ => routes::find(what.parse().expect("a number"), times),
+        };
     }
     let filter = arguments.iter().find(|argument| !argument.starts_with("--")).map_or("", String::as_str);
     println!("| what | instructions | allocations |\n|---|--:|--:|");
@@ -65,17 +75,20 @@ fn main() {
 fn measure(case: &Case, times: usize) -> Counts {
     let out = std::env::temp_dir().join(format!("loadbalancer-callgrind-{}", std::process::id()));
     match case {
-        Case::Pick(policy) => {
-            let own = std::env::current_exe().expect("this program has a path");
-            let status =
-                under_callgrind(&out, &own).args(["pick", &policy.to_string(), &times.to_string()]).status();
-            assert!(status.expect("valgrind is installed").success());
-        }
+        Case::Pick(policy) => again(&out, ["pick", &policy.to_string(), &times.to_string()]),
+        Case::Route(count) => again(&out, ["route", &count.to_string(), &times.to_string()]),
         Case::Request { headers, body } => requests(&out, times, *headers, *body),
     }
     let counts = read(&out);
     fs::remove_file(&out).expect("callgrind wrote it");
     counts
+}
+
+/// Runs this program under callgrind.
+fn again(out: &Path, arguments: [&str; 3]) {
+    let own = std::env::current_exe().expect("this program has a path");
+    let status = under_callgrind(out, &own).args(arguments).status();
+    assert!(status.expect("valgrind is installed").success());
 }
 
 fn under_callgrind(out: &Path, program: &Path) -> Command {

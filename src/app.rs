@@ -1,22 +1,35 @@
 //! Where all parts meet.
 
+mod live;
+mod prepare;
+mod roster;
+
 use std::future::Future;
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 
+use futures::FutureExt;
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_local;
 use tracing::{info, warn};
 
-use crate::backends::{Registry, Terms};
-use crate::config::{Address, Config, Listener};
-use crate::connect::{TlsFileError, Way};
-use crate::control;
-use crate::proxy::Access;
-use crate::server::{Bound, News, Team, Tls, TlsError, Worker, Workers};
+use crate::backends::Registry;
+use crate::config::{Address, Config, Loaded, Sources};
+use crate::connect::TlsFileError;
+use crate::control::{self, Desk, Means, Unfit};
+use crate::proxy::Rules;
+use crate::server::{Bound, News, Order, Team, TlsError, Worker, Workers};
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::{Destination, Writer};
+
+use live::Live;
+use prepare::Prepared;
+use roster::Roster;
+
+/// Orders that a worker may be behind.
+const ORDERS: usize = 64;
 
 /// Why the balancer could not start. Nothing was started.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +37,14 @@ pub enum StartError {
     /// The listening address cannot be had.
     #[error("cannot listen on {address}: {}", explain(.error))]
     Listen {
+        /// The address asked for.
+        address: Address,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The admin API's address cannot be had.
+    #[error("no admin API on {address}: {}", explain_admin(.error))]
+    Admin {
         /// The address asked for.
         address: Address,
         /// What the system said.
@@ -50,6 +71,10 @@ pub enum StartError {
     System(#[from] io::Error),
 }
 
+fn explain_admin(error: &io::Error) -> String {
+    explain(error).replace("--listen", "--admin")
+}
+
 fn explain(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
@@ -69,20 +94,20 @@ fn explain(error: &io::Error) -> String {
 /// Runs the balancer until `shutdown` is ready and the last request is answered, or the drain deadline has passed.
 /// `shutdown` is told the first address that is bound and begins to watch for a stop before anything listens there, so that
 /// none is missed. What it gives is polled when all is started, on the control thread's runtime, which is the caller's
-/// thread.
+/// thread. With `sources`, the settings are read anew upon SIGHUP.
 ///
 /// # Errors
 /// It could not start.
 pub fn run<F: Future<Output = ()>>(
-    config: Config,
+    loaded: Loaded,
+    sources: Option<Sources>,
     registry: &'static Registry,
     shutdown: impl FnOnce(&Address) -> F,
 ) -> Result<(), StartError> {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
-    let tls = config.tls.as_ref().map(Tls::load).transpose()?.map(Arc::new);
-    registry.replace(backends(&config)?);
-    let log = open_log(&config)?;
-    let ended = runtime.block_on(serve(Arc::new(config), registry, (tls, log.as_ref()), shutdown));
+    let prepared = Prepared::from(Arc::new(loaded.config.clone()), None)?;
+    let log = open_log(&prepared.config)?;
+    let ended = runtime.block_on(serve((prepared, loaded), sources, registry, log.as_ref(), shutdown));
     // Requests that were cut have their lines written when they are dropped.
     drop(runtime);
     if let Some(log) = log {
@@ -94,59 +119,78 @@ pub fn run<F: Future<Output = ()>>(
 }
 
 async fn serve<F: Future<Output = ()>>(
-    config: Arc<Config>,
+    (prepared, loaded): (Prepared, Loaded),
+    sources: Option<Sources>,
     registry: &'static Registry,
-    (tls, log): (Option<Arc<Tls>>, Option<&Writer>),
+    log: Option<&Writer>,
     shutdown: impl FnOnce(&Address) -> F,
 ) -> Result<(), StartError> {
-    let mut bound = bind(&config)?;
-    let shutdown = shutdown(&bound[0].listener.address);
-    for bound in &bound {
-        bound.listen().map_err(|error| refused(&bound.listener, error))?;
-    }
+    let shutdown = shutdown(&prepared.bound[0].opened.listener.address);
+    // From here on a reload is not taken for a wish to end.
+    let hangups = control::hangups();
+    let roster = Roster::of(registry, Arc::clone(&prepared.config), prepared.ways.clone());
+    roster.meet(&prepared.config).await;
+    prepared.listen()?;
+    let Prepared { config, tls, mut bound, admin, .. } = prepared;
     let (publish, snapshots) = watch::channel(Arc::new(Snapshot::compile(&config, &registry.backends())));
     let (stop, stopping) = watch::channel(false);
     let (beat, ticks) = watch::channel(());
-    let news = News { snapshots, stop: stopping, ticks };
-    let workers = start_workers(&config, registry, (&tls, log), &mut bound, &news)?;
-    if let Some(tls) = tls {
-        spawn_local(tls.watch());
-    }
+    let news = News { snapshots: snapshots.clone(), stop: stopping.clone(), ticks };
+    let rules = Rules::of(Arc::clone(&config), None);
+    let (team, workers, orders) = start_workers(&rules, registry, log, &mut bound, &news)?;
+    tell(&config, &bound);
+    let (doors, callers) = mpsc::channel(1);
+    let opened = bound.into_iter().map(|bound| bound.opened);
+    let live = Rc::new(Live::of(roster, rules, tls, opened.collect(), team, orders, doors));
+    live.change_admin(admin).await;
+    let desk = Rc::new(desk_over(&live, registry, (snapshots, stopping), sources, loaded));
+    let reload = spawn_local(control::reload(hangups, Rc::clone(&desk)));
+    let memory = spawn_local({
+        let desk = Rc::clone(&desk);
+        async move { desk.remember().await }
+    });
+    let admin = spawn_local(control::admin(desk, callers));
     let stopped = async {
         shutdown.await;
-        info!("stopping: no new clients; running requests have {:?} to finish", config.timeouts.drain);
+        reload.abort();
+        let drain = live.config().timeouts.drain;
+        info!("stopping: no new clients; running requests have {drain:?} to finish");
         stop.send_replace(true);
         let left = workers.ended().await;
         if left > 0 {
             warn!("cut at the end of the drain time: {left} connection{}", if left == 1 { "" } else { "s" });
         }
     };
-    control::run(Arc::clone(&config), registry, publish, beat, stopped).await;
+    control::run(live.subscribe(), registry, publish, beat, stopped).await;
+    admin.abort();
+    memory.abort();
     Ok(())
 }
 
-/// All backends of all pools, and how they are reached.
-fn backends(config: &Config) -> Result<Vec<(Terms, Arc<Way>)>, TlsFileError> {
-    let mut backends = Vec::new();
-    for pool in &config.pools {
-        let check = Arc::new(pool.health.clone());
-        for (backend, way) in pool.backends.iter().zip(Way::all(pool)?) {
-            let terms =
-                Terms { pool: Arc::clone(&pool.name), backend: backend.clone(), check: Arc::clone(&check) };
-            backends.push((terms, way));
-        }
-    }
-    Ok(backends)
-}
-
-fn bind(config: &Config) -> Result<Vec<Bound>, StartError> {
-    let bind =
-        |listener| Bound::bind(listener, config.workers.get()).map_err(|error| refused(listener, error));
-    config.listeners.iter().map(bind).collect()
-}
-
-fn refused(listener: &Listener, error: io::Error) -> StartError {
-    StartError::Listen { address: listener.address.clone(), error }
+fn desk_over(
+    live: &Rc<Live>,
+    registry: &'static Registry,
+    (snapshots, stopping): (watch::Receiver<Arc<Snapshot>>, watch::Receiver<bool>),
+    sources: Option<Sources>,
+    loaded: Loaded,
+) -> Desk {
+    let [changed, counted, open, asked] = std::array::from_fn(|_| Rc::clone(live));
+    let apply = move |config, intent| {
+        let applied = Rc::clone(&changed).apply(config, intent);
+        async { applied.await.map_err(Unfit::from) }.boxed_local()
+    };
+    let means = Means {
+        registry,
+        configs: live.subscribe(),
+        snapshots,
+        stopping,
+        sources,
+        apply: Box::new(apply),
+        clients: Box::new(move || counted.clients()),
+        listeners: Box::new(move || open.listeners()),
+        report: Box::new(move || Rc::clone(&asked).report().boxed_local()),
+    };
+    Desk::over(means, loaded)
 }
 
 fn open_log(config: &Config) -> Result<Option<Writer>, StartError> {
@@ -160,37 +204,44 @@ fn open_log(config: &Config) -> Result<Option<Writer>, StartError> {
     })
 }
 
+type Orders = Vec<mpsc::Sender<Order>>;
+
 fn start_workers(
-    config: &Arc<Config>,
+    rules: &Rules,
     registry: &'static Registry,
-    (tls, log): (&Option<Arc<Tls>>, Option<&Writer>),
+    log: Option<&Writer>,
     bound: &mut [Bound],
     news: &News,
-) -> Result<Workers, StartError> {
-    let count = config.workers.get();
-    let (team, inboxes) = Team::new(config);
-    let access = Access::of(&config.access);
-    let mut sockets =
-        || bound.iter_mut().filter_map(|bound| Some((bound.listener.clone(), bound.take()?))).collect();
-    let workers = inboxes.into_iter().enumerate().map(|(index, inbox)| Worker {
-        index,
-        config: Arc::clone(config),
-        tls: tls.clone(),
-        sockets: sockets(),
-        registry,
-        news: news.clone(),
-        access: access.clone(),
-        access_log: log.map(Writer::buffer),
-        team: Arc::clone(&team),
-        inbox,
+) -> Result<(Arc<Team>, Workers, Orders), StartError> {
+    let (team, inboxes) = Team::new(&rules.config);
+    let mut ends = Vec::new();
+    let workers = inboxes.into_iter().enumerate().map(|(index, inbox)| {
+        let (orders, end) = mpsc::channel(ORDERS);
+        ends.push(orders);
+        Worker {
+            index,
+            rules: rules.clone(),
+            sockets: bound.iter_mut().filter_map(Bound::take).collect(),
+            orders: end,
+            registry,
+            news: news.clone(),
+            access_log: log.map(Writer::buffer),
+            team: Arc::clone(&team),
+            inbox,
+        }
     });
     let workers = Workers::start(workers.collect())?;
-    for Bound { listener, .. } in bound {
+    Ok((team, workers, ends))
+}
+
+fn tell(config: &Config, bound: &[Bound]) {
+    let count = config.workers.get();
+    for bound in bound {
+        let listener = &bound.opened.listener;
         info!("listening on {listener} with {count} worker{}", if count == 1 { "" } else { "s" });
     }
     for pool in &config.pools {
         let backends: Vec<_> = pool.backends.iter().map(|backend| backend.url.to_string()).collect();
         info!("forwarding to {} ({})", backends.join(", "), pool.balancing.policy);
     }
-    Ok(workers)
 }

@@ -7,6 +7,7 @@ pub mod check;
 mod health;
 mod load;
 
+use std::fmt::{self, Display, Formatter};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LockResult, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -50,6 +51,33 @@ pub struct Backend {
     pub health: Health,
     /// What it is doing for us; shared with the workers, which write it.
     pub load: Arc<Load>,
+    /// What an operator said of it, which no settings say.
+    pub hold: Option<Hold>,
+    /// In place of the weight that the settings say.
+    pub weight: Option<u32>,
+    /// Whether it is no longer among the settings, and only ends what it is doing.
+    pub leaving: bool,
+    /// When it was held, let go of or removed.
+    pub told: Instant,
+}
+
+/// What an operator said of a backend, until it is taken back: it outlasts reloads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Hold {
+    /// It gets no new clients; those who are kept at it by a cookie still come.
+    Drain,
+    /// It gets no requests and no checks.
+    Disable,
+}
+
+impl Display for Hold {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Drain => "drain",
+            Self::Disable => "disable",
+        })
+    }
 }
 
 /// What the settings say of one backend.
@@ -86,8 +114,8 @@ impl Registry {
         Self { backends, revision: watch::Sender::new(0), ids: AtomicU32::new(0) }
     }
 
-    /// Makes these the backends, in this order. Those that stay, by their pool and address, keep their identity, health
-    /// and load, and how they are reached unless that changed.
+    /// Makes these the backends, in this order. Those that stay, by their pool and address, keep their identity, health,
+    /// load and holds, and how they are reached unless that changed. Others stay known until they have ended what they do.
     pub fn replace(&self, wanted: Vec<(Terms, Arc<Way>)>) {
         let mut backends = self.lock();
         let now = Instant::now();
@@ -95,20 +123,78 @@ impl Registry {
             let known = backends.iter().find(|known| known.is(&terms));
             let terms = Arc::new(terms);
             match known {
-                Some(known) if known.way.is_same(&way) => Backend { terms, ..known.clone() },
-                Some(known) => Backend { terms, way, ..known.clone() },
+                Some(known) if known.way.is_same(&way) => Backend { terms, leaving: false, ..known.clone() },
+                Some(known) => Backend { terms, way, leaving: false, ..known.clone() },
                 None => Backend {
                     id: BackendId(self.ids.fetch_add(1, Ordering::Relaxed)),
                     terms,
                     way,
                     health: Health::unknown(now),
                     load: Arc::default(),
+                    hold: None,
+                    weight: None,
+                    leaving: false,
+                    told: now,
                 },
             }
         };
-        *backends = wanted.into_iter().map(backend).collect();
+        let mut all: Vec<_> = wanted.into_iter().map(backend).collect();
+        let mut leaving = Vec::new();
+        for left in backends.iter().filter(|known| !holds(&all, known)) {
+            match left.load.in_flight() {
+                0 => info!("{} is removed", left.way.url),
+                count => {
+                    info!("{} is removed: {count} requests are still with it", left.way.url);
+                    let told = if left.leaving { left.told } else { now };
+                    leaving.push(Backend { leaving: true, told, ..left.clone() });
+                }
+            }
+        }
+        all.extend(leaving);
+        *backends = all;
         drop(backends);
         self.publish();
+    }
+
+    /// Forgets removed backends that have ended what they did.
+    pub fn sweep(&self) {
+        let gone: Vec<_> =
+            self.lock().extract_if(.., |backend| backend.leaving && backend.is_empty()).collect();
+        if !gone.is_empty() {
+            gone.iter().for_each(|gone| info!("{} is gone: its last request has ended", gone.way.url));
+            self.publish();
+        }
+    }
+
+    /// Holds a backend, or lets go of it. Tells whether it is one.
+    pub fn hold(&self, backend: BackendId, hold: Option<Hold>) -> bool {
+        self.change(backend, |backend| {
+            backend.hold = hold;
+            backend.told = Instant::now();
+            match hold {
+                Some(Hold::Drain) => info!("{} is drained: no new clients, by an operator", backend.way.url),
+                Some(Hold::Disable) => info!("{} is disabled by an operator", backend.way.url),
+                None => info!("{} is enabled by an operator", backend.way.url),
+            }
+        })
+    }
+
+    /// Gives a backend another weight than its settings say, or that again. Tells whether it is one.
+    pub fn weigh(&self, backend: BackendId, weight: Option<u32>) -> bool {
+        self.change(backend, |backend| {
+            backend.weight = weight;
+            info!("{} has weight {} by an operator", backend.way.url, backend.weight());
+        })
+    }
+
+    fn change(&self, id: BackendId, change: impl FnOnce(&mut Backend)) -> bool {
+        let mut backends = self.lock();
+        let found = backends.iter_mut().find(|known| known.id == id).map(change).is_some();
+        drop(backends);
+        if found {
+            self.publish();
+        }
+        found
     }
 
     /// Takes a piece of evidence into account that was sought since `since`. A backend that was removed meanwhile is
@@ -153,10 +239,29 @@ impl Registry {
 }
 
 impl Backend {
+    /// Its share of requests beside that of others.
+    pub fn weight(&self) -> u32 {
+        self.weight.unwrap_or(self.terms.backend.weight)
+    }
+
+    /// Whether requests may be sent to it.
+    pub fn is_usable(&self) -> bool {
+        self.health.is_usable() && self.hold.is_none()
+    }
+
+    /// Whether it has nothing to do for us.
+    fn is_empty(&self) -> bool {
+        self.load.in_flight() == 0
+    }
+
     /// Whether these are terms for this backend.
     fn is(&self, terms: &Terms) -> bool {
         self.terms.pool == terms.pool && self.terms.backend.url.is_same(&terms.backend.url)
     }
+}
+
+fn holds(all: &[Backend], known: &Backend) -> bool {
+    all.iter().any(|backend| backend.id == known.id)
 }
 
 fn tell(way: &Way, health: &Health) {

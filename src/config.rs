@@ -28,6 +28,7 @@ mod show;
 mod size;
 mod tree;
 
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,14 +39,16 @@ use crate::telemetry::access_log::Destination;
 pub use access::{Access, AccessFlags, Lists};
 pub use address::Address;
 pub use admin::{Admin, Token};
-pub use backend::{BackendFlags, BackendTls, BackendUrl, ProxyVersion, Scheme, Trust};
+pub use backend::{BackendFlags, BackendTls, BackendUrl, ProxyVersion, Scheme, Trust, UrlError};
 pub use duration::{DurationError, parse_duration};
+pub use file::File;
 pub use flags::{Command, ConfigTool, Flags, Tool};
 pub use introduced::{Introduced, IntroducedFlags};
 pub use listen::{ClientAuth, ClientCertificates, KeyPair, ListenFlags, Tls};
 pub use load::{Format, Loaded, Sources};
 pub use networks::Networks;
 pub use number::{NumberError, parse_number};
+pub use origin::in_words_of_files;
 pub use pattern::Pattern;
 pub use pool::{Backend, Balancing, HashKey, PolicyName, Pool, Source, Sticky};
 pub use problem::{Problem, Problems};
@@ -71,6 +74,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Where they go. Routes name them by their places.
     pub pools: Vec<Pool>,
+    /// Whom names are asked of that backends come from; those of the system if there are none.
+    pub dns_servers: Vec<SocketAddr>,
     /// Threads that serve clients, each with a runtime and idle connections of its own.
     pub workers: NonZeroUsize,
     /// How long each step may take.

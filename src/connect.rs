@@ -24,4 +24,4 @@ pub use pem::TlsFileError;
 pub use stream::{Peeked, Socket, Stream};
 pub use tls::TlsFault;
 pub use transport::{Flow, Transport};
-pub use way::{DialError, Origin, Way};
+pub use way::{DialError, Origin, Way, Ways};

@@ -1,6 +1,15 @@
 //! The control thread: what changes while requests run.
 
+mod admin;
+pub mod api;
+mod confirm;
+mod desk;
+mod discovery;
+mod guard;
+mod history;
+mod plan;
 mod publish;
+mod reload;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -8,34 +17,56 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::spawn_local;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::sleep;
 
 use crate::backends::{Registry, check};
 use crate::config::Config;
 use crate::proxy::Deadlines;
 use crate::snapshot::Snapshot;
 
-/// Checks backends, publishes a snapshot whenever a fact about them changes, and moves the workers' clocks on,
-/// until `stopped` is ready.
+pub use admin::{AdminDoor, admin, openapi};
+pub use confirm::{Confirmation, Verdict};
+pub use desk::{Apply, Desk, Intent, Means, Outcome, Refusal, Turn, Unfit};
+pub use discovery::Discovery;
+pub use guard::{Vitals, Worse};
+pub use reload::{hangups, reload};
+
+/// Between two looks at whether removed backends have ended what they did.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// Checks backends, publishes a snapshot whenever a fact or a setting changes, and moves the workers' clocks on, until
+/// `stopped` is ready.
 pub async fn run(
-    config: Arc<Config>,
+    configs: watch::Receiver<Arc<Config>>,
     registry: &'static Registry,
     snapshots: watch::Sender<Arc<Snapshot>>,
     beat: watch::Sender<()>,
     stopped: impl Future<Output = ()>,
 ) {
-    let tick = Duration::from_millis(Deadlines::of(&config).tick());
-    let clock = spawn_local(async move {
-        let mut interval = interval(tick);
-        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while beat.send(()).is_ok() {
-            interval.tick().await;
+    let clock = spawn_local(keep_time(configs.clone(), beat));
+    let publisher = spawn_local(publish::run(configs, registry, snapshots));
+    let checker = spawn_local(check::run(registry));
+    let sweeper = spawn_local(async move {
+        loop {
+            sleep(SWEEP_EVERY).await;
+            registry.sweep();
         }
     });
-    let publisher = spawn_local(publish::run(config, registry, snapshots));
-    let checker = spawn_local(check::run(registry));
     stopped.await;
+    sweeper.abort();
     clock.abort();
     checker.abort();
     publisher.abort();
+}
+
+/// Moves the workers' clocks on, as often as the settings need.
+async fn keep_time(mut configs: watch::Receiver<Arc<Config>>, beat: watch::Sender<()>) {
+    let tick = |config: &Config| Duration::from_millis(Deadlines::of(config).tick());
+    let mut pause = tick(&configs.borrow_and_update());
+    while beat.send(()).is_ok() {
+        sleep(pause).await;
+        if configs.has_changed().unwrap_or_default() {
+            pause = tick(&configs.borrow_and_update());
+        }
+    }
 }

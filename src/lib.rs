@@ -2,7 +2,7 @@
 //!
 //! - [`telemetry`], [`config`]: facts about the program
 //! - [`connect`], [`backends`]: facts about backends
-//! - [`balance`]: pure rules
+//! - [`balance`], [`route`]: pure rules
 //! - [`snapshot`]: what is compiled from facts and settings for requests to read
 //! - [`proxy`]: one request
 //! - [`server`]: many of them
@@ -21,6 +21,7 @@ pub mod connect;
 pub mod control;
 pub mod demo;
 pub mod proxy;
+pub mod route;
 pub mod server;
 pub mod snapshot;
 pub mod telemetry;

@@ -9,6 +9,7 @@ mod answer;
 mod body;
 mod client;
 mod deadline;
+mod entrance;
 mod error;
 mod exchange;
 mod forward;
@@ -38,10 +39,11 @@ pub use answer::{last_words, log_refusal};
 pub use body::{Body, RequestBody, UploadStopped};
 pub use client::{Client, Phase};
 pub use deadline::{Alarm, Clock};
+pub use entrance::Entrance;
 pub use error::{Error, Fault, Misframed, Row};
 pub use forward::before_due;
 pub use rates::Key;
-pub use shared::{Deadlines, Shared, View};
+pub use shared::{Deadlines, Rules, Shared, View};
 pub use upgrade::Tunnel;
 
 use body::BackendConnection;
@@ -57,9 +59,7 @@ const MOST_SENDS: u32 = 3;
 /// None: the type is hyper's.
 pub async fn handle(client: Rc<Client>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
     let view = client.shared.view();
-    if let Some(access) = &client.shared.access {
-        access.identify(&client, request.headers());
-    }
+    client.shared.with_access(|access| access.identify(&client, request.headers()));
     let mut exchange = Exchange::begin(Rc::clone(&client), &request);
     Ok(match forward(&client, &view, &mut exchange, request).await {
         Ok(answered) => pass_on(answered, &client, exchange),
@@ -84,13 +84,11 @@ async fn forward(
     exchange: &mut Exchange,
     request: Request<Incoming>,
 ) -> Result<Answered, Error> {
-    if let Some(access) = &client.shared.access {
-        access.judge(client)?;
-    }
+    client.shared.with_access(|access| access.judge(client)).transpose()?;
     let mut unsent = None;
     let request = unsent.insert(request.map(|body| RequestBody::new(body, client)));
     let asked = headers::prepare(request, client)?;
-    if let (Some(limit), Some(size)) = (client.shared.body_limit, request.body().size_hint().exact())
+    if let (Some(limit), Some(size)) = (client.shared.body_limit(), request.body().size_hint().exact())
         && size > limit
     {
         return Err(Error::BodyTooLarge);

@@ -5,6 +5,7 @@ mod arrival;
 mod connection;
 mod farewell;
 mod framing;
+mod house;
 mod http2;
 mod listener;
 mod park;
@@ -15,7 +16,7 @@ mod transport;
 mod worker;
 
 pub use framing::{Framing, Refusal};
-pub use listener::Bound;
+pub use listener::{Bound, Opened};
 pub use team::{Handed, Seat, Team};
-pub use tls::{Tls, TlsError};
-pub use worker::{News, Worker, Workers};
+pub use tls::{Current as LoadedTls, Tls, TlsError};
+pub use worker::{News, Order, Worker, Workers};

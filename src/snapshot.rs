@@ -48,7 +48,7 @@ impl Snapshot {
 }
 
 fn compile_pool(pool: &config::Pool, backends: &[Backend], facts: &mut Vec<Fact>) -> Pool {
-    let own = backends.iter().filter(|backend| backend.terms.pool == pool.name);
+    let own = backends.iter().filter(|backend| !backend.leaving && backend.terms.pool == pool.name);
     let members = own.map(|backend| {
         let place = facts.len();
         facts.push(Fact {
@@ -63,7 +63,7 @@ fn compile_pool(pool: &config::Pool, backends: &[Backend], facts: &mut Vec<Fact>
             place,
             way: Arc::clone(&backend.way),
             load: Arc::clone(&backend.load),
-            usable: backend.health.is_usable(),
+            usable: backend.is_usable(),
         }
     });
     Pool::new(pool.balancing.clone(), members.collect())

@@ -1,12 +1,25 @@
 //! What the program says of itself.
 
 pub mod access_log;
+mod histogram;
+mod recent;
+mod tally;
 
 use std::io;
+use std::sync::OnceLock;
 
+use tracing_subscriber::Registry;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
+
+pub use histogram::Histogram;
+pub use recent::{Recent, Seen};
+pub use tally::{Report, Tally};
+
+/// What lets events through, once [`init`] has been called.
+static FILTER: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
 
 /// How much the program says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -25,6 +38,23 @@ pub enum LogLevel {
 
 /// Sends the program's events to standard error, a line each.
 pub fn init(level: LogLevel) {
+    let colour = io::IsTerminal::is_terminal(&io::stderr()) && std::env::var_os("NO_COLOR").is_none();
+    let (filter, handle) = reload::Layer::new(targets(level));
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false).with_ansi(colour);
+    tracing_subscriber::registry().with(filter).with(lines).init();
+    // A second call would have panicked above.
+    let _ = FILTER.set(handle);
+}
+
+/// Says more or less from now on.
+pub fn set_level(level: LogLevel) {
+    if let Some(filter) = FILTER.get() {
+        // It fails only when nobody listens to events any more.
+        let _ = filter.reload(targets(level));
+    }
+}
+
+fn targets(level: LogLevel) -> Targets {
     let level = match level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
@@ -32,11 +62,8 @@ pub fn init(level: LogLevel) {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
     };
-    let colour = io::IsTerminal::is_terminal(&io::stderr()) && std::env::var_os("NO_COLOR").is_none();
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false).with_ansi(colour);
     // Libraries tell of each frame that passes; an operator wants to hear of requests.
     let ours = Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("loadbalancer", level);
     // What h2 warns of is what a client did, as often as it likes.
-    let ours = ours.with_target("h2", level.min(LevelFilter::ERROR));
-    tracing_subscriber::registry().with(lines).with(ours).init();
+    ours.with_target("h2", level.min(LevelFilter::ERROR))
 }

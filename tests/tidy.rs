@@ -8,12 +8,13 @@ use clap::CommandFactory;
 use loadbalancer::config::Flags;
 
 /// A module may name only itself and those before it.
-const LAYERS: [&str; 11] = [
+const LAYERS: [&str; 12] = [
     "telemetry",
     "config",
     "connect",
     "backends",
     "balance",
+    "route",
     "snapshot",
     "proxy",
     "server",

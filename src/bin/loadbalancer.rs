@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use loadbalancer::backends::Registry;
-use loadbalancer::config::{Address, Backend, Command, Config, Flags, Sources};
+use loadbalancer::config::{Address, Backend, Command, Flags, Loaded, Sources, in_words_of_files};
 use loadbalancer::{app, cli, demo, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -30,27 +30,29 @@ fn main() -> ExitCode {
     };
     // Each connection takes two files, so take what the system lets us have.
     let open_files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
+    let has_file = flags.config.is_some();
     let demo = match &flags.command {
         Some(Command::Tool(tool)) => return cli::run(tool, &flags, open_files),
-        Some(Command::Demo) if flags.config.is_some() => {
+        Some(Command::Demo) if has_file => {
             return complain(USAGE, &"demo: has backends and a pool of its own; run it without --config");
         }
         command => command.is_some(),
     };
-    let loaded = match Sources::new(flags, open_files).load() {
+    let sources = Sources::new(flags, open_files);
+    let loaded = match sources.load() {
         Ok(loaded) => loaded,
         Err(problems) => return cli::refuse(&problems),
     };
     telemetry::init(loaded.config.log_level);
-    let config = loaded.config.clone();
-    let ended = if demo {
-        run_demo(config)
-    } else {
-        app::run(config, Registry::global(), |_| stop_signal()).map_err(anyhow::Error::from)
+    let ended = match demo {
+        true => run_demo(loaded),
+        false => app::run(loaded, Some(sources), Registry::global(), |_| stop_signal())
+            .map_err(anyhow::Error::from),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => complain(FAILED, &loaded.in_its_words(&error.to_string())),
+        Err(error) if has_file => complain(FAILED, &in_words_of_files(&error.to_string())),
+        Err(error) => complain(FAILED, &error),
     }
 }
 
@@ -59,7 +61,7 @@ fn complain(code: u8, problem: &dyn std::fmt::Display) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn run_demo(mut config: Config) -> anyhow::Result<()> {
+fn run_demo(mut loaded: Loaded) -> anyhow::Result<()> {
     let backends = demo::start_pair().context("no sample backends")?;
     let first = backends[0];
     let shutdown = |address: &Address| {
@@ -71,12 +73,12 @@ fn run_demo(mut config: Config) -> anyhow::Result<()> {
             stop.await;
         }
     };
-    for pool in &mut config.pools {
+    for pool in &mut loaded.config.pools {
         pool.backends = backends.iter().map(|address| Backend::at((*address).into())).collect();
         pool.health.path = "/health".to_owned();
         pool.health.interval = DEMO_INTERVAL;
     }
-    Ok(app::run(config, Registry::global(), shutdown)?)
+    Ok(app::run(loaded, None, Registry::global(), shutdown)?)
 }
 
 fn commands_to_try(listen: &Address, first: SocketAddr) -> String {

@@ -15,7 +15,7 @@ use super::{Address, KeyPair, Listener};
 
 pub(super) use fault::BackendFault;
 pub(super) use url::is_name;
-pub use url::{BackendUrl, Scheme};
+pub use url::{BackendUrl, Scheme, UrlError};
 
 /// Where requests go, as the operator wrote it.
 #[derive(Args, Clone, Debug)]

@@ -45,6 +45,9 @@ pub struct File {
     /// Who is believed and who is let in
     #[serde(skip_serializing_if = "is_default")]
     pub access: Access,
+    /// Whom names are asked of that `discover` follows: ADDRESS or ADDRESS:PORT. Default: whom the system asks
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dns_servers: Vec<String>,
     /// Where the program is asked about itself and told what to do
     #[serde(skip_serializing_if = "is_default")]
     pub admin: Admin,

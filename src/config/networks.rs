@@ -1,8 +1,8 @@
 //! Networks as operators write them, and which of them an address belongs to.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::access::AccessFault;
 
@@ -19,6 +19,13 @@ struct Level<T> {
     bits: u8,
     mask: u128,
     networks: Vec<(u128, T)>,
+}
+
+impl Networks<()> {
+    /// All addresses.
+    pub fn all() -> Self {
+        Self::of([IpNet::from(Ipv4Net::default()), IpNet::from(Ipv6Net::default())].map(|all| (all, ())))
+    }
 }
 
 impl<T: Copy> Networks<T> {
@@ -60,6 +67,35 @@ impl<T: Copy> Networks<T> {
     /// Whether an address is in any of them.
     pub fn hold(&self, address: IpAddr) -> bool {
         self.find(address).is_some()
+    }
+
+    /// Whether all addresses of others are in these.
+    pub fn cover<U: Copy>(&self, others: &Networks<U>) -> bool {
+        let own = IpNet::aggregate(&self.list());
+        others.list().iter().all(|other| own.iter().any(|own| own.contains(other)))
+    }
+
+    /// Whether an address is in both.
+    pub fn meet<U: Copy>(&self, others: &Networks<U>) -> bool {
+        let others = others.list();
+        self.list().iter().any(|own| others.iter().any(|other| own.contains(other) || other.contains(own)))
+    }
+
+    /// The bits in which addresses of the largest network differ.
+    pub fn width(&self) -> u8 {
+        self.list().iter().map(|network| network.max_prefix_len() - network.prefix_len()).max().unwrap_or(0)
+    }
+
+    fn list(&self) -> Vec<IpNet> {
+        let of = |levels: &[Level<T>], address: fn(u128) -> IpAddr| -> Vec<IpNet> {
+            let networks = levels.iter().flat_map(|level| {
+                level.networks.iter().map(|(network, _)| IpNet::new(address(*network), level.bits))
+            });
+            networks.map(|network| network.expect("a level has as many bits as its addresses")).collect()
+        };
+        let mut list = of(&self.v4, |bits| IpAddr::V4(Ipv4Addr::from_bits(bits as u32)));
+        list.extend(of(&self.v6, |bits| IpAddr::V6(Ipv6Addr::from_bits(bits))));
+        list
     }
 
     /// Whether there are none.

@@ -20,6 +20,11 @@ impl Pattern {
         Ok(Self { text: text.to_owned(), regex: Regex::new(&format!("^(?:{text})$"))? })
     }
 
+    /// As it was written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The expression itself, which is anchored at both ends.
     pub fn regex(&self) -> &Regex {
         &self.regex

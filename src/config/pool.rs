@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use hyper::header::HeaderName;
 
-use super::{BackendTls, BackendUrl, Health, ProxyVersion};
+use super::{BackendTls, BackendUrl, Health, ProxyVersion, Scheme};
 
 /// A named set of backends with one balancing policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,10 +48,12 @@ pub struct Backend {
 }
 
 /// Where backends come from that change without a reload.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Source {
     /// The addresses of a name, each with this port.
     Dns {
+        /// What is spoken to them.
+        scheme: Scheme,
         /// The name.
         name: Arc<str>,
         /// The port of all.
@@ -59,6 +61,8 @@ pub enum Source {
     },
     /// The targets, ports, priorities and weights of a name's SRV records (RFC 2782).
     Srv {
+        /// What is spoken to them.
+        scheme: Scheme,
         /// The name, with the service and the protocol: `_http._tcp.example.com`.
         name: Arc<str>,
     },
@@ -131,6 +135,22 @@ impl Backend {
     /// One of weight 1 in the first tier.
     pub fn at(url: BackendUrl) -> Self {
         Self { url, weight: 1, tier: 0, max_requests: None, zone: None, tags: BTreeMap::new() }
+    }
+}
+
+impl Display for Source {
+    /// As it is written in a file.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let before = |scheme: &Scheme| match scheme {
+            Scheme::Http => "",
+            Scheme::Https => "https://",
+            Scheme::H2c => "h2c://",
+        };
+        match self {
+            Self::Dns { scheme, name, port } => write!(f, "dns:{}{name}:{port}", before(scheme)),
+            Self::Srv { scheme, name } => write!(f, "srv:{}{name}", before(scheme)),
+            Self::File(path) => write!(f, "file:{}", path.display()),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod report;
 mod route;
 mod treatment;
 
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::thread;
 use std::time::Duration;
@@ -34,6 +35,8 @@ const LEAST_REFUSALS: u64 = 32;
 const MOST_REFUSALS: u64 = 4096;
 /// hyper's read buffer starts at this size, so a smaller limit would not be one.
 const LEAST_HEADER_SIZE: u64 = 8192;
+/// The port of servers of names (RFC 1035 section 4.2).
+const DNS: u16 = 53;
 /// The name of the route and of the pool that are there when none is named.
 pub(super) const DEFAULT: &str = "default";
 /// The backends of that pool.
@@ -77,6 +80,7 @@ fn whole(file: &File, root: &Spot<'_>, open_files: u64, has_file: bool) -> Optio
         introduced,
         routes: routes?,
         pools: resolved.into_iter().collect::<Option<_>>()?,
+        dns_servers: dns_servers(file, root)?,
         workers: workers?,
         timeouts: timeouts(&file.timeouts),
         limits: limits?,
@@ -88,6 +92,15 @@ fn whole(file: &File, root: &Spot<'_>, open_files: u64, has_file: bool) -> Optio
         log_level: file.log_level.map_or(LogLevel::Info, |word| word.0),
         admin,
     })
+}
+
+fn dns_servers(file: &File, root: &Spot<'_>) -> Option<Vec<SocketAddr>> {
+    let at = root.key("dns_servers");
+    let server = |(index, text): (usize, &String)| {
+        let address = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, DNS)).or_else(|_| text.parse());
+        at.index(index).take(text, address.map_err(|_| PoolFault::DnsServer))
+    };
+    file.dns_servers.iter().enumerate().map(server).collect()
 }
 
 fn workers(file: &File, root: &Spot<'_>) -> Option<NonZeroUsize> {

@@ -95,6 +95,12 @@ impl TlsClient {
     }
 }
 
+impl std::fmt::Debug for TlsClient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TlsClient").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
 impl std::fmt::Debug for BackendTls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("BackendTls").field("name", &self.name).finish_non_exhaustive()

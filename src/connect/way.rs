@@ -9,7 +9,7 @@ use tokio::net::{TcpStream, UnixStream};
 use crate::config::{Address, BackendUrl, Pool, ProxyVersion, Scheme};
 
 use super::pem::TlsFileError;
-use super::tls::{BackendTls, TlsFault};
+use super::tls::{BackendTls, TlsClient, TlsFault};
 use super::{Socket, Stream, is_our_want, proxy_header};
 
 /// How one backend is reached. All that can be known before a connection is made.
@@ -19,6 +19,15 @@ pub struct Way {
     pub url: BackendUrl,
     /// For https.
     tls: Option<BackendTls>,
+    proxy_protocol: Option<ProxyVersion>,
+}
+
+/// How all backends of a pool are reached.
+#[derive(Clone, Debug)]
+pub struct Ways {
+    tls: Option<TlsClient>,
+    /// The name that certificates must be for, in place of the host of the URL.
+    name: Option<String>,
     proxy_protocol: Option<ProxyVersion>,
 }
 
@@ -66,27 +75,29 @@ impl DialError {
     }
 }
 
-impl Way {
-    /// The ways to all backends of a pool.
+impl Ways {
+    /// Those of a pool.
     ///
     /// # Errors
     /// A file for TLS cannot be used.
-    pub fn all(pool: &Pool) -> Result<Vec<Arc<Self>>, TlsFileError> {
-        let settings = pool.tls.as_ref();
-        let client = settings.map(|settings| BackendTls::client(settings, pool.proxy_protocol));
-        let client = client.transpose()?;
-        let way = |url: &BackendUrl| Self {
-            url: url.clone(),
-            tls: client
-                .as_ref()
-                .zip(settings)
-                .filter(|_| url.scheme == Scheme::Https)
-                .map(|(client, settings)| client.to(settings.name.as_deref().unwrap_or(url.host()))),
-            proxy_protocol: pool.proxy_protocol,
-        };
-        Ok(pool.backends.iter().map(|backend| Arc::new(way(&backend.url))).collect())
+    pub fn of(pool: &Pool) -> Result<Self, TlsFileError> {
+        let tls = pool.tls.as_ref().map(|settings| BackendTls::client(settings, pool.proxy_protocol));
+        let name = pool.tls.as_ref().and_then(|settings| settings.name.clone());
+        Ok(Self { tls: tls.transpose()?, name, proxy_protocol: pool.proxy_protocol })
     }
 
+    /// The way to one of its backends.
+    pub fn to(&self, url: &BackendUrl) -> Arc<Way> {
+        let tls = self.tls.as_ref().filter(|_| url.scheme == Scheme::Https);
+        Arc::new(Way {
+            url: url.clone(),
+            tls: tls.map(|tls| tls.to(self.name.as_deref().unwrap_or(url.host()))),
+            proxy_protocol: self.proxy_protocol,
+        })
+    }
+}
+
+impl Way {
     /// Whether connections made in the one way are as good as those made in the other.
     pub fn is_same(&self, other: &Self) -> bool {
         let (ours, others) = (&self.url, &other.url);

@@ -1,4 +1,4 @@
-//! The publisher: facts in, snapshots out.
+//! The publisher: facts and settings in, snapshots out.
 
 use std::sync::Arc;
 
@@ -8,17 +8,22 @@ use crate::backends::Registry;
 use crate::config::Config;
 use crate::snapshot::Snapshot;
 
-/// Compiles a snapshot whenever facts have changed. A burst of changes costs one.
+/// Compiles a snapshot whenever facts or settings have changed. A burst of changes costs one.
 pub(super) async fn run(
-    config: Arc<Config>,
+    mut configs: watch::Receiver<Arc<Config>>,
     registry: &'static Registry,
     snapshots: watch::Sender<Arc<Snapshot>>,
 ) {
     let mut revision = registry.subscribe();
     loop {
         revision.mark_unchanged();
+        let config = Arc::clone(&configs.borrow_and_update());
         snapshots.send_replace(Arc::new(Snapshot::compile(&config, &registry.backends())));
-        if revision.changed().await.is_err() {
+        let changed = tokio::select! {
+            changed = revision.changed() => changed,
+            changed = configs.changed() => changed,
+        };
+        if changed.is_err() {
             return;
         }
     }

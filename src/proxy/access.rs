@@ -13,13 +13,17 @@ use super::{Client, Error, forwarded};
 #[derive(Debug)]
 pub struct Access {
     settings: config::Access,
-    rates: Option<Rates>,
+    rates: Option<Arc<Rates>>,
 }
 
 impl Access {
-    /// What the settings ask of requests, if anything.
-    pub fn of(settings: &config::Access) -> Option<Arc<Self>> {
-        let rates = Rates::of(settings);
+    /// What the settings ask of requests, if anything. What was counted `before` still counts while the rates are the same.
+    pub fn of(settings: &config::Access, before: Option<&Self>) -> Option<Arc<Self>> {
+        let rates = |settings: &config::Access| (settings.rate, settings.total_rate);
+        let rates = match before {
+            Some(before) if rates(&before.settings) == rates(settings) => before.rates.clone(),
+            _ => Rates::of(settings).map(Arc::new),
+        };
         if settings.trusted.is_empty() && rates.is_none() {
             return None;
         }

@@ -42,7 +42,7 @@ impl RequestBody {
         if incoming.is_end_stream() {
             return Self(None);
         }
-        let allowance = client.shared.body_limit.unwrap_or(u64::MAX);
+        let allowance = client.shared.body_limit().unwrap_or(u64::MAX);
         Self(Some(Box::new(Upload { incoming, client: Rc::clone(client), allowance, ended: false })))
     }
 

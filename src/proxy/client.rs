@@ -17,7 +17,7 @@ use super::deadline::Alarm;
 use super::forwarded::Origin;
 use super::pace::Paces;
 use super::upgrade::Tunnel;
-use super::{Error, Shared};
+use super::{Entrance, Error, Shared};
 
 /// What a connection waits for. Each has its own deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub struct Client {
     /// What all requests of the worker share.
     pub shared: Rc<Shared>,
     address: SocketAddr,
-    listener: Rc<Listener>,
+    entrance: Rc<Entrance>,
     forwarded_for: HeaderValue,
     /// Of the request under way, if it came through a trusted proxy.
     origin: RefCell<Option<Box<Origin>>>,
@@ -77,34 +77,34 @@ pub struct Client {
 
 impl Client {
     /// A client that has not said anything yet.
-    pub fn new(shared: Rc<Shared>, address: SocketAddr, listener: Rc<Listener>, alarm: Alarm) -> Self {
+    pub fn new(shared: Rc<Shared>, address: SocketAddr, entrance: Rc<Entrance>, alarm: Alarm) -> Self {
         let ip = address.ip().to_canonical();
         let address = SocketAddr::new(ip, address.port());
-        Self::made(shared, address, listener, as_value(ip), alarm, false)
+        Self::made(shared, address, entrance, as_value(ip), alarm, false)
     }
 
     /// A stream of this client's connection, with a phase and a deadline of its own.
     pub fn stream(&self) -> Self {
-        let (shared, listener) = (Rc::clone(&self.shared), Rc::clone(&self.listener));
+        let (shared, entrance) = (Rc::clone(&self.shared), Rc::clone(&self.entrance));
         let alarm = Alarm::on(&shared.clock);
-        let stream = Self::made(shared, self.address, listener, self.forwarded_for.clone(), alarm, true);
+        let stream = Self::made(shared, self.address, entrance, self.forwarded_for.clone(), alarm, true);
         Self { certificate: self.certificate.clone(), ..stream }
     }
 
     fn made(
         shared: Rc<Shared>,
         address: SocketAddr,
-        listener: Rc<Listener>,
+        entrance: Rc<Entrance>,
         forwarded_for: HeaderValue,
         alarm: Alarm,
         is_stream: bool,
     ) -> Self {
         let client = Self {
             address,
-            listener,
+            entrance,
             forwarded_for,
             origin: RefCell::default(),
-            paces: shared.least_rate.map(|least| Box::new(Paces::new(least))),
+            paces: shared.least_rate().map(|least| Box::new(Paces::new(least))),
             certificate: OnceCell::new(),
             alarm,
             phase: Cell::new(Phase::Idle),
@@ -135,7 +135,12 @@ impl Client {
 
     /// Where it connected to.
     pub fn listener(&self) -> &Listener {
-        &self.listener
+        &self.entrance.listener
+    }
+
+    /// Whether it is to go when it has its answer.
+    pub fn is_draining(&self) -> bool {
+        self.shared.is_draining() || self.entrance.is_closed()
     }
 
     /// The address of who sent the request under way: its own, or that of whom it speaks for.

@@ -21,7 +21,7 @@ const NEVER: u64 = u64::MAX;
 pub struct Clock {
     started: Instant,
     now: Cell<u64>,
-    tick: u64,
+    tick: Cell<u64>,
     alarms: RefCell<Slab<Entry>>,
 }
 
@@ -41,7 +41,12 @@ pub struct Alarm {
 impl Clock {
     /// A clock that is moved on every `tick` milliseconds.
     pub fn with_tick(tick: u64) -> Self {
-        Self { started: Instant::now(), now: Cell::new(0), tick, alarms: RefCell::default() }
+        Self { started: Instant::now(), now: Cell::new(0), tick: Cell::new(tick), alarms: RefCell::default() }
+    }
+
+    /// It is moved on at other intervals from now on.
+    pub fn set_tick(&self, tick: u64) {
+        self.tick.set(tick);
     }
 
     /// Waits for so many milliseconds, or a little longer.
@@ -119,7 +124,7 @@ impl Alarm {
 
     /// Sets it to so many milliseconds from now, in place of what it was set to.
     pub fn set(&self, millis: u64) {
-        let due = self.clock.now.get().saturating_add(millis).saturating_add(self.clock.tick);
+        let due = self.clock.now.get().saturating_add(millis).saturating_add(self.clock.tick.get());
         if let Some(entry) = self.clock.alarms.borrow_mut().get_mut(self.key) {
             entry.due = due;
         }
@@ -127,7 +132,7 @@ impl Alarm {
 
     /// Sets it to so many milliseconds from now, unless it is due before that.
     pub(super) fn tighten(&self, millis: u64) {
-        let due = self.clock.now.get().saturating_add(millis).saturating_add(self.clock.tick);
+        let due = self.clock.now.get().saturating_add(millis).saturating_add(self.clock.tick.get());
         if let Some(entry) = self.clock.alarms.borrow_mut().get_mut(self.key) {
             entry.due = entry.due.min(due);
         }

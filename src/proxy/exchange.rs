@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use hyper::body::{Body as _, Incoming};
 use hyper::{Method, Request, Version};
@@ -17,6 +18,8 @@ pub(super) struct Exchange {
     client: Rc<Client>,
     /// Only while there is an access log.
     entry: Option<Box<Entry>>,
+    /// When it began, if it is one of those that are looked at.
+    began: Option<Instant>,
     /// Whether it is a call of a gRPC method, which HTTP/1.1 cannot carry.
     is_grpc: bool,
     /// Whether our own answer must leave its body out: with HTTP/1.1 hyper does so itself.
@@ -29,13 +32,14 @@ impl Exchange {
             client.reset_counts();
             Box::new(Entry::begin(client.address(), request).on_behalf_of(client.ip()))
         });
+        let began = look_at(&client, request);
         client.begin_exchange();
         let is_http2 = request.version() == Version::HTTP_2;
         let is_grpc = is_http2 && grpc::is_call(request.headers());
         let wants_no_body = is_http2 && request.method() == Method::HEAD;
         client.set_watched(request.body().is_end_stream());
         client.enter(Phase::Connect);
-        Self { client, entry, is_grpc, wants_no_body }
+        Self { client, entry, began, is_grpc, wants_no_body }
     }
 
     pub(super) fn client(&self) -> &Rc<Client> {
@@ -64,6 +68,7 @@ impl Exchange {
         if let Some(entry) = &mut self.entry {
             entry.answered(status);
         }
+        self.client.shared.tally.answered(status);
         self.client.enter(Phase::Answer);
     }
 
@@ -84,9 +89,21 @@ impl Exchange {
     }
 }
 
+/// Times a request and keeps it, if it is one of those that are looked at.
+fn look_at(client: &Client, request: &Request<Incoming>) -> Option<Instant> {
+    let tally = &client.shared.tally;
+    tally.looks(client.shared.clock.now()).then(|| {
+        tally.recent().borrow_mut().keep(request, client.ip());
+        Instant::now()
+    })
+}
+
 impl Drop for Exchange {
     fn drop(&mut self) {
         let phase = self.client.phase();
+        if let Some(began) = self.began {
+            self.client.shared.tally.ended(began);
+        }
         if let (Some(mut entry), Some(log)) = (self.entry.take(), &self.client.shared.access_log) {
             if !entry.is_complete() {
                 let gone = match self.client.is_due() && phase == Phase::Answer {

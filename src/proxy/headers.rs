@@ -128,7 +128,7 @@ pub(super) fn prepare(request: &mut Request<RequestBody>, client: &Client) -> Re
 /// What HTTP/2 writes in another way; tells whether the request was an extended CONNECT.
 fn from_http2(request: &mut Request<RequestBody>, client: &Client) -> Result<bool, Error> {
     http2::unite_cookies(request.headers_mut());
-    http2::check_size(request, client.shared.head_limits)?;
+    http2::check(request, client.shared.head_limits())?;
     let extended_connect = request.method() == Method::CONNECT;
     if extended_connect {
         websocket::from_connect(request, client)?;
@@ -141,9 +141,7 @@ fn tell_of(client: &Client, host: HeaderValue, version: Version, headers: &mut H
     headers.insert(X_FORWARDED_FOR, client.forwarded_for().clone());
     headers.insert(X_FORWARDED_PROTO, if client.listener().tls { HTTPS } else { HTTP });
     headers.insert(X_FORWARDED_HOST, host);
-    if client.shared.access.is_some() {
-        pass_on_origin(headers, client);
-    }
+    client.shared.with_access(|_| pass_on_origin(headers, client));
     if let Some(certificate) = client.certificate() {
         headers.insert(CLIENT_CERT, certificate.clone());
     }

@@ -1,15 +1,16 @@
 //! What all requests of one worker share.
 
 use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backends::Registry;
-use crate::config::{Config, Introduced};
+use crate::config::{Config, Introduced, Listener};
 use crate::connect::{HeadLimits, shortages};
 use crate::snapshot::Snapshot;
-use crate::telemetry::access_log;
+use crate::telemetry::{Tally, access_log};
 
 use super::access::Access;
 use super::body::RequestBody;
@@ -37,16 +38,13 @@ pub struct Shared {
     pub deadlines: Deadlines,
     /// Where the access log goes, if anywhere.
     pub access_log: Option<access_log::Buffer>,
-    /// Whose connections begin with a PROXY header.
-    pub introduced: Introduced,
-    /// What heads may hold.
-    pub head_limits: HeadLimits,
-    /// Bytes of a request's body.
-    pub body_limit: Option<u64>,
-    /// What is asked of each request, if anything.
-    pub access: Option<Arc<Access>>,
-    /// How slow a client's bodies may be, if there is a limit.
-    pub(super) least_rate: Option<LeastRate>,
+    /// What is counted of requests.
+    pub tally: Tally,
+    introduced: RefCell<Introduced>,
+    head_limits: Cell<HeadLimits>,
+    body_limit: Cell<Option<u64>>,
+    access: RefCell<Option<Arc<Access>>>,
+    least_rate: Cell<Option<LeastRate>>,
     /// How often files had run out when we last made room.
     shortages: Cell<usize>,
     draining: Cell<bool>,
@@ -56,12 +54,12 @@ pub struct Shared {
 impl Shared {
     /// Of a worker that starts.
     pub fn new(
-        config: &Config,
+        rules: &Rules,
         snapshot: Arc<Snapshot>,
         registry: &'static Registry,
         access_log: Option<access_log::Buffer>,
-        access: Option<Arc<Access>>,
     ) -> Self {
+        let Rules { config, access } = rules;
         let deadlines = Deadlines::of(config);
         Self {
             view: RefCell::new(Rc::new(View::new(snapshot))),
@@ -69,15 +67,53 @@ impl Shared {
             clock: Rc::new(Clock::with_tick(deadlines.tick())),
             deadlines,
             access_log,
-            introduced: config.introduced.clone(),
-            head_limits: HeadLimits { size: config.limits.header_size, headers: config.limits.headers },
-            body_limit: config.limits.body,
-            access,
-            least_rate: LeastRate::of(config),
+            tally: Tally::default(),
+            introduced: RefCell::new(config.introduced.clone()),
+            head_limits: Cell::new(head_limits(config)),
+            body_limit: Cell::new(config.limits.body),
+            access: RefCell::new(access.clone()),
+            least_rate: Cell::new(LeastRate::of(config)),
             shortages: Cell::new(0),
             draining: Cell::new(false),
             over: Cell::new(false),
         }
+    }
+
+    /// Goes by other settings from now on. What runs goes on, and finds the new ones at its next step.
+    pub fn adopt(&self, rules: &Rules) {
+        let Rules { config, access } = rules;
+        self.deadlines.adopt(config);
+        self.clock.set_tick(self.deadlines.tick());
+        self.introduced.replace(config.introduced.clone());
+        self.head_limits.set(head_limits(config));
+        self.body_limit.set(config.limits.body);
+        self.access.replace(access.clone());
+        self.least_rate.set(LeastRate::of(config));
+    }
+
+    /// Whether who comes from this address to this listener must begin with a PROXY header.
+    pub fn must_be_introduced(&self, address: IpAddr, listener: &Listener) -> bool {
+        self.introduced.borrow().holds(address, listener)
+    }
+
+    /// What heads may hold.
+    pub fn head_limits(&self) -> HeadLimits {
+        self.head_limits.get()
+    }
+
+    /// Bytes of a request's body.
+    pub(super) fn body_limit(&self) -> Option<u64> {
+        self.body_limit.get()
+    }
+
+    /// How slow a client's bodies may be, if there is a limit.
+    pub(super) fn least_rate(&self) -> Option<LeastRate> {
+        self.least_rate.get()
+    }
+
+    /// Applies what is asked of each request, if anything is.
+    pub fn with_access<T>(&self, apply: impl FnOnce(&Access) -> T) -> Option<T> {
+        self.access.borrow().as_deref().map(apply)
     }
 
     /// The view for a request that begins now; it keeps it to its end.
@@ -128,28 +164,53 @@ impl Shared {
     /// Closes idle connections to backends whose time is over.
     pub fn sweep_idle(&self) {
         let now = self.clock.now();
-        let limit = now.saturating_sub(self.deadlines.backend_idle);
+        let limit = now.saturating_sub(self.deadlines.backend_idle.get());
         self.view().all_connections().iter().for_each(|connections| connections.sweep(limit, now));
     }
 }
 
+/// The settings that all workers go by, which a reload replaces.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// What they say.
+    pub config: Arc<Config>,
+    /// What is asked of each request, if anything.
+    pub access: Option<Arc<Access>>,
+}
+
+impl Rules {
+    /// Those of these settings. What was counted `before` still counts while what is counted is the same.
+    pub fn of(config: Arc<Config>, before: Option<&Self>) -> Self {
+        let before = before.and_then(|before| before.access.as_deref());
+        Self { access: Access::of(&config.access, before), config }
+    }
+}
+
+fn head_limits(config: &Config) -> HeadLimits {
+    HeadLimits { size: config.limits.header_size, headers: config.limits.headers }
+}
+
 /// For each phase of a connection, how long it may last, in milliseconds.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Deadlines {
-    phases: [u64; 9],
-    backend_idle: u64,
-    /// How long a client's connection may be idle.
-    pub client_idle: u64,
-    /// How much of that is left when it is parked.
-    pub parked: u64,
+    phases: [Cell<u64>; 9],
+    backend_idle: Cell<u64>,
+    client_idle: Cell<u64>,
+    parked: Cell<u64>,
 }
 
 impl Deadlines {
     /// What these settings say.
     pub fn of(config: &Config) -> Self {
+        let deadlines = Self::default();
+        deadlines.adopt(config);
+        deadlines
+    }
+
+    /// Goes by other settings.
+    fn adopt(&self, config: &Config) {
         let timeouts = &config.timeouts;
         let park_after = PARK_AFTER.min(timeouts.client_idle);
-        let mut phases = [0; 9];
         for (phase, duration) in [
             (Phase::Idle, park_after),
             (Phase::Head, timeouts.header),
@@ -161,24 +222,31 @@ impl Deadlines {
             (Phase::Flush, timeouts.body),
             (Phase::Tunnel, timeouts.tunnel_idle),
         ] {
-            phases[phase as usize] = millis(duration);
+            self.phases[phase as usize].set(millis(duration));
         }
-        Self {
-            phases,
-            backend_idle: millis(timeouts.backend_idle),
-            client_idle: millis(timeouts.client_idle),
-            parked: millis(timeouts.client_idle - park_after),
-        }
+        self.backend_idle.set(millis(timeouts.backend_idle));
+        self.client_idle.set(millis(timeouts.client_idle));
+        self.parked.set(millis(timeouts.client_idle - park_after));
     }
 
     pub(super) fn millis(&self, phase: Phase) -> u64 {
-        self.phases[phase as usize]
+        self.phases[phase as usize].get()
+    }
+
+    /// How long a client's connection may be idle.
+    pub fn client_idle(&self) -> u64 {
+        self.client_idle.get()
+    }
+
+    /// How much of that is left when it is parked.
+    pub fn parked(&self) -> u64 {
+        self.parked.get()
     }
 
     /// How often the workers' clocks move on, in milliseconds: fine enough for the shortest deadline.
     pub fn tick(&self) -> u64 {
-        let shortest = self.phases.iter().copied().min().unwrap_or_default();
-        (shortest.min(self.backend_idle) / 4).clamp(5, 100)
+        let shortest = self.phases.iter().map(Cell::get).min().unwrap_or_default();
+        (shortest.min(self.backend_idle.get()) / 4).clamp(5, 100)
     }
 }
 

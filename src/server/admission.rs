@@ -18,19 +18,21 @@ pub(super) struct Admission {
     trusted: Networks<()>,
     most_each: Option<NonZeroUsize>,
     /// How many connections each client address has: never more addresses than there are seats.
-    guests: Mutex<HashMap<Key, usize>>,
+    guests: Guests,
 }
+
+type Guests = Arc<Mutex<HashMap<Key, usize>>>;
 
 /// A connection that counts for its client's address, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Guest {
-    admission: Arc<Admission>,
+    guests: Guests,
     key: Key,
 }
 
 impl Admission {
-    /// What the settings ask of who connects, if anything.
-    pub(super) fn of(config: &Config) -> Option<Arc<Self>> {
+    /// What the settings ask of who connects, if anything. Who was counted `before` still counts.
+    pub(super) fn of(config: &Config, before: Option<&Self>) -> Option<Arc<Self>> {
         let access = &config.access;
         if access.lists.admit_all() && access.connections_per_client.is_none() {
             return None;
@@ -39,13 +41,13 @@ impl Admission {
             lists: access.lists.clone(),
             trusted: access.trusted.clone(),
             most_each: access.connections_per_client,
-            guests: Mutex::default(),
+            guests: before.map_or_else(Guests::default, |before| Arc::clone(&before.guests)),
         }))
     }
 
     /// Lets a client in, or says why not. A trusted proxy always is: those for whom it speaks are judged by their
     /// requests, and its connections are not those of one client.
-    pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Option<Guest>, Error> {
+    pub(super) fn admit(&self, address: IpAddr) -> Result<Option<Guest>, Error> {
         if self.trusted.hold(address) {
             return Ok(None);
         }
@@ -54,23 +56,23 @@ impl Admission {
         }
         let Some(most) = self.most_each else { return Ok(None) };
         let key = Key::of(address);
-        let mut guests = self.guests();
+        let mut guests = lock(&self.guests);
         let count = guests.entry(key).or_default();
         if *count >= most.get() {
             return Err(Error::ClientConnections);
         }
         *count += 1;
-        Ok(Some(Guest { admission: Arc::clone(self), key }))
+        Ok(Some(Guest { guests: Arc::clone(&self.guests), key }))
     }
+}
 
-    fn guests(&self) -> MutexGuard<'_, HashMap<Key, usize>> {
-        self.guests.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock(guests: &Guests) -> MutexGuard<'_, HashMap<Key, usize>> {
+    guests.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        let mut guests = self.admission.guests();
+        let mut guests = lock(&self.guests);
         if let Entry::Occupied(mut count) = guests.entry(self.key) {
             *count.get_mut() -= 1;
             if *count.get() == 0 {
@@ -93,7 +95,7 @@ impl Team {
     }
 
     fn judge(&self, address: Option<IpAddr>) -> Result<Option<Guest>, Error> {
-        match (&self.admission, address) {
+        match (&*self.admission(), address) {
             (Some(admission), Some(address)) => admission.admit(address),
             _ => Ok(None),
         }
@@ -117,7 +119,7 @@ mod tests {
 
     fn admission(arguments: &[&str]) -> Arc<Admission> {
         let flags = Flags::try_parse_from(["loadbalancer"].iter().chain(arguments)).expect("flags");
-        Admission::of(&flags.resolve(4096).expect("settings")).expect("something to ask")
+        Admission::of(&flags.resolve(4096).expect("settings"), None).expect("something to ask")
     }
 
     #[test]
@@ -129,11 +131,11 @@ mod tests {
         let second = admission.admit([0, 0, 0, 1].into()).expect("the second");
         assert!(matches!(admission.admit([0, 0, 0, 1].into()), Err(Error::ClientConnections)));
         drop(guests);
-        assert_eq!(admission.guests().len(), 1);
+        assert_eq!(lock(&admission.guests).len(), 1);
         assert!(admission.admit([0, 0, 0, 1].into()).is_ok());
         drop(second);
-        assert_eq!(admission.guests().len(), 0);
-        assert!(admission.guests().capacity() < 8, "room for a thousand was given back");
+        assert_eq!(lock(&admission.guests).len(), 0);
+        assert!(lock(&admission.guests).capacity() < 8, "room for a thousand was given back");
     }
 
     #[test]

@@ -12,9 +12,10 @@ use tokio_rustls::{TlsAcceptor, TlsStream};
 
 use crate::config::Listener;
 use crate::connect::{Socket, Stream};
-use crate::proxy::{Alarm, Client, Error, Shared, before_due, last_words, log_refusal};
+use crate::proxy::{Alarm, Client, Entrance, Error, Shared, before_due, last_words, log_refusal};
 
 use super::farewell::refuse;
+use super::listener::Opened;
 use super::park::park;
 use super::team::{Refusal, Seat};
 use super::tls::{HTTP_2, Tls};
@@ -26,11 +27,21 @@ const HANDSHAKE: u8 = 22;
 /// A listener as one worker's clients find it.
 #[derive(Debug)]
 pub(super) struct Door {
-    pub(super) listener: Rc<Listener>,
-    /// Which of the doors it is: the same at all workers.
-    pub(super) index: usize,
-    /// How TLS is spoken, if it is.
-    pub(super) tls: Option<Arc<Tls>>,
+    /// What all workers know of it.
+    pub(super) opened: Arc<Opened>,
+    pub(super) entrance: Rc<Entrance>,
+}
+
+impl Door {
+    /// One worker's door to what was opened.
+    pub(super) fn to(opened: Arc<Opened>) -> Self {
+        let entrance = Rc::new(Entrance::open(opened.listener.clone()));
+        Self { opened, entrance }
+    }
+
+    pub(super) fn listener(&self) -> &Listener {
+        &self.opened.listener
+    }
 }
 
 /// A client who was let in: where it came from, through which door, and its seat.
@@ -45,7 +56,7 @@ pub(super) struct Arrival {
 impl Arrival {
     /// Serves the client in a task of its own.
     pub(super) fn spawn(self, socket: Socket) {
-        match self.shared.introduced.holds(self.address.ip(), &self.door.listener) {
+        match self.shared.must_be_introduced(self.address.ip(), self.door.listener()) {
             true => drop(spawn_local(self.hear_of(socket))),
             false => self.begin(socket),
         }
@@ -73,7 +84,7 @@ impl Arrival {
     }
 
     fn begin(self, socket: Socket) {
-        match &self.door.tls {
+        match &self.door.opened.tls {
             None => self.resume(Stream::Clear(socket)),
             Some(tls) => {
                 let tls = Arc::clone(tls);
@@ -132,6 +143,11 @@ impl Arrival {
         }
     }
 
+    /// Whether the client is to go when it has its answer.
+    pub(super) fn is_draining(&self) -> bool {
+        self.shared.is_draining() || self.door.entrance.is_closed()
+    }
+
     fn client(&self) -> Rc<Client> {
         new_client(Rc::clone(&self.shared), &self.door, self.address)
     }
@@ -145,7 +161,7 @@ pub(super) fn turn_away(
     (address, error): (SocketAddr, Error),
     time: Option<Refusal>,
 ) {
-    if door.tls.is_some() {
+    if door.opened.tls.is_some() {
         // Nothing that we could say before a handshake would be understood, and one costs more than a seat.
         return;
     }
@@ -163,7 +179,7 @@ pub(super) fn turn_away(
 
 fn new_client(shared: Rc<Shared>, door: &Door, address: SocketAddr) -> Rc<Client> {
     let alarm = Alarm::on(&shared.clock);
-    Rc::new(Client::new(shared, address, Rc::clone(&door.listener), alarm))
+    Rc::new(Client::new(shared, address, Rc::clone(&door.entrance), alarm))
 }
 
 /// Why a client does not speak TLS with us.

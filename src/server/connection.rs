@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use crate::connect::Stream;
 use crate::proxy::{Client, Error, Phase, handle};
 
-use super::farewell::{close, has_bytes, part, refuse};
+use super::farewell::{close, cut, has_bytes, part, refuse};
 use super::framing::{Refusal, explain};
 use super::http2;
 use super::transport::ClientTransport;
@@ -55,7 +55,7 @@ pub(super) async fn serve(client: &Rc<Client>, mut stream: Stream) -> Option<Str
                 return None;
             }
             Stop::Over(Err(error)) => {
-                if let Some(error) = malformed(&error, &unused, client.shared.head_limits.size) {
+                if let Some(error) = malformed(&error, &unused, client.shared.head_limits().size) {
                     refuse(client, stream, &error).await;
                 }
                 return None;
@@ -72,7 +72,12 @@ pub(super) async fn serve(client: &Rc<Client>, mut stream: Stream) -> Option<Str
                 close(&client.shared, stream).await;
                 return None;
             }
-            Stop::Due(_) => return None,
+            Stop::Due(_) => {
+                if client.is_blocked() {
+                    cut(stream);
+                }
+                return None;
+            }
             Stop::Idle if unused.is_empty() => return Some(stream),
             Stop::Draining if unused.is_empty() && !has_bytes(&stream) => {
                 close(&client.shared, stream).await;
@@ -95,12 +100,12 @@ async fn speak(client: &Rc<Client>, stream: Stream, read_ahead: Bytes) -> (Stop,
         service_fn(move |request| handle(Rc::clone(&client), request))
     };
     let mut builder = http1::Builder::new();
-    let mut draining = shared.is_draining();
+    let mut draining = client.is_draining();
     // Our own deadlines are cheaper than hyper's, and tell a slow head from an idle client. So is our own watch for a
     // client that leaves while its request is answered: without `half_close`, hyper reads ahead to find out.
     builder.header_read_timeout(None).half_close(true);
-    builder.keep_alive(!draining).max_header_size(shared.head_limits.size);
-    if let Some(headers) = shared.head_limits.headers_off_the_stack() {
+    builder.keep_alive(!draining).max_header_size(shared.head_limits().size);
+    if let Some(headers) = shared.head_limits().headers_off_the_stack() {
         builder.max_headers(headers);
     }
     let mut connection = builder.serve_connection(transport, service);
@@ -113,7 +118,7 @@ async fn speak(client: &Rc<Client>, stream: Stream, read_ahead: Bytes) -> (Stop,
         if let Poll::Ready(over) = Pin::new(&mut connection).poll(cx) {
             return Poll::Ready(Stop::Over(over));
         }
-        if shared.is_draining() && !draining {
+        if client.is_draining() && !draining {
             draining = true;
             if matches!(client.phase(), Phase::Idle | Phase::Head) {
                 // hyper would close, though a part of a head may have come: what comes is answered, then it is over.

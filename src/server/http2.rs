@@ -4,6 +4,7 @@
 //! the same way whatever it came by.
 
 mod flood;
+mod small;
 mod streams;
 mod transport;
 
@@ -22,7 +23,7 @@ use hyper_util::rt::TokioIo;
 use crate::connect::Stream;
 use crate::proxy::{Client, Error, handle, log_refusal};
 
-use super::farewell::part;
+use super::farewell::{cut, part};
 
 use streams::Streams;
 use transport::{Transport, Verdict};
@@ -69,6 +70,9 @@ pub(super) async fn serve(client: &Rc<Client>, mut stream: Stream, read_ahead: B
             None
         }
     };
+    if verdict.is_blocked() {
+        return cut(stream);
+    }
     // To close on bytes that were not read, or that come late, would reset the connection, and our last word would be lost.
     part(&client.shared, stream, words.as_ref().map_or(&[], |words| words)).await;
 }
@@ -106,7 +110,7 @@ async fn drive(
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_BUFFER)
-        .max_header_list_size(u32::try_from(shared.head_limits.size * READ_TO_REFUSE).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(shared.head_limits().size * READ_TO_REFUSE).unwrap_or(u32::MAX))
         .max_pending_accept_reset_streams(PENDING_RESETS)
         .max_local_error_reset_streams(LOCAL_RESETS)
         .enable_connect_protocol();
@@ -129,7 +133,7 @@ async fn drive(
         if idle == streams.are_open() {
             idle = !idle;
             match idle {
-                true => client.alarm().set(if draining { FAREWELL } else { shared.deadlines.client_idle }),
+                true => client.alarm().set(if draining { FAREWELL } else { shared.deadlines.client_idle() }),
                 false => client.alarm().clear(),
             }
         }
@@ -141,10 +145,10 @@ async fn drive(
         if due && draining {
             return Poll::Ready(Ok(()));
         }
-        if due || (shared.is_draining() && !draining) {
+        if due || (client.is_draining() && !draining) {
             // It is told, and what it began meanwhile is answered (RFC 9113 section 6.8).
             draining = true;
-            latest = shared.clock.now() + shared.deadlines.client_idle;
+            latest = shared.clock.now() + shared.deadlines.client_idle();
             connection.as_mut().graceful_shutdown();
             if idle {
                 client.alarm().set(FAREWELL);

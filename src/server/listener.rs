@@ -10,7 +10,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::future::join_all;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
@@ -22,6 +21,7 @@ use crate::proxy::{Error, Shared};
 
 use super::arrival::{Arrival, Door, turn_away};
 use super::team::{Handed, Seat, Team};
+use super::tls::Tls;
 
 /// Connections that may wait to be accepted; the system's own limit holds too.
 const BACKLOG: i32 = 4096;
@@ -32,32 +32,41 @@ const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 /// Who connects through a Unix socket is on this machine, and has no port.
 const HERE: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
 
+/// A listener that is open, as all workers know it.
+#[derive(Debug)]
+pub struct Opened {
+    /// Where it is, with the port that the system chose.
+    pub listener: Listener,
+    /// How TLS is spoken, if it is.
+    pub tls: Option<Arc<Tls>>,
+}
+
 /// A listener and its sockets, one for each worker.
 #[derive(Debug)]
 pub struct Bound {
-    /// Where it is, with the port that the system chose.
-    pub listener: Listener,
+    /// What is open once it listens.
+    pub opened: Arc<Opened>,
     sockets: Vec<Socket>,
 }
 
 impl Bound {
     /// Binds `count` sockets to one address, among which the system spreads connections once they listen. Nobody else
-    /// may listen there.
+    /// may listen there, save we ourselves if `again`.
     ///
     /// # Errors
     /// The address is in use, not ours, or not allowed.
-    pub fn bind(listener: &Listener, count: usize) -> io::Result<Self> {
-        let listener = listener.clone();
-        match &listener.address {
+    pub fn bind(listener: &Listener, tls: Option<Arc<Tls>>, count: usize, again: bool) -> io::Result<Self> {
+        let mut listener = listener.clone();
+        let sockets = match &listener.address {
             Address::Ip(address) => {
-                let (address, sockets) = bind_ip(*address, count)?;
-                Ok(Self { listener: Listener { address: address.into(), ..listener }, sockets })
+                let (address, sockets) = bind_ip(*address, count, again)?;
+                listener.address = address.into();
+                sockets
             }
-            Address::Unix(path) => {
-                let sockets = bind_unix(path, count)?;
-                Ok(Self { listener, sockets })
-            }
-        }
+            Address::Unix(path) => bind_unix(path, count)?,
+        };
+        let tls = tls.filter(|_| listener.tls);
+        Ok(Self { opened: Arc::new(Opened { listener, tls }), sockets })
     }
 
     /// Lets clients connect.
@@ -69,13 +78,13 @@ impl Bound {
     }
 
     /// The socket of the next worker.
-    pub fn take(&mut self) -> Option<Socket> {
-        self.sockets.pop()
+    pub fn take(&mut self) -> Option<(Arc<Opened>, Socket)> {
+        Some((Arc::clone(&self.opened), self.sockets.pop()?))
     }
 }
 
-fn bind_ip(address: SocketAddr, count: usize) -> io::Result<(SocketAddr, Vec<Socket>)> {
-    if address.port() != 0 {
+fn bind_ip(address: SocketAddr, count: usize, again: bool) -> io::Result<(SocketAddr, Vec<Socket>)> {
+    if address.port() != 0 && !again {
         // Sockets that share an address also share it with those of another process: this one does not.
         bound_socket(address, false)?;
     }
@@ -124,37 +133,23 @@ fn remove_leftover(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Accepts clients until a stop is asked for, and then those that the system had already accepted for us.
-pub(super) async fn accept_all(
-    doors: Vec<(Rc<Door>, Queue)>,
-    shared: &Rc<Shared>,
-    team: &Arc<Team>,
-    worker: usize,
-    stop: &watch::Receiver<bool>,
-) {
-    let each = doors.into_iter().map(|(door, queue)| {
-        let usher = Usher { door, shared: Rc::clone(shared), team: Arc::clone(team), worker };
-        usher.accept(queue, stop.clone())
-    });
-    join_all(each).await;
-}
-
 /// Shows clients who come to one door to their seats.
-struct Usher {
-    door: Rc<Door>,
-    shared: Rc<Shared>,
-    team: Arc<Team>,
-    worker: usize,
+pub(super) struct Usher {
+    pub(super) door: Rc<Door>,
+    pub(super) shared: Rc<Shared>,
+    pub(super) team: Arc<Team>,
+    pub(super) worker: usize,
 }
 
 impl Usher {
-    async fn accept(self, queue: Queue, mut stop: watch::Receiver<bool>) {
+    /// Accepts clients until the door is to be closed, and then those that the system had already accepted for us.
+    pub(super) async fn accept(self, queue: Queue, mut closing: watch::Receiver<bool>) {
         let mut complained: Option<Instant> = None;
         loop {
             let accepted = tokio::select! {
                 biased;
                 accepted = queue.accept() => accepted,
-                _ = stop.wait_for(|stop| *stop) => break,
+                _ = closing.wait_for(|closing| *closing) => break,
             };
             match accepted {
                 Ok((socket, address)) => self.admit(socket, address),
@@ -197,7 +192,7 @@ impl Usher {
             Err(error) => return self.turn_away(socket, address, error),
         };
         let Ok(socket) = socket.into_system() else { return };
-        let handed = Handed { socket, address, door: self.door.index, seat };
+        let handed = Handed { socket, address, opened: Arc::clone(&self.door.opened), seat };
         if let Err(Handed { socket, seat, .. }) = self.team.hand_to(other, handed)
             && let Ok(socket) = connect::Socket::from_system(socket)
         {
@@ -215,7 +210,7 @@ impl Usher {
 
     /// The client's address, unless its connection begins with telling it.
     fn known(&self, address: SocketAddr) -> Option<IpAddr> {
-        let told = self.shared.introduced.holds(address.ip(), &self.door.listener);
+        let told = self.shared.must_be_introduced(address.ip(), self.door.listener());
         (!told).then_some(address.ip())
     }
 

@@ -18,7 +18,7 @@ use super::farewell::{close, has_bytes};
 pub(super) fn park(arrival: Arrival, stream: Stream) {
     let Arrival { shared, address, .. } = &arrival;
     let alarm = Alarm::on(&shared.clock);
-    alarm.set(shared.deadlines.parked);
+    alarm.set(shared.deadlines.parked());
     tracing::debug!("{address} is parked");
     spawn_local(async move {
         let mut known = false;
@@ -29,7 +29,7 @@ pub(super) fn park(arrival: Arrival, stream: Stream) {
             }
             match stream.socket().poll_read_ready(cx) {
                 Poll::Ready(_) => Poll::Ready(true),
-                Poll::Pending if arrival.shared.is_draining() => Poll::Ready(has_bytes(&stream)),
+                Poll::Pending if arrival.is_draining() => Poll::Ready(has_bytes(&stream)),
                 Poll::Pending if alarm.is_due() => Poll::Ready(false),
                 Poll::Pending => Poll::Pending,
             }

@@ -1,14 +1,15 @@
 //! What workers know of each other: how many clients each has.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use tokio::sync::mpsc;
 
 use crate::config::{Config, Limits};
 
 use super::admission::{Admission, Guest};
+use super::listener::Opened;
 
 /// Accepted sockets that may wait for the worker they were handed to.
 const INBOX: usize = 1024;
@@ -21,11 +22,11 @@ const SPREAD_PART: usize = 16;
 pub struct Team {
     members: Vec<Member>,
     total: AtomicUsize,
-    most: usize,
+    most: AtomicUsize,
     /// Clients that were refused and are being told why.
     refused: AtomicUsize,
-    most_refused: usize,
-    pub(super) admission: Option<Arc<Admission>>,
+    most_refused: AtomicUsize,
+    admission: RwLock<Option<Arc<Admission>>>,
 }
 
 #[derive(Debug)]
@@ -52,15 +53,15 @@ pub(super) struct Refusal(Arc<Team>);
 pub struct Handed {
     pub(super) socket: socket2::Socket,
     pub(super) address: SocketAddr,
-    /// Which of the doors it came to.
-    pub(super) door: usize,
+    /// Where it came in.
+    pub(super) opened: Arc<Opened>,
     pub(super) seat: Seat,
 }
 
 impl Team {
     /// A team, and each worker's inbox.
     pub fn new(config: &Config) -> (Arc<Self>, Vec<mpsc::Receiver<Handed>>) {
-        Self::of(config.workers.get(), &config.limits, Admission::of(config))
+        Self::of(config.workers.get(), &config.limits, Admission::of(config, None))
     }
 
     fn of(
@@ -74,17 +75,30 @@ impl Team {
         let team = Self {
             members,
             total: AtomicUsize::new(0),
-            most: limits.connections,
+            most: AtomicUsize::new(limits.connections),
             refused: AtomicUsize::new(0),
-            most_refused: limits.refusals,
-            admission,
+            most_refused: AtomicUsize::new(limits.refusals),
+            admission: RwLock::new(admission),
         };
         (Arc::new(team), receivers)
     }
 
+    /// Goes by other settings from now on. Who is seated stays.
+    pub fn adopt(&self, config: &Config) {
+        self.most.store(config.limits.connections, Ordering::Relaxed);
+        self.most_refused.store(config.limits.refusals, Ordering::Relaxed);
+        let mut admission = self.admission.write().unwrap_or_else(PoisonError::into_inner);
+        *admission = Admission::of(config, admission.as_deref());
+    }
+
+    /// What keeps clients out, if anything does.
+    pub(super) fn admission(&self) -> RwLockReadGuard<'_, Option<Arc<Admission>>> {
+        self.admission.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Seats a client at a worker; nothing if the house is full.
     pub fn seat(self: &Arc<Self>, worker: usize) -> Option<Seat> {
-        if self.total.fetch_add(1, Ordering::Relaxed) >= self.most {
+        if self.total.fetch_add(1, Ordering::Relaxed) >= self.most.load(Ordering::Relaxed) {
             self.total.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
@@ -96,7 +110,7 @@ impl Team {
     pub(super) fn refusal(self: &Arc<Self>) -> Option<Refusal> {
         let refusal = Refusal(Arc::clone(self));
         let before = self.refused.fetch_add(1, Ordering::Relaxed);
-        (before < self.most_refused).then_some(refusal)
+        (before < self.most_refused.load(Ordering::Relaxed)).then_some(refusal)
     }
 
     /// The worker that should serve a client which this worker accepted, if it is another one: the kernel spreads
@@ -180,10 +194,14 @@ mod tests {
         let (team, mut inboxes) = team(2, 1);
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
+        let opened = Arc::new(Opened {
+            listener: crate::config::Listener { name: "web".into(), address: address.into(), tls: false },
+            tls: None,
+        });
         let handed = || Handed {
             socket: std::net::TcpStream::connect(address).unwrap().into(),
             address,
-            door: 0,
+            opened: Arc::clone(&opened),
             seat: team.seat(0).expect("an empty house"),
         };
         assert!(team.hand_to(1, handed()).is_ok());

@@ -91,14 +91,15 @@ pub enum TlsError {
 /// TLS with clients, for all workers. What is in force changes when its files do.
 #[derive(Debug)]
 pub struct Tls {
-    settings: Settings,
     current: RwLock<Arc<Current>>,
-    /// Of the files at the time when they were first read.
-    loaded: Vec<Version>,
 }
 
+/// What is in force, or is to be.
 #[derive(Debug)]
-struct Current {
+pub struct Current {
+    settings: Settings,
+    /// Of the files when they were read.
+    loaded: Vec<Version>,
     config: Arc<ServerConfig>,
     certificates: Vec<Certificate>,
     client_roots: Vec<CertificateDer<'static>>,
@@ -113,10 +114,16 @@ impl Tls {
     /// # Errors
     /// The first file that is of no use.
     pub fn load(settings: &Settings) -> Result<Self, TlsError> {
-        let loaded = versions(settings);
         let current = Current::load(settings)?;
         current.tell();
-        Ok(Self { settings: settings.clone(), current: RwLock::new(Arc::new(current)), loaded })
+        Ok(Self { current: RwLock::new(Arc::new(current)) })
+    }
+
+    /// Puts what was loaded in force: for handshakes that begin from now on.
+    pub fn adopt(&self, current: Current) {
+        let current = current.succeeding(&self.current());
+        current.tell();
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(current);
     }
 
     /// What holds for a handshake that begins now.
@@ -126,18 +133,25 @@ impl Tls {
 
     /// Loads files anew whenever they have changed, for ever. What cannot be used changes nothing.
     pub async fn watch(self: Arc<Self>) {
-        let mut used = self.loaded.clone();
-        let mut before = used.clone();
+        let mut used = self.current();
+        let mut tried = used.loaded.clone();
+        let mut before = tried.clone();
         let mut reminded = Instant::now();
         loop {
             sleep(LOOK_EVERY).await;
-            let this = Arc::clone(&self);
-            let Ok(seen) = spawn_blocking(move || versions(&this.settings)).await else { continue };
+            let current = self.current();
+            if !Arc::ptr_eq(&current, &used) {
+                tried.clone_from(&current.loaded);
+                before.clone_from(&current.loaded);
+                used = Arc::clone(&current);
+            }
+            let Ok(seen) = spawn_blocking(move || versions(&current.settings)).await else { continue };
             // Two files are not written at once: they are read when both have stayed the same for a while.
-            if seen != used && seen == before {
-                let this = Arc::clone(&self);
-                let _ = spawn_blocking(move || this.renew()).await;
-                used.clone_from(&seen);
+            if seen != tried && seen == before {
+                let (this, current) = (Arc::clone(&self), Arc::clone(&used));
+                let _ = spawn_blocking(move || this.renew(&current)).await;
+                tried.clone_from(&seen);
+                used = self.current();
             }
             before = seen;
             if reminded.elapsed() >= REMIND_EVERY {
@@ -151,13 +165,9 @@ impl Tls {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn renew(&self) {
-        match Current::load(&self.settings) {
-            Ok(current) => {
-                let current = current.succeeding(&self.current());
-                current.tell();
-                *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(current);
-            }
+    fn renew(&self, used: &Current) {
+        match Current::load(&used.settings) {
+            Ok(current) => self.adopt(current),
             Err(error) => warn!("{error}; the certificates that were loaded before stay in use"),
         }
     }
@@ -174,7 +184,12 @@ fn versions(settings: &Settings) -> Vec<Version> {
 }
 
 impl Current {
-    fn load(settings: &Settings) -> Result<Self, TlsError> {
+    /// Loads what the settings name, for [`Tls::adopt`].
+    ///
+    /// # Errors
+    /// The first file that is of no use.
+    pub fn load(settings: &Settings) -> Result<Self, TlsError> {
+        let loaded = versions(settings);
         let provider = Arc::new(aws_lc_rs::default_provider());
         let load = |pair| Certificate::load(pair, &provider);
         let certificates = settings.certificates.iter().map(load).collect::<Result<Vec<_>, _>>()?;
@@ -196,7 +211,7 @@ impl Current {
         if let Ok(tickets) = aws_lc_rs::Ticketer::new() {
             config.ticketer = tickets;
         }
-        Ok(Self { config: Arc::new(config), certificates, client_roots })
+        Ok(Self { settings: settings.clone(), loaded, config: Arc::new(config), certificates, client_roots })
     }
 
     /// Keeps what clients remember of their last connections, unless others may connect now.

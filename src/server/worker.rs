@@ -1,27 +1,25 @@
 //! A worker: one core, one runtime, its own listening socket, its own idle connections.
 
+use std::cell::Cell;
 use std::hint::black_box;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{self, spawn_blocking, spawn_local};
 
 use crate::backends::Registry;
-use crate::config::{Config, Listener};
-use crate::connect::Socket;
-use crate::proxy::{Access, Shared};
+use crate::proxy::{Access, Rules, Shared};
 use crate::snapshot::Snapshot;
-use crate::telemetry::access_log;
+use crate::telemetry::{Report, access_log};
 
-use super::arrival::{Arrival, Door};
-use super::listener::{Queue, accept_all};
+use super::house::House;
+use super::listener::Opened;
 use super::team::{Handed, Team};
-use super::tls::Tls;
 
 /// Milliseconds between two looks at what is idle.
 const SWEEP_EVERY: u64 = 1000;
@@ -38,17 +36,15 @@ pub struct Worker {
     /// Its place in the team.
     pub index: usize,
     /// The settings.
-    pub config: Arc<Config>,
-    /// How TLS is spoken at those of its listeners that do.
-    pub tls: Option<Arc<Tls>>,
+    pub rules: Rules,
     /// Its listening sockets.
-    pub sockets: Vec<(Listener, socket2::Socket)>,
+    pub sockets: Vec<(Arc<Opened>, socket2::Socket)>,
+    /// What it is to do meanwhile.
+    pub orders: mpsc::Receiver<Order>,
     /// Where evidence goes.
     pub registry: &'static Registry,
     /// What it is told meanwhile.
     pub news: News,
-    /// What is asked of each request, if anything.
-    pub access: Option<Arc<Access>>,
     /// Its end of the access log.
     pub access_log: Option<access_log::Buffer>,
     /// The other workers.
@@ -66,6 +62,19 @@ pub struct News {
     pub stop: watch::Receiver<bool>,
     /// Changes whenever the worker's clock is to move on.
     pub ticks: watch::Receiver<()>,
+}
+
+/// What a worker is told to do while it works.
+#[derive(Debug)]
+pub enum Order {
+    /// Go by other settings.
+    Adopt(Rules),
+    /// Accept clients here, too.
+    Open(Arc<Opened>, socket2::Socket),
+    /// Say what was counted.
+    Report(oneshot::Sender<Report>),
+    /// Accept no more clients here; those who came are to go when they have their answers.
+    Close(Arc<Opened>),
 }
 
 /// All workers of the process, at work.
@@ -118,35 +127,47 @@ fn spawn_thread(worker: Worker) -> io::Result<thread::JoinHandle<usize>> {
 
 impl Worker {
     async fn run(self) -> usize {
-        let Self { index, config, team, news, .. } = self;
-        let News { mut snapshots, stop, ticks } = news;
+        let Self { index, rules, team, news, .. } = self;
+        let News { mut snapshots, mut stop, ticks } = news;
         let snapshot = Arc::clone(&snapshots.borrow_and_update());
-        let shared = Rc::new(Shared::new(&config, snapshot, self.registry, self.access_log, self.access));
-        let entrances: Vec<_> = self
-            .sockets
-            .into_iter()
-            .enumerate()
-            .map(|(index, (listener, socket))| {
-                let tls = self.tls.clone().filter(|_| listener.tls);
-                let queue = Queue::of(socket).expect("a socket fresh from bind");
-                (Rc::new(Door { listener: Rc::new(listener), index, tls }), queue)
-            })
-            .collect();
-        let doors = entrances.iter().map(|(door, _)| Rc::clone(door)).collect();
+        let shared = Rc::new(Shared::new(&rules, snapshot, self.registry, self.access_log));
+        let drain = Rc::new(Cell::new(rules.config.timeouts.drain));
+        let house = Rc::new(House::new(Rc::clone(&shared), Arc::clone(&team), index));
+        self.sockets.into_iter().for_each(|(opened, socket)| house.open(opened, socket));
         spawn_local(keep_time(Rc::clone(&shared), ticks));
         spawn_local(keep_up(Rc::clone(&shared), snapshots));
-        let take_in = spawn_local(take_in(Rc::clone(&shared), doors, self.inbox, stop.clone()));
-        accept_all(entrances, &shared, &team, index, &stop).await;
+        let take_in = spawn_local(take_in(Rc::clone(&house), self.inbox, stop.clone()));
+        let obey = spawn_local(obey(Rc::clone(&house), self.orders, Rc::clone(&drain)));
+        // Whoever could ask for a stop is gone as well if it cannot be waited for.
+        let _ = stop.wait_for(|stop| *stop).await;
+        obey.abort();
+        house.close_all().await;
         // Nobody hands a client over from here on: who is seated here is all that is waited for.
         let _ = take_in.await;
         shared.drain();
         let began = Instant::now();
-        while team.clients(index) > 0 && began.elapsed() < config.timeouts.drain {
+        while team.clients(index) > 0 && began.elapsed() < drain.get() {
             shared.clock.sleep(DRAIN_LOOK).await;
         }
         // What is left ends with the runtime; the access log is flushed when the last of it has.
         shared.cut();
         team.clients(index)
+    }
+}
+
+/// Does what it is told to.
+async fn obey(house: Rc<House>, mut orders: mpsc::Receiver<Order>, drain: Rc<Cell<Duration>>) {
+    while let Some(order) = orders.recv().await {
+        match order {
+            Order::Adopt(rules) => {
+                drain.set(rules.config.timeouts.drain);
+                house.shared.adopt(&rules);
+            }
+            // Who asked may have lost patience.
+            Order::Report(to) => drop(to.send(house.shared.tally.report())),
+            Order::Open(opened, socket) => house.open(opened, socket),
+            Order::Close(opened) => house.close(&opened),
+        }
     }
 }
 
@@ -160,9 +181,7 @@ async fn keep_time(shared: Rc<Shared>, mut ticks: watch::Receiver<()>) {
             swept = shared.clock.now();
             shared.sweep_idle();
             shared.clock.shrink();
-            if let Some(access) = &shared.access {
-                access.sweep();
-            }
+            shared.with_access(Access::sweep);
             nudge_the_allocator();
             if let Some(log) = &shared.access_log {
                 log.flush();
@@ -189,27 +208,16 @@ async fn keep_up(shared: Rc<Shared>, mut snapshots: watch::Receiver<Arc<Snapshot
 }
 
 /// Serves the clients that other workers hand over. At a stop it takes those that are on their way, and no others.
-async fn take_in(
-    shared: Rc<Shared>,
-    doors: Vec<Rc<Door>>,
-    mut inbox: mpsc::Receiver<Handed>,
-    mut stop: watch::Receiver<bool>,
-) {
-    let serve = |Handed { socket, address, door, seat }| {
-        if let Ok(socket) = Socket::from_system(socket) {
-            let door = Rc::clone(&doors[door]);
-            Arrival { shared: Rc::clone(&shared), door, address, seat }.spawn(socket);
-        }
-    };
+async fn take_in(house: Rc<House>, mut inbox: mpsc::Receiver<Handed>, mut stop: watch::Receiver<bool>) {
     loop {
         tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => break,
-            Some(handed) = inbox.recv() => serve(handed),
+            Some(handed) = inbox.recv() => house.take(handed),
         }
     }
     inbox.close();
     while let Some(handed) = inbox.recv().await {
-        serve(handed);
+        house.take(handed);
     }
 }

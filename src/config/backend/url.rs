@@ -8,9 +8,10 @@ use std::sync::Arc;
 use super::BackendFault;
 use crate::config::Address;
 use crate::config::address::{LONGEST_PATH, UNIX};
+use crate::config::fault::{By, Said};
 
 /// What is spoken to a backend.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scheme {
     /// HTTP/1.1 in the clear.
     Http,
@@ -31,6 +32,15 @@ pub struct BackendUrl {
     authority: Arc<str>,
 }
 
+/// A text that is no backend: what it is, what is wrong and how to mend it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text}: {message}; {help}")]
+pub struct UrlError {
+    text: String,
+    message: String,
+    help: String,
+}
+
 impl BackendUrl {
     /// Its host and port, as a request's `Host` names it.
     pub fn authority(&self) -> &str {
@@ -46,6 +56,28 @@ impl BackendUrl {
     /// Whether it is the same backend, however it was written.
     pub fn is_same(&self, other: &Self) -> bool {
         self.scheme == other.scheme && self.address == other.address
+    }
+
+    /// One that a name led to: shown by its address, asked by the name.
+    pub fn found(scheme: Scheme, name: &str, address: SocketAddr) -> Self {
+        let shown = match scheme {
+            Scheme::Http => address.to_string(),
+            Scheme::Https => format!("https://{address}"),
+            Scheme::H2c => format!("h2c://{address}"),
+        };
+        let authority = format!("{}:{}", name.trim_end_matches('.'), address.port()).into();
+        Self { name: shown.into(), scheme, address: address.into(), authority }
+    }
+
+    /// What a line of a list of backends says. A name is looked up, which may take its time.
+    ///
+    /// # Errors
+    /// It says none.
+    pub fn read(text: &str) -> Result<Self, UrlError> {
+        Self::parse(text).map_err(|fault| {
+            let Said { message, help } = fault.said(By::File);
+            UrlError { text: text.to_owned(), message, help: help.unwrap_or_default() }
+        })
     }
 
     /// As the operator wrote it, for logs.

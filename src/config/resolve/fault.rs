@@ -5,6 +5,8 @@ use crate::config::fault::{By, Said, say};
 /// What can be wrong with a pool, or with the admin API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::config) enum PoolFault {
+    /// Whom to ask for names is no address.
+    DnsServer,
     /// There is none of this name.
     Unknown { name: String, nearest: Option<String>, known: Vec<String> },
     /// No backends and nowhere to find some.
@@ -78,6 +80,7 @@ impl PoolFault {
                 "no pool has this name",
                 format!("add [pools.{name}], or name one of {}", known.join(", ")),
             ),
+            Self::DnsServer => say("not an address", "write ADDRESS or ADDRESS:PORT, for example 127.0.0.53"),
             Self::Empty => say("has no backends", "add backends = [\"HOST:PORT\"], or discover"),
             Self::Source => say("not a source of backends", "write dns:NAME:PORT, srv:NAME or file:PATH"),
             Self::HashKey => {

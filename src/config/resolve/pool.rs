@@ -30,8 +30,10 @@ pub(super) fn pool(name: &str, given: &file::Pool, listeners: &[Listener], at: &
         .filter_map(|(index, text)| source(text, &sources_at.index(index)))
         .collect();
     // A file of backends may come to name some that speak TLS.
-    let may_speak = sources.iter().any(|source| matches!(source, Source::File(_)))
-        || (!sources.is_empty() && given.tls != file::BackendTls::default());
+    let may_speak = sources.iter().any(|source| match source {
+        Source::Dns { scheme, .. } | Source::Srv { scheme, .. } => *scheme == Scheme::Https,
+        Source::File(_) => true,
+    });
     let speaks = urls.iter().flatten().any(|url| url.scheme == Scheme::Https);
     let is_unsure = urls.iter().any(Option::is_none);
     let tls = if is_unsure { None } else { tls(&given.tls, speaks || may_speak, &at.key("tls")) };
@@ -70,15 +72,31 @@ pub(super) fn tags(given: &IndexMap<String, String>) -> Vec<(Arc<str>, Arc<str>)
 
 fn source(text: &str, at: &Spot<'_>) -> Option<Source> {
     let source = match text.split_once(':') {
-        Some(("dns", rest)) => rest.rsplit_once(':').and_then(|(name, port)| {
-            let port = port.parse().ok().filter(|port| *port != 0)?;
-            is_name(name).then(|| Source::Dns { name: name.into(), port })
-        }),
-        Some(("srv", name)) => is_name(name).then(|| Source::Srv { name: name.into() }),
+        Some(("dns", rest)) => {
+            let (scheme, rest) = scheme(rest);
+            rest.rsplit_once(':').and_then(|(name, port)| {
+                let port = port.parse().ok().filter(|port| *port != 0)?;
+                is_name(name).then(|| Source::Dns { scheme, name: name.into(), port })
+            })
+        }
+        Some(("srv", rest)) => {
+            let (scheme, name) = scheme(rest);
+            is_name(name).then(|| Source::Srv { scheme, name: name.into() })
+        }
         Some(("file", path)) if !path.is_empty() => Some(Source::File(at.file(path))),
         _ => None,
     };
     at.take(text, source.ok_or(PoolFault::Source))
+}
+
+/// What is to be spoken to those that a name leads to, and the rest.
+fn scheme(text: &str) -> (Scheme, &str) {
+    match text.split_once("://") {
+        Some(("https", rest)) => (Scheme::Https, rest),
+        Some(("h2c", rest)) => (Scheme::H2c, rest),
+        Some(("http", rest)) => (Scheme::Http, rest),
+        _ => (Scheme::Http, text),
+    }
 }
 
 fn health(given: &file::Health, at: &Spot<'_>) -> Option<Health> {

@@ -1,0 +1,138 @@
+//! Which backends there are: those of the settings, and those that their sources have told of.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::{AbortHandle, spawn_local};
+use tokio::time::timeout;
+
+use crate::backends::{Registry, Terms};
+use crate::config::{Backend, Config, Pool, Source};
+use crate::connect::Ways;
+use crate::control::Discovery;
+
+/// A source, and the pool that it is for. The same source may serve two pools.
+type Key = (Arc<str>, Source);
+
+/// How long sources have to say something before requests are let in.
+const FIRST_ANSWERS: Duration = Duration::from_secs(3);
+
+/// Tells the registry which backends there are, whenever that changes.
+pub(super) struct Roster {
+    registry: &'static Registry,
+    current: RefCell<Current>,
+    followed: RefCell<HashMap<Key, Followed>>,
+}
+
+struct Current {
+    config: Arc<Config>,
+    /// For each pool.
+    ways: Vec<Ways>,
+}
+
+/// A source that is asked now and then, until it is dropped.
+struct Followed {
+    found: Vec<Backend>,
+    asking: AbortHandle,
+}
+
+impl Drop for Followed {
+    fn drop(&mut self) {
+        self.asking.abort();
+    }
+}
+
+impl Roster {
+    /// Of these settings; sources are asked from [`Roster::meet`] on.
+    pub(super) fn of(registry: &'static Registry, config: Arc<Config>, ways: Vec<Ways>) -> Rc<Self> {
+        let current = RefCell::new(Current { config, ways });
+        let roster = Rc::new(Self { registry, current, followed: RefCell::default() });
+        roster.tell();
+        roster
+    }
+
+    /// Goes by other settings, whose sources were met. What those that stay have told is kept.
+    pub(super) fn adopt(&self, config: Arc<Config>, ways: Vec<Ways>) {
+        let keys = keys(&config);
+        self.followed.borrow_mut().retain(|key, _| keys.contains(key));
+        *self.current.borrow_mut() = Current { config, ways };
+        self.tell();
+    }
+
+    /// Asks the sources of these settings, and waits for what they say at first, but not for long.
+    pub(super) async fn meet(self: &Rc<Self>, config: &Config) {
+        let mut changes = self.registry.subscribe();
+        let anew = self.current.borrow().config.dns_servers != config.dns_servers;
+        let keys = keys(config);
+        self.follow(config, &keys, anew);
+        let have_told = || {
+            let followed = self.followed.borrow();
+            keys.iter().all(|key| followed.get(key).is_some_and(|followed| !followed.found.is_empty()))
+        };
+        // Who says nothing may do so later.
+        let _ =
+            timeout(FIRST_ANSWERS, async { while !have_told() && changes.changed().await.is_ok() {} }).await;
+    }
+
+    fn follow(self: &Rc<Self>, config: &Config, keys: &[Key], anew: bool) {
+        let mut followed = self.followed.borrow_mut();
+        let discovery = Discovery::asking(&config.dns_servers);
+        for key in keys {
+            let known = followed.get(key);
+            if known.is_some() && !anew {
+                continue;
+            }
+            let found = known.map(|known| known.found.clone()).unwrap_or_default();
+            let (this, own) = (Rc::downgrade(self), key.clone());
+            let tell = move |found| {
+                if let Some(this) = this.upgrade() {
+                    this.found(&own, found);
+                }
+            };
+            let asking = spawn_local(discovery.clone().follow(key.1.clone(), tell)).abort_handle();
+            followed.insert(key.clone(), Followed { found, asking });
+        }
+    }
+
+    fn found(&self, key: &Key, found: Vec<Backend>) {
+        match self.followed.borrow_mut().get_mut(key) {
+            Some(followed) if followed.found != found => followed.found = found,
+            _ => return,
+        }
+        self.tell();
+    }
+
+    fn tell(&self) {
+        let Current { config, ways } = &*self.current.borrow();
+        let followed = self.followed.borrow();
+        let mut all: Vec<(Terms, _)> = Vec::new();
+        for (pool, ways) in config.pools.iter().zip(ways) {
+            let check = Arc::new(pool.health.clone());
+            let first = all.len();
+            let found = pool.sources.iter().filter_map(|source| {
+                let key = (Arc::clone(&pool.name), source.clone());
+                Some(&followed.get(&key)?.found)
+            });
+            for backend in pool.backends.iter().chain(found.flatten()) {
+                // What two sources tell of is one backend, and what the settings say of it counts.
+                if all[first..].iter().all(|(known, _)| !known.backend.url.is_same(&backend.url)) {
+                    let pool = Arc::clone(&pool.name);
+                    let terms = Terms { pool, backend: backend.clone(), check: Arc::clone(&check) };
+                    all.push((terms, ways.to(&backend.url)));
+                }
+            }
+        }
+        self.registry.replace(all);
+    }
+}
+
+fn keys(config: &Config) -> Vec<Key> {
+    let of = |pool: &Pool| {
+        let name = Arc::clone(&pool.name);
+        pool.sources.iter().map(move |source| (Arc::clone(&name), source.clone())).collect::<Vec<_>>()
+    };
+    config.pools.iter().flat_map(of).collect()
+}

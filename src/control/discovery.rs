@@ -1,0 +1,97 @@
+//! Backends that names and files tell of, which change without a reload.
+//!
+//! An error never takes a backend away, and neither does an answer without any: what was known stays, and checks tell
+//! whether it still answers.
+
+mod dns;
+mod file;
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use hickory_resolver::TokioResolver;
+use tokio::time::sleep;
+use tracing::{info, warn};
+
+use crate::config::{Backend, Source};
+
+use dns::DnsError;
+use file::FileError;
+
+/// Backends that one source may tell of; more are left out.
+const MOST_FOUND: usize = 1024;
+/// Between two looks at a source that failed.
+const AGAIN_AFTER: Duration = Duration::from_secs(2);
+/// An answer holds for as long as it says, within these bounds.
+const SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(300);
+
+/// Whom sources are asked of.
+#[derive(Clone)]
+pub struct Discovery {
+    resolver: Result<Rc<TokioResolver>, DnsError>,
+}
+
+/// What a source tells, and for how long that holds.
+struct Found {
+    backends: Vec<Backend>,
+    holds: Duration,
+}
+
+/// Why a source told nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+enum SourceError {
+    #[error(transparent)]
+    Dns(#[from] DnsError),
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// There would be nobody left to send requests to.
+    #[error("it tells of no backend")]
+    Nobody,
+}
+
+impl Discovery {
+    /// Asks these for names, or whom the system asks.
+    pub fn asking(servers: &[SocketAddr]) -> Self {
+        Self { resolver: dns::resolver(servers).map(Rc::new) }
+    }
+
+    /// Asks a source for ever, and tells what it said whenever it said something.
+    pub async fn follow(self, source: Source, tell: impl Fn(Vec<Backend>)) {
+        let mut complained = None;
+        let mut count = None;
+        loop {
+            match self.ask(&source).await {
+                Ok(mut found) => {
+                    found.backends.truncate(MOST_FOUND);
+                    if complained.take().is_some() || count != Some(found.backends.len()) {
+                        let number = found.backends.len();
+                        info!("{source} tells of {number} backend{}", if number == 1 { "" } else { "s" });
+                    }
+                    count = Some(found.backends.len());
+                    tell(found.backends);
+                    sleep(found.holds.clamp(SHORTEST, LONGEST)).await;
+                }
+                Err(error) => {
+                    // The same complaint once, however often it is tried.
+                    if complained.as_ref() != Some(&error) {
+                        warn!("{source}: {error}; what was known of it before still holds");
+                        complained = Some(error);
+                    }
+                    sleep(AGAIN_AFTER).await;
+                }
+            }
+        }
+    }
+
+    async fn ask(&self, source: &Source) -> Result<Found, SourceError> {
+        let resolver = || self.resolver.as_deref().map_err(Clone::clone);
+        let found = match source {
+            Source::Dns { scheme, name, port } => dns::addresses(resolver()?, *scheme, name, *port).await?,
+            Source::Srv { scheme, name } => dns::services(resolver()?, *scheme, name).await?,
+            Source::File(path) => file::read(path.clone()).await?,
+        };
+        if found.backends.is_empty() { Err(SourceError::Nobody) } else { Ok(found) }
+    }
+}

@@ -1,0 +1,98 @@
+//! Backends that a file names, one on each line.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::task::spawn_blocking;
+
+use crate::config::{Backend, BackendUrl, UrlError};
+
+use super::Found;
+
+/// Bytes of a file that is believed to be one.
+const MOST_BYTES: u64 = 1 << 20;
+/// Between two looks.
+const HOLDS: Duration = Duration::from_secs(1);
+
+/// Why a file told nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum FileError {
+    /// It cannot be read.
+    #[error("cannot be read: {0}; name a file that exists and that we may read")]
+    Unreadable(String),
+    /// It is too large to be one.
+    #[error("has more than {MOST_BYTES} bytes; expected a backend on each line")]
+    TooLarge,
+    /// A line is none.
+    #[error("line {line}: {error}")]
+    Line {
+        /// From 1.
+        line: usize,
+        /// What is wrong.
+        error: UrlError,
+    },
+    /// A line has a weight that is none.
+    #[error("line {line}: {word}: not a weight; write weight=N with a whole number after the address")]
+    Weight {
+        /// From 1.
+        line: usize,
+        /// As it is written.
+        word: String,
+    },
+}
+
+/// Reads a file: `ADDRESS` or `ADDRESS weight=N` on each line; what follows a `#` is passed over.
+pub(super) async fn read(path: PathBuf) -> Result<Found, FileError> {
+    let unreadable = |error: String| FileError::Unreadable(error);
+    let read = move || {
+        let size = fs::metadata(&path).map_err(|error| unreadable(error.to_string()))?.len();
+        if size > MOST_BYTES {
+            return Err(FileError::TooLarge);
+        }
+        let text = fs::read_to_string(&path).map_err(|error| unreadable(error.to_string()))?;
+        parse(&text)
+    };
+    // Names are looked up, which takes its time.
+    let backends =
+        spawn_blocking(read).await.unwrap_or_else(|error| Err(FileError::Unreadable(error.to_string())))?;
+    Ok(Found { backends, holds: HOLDS })
+}
+
+fn parse(text: &str) -> Result<Vec<Backend>, FileError> {
+    let mut backends = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let line = line.split('#').next().unwrap_or_default();
+        let mut words = line.split_whitespace();
+        let Some(address) = words.next() else { continue };
+        let url = BackendUrl::read(address).map_err(|error| FileError::Line { line: number, error })?;
+        let mut backend = Backend::at(url);
+        for word in words {
+            let weight = word.strip_prefix("weight=").and_then(|weight| weight.parse().ok());
+            let refused = || FileError::Weight { line: number, word: word.to_owned() };
+            backend.weight = weight.ok_or_else(refused)?;
+        }
+        backends.push(backend);
+    }
+    Ok(backends)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_a_backend_and_may_have_a_weight_and_a_remark() {
+        let backends = parse("# ours\n10.0.0.1:80\n\n10.0.0.2:80 weight=3 # large\n").expect("a list");
+        let told: Vec<_> = backends.iter().map(|backend| (backend.url.to_string(), backend.weight)).collect();
+        assert_eq!(told, [("10.0.0.1:80".to_owned(), 1), ("10.0.0.2:80".to_owned(), 3)]);
+    }
+
+    #[test]
+    fn a_line_that_is_none_is_named() {
+        let told = |text: &str| parse(text).expect_err("not a list").to_string();
+        assert!(told("10.0.0.1:80\nhere").starts_with("line 2: here: not an address"), "{}", told("x\nhere"));
+        let weight = "line 1: weight=x: not a weight; write weight=N with a whole number after the address";
+        assert_eq!(told("10.0.0.1:80 weight=x"), weight);
+    }
+}

@@ -1,0 +1,165 @@
+//! Whether things got worse since the settings changed: pure rules over what was measured.
+
+use std::fmt::{self, Display, Formatter};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::backends::Backend;
+use crate::telemetry::Report;
+
+/// With fewer answers than this nothing is said of their failures.
+const ENOUGH: u64 = 20;
+/// More failures than before by this part of all answers, and twice as many, are worse.
+const MORE_FAILURES: f64 = 0.01;
+/// Slower than before by this much, and twice as slow, is worse.
+const SLOWER: Duration = Duration::from_millis(20);
+/// Less usable weight than before by this part of all is worse.
+const LESS_CAPACITY: f64 = 0.2;
+
+/// How the process does.
+#[derive(Clone, Debug, Default)]
+pub struct Vitals {
+    /// What was counted in some time.
+    pub counted: Report,
+    /// For each pool that has backends: its name, its weight, and how much of that can be used.
+    pub pools: Vec<(Arc<str>, u64, u64)>,
+}
+
+/// What got worse.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Worse {
+    /// More answers are failures, in parts of all.
+    Failures {
+        /// Before the change.
+        before: f64,
+        /// Since.
+        now: f64,
+    },
+    /// Answers take longer: 99 of 100 are within these times.
+    Slower {
+        /// Before the change.
+        before: Duration,
+        /// Since.
+        now: Duration,
+    },
+    /// Less of the weight of all backends can be used, in parts of all.
+    Capacity {
+        /// Before the change.
+        before: f64,
+        /// Now.
+        now: f64,
+    },
+    /// None of a pool's backends can be used.
+    Empty(Arc<str>),
+}
+
+impl Vitals {
+    /// With what was counted, and what is known of the backends.
+    pub fn of(counted: Report, backends: &[Backend]) -> Self {
+        let mut pools: Vec<(Arc<str>, u64, u64)> = Vec::new();
+        for backend in backends.iter().filter(|backend| !backend.leaving) {
+            let weight = u64::from(backend.weight());
+            let usable = if backend.is_usable() { weight } else { 0 };
+            match pools.iter_mut().find(|(name, ..)| *name == backend.terms.pool) {
+                Some((_, all, sum)) => (*all, *sum) = (*all + weight, *sum + usable),
+                None => pools.push((Arc::clone(&backend.terms.pool), weight, usable)),
+            }
+        }
+        Self { counted, pools }
+    }
+
+    /// What got worse since `before`, if anything did.
+    pub fn worse_than(&self, before: &Self) -> Option<Worse> {
+        let (failed, failed_before) = (self.counted.failed(), before.counted.failed());
+        if self.counted.total() >= ENOUGH
+            && failed > failed_before * 2.0
+            && failed > failed_before + MORE_FAILURES
+        {
+            return Some(Worse::Failures { before: failed_before, now: failed });
+        }
+        if let (Some(now), Some(before)) = (self.counted.p99(), before.counted.p99())
+            && now > before * 2
+            && now > before + SLOWER
+        {
+            return Some(Worse::Slower { before, now });
+        }
+        let was_empty =
+            |name: &str| before.pools.iter().any(|(known, _, usable)| **known == *name && *usable == 0);
+        let empty =
+            self.pools.iter().find(|(name, all, usable)| *all > 0 && *usable == 0 && !was_empty(name));
+        if let Some((name, ..)) = empty {
+            return Some(Worse::Empty(Arc::clone(name)));
+        }
+        let (now, before) = (self.capacity(), before.capacity());
+        (now < before - LESS_CAPACITY).then_some(Worse::Capacity { before, now })
+    }
+
+    /// The part of all weight that can be used.
+    fn capacity(&self) -> f64 {
+        let (all, usable) = self.pools.iter().fold((0, 0), |sum, pool| (sum.0 + pool.1, sum.1 + pool.2));
+        if all == 0 { 1.0 } else { usable as f64 / all as f64 }
+    }
+}
+
+impl Display for Worse {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failures { before, now } => {
+                write!(f, "{:.1} % of the answers were 5xx, before it {:.1} %", now * 100.0, before * 100.0)
+            }
+            Self::Slower { before, now } => write!(
+                f,
+                "99 of 100 answers took up to {:.1} ms, before it {:.1} ms",
+                now.as_secs_f64() * 1000.0,
+                before.as_secs_f64() * 1000.0
+            ),
+            Self::Capacity { before, now } => write!(
+                f,
+                "{:.0} % of the backends' weight could be used, before it {:.0} %",
+                now * 100.0,
+                before * 100.0
+            ),
+            Self::Empty(pool) => write!(f, "no backend of pool {pool} could be used"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vitals(good: u64, bad: u64, millis: u64, usable: u64) -> Vitals {
+        let mut counted = Report::default();
+        counted.answers[2] = good;
+        counted.answers[5] = bad;
+        (0..100).for_each(|_| counted.times.add(Duration::from_millis(millis)));
+        Vitals { counted, pools: vec![("a".into(), 5, usable), ("b".into(), 5, 5)] }
+    }
+
+    #[test]
+    fn what_is_as_before_or_better_is_not_worse() {
+        let before = vitals(1000, 10, 50, 4);
+        for now in
+            [vitals(1000, 10, 50, 4), vitals(1000, 0, 10, 5), vitals(985, 15, 65, 3), vitals(0, 0, 50, 4)]
+        {
+            assert_eq!(now.worse_than(&before), None, "{now:?}");
+        }
+        let few = vitals(0, 19, 50, 4);
+        assert_eq!(few.worse_than(&before), None, "too few to tell");
+        let was_down = vitals(100, 0, 50, 0);
+        assert_eq!(vitals(100, 0, 50, 0).worse_than(&was_down), None);
+    }
+
+    #[test]
+    fn more_failures_slower_answers_and_less_capacity_are_worse() {
+        let before = vitals(1000, 0, 50, 5);
+        let told = |now: Vitals| now.worse_than(&before).expect("it is worse").to_string();
+        assert_eq!(told(vitals(900, 100, 50, 5)), "10.0 % of the answers were 5xx, before it 0.0 %");
+        assert!(told(vitals(1000, 0, 500, 5)).starts_with("99 of 100 answers took up to 5"));
+        assert_eq!(
+            told(vitals(1000, 0, 50, 2)),
+            "70 % of the backends' weight could be used, before it 100 %"
+        );
+        assert_eq!(told(vitals(1000, 0, 50, 0)), "no backend of pool a could be used");
+    }
+}

@@ -1,0 +1,174 @@
+//! What is wrong with a set of routes: who reads it sees at load time what would puzzle at night.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::config;
+
+use super::expand::TemplateError;
+use super::relation::{covers, is_impossible, meet};
+use super::rule::Rule;
+use super::search::Entry;
+use super::{Case, Routes};
+
+/// A mistake in a set of routes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Conflict {
+    /// Others are looked at first and hold for all that it holds for.
+    #[error(
+        "route {route}: never reached, for all its requests go to {} before; remove it, make it more specific, or raise its priority",
+        names(.by)
+    )]
+    Shadowed {
+        /// The one that is never reached.
+        route: Arc<str>,
+        /// Those that stand before it; never empty.
+        by: Vec<Arc<str>>,
+    },
+    /// Two hold for exactly the same requests.
+    #[error(
+        "routes {first} and {second}: hold for exactly the same requests; remove one of them, or change what it is for"
+    )]
+    Same {
+        /// One of them.
+        first: Arc<str>,
+        /// The other.
+        second: Arc<str>,
+    },
+    /// Some requests could go to either of two, and neither is more specific.
+    #[error(
+        "routes {first} and {second}: some requests could go to either, and neither is more specific; give one of them a higher priority, or a condition that the other lacks"
+    )]
+    Ambiguous {
+        /// One of them.
+        first: Arc<str>,
+        /// The other.
+        second: Arc<str>,
+    },
+    /// No request can be one of its own.
+    #[error("route {route}: never reached, for {why}")]
+    Impossible {
+        /// The route.
+        route: Arc<str>,
+        /// Why, and what to do.
+        why: &'static str,
+    },
+    /// A text with placeholders makes no sense.
+    #[error("route {route}: {error}")]
+    Template {
+        /// The route.
+        route: Arc<str>,
+        /// What is wrong.
+        error: TemplateError,
+    },
+}
+
+const CONTRADICTION: &str =
+    "something must be both there and absent, or no client is in its networks; remove one of its conditions";
+const NO_SUCH_PATH: &str =
+    "no path has `.`, `..` or a `/` in a segment, or anything after a {rest...}; mend its path";
+
+/// All that is wrong with how these routes stand to each other.
+pub(super) fn find(routes: &[config::Route], compiled: &Routes) -> Vec<Conflict> {
+    let mut conflicts = Vec::new();
+    let mut fates = vec![Fate::default(); routes.len()];
+    for (place, case) in (0..).zip(&compiled.cases) {
+        let before = Before::of(place, case, compiled);
+        let fate = &mut fates[case.route as usize];
+        fate.has_path |= !case.path.is_impossible();
+        if let (Some((other, conflict)), false) = (before.rival, fate.has_rival) {
+            fate.has_rival = true;
+            let [first, second] = [other, case.route].map(|route| name(routes, route));
+            conflicts.push(conflict(first, second));
+        }
+        match before.covered_by {
+            Some(other) => drop(fate.covered_by.insert(other)),
+            None => fate.is_reached = true,
+        }
+    }
+    for (route, fate) in (0_u32..).zip(fates) {
+        if let Some(why) = why_impossible(&compiled.rules[route as usize], &fate) {
+            conflicts.push(Conflict::Impossible { route: name(routes, route), why });
+        } else if !fate.is_reached && !fate.has_rival {
+            let by = fate.covered_by.into_iter().filter(|other| *other != route);
+            let by = by.map(|other| name(routes, other)).collect();
+            conflicts.push(Conflict::Shadowed { route: name(routes, route), by });
+        }
+    }
+    conflicts
+}
+
+/// What is known of a route once all its cases have been looked at.
+#[derive(Clone, Debug, Default)]
+struct Fate {
+    /// Whether there are paths that it is for.
+    has_path: bool,
+    /// Whether one of its cases may be reached.
+    is_reached: bool,
+    /// Whether one was told of that cannot be told from it.
+    has_rival: bool,
+    /// Those whose cases stand before its own.
+    covered_by: BTreeSet<u32>,
+}
+
+/// Makes a conflict of two routes.
+type Make = fn(Arc<str>, Arc<str>) -> Conflict;
+
+/// What is looked at before a case.
+struct Before {
+    /// A route that holds for all its requests.
+    covered_by: Option<u32>,
+    /// Another route that is as specific, and what is wrong with the two.
+    rival: Option<(u32, Make)>,
+}
+
+impl Before {
+    fn of(place: u32, case: &Case, compiled: &Routes) -> Self {
+        let own = &compiled.rules[case.route as usize];
+        let mut before = Self { covered_by: None, rival: None };
+        let mut visit = |leaf: &Vec<Entry>| {
+            for entry in leaf.iter().take_while(|entry| entry.case < place) {
+                let other = &compiled.rules[entry.route as usize];
+                let covers = covers(other, own);
+                if covers {
+                    before.covered_by.get_or_insert(entry.route);
+                }
+                let is_equal = entry.route != case.route
+                    && compiled.cases[entry.case as usize].class == case.class
+                    && meet(other, own);
+                if is_equal && before.rival.is_none() {
+                    let is_same = covers && self::covers(own, other);
+                    before.rival = Some((entry.route, if is_same { same } else { ambiguous }));
+                }
+            }
+        };
+        for paths in compiled.hosts.covering(case.host.as_ref()) {
+            paths.covering(&case.path, &mut visit);
+        }
+        before
+    }
+}
+
+fn same(first: Arc<str>, second: Arc<str>) -> Conflict {
+    Conflict::Same { first, second }
+}
+
+fn ambiguous(first: Arc<str>, second: Arc<str>) -> Conflict {
+    Conflict::Ambiguous { first, second }
+}
+
+/// Why no request can be one of a route's own, if so.
+fn why_impossible(rule: &Rule, fate: &Fate) -> Option<&'static str> {
+    match is_impossible(rule) {
+        true => Some(CONTRADICTION),
+        false => (!fate.has_path).then_some(NO_SUCH_PATH),
+    }
+}
+
+fn name(routes: &[config::Route], route: u32) -> Arc<str> {
+    Arc::clone(&routes[route as usize].name)
+}
+
+fn names(names: &[Arc<str>]) -> String {
+    names.join(" and ")
+}

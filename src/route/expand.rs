@@ -1,0 +1,381 @@
+//! Texts with placeholders: where a redirect leads, and what becomes of a path.
+//!
+//! `{NAME}` stands for what the route's path captured, `{host}`, `{path}` and `{query}` for those of the request. All of
+//! them are used as they came, percent-encoded: no space, no line's end and no separator of an address can come in. The host
+//! of an address is the operator's or the request's own, never a part of a path, so that nobody can be sent elsewhere.
+
+use super::path::{Captures, Path};
+use super::reading::{is_plain, lenient, normal};
+
+/// A text with placeholders that make sense.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    pieces: Vec<Piece>,
+    /// Whether it begins with a scheme and a host.
+    is_absolute: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    Text(Box<str>),
+    Host,
+    Path,
+    /// The query, behind this if there is one.
+    Query(Option<char>),
+    Capture(Box<str>),
+}
+
+/// What a text with placeholders is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// The target of a request.
+    Rewrite,
+    /// The address of a redirect.
+    Redirect,
+}
+
+/// A text with placeholders that makes no sense.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+    /// A placeholder's name is not known.
+    #[error("{text}: nothing is called {{{name}}}; known are {known}")]
+    Unknown {
+        /// The whole text.
+        text: Box<str>,
+        /// The name.
+        name: Box<str>,
+        /// Names that stand for something on all paths of the route.
+        known: String,
+    },
+    /// A brace has no partner.
+    #[error("{0}: a brace has no partner; write {{NAME}} for a placeholder, and %7B or %7D for a brace")]
+    Brace(Box<str>),
+    /// A character cannot be in an address.
+    #[error("{0}: has a character that an address cannot have; encode it, for example a space as %20")]
+    Character(Box<str>),
+    /// It is not a path.
+    #[error("{0}: not a path; begin with / or {{path}}, and have no #")]
+    NotPath(Box<str>),
+    /// It is neither a path nor an address.
+    #[error("{0}: not an address; begin with http://, https://, / or {{path}}")]
+    NotAddress(Box<str>),
+    /// The request would decide upon the host.
+    #[error(
+        "{0}: whoever asks could choose the host; have only text and {{host}} before the first / of the path"
+    )]
+    OpenHost(Box<str>),
+}
+
+impl Template {
+    /// Parses a text for a route with these paths.
+    pub(super) fn parse(text: &str, purpose: Purpose, paths: &[&Path]) -> Result<Self, TemplateError> {
+        let mut pieces = pieces(text, paths)?;
+        let is_absolute = match pieces.first() {
+            Some(Piece::Path) => false,
+            Some(Piece::Text(start)) if start.starts_with('/') && !start.starts_with("//") => false,
+            Some(Piece::Text(start)) if purpose == Purpose::Redirect => {
+                let is_address = ["http://", "https://"].iter().any(|scheme| start.starts_with(scheme));
+                is_address.then_some(true).ok_or_else(|| TemplateError::NotAddress(text.into()))?
+            }
+            _ if purpose == Purpose::Redirect => return Err(TemplateError::NotAddress(text.into())),
+            _ => return Err(TemplateError::NotPath(text.into())),
+        };
+        if purpose == Purpose::Rewrite && text.contains('#') {
+            return Err(TemplateError::NotPath(text.into()));
+        }
+        if is_absolute && !has_fixed_host(&pieces) {
+            return Err(TemplateError::OpenHost(text.into()));
+        }
+        keep_query(&mut pieces);
+        Ok(Self { pieces, is_absolute })
+    }
+
+    /// The text with everything in its place.
+    pub(super) fn expand(&self, captures: &Captures<'_>, host: &str, query: Option<&str>) -> String {
+        let mut text = String::with_capacity(64);
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(piece) => text.push_str(piece),
+                Piece::Host => text.push_str(host),
+                Piece::Path if captures.path().starts_with('/') => text.push_str(captures.path()),
+                // The whole server is asked.
+                Piece::Path => text.push('/'),
+                Piece::Query(before) => {
+                    if let Some(query) = query.filter(|query| !query.is_empty()) {
+                        text.extend(*before);
+                        text.push_str(query);
+                    }
+                }
+                Piece::Capture(name) => text.push_str(captures.get(name).unwrap_or_default()),
+            }
+        }
+        text
+    }
+
+    /// Where a redirect leads. An address without a host never becomes one with a host.
+    pub(super) fn location(&self, captures: &Captures<'_>, host: &str, query: Option<&str>) -> String {
+        let text = self.expand(captures, host, query);
+        match self.is_absolute {
+            true => text,
+            // RFC 3986 section 4.2: what begins with two slashes names a host, and browsers take `\` for `/`.
+            false => format!("/{}", text.trim_start_matches(['/', '\\'])),
+        }
+    }
+
+    /// What a request's target becomes; none if some backends would read a path there that does not begin as the operator
+    /// wrote it.
+    pub(super) fn target(&self, captures: &Captures<'_>, host: &str, query: Option<&str>) -> Option<String> {
+        let text = self.expand(captures, host, query);
+        let path = text.split('?').next().unwrap_or_default();
+        let start = match self.pieces.first() {
+            Some(Piece::Text(start)) => start.split('?').next().unwrap_or_default(),
+            _ => "/",
+        };
+        let stays = is_plain(path) || {
+            let start = &start[..=start.rfind('/').unwrap_or_default()];
+            lenient(&normal(path)).starts_with(&lenient(&normal(start)))
+        };
+        stays.then_some(text)
+    }
+}
+
+fn pieces(text: &str, paths: &[&Path]) -> Result<Vec<Piece>, TemplateError> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (name, after) = after.split_once('}').ok_or_else(|| TemplateError::Brace(text.into()))?;
+        push_text(&mut pieces, before, text)?;
+        let piece = match name {
+            "host" => Piece::Host,
+            "path" => Piece::Path,
+            "query" => Piece::Query(take_separator(&mut pieces)),
+            name if is_known(name, paths) => Piece::Capture(name.into()),
+            name => {
+                let known = known(paths);
+                return Err(TemplateError::Unknown { text: text.into(), name: name.into(), known });
+            }
+        };
+        pieces.push(piece);
+        rest = after;
+    }
+    push_text(&mut pieces, rest, text)?;
+    Ok(pieces)
+}
+
+fn push_text(pieces: &mut Vec<Piece>, piece: &str, whole: &str) -> Result<(), TemplateError> {
+    if piece.contains('}') {
+        return Err(TemplateError::Brace(whole.into()));
+    }
+    if !piece.bytes().all(|byte| {
+        byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'|')
+    }) {
+        return Err(TemplateError::Character(whole.into()));
+    }
+    if !piece.is_empty() {
+        pieces.push(Piece::Text(piece.into()));
+    }
+    Ok(())
+}
+
+/// What stands right before the query goes where there is no query.
+fn take_separator(pieces: &mut [Piece]) -> Option<char> {
+    let Some(Piece::Text(before)) = pieces.last_mut() else { return None };
+    let separator = before.chars().last().filter(|last| matches!(last, '?' | '&'))?;
+    *before = before[..before.len() - 1].into();
+    Some(separator)
+}
+
+/// A text that says nothing of a query keeps it; a `?` at its end says that there is to be none.
+fn keep_query(pieces: &mut Vec<Piece>) {
+    let says = |piece: &Piece| match piece {
+        Piece::Query(_) => true,
+        Piece::Text(text) => text.contains('?'),
+        Piece::Host | Piece::Path | Piece::Capture(_) => false,
+    };
+    if pieces.iter().any(says) {
+        if let Some(Piece::Text(last)) = pieces.last_mut()
+            && let Some(text) = last.strip_suffix('?')
+        {
+            *last = text.into();
+        }
+        return;
+    }
+    let fragment = pieces.iter().position(|piece| matches!(piece, Piece::Text(text) if text.contains('#')));
+    let Some(place) = fragment else { return pieces.push(Piece::Query(Some('?'))) };
+    if let Piece::Text(text) = &pieces[place] {
+        let (before, after) = text.split_at(text.find('#').unwrap_or_default());
+        let parts = [Piece::Text(before.into()), Piece::Query(Some('?')), Piece::Text(after.into())];
+        pieces.splice(place..=place, parts);
+    }
+}
+
+/// Whether an address's host holds nothing of a path: it ends where the path begins.
+fn has_fixed_host(pieces: &[Piece]) -> bool {
+    let mut has_host = false;
+    for (index, piece) in pieces.iter().enumerate() {
+        match piece {
+            Piece::Text(text) => {
+                let text =
+                    if index == 0 { text.split_once("://").map_or("", |(_, rest)| rest) } else { text };
+                let end = text.find(['/', '?', '#']);
+                has_host |= end != Some(0) && !text.is_empty();
+                if end.is_some() || text.contains('@') {
+                    return has_host && !text.contains('@');
+                }
+            }
+            Piece::Host => has_host = true,
+            Piece::Path => return has_host,
+            // Behind a `?`, which it took from the text.
+            Piece::Query(Some('?')) => return has_host,
+            Piece::Query(_) | Piece::Capture(_) => return false,
+        }
+    }
+    has_host
+}
+
+/// The names of placeholders that all of these paths know.
+fn known(paths: &[&Path]) -> String {
+    let captured = paths.first().map(|path| path.names()).unwrap_or_default();
+    let common = captured.into_iter().filter(|name| is_known(name, paths));
+    let names: Vec<_> = common.chain(["host", "path", "query"]).map(|name| format!("{{{name}}}")).collect();
+    names.join(", ")
+}
+
+fn is_known(name: &str, paths: &[&Path]) -> bool {
+    paths.iter().all(|path| path.names().contains(&name))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use proptest::prelude::*;
+
+    use crate::config::{PathMatch, Pattern, Segment};
+
+    use super::*;
+
+    fn template() -> Path {
+        let segments =
+            [Segment::Literal("users".into()), Segment::Capture("id".into()), Segment::Rest("rest".into())];
+        Path::of(&PathMatch::Template(segments.into()))
+    }
+
+    fn parse(text: &str, purpose: Purpose) -> Result<Template, TemplateError> {
+        Template::parse(text, purpose, &[&template()])
+    }
+
+    fn captures<'p>(of: &'p Path, path: &'p str) -> Captures<'p> {
+        Captures::of(Cow::Borrowed(path), of)
+    }
+
+    #[test]
+    fn placeholders_stand_for_parts_of_the_request() {
+        let path = template();
+        let captures = captures(&path, "/users/7/a/b");
+        for (text, query, expected) in [
+            ("/u/{id}/{rest}", None, "/u/7/a/b"),
+            ("/u/{id}/{rest}", Some("q=1"), "/u/7/a/b?q=1"),
+            ("/u/{id}?id={id}&{query}", Some("q=1"), "/u/7?id=7&q=1"),
+            ("/u/{id}?id={id}&{query}", None, "/u/7?id=7"),
+            ("/u?", Some("q=1"), "/u"),
+            ("/u?{query}", Some("q=1"), "/u?q=1"),
+            ("/u?{query}", None, "/u"),
+            ("https://{host}{path}", Some("q=1"), "https://example.com/users/7/a/b?q=1"),
+            ("https://new.{host}:8443/{rest}#top", Some("q=1"), "https://new.example.com:8443/a/b?q=1#top"),
+            ("https://example.org", Some("q=1"), "https://example.org?q=1"),
+            ("https://example.org?from={path}", Some("q=1"), "https://example.org?from=/users/7/a/b"),
+        ] {
+            let template = parse(text, Purpose::Redirect).expect(text);
+            assert_eq!(template.location(&captures, "example.com", query), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_of_groups_and_of_prefixes_are_known_too() {
+        let regex =
+            Path::of(&PathMatch::Regex(Pattern::new("/v(?<version>[0-9]+)/(?<rest>.*)").expect("one")));
+        let prefix = Path::of(&PathMatch::Prefix("/api".into()));
+        let template =
+            Template::parse("/{rest}", Purpose::Rewrite, &[&regex, &prefix]).expect("both know it");
+        for (path, of) in [("/v2/a/b", &regex), ("/api/a/b", &prefix)] {
+            assert_eq!(template.target(&captures(of, path), "", None).as_deref(), Some("/a/b"));
+        }
+        for path in ["/api", "/api/"] {
+            assert_eq!(template.target(&captures(&prefix, path), "", None).as_deref(), Some("/"));
+        }
+        let unknown =
+            Template::parse("/{version}", Purpose::Rewrite, &[&regex, &prefix]).expect_err("not both");
+        assert_eq!(
+            unknown.to_string(),
+            "/{version}: nothing is called {version}; known are {rest}, {host}, {path}, {query}"
+        );
+    }
+
+    #[test]
+    fn texts_that_make_no_sense_are_refused() {
+        type Is = fn(Box<str>) -> TemplateError;
+        let cases: [(&str, Purpose, Is); 14] = [
+            ("/{id", Purpose::Rewrite, TemplateError::Brace),
+            ("/id}", Purpose::Rewrite, TemplateError::Brace),
+            ("/a b", Purpose::Rewrite, TemplateError::Character),
+            ("/a\r\nX: y", Purpose::Redirect, TemplateError::Character),
+            ("a/{id}", Purpose::Rewrite, TemplateError::NotPath),
+            ("{id}", Purpose::Rewrite, TemplateError::NotPath),
+            ("/a#b", Purpose::Rewrite, TemplateError::NotPath),
+            ("https://x/", Purpose::Rewrite, TemplateError::NotPath),
+            ("//x/", Purpose::Redirect, TemplateError::NotAddress),
+            ("", Purpose::Redirect, TemplateError::NotAddress),
+            ("{host}/x", Purpose::Redirect, TemplateError::NotAddress),
+            ("https://{id}.example.com/", Purpose::Redirect, TemplateError::OpenHost),
+            ("https://example.com{rest}", Purpose::Redirect, TemplateError::OpenHost),
+            ("https:///{rest}", Purpose::Redirect, TemplateError::OpenHost),
+        ];
+        for (text, purpose, is) in cases {
+            assert_eq!(parse(text, purpose), Err(is(text.into())), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_redirect_without_a_host_leads_to_no_other() {
+        let any = Path::any();
+        for text in ["{path}", "/{rest}"] {
+            let template = Template::parse(text, Purpose::Redirect, &[&any]).expect("a template");
+            for path in ["//evil.example/x", "/\\evil.example/x", "///evil.example/x"] {
+                assert_eq!(template.location(&captures(&any, path), "", None), "/evil.example/x", "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_rewritten_path_stays_below_what_the_operator_wrote() {
+        let any = Path::any();
+        let template = Template::parse("/inner/{rest}", Purpose::Rewrite, &[&any]).expect("a template");
+        let target = |path: &str| template.target(&captures(&any, path), "", None);
+        assert_eq!(target("/a%20b").as_deref(), Some("/inner/a%20b"));
+        assert_eq!(target("/a//b").as_deref(), Some("/inner/a//b"));
+        for path in ["/..%2Fadmin", "/..;/admin", "/x/..%5C..%5C../admin"] {
+            assert_eq!(target(path), None, "{path}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_is_expanded_to_what_no_header_can_hold(
+            text in "(https://)?[a-z{}/?#&.]{0,20}",
+            path in "/[!-~\u{80}-\u{ff}]{0,20}",
+            query in "[!-~]{0,8}",
+        ) {
+            let path = path.replace(['?', '#'], "");
+            let any = Path::any();
+            let captures = Captures::of(normal(&path), &any);
+            for purpose in [Purpose::Redirect, Purpose::Rewrite] {
+                if let Ok(template) = Template::parse(&text, purpose, &[&any]) {
+                    let location = template.location(&captures, "example.com", Some(&query));
+                    prop_assert!(location.bytes().all(|byte| byte.is_ascii_graphic()), "{}", location);
+                    prop_assert!(!location.starts_with("//"));
+                }
+            }
+        }
+    }
+}

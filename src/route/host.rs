@@ -1,0 +1,99 @@
+//! Routes by host: this one, all under one, any.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use crate::config::HostMatch;
+
+use super::path::Paths;
+use super::search::Search;
+
+/// For each host that routes name, the paths there.
+#[derive(Debug, Default)]
+pub(super) struct Hosts {
+    exact: HashMap<Box<str>, Paths>,
+    under: HashMap<Box<str>, Paths>,
+    /// Bytes of the longest that hosts can be under: no stranger's host is looked at for longer ones.
+    longest: usize,
+    any: Paths,
+}
+
+impl Hosts {
+    /// The paths of a host as routes name it; none is any.
+    pub(super) fn paths_mut(&mut self, host: Option<&HostMatch>) -> &mut Paths {
+        match host {
+            Some(HostMatch::Exact(name)) => self.exact.entry(name.as_ref().into()).or_default(),
+            Some(HostMatch::Under(suffix)) => {
+                self.longest = self.longest.max(suffix.len());
+                self.under.entry(suffix.as_ref().into()).or_default()
+            }
+            None => &mut self.any,
+        }
+    }
+
+    /// Looks for a path of a host, as [`plain`] writes it: at this one, then at those that it is under, the longest first,
+    /// and at last at any.
+    pub(super) fn search<'r>(&'r self, host: &str, path: &str, search: &mut Search<'r, '_>) {
+        if let Some(paths) = self.exact.get(host) {
+            paths.search(path, search);
+        }
+        for suffix in self.suffixes(host) {
+            if let Some(paths) = self.under.get(suffix) {
+                paths.search(path, search);
+            }
+        }
+        self.any.search(path, search);
+    }
+
+    /// The paths of all hosts that hold whenever this one does, itself among them.
+    pub(super) fn covering(&self, host: Option<&HostMatch>) -> impl Iterator<Item = &Paths> {
+        let (exact, name) = match host {
+            Some(HostMatch::Exact(name)) => (self.exact.get(&**name), &**name),
+            Some(HostMatch::Under(suffix)) => (self.under.get(&**suffix), &**suffix),
+            None => (None, ""),
+        };
+        let wider = self.suffixes(name).filter_map(|suffix| self.under.get(suffix));
+        exact.into_iter().chain(wider).chain([&self.any])
+    }
+
+    /// What a host is under, the longest first, as far as routes know hosts under names as long.
+    fn suffixes<'h>(&self, host: &'h str) -> impl Iterator<Item = &'h str> {
+        // One label or more stands before it.
+        let first = host.len().saturating_sub(self.longest).max(1);
+        let dots = host.bytes().enumerate().skip(first).filter(|(_, byte)| *byte == b'.');
+        dots.map(|(place, _)| &host[place..])
+    }
+}
+
+/// A host in lower case, without its port and the dot of the root. Of one that has none of these, nothing is copied.
+pub(super) fn plain(host: &str) -> Cow<'_, str> {
+    let start = if host.starts_with('[') { host.find(']').unwrap_or_default() } else { 0 };
+    let name = host[start..].find(':').map_or(host, |colon| &host[..start + colon]);
+    let name = name.strip_suffix('.').unwrap_or(name);
+    match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        true => Cow::Owned(name.to_ascii_lowercase()),
+        false => Cow::Borrowed(name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_known_by_its_name_alone() {
+        for (host, name) in [
+            ("example.com", "example.com"),
+            ("Example.COM:8080", "example.com"),
+            ("example.com.", "example.com"),
+            ("example.com.:80", "example.com"),
+            ("example.com:", "example.com"),
+            ("[::1]", "[::1]"),
+            ("[::FFFF:1]:443", "[::ffff:1]"),
+            ("10.0.0.1:80", "10.0.0.1"),
+        ] {
+            assert_eq!(plain(host), name, "{host}");
+        }
+        assert!(matches!(plain("example.com:80"), Cow::Borrowed(_)));
+    }
+}

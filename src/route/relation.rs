@@ -1,0 +1,125 @@
+//! How the requests that rules hold for relate. What cannot be known, as of two regular expressions, is not said.
+
+use crate::config::{Condition, Networks, Test};
+
+use super::rule::Rule;
+
+/// Whether one holds whenever the other does.
+pub(super) fn covers(wide: &Rule, narrow: &Rule) -> bool {
+    let methods = wide.methods.is_empty()
+        || !narrow.methods.is_empty() && narrow.methods.iter().all(|method| wide.methods.contains(method));
+    let follows = |wanted: &Condition| narrow.conditions.iter().any(|known| implies(known, wanted));
+    methods && covers_clients(wide, narrow) && wide.conditions.iter().all(follows)
+}
+
+/// Whether a request is known for which both hold, each part of which has one value at most.
+pub(super) fn meet(one: &Rule, other: &Rule) -> bool {
+    let methods = one.methods.is_empty()
+        || other.methods.is_empty()
+        || one.methods.iter().any(|method| other.methods.contains(method));
+    let clients = match (&one.clients, &other.clients) {
+        (Some(one), Some(other)) => one.meet(other),
+        _ => true,
+    };
+    let may_meet =
+        |one: &Condition| other.conditions.iter().all(|other| one.part != other.part || agree(one, other));
+    methods && clients && one.conditions.iter().all(may_meet)
+}
+
+/// Whether a rule holds for no request.
+pub(super) fn is_impossible(rule: &Rule) -> bool {
+    let is_absent = |condition: &Condition| condition.test == Test::Absent;
+    let contradicts = |condition: &Condition| {
+        is_absent(condition)
+            && rule.conditions.iter().any(|other| other.part == condition.part && !is_absent(other))
+    };
+    rule.conditions.iter().any(contradicts) || rule.clients.as_ref().is_some_and(Networks::is_empty)
+}
+
+fn covers_clients(wide: &Rule, narrow: &Rule) -> bool {
+    match (&wide.clients, &narrow.clients) {
+        (None, _) => true,
+        (Some(wide), Some(narrow)) => wide.cover(narrow),
+        (Some(wide), None) => wide.cover(&Networks::all()),
+    }
+}
+
+/// Whether a condition cannot hold without the other. A part may have several values, and one that passes is enough.
+fn implies(known: &Condition, wanted: &Condition) -> bool {
+    known.part == wanted.part
+        && match (&known.test, &wanted.test) {
+            (Test::Is(_) | Test::Matches(_), Test::Present) => true,
+            (Test::Is(text), Test::Matches(pattern)) => pattern.matches(text),
+            (known, wanted) => known == wanted,
+        }
+}
+
+/// Whether a value is known that passes both of these, of one part.
+fn agree(one: &Condition, other: &Condition) -> bool {
+    match (&one.test, &other.test) {
+        (Test::Absent, Test::Absent) => true,
+        (Test::Absent, _) | (_, Test::Absent) => false,
+        (Test::Present, _) | (_, Test::Present) => true,
+        (Test::Is(text), Test::Matches(pattern)) | (Test::Matches(pattern), Test::Is(text)) => {
+            pattern.matches(text)
+        }
+        (one, other) => one == other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::Method;
+    use hyper::header::HeaderName;
+
+    use crate::config::{Part, Pattern};
+
+    use super::*;
+
+    fn rule(methods: &[Method], tests: &[(&'static str, Test)]) -> Rule {
+        let condition = |(name, test): &(&'static str, Test)| Condition {
+            part: Part::Header(HeaderName::from_static(name)),
+            test: test.clone(),
+        };
+        Rule { methods: methods.to_vec(), conditions: tests.iter().map(condition).collect(), clients: None }
+    }
+
+    fn is(text: &str) -> Test {
+        Test::Is(text.into())
+    }
+
+    #[test]
+    fn a_rule_that_asks_less_covers_one_that_asks_more() {
+        let any = rule(&[], &[]);
+        let get = rule(&[Method::GET], &[]);
+        let get_or_post = rule(&[Method::GET, Method::POST], &[]);
+        assert!(covers(&any, &get) && covers(&get_or_post, &get) && covers(&any, &any));
+        assert!(!covers(&get, &any) && !covers(&get, &get_or_post));
+        let digits = Test::Matches(Pattern::new("[0-9]+").expect("an expression"));
+        let present = rule(&[], &[("a", Test::Present)]);
+        for narrow in [is("1"), digits.clone()] {
+            assert!(covers(&present, &rule(&[], &[("a", narrow.clone())])));
+            assert!(!covers(&present, &rule(&[], &[("b", narrow)])));
+        }
+        assert!(covers(&rule(&[], &[("a", digits.clone())]), &rule(&[], &[("a", is("1")), ("b", is("x"))])));
+        assert!(!covers(&rule(&[], &[("a", digits)]), &rule(&[], &[("a", is("x"))])));
+        assert!(!covers(&rule(&[], &[("a", is("1"))]), &present));
+    }
+
+    #[test]
+    fn rules_that_ask_for_different_things_may_meet_and_for_different_values_of_one_do_not() {
+        let of = |name, test| rule(&[], &[(name, test)]);
+        assert!(meet(&of("a", is("1")), &of("b", is("1"))));
+        assert!(!meet(&of("a", is("1")), &of("a", is("2"))));
+        assert!(!meet(&of("a", Test::Present), &of("a", Test::Absent)));
+        assert!(!meet(&rule(&[Method::GET], &[]), &rule(&[Method::POST], &[])));
+        assert!(meet(&rule(&[Method::GET], &[]), &rule(&[], &[])));
+    }
+
+    #[test]
+    fn what_must_be_there_and_must_not_is_impossible() {
+        assert!(is_impossible(&rule(&[], &[("a", Test::Absent), ("a", is("1"))])));
+        assert!(!is_impossible(&rule(&[], &[("a", Test::Absent), ("b", is("1"))])));
+        assert!(!is_impossible(&rule(&[], &[("a", Test::Absent), ("a", Test::Absent)])));
+    }
+}

@@ -1,0 +1,101 @@
+//! How long things took, in buckets whose width grows with the time: each is within an eighth of what it stands for.
+
+use std::time::Duration;
+
+/// Buckets for each doubling.
+const PARTS: usize = 8;
+/// The last bucket begins at some 67 s.
+const BUCKETS: usize = 24 * PARTS;
+/// Below this many values nothing is said of their tail.
+const ENOUGH: u64 = 50;
+
+/// Counts of times, in microseconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Histogram(Box<[u64; BUCKETS]>);
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Self(Box::new([0; BUCKETS]))
+    }
+}
+
+impl Histogram {
+    /// Counts one.
+    pub fn add(&mut self, time: Duration) {
+        self.0[bucket(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))] += 1;
+    }
+
+    /// Adds the counts of another one.
+    pub fn join(&mut self, other: &Self) {
+        self.0.iter_mut().zip(&other.0[..]).for_each(|(own, other)| *own += other);
+    }
+
+    /// What was counted since an earlier state of the same one.
+    pub fn since(&self, earlier: &Self) -> Self {
+        let mut since = self.clone();
+        since.0.iter_mut().zip(&earlier.0[..]).for_each(|(own, earlier)| *own = own.saturating_sub(*earlier));
+        since
+    }
+
+    /// The time that this part of all did not exceed; nothing if there are too few to tell.
+    pub fn quantile(&self, part: f64) -> Option<Duration> {
+        let total: u64 = self.0.iter().sum();
+        if total < ENOUGH {
+            return None;
+        }
+        let rank = (total as f64 * part).ceil() as u64;
+        let mut counted = 0;
+        let last = self.0.iter().position(|count| {
+            counted += count;
+            counted >= rank
+        });
+        last.map(|last| Duration::from_micros(end_of(last)))
+    }
+}
+
+/// The first doubling has a bucket for each microsecond.
+fn bucket(micros: u64) -> usize {
+    let micros = usize::try_from(micros).unwrap_or(usize::MAX);
+    let doublings = (micros / PARTS).checked_ilog2().map_or(0, |log| log as usize);
+    let part = (micros >> doublings) % PARTS;
+    let first = if micros < PARTS { 0 } else { doublings + 1 };
+    (first * PARTS + part).min(BUCKETS - 1)
+}
+
+/// The last microsecond of a bucket.
+fn end_of(bucket: usize) -> u64 {
+    let (first, part) = (bucket / PARTS, (bucket % PARTS) as u64);
+    match first.checked_sub(1) {
+        None => part,
+        Some(doublings) => ((PARTS as u64 + part + 1) << doublings) - 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_bucket_ends_within_an_eighth_above_what_is_in_it(micros in 0..60_000_000_u64) {
+            let end = end_of(bucket(micros));
+            prop_assert!(end >= micros && end - micros <= micros / 8, "{micros} {end}");
+        }
+    }
+
+    #[test]
+    fn the_tail_is_told_when_there_are_enough() {
+        let mut times = Histogram::default();
+        (0..49).for_each(|_| times.add(Duration::from_millis(1)));
+        assert_eq!(times.quantile(0.99), None);
+        (0..50).for_each(|_| times.add(Duration::from_millis(1)));
+        times.add(Duration::from_secs(1));
+        let p99 = times.quantile(0.99).expect("enough");
+        assert!((1000..1150).contains(&p99.as_micros()), "{p99:?}");
+        let all = times.quantile(1.0).expect("enough");
+        assert!((1000..1150).contains(&all.as_millis()), "{all:?}");
+        assert_eq!(times.since(&times).quantile(0.5), None);
+    }
+}

@@ -1,0 +1,131 @@
+//! The last requests, as they came: for whoever wants to know where they would go under other settings.
+
+use std::net::IpAddr;
+
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::http::uri::PathAndQuery;
+use hyper::{Method, Request};
+
+/// Requests that one worker keeps.
+const KEPT: usize = 1024;
+/// Bytes of header lines that are kept of each.
+const MOST_BYTES: usize = 2048;
+
+/// A request as it came. It may hold secrets of its client: it is compared, never shown.
+#[derive(Clone, Default)]
+pub struct Seen {
+    /// The method.
+    pub method: Method,
+    /// The path and the query.
+    pub target: String,
+    /// The host that a target in absolute form names.
+    pub authority: Option<String>,
+    /// Who sent it.
+    pub client: Option<IpAddr>,
+    /// Names and values of header lines, each after its length.
+    lines: Vec<u8>,
+}
+
+/// The last requests of one worker. Their room is used again.
+#[derive(Debug, Default)]
+pub struct Recent {
+    kept: Vec<Seen>,
+    next: usize,
+}
+
+impl Recent {
+    /// Keeps a request in place of the oldest.
+    pub fn keep<B>(&mut self, request: &Request<B>, client: IpAddr) {
+        if self.kept.len() < KEPT {
+            self.kept.push(Seen::default());
+        }
+        let place = self.next % self.kept.len();
+        self.next = (place + 1) % KEPT;
+        let seen = &mut self.kept[place];
+        seen.method.clone_from(request.method());
+        // Copies, for hyper's buffers are not to be held by what we keep.
+        seen.target.clear();
+        seen.target.push_str(request.uri().path_and_query().map_or("", PathAndQuery::as_str));
+        seen.authority = request.uri().authority().map(ToString::to_string);
+        seen.client = Some(client);
+        seen.lines.clear();
+        for (name, value) in request.headers() {
+            let (name, value) = (name.as_str().as_bytes(), value.as_bytes());
+            if seen.lines.len() + name.len() + value.len() > MOST_BYTES {
+                break;
+            }
+            for part in [name, value] {
+                let length = u16::try_from(part.len()).expect("it is short enough to be kept");
+                seen.lines.extend_from_slice(&length.to_be_bytes());
+                seen.lines.extend_from_slice(part);
+            }
+        }
+    }
+
+    /// All of them, the oldest first.
+    pub fn all(&self) -> Vec<Seen> {
+        let (newer, older) = self.kept.split_at(self.next.min(self.kept.len()));
+        older.iter().chain(newer).cloned().collect()
+    }
+}
+
+impl Seen {
+    /// Its header lines, as far as they were kept.
+    pub fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        let mut rest = self.lines.as_slice();
+        while let Some((name, after)) = part(rest)
+            && let Some((value, after)) = part(after)
+        {
+            if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+                headers.append(name, value);
+            }
+            rest = after;
+        }
+        headers
+    }
+}
+
+impl std::fmt::Debug for Seen {
+    /// Without what may be secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Seen").field("method", &self.method).finish_non_exhaustive()
+    }
+}
+
+fn part(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    rest.split_at_checked(u16::from_be_bytes(*length).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(path: &str) -> Request<()> {
+        let request = Request::get(path).header("host", "a").header("cookie", "x=1").header("cookie", "y=2");
+        request.body(()).expect("a request")
+    }
+
+    #[test]
+    fn a_request_is_kept_as_it_came_and_the_oldest_goes() {
+        let mut recent = Recent::default();
+        for number in 0..KEPT + 3 {
+            recent.keep(&request(&format!("/{number}")), [127, 0, 0, 1].into());
+        }
+        let all = recent.all();
+        assert_eq!(all.len(), KEPT);
+        let paths = [&all[0], &all[KEPT - 1]].map(|seen| seen.target.clone());
+        assert_eq!(paths, ["/3".to_owned(), format!("/{}", KEPT + 2)]);
+        assert_eq!(all[0].headers(), *request("/").headers());
+    }
+
+    #[test]
+    fn of_a_head_without_end_only_so_much_is_kept() {
+        let mut recent = Recent::default();
+        let long = "x".repeat(MOST_BYTES);
+        let request = Request::get("/").header("a", "b").header("long", long).body(()).expect("a request");
+        recent.keep(&request, [127, 0, 0, 1].into());
+        assert_eq!(recent.all()[0].headers().len(), 1);
+    }
+}

@@ -1,0 +1,135 @@
+//! What one worker counts of its requests: plain numbers that nobody else touches. Who wants to know asks the worker.
+
+use std::cell::{Cell, RefCell};
+use std::time::{Duration, Instant};
+
+use super::histogram::Histogram;
+use super::recent::{Recent, Seen};
+
+/// Requests of each tick of the worker's clock that are timed and kept. So a worker with few looks at all of them, and one
+/// with many is not slowed.
+const LOOKS: u32 = 8;
+
+/// One worker's counts since it started.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// By the first digit of the status.
+    answers: [Cell<u64>; 6],
+    times: RefCell<Histogram>,
+    recent: RefCell<Recent>,
+    tick: Cell<u64>,
+    looks: Cell<u32>,
+}
+
+/// What a worker says when it is asked, or several of them together.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Answers by the first digit of their status, since the start.
+    pub answers: [u64; 6],
+    /// How long those that were looked at took, from the end of a request's head to the end of its answer.
+    pub times: Histogram,
+    /// The last requests that were looked at, the oldest first.
+    pub recent: Vec<Seen>,
+}
+
+impl Tally {
+    /// Whether a request that begins at this tick of the clock is looked at.
+    pub fn looks(&self, tick: u64) -> bool {
+        if self.tick.replace(tick) != tick {
+            self.looks.set(0);
+        }
+        let looks = self.looks.get();
+        self.looks.set(looks.saturating_add(1));
+        looks < LOOKS
+    }
+
+    /// The requests that were looked at.
+    pub fn recent(&self) -> &RefCell<Recent> {
+        &self.recent
+    }
+
+    /// A client got an answer with this status.
+    pub fn answered(&self, status: u16) {
+        if let Some(count) = self.answers.get(usize::from(status / 100)) {
+            count.set(count.get() + 1);
+        }
+    }
+
+    /// A request that was looked at has ended.
+    pub fn ended(&self, began: Instant) {
+        self.times.borrow_mut().add(began.elapsed());
+    }
+
+    /// All of it.
+    pub fn report(&self) -> Report {
+        Report {
+            answers: self.answers.each_ref().map(Cell::get),
+            times: self.times.borrow().clone(),
+            recent: self.recent.borrow().all(),
+        }
+    }
+}
+
+impl Report {
+    /// Adds what another worker says.
+    pub fn join(&mut self, other: Self) {
+        for (own, other) in self.answers.iter_mut().zip(other.answers) {
+            *own += other;
+        }
+        self.times.join(&other.times);
+        self.recent.extend(other.recent);
+    }
+
+    /// What was counted since an earlier report of the same workers.
+    pub fn since(&self, earlier: &Self) -> Self {
+        let mut answers = self.answers;
+        for (own, earlier) in answers.iter_mut().zip(earlier.answers) {
+            *own = own.saturating_sub(earlier);
+        }
+        Self { answers, times: self.times.since(&earlier.times), recent: Vec::new() }
+    }
+
+    /// How many answers there were.
+    pub fn total(&self) -> u64 {
+        self.answers.iter().sum()
+    }
+
+    /// The part of the answers whose status is 500 or more, from 0 to 1.
+    pub fn failed(&self) -> f64 {
+        match self.total() {
+            0 => 0.0,
+            total => self.answers[5] as f64 / total as f64,
+        }
+    }
+
+    /// The time that 99 of 100 of those that were looked at did not exceed, if there were enough to tell.
+    pub fn p99(&self) -> Option<Duration> {
+        self.times.quantile(0.99)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_each_tick_the_first_few_requests_are_looked_at() {
+        let tally = Tally::default();
+        let looks = |tick| (0..20).filter(|_| tally.looks(tick)).count();
+        assert_eq!([looks(1), looks(1), looks(2)], [8, 0, 8]);
+    }
+
+    #[test]
+    fn what_was_counted_since_an_earlier_report_is_told() {
+        let tally = Tally::default();
+        tally.answered(200);
+        let earlier = tally.report();
+        for status in [200, 204, 503, 499] {
+            tally.answered(status);
+        }
+        let since = tally.report().since(&earlier);
+        assert_eq!(since.answers, [0, 0, 2, 0, 1, 1]);
+        assert_eq!((since.total(), since.failed()), (4, 0.25));
+        assert_eq!(since.p99(), None);
+    }
+}
