@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use super::file::File;
-use super::origin::{Origin, Read, Text, in_words_of_files};
+use super::origin::{Origin, Read, Text};
 use super::problem::{Problem, Problems};
 use super::resolve::resolve;
 use super::tree::{Misread, Node, interpolate, merge, parse, read};
@@ -179,16 +179,6 @@ impl Sources {
             text: Text { name: Some(NAME.to_owned()), folder: PathBuf::new(), text },
             format: Format::Toml,
         })
-    }
-}
-
-impl Loaded {
-    /// What went wrong with these settings later, in the words in which they were written: keys of files in place of flags.
-    pub fn in_its_words(&self, message: &str) -> String {
-        match &self.tree {
-            Some(_) => in_words_of_files(message),
-            None => message.to_owned(),
-        }
     }
 }
 
