@@ -16,7 +16,7 @@ use tokio::task::spawn_local;
 use tracing::{info, warn};
 
 use crate::backends::Registry;
-use crate::config::{Address, Config, File, Loaded, Sources};
+use crate::config::{Address, Config, Loaded, Sources};
 use crate::connect::TlsFileError;
 use crate::control::{self, Desk, Means, Unfit};
 use crate::proxy::Rules;
@@ -99,15 +99,15 @@ fn explain(error: &io::Error) -> String {
 /// # Errors
 /// It could not start.
 pub fn run<F: Future<Output = ()>>(
-    Loaded { config, file, .. }: Loaded,
+    loaded: Loaded,
     sources: Option<Sources>,
     registry: &'static Registry,
     shutdown: impl FnOnce(&Address) -> F,
 ) -> Result<(), StartError> {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
-    let prepared = Prepared::from(Arc::new(config), None)?;
+    let prepared = Prepared::from(Arc::new(loaded.config.clone()), None)?;
     let log = open_log(&prepared.config)?;
-    let ended = runtime.block_on(serve((prepared, file), sources, registry, log.as_ref(), shutdown));
+    let ended = runtime.block_on(serve((prepared, loaded), sources, registry, log.as_ref(), shutdown));
     // Requests that were cut have their lines written when they are dropped.
     drop(runtime);
     if let Some(log) = log {
@@ -119,7 +119,7 @@ pub fn run<F: Future<Output = ()>>(
 }
 
 async fn serve<F: Future<Output = ()>>(
-    (prepared, file): (Prepared, File),
+    (prepared, loaded): (Prepared, Loaded),
     sources: Option<Sources>,
     registry: &'static Registry,
     log: Option<&Writer>,
@@ -143,7 +143,7 @@ async fn serve<F: Future<Output = ()>>(
     let opened = bound.iter().map(|bound| Arc::clone(&bound.opened));
     let live = Rc::new(Live::of(roster, rules, tls, opened.collect(), team, orders, doors));
     live.change_admin(admin).await;
-    let desk = Rc::new(desk_over(&live, registry, (snapshots, stopping), sources, file));
+    let desk = Rc::new(desk_over(&live, registry, (snapshots, stopping), sources, loaded));
     let reload = spawn_local(control::reload(hangups, Rc::clone(&desk)));
     let memory = spawn_local({
         let desk = Rc::clone(&desk);
@@ -172,7 +172,7 @@ fn desk_over(
     registry: &'static Registry,
     (snapshots, stopping): (watch::Receiver<Arc<Snapshot>>, watch::Receiver<bool>),
     sources: Option<Sources>,
-    file: File,
+    loaded: Loaded,
 ) -> Desk {
     let [changed, counted, open, asked] = std::array::from_fn(|_| Rc::clone(live));
     let apply = move |config, intent| {
@@ -190,7 +190,7 @@ fn desk_over(
         listeners: Box::new(move || open.listeners()),
         report: Box::new(move || Rc::clone(&asked).report().boxed_local()),
     };
-    Desk::over(means, file)
+    Desk::over(means, loaded)
 }
 
 fn open_log(config: &Config) -> Result<Option<Writer>, StartError> {

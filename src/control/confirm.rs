@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 use tracing::{error, info, warn};
 
-use crate::config::{File, Loaded};
+use crate::config::Loaded;
 use crate::telemetry::Report;
 
 use super::desk::{Desk, Intent, Outcome, Refusal, Turn};
@@ -54,8 +54,7 @@ impl Before {
     /// How they are now.
     pub(super) async fn now(desk: &Desk) -> Self {
         let (report, vitals) = desk.last_minute().await;
-        let (config, file) = ((*desk.config()).clone(), File::clone(&desk.written()));
-        Self { settings: Loaded { config, file, files: Vec::new() }, report, vitals }
+        Self { settings: Loaded::clone(&desk.written()), report, vitals }
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use crate::backends::Registry;
-use crate::config::{Config, File, Format, Listener, Loaded, Problems, Sources};
+use crate::config::{Config, Format, Listener, Loaded, Problems, Sources};
 use crate::snapshot::Snapshot;
 use crate::telemetry::Report;
 
@@ -90,7 +90,7 @@ pub struct Desk {
     started: (Instant, SystemTime),
     revision: Cell<u64>,
     /// The settings in force, as they were written.
-    written: RefCell<Arc<File>>,
+    written: RefCell<Arc<Loaded>>,
     history: History,
     confirmation: RefCell<Option<Confirmation>>,
     turn: Mutex<()>,
@@ -104,7 +104,7 @@ pub struct Turn<'a> {
 
 impl Desk {
     /// The desk of what was just started, with settings that were written so.
-    pub fn over(means: Means, written: File) -> Self {
+    pub fn over(means: Means, written: Loaded) -> Self {
         Self {
             means,
             started: (Instant::now(), SystemTime::now()),
@@ -127,7 +127,7 @@ impl Desk {
     }
 
     /// The settings in force, as they were written.
-    pub fn written(&self) -> Arc<File> {
+    pub fn written(&self) -> Arc<Loaded> {
         Arc::clone(&self.written.borrow())
     }
 
@@ -239,20 +239,18 @@ impl Turn<'_> {
     ///
     /// # Errors
     /// They do not fit here and now. Nothing has changed.
-    pub async fn apply(
-        &self,
-        Loaded { config, file, .. }: Loaded,
-        intent: Intent,
-    ) -> Result<Outcome, Refusal> {
+    pub async fn apply(&self, loaded: Loaded, intent: Intent) -> Result<Outcome, Refusal> {
         if self.desk.is_stopping() {
             return Err(Refusal::Stopping);
         }
         let before = self.desk.config();
-        let applied = (self.desk.means.apply)(config, intent).await;
+        let applied = (self.desk.means.apply)(loaded.config.clone(), intent).await;
+        // A file has no flags.
+        let applied = applied.map_err(|error| Refusal::Unfit(loaded.in_its_words(&error.to_string()).into()));
         if !Arc::ptr_eq(&before, &self.desk.config()) {
             self.desk.revision.update(|revision| revision + 1);
-            *self.desk.written.borrow_mut() = Arc::new(file);
+            *self.desk.written.borrow_mut() = Arc::new(loaded);
         }
-        applied.map_err(Refusal::Unfit)
+        applied
     }
 }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use hyper::Uri;
 use hyper::header::HOST;
+use serde_json::Value;
 
-use crate::config::{Action, Config, Loaded};
+use crate::config::{Action, Config, Format, Loaded};
 use crate::route::{Asked, Missed, Routes};
 use crate::telemetry::Seen;
 
@@ -24,11 +25,15 @@ const MOST_SHOWN: usize = 200;
 
 /// What these settings would do in place of those in force.
 pub(super) async fn of(desk: &Desk, loaded: Loaded) -> Plan {
-    let json = |file: &_| serde_json::to_value(file).expect("settings have names for keys");
-    let differences = differences(&json(&*desk.written()), &json(&loaded.file));
+    let differences = differences(&whole(&desk.written()), &whole(&loaded));
     let recent = desk.report().await.recent;
     let requests = where_to(&desk.config(), &loaded.config, &recent);
     Plan { changes: !differences.is_empty(), differences, moved: Vec::new(), requests }
+}
+
+/// All settings, those that nobody wrote as well.
+fn whole(loaded: &Loaded) -> Value {
+    serde_json::from_str(&loaded.show(true, Format::Json)).expect("what is shown as JSON is JSON")
 }
 
 /// Which of the requests would go elsewhere.
@@ -40,9 +45,10 @@ fn where_to(now: &Config, then: &Config, recent: &[Seen]) -> Requests {
     let mut moves: HashMap<(String, String), (usize, String)> = HashMap::new();
     let mut elsewhere = 0;
     for seen in recent {
-        let (from, to) = (place(&routes, now, seen), place(&others, then, seen));
+        let ((from, route), (to, other)) = (place(&routes, now, seen), place(&others, then, seen));
         if from != to {
             elsewhere += 1;
+            let (from, to) = (format!("{from}{route}"), format!("{to}{other}"));
             let path = seen.target.split('?').next().unwrap_or_default();
             let path: String = path.chars().take(MOST_SHOWN).collect();
             moves.entry((from, to)).or_insert_with(|| (0, format!("{} {path}", seen.method))).0 += 1;
@@ -58,8 +64,8 @@ fn where_to(now: &Config, then: &Config, recent: &[Seen]) -> Requests {
     Requests { looked_at: recent.len(), elsewhere, examples }
 }
 
-/// Where a request goes, in words: the route and what it does.
-fn place(routes: &Routes, config: &Config, seen: &Seen) -> String {
+/// Where a request goes, in words, and by which route.
+fn place(routes: &Routes, config: &Config, seen: &Seen) -> (String, String) {
     let headers = seen.headers();
     let uri: Uri = seen.target.parse().unwrap_or_default();
     let host = seen.authority.as_deref().or(headers.get(HOST).and_then(|host| host.to_str().ok()));
@@ -74,10 +80,10 @@ fn place(routes: &Routes, config: &Config, seen: &Seen) -> String {
     match routes.find(&asked) {
         Ok(found) => {
             let route = &config.routes[found.route];
-            format!("route {}: {}", route.name, what(&route.action, config))
+            (what(&route.action, config), format!(" (route {})", route.name))
         }
-        Err(Missed::NoRoute) => "no route".to_owned(),
-        Err(Missed::TwoReadings) => "refused: its path can be read in two ways".to_owned(),
+        Err(Missed::NoRoute) => ("no route".to_owned(), String::new()),
+        Err(Missed::TwoReadings) => ("refused: its path can be read in two ways".to_owned(), String::new()),
     }
 }
 

@@ -12,6 +12,8 @@ mod backend_proxy_protocol;
 mod backend_tls;
 mod backend_unix;
 mod checks;
+mod configuration;
+mod confirm;
 mod demo;
 mod discovery;
 mod failover;

@@ -61,7 +61,7 @@ def testssl(balancer, certificates):
         file = Path(folder) / "findings.json"
         words = ["--quiet", "--color", "0", "--warnings", "off", "--nodns", "min", "--ip", "127.0.0.1"]
         words += ["--add-ca", certificates.authority, "--jsonfile", file, f"localhost:{balancer.tls_port}"]
-        out = run("testssl", *words, text=True, timeout=100)
+        out = run("testssl", *words, text=True, timeout=200)
         findings = json.loads(file.read_text())
     report.version(f"testssl.sh {re.search(r'testssl +([0-9.]+)', run('testssl', '--version', text=True).stdout)[1]}")
     with case("testssl.sh: simulated clients since 2015 connect, older ones do not"):
