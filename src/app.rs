@@ -140,7 +140,7 @@ async fn serve<F: Future<Output = ()>>(
     let (team, workers, orders) = start_workers(&rules, registry, log, &mut bound, &news)?;
     tell(&config, &bound);
     let (doors, callers) = mpsc::channel(1);
-    let opened = bound.into_iter().map(|bound| bound.opened);
+    let opened = bound.iter().map(|bound| Arc::clone(&bound.opened));
     let live = Rc::new(Live::of(roster, rules, tls, opened.collect(), team, orders, doors));
     live.change_admin(admin).await;
     let desk = Rc::new(desk_over(&live, registry, (snapshots, stopping), sources, loaded));
