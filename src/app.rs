@@ -132,7 +132,8 @@ async fn serve<F: Future<Output = ()>>(
     roster.meet(&prepared.config).await;
     prepared.listen()?;
     let Prepared { config, tls, mut bound, admin, .. } = prepared;
-    let (publish, snapshots) = watch::channel(Arc::new(Snapshot::compile(&config, &registry.backends())));
+    let first = Snapshot::compile(&config, &registry.backends(), None);
+    let (publish, snapshots) = watch::channel(Arc::new(first));
     let (stop, stopping) = watch::channel(false);
     let (beat, ticks) = watch::channel(());
     let news = News { snapshots: snapshots.clone(), stop: stopping.clone(), ticks };

@@ -5,6 +5,7 @@
 //! error becomes the answer that it deserves.
 
 mod access;
+mod affinity;
 mod answer;
 mod body;
 mod client;
@@ -46,6 +47,7 @@ pub use rates::Key;
 pub use shared::{Deadlines, Rules, Shared, View};
 pub use upgrade::Tunnel;
 
+use affinity::{Affinity, Trial};
 use body::BackendConnection;
 use exchange::Exchange;
 use headers::Asked;
@@ -96,20 +98,30 @@ async fn forward(
     let mut view = Rc::clone(view);
     let mut tried = Tried::default();
     let mut sends = 0;
-    let mut last = Error::NoBackend;
-    let pool = 0;
-    while let Some(lease) = view.snapshot.pools[pool].pick(view.turn(pool), &tried) {
+    let mut last = None;
+    let place = 0;
+    let affinity = Affinity::of(request, client, &view.snapshot.pools[place]);
+    let none = loop {
+        let pool = &view.snapshot.pools[place];
+        let lease = match pool.pick(&affinity.ask(client, view.turn(place)), &tried) {
+            Ok(lease) => lease,
+            Err(none) => break none,
+        };
         let connections = view.connections(lease.place());
         let name = connections.way().url.name();
         exchange.attempt(name);
+        let trial = Trial::begin(client, pool, &lease);
         let failure = match forward::send(client, &view, &lease, &mut unsent, asked).await {
             Ok((mut response, connection)) => {
+                trial.answered(&response);
                 headers::prepare_answer(&mut response, asked)?;
+                affinity.keep(pool, &lease, &mut response);
                 let connections = Rc::clone(connections);
                 return Ok(Answered { response, asked, connection, connections, lease });
             }
             Err(failure) => failure,
         };
+        trial.failed(&failure);
         if let Some(evidence) = failure.evidence {
             client.shared.registry.observe(lease.backend(), evidence, Instant::now());
         }
@@ -118,12 +130,12 @@ async fn forward(
             return Err(failure.error);
         }
         tracing::debug!("{}: {name}: {}; trying the next backend", client.address(), failure.error);
-        last = failure.error;
+        last = Some(failure.error);
         tried.add(&lease);
         // It may have waited for long: what is known by now decides who is next.
         view = client.shared.view();
-    }
-    Err(last)
+    };
+    Err(last.unwrap_or_else(|| Error::of_pick(none)))
 }
 
 /// Gives a backend's answer to the client.

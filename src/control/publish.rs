@@ -18,7 +18,9 @@ pub(super) async fn run(
     loop {
         revision.mark_unchanged();
         let config = Arc::clone(&configs.borrow_and_update());
-        snapshots.send_replace(Arc::new(Snapshot::compile(&config, &registry.backends())));
+        let before = Arc::clone(&snapshots.borrow());
+        let snapshot = Snapshot::compile(&config, &registry.backends(), Some(&before));
+        snapshots.send_replace(Arc::new(snapshot));
         let changed = tokio::select! {
             changed = revision.changed() => changed,
             changed = configs.changed() => changed,

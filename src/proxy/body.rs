@@ -119,6 +119,7 @@ impl Upload {
     /// From now on it is the backend that is waited for, unless it has begun to answer.
     fn end(&mut self) {
         self.ended = true;
+        self.client.mark_sent(true);
         self.client.end_upload();
         self.client.set_watched(true);
         if self.client.phase() == Phase::Upload {

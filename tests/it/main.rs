@@ -11,6 +11,7 @@ mod backend_h2;
 mod backend_proxy_protocol;
 mod backend_tls;
 mod backend_unix;
+mod balancing;
 mod checks;
 mod configuration;
 mod confirm;
