@@ -1,5 +1,7 @@
 //! What the program does with settings when it does not balance: check, show and convert them, and describe itself.
 
+mod remote;
+
 use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -9,7 +11,7 @@ use clap::CommandFactory;
 use serde::Serialize;
 
 use crate::config::{
-    ConfigTool, Flags, Format, Loaded, Problem, Problems, Sources, Tool, convert, in_words_of_files,
+    ConfigTool, Flags, Format, Loaded, Problem, Problems, Remote, Sources, Tool, convert, in_words_of_files,
     reference, schema,
 };
 use crate::connect::Ways;
@@ -48,6 +50,11 @@ pub fn run(tool: &Tool, flags: &Flags, open_files: u64) -> ExitCode {
             }
         }
     }
+}
+
+/// Asks a balancer that runs.
+pub fn ask(remote: &Remote, flags: &Flags) -> ExitCode {
+    remote::run(remote, flags)
 }
 
 /// Says what is wrong with settings, drawn on standard error, and gives the exit status for it.

@@ -33,6 +33,7 @@ fn main() -> ExitCode {
     let has_file = flags.config.is_some();
     let demo = match &flags.command {
         Some(Command::Tool(tool)) => return cli::run(tool, &flags, open_files),
+        Some(Command::Remote(remote)) => return cli::ask(remote, &flags),
         Some(Command::Demo) if has_file => {
             return complain(USAGE, &"demo: has backends and a pool of its own; run it without --config");
         }

@@ -27,6 +27,7 @@ mod misbehaving;
 mod parking;
 mod proxy_protocol;
 mod reload;
+mod remote;
 mod smuggling;
 mod starting;
 mod stopping;
