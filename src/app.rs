@@ -19,6 +19,7 @@ use crate::config::{Address, Config, Sources};
 use crate::connect::TlsFileError;
 use crate::control;
 use crate::proxy::Rules;
+use crate::route::Conflict;
 use crate::server::{Bound, News, Order, Team, TlsError, Worker, Workers};
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::{Destination, Writer};
@@ -44,6 +45,9 @@ pub enum StartError {
     /// A file for TLS is of no use.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Some routes cannot be reached, or cannot be told apart.
+    #[error("{}", in_one_line(.0))]
+    Routes(Vec<Conflict>),
     /// The access log cannot be written.
     #[error(
         "--access-log {path}: cannot be opened for writing: {error}; name a file in a folder that exists and is ours"
@@ -60,6 +64,10 @@ pub enum StartError {
     /// The system gives no thread or no event queue.
     #[error("the system gives no thread or event queue: {0}; see `ulimit -a`")]
     System(#[from] io::Error),
+}
+
+fn in_one_line(conflicts: &[Conflict]) -> String {
+    conflicts.iter().map(Conflict::to_string).collect::<Vec<_>>().join(" | ")
 }
 
 fn explain(error: &io::Error) -> String {
@@ -93,7 +101,7 @@ pub fn run<F: Future<Output = ()>>(
 ) -> Result<(), StartError> {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     let prepared = Prepared::from(Arc::new(config), None)?;
-    let log = open_log(&prepared.config)?;
+    let log = open_log(&prepared.settings.config)?;
     let ended = runtime.block_on(serve(prepared, sources, registry, log.as_ref(), shutdown));
     // Requests that were cut have their lines written when they are dropped.
     drop(runtime);
@@ -115,11 +123,12 @@ async fn serve<F: Future<Output = ()>>(
     let shutdown = shutdown(&prepared.bound[0].opened.listener.address);
     // From here on a reload is not taken for a wish to end.
     let hangups = control::hangups();
-    let roster = Roster::of(registry, Arc::clone(&prepared.config), prepared.ways.clone());
-    roster.meet(&prepared.config).await;
+    let roster = Roster::of(registry, Arc::clone(&prepared.settings.config), prepared.ways.clone());
+    roster.meet(&prepared.settings.config).await;
     prepared.listen()?;
-    let Prepared { config, tls, mut bound, .. } = prepared;
-    let (publish, snapshots) = watch::channel(Arc::new(Snapshot::compile(&config, &registry.backends())));
+    let Prepared { settings, tls, mut bound, .. } = prepared;
+    let config = Arc::clone(&settings.config);
+    let (publish, snapshots) = watch::channel(Arc::new(Snapshot::compile(&settings, &registry.backends())));
     let (stop, stopping) = watch::channel(false);
     let (beat, ticks) = watch::channel(());
     let news = News { snapshots, stop: stopping, ticks };
@@ -127,7 +136,7 @@ async fn serve<F: Future<Output = ()>>(
     let (team, workers, orders) = start_workers(&rules, registry, log, &mut bound, &news)?;
     tell(&config, &bound);
     let opened = bound.into_iter().map(|bound| bound.opened);
-    let live = Rc::new(Live::of(roster, rules, tls, opened.collect(), team, orders));
+    let live = Rc::new(Live::of(roster, settings, rules, tls, opened.collect(), team, orders));
     let reload = spawn_local(control::reload(hangups, sources, {
         let live = Rc::clone(&live);
         move |config| Rc::clone(&live).apply(config)

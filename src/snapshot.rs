@@ -1,5 +1,7 @@
 //! The immutable view that requests read.
 
+mod settings;
+
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,14 +11,16 @@ use hyper::body::{Body, Bytes};
 
 use crate::backends::{Backend, BackendId, Evidence, State};
 use crate::balance::{Member, Pool, Turn};
-use crate::config::{self, Config};
+use crate::config;
 use crate::connect::{Connections, Way};
+
+pub use settings::Settings;
 
 /// All that a request needs to know of the world, compiled once for each change.
 #[derive(Debug)]
 pub struct Snapshot {
     /// What the settings say.
-    pub config: Arc<Config>,
+    pub settings: Arc<Settings>,
     /// Where requests may go, in the order of the settings.
     pub pools: Vec<Pool>,
     /// What is known of each backend, pool after pool: a member's place is one of these.
@@ -40,10 +44,11 @@ pub struct Fact {
 
 impl Snapshot {
     /// What these settings and these facts mean for requests.
-    pub fn compile(config: &Arc<Config>, backends: &[Backend]) -> Self {
+    pub fn compile(settings: &Arc<Settings>, backends: &[Backend]) -> Self {
         let mut facts = Vec::with_capacity(backends.len());
-        let pools = config.pools.iter().map(|pool| compile_pool(pool, backends, &mut facts)).collect();
-        Self { config: Arc::clone(config), pools, facts }
+        let pools =
+            settings.config.pools.iter().map(|pool| compile_pool(pool, backends, &mut facts)).collect();
+        Self { settings: Arc::clone(settings), pools, facts }
     }
 }
 
@@ -107,8 +112,8 @@ where
             kept.map_or_else(|| Rc::new(Connections::to(&fact.way)), |kept| Rc::clone(kept))
         });
         let connections = connections.collect();
-        let turns = snapshot.config.pools.iter().map(|pool| {
-            let before = self.snapshot.config.pools.iter().position(|known| known.name == pool.name);
+        let turns = snapshot.settings.config.pools.iter().map(|pool| {
+            let before = self.snapshot.settings.config.pools.iter().position(|known| known.name == pool.name);
             before.map_or_else(first_turn, |before| Rc::clone(&self.turns[before]))
         });
         let turns = turns.collect();

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::control::Outcome;
 use crate::proxy::Rules;
 use crate::server::{Bound, Opened, Order, Team, Tls};
+use crate::snapshot::Settings;
 use crate::telemetry::{self, Report};
 
 use super::StartError;
@@ -27,7 +28,7 @@ pub(super) struct Live {
     opened: RefCell<Vec<Arc<Opened>>>,
     team: Arc<Team>,
     orders: Vec<mpsc::Sender<Order>>,
-    configs: watch::Sender<Arc<Config>>,
+    settings: watch::Sender<Arc<Settings>>,
     /// Held while settings are put in force: one change after the other.
     changing: tokio::sync::Mutex<()>,
 }
@@ -55,6 +56,7 @@ impl Live {
     /// What was just started.
     pub(super) fn of(
         roster: Rc<Roster>,
+        settings: Arc<Settings>,
         rules: Rules,
         tls: Option<Arc<Tls>>,
         opened: Vec<Arc<Opened>>,
@@ -63,7 +65,7 @@ impl Live {
     ) -> Self {
         Self {
             roster,
-            configs: watch::Sender::new(Arc::clone(&rules.config)),
+            settings: watch::Sender::new(settings),
             rules: RefCell::new(rules),
             tls: RefCell::new(tls.map(WatchedTls::start)),
             opened: RefCell::new(opened),
@@ -79,8 +81,8 @@ impl Live {
     }
 
     /// The settings in force, now and whenever they change.
-    pub(super) fn subscribe(&self) -> watch::Receiver<Arc<Config>> {
-        self.configs.subscribe()
+    pub(super) fn subscribe(&self) -> watch::Receiver<Arc<Settings>> {
+        self.settings.subscribe()
     }
 
     /// Puts other settings in force. All that can fail is done before anything changes.
@@ -101,7 +103,7 @@ impl Live {
             Ok(prepared)
         });
         let prepared = prepared.await.unwrap_or_else(|error| Err(StartError::System(error.into())))?;
-        self.roster.meet(&prepared.config).await;
+        self.roster.meet(&prepared.settings.config).await;
         self.put_in_force(prepared).await;
         Ok(if later.is_empty() { Outcome::Changed } else { Outcome::Later(later) })
     }
@@ -130,12 +132,13 @@ impl Live {
     }
 
     async fn put_in_force(&self, prepared: Prepared) {
-        let Prepared { config, ways, tls, renewal, kept, mut bound } = prepared;
+        let Prepared { settings, ways, tls, renewal, kept, mut bound } = prepared;
+        let config = Arc::clone(&settings.config);
         let orders = self.change_listeners(kept, &mut bound);
         self.change_tls(tls, renewal);
         // Without a pause between them, so that no snapshot has pools of the one and backends of the other.
         self.roster.adopt(Arc::clone(&config), ways);
-        self.configs.send_replace(Arc::clone(&config));
+        self.settings.send_replace(settings);
         let rules = Rules::of(config, Some(&self.rules.borrow()));
         *self.rules.borrow_mut() = rules.clone();
         self.team.adopt(&rules.config);
