@@ -9,15 +9,16 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use futures::FutureExt;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_local;
 use tracing::{info, warn};
 
 use crate::backends::Registry;
-use crate::config::{Address, Config, Sources};
+use crate::config::{Address, Config, Loaded, Sources};
 use crate::connect::TlsFileError;
-use crate::control;
+use crate::control::{self, Desk, Means, Unfit};
 use crate::proxy::Rules;
 use crate::route::Conflict;
 use crate::server::{Bound, News, Order, Team, TlsError, Worker, Workers};
@@ -37,6 +38,14 @@ pub enum StartError {
     /// The listening address cannot be had.
     #[error("cannot listen on {address}: {}", explain(.error))]
     Listen {
+        /// The address asked for.
+        address: Address,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The admin API's address cannot be had.
+    #[error("no admin API on {address}: {}", explain_admin(.error))]
+    Admin {
         /// The address asked for.
         address: Address,
         /// What the system said.
@@ -70,6 +79,10 @@ fn in_one_line(conflicts: &[Conflict]) -> String {
     conflicts.iter().map(Conflict::to_string).collect::<Vec<_>>().join(" | ")
 }
 
+fn explain_admin(error: &io::Error) -> String {
+    explain(error).replace("--listen", "--admin")
+}
+
 fn explain(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
@@ -94,15 +107,15 @@ fn explain(error: &io::Error) -> String {
 /// # Errors
 /// It could not start.
 pub fn run<F: Future<Output = ()>>(
-    config: Config,
+    loaded: Loaded,
     sources: Option<Sources>,
     registry: &'static Registry,
     shutdown: impl FnOnce(&Address) -> F,
 ) -> Result<(), StartError> {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
-    let prepared = Prepared::from(Arc::new(config), None)?;
+    let prepared = Prepared::from(Arc::new(loaded.config.clone()), None)?;
     let log = open_log(&prepared.settings.config)?;
-    let ended = runtime.block_on(serve(prepared, sources, registry, log.as_ref(), shutdown));
+    let ended = runtime.block_on(serve((prepared, loaded), sources, registry, log.as_ref(), shutdown));
     // Requests that were cut have their lines written when they are dropped.
     drop(runtime);
     if let Some(log) = log {
@@ -114,7 +127,7 @@ pub fn run<F: Future<Output = ()>>(
 }
 
 async fn serve<F: Future<Output = ()>>(
-    prepared: Prepared,
+    (prepared, loaded): (Prepared, Loaded),
     sources: Option<Sources>,
     registry: &'static Registry,
     log: Option<&Writer>,
@@ -126,21 +139,26 @@ async fn serve<F: Future<Output = ()>>(
     let roster = Roster::of(registry, Arc::clone(&prepared.settings.config), prepared.ways.clone());
     roster.meet(&prepared.settings.config).await;
     prepared.listen()?;
-    let Prepared { settings, tls, mut bound, .. } = prepared;
+    let Prepared { settings, tls, mut bound, admin, .. } = prepared;
     let config = Arc::clone(&settings.config);
     let (publish, snapshots) = watch::channel(Arc::new(Snapshot::compile(&settings, &registry.backends())));
     let (stop, stopping) = watch::channel(false);
     let (beat, ticks) = watch::channel(());
-    let news = News { snapshots, stop: stopping, ticks };
+    let news = News { snapshots: snapshots.clone(), stop: stopping.clone(), ticks };
     let rules = Rules::of(Arc::clone(&config), None);
     let (team, workers, orders) = start_workers(&rules, registry, log, &mut bound, &news)?;
     tell(&config, &bound);
+    let (doors, callers) = mpsc::channel(1);
     let opened = bound.into_iter().map(|bound| bound.opened);
-    let live = Rc::new(Live::of(roster, settings, rules, tls, opened.collect(), team, orders));
-    let reload = spawn_local(control::reload(hangups, sources, {
-        let live = Rc::clone(&live);
-        move |config| Rc::clone(&live).apply(config)
-    }));
+    let live = Rc::new(Live::of(roster, settings, rules, tls, opened.collect(), team, orders, doors));
+    live.change_admin(admin).await;
+    let desk = Rc::new(desk_over(&live, registry, (snapshots, stopping), sources, loaded));
+    let reload = spawn_local(control::reload(hangups, Rc::clone(&desk)));
+    let memory = spawn_local({
+        let desk = Rc::clone(&desk);
+        async move { desk.remember().await }
+    });
+    let admin = spawn_local(control::admin(desk, callers));
     let stopped = async {
         shutdown.await;
         reload.abort();
@@ -153,7 +171,35 @@ async fn serve<F: Future<Output = ()>>(
         }
     };
     control::run(live.subscribe(), registry, publish, beat, stopped).await;
+    admin.abort();
+    memory.abort();
     Ok(())
+}
+
+fn desk_over(
+    live: &Rc<Live>,
+    registry: &'static Registry,
+    (snapshots, stopping): (watch::Receiver<Arc<Snapshot>>, watch::Receiver<bool>),
+    sources: Option<Sources>,
+    loaded: Loaded,
+) -> Desk {
+    let [changed, counted, open, asked] = std::array::from_fn(|_| Rc::clone(live));
+    let apply = move |config, intent| {
+        let applied = Rc::clone(&changed).apply(config, intent);
+        async { applied.await.map_err(Unfit::from) }.boxed_local()
+    };
+    let means = Means {
+        registry,
+        settings: live.subscribe(),
+        snapshots,
+        stopping,
+        sources,
+        apply: Box::new(apply),
+        clients: Box::new(move || counted.clients()),
+        listeners: Box::new(move || open.listeners()),
+        report: Box::new(move || Rc::clone(&asked).report().boxed_local()),
+    };
+    Desk::over(means, loaded)
 }
 
 fn open_log(config: &Config) -> Result<Option<Writer>, StartError> {

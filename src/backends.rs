@@ -7,6 +7,7 @@ pub mod check;
 mod health;
 mod load;
 
+use std::fmt::{self, Display, Formatter};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LockResult, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -56,16 +57,27 @@ pub struct Backend {
     pub weight: Option<u32>,
     /// Whether it is no longer among the settings, and only ends what it is doing.
     pub leaving: bool,
+    /// When it was held, let go of or removed.
+    pub told: Instant,
 }
 
 /// What an operator said of a backend, until it is taken back: it outlasts reloads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Hold {
     /// It gets no new clients; those who are kept at it by a cookie still come.
     Drain,
     /// It gets no requests and no checks.
     Disable,
+}
+
+impl Display for Hold {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Drain => "drain",
+            Self::Disable => "disable",
+        })
+    }
 }
 
 /// What the settings say of one backend.
@@ -122,6 +134,7 @@ impl Registry {
                     hold: None,
                     weight: None,
                     leaving: false,
+                    told: now,
                 },
             }
         };
@@ -132,7 +145,8 @@ impl Registry {
                 0 => info!("{} is removed", left.way.url),
                 count => {
                     info!("{} is removed: {count} requests are still with it", left.way.url);
-                    leaving.push(Backend { leaving: true, ..left.clone() });
+                    let told = if left.leaving { left.told } else { now };
+                    leaving.push(Backend { leaving: true, told, ..left.clone() });
                 }
             }
         }
@@ -156,6 +170,7 @@ impl Registry {
     pub fn hold(&self, backend: BackendId, hold: Option<Hold>) -> bool {
         self.change(backend, |backend| {
             backend.hold = hold;
+            backend.told = Instant::now();
             match hold {
                 Some(Hold::Drain) => info!("{} is drained: no new clients, by an operator", backend.way.url),
                 Some(Hold::Disable) => info!("{} is disabled by an operator", backend.way.url),

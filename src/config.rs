@@ -21,8 +21,10 @@ mod pattern;
 mod pool;
 mod problem;
 mod rate;
+mod reference;
 mod resolve;
 mod route;
+mod show;
 mod size;
 mod tree;
 
@@ -39,7 +41,7 @@ pub use address::Address;
 pub use admin::{Admin, Token};
 pub use backend::{BackendFlags, BackendTls, BackendUrl, ProxyVersion, Scheme, Trust, UrlError};
 pub use duration::{DurationError, parse_duration};
-pub use flags::{Command, Flags};
+pub use flags::{Command, ConfigTool, Flags, Tool};
 pub use introduced::{Introduced, IntroducedFlags};
 pub use listen::{ClientAuth, ClientCertificates, KeyPair, ListenFlags, Tls};
 pub use load::{Format, Loaded, Sources};
@@ -49,10 +51,12 @@ pub use pattern::Pattern;
 pub use pool::{Backend, Balancing, HashKey, PolicyName, Pool, Source, Sticky};
 pub use problem::{Problem, Problems};
 pub use rate::Rate;
+pub use reference::{reference, schema};
 pub use route::{
     Action, Changes, Condition, ErrorPage, HostMatch, Match, Mirror, Part, PathMatch, Retry, Route, Segment,
     Share, Split, Test, Treatment,
 };
+pub use show::convert;
 pub use size::{SizeError, parse_data_rate, parse_size};
 
 /// Every setting of a running balancer.

@@ -1,8 +1,13 @@
 //! The control thread: what changes while requests run.
 
+mod admin;
+pub mod api;
+mod confirm;
+mod desk;
 mod discovery;
 mod guard;
 mod history;
+mod plan;
 mod publish;
 mod reload;
 
@@ -19,9 +24,12 @@ use crate::config::Config;
 use crate::proxy::Deadlines;
 use crate::snapshot::{Settings, Snapshot};
 
+pub use admin::{AdminDoor, admin, openapi};
+pub use confirm::{Confirmation, Verdict};
+pub use desk::{Apply, Desk, Intent, Means, Outcome, Refusal, Turn, Unfit};
 pub use discovery::Discovery;
 pub use guard::{Vitals, Worse};
-pub use reload::{Outcome, hangups, reload};
+pub use reload::{hangups, reload};
 
 /// Between two looks at whether removed backends have ended what they did.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);

@@ -8,12 +8,14 @@
 //! - [`server`]: many of them
 //! - [`control`]: what changes meanwhile
 //! - [`app`]: all of it together
+//! - [`cli`]: what the program does when it does not balance
 //!
 //! [`demo`] is a sample backend that stands apart.
 
 pub mod app;
 pub mod backends;
 pub mod balance;
+pub mod cli;
 pub mod config;
 pub mod connect;
 pub mod control;

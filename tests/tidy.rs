@@ -8,7 +8,7 @@ use clap::CommandFactory;
 use loadbalancer::config::Flags;
 
 /// A module may name only itself and those before it.
-const LAYERS: [&str; 11] = [
+const LAYERS: [&str; 12] = [
     "telemetry",
     "config",
     "connect",
@@ -20,6 +20,7 @@ const LAYERS: [&str; 11] = [
     "server",
     "control",
     "app",
+    "cli",
 ];
 /// Lines that a file may have; most have far fewer.
 const FILE_CAP: usize = 500;
@@ -120,6 +121,11 @@ fn the_table_of_flags_in_the_readme_is_what_the_program_takes() {
         table += &format!("| `--{name}{value}` | {default} | {help} |\n");
     }
     expect_part("README.md", "flags", &table);
+}
+
+#[test]
+fn the_reference_of_the_configuration_is_that_of_the_code() {
+    expect_part("docs/configuration.md", "configuration", &loadbalancer::config::reference());
 }
 
 #[test]

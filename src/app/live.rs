@@ -8,15 +8,15 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, spawn_blocking, spawn_local};
 use tracing::{info, warn};
 
-use crate::config::Config;
-use crate::control::Outcome;
+use crate::config::{Config, Listener};
+use crate::control::{AdminDoor, Intent, Outcome};
 use crate::proxy::Rules;
 use crate::server::{Bound, Opened, Order, Team, Tls};
 use crate::snapshot::Settings;
 use crate::telemetry::{self, Report};
 
 use super::StartError;
-use super::prepare::{Prepared, Present};
+use super::prepare::{Admin, Prepared, Present};
 use super::roster::Roster;
 
 /// What runs, as far as it can change.
@@ -29,8 +29,7 @@ pub(super) struct Live {
     team: Arc<Team>,
     orders: Vec<mpsc::Sender<Order>>,
     settings: watch::Sender<Arc<Settings>>,
-    /// Held while settings are put in force: one change after the other.
-    changing: tokio::sync::Mutex<()>,
+    admin: mpsc::Sender<AdminDoor>,
 }
 
 /// TLS with clients, and the task that renews its certificates.
@@ -62,6 +61,7 @@ impl Live {
         opened: Vec<Arc<Opened>>,
         team: Arc<Team>,
         orders: Vec<mpsc::Sender<Order>>,
+        admin: mpsc::Sender<AdminDoor>,
     ) -> Self {
         Self {
             roster,
@@ -71,8 +71,18 @@ impl Live {
             opened: RefCell::new(opened),
             team,
             orders,
-            changing: tokio::sync::Mutex::default(),
+            admin,
         }
+    }
+
+    /// How many clients each worker has.
+    pub(super) fn clients(&self) -> Vec<usize> {
+        (0..self.orders.len()).map(|worker| self.team.clients(worker)).collect()
+    }
+
+    /// The listeners that are open.
+    pub(super) fn listeners(&self) -> Vec<Listener> {
+        self.opened.borrow().iter().map(|opened| opened.listener.clone()).collect()
     }
 
     /// The settings in force.
@@ -85,31 +95,39 @@ impl Live {
         self.settings.subscribe()
     }
 
-    /// Puts other settings in force. All that can fail is done before anything changes.
+    /// Puts other settings in force, or finds out whether it could. All that can fail is done before anything changes.
+    /// Only one change at a time may be under way.
     ///
     /// # Errors
     /// They cannot be put in force, and the present ones stay.
-    pub(super) async fn apply(self: Rc<Self>, config: Config) -> Result<Outcome, StartError> {
-        let _turn = self.changing.lock().await;
+    pub(super) async fn apply(self: Rc<Self>, config: Config, intent: Intent) -> Result<Outcome, StartError> {
         let present = self.present();
         let (config, later) = without_what_stays(config, &present.config);
         if config == *present.config {
+            if intent == Intent::Force {
+                tell_later(&later);
+            }
             return Ok(if later.is_empty() { Outcome::Unchanged } else { Outcome::Later(later) });
         }
         // Files and names take their time, and with one worker this is its thread, too.
         let prepared = spawn_blocking(move || {
             let prepared = Prepared::from(Arc::new(config), Some(&present))?;
-            prepared.listen()?;
+            if intent == Intent::Force {
+                prepared.listen()?;
+            }
             Ok(prepared)
         });
         let prepared = prepared.await.unwrap_or_else(|error| Err(StartError::System(error.into())))?;
-        self.roster.meet(&prepared.settings.config).await;
-        self.put_in_force(prepared).await;
+        if intent == Intent::Force {
+            tell_later(&later);
+            self.roster.meet(&prepared.settings.config).await;
+            self.put_in_force(prepared).await;
+        }
         Ok(if later.is_empty() { Outcome::Changed } else { Outcome::Later(later) })
     }
 
     /// What the workers have counted, all together.
-    pub(super) async fn report(&self) -> Report {
+    pub(super) async fn report(self: Rc<Self>) -> Report {
         let mut all = Report::default();
         for worker in &self.orders {
             let (to, report) = oneshot::channel();
@@ -132,8 +150,9 @@ impl Live {
     }
 
     async fn put_in_force(&self, prepared: Prepared) {
-        let Prepared { settings, ways, tls, renewal, kept, mut bound } = prepared;
+        let Prepared { settings, ways, tls, renewal, kept, mut bound, admin } = prepared;
         let config = Arc::clone(&settings.config);
+        self.change_admin(admin).await;
         let orders = self.change_listeners(kept, &mut bound);
         self.change_tls(tls, renewal);
         // Without a pause between them, so that no snapshot has pools of the one and backends of the other.
@@ -168,6 +187,20 @@ impl Live {
         orders.collect()
     }
 
+    /// Lets callers of the admin API in elsewhere, or nowhere.
+    pub(super) async fn change_admin(&self, admin: Admin) {
+        let door = match admin {
+            Admin::Kept => return,
+            Admin::Closed => None,
+            Admin::Bound(mut bound) => {
+                info!("admin API on {}", bound.opened.listener);
+                bound.take().map(|(_, socket)| socket)
+            }
+        };
+        // Without anybody there, there is nobody to ask, either.
+        let _ = self.admin.send(door).await;
+    }
+
     fn change_tls(&self, tls: Option<Arc<Tls>>, renewal: Option<crate::server::LoadedTls>) {
         let mut watched = self.tls.borrow_mut();
         match (tls, watched.as_ref()) {
@@ -192,6 +225,9 @@ fn without_what_stays(mut config: Config, present: &Config) -> (Config, Vec<&'st
         later.push("access_log");
         config.access_log.clone_from(&present.access_log);
     }
-    later.iter().for_each(|name| warn!("{name}: the change takes effect at the next start"));
     (config, later)
+}
+
+fn tell_later(later: &[&'static str]) {
+    later.iter().for_each(|name| warn!("{name}: the change takes effect at the next start"));
 }

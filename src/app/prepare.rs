@@ -1,9 +1,11 @@
 //! All that can fail of a change of settings, done before anything changes.
 
+use std::fs::{self, Permissions};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
-use crate::config::{Config, Listener};
+use crate::config::{Address, Config, Listener};
 use crate::connect::Ways;
 use crate::server::{Bound, LoadedTls, Opened, Tls};
 use crate::snapshot::Settings;
@@ -32,6 +34,18 @@ pub(super) struct Prepared {
     pub(super) kept: Vec<Option<Arc<Opened>>>,
     /// The others.
     pub(super) bound: Vec<Bound>,
+    /// Where the admin API is to be.
+    pub(super) admin: Admin,
+}
+
+/// What becomes of the place where the admin API is.
+pub(super) enum Admin {
+    /// It stays.
+    Kept,
+    /// It is closed, if it was open.
+    Closed,
+    /// It is here from now on.
+    Bound(Bound),
 }
 
 impl Prepared {
@@ -48,7 +62,8 @@ impl Prepared {
         let missing = config.listeners.iter().zip(&kept).filter(|(_, kept)| kept.is_none());
         let bound = missing.map(|(listener, _)| bind(listener, config, tls.as_ref(), present));
         let bound = bound.collect::<Result<_, _>>()?;
-        Ok(Self { settings, ways, tls, renewal, kept, bound })
+        let admin = bind_admin(config, present)?;
+        Ok(Self { settings, ways, tls, renewal, kept, bound, admin })
     }
 
     /// Lets clients connect to what is not open yet: the last thing that can fail.
@@ -57,7 +72,9 @@ impl Prepared {
     /// Another program listens there since.
     pub(super) fn listen(&self) -> Result<(), StartError> {
         let listen = |bound: &Bound| bound.listen().map_err(|error| refused(&bound.opened.listener, error));
-        self.bound.iter().try_for_each(listen)
+        self.bound.iter().try_for_each(listen)?;
+        let Admin::Bound(admin) = &self.admin else { return Ok(()) };
+        admin.listen().map_err(|error| refused_admin(&admin.opened.listener.address, error))
     }
 }
 
@@ -90,6 +107,36 @@ fn bind(
     let again = present.is_some_and(|present| present.opened.iter().any(is_it));
     let bound = Bound::bind(listener, tls.cloned(), config.workers.get(), again);
     bound.map_err(|error| refused(listener, error))
+}
+
+fn bind_admin(config: &Config, present: Option<&Present>) -> Result<Admin, StartError> {
+    let address = |config: &Config| config.admin.as_ref().map(|admin| admin.address.clone());
+    let wanted = address(config);
+    if present.is_some_and(|present| address(&present.config) == wanted) {
+        return Ok(Admin::Kept);
+    }
+    let Some(address) = wanted else { return Ok(Admin::Closed) };
+    let listener = Listener { name: "admin".into(), address, tls: false };
+    let bound = bind_alone(&listener, config).map_err(|error| refused_admin(&listener.address, error))?;
+    Ok(Admin::Bound(bound))
+}
+
+fn bind_alone(listener: &Listener, config: &Config) -> io::Result<Bound> {
+    // We ourselves could share it, and would take half of the clients for callers.
+    let port = listener.address.ip().map(|address| address.port());
+    if port != Some(0) && config.listeners.iter().any(|other| other.address == listener.address) {
+        return Err(io::ErrorKind::AddrInUse.into());
+    }
+    let bound = Bound::bind(listener, None, 1, false)?;
+    if let Address::Unix(path) = &listener.address {
+        // Whoever may write to it may use it.
+        fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    }
+    Ok(bound)
+}
+
+fn refused_admin(address: &Address, error: io::Error) -> StartError {
+    StartError::Admin { address: address.clone(), error }
 }
 
 fn refused(listener: &Listener, error: io::Error) -> StartError {

@@ -1,12 +1,14 @@
 //! The health checker: GETs every backend now and then and tells the registry what it found.
 
+mod grpc;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::future::{Either, select};
-use http_body_util::Empty;
-use hyper::header::{CONNECTION, HOST, USER_AGENT};
+use http_body_util::Full;
+use hyper::header::{CONNECTION, HOST, HeaderMap, USER_AGENT};
 use hyper::{Request, Response};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
@@ -108,10 +110,15 @@ async fn check(way: &Arc<Way>, settings: &Settings) -> Option<Evidence> {
     let left = settings.timeout.saturating_sub(started.elapsed());
     Some(match timeout(left, ask(&mut connection, way, &settings.path)).await {
         Ok(Ok(answer)) => {
-            let evidence = Evidence::Answered(answer.status(), started.elapsed());
+            let (mut status, took) = (answer.status(), started.elapsed());
+            let (mut fields, mut message) = (answer.headers().clone(), Vec::new());
             // Neither an endless nor a stalled body says anything of health once the head was good.
-            let _ = timeout(left.min(Duration::from_secs(1)), read(&mut connection, answer)).await;
-            evidence
+            let reading = read(&mut connection, answer, &mut fields, &mut message);
+            let _ = timeout(left.min(Duration::from_secs(1)), reading).await;
+            if grpc::is_asked(&settings.path) {
+                status = grpc::status(status, &fields, &message);
+            }
+            Evidence::Answered(status, took)
         }
         Ok(Err(error)) => match error.tls_fault() {
             Some(fault) => Evidence::Tls(fault),
@@ -122,19 +129,22 @@ async fn check(way: &Arc<Way>, settings: &Settings) -> Option<Evidence> {
     })
 }
 
-type CheckConnection = Connection<Empty<Bytes>>;
+type CheckConnection = Connection<Full<Bytes>>;
 
 async fn ask(
     connection: &mut CheckConnection,
     way: &Way,
     path: &str,
 ) -> Result<Response<AnswerBody>, Broken> {
-    let request = Request::get(path)
+    let mut request = Request::get(path)
         .header(HOST, way.url.authority())
         .header(USER_AGENT, AGENT)
         .header(CONNECTION, "close")
-        .body(Empty::new())
+        .body(Full::default())
         .expect("the path and the address were parsed");
+    if grpc::is_asked(path) {
+        grpc::ask(&mut request);
+    }
     let sent = connection.send(&mut Some(request), false, |_| None::<std::convert::Infallible>).await;
     sent.map_err(|failed| match failed {
         Ok(broken) => broken,
@@ -142,12 +152,20 @@ async fn ask(
     })
 }
 
-async fn read(connection: &mut CheckConnection, answer: Response<AnswerBody>) {
+/// Reads a body: its bytes, as far as they matter, and its trailers.
+async fn read(
+    connection: &mut CheckConnection,
+    answer: Response<AnswerBody>,
+    fields: &mut HeaderMap,
+    bytes: &mut Vec<u8>,
+) {
     let mut body = answer.into_body();
-    let mut left = BODY_READ;
     while let Some(Ok(frame)) = std::future::poll_fn(|cx| connection.poll_body(&mut body, cx)).await {
-        left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
-        if left == 0 {
+        match frame.into_data() {
+            Ok(data) => bytes.extend(data),
+            Err(frame) => fields.extend(frame.into_trailers().unwrap_or_default()),
+        }
+        if bytes.len() >= BODY_READ {
             return;
         }
     }

@@ -106,13 +106,14 @@ pub struct Health {
     state: State,
     evidence: Evidence,
     learned: Instant,
+    since: Instant,
     failures: u32,
 }
 
 impl Health {
     /// That of a backend nobody has looked at.
     pub fn unknown(now: Instant) -> Self {
-        Self { state: State::Unknown, evidence: Evidence::Nothing, learned: now, failures: 0 }
+        Self { state: State::Unknown, evidence: Evidence::Nothing, learned: now, since: now, failures: 0 }
     }
 
     /// Whether it can be used.
@@ -135,13 +136,27 @@ impl Health {
         self.learned
     }
 
+    /// When it came into this state.
+    pub fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// How often in succession it was found dead.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
     /// Takes a piece of evidence, sought since `since` and found at `now`, into account. A success that was sought before
     /// the backend was found dead says nothing of it any more.
     pub fn learn(&mut self, evidence: Evidence, since: Instant, now: Instant) {
         if evidence.verdict() == State::Up && self.state == State::Down && since < self.learned {
             return;
         }
-        self.state = evidence.verdict();
+        let state = evidence.verdict();
+        if self.state != state {
+            self.since = now;
+        }
+        self.state = state;
         self.failures = if self.is_usable() { 0 } else { self.failures.saturating_add(1) };
         self.evidence = evidence;
         self.learned = now;

@@ -1,6 +1,5 @@
 //! The balancer: flags, logging, allocator, [`app::run`].
 
-use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,8 +7,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use loadbalancer::backends::Registry;
-use loadbalancer::config::{Address, Backend, Command, Config, Flags, Sources};
-use loadbalancer::{app, demo, telemetry};
+use loadbalancer::config::{Address, Backend, Command, Flags, Loaded, Sources};
+use loadbalancer::{app, cli, demo, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[global_allocator]
@@ -25,19 +24,34 @@ const INTERRUPTED: i32 = 130;
 const DEMO_INTERVAL: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
-    let (command, sources, config) = match read_settings() {
-        Ok(read) => read,
+    let flags = match read_flags() {
+        Ok(flags) => flags,
         Err(code) => return code,
     };
-    telemetry::init(config.log_level);
-    let ended = match command {
-        None => app::run(config, Some(sources), Registry::global(), |_| stop_signal())
-            .map_err(anyhow::Error::from),
-        Some(Command::Demo) => run_demo(config),
+    // Each connection takes two files, so take what the system lets us have.
+    let open_files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
+    let demo = match &flags.command {
+        Some(Command::Tool(tool)) => return cli::run(tool, &flags, open_files),
+        Some(Command::Demo) if flags.config.is_some() => {
+            return complain(USAGE, &"demo: has backends and a pool of its own; run it without --config");
+        }
+        command => command.is_some(),
+    };
+    let sources = Sources::new(flags, open_files);
+    let loaded = match sources.load() {
+        Ok(loaded) => loaded,
+        Err(problems) => return cli::refuse(&problems),
+    };
+    telemetry::init(loaded.config.log_level);
+    let own = loaded.clone();
+    let ended = if demo {
+        run_demo(own)
+    } else {
+        app::run(own, Some(sources), Registry::global(), |_| stop_signal()).map_err(anyhow::Error::from)
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => complain(FAILED, &error),
+        Err(error) => complain(FAILED, &loaded.in_its_words(&error.to_string())),
     }
 }
 
@@ -46,7 +60,7 @@ fn complain(code: u8, problem: &dyn std::fmt::Display) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn run_demo(mut config: Config) -> anyhow::Result<()> {
+fn run_demo(mut loaded: Loaded) -> anyhow::Result<()> {
     let backends = demo::start_pair().context("no sample backends")?;
     let first = backends[0];
     let shutdown = |address: &Address| {
@@ -58,12 +72,12 @@ fn run_demo(mut config: Config) -> anyhow::Result<()> {
             stop.await;
         }
     };
-    for pool in &mut config.pools {
+    for pool in &mut loaded.config.pools {
         pool.backends = backends.iter().map(|address| Backend::at((*address).into())).collect();
         pool.health.path = "/health".to_owned();
         pool.health.interval = DEMO_INTERVAL;
     }
-    Ok(app::run(config, None, Registry::global(), shutdown)?)
+    Ok(app::run(loaded, None, Registry::global(), shutdown)?)
 }
 
 fn commands_to_try(listen: &Address, first: SocketAddr) -> String {
@@ -90,26 +104,15 @@ fn commands_to_try(listen: &Address, first: SocketAddr) -> String {
     )
 }
 
-fn read_settings() -> Result<(Option<Command>, Sources, Config), ExitCode> {
-    let flags = Flags::read(std::env::args_os()).map_err(|error| match error.kind() {
+fn read_flags() -> Result<Flags, ExitCode> {
+    Flags::read(std::env::args_os()).map_err(|error| match error.kind() {
+        // These are answers to what was asked.
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             let _ = error.print();
             ExitCode::SUCCESS
         }
         _ => complain(USAGE, &in_one_line(&error)),
-    })?;
-    // Each connection takes two files, so take what the system lets us have.
-    let open_files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
-    let command = flags.command;
-    let sources = Sources::new(flags, open_files);
-    match sources.load() {
-        Ok(loaded) => Ok((command, sources, loaded.config)),
-        Err(problems) => {
-            let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            eprintln!("{}", problems.draw(colour));
-            Err(ExitCode::from(USAGE))
-        }
-    }
+    })
 }
 
 /// clap's report is a paragraph; an operator's log wants a line.

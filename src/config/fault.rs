@@ -2,6 +2,7 @@
 
 use super::access::AccessFault;
 use super::backend::BackendFault;
+use super::file::Size;
 use super::listen::ListenFault;
 use super::resolve::{PoolFault, RouteFault};
 
@@ -36,6 +37,10 @@ pub(super) enum Fault {
     TooSmall(u64),
     /// A number above what can work.
     TooLarge(u64),
+    /// A size below what can work.
+    SizeTooSmall(u64),
+    /// A size above what can work.
+    SizeTooLarge(u64),
     /// A key that does nothing without another.
     Needs(&'static str),
     /// Two keys of which only one counts.
@@ -103,6 +108,14 @@ impl Fault {
             }
             Self::TooSmall(least) => say("too small", format!("use at least {least}")),
             Self::TooLarge(most) => say("too large", format!("use at most {most}")),
+            Self::SizeTooSmall(least) => {
+                let least = by.pick(least.to_string(), Size(*least).to_string());
+                say("too small", format!("use at least {least}"))
+            }
+            Self::SizeTooLarge(most) => {
+                let most = by.pick(most.to_string(), Size(*most).to_string());
+                say("too large", format!("use at most {most}"))
+            }
             Self::Needs(other) => say(format!("does nothing without {other}"), format!("add {other}")),
             Self::Both(other) => say(format!("{other} is given as well"), "remove one of them"),
             Self::File(reason) => say(format!("cannot be read: {reason}"), "name a file that we may read"),

@@ -1,13 +1,12 @@
 //! Where settings come from: flags, the environment and files, read anew as often as it is asked.
 
 use std::ffi::OsStr;
-use std::io::{self, Read};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use super::fault::Fault;
 use super::file::File;
-use super::origin::{Origin, Text};
+use super::origin::{Origin, Read, Text, in_words_of_files};
 use super::problem::{Problem, Problems};
 use super::resolve::resolve;
 use super::tree::{Misread, Node, interpolate, merge, parse, read};
@@ -39,6 +38,8 @@ pub struct Loaded {
     pub file: File,
     /// The files that say it, in order; none if flags do.
     pub files: Vec<PathBuf>,
+    /// What the files say, as a tree.
+    pub(super) tree: Option<Node>,
 }
 
 /// How a text says settings.
@@ -72,7 +73,7 @@ impl Sources {
     pub fn load(&self) -> Result<Loaded, Problems> {
         let Some(place) = &self.flags.config else {
             let origin = Origin { texts: Vec::new(), tree: None, given: self.flags.given.clone() };
-            return self.resolve(self.flags.to_file(), origin, &[], Vec::new());
+            return self.resolve(self.flags.to_file(), origin, &Read::default(), Vec::new());
         };
         if let Some(flag) = self.flags.given.by_name() {
             return Err(Problems::of(vec![Problem::of_flags(
@@ -96,11 +97,7 @@ impl Sources {
     /// All that is wrong with it.
     pub fn read(&self, text: &[u8], format: Format) -> Result<Loaded, Problems> {
         let bytes = text.get(..=MOST_BYTES as usize).unwrap_or(text).to_vec();
-        let text = to_text("", bytes).map_err(|mut problem| {
-            problem.file = None;
-            Problems::of(vec![problem])
-        })?;
-        let text = Text { name: None, folder: PathBuf::new(), text };
+        let text = Text { name: None, folder: PathBuf::new(), text: to_text(None, bytes)? };
         self.read_pieces(vec![Piece { text, format }], Vec::new())
     }
 
@@ -108,22 +105,26 @@ impl Sources {
         let (texts, formats): (Vec<_>, Vec<_>) =
             pieces.into_iter().map(|piece| (piece.text, piece.format)).unzip();
         let mut origin = Origin { texts, tree: None, given: self.flags.given.clone() };
-        let mut tree = plant(&origin, &formats).map_err(|misread| origin.misread(&misread))?;
-        let (mut file, faults) = read::<File>(&mut tree);
+        let (mut tree, merged) =
+            plant(&origin, &formats).map_err(|misread| Problems::of(origin.misread(&misread)))?;
+        let mut faults = interpolate(&mut tree, &|name| std::env::var(name).ok());
+        let (mut file, more) = read::<File>(&mut tree);
+        faults.extend(more);
         origin.tree = Some(tree);
         self.flags.add_process_wide(&mut file);
-        self.resolve(file, origin, &faults, files)
+        let read = Read { merged, faults };
+        self.resolve(file, origin, &read, files)
     }
 
     fn resolve(
         &self,
         file: File,
         origin: Origin,
-        read: &[(super::tree::Path, Fault)],
+        read: &Read,
         files: Vec<PathBuf>,
     ) -> Result<Loaded, Problems> {
         match resolve(&file, &origin, self.open_files) {
-            Ok(config) if read.is_empty() => Ok(Loaded { config, file, files }),
+            Ok(config) if read.is_clean() => Ok(Loaded { config, file, files, tree: origin.tree }),
             Ok(_) => Err(origin.problems(read, &[], &file)),
             Err(wrong) => Err(origin.problems(read, &wrong, &file)),
         }
@@ -173,11 +174,21 @@ impl Sources {
                 self.stdin.get_or_init(|| bytes).clone()
             }
         };
-        let text = to_text(NAME, bytes).map_err(Problems::unreadable)?;
+        let text = to_text(Some(NAME), bytes)?;
         Ok(Piece {
             text: Text { name: Some(NAME.to_owned()), folder: PathBuf::new(), text },
             format: Format::Toml,
         })
+    }
+}
+
+impl Loaded {
+    /// What went wrong with these settings later, in the words in which they were written: keys of files in place of flags.
+    pub fn in_its_words(&self, message: &str) -> String {
+        match &self.tree {
+            Some(_) => in_words_of_files(message),
+            None => message.to_owned(),
+        }
     }
 }
 
@@ -192,20 +203,19 @@ impl Format {
     }
 }
 
-/// One tree of all texts, with the variables of the environment in it.
-fn plant(origin: &Origin, formats: &[Format]) -> Result<Node, Vec<Misread>> {
+/// One tree of all texts, and what is in two of them.
+fn plant(origin: &Origin, formats: &[Format]) -> Result<(Node, Vec<Misread>), Vec<Misread>> {
     let mut tree = Node::empty();
-    let mut wrong = Vec::new();
+    let (mut merged, mut misread) = (Vec::new(), Vec::new());
     let several = origin.texts.len() > 1;
     for (number, (text, format)) in origin.texts.iter().zip(formats).enumerate() {
         match parse(&text.text, number, *format) {
-            Ok(one) if several => merge(&mut tree, one, &|span| origin.tell(span), &mut wrong),
+            Ok(one) if several => merge(&mut tree, one, &|span| origin.tell(span), &mut merged),
             Ok(one) => tree = one,
-            Err(mut misread) => wrong.append(&mut misread),
+            Err(mut more) => misread.append(&mut more),
         }
     }
-    interpolate(&mut tree, &|name| std::env::var(name).ok(), &mut wrong);
-    if wrong.is_empty() { Ok(tree) } else { Err(wrong) }
+    if misread.is_empty() { Ok((tree, merged)) } else { Err(misread) }
 }
 
 fn toml_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
@@ -226,15 +236,16 @@ fn piece(path: &Path, most: u64) -> Result<Piece, Problems> {
     let file = std::fs::File::open(path).map_err(|error| refuse(&error))?;
     file.take(most + 1).read_to_end(&mut bytes).map_err(|error| refuse(&error))?;
     let name = path.display().to_string();
-    let text = to_text(&name, bytes).map_err(Problems::unreadable)?;
+    let text = to_text(Some(&name), bytes)?;
     if text.len() as u64 > most {
-        return Err(Problems::unreadable(too_large(&name)));
+        return Err(too_large(Some(&name)));
     }
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
     Ok(Piece { text: Text { name: Some(name), folder, text }, format: Format::of(path) })
 }
 
-fn to_text(name: &str, bytes: Vec<u8>) -> Result<String, Problem> {
+/// `name` is how the bytes are called, if they have a name.
+fn to_text(name: Option<&str>, bytes: Vec<u8>) -> Result<String, Problems> {
     if bytes.len() as u64 > MOST_BYTES {
         return Err(too_large(name));
     }
@@ -242,10 +253,15 @@ fn to_text(name: &str, bytes: Vec<u8>) -> Result<String, Problem> {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
         let wrong = error.as_bytes()[valid.len()];
-        Problem::of_text(name, Some(line), format!("byte {wrong:#04x} is not UTF-8"), "save it as UTF-8")
+        let message = format!("byte {wrong:#04x} is not UTF-8");
+        Problems::unreadable(Problem::of_text(name, Some(line), message, "save it as UTF-8"))
     })
 }
 
-fn too_large(name: &str) -> Problem {
-    Problem::of_text(name, None, "larger than 16 MiB, which no settings are".to_owned(), "name another file")
+fn too_large(name: Option<&str>) -> Problems {
+    let message = "larger than 16 MiB, which no settings are".to_owned();
+    Problems::unreadable(Problem::of_text(name, None, message, "name another file"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,9 +10,10 @@ use super::resolve::PoolFault;
 use super::tree::{Misread, Node, Path, Span, Step, Value};
 
 /// Where each setting stands that a flag can say. A `*` stands for any name.
-const FLAGS: [(&str, &str); 44] = [
+const FLAGS: [(&str, &str); 45] = [
     ("listeners.*.address", "--listen"),
     ("listeners.*.tls", "--tls-listen"),
+    ("tls.certificates", "--tls-listen"),
     ("tls.certificates.cert_file", "--tls-cert"),
     ("tls.certificates.key_file", "--tls-key"),
     ("tls.client_ca_file", "--tls-client-ca"),
@@ -57,6 +58,14 @@ const FLAGS: [(&str, &str); 44] = [
     ("admin.token_file", "--admin-token-file"),
 ];
 
+/// A text that names flags, with the keys that say the same in their place, for who wrote a file.
+pub(super) fn in_words_of_files(text: &str) -> String {
+    let mut flags = FLAGS;
+    // A flag may begin as another one does.
+    flags.sort_by_key(|(_, flag)| std::cmp::Reverse(flag.len()));
+    flags.iter().fold(text.to_owned(), |text, (key, flag)| text.replace(flag, &key.replace('*', "NAME")))
+}
+
 /// The names of all flags that say a setting.
 pub(super) fn flags() -> impl Iterator<Item = &'static str> {
     FLAGS.into_iter().map(|(_, flag)| flag)
@@ -82,6 +91,22 @@ pub(super) struct Origin {
     pub(super) given: Given,
 }
 
+/// What was found to be wrong when texts were read.
+#[derive(Default)]
+pub(super) struct Read {
+    /// What is in two files.
+    pub(super) merged: Vec<Misread>,
+    /// What is not of its kind.
+    pub(super) faults: Vec<(Path, Fault)>,
+}
+
+impl Read {
+    /// Whether there is nothing.
+    pub(super) fn is_clean(&self) -> bool {
+        self.merged.is_empty() && self.faults.is_empty()
+    }
+}
+
 /// Something that is wrong, at its path.
 #[derive(Debug)]
 pub(super) struct Wrong {
@@ -94,37 +119,38 @@ pub(super) struct Wrong {
 }
 
 impl Origin {
+    /// One text alone.
+    pub(super) fn of_text(name: &str, text: &str) -> Self {
+        let text = Text { name: Some(name.to_owned()), folder: PathBuf::new(), text: text.to_owned() };
+        Self { texts: vec![text], tree: None, given: Given::default() }
+    }
+
     /// All problems, each at its place. What is only a consequence of another is left out.
-    pub(super) fn problems(&self, read: &[(Path, Fault)], wrong: &[Wrong], file: &File) -> Problems {
-        let root = self.tree.as_ref();
-        let read = read.iter().filter_map(|(path, fault)| {
-            let found = path.find(root?, true);
-            let span = match fault {
-                Fault::UnknownKey { .. } => found.key.or(found.node.span.as_ref()),
-                _ => found.node.span.as_ref().or(found.key),
-            };
-            let value = match fault {
-                Fault::UnknownKey { .. } => path.0.last().map(Step::shown),
-                _ => found.node.shown(),
-            };
-            Some(self.problem(span, Some(path), value, fault))
-        });
-        let mut problems: Vec<_> = read.collect();
+    pub(super) fn problems(&self, read: &Read, wrong: &[Wrong], file: &File) -> Problems {
+        let mut problems = self.misread(&read.merged);
+        problems.extend(read.faults.iter().filter_map(|(path, fault)| self.misfit(path, fault)));
         problems.extend(wrong.iter().filter_map(|wrong| self.resolved(wrong, file)));
         problems.dedup();
-        problems.sort_by_key(|problem| (problem.file.clone(), problem.line, problem.column));
+        problems.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
         Problems::of(problems)
     }
 
-    /// Of texts that are no settings.
-    pub(super) fn misread(&self, misread: &[Misread]) -> Problems {
-        let problem = |misread: &Misread| {
-            let value = misread.span.as_ref().and_then(|span| self.written(span));
-            let value =
-                value.filter(|_| !matches!(misread.fault, Fault::Syntax(_) | Fault::InTwoFiles { .. }));
-            self.problem(misread.span.as_ref(), None, value.map(str::to_owned), &misread.fault)
+    /// What is said of texts that are no settings.
+    pub(super) fn misread(&self, misread: &[Misread]) -> Vec<Problem> {
+        let problem = |misread: &Misread| self.problem(misread.span.as_ref(), None, None, &misread.fault);
+        misread.iter().map(problem).collect()
+    }
+
+    /// What is said of something that is not of its kind.
+    fn misfit(&self, path: &Path, fault: &Fault) -> Option<Problem> {
+        let found = path.find(self.tree.as_ref()?, true);
+        let (span, value) = match fault {
+            Fault::UnknownKey { .. } => {
+                (found.key.or(found.node.span.as_ref()), path.0.last().map(Step::shown))
+            }
+            _ => (found.node.span.as_ref().or(found.key), found.node.shown()),
         };
-        Problems::of(misread.iter().map(problem).collect())
+        Some(self.problem(span, Some(path), value, fault))
     }
 
     /// The folder from which the paths of files start that stand here.
@@ -169,7 +195,8 @@ impl Origin {
             key => found.node.span.as_ref().or(key),
         };
         let span = span.filter(|_| !found.path.0.is_empty());
-        let path = if found.exact { &found.path } else { path };
+        let is_all = found.exact || !matches!(found.node.value, Value::Table(_));
+        let path = if is_all { &found.path } else { path };
         Some(self.problem(span, Some(path), shown.or_else(|| value.clone()), fault))
     }
 
@@ -213,11 +240,6 @@ impl Origin {
         let (_, flag) = FLAGS.iter().find(|(known, _)| *known == place)?;
         (self.tree.is_none() || self.given.process_wide(flag)).then_some(flag)
     }
-
-    fn written(&self, span: &Span) -> Option<&str> {
-        let text = self.texts.get(span.file)?.text.get(span.bytes.clone())?;
-        Some(text).filter(|text| !text.is_empty() && !text.contains('\n'))
-    }
 }
 
 impl Step {
@@ -250,7 +272,7 @@ fn place(text: &str, at: usize) -> (usize, usize) {
     (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
 }
 
-/// The line of a span, and the one before it, with as much of the span as is on that line.
+/// The line where a span begins, with as much of it as is on that line.
 fn excerpt(text: &str, line: usize, span: &Span) -> Excerpt {
     let at = span.bytes.start.min(text.len());
     let line_start = text[..at].rfind('\n').map_or(0, |end| end + 1);

@@ -5,8 +5,9 @@ use std::io;
 use std::ops::Range;
 use std::path::Path;
 
-use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
-use serde::Serialize;
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// All that is wrong with settings. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub struct Problems {
 }
 
 /// One thing that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// The flag that said it, if a flag did.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,6 +69,11 @@ impl Problems {
         Self { all: vec![problem], unreadable: true }
     }
 
+    /// Of settings that made sense until what they name was looked at.
+    pub fn of_later(message: String) -> Self {
+        Self::of(vec![Problem::saying(message)])
+    }
+
     /// Each of them. Never empty.
     pub fn all(&self) -> &[Problem] {
         &self.all
@@ -78,16 +84,17 @@ impl Problems {
         self.unreadable
     }
 
-    /// As a compiler would show them, with the lines of the files. What a flag said is a line.
+    /// As a compiler would show them, with the lines of the files. What is in no line of a file is told in one line.
     pub fn draw(&self, colour: bool) -> String {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
         let mut drawn = String::new();
         for problem in &self.all {
-            if !drawn.is_empty() && problem.file.is_some() {
-                drawn.push('\n');
-            }
-            match problem.file {
-                Some(_) => drawn.push_str(&problem.draw(&renderer)),
+            match &problem.excerpt {
+                Some(excerpt) => {
+                    let between = if drawn.is_empty() { "" } else { "\n" };
+                    drawn.push_str(between);
+                    drawn.push_str(&problem.draw(excerpt, &renderer));
+                }
                 None => drawn.push_str(&format!("loadbalancer: {problem}")),
             }
             drawn.push('\n');
@@ -124,8 +131,8 @@ impl Problem {
     }
 
     /// Of a text that is none.
-    pub(super) fn of_text(name: &str, line: Option<usize>, message: String, help: &str) -> Self {
-        let file = Some(name.to_owned());
+    pub(super) fn of_text(name: Option<&str>, line: Option<usize>, message: String, help: &str) -> Self {
+        let file = name.map(str::to_owned);
         Self { file, line, help: Some(help.to_owned()), ..Self::saying(message) }
     }
 
@@ -144,27 +151,18 @@ impl Problem {
         }
     }
 
-    fn draw(&self, renderer: &Renderer) -> String {
+    fn draw(&self, Excerpt { text, first_line, wrong }: &Excerpt, renderer: &Renderer) -> String {
         let title = match &self.value {
             Some(value) => format!("{value}: {}", self.message),
             None => self.message.clone(),
         };
-        let mut group = Group::with_title(Level::ERROR.primary_title(title));
-        if let Some(Excerpt { text, first_line, wrong }) = &self.excerpt {
-            let mark = AnnotationKind::Primary.span(wrong.clone()).label(self.path.as_deref());
-            let lines = Snippet::source(text).line_start(*first_line).path(self.file.as_deref());
-            group = group.element(lines.annotation(mark));
-        } else if let Some(file) = &self.file {
-            let origin = Origin::path(file);
-            group = group.element(match self.line {
-                Some(line) => origin.line(line).char_column(self.column.unwrap_or(1)),
-                None => origin,
-            });
+        let mark = AnnotationKind::Primary.span(wrong.clone()).label(self.path.as_deref());
+        let lines = Snippet::source(text).line_start(*first_line).path(self.file.as_deref());
+        let group = Group::with_title(Level::ERROR.primary_title(title)).element(lines.annotation(mark));
+        match &self.help {
+            Some(help) => renderer.render(&[group.element(Level::HELP.message(help))]),
+            None => renderer.render(&[group]),
         }
-        if let Some(help) = &self.help {
-            group = group.element(Level::HELP.message(help));
-        }
-        renderer.render(&[group])
     }
 }
 

@@ -40,7 +40,7 @@ const DNS: u16 = 53;
 /// The name of the route and of the pool that are there when none is named.
 pub(super) const DEFAULT: &str = "default";
 /// The backends of that pool.
-pub(super) const DEFAULT_BACKENDS: [&str; 2] = ["127.0.0.1:3000", "127.0.0.1:3001"];
+pub(super) const DEFAULT_ADDRESSES: [&str; 2] = ["127.0.0.1:3000", "127.0.0.1:3001"];
 
 /// The configuration that a file means, or all that is wrong with it. `open_files` is the process's limit on open files.
 pub(super) fn resolve(file: &File, origin: &Origin, open_files: u64) -> Result<Config, Vec<Wrong>> {
@@ -56,7 +56,7 @@ pub(super) fn resolve(file: &File, origin: &Origin, open_files: u64) -> Result<C
 fn whole(file: &File, root: &Spot<'_>, open_files: u64, has_file: bool) -> Option<Config> {
     let mut pools = IndexMap::new();
     if file.pools.is_empty() {
-        let backends = DEFAULT_BACKENDS.map(file::Backend::at).into();
+        let backends = DEFAULT_ADDRESSES.map(file::Backend::at).into();
         pools.insert(DEFAULT.to_owned(), file::Pool { backends, ..file::Pool::default() });
     }
     let pools = if file.pools.is_empty() { &pools } else { &file.pools };
@@ -125,7 +125,7 @@ fn timeouts(given: &file::Timeouts) -> Timeouts {
 
 fn limits(given: &file::Limits, open_files: u64, at: &Spot<'_>) -> Option<Limits> {
     let header_size = given.header_size.map_or(65_536, |size| size.0);
-    let header_size = at.key("header_size").between(header_size, LEAST_HEADER_SIZE, 1 << 20);
+    let header_size = at.key("header_size").size(header_size, LEAST_HEADER_SIZE, 1 << 20);
     let headers = at.key("headers").between(given.headers.unwrap_or(100), 1, 10_000);
     // A proxied connection takes two files: the client's and the backend's.
     let affordable = (open_files.saturating_sub(RESERVED_FILES) / 2).max(1);

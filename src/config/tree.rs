@@ -6,6 +6,7 @@ mod json;
 mod merge;
 mod path;
 mod toml;
+mod write;
 mod yaml;
 
 use std::ops::Range;
@@ -19,6 +20,7 @@ pub(super) use de::read;
 pub(super) use interpolate::interpolate;
 pub(super) use merge::merge;
 pub(super) use path::{Path, Step};
+pub(super) use write::write;
 
 /// How deep tables and lists may be in each other. Settings need less than ten.
 const DEEPEST: usize = 32;

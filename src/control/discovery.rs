@@ -66,7 +66,8 @@ impl Discovery {
                 Ok(mut found) => {
                     found.backends.truncate(MOST_FOUND);
                     if complained.take().is_some() || count != Some(found.backends.len()) {
-                        info!("{source} tells of {} backends", found.backends.len());
+                        let number = found.backends.len();
+                        info!("{source} tells of {number} backend{}", if number == 1 { "" } else { "s" });
                     }
                     count = Some(found.backends.len());
                     tell(found.backends);

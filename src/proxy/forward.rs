@@ -18,6 +18,8 @@ use super::headers::Asked;
 use super::shared::View;
 use super::{Client, Error};
 
+/// RFC 9110 section 15.2.1.
+const GO_ON: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// Milliseconds for other workers to give up idle connections when there is no file left.
 const ROOM_AFTER: u64 = 100;
 
@@ -56,6 +58,7 @@ pub(super) async fn send(
             Ok(response) => {
                 // They may have come in one piece with the answer.
                 pass_interim(client, &flow, asked);
+                pass_word_to_go_on(client, &flow);
                 return Ok((response, connection));
             }
             Err(Err(error)) => return Err(Failure { error, evidence: None, sent: true }),
@@ -178,6 +181,15 @@ fn pass_interim(client: &Client, flow: &Flow, asked: Asked) {
         && asked.takes_interim
     {
         client.interim().borrow_mut().extend_from_slice(&interim);
+    }
+}
+
+/// Of a backend that asked for the body and began to answer in one breath, and may wait for the body to go on.
+fn pass_word_to_go_on(client: &Client, flow: &Flow) {
+    if client.phase() == Phase::Expect && flow.continued() {
+        client.set_may_upload(true);
+        // hyper's own word would come only before the answer.
+        client.interim().borrow_mut().extend_from_slice(GO_ON);
     }
 }
 

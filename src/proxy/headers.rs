@@ -128,7 +128,7 @@ pub(super) fn prepare(request: &mut Request<RequestBody>, client: &Client) -> Re
 /// What HTTP/2 writes in another way; tells whether the request was an extended CONNECT.
 fn from_http2(request: &mut Request<RequestBody>, client: &Client) -> Result<bool, Error> {
     http2::unite_cookies(request.headers_mut());
-    http2::check_size(request, client.shared.head_limits())?;
+    http2::check(request, client.shared.head_limits())?;
     let extended_connect = request.method() == Method::CONNECT;
     if extended_connect {
         websocket::from_connect(request, client)?;

@@ -8,12 +8,20 @@ use crate::connect::HeadLimits;
 use super::headers::CHUNKED;
 use super::{Error, RequestBody};
 
-/// The limits that hyper itself keeps to with HTTP/1, of which a line has four bytes more than its name and its value.
-pub(super) fn check_size(request: &Request<RequestBody>, limits: HeadLimits) -> Result<(), Error> {
+/// The limits that hyper itself keeps to with HTTP/1, of which a line has four bytes more than its name and its value; and
+/// that no value has blanks around it, which would be gone behind us (RFC 9113 section 8.2.1).
+pub(super) fn check(request: &Request<RequestBody>, limits: HeadLimits) -> Result<(), Error> {
     let (uri, headers) = (request.uri(), request.headers());
     let target = uri.path_and_query().map_or(0, |path| path.as_str().len());
     let authority = uri.authority().map_or(0, |authority| authority.as_str().len());
-    let lines: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    let (mut lines, mut has_blanks) = (0, false);
+    for (name, value) in headers {
+        lines += name.as_str().len() + value.len() + 4;
+        has_blanks |= matches!(value.as_bytes(), [b' ' | b'\t', ..] | [.., b' ' | b'\t']);
+    }
+    if has_blanks {
+        return Err(Error::Malformed("a value in its head begins or ends with a blank"));
+    }
     match target + authority + lines {
         _ if target >= limits.size => Err(Error::TargetTooLong),
         size if size > limits.size || headers.len() > limits.headers => Err(Error::HeadTooLarge),

@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use crate::connect::Stream;
 use crate::proxy::{Client, Error, Phase, handle};
 
-use super::farewell::{close, has_bytes, part, refuse};
+use super::farewell::{close, cut, has_bytes, part, refuse};
 use super::framing::{Refusal, explain};
 use super::http2;
 use super::transport::ClientTransport;
@@ -72,7 +72,12 @@ pub(super) async fn serve(client: &Rc<Client>, mut stream: Stream) -> Option<Str
                 close(&client.shared, stream).await;
                 return None;
             }
-            Stop::Due(_) => return None,
+            Stop::Due(_) => {
+                if client.is_blocked() {
+                    cut(stream);
+                }
+                return None;
+            }
             Stop::Idle if unused.is_empty() => return Some(stream),
             Stop::Draining if unused.is_empty() && !has_bytes(&stream) => {
                 close(&client.shared, stream).await;

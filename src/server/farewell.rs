@@ -2,8 +2,10 @@
 
 use std::io;
 use std::pin::pin;
+use std::time::Duration;
 
 use futures::future::select;
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::connect::{Peeked, Stream};
@@ -51,6 +53,13 @@ pub(super) async fn close(shared: &Shared, mut stream: Stream) {
         let farewell = Box::pin(stream.shutdown());
         select(farewell, Box::pin(shared.clock.sleep(LINGER))).await;
     }
+}
+
+/// Cuts off a client that takes nothing, with a reset: else the system would hold what is on the way to it, and offer it
+/// again and again, for a quarter of an hour.
+pub(super) fn cut(stream: Stream) {
+    // It fails only if the connection is gone already.
+    let _ = SockRef::from(stream.socket()).set_linger(Some(Duration::ZERO));
 }
 
 /// Whether the client has already sent more.

@@ -4,6 +4,7 @@
 //! the same way whatever it came by.
 
 mod flood;
+mod small;
 mod streams;
 mod transport;
 
@@ -22,7 +23,7 @@ use hyper_util::rt::TokioIo;
 use crate::connect::Stream;
 use crate::proxy::{Client, Error, handle, log_refusal};
 
-use super::farewell::part;
+use super::farewell::{cut, part};
 
 use streams::Streams;
 use transport::{Transport, Verdict};
@@ -69,6 +70,9 @@ pub(super) async fn serve(client: &Rc<Client>, mut stream: Stream, read_ahead: B
             None
         }
     };
+    if verdict.is_blocked() {
+        return cut(stream);
+    }
     // To close on bytes that were not read, or that come late, would reset the connection, and our last word would be lost.
     part(&client.shared, stream, words.as_ref().map_or(&[], |words| words)).await;
 }

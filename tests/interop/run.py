@@ -16,7 +16,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 HOME = Path(os.environ.get("INTEROP_HOME", "/tmp/loadbalancer-interop"))
 PYTHON = HOME / "venv/bin/python"
-LIMIT = 120
+LIMIT = 240
 
 
 @dataclass

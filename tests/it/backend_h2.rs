@@ -4,6 +4,7 @@ mod bodies;
 mod lost;
 mod shared;
 
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 
 use crate::support::backend_pki::Authority;
@@ -44,6 +45,28 @@ fn a_request_of_http_1_1_becomes_one_of_http_2_and_its_answer_comes_back() {
         assert!(!text.contains(&format!("\n{gone}")), "{gone} in {text}");
     }
     assert_eq!(answer.header("content-length"), Some(text.len().to_string().as_str()));
+}
+
+#[test]
+fn a_grpc_backend_is_checked_in_grpc_where_the_path_asks_for_it() {
+    for (message, health) in [(1, "is healthy: answered 200"), (2, "is down: answered 503")] {
+        let backend = H2Backend::that(move |mut exchange| async move {
+            let head = format!("{} {}", exchange.head.method(), exchange.head.uri().path());
+            assert_eq!(head, "POST /grpc.health.v1.Health/Check");
+            assert_eq!(exchange.head.headers()["content-type"], "application/grpc");
+            assert_eq!(exchange.read().await.0, [0; 5]);
+            let mut answer = exchange.begin();
+            answer.send_data(vec![0, 0, 0, 0, 2, 8, message].into(), false).unwrap();
+            answer.send_trailers(HeaderMap::from_iter([trailer("grpc-status", "0")])).unwrap();
+        });
+        let balancer = Balancer::before(&[]).flag("--backend", &backend.url());
+        let balancer = balancer.flag("--health-path", "/grpc.health.v1.Health/Check").start();
+        balancer.said(&format!("{} {health}", backend.url()));
+    }
+}
+
+fn trailer(name: &'static str, value: &'static str) -> (HeaderName, HeaderValue) {
+    (HeaderName::from_static(name), HeaderValue::from_static(value))
 }
 
 #[test]

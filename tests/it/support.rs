@@ -6,12 +6,14 @@
 mod backend;
 pub mod backend_pki;
 mod client;
+mod dns;
 mod frames;
 mod gate;
 pub mod h2_backend;
 mod http2;
 pub mod pki;
 mod program;
+mod settings;
 pub mod tls;
 pub mod tls_backend;
 mod wire;
@@ -23,10 +25,12 @@ use std::time::{Duration, Instant};
 
 pub use backend::{Backend, Transport};
 pub use client::{Answer, Client, get, request};
+pub use dns::Dns;
 pub use frames::{Frame, frame, head, settings};
 pub use gate::{Opener, gate};
 pub use http2::{Http2, Stream, get as http2_get};
 pub use program::{Balancer, Running, Sample, backends};
+pub use settings::Settings;
 
 /// How long anything may take before its test fails: far longer than it ever should.
 pub const PATIENCE: Duration = Duration::from_secs(20);

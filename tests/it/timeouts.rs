@@ -6,7 +6,12 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
-use crate::support::{Answer, Backend, Balancer, Client, PATIENCE, Sample, Transport, get};
+use crate::support::{
+    Answer, Backend, Balancer, Client, PATIENCE, Sample, Transport, frame, get, head, settings, until,
+};
+
+const SETTINGS: u8 = 4;
+const WINDOW_UPDATE: u8 = 8;
 
 const REQUEST: &str = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
 const HALF_AN_UPLOAD: &str = "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nfirst";
@@ -215,6 +220,36 @@ fn a_client_that_stops_reading_is_cut() {
     client.head().expect_status(200);
     let came = client.remains().len();
     assert!(came < SIZE, "all came");
+}
+
+#[test]
+fn the_system_holds_nothing_for_a_client_that_stopped_reading() {
+    let backend = Sample::start("one");
+    let balancer = Balancer::before(&[backend.address()]).flag("--access-log", "-");
+    let balancer = balancer.flag("--body-timeout", "200ms").flag("--client-idle-timeout", "200ms").start();
+    let mut http1 = Client::to(balancer.address);
+    http1.send("GET /bytes/100000000 HTTP/1.1\r\nHost: test\r\n\r\n");
+    let mut http2 = Client::to(balancer.address);
+    // Windows that allow all of it.
+    let windows = [
+        frame(SETTINGS, 0, 0, &[0, 4, 0x7f, 0xff, 0xff, 0xff]),
+        frame(WINDOW_UPDATE, 0, 0, &[0x7f, 0, 0, 0]),
+    ];
+    let fields =
+        [(":method", "GET"), (":scheme", "http"), (":path", "/bytes/100000000"), (":authority", "a")];
+    http2.send([settings(), windows.concat(), head(1, &fields)].concat());
+    balancer.said_times("\"reason\":\"client_stalled\"", 2);
+    for client in [http1, http2] {
+        let port = client.stream().local_addr().unwrap().port();
+        until("the system holds nothing", || !holds(balancer.address.port(), port));
+    }
+}
+
+/// Whether the system knows of a connection from this port to that one.
+fn holds(from: u16, to: u16) -> bool {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let ends = format!("0100007F:{from:04X} 0100007F:{to:04X} ");
+    table.lines().any(|line| line.contains(&ends))
 }
 
 #[test]

@@ -40,12 +40,13 @@ pub(super) fn pool(name: &str, given: &file::Pool, listeners: &[Listener], at: &
     let backends = given.backends.iter().zip(urls).enumerate();
     let backends = backends.map(|(index, (given, url))| backend(&given.0, url, &list.index(index)));
     let backends: Vec<_> = backends.collect();
+    let (balancing, health) = (balancing(given, at), health(&given.health, &at.key("health")));
     Some(Pool {
         name: name.into(),
         backends: backends.into_iter().collect::<Option<_>>()?,
         sources,
-        balancing: balancing(given, at)?,
-        health: health(&given.health, &at.key("health"))?,
+        balancing: balancing?,
+        health: health?,
         tls,
         proxy_protocol: given.proxy_protocol.map(|word| word.0),
     })

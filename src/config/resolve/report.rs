@@ -61,6 +61,7 @@ impl<'a> Spot<'a> {
     }
 
     /// The value here is wrong.
+    #[expect(clippy::needless_pass_by_value, reason = "texts and numbers alike are values here")]
     pub(in crate::config) fn wrong(&self, value: impl ToString, fault: impl Into<Fault>) {
         self.add(Some(value.to_string()), false, fault.into());
     }
@@ -89,6 +90,16 @@ impl<'a> Spot<'a> {
         match value {
             value if value < least => self.wrong(value, Fault::TooSmall(least)),
             value if value > most => self.wrong(value, Fault::TooLarge(most)),
+            _ => return Some(value),
+        }
+        None
+    }
+
+    /// A number of bytes, if it is neither too small nor too large.
+    pub(in crate::config) fn size(&self, value: u64, least: u64, most: u64) -> Option<u64> {
+        match value {
+            value if value < least => self.wrong(value, Fault::SizeTooSmall(least)),
+            value if value > most => self.wrong(value, Fault::SizeTooLarge(most)),
             _ => return Some(value),
         }
         None

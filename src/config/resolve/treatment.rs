@@ -37,7 +37,7 @@ pub(super) fn treatment(
 ) -> Option<Treatment> {
     let rewrite = given.rewrite.as_ref().map(|text| rewrite(text, captures, &at.key("rewrite")));
     let host = given.set_host.as_ref().map(|text| host(text, &at.key("set_host")));
-    let body_limit = given.body_size.map(|size| at.key("body_size").between(size.0, 1, u64::MAX));
+    let body_limit = given.body_size.map(|size| at.key("body_size").size(size.0, 1, u64::MAX));
     let request_headers = changes(&given.request_headers, &at.key("request_headers"));
     let answer_headers = changes(&given.answer_headers, &at.key("answer_headers"));
     let retry = retry(&given.retry, &at.key("retry"));

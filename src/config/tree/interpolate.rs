@@ -1,27 +1,44 @@
 //! Variables of the environment in text: `${NAME}`, `${NAME:-default}`, `${NAME:?what is wrong without it}`. `$${` is
 //! `${` itself. Keys, and what the variables hold, are taken as they are.
 
-use super::{Entry, Misread, Node, Value};
+use super::{Entry, Node, Path, Step, Value};
 use crate::config::fault::Fault;
 
-/// Puts variables in all text of a tree. `variable` knows them.
+/// Puts variables in all text of a tree, and gives what is wrong with those. `variable` knows them.
 pub(in crate::config) fn interpolate(
-    node: &mut Node,
+    root: &mut Node,
     variable: &dyn Fn(&str) -> Option<String>,
-    wrong: &mut Vec<Misread>,
+) -> Vec<(Path, Fault)> {
+    let mut wrong = Vec::new();
+    fill(root, &mut Path::default(), variable, &mut wrong);
+    wrong
+}
+
+fn fill(
+    node: &mut Node,
+    path: &mut Path,
+    variable: &dyn Fn(&str) -> Option<String>,
+    wrong: &mut Vec<(Path, Fault)>,
 ) {
+    let mut down = |step, node: &mut Node| {
+        path.0.push(step);
+        fill(node, path, variable, wrong);
+        path.0.pop();
+    };
     match &mut node.value {
+        Value::List(list) => {
+            list.iter_mut().enumerate().for_each(|(index, node)| down(Step::Index(index), node));
+        }
+        Value::Table(table) => {
+            table.iter_mut().for_each(|(key, Entry { node, .. })| down(Step::Key(key.clone()), node));
+        }
         Value::Text(text) if text.contains("${") => match filled(text, variable) {
             Ok(filled) => node.written = Some(std::mem::replace(text, filled)),
             Err(fault) => {
                 node.broken = true;
-                wrong.push(Misread { span: node.span.clone(), fault });
+                wrong.push((path.clone(), fault));
             }
         },
-        Value::List(list) => list.iter_mut().for_each(|node| interpolate(node, variable, wrong)),
-        Value::Table(table) => {
-            table.values_mut().for_each(|Entry { node, .. }| interpolate(node, variable, wrong));
-        }
         _ => {}
     }
 }
@@ -71,7 +88,7 @@ fn look_up(reference: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result
 mod tests {
     use super::*;
 
-    fn fill(text: &str) -> Result<String, Fault> {
+    fn of(text: &str) -> Result<String, Fault> {
         filled(text, &|name| match name {
             "HOST" => Some("example.com".to_owned()),
             "EMPTY" => Some(String::new()),
@@ -91,18 +108,18 @@ mod tests {
             ("$${HOST} $ $HOST {HOST}", "${HOST} $ $HOST {HOST}"),
             ("$$${HOST}", "$${HOST}"),
         ] {
-            assert_eq!(fill(text), Ok(means.to_owned()), "{text}");
+            assert_eq!(of(text), Ok(means.to_owned()), "{text}");
         }
     }
 
     #[test]
     fn what_is_not_set_or_no_reference_is_refused() {
         let unset = |name: &str, why: &str| Err(Fault::Unset { name: name.into(), why: why.into() });
-        assert_eq!(fill("${NOBODY}"), unset("NOBODY", ""));
-        assert_eq!(fill("${EMPTY:?set it to the host}"), unset("EMPTY", "set it to the host"));
-        assert_eq!(fill("${HOST"), Err(Fault::Unclosed));
+        assert_eq!(of("${NOBODY}"), unset("NOBODY", ""));
+        assert_eq!(of("${EMPTY:?set it to the host}"), unset("EMPTY", "set it to the host"));
+        assert_eq!(of("${HOST"), Err(Fault::Unclosed));
         for text in ["", "1A", "HOST-x", "A B", "HOST:+x", "HOST:"] {
-            assert_eq!(fill(&format!("${{{text}}}")), Err(Fault::Reference(text.into())), "{text}");
+            assert_eq!(of(&format!("${{{text}}}")), Err(Fault::Reference(text.into())), "{text}");
         }
     }
 }

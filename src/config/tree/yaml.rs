@@ -1,11 +1,15 @@
 //! From YAML (1.2, its core schema) to a tree.
 
+mod write;
+
 use std::collections::HashMap;
 
 use granit_parser::{Event, Parser, ScalarStyle, ScanError};
 
 use super::{DEEPEST, Entry, Misread, Node, Span, Table, Value};
 use crate::config::fault::Fault;
+
+pub(super) use write::to_yaml;
 
 /// Parts of a tree. An alias stands for all parts of what it names, so that a few lines could become billions.
 const MOST_NODES: usize = 1 << 20;
@@ -131,7 +135,8 @@ impl Builder<'_> {
             (Value::Table(table), Some((key, span))) => {
                 table.insert(key, Entry { key: Some(span), node });
             }
-            _ => unreachable!("only lists and tables have parts"),
+            // Only lists and tables have parts.
+            _ => {}
         }
         Ok(())
     }

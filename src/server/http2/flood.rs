@@ -6,9 +6,9 @@
 //! and header lists far over their limit.
 
 /// Bytes before each frame.
-const HEAD: usize = 9;
+pub(super) const HEAD: usize = 9;
 
-const DATA: u8 = 0;
+pub(super) const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
@@ -18,7 +18,7 @@ const GOAWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 
-const END_STREAM: u8 = 0x1;
+pub(super) const END_STREAM: u8 = 0x1;
 const END_HEADERS: u8 = 0x4;
 
 const ENHANCE_YOUR_CALM: u32 = 0xb;
@@ -147,17 +147,23 @@ impl Allowances {
 /// What stands before a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head {
-    length: usize,
-    kind: u8,
-    flags: u8,
-    stream: u32,
+    pub(super) length: usize,
+    pub(super) kind: u8,
+    pub(super) flags: u8,
+    pub(super) stream: u32,
 }
 
 impl Head {
-    fn read(bytes: [u8; HEAD]) -> Self {
+    pub(super) fn read(bytes: [u8; HEAD]) -> Self {
         let [l0, l1, l2, kind, flags, s0, s1, s2, s3] = bytes;
         let length = usize::from(l0) << 16 | usize::from(l1) << 8 | usize::from(l2);
         Self { length, kind, flags, stream: u32::from_be_bytes([s0, s1, s2, s3]) & (u32::MAX >> 1) }
+    }
+
+    pub(super) fn bytes(self) -> [u8; HEAD] {
+        let [_, .., l0, l1, l2] = self.length.to_be_bytes();
+        let [s0, s1, s2, s3] = self.stream.to_be_bytes();
+        [l0, l1, l2, self.kind, self.flags, s0, s1, s2, s3]
     }
 
     /// The stream that it begins, unless that was begun before.

@@ -12,7 +12,8 @@ use crate::connect::Stream;
 use crate::proxy::Clock;
 
 use super::PREFACE;
-use super::flood::{Allowances, Frames, Kind, goaway};
+use super::flood::{Allowances, Frames, HEAD, Kind, goaway};
+use super::small::{join, put_together};
 
 /// A stream before which some bytes were read already. When its client floods us, what it sends is no longer heard, and
 /// hyper may say no more than the rest of the frame that it is amid; then it is told that the connection broke.
@@ -37,6 +38,8 @@ pub(super) struct Verdict {
     between: Cell<bool>,
     /// Set whenever bytes go out.
     written: Cell<bool>,
+    /// Set while the system takes no more bytes for the client.
+    blocked: Cell<bool>,
 }
 
 impl Verdict {
@@ -48,6 +51,11 @@ impl Verdict {
     /// Whether the client took bytes since last asked.
     pub(super) fn has_written(&self) -> bool {
         self.written.replace(false)
+    }
+
+    /// Whether the client takes nothing of what waits for it.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.blocked.get()
     }
 
     /// What is still to be said to a client that floods us.
@@ -67,15 +75,24 @@ impl<'a> Transport<'a> {
         Self { stream, read_ahead, clock, received, sent, allowances: Allowances::new(clock.now()), verdict }
     }
 
-    fn note_received(&mut self, mut bytes: &[u8]) -> Result<(), Kind> {
-        while !bytes.is_empty() {
-            let Some(head) = self.received.next(&mut bytes) else { return Ok(()) };
+    /// Looks at bytes that came. Where small frames can be put together, it tells where the first one is that begins here.
+    fn note_received(&mut self, bytes: &[u8]) -> Result<Option<usize>, Kind> {
+        let (mut rest, mut first, mut last) = (bytes, None, None);
+        let mut joinable = false;
+        while !rest.is_empty() {
+            let Some(head) = self.received.next(&mut rest) else { break };
+            match last {
+                // The head of the one before these bytes is gone.
+                None => first = (bytes.len() - rest.len()).checked_sub(HEAD),
+                Some(last) => joinable |= join(last, head),
+            }
+            last = first.map(|_| head);
             if let Some(stream) = head.begins().filter(|stream| *stream > self.verdict.newest.get()) {
                 self.verdict.newest.set(stream);
             }
             self.allowances.received(head, || self.clock.now())?;
         }
-        Ok(())
+        Ok(first.filter(|_| joinable))
     }
 
     fn note_sent(&mut self, mut bytes: &[u8]) {
@@ -120,9 +137,17 @@ impl AsyncRead for Transport<'_> {
             buf.put_slice(&self.read_ahead[..length]);
             self.read_ahead.advance(length);
         }
-        if let Err(kind) = self.note_received(&buf.filled()[before..]) {
-            self.verdict.flood.set(Some(kind));
-            return self.poll_end().map(Err);
+        match self.note_received(&buf.filled()[before..]) {
+            Ok(None) => {}
+            Ok(Some(first)) => {
+                let first = before + first;
+                let length = put_together(&mut buf.filled_mut()[first..]);
+                buf.set_filled(first + length);
+            }
+            Err(kind) => {
+                self.verdict.flood.set(Some(kind));
+                return self.poll_end().map(Err);
+            }
         }
         Poll::Ready(Ok(()))
     }
@@ -140,7 +165,9 @@ impl AsyncWrite for Transport<'_> {
             }
             bytes = &bytes[..self.sent.remainder(bytes)];
         }
-        let written = ready!(Pin::new(&mut *self.stream).poll_write(cx, bytes))?;
+        let polled = Pin::new(&mut *self.stream).poll_write(cx, bytes);
+        self.verdict.blocked.set(polled.is_pending());
+        let written = ready!(polled)?;
         self.note_sent(&bytes[..written]);
         Poll::Ready(Ok(written))
     }
@@ -154,7 +181,9 @@ impl AsyncWrite for Transport<'_> {
             let first = slices.iter().find(|slice| !slice.is_empty());
             return self.poll_write(cx, first.map_or(&[], |slice| slice));
         }
-        let written = ready!(self.stream.write_slices(cx, slices))?;
+        let polled = self.stream.write_slices(cx, slices);
+        self.verdict.blocked.set(polled.is_pending());
+        let written = ready!(polled)?;
         let mut left = written;
         for slice in slices {
             let part = left.min(slice.len());

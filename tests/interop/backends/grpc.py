@@ -69,6 +69,11 @@ def deadline(_, context):
     return b"%.1f" % context.time_remaining()
 
 
+def how_is_all(_, __):
+    """gRPC's own check: the message whose field `status` is `SERVING`."""
+    return b"\x08\x01"
+
+
 def leave(_, __):
     os._exit(1)
 
@@ -82,7 +87,8 @@ def main():
         "WasCancelled": unary(was_cancelled), "Deadline": unary(deadline), "Leave": unary(leave),
     }  # fmt: skip
     server = grpc.server(futures.ThreadPoolExecutor(64), options=[("grpc.max_receive_message_length", -1)])
-    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("interop.Test", methods)])
+    health = grpc.method_handlers_generic_handler("grpc.health.v1.Health", {"Check": unary(how_is_all)})
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("interop.Test", methods), health])
     credentials = [Path(word).read_bytes() for word in sys.argv[1:]]
     if credentials:
         chain, key = credentials

@@ -51,7 +51,9 @@ def attack(name, url, words):
         expect(said, out[-300:])
         equal(set(said), {"YES"}, "whether the service was available, at each look")
         ended = re.search(r"Exit status: +(.*)", out)[1]
-        equal(ended, "No open connections left", "how it ended")
+        if "-X" not in words:
+            # Who reads a byte now and then does not notice the end: what had come before it lasts for hours.
+            equal(ended, "No open connections left", "how it ended")
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ def testssl(balancer, certificates):
         file = Path(folder) / "findings.json"
         words = ["--quiet", "--color", "0", "--warnings", "off", "--nodns", "min", "--ip", "127.0.0.1"]
         words += ["--add-ca", certificates.authority, "--jsonfile", file, f"localhost:{balancer.tls_port}"]
-        out = run("testssl", *words, text=True, timeout=100)
+        out = run("testssl", *words, text=True, timeout=200)
         findings = json.loads(file.read_text())
     report.version(f"testssl.sh {re.search(r'testssl +([0-9.]+)', run('testssl', '--version', text=True).stdout)[1]}")
     with case("testssl.sh: simulated clients since 2015 connect, older ones do not"):
@@ -70,8 +70,8 @@ def testssl(balancer, certificates):
         equal([name.split("-")[1] for name in refused], ["ie_6_xp", "ie_8_win7", "ie_8_xp", "java_7u25"], "refused")
     expect(len(findings) > 80, out.stdout[-500:])
     for finding in findings:
-        # Whether sessions are taken up is looked at below; testssl.sh sometimes cannot.
-        if finding["severity"] == "INFO" or finding["id"].startswith("sessionresumption"):
+        # Whether sessions are taken up is looked at below; testssl.sh sometimes cannot. A WARN is about what it lacks itself.
+        if finding["severity"] in ("INFO", "WARN") or finding["id"].startswith("sessionresumption"):
             continue
         with case(f"testssl.sh: {finding['id']}"):
             why = EXPECTED.get(finding["id"])

@@ -10,9 +10,17 @@ use hyper::http::HeaderMap;
 use super::{get, post};
 use crate::support::pki::Authority;
 use crate::support::tls::trusting;
-use crate::support::{Backend, Balancer, Http2, PATIENCE, Running, gate};
+use crate::support::{Backend, Balancer, Client, Http2, PATIENCE, Running, frame, gate, head, settings};
 
 const LARGE: usize = 20_000_000;
+
+const DATA: u8 = 0;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const WINDOW_UPDATE: u8 = 8;
+const ACK: u8 = 0x1;
+const END_STREAM: u8 = 0x1;
+const END_HEADERS: u8 = 0x4;
 
 /// A backend that sends back what it gets, with the framing that it got it with.
 fn echo() -> Backend {
@@ -63,6 +71,31 @@ fn large_bodies_pass_whole_in_both_directions() {
             assert!(answer.body == body, "something else came");
         }
     }
+}
+
+#[test]
+fn small_messages_that_come_faster_than_the_backend_takes_them_are_no_flood() {
+    let (opener, opened) = gate();
+    let backend = Backend::that(move |mut transport| {
+        opened.wait();
+        let text = transport.read_body().len().to_string();
+        transport.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len()));
+    });
+    let balancer = Balancer::before(&[backend.address]).start();
+    let mut client = Client::to(balancer.address);
+    let mut request =
+        head(1, &[(":method", "POST"), (":scheme", "http"), (":path", "/"), (":authority", "a")]);
+    // It goes on behind its head.
+    request[4] = END_HEADERS;
+    let (message, last) = (frame(DATA, 0, 1, &[b'x'; 30]), frame(DATA, END_STREAM, 1, &[b'x'; 30]));
+    client.send([settings(), frame(SETTINGS, ACK, 0, &[])].concat());
+    // From here on there is room for all of it.
+    client.frame_of(WINDOW_UPDATE);
+    client.send([request, message.repeat(4999), last, frame(PING, 0, 0, &[0; 8])].concat());
+    // All of it has come by then.
+    client.frame_of(PING);
+    opener.open();
+    assert_eq!(String::from_utf8(client.body_of(1)), Ok("150000".to_owned()));
 }
 
 #[test]

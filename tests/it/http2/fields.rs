@@ -198,6 +198,18 @@ fn requests_that_are_malformed_never_reach_a_backend() {
     }
 }
 
+#[test]
+fn a_value_with_blanks_around_it_never_reaches_a_backend() {
+    let (backend, _told, balancer) = telling();
+    for value in [" a", "a ", "\ta", "a\t", " "] {
+        let request = Request::get("http://a/").header("x-own", value).body(()).unwrap();
+        let answer = Http2::to(balancer.address).ask(request).answer().expect_status(400);
+        let reason = "the request is malformed: a value in its head begins or ends with a blank\n";
+        assert_eq!(answer.text(), reason, "{value:?}");
+    }
+    assert_eq!(backend.requests(), 0);
+}
+
 fn expect_405(answer: &Answer) {
     assert_eq!(answer.status, 405);
     assert!(answer.header("proxy-status").unwrap().contains("connect_refused"), "{answer:?}");

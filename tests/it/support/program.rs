@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -34,18 +35,35 @@ impl Balancer {
         Self { command, listen: None }
     }
 
+    /// With the settings of a file, started in the file's folder.
+    pub fn configured(file: &Path) -> Self {
+        let mut balancer = Self::bare();
+        let name = file.file_name().expect("a file has a name");
+        balancer.command.arg("--config").arg(name).current_dir(file.parent().expect("a file is in a folder"));
+        balancer
+    }
+
     /// With no more open files than this.
-    pub fn open_files(mut self, most: usize) -> Self {
-        let mut limited = Command::new("sh");
-        limited.args(["-c", &format!("ulimit -n {most}; exec \"$0\" \"$@\"")]);
-        limited.arg(self.command.get_program()).args(self.command.get_args());
+    pub fn open_files(self, most: usize) -> Self {
+        self.by_shell(&format!("ulimit -n {most}; exec \"$0\" \"$@\""))
+    }
+
+    /// With a file for standard input.
+    pub fn reading(self, file: &Path) -> Self {
+        self.by_shell(&format!("exec \"$0\" \"$@\" <'{}'", file.display()))
+    }
+
+    fn by_shell(mut self, script: &str) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script]);
+        shell.arg(self.command.get_program()).args(self.command.get_args());
         for (name, value) in self.command.get_envs() {
             match value {
-                Some(value) => limited.env(name, value),
-                None => limited.env_remove(name),
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
             };
         }
-        self.command = limited;
+        self.command = shell;
         self
     }
 

@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use serde::de::{self, Expected, Unexpected};
 
 use crate::config::fault::{Fault, nearest};
-use crate::config::tree::{Node, Path, Step};
+use crate::config::tree::{Node, Path, Step, Value};
 
 #[derive(Debug)]
 pub(super) struct Error {
@@ -22,15 +22,16 @@ impl Error {
 
     /// No number between these.
     pub(super) fn number(found: &Node, least: i128, most: i128) -> Self {
-        let expected = match (least, most) {
-            (0, most) if most > i128::from(u32::MAX) => "a whole number".to_owned(),
-            (least, most) => format!("a whole number from {least} to {most}"),
-        };
-        let found = match found.value {
-            super::Value::Integer(_) => "another",
-            _ => found.kind(),
-        };
-        Self::of(Fault::Kind { expected, found })
+        let bound = |bound: i128| u64::try_from(bound).ok();
+        match (&found.value, bound(least), bound(most)) {
+            (Value::Integer(number), Some(least), _) if *number < i128::from(least) => {
+                Self::of(Fault::TooSmall(least))
+            }
+            (Value::Integer(number), _, Some(most)) if *number > i128::from(most) => {
+                Self::of(Fault::TooLarge(most))
+            }
+            _ => Self::kind(found, "a whole number"),
+        }
     }
 
     pub(super) fn under(mut self, step: Step) -> Self {

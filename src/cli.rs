@@ -1,0 +1,151 @@
+//! What the program does with settings when it does not balance: check, show and convert them, and describe itself.
+
+use std::fs;
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::CommandFactory;
+use serde::Serialize;
+
+use crate::config::{
+    ConfigTool, Flags, Format, Loaded, Problem, Problems, Sources, Tool, convert, reference, schema,
+};
+use crate::connect::Ways;
+use crate::server::Tls;
+
+/// Something that was asked for could not be done.
+const FAILED: u8 = 1;
+/// Settings that make no sense.
+const USAGE: u8 = 2;
+
+/// Does what a tool is for. `open_files` is the process's limit on open files.
+pub fn run(tool: &Tool, flags: &Flags, open_files: u64) -> ExitCode {
+    let sources = || Sources::new(flags.clone(), open_files);
+    match tool {
+        Tool::Validate { json } => validate(&sources(), *json),
+        Tool::Config(ConfigTool::Show { effective, format }) => match sources().load() {
+            Ok(loaded) => print(&loaded.show(*effective, *format)),
+            Err(problems) => refuse(&problems),
+        },
+        Tool::Config(ConfigTool::Schema) => {
+            let schema = serde_json::to_string_pretty(&schema()).expect("a schema can be written as JSON");
+            print(&(schema + "\n"))
+        }
+        Tool::Config(ConfigTool::Reference) => print(&reference()),
+        Tool::Config(ConfigTool::Convert { from, into, to }) => convert_file(from, into.as_deref(), *to),
+        Tool::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Flags::command(), "loadbalancer", &mut script);
+            print(&String::from_utf8_lossy(&script))
+        }
+        Tool::Man => {
+            let mut page = Vec::new();
+            match clap_mangen::Man::new(Flags::command()).render(&mut page) {
+                Ok(()) => print(&String::from_utf8_lossy(&page)),
+                Err(error) => fail(&error),
+            }
+        }
+    }
+}
+
+/// Says what is wrong with settings, drawn on standard error, and gives the exit status for it.
+pub fn refuse(problems: &Problems) -> ExitCode {
+    let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    eprintln!("{}", problems.draw(colour));
+    ExitCode::from(USAGE)
+}
+
+/// What `validate --json` says.
+#[derive(Serialize)]
+struct Verdict<'a> {
+    valid: bool,
+    files: Vec<String>,
+    problems: &'a [Problem],
+}
+
+fn validate(sources: &Sources, json: bool) -> ExitCode {
+    let loaded = sources.load().and_then(|loaded| match check_files(&loaded) {
+        Ok(()) => Ok(loaded),
+        Err(problem) => Err(Problems::of_later(problem)),
+    });
+    let code = match &loaded {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(problems) if problems.is_unreadable() => ExitCode::from(FAILED),
+        Err(_) => ExitCode::from(USAGE),
+    };
+    match (&loaded, json) {
+        (_, true) => {
+            let files = loaded.iter().flat_map(|loaded| &loaded.files);
+            let files = files.map(|file| file.display().to_string()).collect();
+            let problems = loaded.as_ref().err().map(Problems::all).unwrap_or_default();
+            let verdict = Verdict { valid: loaded.is_ok(), files, problems };
+            let text = serde_json::to_string_pretty(&verdict).expect("a verdict can be written as JSON");
+            print(&(text + "\n"));
+        }
+        (Ok(loaded), false) => {
+            print(&format!("{}\n", praise(loaded)));
+        }
+        (Err(problems), false) => {
+            refuse(problems);
+        }
+    }
+    code
+}
+
+/// Certificates and keys, whose files settings only name.
+fn check_files(loaded: &Loaded) -> Result<(), String> {
+    let config = &loaded.config;
+    let told = |error: &dyn std::fmt::Display| loaded.in_its_words(&error.to_string());
+    config.tls.as_ref().map(Tls::load).transpose().map_err(|error| told(&error))?;
+    for pool in &config.pools {
+        Ways::of(pool).map_err(|error| told(&error))?;
+    }
+    Ok(())
+}
+
+fn praise(loaded: &Loaded) -> String {
+    let config = &loaded.config;
+    let files: Vec<_> = loaded.files.iter().map(|file| file.display().to_string()).collect();
+    let files = if files.is_empty() { "settings".to_owned() } else { files.join(", ") };
+    let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+    format!(
+        "{files}: all is well: {}, {}, {}, {}",
+        count(config.listeners.len(), "listener"),
+        count(config.routes.len(), "route"),
+        count(config.pools.len(), "pool"),
+        count(config.pools.iter().map(|pool| pool.backends.len()).sum(), "backend"),
+    )
+}
+
+fn convert_file(from: &Path, into: Option<&Path>, to: Option<Format>) -> ExitCode {
+    let text = match fs::read_to_string(from) {
+        Ok(text) => text,
+        Err(error) => return fail(&format_args!("{}: cannot be read: {error}", from.display())),
+    };
+    let to = to.or(into.map(Format::of)).unwrap_or(Format::Toml);
+    let text = match convert(&from.display().to_string(), &text, Format::of(from), to) {
+        Ok(text) => text,
+        Err(problems) => return refuse(&problems),
+    };
+    match into {
+        None => print(&text),
+        Some(into) => match fs::write(into, text) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&format_args!("{}: cannot be written: {error}", into.display())),
+        },
+    }
+}
+
+/// To standard output. A reader that has seen enough is no failure.
+fn print(text: &str) -> ExitCode {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => fail(&error),
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+fn fail(problem: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("loadbalancer: {problem}");
+    ExitCode::from(FAILED)
+}

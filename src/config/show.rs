@@ -1,0 +1,172 @@
+//! Settings as text again: as they were written, or with all that nobody wrote.
+
+use super::file::{Backend, Choices, File, Listener, Pool, Size, Time, Word};
+use super::load::Loaded;
+use super::origin::Origin;
+use super::problem::Problems;
+use super::tree::{Node, Value, parse, write};
+use super::{Config, Format, HashKey, resolve};
+
+impl Loaded {
+    /// The settings as text: files and flags together, and with `effective` all defaults, too. Where a file names a
+    /// variable of the environment its name is shown, for it may hold a secret.
+    pub fn show(&self, effective: bool, format: Format) -> String {
+        let mut file = self.file.clone();
+        if effective {
+            fill(&mut file, &self.config);
+        }
+        let text = serde_json::to_string(&file).expect("settings can be written as JSON");
+        let mut tree = serde_json::from_str(&text).expect("what was just written can be read");
+        if let Some(written) = &self.tree {
+            hide(&mut tree, written);
+        }
+        write(&tree, format)
+    }
+}
+
+/// A text in another format. Comments are lost, and settings that make no sense are taken over as they are.
+///
+/// # Errors
+/// The text is not in its format.
+pub fn convert(name: &str, text: &str, from: Format, to: Format) -> Result<String, Problems> {
+    match parse(text, 0, from) {
+        Ok(tree) => Ok(write(&tree, to)),
+        Err(misread) => Err(Problems::of(Origin::of_text(name, text).misread(&misread))),
+    }
+}
+
+/// Puts names of variables back where their values are.
+fn hide(shown: &mut Node, written: &Node) {
+    match (&mut shown.value, &written.value) {
+        (Value::Table(shown), Value::Table(written)) => {
+            for (key, entry) in written {
+                if let Some(shown) = shown.get_mut(key) {
+                    hide(&mut shown.node, &entry.node);
+                }
+            }
+        }
+        (Value::List(shown), Value::List(written)) => {
+            shown.iter_mut().zip(written).for_each(|(shown, written)| hide(shown, written));
+        }
+        // A flag may have said something else.
+        (Value::Text(now), Value::Text(then)) if now == then => shown.written.clone_from(&written.written),
+        (Value::Table(shown), Value::Text(_)) if shown.contains_key("address") => {
+            if let Some(address) = shown.get_mut("address") {
+                hide(&mut address.node, written);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Sets all that has a default to what it is.
+fn fill(file: &mut File, config: &Config) {
+    file.workers.get_or_insert(config.workers.get() as u64);
+    file.log_level.get_or_insert(Word(config.log_level));
+    if file.listeners.is_empty() {
+        let listener = |listener: &super::Listener| {
+            let address = Some(listener.address.to_string());
+            (listener.name.to_string(), Listener { address, tls: listener.tls })
+        };
+        file.listeners = config.listeners.iter().map(listener).collect();
+    }
+    let (timeouts, set) = (&mut file.timeouts, &config.timeouts);
+    for (key, time) in [
+        (&mut timeouts.header, set.header),
+        (&mut timeouts.connect, set.connect),
+        (&mut timeouts.response, set.response),
+        (&mut timeouts.body, set.body),
+        (&mut timeouts.client_idle, set.client_idle),
+        (&mut timeouts.backend_idle, set.backend_idle),
+        (&mut timeouts.tunnel_idle, set.tunnel_idle),
+        (&mut timeouts.drain, set.drain),
+    ] {
+        key.get_or_insert(Time(time));
+    }
+    file.limits.header_size.get_or_insert(Size(config.limits.header_size as u64));
+    file.limits.headers.get_or_insert(config.limits.headers as u64);
+    file.limits.connections.get_or_insert(config.limits.connections as u64);
+    let admin = config.admin.as_ref().map_or_else(|| "off".to_owned(), |admin| admin.address.to_string());
+    file.admin.address.get_or_insert(admin);
+    if file.pools.is_empty() {
+        let backends = resolve::DEFAULT_ADDRESSES.map(Backend::at).into();
+        file.pools.insert(resolve::DEFAULT.to_owned(), Pool { backends, ..Pool::default() });
+    }
+    for (pool, config) in file.pools.values_mut().zip(&config.pools) {
+        fill_pool(pool, config);
+    }
+    if file.routes.is_empty() {
+        let pool = file.pools.keys().next().cloned();
+        let route = super::file::Route { pool, ..super::file::Route::default() };
+        file.routes.insert(resolve::DEFAULT.to_owned(), route);
+    }
+    for (route, config) in file.routes.values_mut().zip(&config.routes) {
+        route.priority.get_or_insert(config.when.priority);
+        route.retry.attempts.get_or_insert(config.treatment.retry.attempts.get());
+    }
+}
+
+fn fill_pool(pool: &mut Pool, config: &super::Pool) {
+    let balancing = &config.balancing;
+    pool.policy.get_or_insert(Word(balancing.policy));
+    pool.hash_key.get_or_insert_with(|| match &balancing.hash_key {
+        HashKey::Client => "client".to_owned(),
+        HashKey::Path => "path".to_owned(),
+        HashKey::Header(name) => format!("header:{name}"),
+        HashKey::Cookie(name) => format!("cookie:{name}"),
+        HashKey::Query(name) => format!("query:{name}"),
+    });
+    pool.choices.get_or_insert(match balancing.choices {
+        Some(choices) => Choices::Some(choices.get()),
+        None => Choices::All,
+    });
+    pool.decay.get_or_insert(Time(balancing.decay));
+    pool.overflow.get_or_insert(balancing.overflow);
+    pool.health.path.get_or_insert_with(|| config.health.path.clone());
+    pool.health.interval.get_or_insert(Time(config.health.interval));
+    pool.health.timeout.get_or_insert(Time(config.health.timeout));
+    for (backend, config) in pool.backends.iter_mut().zip(&config.backends) {
+        backend.0.weight.get_or_insert(config.weight);
+        backend.0.tier.get_or_insert(config.tier);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use crate::config::{Flags, Format, Sources, schema};
+
+    /// Where the tables are whose keys have defaults.
+    const TABLES: [(&str, &str); 6] = [
+        ("", ""),
+        ("/$defs/Timeouts", "/timeouts"),
+        ("/$defs/Limits", "/limits"),
+        ("/$defs/Admin", "/admin"),
+        ("/$defs/Pool", "/pools/default"),
+        ("/$defs/Health", "/pools/default/health"),
+    ];
+
+    #[test]
+    fn the_defaults_that_are_documented_are_those_that_are_taken() {
+        let flags = Flags::read(["loadbalancer".into()]).expect("no flags are flags");
+        let loaded =
+            Sources::new(flags, 4096).read(b"", Format::Toml).expect("nothing is wrong with nothing");
+        let shown: Value = serde_json::from_str(&loaded.show(true, Format::Json)).expect("JSON");
+        let schema = schema().to_value();
+        let mut seen = 0;
+        for (definition, table) in TABLES {
+            let properties = &schema.pointer(definition).expect("a table")["properties"];
+            for (key, property) in properties.as_object().expect("keys") {
+                let text = property["description"].as_str().unwrap_or_default();
+                let Some((_, default)) = text.rsplit_once("Default: ") else { continue };
+                let Ok(default) = serde_json::from_str::<Value>(default) else { continue };
+                let taken = shown.pointer(&format!("{table}/{key}")).unwrap_or(&Value::Null);
+                let same = *taken == default || (taken == "1m" && default == "60s");
+                assert!(same, "{table}/{key}: {taken} is taken, and {default} documented");
+                seen += 1;
+            }
+        }
+        assert!(seen >= 18, "only {seen} were looked at");
+    }
+}

@@ -1,0 +1,113 @@
+//! The admin API's server. It is not for clients: few connections, small heads, bounded bodies, and every wait ends.
+
+mod answer;
+mod change;
+mod guard;
+mod openapi;
+mod refused;
+mod resource;
+mod view;
+
+use std::convert::Infallible;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::Domain;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tracing::warn;
+
+use crate::connect::Socket;
+
+use super::desk::Desk;
+
+pub use openapi::document as openapi;
+
+/// Connections at one time; others wait.
+const MOST_CONNECTIONS: usize = 32;
+/// Bytes of a request's head.
+const HEAD_SIZE: usize = 32 * 1024;
+/// For a head to come, also between two requests.
+const HEAD_TIME: Duration = Duration::from_secs(10);
+/// For all of a connection: whoever takes its answers slowly does not hold it for ever.
+const LIFETIME: Duration = Duration::from_secs(120);
+/// For the answer under way to end after that.
+const GRACE: Duration = Duration::from_secs(30);
+/// After the system failed to accept.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Where callers come in; none closes it. Connections that are open stay.
+pub type AdminDoor = Option<socket2::Socket>;
+
+/// Answers callers who come to the newest of these doors, for ever.
+pub async fn admin(desk: Rc<Desk>, mut doors: mpsc::Receiver<AdminDoor>) {
+    let mut queue = None;
+    let mut connections = JoinSet::new();
+    loop {
+        let room = connections.len() < MOST_CONNECTIONS;
+        tokio::select! {
+            door = doors.recv() => match door {
+                Some(door) => queue = door.and_then(open),
+                None => return,
+            },
+            socket = accept(queue.as_ref()), if room => {
+                connections.spawn_local(attend(socket, Rc::clone(&desk)));
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+/// A listening socket, as this thread's runtime knows it.
+enum Queue {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+fn open(socket: socket2::Socket) -> Option<Queue> {
+    let opened = match socket.domain() {
+        Ok(Domain::UNIX) => UnixListener::from_std(OwnedFd::from(socket).into()).map(Queue::Unix),
+        Ok(_) => TcpListener::from_std(socket.into()).map(Queue::Tcp),
+        Err(error) => Err(error),
+    };
+    opened.inspect_err(|error| warn!("the admin API cannot listen: {error}")).ok()
+}
+
+async fn accept(queue: Option<&Queue>) -> Socket {
+    let Some(queue) = queue else { return std::future::pending().await };
+    loop {
+        let accepted: io::Result<_> = match queue {
+            Queue::Tcp(queue) => queue.accept().await.map(|(stream, _)| Socket::Tcp(stream)),
+            Queue::Unix(queue) => queue.accept().await.map(|(stream, _)| Socket::Unix(stream)),
+        };
+        match accepted {
+            Ok(socket) => return socket,
+            Err(_) => sleep(PAUSE).await,
+        }
+    }
+}
+
+async fn attend(socket: Socket, desk: Rc<Desk>) {
+    let service = service_fn(move |request| {
+        let desk = Rc::clone(&desk);
+        async move { Ok::<_, Infallible>(answer::to(request, &desk).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .max_buf_size(HEAD_SIZE)
+        .serve_connection(TokioIo::new(socket), service);
+    let mut connection = std::pin::pin!(connection);
+    // An error says that the caller went away or sent no HTTP; either way nobody is left to tell.
+    if timeout(LIFETIME, connection.as_mut()).await.is_err() {
+        connection.as_mut().graceful_shutdown();
+        let _ = timeout(GRACE, connection).await;
+    }
+}

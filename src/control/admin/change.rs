@@ -1,0 +1,212 @@
+//! What operators change through the admin API.
+
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderMap, IF_MATCH};
+use hyper::{Request, StatusCode};
+use serde::de::DeserializeOwned;
+use tokio::task::{JoinError, spawn_local};
+use tokio::time::timeout;
+
+use crate::config::Format;
+use crate::control::api::{self, Applied, BackendPatch, Change};
+use crate::control::confirm::{self, Before};
+use crate::control::desk::{Desk, Intent, Outcome, Refusal};
+use crate::control::plan;
+use crate::control::reload::tell;
+
+use super::answer::{Answer, Wish, backend_tag, json, revision_tag, tagged};
+use super::refused::Refused;
+use super::view;
+
+/// Bytes of settings.
+const CONFIG_SIZE: usize = 4 << 20;
+/// Bytes of any other body.
+const BODY_SIZE: usize = 16 << 10;
+/// For a body to come.
+const BODY_TIME: Duration = Duration::from_secs(20);
+
+/// Holds or weighs a backend.
+pub(super) async fn patch_backend(
+    request: Request<Incoming>,
+    desk: &Desk,
+    pool: &str,
+    address: &str,
+) -> Result<Answer, Refused> {
+    expect_json(request.headers())?;
+    let (head, body) = request.into_parts();
+    let patch: BackendPatch = parse(&read(body, BODY_SIZE).await?)?;
+    // Nothing is waited for from here on, so nobody changes it in between.
+    let before = view::find(desk, pool, address)?;
+    check_match(&head.headers, &backend_tag(desk.revision(), &before))?;
+    if let Some(hold) = patch.hold.filter(|hold| *hold != before.hold) {
+        desk.registry().hold(before.id, hold);
+    }
+    if let Some(weight) = patch.weight.filter(|weight| *weight != before.weight) {
+        desk.registry().weigh(before.id, weight);
+    }
+    let after = view::find(desk, pool, address)?;
+    let tag = backend_tag(desk.revision(), &after);
+    Ok(tagged(json(StatusCode::OK, &view::backend(desk, &after)), &tag))
+}
+
+/// Puts the settings that a request brings in force.
+pub(super) async fn put_config(
+    request: Request<Incoming>,
+    desk: &Rc<Desk>,
+    wish: Wish,
+) -> Result<Answer, Refused> {
+    let format = format(request.headers())?;
+    let (head, body) = request.into_parts();
+    let text = read(body, CONFIG_SIZE).await?;
+    if matches!(text.trim_ascii(), b"" | b"null" | b"~") {
+        return Err(Refused::Empty);
+    }
+    let own = Rc::clone(desk);
+    let change = async move {
+        let loaded = own.read(text, format).await?;
+        let turn = own.turn().await;
+        check_match(&head.headers, &revision_tag(own.revision()))?;
+        let before = Before::now(&own).await;
+        let outcome = turn.apply(loaded, intent(wish)).await;
+        Ok(changed(&own, before, outcome, wish))
+    };
+    finish(spawn_local(change).await, wish)
+}
+
+/// Reads the files anew and puts what they say in force.
+pub(super) async fn reload(
+    request: Request<Incoming>,
+    desk: &Rc<Desk>,
+    wish: Wish,
+) -> Result<Answer, Refused> {
+    expect_json(request.headers())?;
+    let (head, body) = request.into_parts();
+    let body = read(body, BODY_SIZE).await?;
+    if !body.is_empty() {
+        let api::Reload {} = parse(&body)?;
+    }
+    let own = Rc::clone(desk);
+    let change = async move {
+        let turn = own.turn().await;
+        check_match(&head.headers, &revision_tag(own.revision()))?;
+        let before = Before::now(&own).await;
+        let outcome = turn.reload(intent(wish)).await;
+        Ok(changed(&own, before, outcome, wish))
+    };
+    finish(spawn_local(change).await, wish)
+}
+
+/// What the settings that a request brings would do.
+pub(super) async fn plan(request: Request<Incoming>, desk: &Rc<Desk>) -> Result<Answer, Refused> {
+    let format = format(request.headers())?;
+    let text = read(request.into_body(), CONFIG_SIZE).await?;
+    let loaded = desk.read(text, format).await?;
+    Ok(json(StatusCode::OK, &plan::of(desk, loaded).await))
+}
+
+fn intent(wish: Wish) -> Intent {
+    if wish.dry_run { Intent::Trial } else { Intent::Force }
+}
+
+/// Lets a change be watched that was made and is to be confirmed.
+fn changed(
+    desk: &Rc<Desk>,
+    before: Before,
+    outcome: Result<Outcome, Refusal>,
+    wish: Wish,
+) -> (Result<Outcome, Refusal>, u64) {
+    let is_change = matches!(outcome, Ok(Outcome::Changed | Outcome::Later(_))) && !wish.dry_run;
+    if let Some(lasts) = wish.confirm.filter(|_| is_change) {
+        spawn_local(confirm::watch(Rc::clone(desk), before, lasts));
+    }
+    (outcome, desk.revision())
+}
+
+/// What came of settings and which are in force now, if it came to that at all.
+type Tried = Result<(Result<Outcome, Refusal>, u64), Refused>;
+
+/// The changes themselves run on a task of their own: a caller who leaves does not leave them half done.
+fn finish(tried: Result<Tried, JoinError>, wish: Wish) -> Result<Answer, Refused> {
+    let (outcome, revision) = tried.map_err(|error| Refused::Unfit(error.into()))??;
+    if !wish.dry_run {
+        tell(&outcome);
+    }
+    let (result, later) = match outcome? {
+        Outcome::Unchanged => (Change::Unchanged, Vec::new()),
+        Outcome::Changed => (Change::Changed, Vec::new()),
+        Outcome::Later(later) => (Change::Changed, later.into_iter().map(str::to_owned).collect()),
+    };
+    let watched = wish.confirm.is_some() && !wish.dry_run && result == Change::Changed;
+    let applied = Applied { result, later, revision, dry_run: wish.dry_run, watched };
+    Ok(tagged(json(StatusCode::OK, &applied), &revision_tag(revision)))
+}
+
+/// Refuses what others have changed since the caller looked (RFC 9110, section 13.1.1).
+fn check_match(headers: &HeaderMap, now: &str) -> Result<(), Refused> {
+    let lines: Vec<_> = headers.get_all(IF_MATCH).iter().filter_map(|line| line.to_str().ok()).collect();
+    let wanted = lines.join(", ");
+    let mut tags = wanted.split(',').map(str::trim);
+    if !headers.contains_key(IF_MATCH) || tags.any(|tag| tag == "*" || tag == now) {
+        return Ok(());
+    }
+    Err(Refused::Outdated { now: now.to_owned(), wanted })
+}
+
+/// How the body says settings. That it must be said keeps forms of other sites out.
+fn format(headers: &HeaderMap) -> Result<Format, Refused> {
+    match media_type(headers).as_str() {
+        "application/toml" => Ok(Format::Toml),
+        "application/yaml" => Ok(Format::Yaml),
+        "application/json" => Ok(Format::Json),
+        _ => Err(Refused::MediaType("application/toml, application/yaml or application/json")),
+    }
+}
+
+fn expect_json(headers: &HeaderMap) -> Result<(), Refused> {
+    match media_type(headers).as_str() {
+        "application/json" | "application/merge-patch+json" => Ok(()),
+        _ => Err(Refused::MediaType("application/json")),
+    }
+}
+
+/// The media type of the body, in lower case and without parameters.
+fn media_type(headers: &HeaderMap) -> String {
+    let mut lines = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(line), None) = (lines.next().and_then(|line| line.to_str().ok()), lines.next()) else {
+        return String::new();
+    };
+    line.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
+    let value: serde_json::Map<_, _> = serde_json::from_slice(body)?;
+    Ok(T::deserialize(serde_json::Value::Object(value))?)
+}
+
+/// Reads a body. Of one that is too large the rest is read, too, and dropped: a caller who is still sending would not read
+/// our answer.
+async fn read(body: Incoming, most: usize) -> Result<Vec<u8>, Refused> {
+    if body.size_hint().lower() > most as u64 {
+        return Err(Refused::TooLarge(most));
+    }
+    let whole = async {
+        let mut body = pin!(body);
+        let mut bytes = Vec::new();
+        let mut length = 0_usize;
+        while let Some(frame) = body.frame().await {
+            let data = frame.map_err(|_| Refused::Broken)?.into_data().unwrap_or_else(|_| Bytes::new());
+            length = length.saturating_add(data.len());
+            if length <= most {
+                bytes.extend_from_slice(&data);
+            }
+        }
+        if length > most { Err(Refused::TooLarge(most)) } else { Ok(bytes) }
+    };
+    timeout(BODY_TIME, whole).await.unwrap_or(Err(Refused::Slow))
+}

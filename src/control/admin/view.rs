@@ -1,0 +1,172 @@
+//! What runs, as the admin API shows it.
+
+mod confirmation;
+mod routes;
+
+use std::time::{Duration, Instant};
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::backends::{self, Hold, State};
+use crate::control::api::{
+    Backend, BackendList, BackendState, Check, Counts, Override, OverrideList, Overview, Pool, PoolList,
+    Stage, Version, Weight,
+};
+use crate::control::desk::Desk;
+
+use super::refused::Refused;
+
+pub(super) use confirmation::confirmation;
+pub(super) use routes::{listeners, routes};
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+pub(super) fn version() -> Version {
+    Version { name: "loadbalancer".to_owned(), version: VERSION.to_owned(), api: "v1".to_owned() }
+}
+
+pub(super) fn overview(desk: &Desk) -> Overview {
+    let config = desk.config();
+    let mut counts = Counts::default();
+    desk.registry().backends().iter().for_each(|backend| counts.add(state(backend)));
+    let clients = desk.clients();
+    Overview {
+        version: VERSION.to_owned(),
+        stage: if desk.is_stopping() { Stage::Stopping } else { Stage::Serving },
+        started: moment(desk, desk.started()),
+        uptime: desk.started().elapsed().as_secs(),
+        revision: desk.revision(),
+        workers: clients.len(),
+        clients: clients.iter().sum(),
+        listeners: config.listeners.len(),
+        routes: config.routes.len(),
+        pools: config.pools.len(),
+        backends: counts,
+    }
+}
+
+pub(super) fn pools(desk: &Desk) -> PoolList {
+    let known = desk.registry().backends();
+    let config = desk.config();
+    PoolList { pools: config.pools.iter().map(|pool| show_pool(desk, pool, &known)).collect() }
+}
+
+pub(super) fn pool(desk: &Desk, name: &str) -> Result<Pool, Refused> {
+    let config = desk.config();
+    let pool = config.pools.iter().find(|pool| &*pool.name == name);
+    let pool = pool.ok_or_else(|| Refused::NoPool(name.to_owned()))?;
+    Ok(show_pool(desk, pool, &desk.registry().backends()))
+}
+
+fn show_pool(desk: &Desk, pool: &crate::config::Pool, known: &[backends::Backend]) -> Pool {
+    let own = known.iter().filter(|backend| backend.terms.pool == pool.name);
+    Pool {
+        name: pool.name.to_string(),
+        policy: pool.balancing.policy.to_string(),
+        usable: own.clone().filter(|backend| !backend.leaving && backend.is_usable()).count(),
+        backends: own.map(|known| backend(desk, known)).collect(),
+    }
+}
+
+pub(super) fn backends(desk: &Desk) -> BackendList {
+    BackendList { backends: desk.registry().backends().iter().map(|known| backend(desk, known)).collect() }
+}
+
+/// A backend by its pool and its address as the settings write it.
+pub(super) fn find(desk: &Desk, pool: &str, address: &str) -> Result<backends::Backend, Refused> {
+    let known = desk.registry().backends();
+    let is_it = |backend: &backends::Backend| {
+        &*backend.terms.pool == pool && &**backend.terms.backend.url.name() == address
+    };
+    known
+        .into_iter()
+        .find(is_it)
+        .ok_or_else(|| Refused::NoBackend { pool: pool.to_owned(), address: address.to_owned() })
+}
+
+pub(super) fn backend(desk: &Desk, known: &backends::Backend) -> Backend {
+    let (terms, check) = (&known.terms.backend, &known.terms.check);
+    let (state, in_flight) = (state(known), known.load.in_flight());
+    let own = |text: &std::sync::Arc<str>| text.to_string();
+    Backend {
+        pool: known.terms.pool.to_string(),
+        address: terms.url.to_string(),
+        state,
+        why: why(known, state, in_flight),
+        since: moment(desk, since(known, state)),
+        hold: known.hold,
+        weight: Weight { set: terms.weight, effective: known.weight() },
+        tier: terms.tier,
+        zone: terms.zone.as_ref().map(own),
+        tags: terms.tags.iter().map(|(name, value)| (own(name), own(value))).collect(),
+        in_flight,
+        check: Check {
+            path: check.path.clone(),
+            interval: text_of(check.interval),
+            timeout: text_of(check.timeout),
+            learned: moment(desk, known.health.learned()),
+            failures: known.health.failures(),
+        },
+    }
+}
+
+pub(super) fn overrides(desk: &Desk) -> OverrideList {
+    let known = desk.registry().backends();
+    let held = known.iter().filter(|backend| backend.hold.is_some() || backend.weight.is_some());
+    let overrides = held.map(|backend| Override {
+        pool: backend.terms.pool.to_string(),
+        address: backend.terms.backend.url.to_string(),
+        hold: backend.hold,
+        weight: backend.weight,
+    });
+    OverrideList { overrides: overrides.collect() }
+}
+
+fn state(backend: &backends::Backend) -> BackendState {
+    match (backend.leaving, backend.hold, backend.health.state()) {
+        (true, ..) => BackendState::Leaving,
+        (false, Some(Hold::Disable), _) => BackendState::Disabled,
+        (false, Some(Hold::Drain), _) => BackendState::Draining,
+        (false, None, State::Up) => BackendState::Up,
+        (false, None, State::Down) => BackendState::Down,
+        (false, None, State::Unknown) => BackendState::Unknown,
+    }
+}
+
+fn why(backend: &backends::Backend, state: BackendState, in_flight: usize) -> String {
+    match state {
+        BackendState::Up | BackendState::Down | BackendState::Unknown => {
+            backend.health.evidence().to_string()
+        }
+        BackendState::Draining if in_flight == 0 => {
+            "an operator drains it; it has nothing left to do".to_owned()
+        }
+        BackendState::Draining => "an operator drains it".to_owned(),
+        BackendState::Disabled => "an operator disabled it".to_owned(),
+        BackendState::Leaving => "it is no longer among the settings".to_owned(),
+    }
+}
+
+fn since(backend: &backends::Backend, state: BackendState) -> Instant {
+    match state {
+        BackendState::Up | BackendState::Down | BackendState::Unknown => backend.health.since(),
+        BackendState::Draining | BackendState::Disabled | BackendState::Leaving => backend.told,
+    }
+}
+
+/// A moment by the clock on the wall (RFC 3339), to the second.
+fn moment(desk: &Desk, at: Instant) -> String {
+    let at = OffsetDateTime::from(desk.on_the_wall(at)).truncate_to_second();
+    at.format(&Rfc3339).expect("the year has four digits")
+}
+
+/// A duration as the settings write it.
+fn text_of(duration: Duration) -> String {
+    match duration.as_millis() {
+        ms if ms % 1000 != 0 => format!("{ms}ms"),
+        ms if ms % 60_000 != 0 => format!("{}s", ms / 1000),
+        ms if ms % 3_600_000 != 0 => format!("{}m", ms / 60_000),
+        ms => format!("{}h", ms / 3_600_000),
+    }
+}

@@ -1,0 +1,75 @@
+//! What a change of the settings would do.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What other settings would do, if they were put in force now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Plan {
+    /// Whether anything would change.
+    pub changes: bool,
+    /// Listeners, routes, pools, backends and other settings that would change.
+    pub differences: Vec<Difference>,
+    /// For each pool that hashes, before and after: how many of the keys would go elsewhere.
+    pub moved: Vec<Moved>,
+    /// Of the last requests, which would go elsewhere.
+    pub requests: Requests,
+}
+
+/// Something that would change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Difference {
+    /// What is done with it.
+    pub kind: Kind,
+    /// What it is, as a file names it: `pools.api.backends[10.0.0.1:3000].weight`.
+    pub what: String,
+    /// What it is now.
+    pub before: Option<serde_json::Value>,
+    /// What it would be.
+    pub after: Option<serde_json::Value>,
+}
+
+/// What would be done with something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// It is not there now.
+    Add,
+    /// It would be gone.
+    Remove,
+    /// It would be another.
+    Change,
+}
+
+/// How many keys of a pool that hashes would go to another backend.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Moved {
+    /// The pool.
+    pub pool: String,
+    /// Of 100.
+    pub percent: f64,
+}
+
+/// What would become of the last requests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Requests {
+    /// How many of them were looked at.
+    pub looked_at: usize,
+    /// How many would go elsewhere.
+    pub elsewhere: usize,
+    /// From where to where, the most frequent first.
+    pub examples: Vec<Elsewhere>,
+}
+
+/// Requests that would go elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Elsewhere {
+    /// Where they go now: a route and what it does.
+    pub from: String,
+    /// Where they would go.
+    pub to: String,
+    /// How many of them.
+    pub count: usize,
+    /// The method and the path, without the query, of one of them.
+    pub example: String,
+}

@@ -1,0 +1,102 @@
+//! Changes that are watched for a while, and taken back by themselves when things get worse.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+use tracing::{error, info, warn};
+
+use crate::config::Loaded;
+use crate::telemetry::Report;
+
+use super::desk::{Desk, Intent, Outcome, Refusal, Turn};
+use super::guard::Vitals;
+
+/// How often it is looked whether things got worse.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// A change that is watched, or was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Confirmation {
+    /// Which settings it brought.
+    pub revision: u64,
+    /// Since when they are in force.
+    pub began: Instant,
+    /// For how long they are watched.
+    pub lasts: Duration,
+    /// What came of it.
+    pub verdict: Verdict,
+}
+
+/// What came of a change that was watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing yet.
+    Watching,
+    /// Nothing got worse: it stays.
+    Kept,
+    /// Others changed the settings meanwhile.
+    Overtaken,
+    /// It was taken back, for this reason.
+    RolledBack(String),
+    /// It should have been taken back for the first reason, and could not be for the second.
+    Stuck(String, String),
+}
+
+/// How things were before a change.
+pub(super) struct Before {
+    settings: Loaded,
+    report: Report,
+    vitals: Vitals,
+}
+
+impl Before {
+    /// How they are now.
+    pub(super) async fn now(desk: &Desk) -> Self {
+        let (report, vitals) = desk.last_minute().await;
+        Self { settings: Loaded::clone(&desk.written()), report, vitals }
+    }
+}
+
+/// Watches a change that was just made, and takes it back when things get worse than they were before.
+pub(super) async fn watch(desk: Rc<Desk>, before: Before, lasts: Duration) {
+    let revision = desk.revision();
+    let mut confirmation =
+        Confirmation { revision, began: Instant::now(), lasts, verdict: Verdict::Watching };
+    desk.set_confirmation(confirmation.clone());
+    info!("the change is watched for {lasts:?}: it is taken back if things get worse");
+    let Before { settings, report, vitals } = before;
+    let worse = loop {
+        let left = lasts.saturating_sub(confirmation.began.elapsed());
+        sleep(left.min(LOOK_EVERY)).await;
+        if desk.revision() != revision {
+            break None;
+        }
+        let since = desk.report().await.since(&report);
+        let worse = Vitals::of(since, &desk.registry().backends()).worse_than(&vitals);
+        if worse.is_some() || left.is_zero() {
+            break worse;
+        }
+    };
+    let turn = desk.turn().await;
+    confirmation.verdict = match worse.map(|worse| worse.to_string()) {
+        _ if desk.revision() != revision => Verdict::Overtaken,
+        None => Verdict::Kept,
+        Some(reason) => take_back(&turn, settings, reason).await,
+    };
+    match &confirmation.verdict {
+        Verdict::Kept => info!("the change stays: nothing got worse in {lasts:?}"),
+        Verdict::RolledBack(reason) => warn!("the change was taken back: {reason}"),
+        Verdict::Stuck(reason, error) => error!("the change should be taken back ({reason}), but: {error}"),
+        Verdict::Watching | Verdict::Overtaken => {}
+    }
+    desk.set_confirmation(confirmation);
+}
+
+async fn take_back(turn: &Turn<'_>, settings: Loaded, reason: String) -> Verdict {
+    let tried: Result<Outcome, Refusal> = turn.apply(settings, Intent::Force).await;
+    match tried {
+        Ok(_) => Verdict::RolledBack(reason),
+        Err(error) => Verdict::Stuck(reason, error.to_string()),
+    }
+}

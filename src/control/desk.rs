@@ -1,0 +1,256 @@
+//! The desk: where it is known what runs, and where all who change it come to, one after the other.
+
+use std::cell::{Cell, RefCell};
+use std::error::Error;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use futures::future::LocalBoxFuture;
+use tokio::sync::{Mutex, MutexGuard, watch};
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+
+use crate::backends::Registry;
+use crate::config::{Config, Format, Listener, Loaded, Problems, Sources};
+use crate::snapshot::{Settings, Snapshot};
+use crate::telemetry::Report;
+
+use super::confirm::Confirmation;
+use super::guard::Vitals;
+use super::history::{self, History};
+
+/// What runs, as far as it can be looked at and changed.
+pub struct Means {
+    /// The facts about backends.
+    pub registry: &'static Registry,
+    /// The settings in force.
+    pub settings: watch::Receiver<Arc<Settings>>,
+    /// What requests read.
+    pub snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// True as soon as the process is to stop.
+    pub stopping: watch::Receiver<bool>,
+    /// Where settings are read anew from; none if they are built in.
+    pub sources: Option<Sources>,
+    /// Puts settings in force.
+    pub apply: Apply,
+    /// How many clients each worker has.
+    pub clients: Box<dyn Fn() -> Vec<usize>>,
+    /// The listeners that are open, with the ports that the system chose.
+    pub listeners: Box<dyn Fn() -> Vec<Listener>>,
+    /// What the workers have counted, all together.
+    pub report: Box<dyn Fn() -> LocalBoxFuture<'static, Report>>,
+}
+
+/// Puts settings in force, or finds out whether it could. Only one at a time is under way.
+pub type Apply = Box<dyn Fn(Config, Intent) -> LocalBoxFuture<'static, Result<Outcome, Unfit>>>;
+
+/// Why settings that make sense cannot be put in force: a port is taken, a file is not there.
+pub type Unfit = Box<dyn Error + Send + Sync>;
+
+/// What is to be done with settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intent {
+    /// They are to be put in force.
+    Force,
+    /// All that can fail is to be done, and then undone.
+    Trial,
+}
+
+/// What came of settings that were to be put in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// They are the ones that were.
+    Unchanged,
+    /// They are in force.
+    Changed,
+    /// They are in force, but for the named ones, which wait for the next start.
+    Later(Vec<&'static str>),
+}
+
+/// Why settings were not put in force. The present ones stay.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// They make no sense.
+    #[error(transparent)]
+    Settings(#[from] Problems),
+    /// They make sense, but not here and now.
+    #[error(transparent)]
+    Unfit(Unfit),
+    /// There is nothing that they could be read from.
+    #[error("the settings are built in, there is nothing to read anew")]
+    BuiltIn,
+    /// The process is about to end.
+    #[error("the program is about to end, its settings stay as they are")]
+    Stopping,
+}
+
+/// Where it is known what runs, and where it is changed.
+pub struct Desk {
+    means: Means,
+    started: (Instant, SystemTime),
+    revision: Cell<u64>,
+    /// The settings in force, as they were written.
+    written: RefCell<Arc<Loaded>>,
+    history: History,
+    confirmation: RefCell<Option<Confirmation>>,
+    turn: Mutex<()>,
+}
+
+/// Whose turn it is to change the settings: nobody else does meanwhile.
+pub struct Turn<'a> {
+    desk: &'a Desk,
+    _lock: MutexGuard<'a, ()>,
+}
+
+impl Desk {
+    /// The desk of what was just started, with settings that were written so.
+    pub fn over(means: Means, written: Loaded) -> Self {
+        Self {
+            means,
+            started: (Instant::now(), SystemTime::now()),
+            revision: Cell::new(1),
+            written: RefCell::new(Arc::new(written)),
+            history: History::default(),
+            confirmation: RefCell::default(),
+            turn: Mutex::default(),
+        }
+    }
+
+    /// The facts about backends.
+    pub fn registry(&self) -> &'static Registry {
+        self.means.registry
+    }
+
+    /// The settings in force.
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.means.settings.borrow().config)
+    }
+
+    /// The settings in force, as they were written.
+    pub fn written(&self) -> Arc<Loaded> {
+        Arc::clone(&self.written.borrow())
+    }
+
+    /// What the workers have counted.
+    pub async fn report(&self) -> Report {
+        (self.means.report)().await
+    }
+
+    /// How it did in the last minute, and how it does now.
+    pub(super) async fn last_minute(&self) -> (Report, Vitals) {
+        let report = self.report().await;
+        let vitals = Vitals::of(self.history.minute(&report), &self.registry().backends());
+        (report, vitals)
+    }
+
+    /// Remembers the last minute, for ever.
+    pub async fn remember(&self) {
+        loop {
+            self.history.note(Instant::now(), self.report().await);
+            sleep(history::LOOK_EVERY).await;
+        }
+    }
+
+    /// What came of the last change that was to be confirmed, if there was one.
+    pub fn confirmation(&self) -> Option<Confirmation> {
+        self.confirmation.borrow().clone()
+    }
+
+    pub(super) fn set_confirmation(&self, confirmation: Confirmation) {
+        *self.confirmation.borrow_mut() = Some(confirmation);
+    }
+
+    /// What requests read.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.means.snapshots.borrow())
+    }
+
+    /// How many clients each worker has.
+    pub fn clients(&self) -> Vec<usize> {
+        (self.means.clients)()
+    }
+
+    /// The listeners that are open, with the ports that the system chose.
+    pub fn listeners(&self) -> Vec<Listener> {
+        (self.means.listeners)()
+    }
+
+    /// When the process had started.
+    pub fn started(&self) -> Instant {
+        self.started.0
+    }
+
+    /// A moment by the clock on the wall, as it went when the process started.
+    pub fn on_the_wall(&self, at: Instant) -> SystemTime {
+        let (started, wall) = self.started;
+        match at.checked_duration_since(started) {
+            Some(after) => wall + after,
+            None => wall - started.duration_since(at),
+        }
+    }
+
+    /// Whether the process is to stop: running requests are finished, and nothing else.
+    pub fn is_stopping(&self) -> bool {
+        *self.means.stopping.borrow()
+    }
+
+    /// Which settings are in force: a number that grows by one with each change.
+    pub fn revision(&self) -> u64 {
+        self.revision.get()
+    }
+
+    /// What a text says in place of the files.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub async fn read(&self, text: Vec<u8>, format: Format) -> Result<Loaded, Refusal> {
+        self.load(move |sources| sources.read(&text, format)).await
+    }
+
+    /// Waits for the others who change settings.
+    pub async fn turn(&self) -> Turn<'_> {
+        Turn { desk: self, _lock: self.turn.lock().await }
+    }
+
+    /// Files and names take their time, and with one worker this is its thread, too.
+    async fn load<R>(&self, read: R) -> Result<Loaded, Refusal>
+    where
+        R: FnOnce(&Sources) -> Result<Loaded, Problems> + Send + 'static,
+    {
+        let Some(sources) = self.means.sources.clone() else { return Err(Refusal::BuiltIn) };
+        match spawn_blocking(move || read(&sources)).await {
+            Ok(read) => Ok(read?),
+            Err(error) => Err(Refusal::Unfit(error.into())),
+        }
+    }
+}
+
+impl Turn<'_> {
+    /// Reads the files anew and puts what they say in force.
+    ///
+    /// # Errors
+    /// They make no sense, or not here and now. Nothing has changed.
+    pub async fn reload(&self, intent: Intent) -> Result<Outcome, Refusal> {
+        let loaded = self.desk.load(Sources::load).await?;
+        self.apply(loaded, intent).await
+    }
+
+    /// Puts settings in force.
+    ///
+    /// # Errors
+    /// They do not fit here and now. Nothing has changed.
+    pub async fn apply(&self, loaded: Loaded, intent: Intent) -> Result<Outcome, Refusal> {
+        if self.desk.is_stopping() {
+            return Err(Refusal::Stopping);
+        }
+        let before = self.desk.config();
+        let applied = (self.desk.means.apply)(loaded.config.clone(), intent).await;
+        // A file has no flags.
+        let applied = applied.map_err(|error| Refusal::Unfit(loaded.in_its_words(&error.to_string()).into()));
+        if !Arc::ptr_eq(&before, &self.desk.config()) {
+            self.desk.revision.update(|revision| revision + 1);
+            *self.desk.written.borrow_mut() = Arc::new(loaded);
+        }
+        applied
+    }
+}

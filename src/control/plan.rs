@@ -1,0 +1,106 @@
+//! What other settings would do, found out without putting them in force.
+
+mod difference;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use hyper::Uri;
+use hyper::header::HOST;
+use serde_json::Value;
+
+use crate::config::{Action, Config, Format, Loaded};
+use crate::route::{Asked, Missed, Routes};
+use crate::telemetry::Seen;
+
+use super::api::{Elsewhere, Plan, Requests};
+use super::desk::Desk;
+
+use difference::differences;
+
+/// Kinds of requests that are shown of those that would go elsewhere.
+const MOST_EXAMPLES: usize = 20;
+/// Characters that are shown of a path.
+const MOST_SHOWN: usize = 200;
+
+/// What these settings would do in place of those in force.
+pub(super) async fn of(desk: &Desk, loaded: Loaded) -> Plan {
+    let differences = differences(&whole(&desk.written()), &whole(&loaded));
+    let recent = desk.report().await.recent;
+    let requests = where_to(&desk.config(), &loaded.config, &recent);
+    Plan { changes: !differences.is_empty(), differences, moved: Vec::new(), requests }
+}
+
+/// All settings, those that nobody wrote as well.
+fn whole(loaded: &Loaded) -> Value {
+    serde_json::from_str(&loaded.show(true, Format::Json)).expect("what is shown as JSON is JSON")
+}
+
+/// Which of the requests would go elsewhere.
+fn where_to(now: &Config, then: &Config, recent: &[Seen]) -> Requests {
+    let compiled = |config: &Config| Routes::compile(&config.routes);
+    let (Ok(routes), Ok(others)) = (compiled(now), compiled(then)) else {
+        return Requests { looked_at: 0, elsewhere: 0, examples: Vec::new() };
+    };
+    let mut moves: HashMap<(String, String), (usize, String)> = HashMap::new();
+    let mut elsewhere = 0;
+    for seen in recent {
+        let ((from, route), (to, other)) = (place(&routes, now, seen), place(&others, then, seen));
+        if from != to {
+            elsewhere += 1;
+            let (from, to) = (format!("{from}{route}"), format!("{to}{other}"));
+            let path = seen.target.split('?').next().unwrap_or_default();
+            let path: String = path.chars().take(MOST_SHOWN).collect();
+            moves.entry((from, to)).or_insert_with(|| (0, format!("{} {path}", seen.method))).0 += 1;
+        }
+    }
+    let mut examples: Vec<_> = moves
+        .into_iter()
+        .map(|((from, to), (count, example))| Elsewhere { from, to, count, example })
+        .collect();
+    examples
+        .sort_by(|one, other| (other.count, &one.from, &one.to).cmp(&(one.count, &other.from, &other.to)));
+    examples.truncate(MOST_EXAMPLES);
+    Requests { looked_at: recent.len(), elsewhere, examples }
+}
+
+/// Where a request goes, in words, and by which route.
+fn place(routes: &Routes, config: &Config, seen: &Seen) -> (String, String) {
+    let headers = seen.headers();
+    let uri: Uri = seen.target.parse().unwrap_or_default();
+    let host = seen.authority.as_deref().or(headers.get(HOST).and_then(|host| host.to_str().ok()));
+    let asked = Asked {
+        host: host.unwrap_or_default(),
+        path: uri.path(),
+        query: uri.query(),
+        method: &seen.method,
+        headers: &headers,
+        client: seen.client.unwrap_or_else(|| [0, 0, 0, 0].into()),
+    };
+    match routes.find(&asked) {
+        Ok(found) => {
+            let route = &config.routes[found.route];
+            (what(&route.action, config), format!(" (route {})", route.name))
+        }
+        Err(Missed::NoRoute) => ("no route".to_owned(), String::new()),
+        Err(Missed::TwoReadings) => ("refused: its path can be read in two ways".to_owned(), String::new()),
+    }
+}
+
+fn what(action: &Action, config: &Config) -> String {
+    match action {
+        Action::Forward(split) => {
+            let total: u32 = split.shares.iter().map(|share| share.weight).sum();
+            let share = |share: &crate::config::Share| {
+                let name = Arc::clone(&config.pools[share.pool].name);
+                match share.weight {
+                    weight if weight == total => format!("pool {name}"),
+                    weight => format!("pool {name} ({:.0} %)", f64::from(weight) * 100.0 / f64::from(total)),
+                }
+            };
+            split.shares.iter().map(share).collect::<Vec<_>>().join(", ")
+        }
+        Action::Redirect { status, to } => format!("redirect {} to {to}", status.as_u16()),
+        Action::Answer { status, .. } => format!("answer {}", status.as_u16()),
+    }
+}

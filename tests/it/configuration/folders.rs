@@ -1,0 +1,83 @@
+//! Settings in several files of a folder.
+
+use std::fs;
+
+use super::START;
+use crate::support::pki::Folder;
+use crate::support::{Balancer, Sample, get};
+
+#[test]
+fn a_folder_has_a_first_file_and_more_in_another_folder() {
+    let (folder, sample) = (Folder::new(), Sample::start("one"));
+    folder.write("loadbalancer.toml", START);
+    folder.write("other.toml", "this is not read");
+    fs::create_dir(folder.path("conf.d")).unwrap();
+    let pool = format!("[pools.app]\nbackends = [\"{}\"]\n", sample.address());
+    folder.write("conf.d/10-app.toml", pool);
+    folder.write("conf.d/20-routes.toml", "[routes.all]\npool = \"app\"\n[timeouts]\nheader = \"1s\"\n");
+    folder.write("conf.d/20-routes.toml~", "nor is this");
+    folder.write("conf.d/.hidden.toml", "nor is this");
+    let balancer = Balancer::configured(&folder.path("")).start();
+    get(balancer.address, "/").expect_status(200);
+}
+
+#[test]
+fn a_folder_without_a_first_file_is_read_in_the_order_of_names() {
+    let (folder, sample) = (Folder::new(), Sample::start("one"));
+    folder.write("a.toml", START);
+    folder.write("b.toml", format!("[pools.app]\nbackends = [\"{}\"]\n", sample.address()));
+    let balancer = Balancer::configured(&folder.path("")).start();
+    get(balancer.address, "/").expect_status(200);
+}
+
+#[test]
+fn a_name_or_a_key_that_two_files_have_is_refused_and_both_are_named() {
+    let folder = Folder::new();
+    folder.write("a.toml", "[pools.app]\nbackends = [\"127.0.0.1:1\"]\n[timeouts]\nheader = \"1s\"\n");
+    folder.write("b.toml", "[timeouts]\nheader = \"2s\"\n[pools.app]\nbackends = [\"127.0.0.1:2\"]\n");
+    let (code, said) = Balancer::bare().flag("--config", folder.path("").to_str().unwrap()).fail();
+    assert_eq!(code, Some(2), "{said}");
+    let said = said.replace(folder.path("").to_str().unwrap(), "");
+    let expected = "error: header is given in another file, too: a.toml:4:1
+ --> b.toml:2:1
+  |
+2 | header = \"2s\"
+  | ^^^^^^
+  |
+  = help: remove one of them
+
+error: app is given in another file, too: a.toml:1:8
+ --> b.toml:3:8
+  |
+3 | [pools.app]
+  |        ^^^
+  |
+  = help: remove one of them";
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn files_that_settings_name_are_looked_for_beside_the_file_that_names_them() {
+    let folder = Folder::new();
+    folder.write("loadbalancer.toml", START);
+    fs::create_dir(folder.path("conf.d")).unwrap();
+    folder.write(
+        "conf.d/app.toml",
+        "[pools.app]\nbackends = [\"127.0.0.1:1\"]\nsticky = { cookie = \"lb\", secret_file = \"key\" }\n",
+    );
+    folder.write("key", "not this one");
+    folder.write("conf.d/key", "0123456789abcdef");
+    Balancer::bare().flag("--config", folder.path("").to_str().unwrap()).start();
+}
+
+#[test]
+fn a_folder_without_settings_is_refused() {
+    let folder = Folder::new();
+    folder.write("lb.conf", START);
+    let (code, said) = Balancer::bare().flag("--config", folder.path("").to_str().unwrap()).fail();
+    let expected = format!(
+        "loadbalancer: {}: cannot be read: the folder has neither loadbalancer.toml nor other .toml files; name a file or a folder that we may read",
+        folder.path("").display()
+    );
+    assert_eq!((code, said), (Some(2), expected));
+}

@@ -1,0 +1,244 @@
+//! Each kind of setting that makes no sense is refused with its place, and all of them at once.
+
+use crate::support::Balancer;
+use crate::support::pki::Folder;
+
+/// A file, where the first thing that is wrong with it stands, what is said of that, and how to mend it.
+const REFUSED: &[(&str, &str, &str, &str)] = &[
+    ("log_levle = 'info'", "1:1", "log_levle: unknown key", "did you mean log_level?"),
+    ("[pools.a]\nbackend = 1", "2:1", "backend: unknown key", "did you mean backends?"),
+    ("[limits]\nxyzzy = 1", "2:1", "xyzzy: unknown key", "known here: header_size, headers, body_size, "),
+    ("workers = 'many'", "1:11", "many: expected a whole number, found text", ""),
+    ("workers = 0", "1:11", "0: too small", "use at least 1"),
+    ("workers = -1", "1:11", "-1: too small", "use at least 0"),
+    (
+        "log_level = 'infos'",
+        "1:13",
+        "infos: not one of error, warn, info, debug, trace",
+        "did you mean \"info\"?",
+    ),
+    ("access_log = 1", "1:14", "1: expected text in quotes, found a number", ""),
+    ("timeouts = 1", "1:12", "1: expected a table, found a number", ""),
+    ("[timeouts]\nheader = 10", "2:10", "10: a unit is missing: write 10ms, 10s, 10m or 10h", ""),
+    ("[timeouts]\nheader = 1979-05-27", "2:10", "expected text or a number, found a date", ""),
+    ("[limits]\nheader_size = '1KiB'", "2:15", "1KiB: too small", "use at least 8KiB"),
+    ("[limits]\nbody_size = '1k'", "2:13", "1k: unknown unit `k`: use B, KiB, MiB or GiB (1024), ", ""),
+    ("[limits]\nmin_data_rate = '1KiB'", "2:17", "1KiB: unknown unit `KiB`: use B, ", ""),
+    ("[limits]\nrate = '100'", "2:8", "100: a unit is missing: write 100/s or 100/m", ""),
+    ("[limits]\nrate_burst = 1", "2:14", "1: there is no rate that it belongs to", "add rate, for example"),
+    ("[access]\nallow = ['10/8']", "2:10", "10/8: not a network", "write ADDRESS or ADDRESS/BITS"),
+    ("[access]\nallow = ['::1']\ndeny = ['::1']", "3:9", "::1: allow has the same network", "remove one"),
+    ("[admin]\naddress = ':8081'", "2:11", ":8081: others can reach this address", "add token_file, or"),
+    ("[admin]\ntoken_file = 'nowhere'", "2:14", "nowhere: cannot be read: No such file", "name a file"),
+    ("[listeners.web]", "1:12", "has no address", "add address, for example address = \":8080\""),
+    ("[listeners.web]\naddress = 'here'", "2:11", "here: not an address", "write ADDRESS:PORT, :PORT, "),
+    ("[listeners]\na.address = '1'\nb.address = '1'", "3:13", "1: given twice", "remove one of them, for"),
+    ("[listeners.a]\naddress = '1'\ntls = true", "3:7", "there is no certificate for TLS", "add [tls] with"),
+    ("[tls]\nclient_ca_file = 'ca'", "2:18", "no listener speaks TLS", "set tls = true in a listener, or"),
+    ("[pools.a]", "1:8", "has no backends", "add backends = [\"HOST:PORT\"], or discover"),
+    (
+        "[pools.a]\nbackends = ['x']",
+        "2:13",
+        "x: not an address",
+        "write HOST:PORT, for example 127.0.0.1:3000",
+    ),
+    ("[pools.a]\nbackends = [1]", "2:13", "1: expected an address in quotes, or a table with one, found", ""),
+    ("[pools.a]\nbackends = [{}]", "2:13", "has no address", "add address, for example address = "),
+    (
+        "[pools.a]\nbackends = ['127.0.0.1:8080']",
+        "2:13",
+        "127.0.0.1:8080: that is where we listen, so",
+        "name another address",
+    ),
+    ("[pools.a]\ndiscover = ['dns:x']", "2:13", "dns:x: not a source of backends", "write dns:NAME:PORT, "),
+    ("[pools.a]\nbackends = ['[::1]:1']\nhash_key = 'x'", "3:12", "x: not part of a request", "write client"),
+    ("[pools.a]\nbackends = ['[::1]:1']\nhash_bound = 9", "3:14", "9: too small", "use at least 101"),
+    ("[pools.a]\nbackends = ['[::1]:1']\nchoices = 'x'", "3:11", "x: expected a number or \"all\"", ""),
+    (
+        "[pools.a]\nbackends = ['[::1]:1']\npolicy = 'chance'",
+        "3:10",
+        "chance: not one of first, round_robin",
+        "",
+    ),
+    ("[pools.a]\nbackends = ['[::1]:1']\nhealth.path = 'x'", "3:15", "x: must start with / and hold no ", ""),
+    ("[pools.a]\nbackends = ['[::1]:1']\ntls.ca_file = 'x'", "3:15", "no backend speaks TLS", "write https"),
+    ("[pools.a]\nbackends = ['[::1]:1']\nsticky.cookie = 'a'", "3:1", "secret_file is missing", "add"),
+    (
+        "[pools.a]\nbackends = ['[::1]:1']\nsticky = { cookie = 'lb', secret_file = 'lb.toml.key' }",
+        "3:41",
+        "lb.toml.key: the secret in it is too short",
+        "make one of 16 bytes or more",
+    ),
+    (
+        "pools.a.backends = ['[::1]:1']\npools.b.backends = ['[::1]:1']",
+        "1:1",
+        "there are several pools, and no route says which gets what",
+        "add [routes.NAME] with pool",
+    ),
+    ("[routes.a]", "1:9", "nothing is done with its requests", "add pool, pools, redirect or answer"),
+    ("[routes.a]\npool = 'defualt'", "2:8", "defualt: no pool has this name", "did you mean \"default\"?"),
+    ("[routes.a]\npool = 'x'", "2:8", "x: no pool has this name", "add [pools.x], or name one of default"),
+    ("[routes.a]\npool = 'default'\nredirect = '/'", "3:12", "pool is given as well", "keep one of them"),
+    (
+        "[routes.a]\npools = { default = 0 }",
+        "2:1",
+        "all weights are 0, so no pool gets a request",
+        "give one",
+    ),
+    ("[routes]\na.pool = 'default'\nb.pool = 'default'", "3:1", "a is for the same requests", "remove one"),
+    ("[routes.a]\npool = 'default'\nhost = 'a:1'", "3:8", "a:1: not a host", "write a name without a port"),
+    ("[routes.a]\npool = 'default'\nhost = 'a'\nhosts = ['b']", "4:9", "host is given as well", "remove one"),
+    ("[routes.a]\npool = 'default'\npath = 'x'", "3:8", "x: a path begins with /", "write /login, /v1/*, "),
+    ("[routes.a]\npool = 'default'\npath = '/*/x'", "3:8", "/*/x: a * stands only at the end", "write /lo"),
+    ("[routes.a]\npool = 'default'\npath = '/{a}/{a}'", "3:8", "/{a}/{a}: two parts have the same name", ""),
+    (
+        "[routes.a]\npool = 'default'\npath = '~ ('",
+        "3:8",
+        "~ (: not a regular expression: unclosed group",
+        "",
+    ),
+    ("[routes.a]\npool = 'default'\nmethods = ['get']", "3:12", "get: not a method", "did you mean GET?"),
+    ("[routes.a]\npool = 'default'\nheaders = { 'a b' = true }", "3:13", "a b: not a name of a header", ""),
+    (
+        "[routes.a]\npool = 'default'\nquery = { a = 1 }",
+        "3:15",
+        "1: expected text in quotes, true or false",
+        "",
+    ),
+    ("[routes.a]\npool = 'default'\nrewrite = '/{x}'", "3:11", "/{x}: {x} stands for nothing here", "use {h"),
+    ("[routes.a]\npool = 'default'\nsplit_cookie = 'a'", "3:16", "does nothing without pools", "add pools"),
+    (
+        "[routes.a]\npool = 'default'\nrequest_headers.set.connection = 'x'",
+        "3:21",
+        "connection: says how a message is sent, which",
+        "remove it; for another host there is set_host",
+    ),
+    (
+        "[routes.a]\npool = 'default'\nanswer_headers.remove = ['content-length']",
+        "3:26",
+        "content-length: says how a message is sent",
+        "remove it",
+    ),
+    ("[routes.a]\npool = 'default'\nmirror.pool = 'default'", "3:15", "default: its requests go to this", ""),
+    ("[routes.a]\npool = 'default'\nretry.statuses = [200]", "3:19", "200: not a status for this", "use 400"),
+    ("[routes.a]\npool = 'default'\nerror_pages.200.body = ''", "3:13", "200: not a status for this", "use"),
+    (
+        "[routes.a]\npool = 'default'\nerror_pages.404.file = 'nowhere.html'",
+        "3:24",
+        "nowhere.html: cannot be read: No such file",
+        "name a file that we may read",
+    ),
+    ("[routes.a]\nredirect = 'x'", "2:12", "x: nothing that a client could ask for", "write https://HOST/PA"),
+    ("[routes.a]\nredirect = '/'\nredirect_status = 200", "3:19", "200: not a status for this", "use 301, "),
+    ("[routes.a]\nredirect = '/'\nretry.attempts = 2", "3:1", "does nothing without pool", "add pool"),
+    (
+        "[routes.a]\nanswer = { status = 204, body = 'x' }",
+        "2:33",
+        "an answer with this status has no body",
+        "",
+    ),
+    (
+        "access_log = '${NOT_SET_ANYWHERE}'",
+        "1:14",
+        "${NOT_SET_ANYWHERE}: the environment has no NOT_S",
+        "set",
+    ),
+    (
+        "access_log = '${NO_NO:?name a file}'",
+        "1:14",
+        "${NO_NO:?name a file}: the environment has no NO_NO: name",
+        "",
+    ),
+    ("access_log = '${A'", "1:14", "${A: `${` without its `}`", "write ${NAME}, or $${ for ${ itself"),
+];
+
+#[test]
+fn each_setting_that_makes_no_sense_is_refused_with_its_line_and_column() {
+    for (text, place, message, help) in REFUSED {
+        let folder = Folder::new();
+        folder.write("lb.toml.key", "short");
+        let (code, said) = Balancer::configured(&folder.write("lb.toml", text)).fail();
+        assert_eq!(code, Some(2), "{text}\n{said}");
+        let start = format!("error: {message}");
+        assert!(said.starts_with(&start), "{text}\n{said}");
+        assert!(said.contains(&format!("--> lb.toml:{place}\n")), "{text}\n{said}");
+        assert!(help.is_empty() || said.contains(&format!("= help: {help}")), "{text}\n{said}");
+        assert_eq!(said.matches("error: ").count(), 1, "{text}\n{said}");
+    }
+}
+
+#[test]
+fn all_that_is_wrong_is_drawn_at_once() {
+    let text = r#"workers = 0
+[listeners.web]
+adress = ":80"
+[pools.api]
+backends = ["127.0.0.1:1", { address = "localhost", weight = "3" }, "127.0.0.1:1"]
+[routes.api]
+path = "/v1/*"
+pool = "apis"
+"#;
+    let expected = r#"error: 0: too small
+ --> lb.toml:1:11
+  |
+1 | workers = 0
+  |           ^ workers
+  |
+  = help: use at least 1
+
+error: adress: unknown key
+ --> lb.toml:3:1
+  |
+3 | adress = ":80"
+  | ^^^^^^ listeners.web.adress
+  |
+  = help: did you mean address?
+
+error: localhost: not an address
+ --> lb.toml:5:40
+  |
+5 | backends = ["127.0.0.1:1", { address = "localhost", weight = "3" }, "127.0.0.1:1"]
+  |                                        ^^^^^^^^^^^ pools.api.backends[1].address
+  |
+  = help: write HOST:PORT, for example 127.0.0.1:3000
+
+error: 3: expected a whole number, found text
+ --> lb.toml:5:62
+  |
+5 | backends = ["127.0.0.1:1", { address = "localhost", weight = "3" }, "127.0.0.1:1"]
+  |                                                              ^^^ pools.api.backends[1].weight
+
+error: 127.0.0.1:1: given twice
+ --> lb.toml:5:69
+  |
+5 | backends = ["127.0.0.1:1", { address = "localhost", weight = "3" }, "127.0.0.1:1"]
+  |                                                                     ^^^^^^^^^^^^^ pools.api.backends[2]
+  |
+  = help: remove one of them
+
+error: apis: no pool has this name
+ --> lb.toml:8:8
+  |
+8 | pool = "apis"
+  |        ^^^^^^ routes.api.pool
+  |
+  = help: did you mean "api"?"#;
+    let folder = Folder::new();
+    let (code, said) = Balancer::configured(&folder.write("lb.toml", text)).fail();
+    assert_eq!((code, said.as_str()), (Some(2), expected));
+}
+
+#[test]
+fn yaml_is_refused_at_its_places_as_well() {
+    let text = "pools:\n  api:\n    backends:\n      - 127.0.0.1:1\n      - adress: 127.0.0.1:2\n";
+    let folder = Folder::new();
+    let (code, said) = Balancer::configured(&folder.write("lb.yaml", text)).fail();
+    let expected = "error: adress: unknown key
+ --> lb.yaml:5:9
+  |
+5 |       - adress: 127.0.0.1:2
+  |         ^^^^^^ pools.api.backends[1].adress
+  |
+  = help: did you mean address?";
+    assert_eq!((code, said.as_str()), (Some(2), expected));
+}

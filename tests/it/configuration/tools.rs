@@ -1,0 +1,173 @@
+//! What is done with settings without a balancer: check, show, convert, describe.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use super::{examples, folder_of_examples};
+use crate::support::Balancer;
+use crate::support::pki::Folder;
+
+/// A file with two mistakes in it.
+const WRONG: &str = "workers = 0\n[pools.app]\nbackends = [\"127.0.0.1:1\"]\npolcy = \"first\"\n";
+
+/// What a tool says of a file in a folder, and its exit status.
+fn run(file: &std::path::Path, words: &[&str]) -> (Option<i32>, String) {
+    words.iter().fold(Balancer::configured(file), |balancer, word| balancer.word(word)).fail()
+}
+
+/// What a tool prints that succeeds.
+fn printed(words: &[&str]) -> String {
+    let (code, said) = words.iter().fold(Balancer::bare(), |balancer, word| balancer.word(word)).fail();
+    assert_eq!(code, Some(0), "{said}");
+    said
+}
+
+#[test]
+fn all_examples_are_valid() {
+    let folder = folder_of_examples();
+    assert!(examples().len() >= 5);
+    for example in examples() {
+        let name = example.file_name().unwrap().to_str().unwrap();
+        let (code, said) = run(&folder.path(name), &["validate"]);
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.starts_with(&format!("{name}: all is well: ")), "{said}");
+    }
+    let (_, said) = run(&folder.path("everything.toml"), &["validate"]);
+    assert_eq!(said, "everything.toml: all is well: 2 listeners, 4 routes, 3 pools, 4 backends");
+}
+
+#[test]
+fn validate_tells_by_its_exit_status_what_is_wrong_and_draws_it() {
+    let folder = Folder::new();
+    let (code, said) = run(&folder.path("nowhere.toml"), &["validate"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.starts_with("loadbalancer: nowhere.toml: cannot be read: No such file"), "{said}");
+    let (code, said) = run(&folder.write("lb.toml", WRONG), &["validate"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.starts_with("error: 0: too small\n --> lb.toml:1:11\n"), "{said}");
+    assert!(said.contains("\nerror: polcy: unknown key\n --> lb.toml:4:1\n"), "{said}");
+    let (code, said) = Balancer::bare().word("validate").flag("--backend", "x").fail();
+    assert_eq!((code, said.lines().count()), (Some(2), 1), "{said}");
+}
+
+#[test]
+fn validate_looks_into_certificates_and_keys_and_names_the_keys_that_name_them() {
+    let folder = folder_of_examples();
+    fs::remove_file(folder.path("shop.key")).unwrap();
+    let (code, said) = run(&folder.path("tls.toml"), &["validate"]);
+    assert_eq!(code, Some(2), "{said}");
+    let start = "loadbalancer: tls.certificates.key_file shop.key: cannot be read: No such file";
+    assert!(said.starts_with(start), "{said}");
+    let text = fs::read_to_string(folder.path("tls.toml")).unwrap();
+    let text = text.replace(":8443", "127.0.0.1:0").replace(":8080", "127.0.0.1:0");
+    let (code, said) = run(&folder.write("lb.toml", text), &[]);
+    assert_eq!((code, said.starts_with(start)), (Some(1), true), "{said}");
+}
+
+#[test]
+fn validate_says_the_same_as_json() {
+    let folder = Folder::new();
+    let (code, said) = run(&folder.write("lb.toml", WRONG), &["validate", "--json"]);
+    let expected = json!({
+        "valid": false, "files": [], "problems": [
+            {"file": "lb.toml", "line": 1, "column": 11, "path": "workers", "value": "0", "message": "too small",
+                "help": "use at least 1"},
+            {"file": "lb.toml", "line": 4, "column": 1, "path": "pools.app.polcy", "value": "polcy",
+                "message": "unknown key", "help": "did you mean policy?"},
+        ],
+    });
+    assert_eq!((code, serde_json::from_str::<Value>(&said).unwrap()), (Some(2), expected));
+    let (code, said) = run(&folder.write("lb.toml", ""), &["validate", "--json"]);
+    let expected = json!({"valid": true, "files": ["lb.toml"], "problems": []});
+    assert_eq!((code, serde_json::from_str::<Value>(&said).unwrap()), (Some(0), expected));
+}
+
+#[test]
+fn what_is_shown_means_the_same_and_names_variables_in_place_of_what_they_hold() {
+    let folder = Folder::new();
+    let text = "[routes.all]\npool = \"app\"\nrequest_headers.set.authorization = \"${LB_TOKEN}\"\n\
+                [pools.app]\nbackends = [\"127.0.0.1:${LB_PORT}\"]\n";
+    let file = folder.write("lb.toml", text);
+    for (words, effective) in [(&["config", "show"][..], false), (&["config", "show", "--effective"], true)] {
+        let shown = |format: &str| {
+            let balancer = Balancer::configured(&file).env("LB_TOKEN", "hush-hush").env("LB_PORT", "3000");
+            let balancer = words.iter().fold(balancer, |balancer, word| balancer.word(word));
+            let (code, said) = balancer.word("--format").word(format).word("--workers=3").fail();
+            assert_eq!(code, Some(0), "{said}");
+            assert!(said.contains("${LB_TOKEN}") && said.contains("127.0.0.1:${LB_PORT}"), "{said}");
+            assert!(!said.contains("hush"), "{said}");
+            said
+        };
+        let json: Value = serde_json::from_str(&shown("json")).unwrap();
+        assert_eq!(json["workers"], 3);
+        assert_eq!(json["timeouts"]["header"], if effective { json!("10s") } else { Value::Null });
+        let again = folder.write("again.toml", shown("toml"));
+        let balancer = Balancer::configured(&again).env("LB_TOKEN", "x").env("LB_PORT", "3000");
+        let (code, said) = balancer.word("validate").fail();
+        assert_eq!(
+            (code, said.as_str()),
+            (Some(0), "again.toml: all is well: 1 listener, 1 route, 1 pool, 1 backend")
+        );
+        let again = folder.write("again.yaml", shown("yaml"));
+        let balancer = Balancer::configured(&again).env("LB_TOKEN", "x").env("LB_PORT", "3000");
+        assert_eq!(balancer.word("validate").fail().0, Some(0));
+    }
+}
+
+#[test]
+fn a_file_is_converted_to_each_format_and_back() {
+    let folder = folder_of_examples();
+    for example in examples() {
+        let name = example.file_name().unwrap().to_str().unwrap();
+        let (toml, yaml, json, back) =
+            (folder.path(name), folder.path("x.yaml"), folder.path("x.json"), folder.path("x.toml"));
+        let convert = |from: &std::path::Path, into: &std::path::Path| {
+            printed(&["config", "convert", from.to_str().unwrap(), into.to_str().unwrap()])
+        };
+        assert_eq!((convert(&toml, &yaml), convert(&yaml, &json), convert(&json, &back)), Default::default());
+        let shown = |file: &std::path::Path| {
+            let (code, said) = run(file, &["config", "show", "--effective", "--format", "json"]);
+            assert_eq!(code, Some(0), "{said}");
+            said
+        };
+        let first = shown(&toml);
+        for file in [yaml, json, back] {
+            assert_eq!(first, shown(&file), "{name}");
+        }
+    }
+    let printed =
+        printed(&["config", "convert", folder.path("minimal.toml").to_str().unwrap(), "--to", "yaml"]);
+    assert!(
+        printed.contains("pools:\n  app:\n    policy: round_robin\n    backends:\n      - 127.0.0.1:3000\n"),
+        "{printed}"
+    );
+    let broken = folder.write("broken.toml", "a = [");
+    let (code, said) = Balancer::bare()
+        .word("config")
+        .word("convert")
+        .word(broken.to_str().unwrap())
+        .word("--to=json")
+        .fail();
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("broken.toml:1:6"), "{said}");
+}
+
+#[test]
+fn the_program_describes_itself() {
+    let schema: Value = serde_json::from_str(&printed(&["config", "schema"])).unwrap();
+    assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    assert_eq!(schema["$defs"]["Pool"]["additionalProperties"], false);
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(printed(&["completions", shell]).contains("health-path"), "{shell}");
+    }
+    assert!(printed(&["man"]).contains(".TH loadbalancer 1"));
+}
+
+#[test]
+fn the_sample_system_has_settings_of_its_own() {
+    let folder = Folder::new();
+    let (code, said) = run(&folder.write("lb.toml", ""), &["demo"]);
+    let expected = "loadbalancer: demo: has backends and a pool of its own; run it without --config";
+    assert_eq!((code, said.as_str()), (Some(2), expected));
+}

@@ -1,0 +1,144 @@
+//! Changes that are planned before they are made, and those that are taken back by themselves.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Backend, Running, Sample, Settings, get, request, until};
+
+fn settings(backends: &[String], more: &str) -> String {
+    let backends: Vec<_> = backends.iter().map(|backend| format!("{backend:?}")).collect();
+    format!(
+        "[listeners.web]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.1:0\"\n\
+         [pools.all]\nbackends = [{}]\nhealth = {{ path = \"/health\" }}\n{more}",
+        backends.join(", ")
+    )
+}
+
+/// Where its admin API is.
+fn admin(balancer: &Running) -> SocketAddr {
+    let line = balancer.said("admin API on http://");
+    line.rsplit("http://").next().and_then(|address| address.trim().parse().ok()).expect("an address")
+}
+
+fn post(admin: SocketAddr, path: &str, text: &str) -> Answer {
+    let head = format!(
+        "POST /api/v1/{path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/toml\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n",
+        text.len()
+    );
+    request(admin, &format!("{head}{text}"))
+}
+
+fn body(answer: &Answer) -> Value {
+    serde_json::from_slice(&answer.body).expect("JSON")
+}
+
+fn confirmation(admin: SocketAddr) -> Value {
+    let text = "GET /api/v1/confirmation HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    body(&request(admin, text).expect_status(200))
+}
+
+/// A backend that is healthy and fails at everything else.
+fn failing() -> Backend {
+    Backend::that(|mut transport| {
+        let status = if transport.head.starts_with("GET /health ") { "200 OK" } else { "500 Oh" };
+        transport.send(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"));
+    })
+}
+
+#[test]
+fn a_change_that_makes_answers_fail_is_taken_back_with_the_reason() {
+    let (good, bad) = (Sample::start("good"), failing());
+    let settings_now = Settings::that_say(&settings(&[good.address().to_string()], ""));
+    let balancer = settings_now.balancer().start();
+    let admin = admin(&balancer);
+    for _ in 0..50 {
+        get(balancer.address, "/").expect_status(200);
+    }
+    let changed = post(admin, "config?confirm=60s", &settings(&[bad.address.to_string()], ""));
+    assert_eq!(body(&changed.expect_status(200))["watched"], true);
+    let began = Instant::now();
+    until("the old settings are back", || {
+        get(balancer.address, "/");
+        confirmation(admin)["verdict"] == "rolled_back"
+    });
+    assert!(began.elapsed() < Duration::from_secs(60), "long before the time is over");
+    let told = confirmation(admin);
+    assert!(
+        told["reason"].as_str().unwrap().contains("% of the answers were 5xx, before it 0.0 %"),
+        "{told}"
+    );
+    balancer.said("the change was taken back: ");
+    until("the good one answers", || get(balancer.address, "/").status == 200);
+}
+
+#[test]
+fn a_change_after_which_no_backend_can_be_used_is_taken_back() {
+    let good = Sample::start("good");
+    let settings_now = Settings::that_say(&settings(&[good.address().to_string()], ""));
+    let balancer = settings_now.balancer().start();
+    let admin = admin(&balancer);
+    balancer.said("is healthy");
+    post(admin, "config?confirm=60s", &settings(&[Backend::refuses().to_string()], "")).expect_status(200);
+    balancer.said("the change was taken back: no backend of pool all could be used");
+    assert_eq!(get(balancer.address, "/").expect_status(200).text(), "hello from good\n");
+}
+
+#[test]
+fn a_change_that_makes_nothing_worse_stays() {
+    let (first, second) = (Sample::start("first"), Sample::start("second"));
+    let settings_now = Settings::that_say(&settings(&[first.address().to_string()], ""));
+    let balancer = settings_now.balancer().start();
+    let admin = admin(&balancer);
+    assert_eq!(confirmation(admin)["verdict"], "none");
+    post(admin, "config?confirm=1s", &settings(&[second.address().to_string()], "")).expect_status(200);
+    balancer.said("the change stays: nothing got worse in 1s");
+    assert_eq!(confirmation(admin)["verdict"], "kept");
+    assert_eq!(get(balancer.address, "/").expect_status(200).text(), "hello from second\n");
+}
+
+#[test]
+fn a_change_that_is_changed_again_is_no_longer_watched() {
+    let (first, second) = (Sample::start("first"), Sample::start("second"));
+    let settings_now = Settings::that_say(&settings(&[first.address().to_string()], ""));
+    let balancer = settings_now.balancer().start();
+    let admin = admin(&balancer);
+    post(admin, "config?confirm=60s", &settings(&[second.address().to_string()], "")).expect_status(200);
+    post(admin, "config", &settings(&[first.address().to_string()], "")).expect_status(200);
+    until("it is known", || confirmation(admin)["verdict"] == "overtaken");
+    assert_eq!(get(balancer.address, "/").expect_status(200).text(), "hello from first\n");
+}
+
+#[test]
+fn a_plan_says_what_differs_and_which_requests_would_go_elsewhere_and_changes_nothing() {
+    let (first, second) = (Sample::start("first"), Sample::start("second"));
+    let addresses = [first.address().to_string(), second.address().to_string()];
+    let settings_now = Settings::that_say(&settings(&addresses[..1], ""));
+    let balancer = settings_now.balancer().start();
+    let admin = admin(&balancer);
+    for path in ["/a/1?token=secret", "/a/2", "/b"] {
+        get(balancer.address, path);
+    }
+    let more = "[routes.a]\npath = \"/a/*\"\nredirect = \"https://elsewhere.test{path}\"\n[routes.rest]\npool = \"all\"\n";
+    let plan = body(&post(admin, "plan", &settings(&addresses, more)).expect_status(200));
+    assert_eq!(plan["changes"], true);
+    let differs = |kind: &str, what: &str| {
+        let all = plan["differences"].as_array().unwrap();
+        all.iter().any(|found| found["kind"] == kind && found["what"] == what)
+    };
+    assert!(differs("add", &format!("pools.all.backends[{}]", addresses[1])), "{plan}");
+    assert!(differs("add", "routes.a") && differs("add", "routes.rest"), "{plan}");
+    let requests = &plan["requests"];
+    assert_eq!((&requests["looked_at"], &requests["elsewhere"]), (&json!(3), &json!(2)), "{plan}");
+    let example = &requests["examples"][0];
+    assert_eq!(example["from"], "pool all (route default)");
+    assert_eq!(example["to"], "redirect 308 to https://elsewhere.test{path} (route a)");
+    assert_eq!(example["count"], 2);
+    assert!(!plan.to_string().contains("secret"), "{plan}");
+    let same = body(&post(admin, "plan", &settings(&addresses[..1], "")).expect_status(200));
+    assert_eq!((&same["changes"], &same["requests"]["elsewhere"]), (&json!(false), &json!(0)));
+    let bad = post(admin, "plan", "[pools.all]\nbackends = [\"here\"]\n").expect_status(422);
+    assert!(bad.text().contains("not an address"), "{}", bad.text());
+}

@@ -1,0 +1,105 @@
+//! Backends that names and files tell of.
+
+use std::net::Ipv4Addr;
+
+use crate::support::{Dns, Running, Sample, Settings, get, until};
+
+fn settings(dns: Option<&Dns>, source: &str) -> Settings {
+    let servers = dns.map_or(String::new(), |dns| format!("dns_servers = [\"{}\"]\n", dns.address));
+    Settings::that_say(&format!(
+        "{servers}[listeners.web]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"off\"\n\
+         [pools.all]\ndiscover = [\"{source}\"]\nhealth = {{ path = \"/health\" }}\n"
+    ))
+}
+
+fn answers(balancer: &Running) -> String {
+    get(balancer.address, "/").text().to_owned()
+}
+
+#[test]
+fn the_addresses_of_a_name_are_backends_from_the_first_request_on() {
+    let (dns, sample) = (Dns::start(), Sample::start("named"));
+    dns.says("app.test.", &[Ipv4Addr::LOCALHOST]);
+    let source = format!("dns:app.test:{}", sample.address().port());
+    let balancer = settings(Some(&dns), &source).balancer().start();
+    assert_eq!(answers(&balancer), "hello from named\n");
+}
+
+#[test]
+fn a_name_is_asked_for_again_when_what_it_said_no_longer_holds() {
+    let (dns, sample) = (Dns::start(), Sample::start("named"));
+    let elsewhere = Ipv4Addr::new(127, 0, 0, 9);
+    dns.says("app.test.", &[elsewhere]);
+    let source = format!("dns:app.test:{}", sample.address().port());
+    let balancer = settings(Some(&dns), &source).balancer().start();
+    get(balancer.address, "/").expect_status(503);
+    dns.says("app.test.", &[Ipv4Addr::LOCALHOST]);
+    until("the new address is used", || get(balancer.address, "/").status == 200);
+    balancer.said(&format!("{elsewhere}:{} is removed", sample.address().port()));
+}
+
+#[test]
+fn neither_an_error_nor_an_answer_without_addresses_takes_backends_away() {
+    let (dns, sample) = (Dns::start(), Sample::start("named"));
+    dns.says("app.test.", &[Ipv4Addr::LOCALHOST]);
+    let source = format!("dns:app.test:{}", sample.address().port());
+    let balancer = settings(Some(&dns), &source).balancer().start();
+    assert_eq!(answers(&balancer), "hello from named\n");
+    for (round, trouble) in
+        [|dns: &Dns| dns.fails(true), |dns: &Dns| dns.says("app.test.", &[])].iter().enumerate()
+    {
+        trouble(&dns);
+        balancer.said_times("what was known of it before still holds", round + 1);
+        assert_eq!(answers(&balancer), "hello from named\n");
+        dns.fails(false);
+        dns.says("app.test.", &[Ipv4Addr::LOCALHOST]);
+        balancer.said_times("tells of 1 backend", round + 2);
+    }
+    assert_eq!(balancer.times_said("is removed"), 0);
+}
+
+#[test]
+fn services_of_a_name_have_ports_and_those_of_a_higher_priority_stand_by() {
+    let (dns, samples) = (Dns::start(), ["first", "second"].map(Sample::start));
+    let [first, second] = samples.each_ref().map(|sample| sample.address().port());
+    dns.says("host.test.", &[Ipv4Addr::LOCALHOST]);
+    dns.serves("_http._tcp.app.test.", &[(20, 1, second, "host.test."), (10, 1, first, "host.test.")]);
+    let balancer = settings(Some(&dns), "srv:_http._tcp.app.test").balancer().start();
+    assert_eq!(answers(&balancer), "hello from first\n");
+    samples[0].kill();
+    assert_eq!(answers(&balancer), "hello from second\n");
+}
+
+#[test]
+fn a_reload_asks_a_known_source_no_sooner_and_keeps_what_it_told() {
+    let (dns, sample) = (Dns::start(), Sample::start("named"));
+    dns.says("app.test.", &[Ipv4Addr::LOCALHOST]);
+    let settings = settings(Some(&dns), &format!("dns:app.test:{}", sample.address().port()));
+    let balancer = settings.balancer().start();
+    balancer.said("is healthy");
+    dns.fails(true);
+    let text = std::fs::read_to_string(settings.path()).expect("a file of ours");
+    settings.change(&balancer, &format!("{text}policy = \"round_robin\"\n").replace("health =", "#"));
+    assert_eq!(answers(&balancer), "hello from named\n");
+    assert_eq!(balancer.times_said("is removed"), 0);
+    assert!(dns.questions() > 0);
+}
+
+#[test]
+fn the_lines_of_a_file_are_backends_and_change_with_it() {
+    let (first, second) = (Sample::start("first"), Sample::start("second"));
+    let list = Settings::that_say("");
+    let path = list.put("backends.txt", format!("# ours\n{} weight=2\n", first.address()));
+    let balancer = settings(None, &format!("file:{}", path.display())).balancer().start();
+    assert_eq!(answers(&balancer), "hello from first\n");
+    for bad in ["here\n", ""] {
+        list.put("backends.txt", bad);
+        balancer.said("what was known of it before still holds");
+        assert_eq!(answers(&balancer), "hello from first\n");
+    }
+    list.put("backends.txt", second.address().to_string());
+    until("the other one answers", || answers(&balancer) == "hello from second\n");
+    std::fs::remove_file(&path).expect("a file of ours");
+    balancer.said("cannot be read: No such file");
+    assert_eq!(answers(&balancer), "hello from second\n");
+}

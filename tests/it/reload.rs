@@ -1,0 +1,167 @@
+//! Settings change while requests run, and nothing is lost or forgotten.
+
+mod listeners;
+mod under_load;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::support::{Backend, Client, Sample, Settings, gate, get, until};
+
+fn pool(policy: &str, backends: &[String]) -> String {
+    let backends: Vec<_> = backends.iter().map(|backend| format!("{backend:?}")).collect();
+    format!(
+        "[listeners.web]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"off\"\n\
+         [pools.all]\npolicy = \"{policy}\"\nbackends = [{}]\nhealth = {{ path = \"/health\" }}\n",
+        backends.join(", ")
+    )
+}
+
+#[test]
+fn upon_sighup_requests_go_where_the_file_says_now() {
+    let (first, second) = (Sample::start("first"), Sample::start("second"));
+    let settings = Settings::that_say(&pool("first", &[first.address().to_string()]));
+    let balancer = settings.balancer().start();
+    let mut client = Client::to(balancer.address);
+    let mut ask = || {
+        client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+        client.answer().expect_status(200).text().to_owned()
+    };
+    assert_eq!(ask(), "hello from first\n");
+    settings.change(&balancer, &pool("first", &[second.address().to_string()]));
+    until("the client's own connection goes by the new settings", || ask() == "hello from second\n");
+    balancer.said(&format!("{} is removed", first.address()));
+}
+
+#[test]
+fn settings_that_say_the_same_change_nothing() {
+    let sample = Sample::start("only");
+    let text = pool("first", &[sample.address().to_string()]);
+    let settings = Settings::that_say(&text);
+    let balancer = settings.balancer().start();
+    settings.write(&format!("# a remark\n{text}"));
+    balancer.signal("HUP");
+    balancer.said("reload: nothing has changed");
+}
+
+#[test]
+fn bad_settings_change_nothing_and_are_named() {
+    let sample = Sample::start("only");
+    let text = pool("first", &[sample.address().to_string()]);
+    let settings = Settings::that_say(&text);
+    let balancer = settings.balancer().start();
+    let bad: [(&[u8], &str); 4] = [
+        (b"workers = \"two\"", "workers"),
+        (b"[pools.all]\nbackends = [\"here\"]", "not an address"),
+        (b"[pools.all\nbackends", ":1:"),
+        (b"\xff\xfe", "UTF-8"),
+    ];
+    for (index, (bytes, told)) in bad.into_iter().enumerate() {
+        std::fs::write(settings.path(), bytes).expect("a file of ours");
+        balancer.signal("HUP");
+        let line = balancer.said_times("reload refused, the settings stay as they were", index + 1);
+        assert!(line.contains(told), "{line}");
+        assert_eq!(get(balancer.address, "/").expect_status(200).text(), "hello from only\n");
+    }
+    std::fs::remove_file(settings.path()).expect("a file of ours");
+    balancer.signal("HUP");
+    balancer.said_times("reload refused, the settings stay as they were", 5);
+    get(balancer.address, "/").expect_status(200);
+}
+
+#[test]
+fn a_backend_that_stays_keeps_what_is_known_of_its_health() {
+    let (sick, well) = (Backend::refuses(), Sample::start("well"));
+    let both = [sick.to_string(), well.address().to_string()];
+    let settings = Settings::that_say(&pool("first", &both));
+    let balancer = settings.balancer().start();
+    balancer.said(&format!("{sick} is down"));
+    settings.change(&balancer, &pool("round_robin", &both));
+    for _ in 0..4 {
+        assert_eq!(get(balancer.address, "/").expect_status(200).text(), "hello from well\n");
+    }
+    assert_eq!(balancer.times_said(&format!("{sick} is down")), 1, "it was known, not found out again");
+}
+
+#[test]
+fn a_removed_backend_ends_what_it_does_and_is_known_until_then() {
+    let (opener, opened) = gate();
+    let slow = Backend::that(move |mut transport| {
+        if transport.head.starts_with("GET /slow ") {
+            opened.wait();
+        }
+        transport.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nslow");
+    });
+    let next = Sample::start("next");
+    let settings = Settings::that_say(&pool("first", &[slow.address.to_string()]));
+    let balancer = settings.balancer().start();
+    let mut client = Client::to(balancer.address);
+    balancer.said("is healthy");
+    let before = slow.requests();
+    client.send("GET /slow HTTP/1.1\r\nHost: test\r\n\r\n");
+    until("the backend has it", || slow.requests() > before);
+    settings.change(&balancer, &pool("first", &[next.address().to_string()]));
+    balancer.said(&format!("{} is removed: 1 requests are still with it", slow.address));
+    until("others go elsewhere", || get(balancer.address, "/").text() == "hello from next\n");
+    opener.open();
+    assert_eq!(client.answer().expect_status(200).text(), "slow");
+    balancer.said(&format!("{} is gone: its last request has ended", slow.address));
+}
+
+#[test]
+fn idle_connections_to_a_backend_that_stays_are_kept() {
+    let connections = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&connections);
+    let backend = Backend::that(move |mut transport| {
+        if !transport.head.starts_with("GET /health ") {
+            count.fetch_add(1, Ordering::SeqCst);
+        }
+        loop {
+            transport.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+            if !transport.read_head() {
+                return;
+            }
+        }
+    });
+    let other = Sample::start("other");
+    let settings = Settings::that_say(&pool("first", &[backend.address.to_string()]));
+    let balancer = settings.balancer().start();
+    balancer.said("is healthy");
+    get(balancer.address, "/").expect_status(200);
+    let both = [backend.address.to_string(), other.address().to_string()];
+    settings.change(&balancer, &pool("first", &both));
+    for _ in 0..3 {
+        get(balancer.address, "/").expect_status(200);
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_changed_limit_holds_for_clients_that_are_connected() {
+    let sample = Sample::start("only");
+    let text = pool("first", &[sample.address().to_string()]);
+    let settings = Settings::that_say(&text);
+    let balancer = settings.balancer().start();
+    let mut client = Client::to(balancer.address);
+    let post = "POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 2000\r\n\r\n";
+    client.send(format!("{post}{}", "x".repeat(2000)));
+    client.answer().expect_status(200);
+    settings.change(&balancer, &format!("{text}[limits]\nbody_size = \"1KiB\"\n"));
+    until("the limit holds", || {
+        let mut client = Client::to(balancer.address);
+        client.send(format!("{post}{}", "x".repeat(2000)));
+        client.answer().status == 413
+    });
+    client.send(format!("{post}{}", "x".repeat(2000)));
+    client.answer().expect_status(413);
+}
+
+#[test]
+fn what_waits_for_the_next_start_is_named_and_the_rest_changes() {
+    let (first, second) = (Sample::start("first"), Sample::start("second"));
+    let settings = Settings::that_say(&pool("first", &[first.address().to_string()]));
+    let balancer = crate::support::Balancer::bare().flag("--config", settings.path()).start();
+    settings.change(&balancer, &format!("workers = 7\n{}", pool("first", &[second.address().to_string()])));
+    balancer.said("workers: the change takes effect at the next start");
+    until("the rest has changed", || get(balancer.address, "/").text() == "hello from second\n");
+}

@@ -1,0 +1,75 @@
+//! Two hundred reloads while clients ask without a pause.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+
+use super::{Backend, Client, Sample, Settings, until};
+use crate::support::Balancer;
+
+const RELOADS: usize = 200;
+
+/// Backends come and go, weights, policies and routes change.
+fn text(round: usize, backends: &[String], sick: &str) -> String {
+    let chosen: Vec<_> = backends
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| (round + index) % 4 != 0)
+        .map(|(index, backend)| {
+            format!("{{ address = \"{backend}\", weight = {} }}", 1 + (round + index) % 5)
+        })
+        .collect();
+    let policy = ["first", "round_robin"][round / 2 % 2];
+    let path = ["/", "/a/*", "/b"][round % 3];
+    format!(
+        "[listeners.web]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"off\"\n\
+         [timeouts]\nbody = \"{}s\"\n\
+         [routes.some]\npath = \"{path}\"\npool = \"some\"\n[routes.rest]\npool = \"rest\"\n\
+         [pools.some]\npolicy = \"{policy}\"\nbackends = [\"{sick}\", {}]\nhealth = {{ path = \"/health\" }}\n\
+         [pools.rest]\nbackends = [{}]\nhealth = {{ path = \"/health\" }}\n",
+        30 + round % 7,
+        chosen.join(", "),
+        chosen.join(", "),
+    )
+}
+
+#[test]
+fn two_hundred_reloads_under_load_fail_no_request_and_forget_nothing() {
+    let samples: Vec<_> = ["a", "b", "c", "d"].map(Sample::start).into();
+    let addresses: Vec<_> = samples.iter().map(|sample| sample.address().to_string()).collect();
+    let sick = Backend::refuses().to_string();
+    let settings = Settings::that_say(&text(0, &addresses, &sick));
+    let balancer = Balancer::bare().flag("--config", settings.path()).flag("--workers", "2").start();
+    balancer.said(&format!("{sick} is down"));
+    let (answered, over) = (AtomicUsize::new(0), AtomicBool::new(false));
+    thread::scope(|scope| {
+        let clients: Vec<_> = ["/", "/a/x", "/b", "/other", "/bytes/100000", "/"]
+            .map(|path| {
+                scope.spawn({
+                    let (answered, over, address) = (&answered, &over, balancer.address);
+                    move || {
+                        let mut client = Client::to(address);
+                        while !over.load(Ordering::SeqCst) {
+                            client.send(format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n"));
+                            let answer = client.answer();
+                            // Samples know no /b, and say so: what counts is that it is their answer.
+                            let is_theirs = answer.header("proxy-status").is_none();
+                            assert!(is_theirs && matches!(answer.status, 200 | 404), "{path}: {answer:?}");
+                            answered.fetch_add(1, Ordering::SeqCst);
+                        }
+                    }
+                })
+            })
+            .into();
+        for round in 1..=RELOADS {
+            settings.change(&balancer, &text(round, &addresses, &sick));
+            let goal = answered.load(Ordering::SeqCst) + 5;
+            until("some more are answered", || answered.load(Ordering::SeqCst) >= goal);
+        }
+        over.store(true, Ordering::SeqCst);
+        clients.into_iter().for_each(|client| client.join().expect("every request is answered"));
+    });
+    println!("{} requests, {RELOADS} reloads, 0 requests failed", answered.into_inner());
+    let found = balancer.times_said(&format!("{sick} is down"));
+    assert_eq!(found, 1, "what was known of it outlasted all reloads");
+    assert_eq!(balancer.times_said("refused,"), 0);
+}
