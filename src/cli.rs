@@ -12,6 +12,7 @@ use crate::config::{
     ConfigTool, Flags, Format, Loaded, Problem, Problems, Sources, Tool, convert, reference, schema,
 };
 use crate::connect::Ways;
+use crate::route::{Conflict, Routes};
 use crate::server::Tls;
 
 /// Something that was asked for could not be done.
@@ -65,9 +66,9 @@ struct Verdict<'a> {
 }
 
 fn validate(sources: &Sources, json: bool) -> ExitCode {
-    let loaded = sources.load().and_then(|loaded| match check_files(&loaded) {
+    let loaded = sources.load().and_then(|loaded| match check(&loaded) {
         Ok(()) => Ok(loaded),
-        Err(problem) => Err(Problems::of_later(problem)),
+        Err(problems) => Err(Problems::of_later(problems)),
     });
     let code = match &loaded {
         Ok(_) => ExitCode::SUCCESS,
@@ -93,10 +94,12 @@ fn validate(sources: &Sources, json: bool) -> ExitCode {
     code
 }
 
-/// Certificates and keys, whose files settings only name.
-fn check_files(loaded: &Loaded) -> Result<(), String> {
+/// Whether routes stand in each other's way, and certificates and keys, whose files settings only name.
+fn check(loaded: &Loaded) -> Result<(), Vec<String>> {
     let config = &loaded.config;
-    let told = |error: &dyn std::fmt::Display| loaded.in_its_words(&error.to_string());
+    Routes::compile(&config.routes)
+        .map_err(|conflicts| conflicts.iter().map(Conflict::to_string).collect::<Vec<_>>())?;
+    let told = |error: &dyn std::fmt::Display| vec![loaded.in_its_words(&error.to_string())];
     config.tls.as_ref().map(Tls::load).transpose().map_err(|error| told(&error))?;
     for pool in &config.pools {
         Ways::of(pool).map_err(|error| told(&error))?;

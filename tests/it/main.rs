@@ -25,6 +25,7 @@ mod misbehaving;
 mod parking;
 mod proxy_protocol;
 mod reload;
+mod routes;
 mod smuggling;
 mod starting;
 mod stopping;
