@@ -150,7 +150,7 @@ async fn serve<F: Future<Output = ()>>(
     tell(&config, &bound);
     let (doors, callers) = mpsc::channel(1);
     let opened = bound.into_iter().map(|bound| bound.opened);
-    let live = Rc::new(Live::of(roster, settings, rules, tls, opened.collect(), team, orders, doors));
+    let live = Rc::new(Live::of(roster, (settings, rules), tls, opened.collect(), team, orders, doors));
     live.change_admin(admin).await;
     let desk = Rc::new(desk_over(&live, registry, (snapshots, stopping), sources, loaded));
     let reload = spawn_local(control::reload(hangups, Rc::clone(&desk)));

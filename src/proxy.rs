@@ -172,6 +172,7 @@ fn pass_on(answered: Answered, client: &Rc<Client>, mut exchange: Exchange) -> R
     exchange.answered(response.status().as_u16());
     if let Some(treated) = exchange.treated() {
         treated.finish(response.headers_mut());
+        treated.keep(response.headers_mut());
     }
     if headers::is_upgrade(&response) {
         let (backend, read_ahead) =

@@ -176,7 +176,7 @@ impl Routes {
         for (place, case) in (0..).zip(&cases) {
             let always = rules[case.route as usize].is_empty();
             let entry = Entry { priority: case.priority, case: place, route: case.route, always };
-            hosts.paths_mut(case.host.as_ref()).leaf_mut(&case.path, case.priority).push(entry);
+            hosts.leaf_mut(case.host.as_ref(), &case.path, case.priority).push(entry);
         }
         let holds_for_all = |case: &Case| case.host.is_none() && case.path.is_any();
         let only = match routes {

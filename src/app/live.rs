@@ -55,8 +55,7 @@ impl Live {
     /// What was just started.
     pub(super) fn of(
         roster: Rc<Roster>,
-        settings: Arc<Settings>,
-        rules: Rules,
+        (settings, rules): (Arc<Settings>, Rules),
         tls: Option<Arc<Tls>>,
         opened: Vec<Arc<Opened>>,
         team: Arc<Team>,

@@ -15,7 +15,7 @@ use crate::telemetry::access_log::Entry;
 use super::body::Body;
 use super::exchange::Exchange;
 use super::own::Own;
-use super::{Client, Error, Row, grpc};
+use super::{Client, Error, Row};
 
 const PROXY_STATUS: &str = "proxy-status";
 /// The first re-check of a backend that is down comes after a second.
@@ -25,29 +25,8 @@ const METHODS: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH, TRACE";
 /// The answer that an error deserves.
 pub(super) fn answer(error: &Error, snapshot: &Snapshot, mut exchange: Exchange) -> Response<Body> {
     let text = explain(error, snapshot, &exchange);
-    let status = error.row().status;
     exchange.failed(error);
-    if exchange.is_grpc() {
-        exchange.answered(status.as_u16());
-        let mut response = Response::new(Body::nothing(exchange));
-        response.headers_mut().extend(grpc::fields(status.as_u16(), &text));
-        response.headers_mut().extend(proxy_status(&error.row()));
-        return response;
-    }
-    if exchange.treated().is_some() {
-        return Own::instead(status, fields(error), text, &exchange).give(exchange);
-    }
-    exchange.answered(status.as_u16());
-    let mut response = match exchange.wants_no_body() {
-        true => Response::builder().header(CONTENT_LENGTH, text.len()).body(Body::nothing(exchange)),
-        false => Response::builder().body(Body::text(text, exchange)),
-    }
-    .expect("a length is a header's value");
-    *response.status_mut() = status;
-    for (name, value) in fields(error) {
-        response.headers_mut().insert(name, value);
-    }
-    response
+    Own::instead(error.row().status, fields(error), text, &exchange).give(exchange)
 }
 
 /// The same for a connection on which hyper can send nothing any more, or nothing yet: the bytes of the answer. The

@@ -242,10 +242,6 @@ impl Body {
         Self { source: Source::Empty, exchange: Some(exchange) }
     }
 
-    pub(super) fn text(text: String, exchange: Exchange) -> Self {
-        Self::bytes(Bytes::from(text), exchange)
-    }
-
     pub(super) fn bytes(bytes: Bytes, exchange: Exchange) -> Self {
         Self { source: Source::Text(Some(bytes)), exchange: Some(exchange) }
     }

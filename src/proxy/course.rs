@@ -109,6 +109,10 @@ fn treat<'v>(
             let target = target.expect("a redirect is compiled to a text");
             return Ok(Course::Answer(Own::redirect(*status, target)));
         }
+        // It would be taken for agreement, and what follows for a tunnel.
+        Action::Answer { status, .. } if asked.extended_connect && status.is_success() => {
+            return Err(Error::NoRoute);
+        }
         Action::Answer { status, content_type, body } => {
             return Ok(Course::Answer(Own::text(*status, content_type, body)));
         }

@@ -1,4 +1,4 @@
-//! Answers that a route writes: redirects, texts, and pages in place of a backend's errors.
+//! Answers that we give ourselves: redirects and texts of routes, what errors deserve, and pages in place of errors.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ const OF_BODIES: [HeaderName; 11] = [
     TRANSFER_ENCODING,
 ];
 
-/// An answer that a route writes.
+/// An answer that we give ourselves.
 #[derive(Debug)]
 pub(super) struct Own {
     status: StatusCode,
@@ -72,7 +72,8 @@ impl Own {
         exchange: &Exchange,
     ) -> Self {
         let mut headers = HeaderMap::from_iter(fields);
-        let page = exchange.treated().and_then(|treated| treated.page(status));
+        let page = exchange.treated().filter(|_| !exchange.is_grpc());
+        let page = page.and_then(|treated| treated.page(status));
         let body = match page {
             Some(page) => {
                 headers.insert(CONTENT_TYPE, page.content_type.clone());

@@ -26,6 +26,10 @@ impl Treated {
     /// Makes the head of an answer, ours or a backend's, as the route wants it.
     pub(super) fn finish(&self, headers: &mut HeaderMap) {
         change(headers, &self.treatment().answer_headers);
+    }
+
+    /// Tells a client that was served where it is to stay.
+    pub(super) fn keep(&self, headers: &mut HeaderMap) {
         if let Some(cookie) = &self.cookie {
             headers.append(SET_COOKIE, cookie.clone());
         }

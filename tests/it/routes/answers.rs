@@ -156,3 +156,21 @@ fn a_client_may_send_so_much_to_a_route() {
     assert!(wait.is_some_and(|wait| wait <= Duration::from_secs(60)), "{answer:?}");
     get(balancer.address, "/").expect_status(200);
 }
+
+#[test]
+fn a_grpc_client_gets_what_a_route_writes_as_a_status() {
+    let routes = "[routes.closed]\npath = \"/closed/*\"\nanswer = { status = 503, body = \"closed\" }\nanswer_headers = { set = { x-route = \"closed\" } }\n";
+    let (balancer, _settings) = start(routes, &[("unused", Backend::refuses())]);
+    let mut client = Http2::to(balancer.address);
+    let mut call = |path: &str| {
+        let request =
+            hyper::Request::post(format!("http://a{path}")).header("content-type", "application/grpc");
+        let answer = client.ask(request.body(()).unwrap()).answer();
+        let field = |name: &str| answer.header(name).map(str::to_owned);
+        (answer.status, field("grpc-status"), field("grpc-message"), field("x-route"))
+    };
+    let text = |text: &str| Some(text.to_owned());
+    assert_eq!(call("/closed/x"), (200, text("14"), text("closed"), text("closed")));
+    let nothing = text("nothing is here for this host, path and kind of request");
+    assert_eq!(call("/x"), (200, text("12"), nothing, None));
+}
