@@ -149,11 +149,12 @@ async fn serve<F: Future<Output = ()>>(
     let (team, workers, orders) = start_workers(&rules, registry, log, &mut bound, &news)?;
     tell(&config, &bound);
     let (doors, callers) = mpsc::channel(1);
-    let opened = bound.into_iter().map(|bound| bound.opened);
+    let opened = bound.iter().map(|bound| Arc::clone(&bound.opened));
     let live = Rc::new(Live::of(roster, (settings, rules), tls, opened.collect(), team, orders, doors));
     live.change_admin(admin).await;
     let desk = Rc::new(desk_over(&live, registry, (snapshots, stopping), sources, loaded));
     let reload = spawn_local(control::reload(hangups, Rc::clone(&desk)));
+    let watch = spawn_local(control::watch(Rc::clone(&desk)));
     let memory = spawn_local({
         let desk = Rc::clone(&desk);
         async move { desk.remember().await }
@@ -162,6 +163,7 @@ async fn serve<F: Future<Output = ()>>(
     let stopped = async {
         shutdown.await;
         reload.abort();
+        watch.abort();
         let drain = live.config().timeouts.drain;
         info!("stopping: no new clients; running requests have {drain:?} to finish");
         stop.send_replace(true);

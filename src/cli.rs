@@ -9,7 +9,8 @@ use clap::CommandFactory;
 use serde::Serialize;
 
 use crate::config::{
-    ConfigTool, Flags, Format, Loaded, Problem, Problems, Sources, Tool, convert, reference, schema,
+    ConfigTool, Flags, Format, Loaded, Problem, Problems, Sources, Tool, convert, in_words_of_files,
+    reference, schema,
 };
 use crate::connect::Ways;
 use crate::route::{Conflict, Routes};
@@ -99,7 +100,10 @@ fn check(loaded: &Loaded) -> Result<(), Vec<String>> {
     let config = &loaded.config;
     Routes::compile(&config.routes)
         .map_err(|conflicts| conflicts.iter().map(Conflict::to_string).collect::<Vec<_>>())?;
-    let told = |error: &dyn std::fmt::Display| vec![loaded.in_its_words(&error.to_string())];
+    let told = |error: &dyn std::fmt::Display| match loaded.files.is_empty() {
+        true => vec![error.to_string()],
+        false => vec![in_words_of_files(&error.to_string())],
+    };
     config.tls.as_ref().map(Tls::load).transpose().map_err(|error| told(&error))?;
     for pool in &config.pools {
         Ways::of(pool).map_err(|error| told(&error))?;

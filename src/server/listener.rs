@@ -83,6 +83,18 @@ impl Bound {
     }
 }
 
+impl Drop for Bound {
+    /// What came to nothing leaves no socket in the file system.
+    fn drop(&mut self) {
+        if let Address::Unix(path) = &self.opened.listener.address
+            && !self.sockets.is_empty()
+        {
+            // Nobody can be told.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
 fn bind_ip(address: SocketAddr, count: usize, again: bool) -> io::Result<(SocketAddr, Vec<Socket>)> {
     if address.port() != 0 && !again {
         // Sockets that share an address also share it with those of another process: this one does not.

@@ -5,6 +5,7 @@
 mod support;
 
 mod access_log;
+mod admin;
 mod admission;
 mod backend_h2;
 mod backend_proxy_protocol;
