@@ -92,7 +92,9 @@ impl Own {
             treated.finish(&mut headers);
         }
         let mut response = if exchange.is_grpc() {
-            headers.extend(grpc::fields(status.as_u16(), &String::from_utf8_lossy(&body)));
+            for (name, value) in grpc::fields(status.as_u16(), &String::from_utf8_lossy(&body)) {
+                headers.insert(name, value);
+            }
             Response::new(Body::nothing(exchange))
         } else {
             let whole = !exchange.wants_no_body();
