@@ -15,6 +15,7 @@ use crate::config::{
     reference, schema,
 };
 use crate::connect::Ways;
+use crate::route::{Conflict, Routes};
 use crate::server::Tls;
 
 /// Something that was asked for could not be done.
@@ -73,9 +74,9 @@ struct Verdict<'a> {
 }
 
 fn validate(sources: &Sources, json: bool) -> ExitCode {
-    let loaded = sources.load().and_then(|loaded| match check_files(&loaded) {
+    let loaded = sources.load().and_then(|loaded| match check(&loaded) {
         Ok(()) => Ok(loaded),
-        Err(problem) => Err(Problems::of_later(problem)),
+        Err(problems) => Err(Problems::of_later(problems)),
     });
     let code = match &loaded {
         Ok(_) => ExitCode::SUCCESS,
@@ -101,12 +102,14 @@ fn validate(sources: &Sources, json: bool) -> ExitCode {
     code
 }
 
-/// Certificates and keys, whose files settings only name.
-fn check_files(loaded: &Loaded) -> Result<(), String> {
+/// Whether routes stand in each other's way, and certificates and keys, whose files settings only name.
+fn check(loaded: &Loaded) -> Result<(), Vec<String>> {
     let config = &loaded.config;
+    Routes::compile(&config.routes)
+        .map_err(|conflicts| conflicts.iter().map(Conflict::to_string).collect::<Vec<_>>())?;
     let told = |error: &dyn std::fmt::Display| match loaded.files.is_empty() {
-        true => error.to_string(),
-        false => in_words_of_files(&error.to_string()),
+        true => vec![error.to_string()],
+        false => vec![in_words_of_files(&error.to_string())],
     };
     config.tls.as_ref().map(Tls::load).transpose().map_err(|error| told(&error))?;
     for pool in &config.pools {

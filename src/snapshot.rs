@@ -1,5 +1,7 @@
 //! The immutable view that requests read.
 
+mod settings;
+
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,11 +14,13 @@ use crate::balance::{Member, Pool, Turn};
 use crate::config::{self, Action, Config};
 use crate::connect::{Connections, Way};
 
+pub use settings::Settings;
+
 /// All that a request needs to know of the world, compiled once for each change.
 #[derive(Debug)]
 pub struct Snapshot {
     /// What the settings say.
-    pub config: Arc<Config>,
+    pub settings: Arc<Settings>,
     /// Where requests may go, in the order of the settings.
     pub pools: Vec<Pool>,
     /// What is known of each backend, pool after pool: a member's place is one of these.
@@ -40,7 +44,8 @@ pub struct Fact {
 
 impl Snapshot {
     /// What these settings and these facts mean for requests. What did not change is taken over from the snapshot before.
-    pub fn compile(config: &Arc<Config>, backends: &[Backend], before: Option<&Self>) -> Self {
+    pub fn compile(settings: &Arc<Settings>, backends: &[Backend], before: Option<&Self>) -> Self {
+        let config = &settings.config;
         let mut facts = Vec::with_capacity(backends.len());
         let pools = config.pools.iter().enumerate().map(|(place, pool)| {
             let before = before.and_then(|before| before.pool(&pool.name));
@@ -52,11 +57,11 @@ impl Snapshot {
             subsets(config, place).fold(compiled, |pool, tags| pool.with_subset(tags, before))
         });
         let pools = pools.collect();
-        Self { config: Arc::clone(config), pools, facts }
+        Self { settings: Arc::clone(settings), pools, facts }
     }
 
     fn pool(&self, name: &Arc<str>) -> Option<&Pool> {
-        let place = self.config.pools.iter().position(|pool| pool.name == *name)?;
+        let place = self.settings.config.pools.iter().position(|pool| pool.name == *name)?;
         self.pools.get(place)
     }
 }
@@ -141,8 +146,8 @@ where
             kept.map_or_else(|| Rc::new(Connections::to(&fact.way)), |kept| Rc::clone(kept))
         });
         let connections = connections.collect();
-        let turns = snapshot.config.pools.iter().map(|pool| {
-            let before = self.snapshot.config.pools.iter().position(|known| known.name == pool.name);
+        let turns = snapshot.settings.config.pools.iter().map(|pool| {
+            let before = self.snapshot.settings.config.pools.iter().position(|known| known.name == pool.name);
             before.map_or_else(first_turn, |before| Rc::clone(&self.turns[before]))
         });
         let turns = turns.collect();

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 
 use crate::backends::Registry;
 use crate::config::{Config, Format, Listener, Loaded, Problems, Sources, in_words_of_files};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Settings, Snapshot};
 use crate::telemetry::Report;
 
 use super::confirm::Confirmation;
@@ -24,7 +24,7 @@ pub struct Means {
     /// The facts about backends.
     pub registry: &'static Registry,
     /// The settings in force.
-    pub configs: watch::Receiver<Arc<Config>>,
+    pub settings: watch::Receiver<Arc<Settings>>,
     /// What requests read.
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
     /// True as soon as the process is to stop.
@@ -123,7 +123,7 @@ impl Desk {
 
     /// The settings in force.
     pub fn config(&self) -> Arc<Config> {
-        Arc::clone(&self.means.configs.borrow())
+        Arc::clone(&self.means.settings.borrow().config)
     }
 
     /// The settings in force, as they were written.

@@ -1,5 +1,6 @@
 //! What ties a request to a backend: its key, its cookie; and what a pool learns of how it went.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use hyper::header::{COOKIE, HeaderMap, HeaderValue, RETRY_AFTER, SET_COOKIE};
@@ -39,8 +40,13 @@ impl Affinity {
     }
 
     /// What a pick goes by.
-    pub(super) fn ask<'a>(&self, client: &Client, turn: &'a Turn) -> Ask<'a> {
-        Ask { turn, now: client.shared.clock.instant(), key: self.key, cookie: self.cookie, tags: &[] }
+    pub(super) fn ask<'a>(
+        &self,
+        client: &Client,
+        turn: &'a Turn,
+        tags: &'a [(Arc<str>, Arc<str>)],
+    ) -> Ask<'a> {
+        Ask { turn, now: client.shared.clock.instant(), key: self.key, cookie: self.cookie, tags }
     }
 
     /// Asks the client to come back to the backend that answered, unless it would do so anyway.

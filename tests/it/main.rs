@@ -28,6 +28,7 @@ mod parking;
 mod proxy_protocol;
 mod reload;
 mod remote;
+mod routes;
 mod smuggling;
 mod starting;
 mod stopping;
