@@ -1,5 +1,7 @@
 //! What the program does with settings when it does not balance: check, show and convert them, and describe itself.
 
+mod remote;
+
 use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -9,7 +11,8 @@ use clap::CommandFactory;
 use serde::Serialize;
 
 use crate::config::{
-    Config, ConfigTool, Flags, Format, Loaded, Problem, Problems, Sources, Tool, convert, reference, schema,
+    Config, ConfigTool, Flags, Format, Loaded, Problem, Problems, Remote, Sources, Tool, convert, reference,
+    schema,
 };
 use crate::connect::Ways;
 use crate::route::Routes;
@@ -50,6 +53,11 @@ pub fn run(tool: &Tool, flags: &Flags, open_files: u64) -> ExitCode {
     }
 }
 
+/// Asks a balancer that runs.
+pub fn ask(remote: &Remote, flags: &Flags) -> ExitCode {
+    remote::run(remote, flags)
+}
+
 /// Says what is wrong with settings, drawn on standard error, and gives the exit status for it.
 pub fn refuse(problems: &Problems) -> ExitCode {
     let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
@@ -68,7 +76,7 @@ struct Verdict<'a> {
 fn validate(sources: &Sources, json: bool) -> ExitCode {
     let loaded = sources.load().and_then(|loaded| {
         Routes::of(&loaded)?;
-        check_files(&loaded.config).map_err(|text| Problems::of_later(loaded.in_its_words(&text)))?;
+        check_files(&loaded.config).map_err(|text| Problems::of_later(vec![loaded.in_its_words(&text)]))?;
         Ok(loaded)
     });
     let code = match &loaded {

@@ -33,6 +33,7 @@ fn main() -> ExitCode {
     let open_files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
     let demo = match &flags.command {
         Some(Command::Tool(tool)) => return cli::run(tool, &flags, open_files),
+        Some(Command::Remote(remote)) => return cli::ask(remote, &flags),
         Some(Command::Demo) if flags.config.is_some() => {
             return complain(USAGE, &"demo: has backends and a pool of its own; run it without --config");
         }

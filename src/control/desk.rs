@@ -12,7 +12,8 @@ use tokio::time::sleep;
 
 use crate::backends::Registry;
 use crate::config::{Config, Format, Listener, Loaded, Problems, Sources};
-use crate::snapshot::Snapshot;
+use crate::route::Routes;
+use crate::snapshot::{Settings, Snapshot};
 use crate::telemetry::Report;
 
 use super::confirm::Confirmation;
@@ -24,7 +25,7 @@ pub struct Means {
     /// The facts about backends.
     pub registry: &'static Registry,
     /// The settings in force.
-    pub configs: watch::Receiver<Arc<Config>>,
+    pub settings: watch::Receiver<Arc<Settings>>,
     /// What requests read.
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
     /// True as soon as the process is to stop.
@@ -123,7 +124,7 @@ impl Desk {
 
     /// The settings in force.
     pub fn config(&self) -> Arc<Config> {
-        Arc::clone(&self.means.configs.borrow())
+        Arc::clone(&self.means.settings.borrow().config)
     }
 
     /// The settings in force, as they were written.
@@ -217,13 +218,15 @@ impl Desk {
         Turn { desk: self, _lock: self.turn.lock().await }
     }
 
-    /// Files and names take their time, and with one worker this is its thread, too.
+    /// Files and names take their time, and with one worker this is its thread, too. Routes that are in each other's way are
+    /// told at their places.
     async fn load<R>(&self, read: R) -> Result<Loaded, Refusal>
     where
         R: FnOnce(&Sources) -> Result<Loaded, Problems> + Send + 'static,
     {
         let Some(sources) = self.means.sources.clone() else { return Err(Refusal::BuiltIn) };
-        match spawn_blocking(move || read(&sources)).await {
+        let read = move || read(&sources).and_then(|loaded| Routes::of(&loaded).map(|_| loaded));
+        match spawn_blocking(read).await {
             Ok(read) => Ok(read?),
             Err(error) => Err(Refusal::Unfit(error.into())),
         }
