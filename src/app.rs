@@ -145,6 +145,7 @@ async fn serve<F: Future<Output = ()>>(
     live.change_admin(admin).await;
     let desk = Rc::new(desk_over(&live, registry, (snapshots, stopping), sources, loaded));
     let reload = spawn_local(control::reload(hangups, Rc::clone(&desk)));
+    let watch = spawn_local(control::watch(Rc::clone(&desk)));
     let memory = spawn_local({
         let desk = Rc::clone(&desk);
         async move { desk.remember().await }
@@ -153,6 +154,7 @@ async fn serve<F: Future<Output = ()>>(
     let stopped = async {
         shutdown.await;
         reload.abort();
+        watch.abort();
         let drain = live.config().timeouts.drain;
         info!("stopping: no new clients; running requests have {drain:?} to finish");
         stop.send_replace(true);

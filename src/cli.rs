@@ -11,7 +11,8 @@ use clap::CommandFactory;
 use serde::Serialize;
 
 use crate::config::{
-    ConfigTool, Flags, Format, Loaded, Problem, Problems, Remote, Sources, Tool, convert, reference, schema,
+    ConfigTool, Flags, Format, Loaded, Problem, Problems, Remote, Sources, Tool, convert, in_words_of_files,
+    reference, schema,
 };
 use crate::connect::Ways;
 use crate::server::Tls;
@@ -103,7 +104,10 @@ fn validate(sources: &Sources, json: bool) -> ExitCode {
 /// Certificates and keys, whose files settings only name.
 fn check_files(loaded: &Loaded) -> Result<(), String> {
     let config = &loaded.config;
-    let told = |error: &dyn std::fmt::Display| loaded.in_its_words(&error.to_string());
+    let told = |error: &dyn std::fmt::Display| match loaded.files.is_empty() {
+        true => error.to_string(),
+        false => in_words_of_files(&error.to_string()),
+    };
     config.tls.as_ref().map(Tls::load).transpose().map_err(|error| told(&error))?;
     for pool in &config.pools {
         Ways::of(pool).map_err(|error| told(&error))?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use loadbalancer::backends::Registry;
-use loadbalancer::config::{Address, Backend, Command, Flags, Loaded, Sources};
+use loadbalancer::config::{Address, Backend, Command, Flags, Loaded, Sources, in_words_of_files};
 use loadbalancer::{app, cli, demo, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -30,10 +30,11 @@ fn main() -> ExitCode {
     };
     // Each connection takes two files, so take what the system lets us have.
     let open_files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
+    let has_file = flags.config.is_some();
     let demo = match &flags.command {
         Some(Command::Tool(tool)) => return cli::run(tool, &flags, open_files),
         Some(Command::Remote(remote)) => return cli::ask(remote, &flags),
-        Some(Command::Demo) if flags.config.is_some() => {
+        Some(Command::Demo) if has_file => {
             return complain(USAGE, &"demo: has backends and a pool of its own; run it without --config");
         }
         command => command.is_some(),
@@ -44,15 +45,15 @@ fn main() -> ExitCode {
         Err(problems) => return cli::refuse(&problems),
     };
     telemetry::init(loaded.config.log_level);
-    let own = loaded.clone();
-    let ended = if demo {
-        run_demo(own)
-    } else {
-        app::run(own, Some(sources), Registry::global(), |_| stop_signal()).map_err(anyhow::Error::from)
+    let ended = match demo {
+        true => run_demo(loaded),
+        false => app::run(loaded, Some(sources), Registry::global(), |_| stop_signal())
+            .map_err(anyhow::Error::from),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => complain(FAILED, &loaded.in_its_words(&error.to_string())),
+        Err(error) if has_file => complain(FAILED, &in_words_of_files(&error.to_string())),
+        Err(error) => complain(FAILED, &error),
     }
 }
 

@@ -7,8 +7,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::BoolishValueParser;
 use clap::parser::ValueSource;
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::telemetry::LogLevel;
@@ -34,6 +35,10 @@ pub struct Flags {
     /// File with the settings (TOML, or YAML by its name), a folder with such files, or `-` for TOML on standard input; it takes the place of the flags that say where requests come from and go to
     #[arg(long, env = "LOADBALANCER_CONFIG", value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
+
+    /// Read the files of --config anew when they change, as upon SIGHUP
+    #[arg(long, env = "LOADBALANCER_WATCH", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue, global = true)]
+    pub watch: bool,
 
     /// Where clients connect.
     #[command(flatten)]

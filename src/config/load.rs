@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use super::file::File;
-use super::origin::{Origin, Read, Text, in_words_of_files};
+use super::origin::{Origin, Read, Text};
 use super::problem::{Problem, Problems};
 use super::resolve::resolve;
 use super::tree::{Misread, Node, interpolate, merge, parse, read};
@@ -16,14 +16,14 @@ use super::{Config, Flags};
 const MOST_BYTES: u64 = 16 << 20;
 /// The file of a folder that is read first, and the folder in it whose files follow.
 const MAIN: &str = "loadbalancer.toml";
-const MORE: &str = "conf.d";
+pub(super) const MORE: &str = "conf.d";
 /// What stands for standard input.
-const STDIN: &str = "-";
+pub(super) const STDIN: &str = "-";
 
 /// Where settings come from.
 #[derive(Clone, Debug)]
 pub struct Sources {
-    flags: Flags,
+    pub(super) flags: Flags,
     open_files: u64,
     /// Standard input can be read once.
     stdin: Arc<OnceLock<Vec<u8>>>,
@@ -182,16 +182,6 @@ impl Sources {
     }
 }
 
-impl Loaded {
-    /// What went wrong with these settings later, in the words in which they were written: keys of files in place of flags.
-    pub fn in_its_words(&self, message: &str) -> String {
-        match &self.tree {
-            Some(_) => in_words_of_files(message),
-            None => message.to_owned(),
-        }
-    }
-}
-
 impl Format {
     /// By a file's name; TOML unless it says otherwise.
     pub fn of(path: &Path) -> Self {
@@ -218,7 +208,7 @@ fn plant(origin: &Origin, formats: &[Format]) -> Result<(Node, Vec<Misread>), Ve
     if misread.is_empty() { Ok((tree, merged)) } else { Err(misread) }
 }
 
-fn toml_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+pub(super) fn toml_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();

@@ -59,7 +59,7 @@ const FLAGS: [(&str, &str); 45] = [
 ];
 
 /// A text that names flags, with the keys that say the same in their place, for who wrote a file.
-pub(super) fn in_words_of_files(text: &str) -> String {
+pub fn in_words_of_files(text: &str) -> String {
     let mut flags = FLAGS;
     // A flag may begin as another one does.
     flags.sort_by_key(|(_, flag)| std::cmp::Reverse(flag.len()));

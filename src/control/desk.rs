@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use crate::backends::Registry;
-use crate::config::{Config, Format, Listener, Loaded, Problems, Sources};
+use crate::config::{Config, Format, Listener, Loaded, Problems, Sources, in_words_of_files};
 use crate::snapshot::Snapshot;
 use crate::telemetry::Report;
 
@@ -165,6 +165,11 @@ impl Desk {
         Arc::clone(&self.means.snapshots.borrow())
     }
 
+    /// Where settings are read anew from.
+    pub(super) fn sources(&self) -> Option<&Sources> {
+        self.means.sources.as_ref()
+    }
+
     /// How many clients each worker has.
     pub fn clients(&self) -> Vec<usize> {
         (self.means.clients)()
@@ -246,7 +251,8 @@ impl Turn<'_> {
         let before = self.desk.config();
         let applied = (self.desk.means.apply)(loaded.config.clone(), intent).await;
         // A file has no flags.
-        let applied = applied.map_err(|error| Refusal::Unfit(loaded.in_its_words(&error.to_string()).into()));
+        let in_words = |error: &Unfit| in_words_of_files(&error.to_string());
+        let applied = applied.map_err(|error| Refusal::Unfit(in_words(&error).into()));
         if !Arc::ptr_eq(&before, &self.desk.config()) {
             self.desk.revision.update(|revision| revision + 1);
             *self.desk.written.borrow_mut() = Arc::new(loaded);
