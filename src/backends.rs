@@ -20,7 +20,7 @@ use crate::config;
 use crate::connect::Way;
 
 pub use health::{Evidence, Health, State};
-pub use load::Load;
+pub use load::{Ending, Load, Outcome};
 
 lazy_static! {
     /// Every backend and its health: the control plane's single source of truth.
@@ -119,6 +119,7 @@ impl Registry {
     pub fn replace(&self, wanted: Vec<(Terms, Arc<Way>)>) {
         let mut backends = self.lock();
         let now = Instant::now();
+        let is_first = backends.is_empty();
         let backend = |(terms, way): (Terms, Arc<Way>)| {
             let known = backends.iter().find(|known| known.is(&terms));
             let terms = Arc::new(terms);
@@ -129,8 +130,8 @@ impl Registry {
                     id: BackendId(self.ids.fetch_add(1, Ordering::Relaxed)),
                     terms,
                     way,
-                    health: Health::unknown(now),
-                    load: Arc::default(),
+                    health: if is_first { Health::unknown(now) } else { Health::new(now) },
+                    load: Arc::new(Load::new(now)),
                     hold: None,
                     weight: None,
                     leaving: false,
@@ -314,6 +315,16 @@ mod tests {
         assert!(Arc::ptr_eq(&after[0].load, &before[1].load));
         assert!(before.iter().all(|known| known.id != after[1].id));
         assert_eq!(after[1].health.state(), State::Unknown);
+    }
+
+    #[test]
+    fn who_was_there_from_the_beginning_has_no_need_to_warm_up() {
+        let registry = Registry::isolated();
+        registry.replace(wanted(&[1]));
+        assert_eq!(registry.backends()[0].health.well_since(), None);
+        registry.replace(wanted(&[1, 2]));
+        assert_eq!(registry.backends()[0].health.well_since(), None);
+        assert!(registry.backends()[1].health.well_since().is_some());
     }
 
     #[test]

@@ -11,10 +11,11 @@ use clap::CommandFactory;
 use serde::Serialize;
 
 use crate::config::{
-    ConfigTool, Flags, Format, Loaded, Problem, Problems, Remote, Sources, Tool, convert, in_words_of_files,
-    reference, schema,
+    Config, ConfigTool, Flags, Format, Loaded, Problem, Problems, Remote, Sources, Tool, convert, reference,
+    schema,
 };
 use crate::connect::Ways;
+use crate::route::Routes;
 use crate::server::Tls;
 
 /// Something that was asked for could not be done.
@@ -73,9 +74,10 @@ struct Verdict<'a> {
 }
 
 fn validate(sources: &Sources, json: bool) -> ExitCode {
-    let loaded = sources.load().and_then(|loaded| match check_files(&loaded) {
-        Ok(()) => Ok(loaded),
-        Err(problem) => Err(Problems::of_later(problem)),
+    let loaded = sources.load().and_then(|loaded| {
+        Routes::of(&loaded)?;
+        check_files(&loaded.config).map_err(|text| Problems::of_later(vec![loaded.in_its_words(&text)]))?;
+        Ok(loaded)
     });
     let code = match &loaded {
         Ok(_) => ExitCode::SUCCESS,
@@ -102,15 +104,10 @@ fn validate(sources: &Sources, json: bool) -> ExitCode {
 }
 
 /// Certificates and keys, whose files settings only name.
-fn check_files(loaded: &Loaded) -> Result<(), String> {
-    let config = &loaded.config;
-    let told = |error: &dyn std::fmt::Display| match loaded.files.is_empty() {
-        true => error.to_string(),
-        false => in_words_of_files(&error.to_string()),
-    };
-    config.tls.as_ref().map(Tls::load).transpose().map_err(|error| told(&error))?;
+fn check_files(config: &Config) -> Result<(), String> {
+    config.tls.as_ref().map(Tls::load).transpose().map_err(|error| error.to_string())?;
     for pool in &config.pools {
-        Ways::of(pool).map_err(|error| told(&error))?;
+        Ways::of(pool).map_err(|error| error.to_string())?;
     }
     Ok(())
 }

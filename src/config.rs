@@ -49,7 +49,6 @@ pub use listen::{ClientAuth, ClientCertificates, KeyPair, ListenFlags, Tls};
 pub use load::{Format, Loaded, Sources};
 pub use networks::Networks;
 pub use number::{NumberError, parse_number};
-pub use origin::in_words_of_files;
 pub use pattern::Pattern;
 pub use pool::{Backend, Balancing, HashKey, MOST_WEIGHT, PolicyName, Pool, Source, Sticky};
 pub use problem::{Problem, Problems};
