@@ -42,14 +42,19 @@ impl Snapshot {
     /// What these settings and these facts mean for requests.
     pub fn compile(config: &Arc<Config>, backends: &[Backend]) -> Self {
         let mut facts = Vec::with_capacity(backends.len());
-        let pools = config.pools.iter().map(|pool| compile_pool(pool, backends, &mut facts)).collect();
+        let mut members = HashMap::<&str, Vec<&Backend>>::new();
+        for backend in backends.iter().filter(|backend| !backend.leaving) {
+            members.entry(&backend.terms.pool).or_default().push(backend);
+        }
+        let mut members = |pool: &config::Pool| members.remove(&*pool.name).unwrap_or_default();
+        let pools = config.pools.iter().map(|pool| compile_pool(pool, &members(pool), &mut facts));
+        let pools = pools.collect();
         Self { config: Arc::clone(config), pools, facts }
     }
 }
 
-fn compile_pool(pool: &config::Pool, backends: &[Backend], facts: &mut Vec<Fact>) -> Pool {
-    let own = backends.iter().filter(|backend| !backend.leaving && backend.terms.pool == pool.name);
-    let members = own.map(|backend| {
+fn compile_pool(pool: &config::Pool, backends: &[&Backend], facts: &mut Vec<Fact>) -> Pool {
+    let members = backends.iter().map(|backend| {
         let place = facts.len();
         facts.push(Fact {
             id: backend.id,
@@ -107,11 +112,11 @@ where
             kept.map_or_else(|| Rc::new(Connections::to(&fact.way)), |kept| Rc::clone(kept))
         });
         let connections = connections.collect();
-        let turns = snapshot.config.pools.iter().map(|pool| {
-            let before = self.snapshot.config.pools.iter().position(|known| known.name == pool.name);
-            before.map_or_else(first_turn, |before| Rc::clone(&self.turns[before]))
-        });
-        let turns = turns.collect();
+        let pools = self.snapshot.config.pools.iter().zip(&self.turns);
+        let before: HashMap<_, _> = pools.map(|(pool, turn)| (&pool.name, turn)).collect();
+        let turn =
+            |pool: &config::Pool| before.get(&pool.name).map_or_else(first_turn, |turn| Rc::clone(turn));
+        let turns = snapshot.config.pools.iter().map(turn).collect();
         Self { snapshot, connections, turns }
     }
 
