@@ -181,7 +181,7 @@ pub struct Rules {
 impl Rules {
     /// Those of these settings. What was counted `before` still counts while what is counted is the same.
     pub fn of(config: Arc<Config>, before: Option<&Self>) -> Self {
-        let before = before.and_then(|before| before.access.as_deref());
+        let before = before.map(|before| (&before.config.access, before.access.as_deref()));
         Self { access: Access::of(&config.access, before), config }
     }
 }
