@@ -33,17 +33,20 @@ pub async fn watch(desk: Rc<Desk>) {
         let sources = sources.clone();
         spawn_blocking(move || sources.state())
     };
-    let Ok(mut used) = look().await else { return };
-    let mut before = used;
+    // They may have changed since they were read at the start.
+    let (mut used, mut before) = (None, None);
     loop {
-        sleep(LOOK_EVERY).await;
         let Ok(seen) = look().await else { return };
         // A file is not written at once: it is read when it has stayed the same for a while.
-        if seen != used && seen == before {
-            tell(&desk.turn().await.reload(Intent::Force).await);
-            used = seen;
+        if used != Some(seen) && before == Some(seen) {
+            let reloaded = desk.turn().await.follow().await;
+            if used.is_some() || !matches!(reloaded, Ok(Outcome::Unchanged)) {
+                tell(&reloaded);
+            }
+            used = Some(seen);
         }
-        before = seen;
+        before = Some(seen);
+        sleep(LOOK_EVERY).await;
     }
 }
 
