@@ -20,6 +20,7 @@ use crate::config::{Address, Config, Loaded, Sources};
 use crate::connect::TlsFileError;
 use crate::control::{self, Desk, Means, Unfit};
 use crate::proxy::Rules;
+use crate::route::Conflict;
 use crate::server::{Bound, News, Order, Team, TlsError, Worker, Workers};
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::{Destination, Writer};
@@ -53,6 +54,9 @@ pub enum StartError {
     /// A file for TLS is of no use.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Some routes cannot be reached, or cannot be told apart.
+    #[error("{}", in_one_line(.0))]
+    Routes(Vec<Conflict>),
     /// The access log cannot be written.
     #[error(
         "--access-log {path}: cannot be opened for writing: {error}; name a file in a folder that exists and is ours"
@@ -69,6 +73,10 @@ pub enum StartError {
     /// The system gives no thread or no event queue.
     #[error("the system gives no thread or event queue: {0}; see `ulimit -a`")]
     System(#[from] io::Error),
+}
+
+fn in_one_line(conflicts: &[Conflict]) -> String {
+    conflicts.iter().map(Conflict::to_string).collect::<Vec<_>>().join(" | ")
 }
 
 fn explain_admin(error: &io::Error) -> String {
@@ -106,7 +114,7 @@ pub fn run<F: Future<Output = ()>>(
 ) -> Result<(), StartError> {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     let prepared = Prepared::from(Arc::new(loaded.config.clone()), None)?;
-    let log = open_log(&prepared.config)?;
+    let log = open_log(&prepared.settings.config)?;
     let ended = runtime.block_on(serve((prepared, loaded), sources, registry, log.as_ref(), shutdown));
     // Requests that were cut have their lines written when they are dropped. Settings that are being read, from a file that
     // has no end or a name that nobody answers for, are not waited for.
@@ -129,11 +137,13 @@ async fn serve<F: Future<Output = ()>>(
     let shutdown = shutdown(&prepared.bound[0].opened.listener.address);
     // From here on a reload is not taken for a wish to end.
     let hangups = control::hangups();
-    let roster = Roster::of(registry, Arc::clone(&prepared.config), prepared.ways.clone());
-    roster.meet(&prepared.config).await;
+    let roster = Roster::of(registry, Arc::clone(&prepared.settings.config), prepared.ways.clone());
+    roster.meet(&prepared.settings.config).await;
     prepared.listen()?;
-    let Prepared { config, tls, mut bound, admin, .. } = prepared;
-    let (publish, snapshots) = watch::channel(Arc::new(Snapshot::compile(&config, &registry.backends())));
+    let Prepared { settings, tls, mut bound, admin, .. } = prepared;
+    let config = Arc::clone(&settings.config);
+    let first = Snapshot::compile(&settings, &registry.backends(), None);
+    let (publish, snapshots) = watch::channel(Arc::new(first));
     let (stop, stopping) = watch::channel(false);
     let (beat, ticks) = watch::channel(());
     let news = News { snapshots: snapshots.clone(), stop: stopping.clone(), ticks };
@@ -141,7 +151,7 @@ async fn serve<F: Future<Output = ()>>(
     let (team, workers, orders) = start_workers(&rules, registry, log, &mut bound, &news)?;
     tell(&config, &bound);
     let (doors, callers) = mpsc::channel(1);
-    let live = Rc::new(Live::of(roster, rules, tls, &mut bound, team, orders, doors));
+    let live = Rc::new(Live::of(roster, (settings, rules), tls, &mut bound, team, orders, doors));
     live.change_admin(admin).await;
     let desk = Rc::new(desk_over(&live, registry, (snapshots, stopping), sources, loaded));
     let reload = spawn_local(control::reload(hangups, Rc::clone(&desk)));
@@ -183,7 +193,7 @@ fn desk_over(
     };
     let means = Means {
         registry,
-        configs: live.subscribe(),
+        settings: live.subscribe(),
         snapshots,
         stopping,
         sources,

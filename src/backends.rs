@@ -21,7 +21,7 @@ use crate::config::{self, Address, Scheme};
 use crate::connect::Way;
 
 pub use health::{Evidence, Health, State};
-pub use load::Load;
+pub use load::{Ending, Load, Outcome};
 
 lazy_static! {
     /// Every backend and its health: the control plane's single source of truth.
@@ -121,13 +121,14 @@ impl Registry {
         let mut backends = self.lock();
         let now = Instant::now();
         let mut before: HashMap<_, _> = backends.iter().map(|known| (known.terms.key(), known)).collect();
+        let health = if backends.is_empty() { Health::unknown(now) } else { Health::new(now) };
         let backend = |(terms, way): (Terms, Arc<Way>)| {
             let known = before.remove(&terms.key());
             let terms = Arc::new(terms);
             match known {
                 Some(known) if known.way.is_same(&way) => Backend { terms, leaving: false, ..known.clone() },
                 Some(known) => Backend { terms, way, leaving: false, ..known.clone() },
-                None => self.newcomer(terms, way, now),
+                None => self.newcomer(terms, way, health.clone(), now),
             }
         };
         let mut all: Vec<_> = wanted.into_iter().map(backend).collect();
@@ -139,13 +140,13 @@ impl Registry {
         self.publish();
     }
 
-    fn newcomer(&self, terms: Arc<Terms>, way: Arc<Way>, now: Instant) -> Backend {
+    fn newcomer(&self, terms: Arc<Terms>, way: Arc<Way>, health: Health, now: Instant) -> Backend {
         Backend {
             id: BackendId(self.ids.fetch_add(1, Ordering::Relaxed)),
             terms,
             way,
-            health: Health::unknown(now),
-            load: Arc::default(),
+            health,
+            load: Arc::new(Load::new(now)),
             hold: None,
             weight: None,
             leaving: false,
@@ -330,6 +331,16 @@ mod tests {
         assert!(Arc::ptr_eq(&after[0].load, &before[1].load));
         assert!(before.iter().all(|known| known.id != after[1].id));
         assert_eq!(after[1].health.state(), State::Unknown);
+    }
+
+    #[test]
+    fn who_was_there_from_the_beginning_has_no_need_to_warm_up() {
+        let registry = Registry::isolated();
+        registry.replace(wanted(&[1]));
+        assert_eq!(registry.backends()[0].health.well_since(), None);
+        registry.replace(wanted(&[1, 2]));
+        assert_eq!(registry.backends()[0].health.well_since(), None);
+        assert!(registry.backends()[1].health.well_since().is_some());
     }
 
     #[test]

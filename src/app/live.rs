@@ -12,6 +12,7 @@ use crate::config::{Address, Config, Listener};
 use crate::control::{AdminDoor, Intent, Outcome};
 use crate::proxy::Rules;
 use crate::server::{Bound, LoadedTls, Opened, Order, SocketFile, Team, Tls};
+use crate::snapshot::Settings;
 use crate::telemetry::{self, Report, Seen};
 
 use super::StartError;
@@ -30,7 +31,7 @@ pub(super) struct Live {
     admin_file: RefCell<Option<SocketFile>>,
     team: Arc<Team>,
     orders: Vec<mpsc::Sender<Order>>,
-    configs: watch::Sender<Arc<Config>>,
+    settings: watch::Sender<Arc<Settings>>,
     admin: mpsc::Sender<AdminDoor>,
 }
 
@@ -57,7 +58,7 @@ impl Live {
     /// What was just started.
     pub(super) fn of(
         roster: Rc<Roster>,
-        rules: Rules,
+        (settings, rules): (Arc<Settings>, Rules),
         tls: Option<Arc<Tls>>,
         bound: &mut [Bound],
         team: Arc<Team>,
@@ -66,7 +67,7 @@ impl Live {
     ) -> Self {
         Self {
             roster,
-            configs: watch::Sender::new(Arc::clone(&rules.config)),
+            settings: watch::Sender::new(settings),
             rules: RefCell::new(rules),
             tls: RefCell::new(tls.map(WatchedTls::start)),
             opened: RefCell::new(bound.iter().map(|bound| Arc::clone(&bound.opened)).collect()),
@@ -101,8 +102,8 @@ impl Live {
     }
 
     /// The settings in force, now and whenever they change.
-    pub(super) fn subscribe(&self) -> watch::Receiver<Arc<Config>> {
-        self.configs.subscribe()
+    pub(super) fn subscribe(&self) -> watch::Receiver<Arc<Settings>> {
+        self.settings.subscribe()
     }
 
     /// Puts other settings in force, or finds out whether it could. All that can fail is done before anything changes.
@@ -123,7 +124,7 @@ impl Live {
         let prepared = spawn_blocking(move || Prepared::from(Arc::new(config), Some(&present)));
         let prepared = prepared.await.unwrap_or_else(|error| Err(StartError::System(error.into())))?;
         if intent == Intent::Force {
-            self.roster.meet(&prepared.config).await;
+            self.roster.meet(&prepared.settings.config).await;
             // From here on clients may come, and nothing is waited for that could keep them waiting.
             prepared.listen().inspect_err(|_| self.roster.forget_others())?;
             tell_later(&later);
@@ -169,13 +170,14 @@ impl Live {
     }
 
     async fn put_in_force(&self, prepared: Prepared) {
-        let Prepared { config, ways, tls, renewal, kept, changed, mut bound, admin } = prepared;
+        let Prepared { settings, ways, tls, renewal, kept, changed, mut bound, admin } = prepared;
+        let config = Arc::clone(&settings.config);
         self.change_admin(admin).await;
         let orders = self.change_listeners(kept, &changed, &mut bound);
         self.change_tls(tls, renewal);
         // Without a pause between them, so that no snapshot has pools of the one and backends of the other.
         self.roster.adopt(Arc::clone(&config), ways);
-        self.configs.send_replace(Arc::clone(&config));
+        self.settings.send_replace(settings);
         let rules = Rules::of(config, Some(&self.rules.borrow()));
         *self.rules.borrow_mut() = rules.clone();
         self.team.adopt(&rules.config);

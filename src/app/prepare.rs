@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::config::{Address, Config, Listener};
 use crate::connect::Ways;
 use crate::server::{Bound, LoadedTls, Opened, Tls};
+use crate::snapshot::Settings;
 
 use super::StartError;
 
@@ -22,7 +23,7 @@ pub(super) struct Present {
 
 /// Settings that can be put in force without anything that may fail.
 pub(super) struct Prepared {
-    pub(super) config: Arc<Config>,
+    pub(super) settings: Arc<Settings>,
     /// For each pool, how its backends are reached.
     pub(super) ways: Vec<Ways>,
     /// How TLS is spoken to clients.
@@ -55,14 +56,16 @@ impl Prepared {
     /// # Errors
     /// They cannot be put in force. Nothing has changed.
     pub(super) fn from(config: Arc<Config>, present: Option<&Present>) -> Result<Self, StartError> {
+        let settings = Arc::new(Settings::compile(config).map_err(StartError::Routes)?);
+        let config = &settings.config;
         let ways = config.pools.iter().map(Ways::of).collect::<Result<_, _>>()?;
-        let (tls, renewal) = prepare_tls(&config, present)?;
-        let Places { kept, changed, left } = Places::of(&config, tls.as_ref(), present);
+        let (tls, renewal) = prepare_tls(config, present)?;
+        let Places { kept, changed, left } = Places::of(config, tls.as_ref(), present);
         let missing = config.listeners.iter().zip(&kept).filter(|(_, kept)| kept.is_none());
-        let bound = missing.map(|(listener, _)| bind(listener, &config, tls.as_ref(), &left));
+        let bound = missing.map(|(listener, _)| bind(listener, config, tls.as_ref(), &left));
         let bound = bound.collect::<Result<_, _>>()?;
-        let admin = bind_admin(&config, present)?;
-        Ok(Self { config, ways, tls, renewal, kept, changed, bound, admin })
+        let admin = bind_admin(config, present)?;
+        Ok(Self { settings, ways, tls, renewal, kept, changed, bound, admin })
     }
 
     /// Lets clients connect to what is not open yet: the last thing that can fail.

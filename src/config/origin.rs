@@ -1,5 +1,6 @@
 //! Where settings were written, so that what is wrong with one can be shown at its place.
 
+use std::cmp::Reverse;
 use std::path::{Path as FilePath, PathBuf};
 
 use super::fault::{By, Fault, Said};
@@ -58,12 +59,13 @@ const FLAGS: [(&str, &str); 45] = [
     ("admin.token_file", "--admin-token-file"),
 ];
 
-/// A text that names flags, with the keys that say the same in their place, for who wrote a file.
-pub fn in_words_of_files(text: &str) -> String {
+/// A text that names flags, with the keys that say the same in place of those that nobody wrote.
+pub(super) fn in_words_of_files(text: &str, given: &Given) -> String {
     let mut flags = FLAGS;
     // A flag may begin as another one does.
-    flags.sort_by_key(|(_, flag)| std::cmp::Reverse(flag.len()));
-    flags.iter().fold(text.to_owned(), |text, (key, flag)| text.replace(flag, &key.replace('*', "NAME")))
+    flags.sort_by_key(|(_, flag)| Reverse(flag.len()));
+    let foreign = flags.iter().filter(|(_, flag)| !given.has(flag));
+    foreign.fold(text.to_owned(), |text, (key, flag)| text.replace(flag, &key.replace('*', "NAME")))
 }
 
 /// The names of all flags that say a setting.

@@ -11,8 +11,9 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use crate::backends::Registry;
-use crate::config::{Config, Format, Listener, Loaded, Problems, Sources, in_words_of_files};
-use crate::snapshot::Snapshot;
+use crate::config::{Config, Format, Listener, Loaded, Problems, Sources};
+use crate::route::Routes;
+use crate::snapshot::{Settings, Snapshot};
 use crate::telemetry::{Report, Seen};
 
 use super::confirm::Confirmation;
@@ -24,7 +25,7 @@ pub struct Means {
     /// The facts about backends.
     pub registry: &'static Registry,
     /// The settings in force.
-    pub configs: watch::Receiver<Arc<Config>>,
+    pub settings: watch::Receiver<Arc<Settings>>,
     /// What requests read.
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
     /// True as soon as the process is to stop.
@@ -133,7 +134,7 @@ impl Desk {
 
     /// The settings in force.
     pub fn config(&self) -> Arc<Config> {
-        Arc::clone(&self.means.configs.borrow())
+        Arc::clone(&self.means.settings.borrow().config)
     }
 
     /// The settings in force, as they were written.
@@ -247,7 +248,8 @@ impl Desk {
         R: FnOnce(&Sources) -> Result<Loaded, Problems> + Send + 'static,
     {
         let Some(sources) = self.means.sources.clone() else { return Err(Refusal::BuiltIn) };
-        match spawn_blocking(move || read(&sources)).await {
+        let read = move || read(&sources).and_then(|loaded| Routes::of(&loaded).map(|_| loaded));
+        match spawn_blocking(read).await {
             Ok(read) => Ok(read?),
             Err(error) => Err(Refusal::Unfit(error.into())),
         }
@@ -298,8 +300,7 @@ impl Turn<'_> {
         }
         let before = self.desk.config();
         let applied = (self.desk.means.apply)(loaded.config.clone(), intent).await;
-        // A file has no flags.
-        let in_words = |error: &Unfit| in_words_of_files(&error.to_string());
+        let in_words = |error: &Unfit| loaded.in_its_words(&error.to_string());
         let applied = applied.map_err(|error| Refusal::Unfit(in_words(&error).into()));
         if !Arc::ptr_eq(&before, &self.desk.config()) {
             self.desk.revision.update(|revision| revision + 1);

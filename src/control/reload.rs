@@ -33,20 +33,15 @@ pub async fn watch(desk: Rc<Desk>) {
         let sources = sources.clone();
         spawn_blocking(move || sources.state())
     };
-    // They may have changed since they were read at the start.
-    let (mut used, mut before) = (None, None);
+    let mut before = sources.state_when_read();
     loop {
+        sleep(LOOK_EVERY).await;
         let Ok(seen) = look().await else { return };
         // A file is not written at once: it is read when it has stayed the same for a while.
-        if used != Some(seen) && before == Some(seen) {
-            let reloaded = desk.turn().await.follow().await;
-            if used.is_some() || !matches!(reloaded, Ok(Outcome::Unchanged)) {
-                tell(&reloaded);
-            }
-            used = Some(seen);
+        if seen != sources.state_when_read() && seen == before {
+            tell(&desk.turn().await.follow().await);
         }
-        before = Some(seen);
-        sleep(LOOK_EVERY).await;
+        before = seen;
     }
 }
 

@@ -3,6 +3,7 @@
 use std::cell::{Cell, OnceCell, Ref, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::time::Instant;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,12 +11,13 @@ use bytes::Bytes;
 use hyper::header::HeaderValue;
 use hyper::upgrade::OnUpgrade;
 
-use crate::config::Listener;
+use crate::config::{Listener, Treatment};
 use crate::connect::Stream;
 
 use super::deadline::Alarm;
 use super::forwarded::Origin;
 use super::pace::Paces;
+use super::shared::millis;
 use super::upgrade::Tunnel;
 use super::{Entrance, Error, Shared};
 
@@ -58,11 +60,16 @@ pub struct Client {
     certificate: OnceCell<HeaderValue>,
     alarm: Alarm,
     phase: Cell<Phase>,
+    /// Whether it is to be noted when a request was sent, for those who learn from the time to its answer.
+    timed: Cell<bool>,
+    sent_at: Cell<Option<Instant>>,
     blocked: Cell<bool>,
     unread: Cell<bool>,
     watched: Cell<bool>,
     starved: Cell<bool>,
     may_upload: Cell<bool>,
+    has_own_deadlines: Cell<bool>,
+    own_deadlines: Cell<OwnDeadlines>,
     fault: RefCell<Option<Error>>,
     interim: RefCell<Vec<u8>>,
     tunnel: RefCell<Option<Box<Tunnel>>>,
@@ -73,6 +80,24 @@ pub struct Client {
     broken_off: Cell<bool>,
     bytes_in: Cell<u64>,
     bytes_out: Cell<u64>,
+}
+
+/// Milliseconds in place of those that all requests have.
+#[derive(Clone, Copy, Debug, Default)]
+struct OwnDeadlines {
+    response: Option<u64>,
+    body: Option<u64>,
+}
+
+impl OwnDeadlines {
+    #[cold]
+    fn millis(self, phase: Phase) -> Option<u64> {
+        match phase {
+            Phase::Response => self.response,
+            Phase::Upload | Phase::Answer | Phase::Flush => self.body,
+            Phase::Idle | Phase::Head | Phase::Connect | Phase::Expect | Phase::Tunnel => None,
+        }
+    }
 }
 
 impl Client {
@@ -108,11 +133,15 @@ impl Client {
             certificate: OnceCell::new(),
             alarm,
             phase: Cell::new(Phase::Idle),
+            timed: Cell::new(false),
+            sent_at: Cell::new(None),
             blocked: Cell::new(false),
             unread: Cell::new(false),
             watched: Cell::new(false),
             starved: Cell::new(false),
             may_upload: Cell::new(true),
+            has_own_deadlines: Cell::new(false),
+            own_deadlines: Cell::default(),
             fault: RefCell::default(),
             interim: RefCell::default(),
             tunnel: RefCell::default(),
@@ -193,7 +222,7 @@ impl Client {
     /// Waits for something else from now on, with that thing's own deadline.
     pub fn enter(&self, phase: Phase) {
         self.phase.set(phase);
-        self.alarm.set(self.shared.deadlines.millis(phase));
+        self.alarm.set(self.millis(phase));
         // In the other phases it is not the client that is waited for, or not for a body.
         if matches!(phase, Phase::Answer | Phase::Flush)
             && let Some(paces) = &self.paces
@@ -202,9 +231,29 @@ impl Client {
         }
     }
 
+    /// From now on it is noted, or not, when a request has been sent.
+    pub(super) fn time_answer(&self, timed: bool) {
+        self.timed.set(timed);
+        if timed {
+            self.sent_at.set(None);
+        }
+    }
+
+    /// The request was sent to its end, or a new attempt to send it begins.
+    pub(super) fn mark_sent(&self, is_sent: bool) {
+        if self.timed.get() {
+            self.sent_at.set(is_sent.then(Instant::now));
+        }
+    }
+
+    /// When the request was sent to its end, if that was noted.
+    pub(super) fn sent_at(&self) -> Option<Instant> {
+        self.sent_at.get()
+    }
+
     /// Bytes went by: the deadline of the present phase starts anew.
     pub fn progress(&self) {
-        self.alarm.set(self.shared.deadlines.millis(self.phase.get()));
+        self.alarm.set(self.millis(self.phase.get()));
         if let Some(paces) = &self.paces {
             self.tighten(paces);
         }
@@ -247,7 +296,7 @@ impl Client {
         self.blocked.set(false);
         let answers = matches!(self.phase.get(), Phase::Answer | Phase::Flush);
         if answers {
-            self.alarm.set(self.shared.deadlines.millis(self.phase.get()));
+            self.alarm.set(self.millis(self.phase.get()));
         }
         if let Some(paces) = &self.paces {
             paces.down.set_waiting(false, self.shared.clock.now());
@@ -303,8 +352,26 @@ impl Client {
         }
     }
 
+    /// The request under way has deadlines of its own, as far as its route says so.
+    pub(super) fn set_own_deadlines(&self, treatment: &Treatment) {
+        let [response, body] =
+            [treatment.response_timeout, treatment.body_timeout].map(|own| own.map(millis));
+        self.own_deadlines.set(OwnDeadlines { response, body });
+        self.has_own_deadlines.set(response.is_some() || body.is_some());
+    }
+
+    fn millis(&self, phase: Phase) -> u64 {
+        let usual = self.shared.deadlines.millis(phase);
+        if self.has_own_deadlines.get() {
+            self.own_deadlines.get().millis(phase).unwrap_or(usual)
+        } else {
+            usual
+        }
+    }
+
     /// A request begins.
     pub(super) fn begin_exchange(&self) {
+        self.has_own_deadlines.set(false);
         if let Some(paces) = &self.paces {
             paces.reset();
         }

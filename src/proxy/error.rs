@@ -4,6 +4,7 @@ use std::io;
 
 use hyper::StatusCode;
 
+use crate::balance::NoPick;
 use crate::connect::{Broken, DialError, TlsFault, is_our_want};
 
 /// Why a request did not end as its client wished. A closed list: each case has one row in [`Error::row`].
@@ -36,6 +37,9 @@ pub enum Error {
     /// The client sends more requests than the operator allows each; the number of seconds until it may send one again.
     #[error("more requests came from your address than this proxy takes")]
     ClientRate(u64),
+    /// The client sends more requests than a route takes of each; the number of seconds until it may send one again.
+    #[error("more requests came from your address than this proxy takes here")]
+    RouteRate(u64),
     /// More requests come than the operator allows in all; the number of seconds until one may come again.
     #[error("more requests came than this proxy takes")]
     TotalRate(u64),
@@ -60,9 +64,15 @@ pub enum Error {
     /// The client sends frames of HTTP/2 that bring no request on, and does not stop.
     #[error("the client floods its connection with {0} frames")]
     Flood(&'static str),
+    /// No route holds for the request.
+    #[error("nothing is here for this host, path and kind of request")]
+    NoRoute,
     /// No backend may be used.
     #[error("no backend is healthy")]
     NoBackend,
+    /// All backends that may be used have as many requests as they may have.
+    #[error("all backends have as many requests as they may have")]
+    BackendsFull,
     /// The backend could not be connected to.
     #[error("the backend cannot be reached: {0}")]
     Connect(#[source] io::Error),
@@ -154,6 +164,14 @@ pub struct Row {
 }
 
 impl Error {
+    /// Why there is no backend for a request that none has seen yet.
+    pub(super) fn of_pick(none: NoPick) -> Self {
+        match none {
+            NoPick::NoneUsable => Self::NoBackend,
+            NoPick::AllFull => Self::BackendsFull,
+        }
+    }
+
     /// What an attempt to connect failed of.
     pub(super) fn of_dial(error: DialError) -> Self {
         match error {
@@ -183,6 +201,7 @@ impl Error {
             Self::ConnectMethod      => (Client,  405, "connect_refused",    "http_request_denied",                "PR"),
             Self::Denied             => (Client,  403, "denied",             "http_request_denied",                "PR"),
             Self::ClientRate(_)      => (Client,  429, "client_rate",        "http_request_denied",                "PR"),
+            Self::RouteRate(_)       => (Client,  429, "route_rate",         "http_request_denied",                "PR"),
             Self::TotalRate(_)       => (Us,      429, "total_rate",         "http_request_denied",                "PR"),
             Self::ClientConnections  => (Client,  429, "client_connections", "connection_limit_reached",           "PC"),
             Self::UnknownProtocol    => (Client,  501, "unknown_protocol",   "http_request_denied",                "PR"),
@@ -191,7 +210,9 @@ impl Error {
             Self::TooManyConnections => (Us,      503, "too_many_connections", "connection_limit_reached",         "PC"),
             Self::ProxyHeader(_)     => (Client,  400, "proxy_header",       "http_request_error",                 "PR"),
             Self::Flood(_)           => (Client,  429, "flood",              "http_request_denied",                "PR"),
+            Self::NoRoute            => (Client,  404, "no_route",           "destination_not_found",              "PR"),
             Self::NoBackend          => (Backend, 503, "no_backend",         "destination_unavailable",            "SC"),
+            Self::BackendsFull       => (Us,      503, "backends_full",      "connection_limit_reached",           "SC"),
             Self::Connect(_)         => (Backend, 503, "connect_failed",     "connection_refused",                 "SC"),
             Self::Exhausted(_)       => (Us,      503, "exhausted",          "proxy_internal_error",               "RC"),
             Self::ConnectTimeout     => (Backend, 504, "connect_timeout",    "connection_timeout",                 "sC"),

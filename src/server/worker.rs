@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{self, spawn_blocking, spawn_local};
 
 use crate::backends::Registry;
-use crate::proxy::{Access, Rules, Shared};
+use crate::proxy::{Rules, Shared};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{Report, Seen, access_log};
 
@@ -202,7 +202,7 @@ async fn keep_time(shared: Rc<Shared>, mut ticks: watch::Receiver<()>) {
             swept = shared.clock.now();
             shared.sweep_idle();
             shared.clock.shrink();
-            shared.with_access(Access::sweep);
+            shared.sweep_rates();
             nudge_the_allocator();
             if let Some(log) = &shared.access_log {
                 log.flush();

@@ -139,6 +139,7 @@ fn files_that_still_say_what_was_taken_back_are_not_read_again_by_themselves() {
     assert_eq!(body(&request(admin, text).expect_status(200))["watched"], true);
     let line = balancer.said("the change was taken back: no backend of pool all could be used");
     assert!(line.contains("the files still say it"), "{line}");
+    settings_now.write(&format!("{bad}# a remark\n"));
     balancer.said("reload refused, the settings stay as they were: the files say what was taken back");
     get(balancer.address, "/").expect_status(200);
     balancer.signal("HUP");
@@ -175,4 +176,16 @@ fn a_plan_says_what_differs_and_which_requests_would_go_elsewhere_and_changes_no
     assert_eq!((&same["changes"], &same["requests"]["elsewhere"]), (&json!(false), &json!(0)));
     let bad = post(admin, "plan", "[pools.all]\nbackends = [\"here\"]\n").expect_status(422);
     assert!(bad.text().contains("not an address"), "{}", bad.text());
+}
+
+#[test]
+fn a_plan_says_how_many_keys_of_a_pool_that_hashes_would_go_elsewhere() {
+    let backends: Vec<_> = (1..=4).map(|number| format!("127.0.0.1:{}", 40_000 + number)).collect();
+    let hashed = "policy = \"maglev\"\n";
+    let settings_now = Settings::that_say(&settings(&backends[..3], hashed));
+    let balancer = settings_now.balancer().start();
+    let plan = body(&post(admin(&balancer), "plan", &settings(&backends, hashed)).expect_status(200));
+    let percent = plan["moved"][0]["percent"].as_f64().expect("a number");
+    assert_eq!(plan["moved"][0]["pool"], "all");
+    assert!((20.0..32.0).contains(&percent), "a quarter, for the new one takes a quarter: {plan}");
 }

@@ -11,7 +11,7 @@ fn text(round: usize, backends: &[String], sick: &str) -> String {
     let chosen: Vec<_> = backends
         .iter()
         .enumerate()
-        .filter(|(index, _)| (round + index) % 4 != 0)
+        .filter(|(index, _)| !(round + index).is_multiple_of(4))
         .map(|(index, backend)| {
             format!("{{ address = \"{backend}\", weight = {} }}", 1 + (round + index) % 5)
         })
