@@ -47,9 +47,15 @@ impl Snapshot {
     pub fn compile(settings: &Arc<Settings>, backends: &[Backend], before: Option<&Self>) -> Self {
         let config = &settings.config;
         let mut facts = Vec::with_capacity(backends.len());
+        let mut own = HashMap::<&str, Vec<&Backend>>::new();
+        for backend in backends.iter().filter(|backend| !backend.leaving) {
+            own.entry(&backend.terms.pool).or_default().push(backend);
+        }
+        let known = before.iter().flat_map(|before| before.settings.config.pools.iter().zip(&before.pools));
+        let known: HashMap<_, _> = known.map(|(pool, compiled)| (&pool.name, compiled)).collect();
         let pools = config.pools.iter().enumerate().map(|(place, pool)| {
-            let before = before.and_then(|before| before.pool(&pool.name));
-            let members = members(pool, backends, &mut facts);
+            let before = known.get(&pool.name).copied();
+            let members = members(own.remove(&*pool.name).unwrap_or_default(), &mut facts);
             let compiled = match before {
                 Some(before) => before.succeed(pool.balancing.clone(), members),
                 None => Pool::new(pool.balancing.clone(), members),
@@ -58,11 +64,6 @@ impl Snapshot {
         });
         let pools = pools.collect();
         Self { settings: Arc::clone(settings), pools, facts }
-    }
-
-    fn pool(&self, name: &Arc<str>) -> Option<&Pool> {
-        let place = self.settings.config.pools.iter().position(|pool| pool.name == *name)?;
-        self.pools.get(place)
     }
 }
 
@@ -77,9 +78,8 @@ fn subsets(config: &Config, pool: usize) -> impl Iterator<Item = &[(Arc<str>, Ar
     })
 }
 
-fn members(pool: &config::Pool, backends: &[Backend], facts: &mut Vec<Fact>) -> Vec<Member> {
-    let own = backends.iter().filter(|backend| !backend.leaving && backend.terms.pool == pool.name);
-    let members = own.map(|backend| {
+fn members(own: Vec<&Backend>, facts: &mut Vec<Fact>) -> Vec<Member> {
+    let members = own.into_iter().map(|backend| {
         let place = facts.len();
         facts.push(Fact {
             id: backend.id,
@@ -146,11 +146,11 @@ where
             kept.map_or_else(|| Rc::new(Connections::to(&fact.way)), |kept| Rc::clone(kept))
         });
         let connections = connections.collect();
-        let turns = snapshot.settings.config.pools.iter().map(|pool| {
-            let before = self.snapshot.settings.config.pools.iter().position(|known| known.name == pool.name);
-            before.map_or_else(first_turn, |before| Rc::clone(&self.turns[before]))
-        });
-        let turns = turns.collect();
+        let pools = self.snapshot.settings.config.pools.iter().zip(&self.turns);
+        let before: HashMap<_, _> = pools.map(|(pool, turn)| (&pool.name, turn)).collect();
+        let turn =
+            |pool: &config::Pool| before.get(&pool.name).map_or_else(first_turn, |turn| Rc::clone(turn));
+        let turns = snapshot.settings.config.pools.iter().map(turn).collect();
         Self { snapshot, connections, turns }
     }
 

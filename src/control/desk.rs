@@ -14,7 +14,7 @@ use crate::backends::Registry;
 use crate::config::{Config, Format, Listener, Loaded, Problems, Sources};
 use crate::route::Routes;
 use crate::snapshot::{Settings, Snapshot};
-use crate::telemetry::Report;
+use crate::telemetry::{Report, Seen};
 
 use super::confirm::Confirmation;
 use super::guard::Vitals;
@@ -40,6 +40,8 @@ pub struct Means {
     pub listeners: Box<dyn Fn() -> Vec<Listener>>,
     /// What the workers have counted, all together.
     pub report: Box<dyn Fn() -> LocalBoxFuture<'static, Report>>,
+    /// The last requests of all workers, as far as they were kept.
+    pub recall: Box<dyn Fn() -> LocalBoxFuture<'static, Vec<Seen>>>,
 }
 
 /// Puts settings in force, or finds out whether it could. Only one at a time is under way.
@@ -85,6 +87,11 @@ pub enum Refusal {
     Stopping,
 }
 
+/// The files say what was taken back, and nobody has insisted.
+#[derive(Debug, thiserror::Error)]
+#[error("the files say what was taken back; change them, or send SIGHUP to insist")]
+struct TakenBack;
+
 /// Where it is known what runs, and where it is changed.
 pub struct Desk {
     means: Means,
@@ -94,6 +101,8 @@ pub struct Desk {
     written: RefCell<Arc<Loaded>>,
     history: History,
     confirmation: RefCell<Option<Confirmation>>,
+    /// The settings that were taken back last.
+    taken_back: RefCell<Option<Arc<Loaded>>>,
     turn: Mutex<()>,
 }
 
@@ -113,6 +122,7 @@ impl Desk {
             written: RefCell::new(Arc::new(written)),
             history: History::default(),
             confirmation: RefCell::default(),
+            taken_back: RefCell::default(),
             turn: Mutex::default(),
         }
     }
@@ -137,6 +147,11 @@ impl Desk {
         (self.means.report)().await
     }
 
+    /// The last requests, as far as they were kept.
+    pub async fn recall(&self) -> Vec<Seen> {
+        (self.means.recall)().await
+    }
+
     /// How it did in the last minute, and how it does now.
     pub(super) async fn last_minute(&self) -> (Report, Vitals) {
         let report = self.report().await;
@@ -157,8 +172,17 @@ impl Desk {
         self.confirmation.borrow().clone()
     }
 
-    pub(super) fn set_confirmation(&self, confirmation: Confirmation) {
+    /// A change is watched.
+    pub(super) fn begin_confirmation(&self, confirmation: Confirmation) {
         *self.confirmation.borrow_mut() = Some(confirmation);
+    }
+
+    /// What came of it, unless a later change is watched by now.
+    pub(super) fn end_confirmation(&self, ended: Confirmation) {
+        let mut confirmation = self.confirmation.borrow_mut();
+        if confirmation.as_ref().is_some_and(|known| known.revision == ended.revision) {
+            *confirmation = Some(ended);
+        }
     }
 
     /// What requests read.
@@ -241,6 +265,30 @@ impl Turn<'_> {
     pub async fn reload(&self, intent: Intent) -> Result<Outcome, Refusal> {
         let loaded = self.desk.load(Sources::load).await?;
         self.apply(loaded, intent).await
+    }
+
+    /// Does the same because the files have changed, unless they say what was taken back.
+    ///
+    /// # Errors
+    /// They make no sense, or not here and now, or were taken back. Nothing has changed.
+    pub async fn follow(&self) -> Result<Outcome, Refusal> {
+        let loaded = self.desk.load(Sources::load).await?;
+        if self.desk.taken_back.borrow().as_ref().is_some_and(|back| back.config == loaded.config) {
+            return Err(Refusal::Unfit(TakenBack.into()));
+        }
+        self.apply(loaded, Intent::Force).await
+    }
+
+    /// Puts settings in force in place of those that are, which are not to come back by themselves. Tells whether the files
+    /// still say them.
+    ///
+    /// # Errors
+    /// They do not fit here and now. Nothing has changed.
+    pub(super) async fn take_back(&self, settings: Loaded) -> Result<bool, Refusal> {
+        let back = self.desk.written();
+        self.apply(settings, Intent::Force).await?;
+        *self.desk.taken_back.borrow_mut() = Some(Arc::clone(&back));
+        Ok(self.desk.load(Sources::load).await.is_ok_and(|files| files.config == back.config))
     }
 
     /// Puts settings in force.

@@ -29,7 +29,7 @@ const MOST_SHOWN: usize = 200;
 /// What these settings would do in place of those in force.
 pub(super) async fn of(desk: &Desk, loaded: Loaded) -> Plan {
     let differences = differences(&whole(&desk.written()), &whole(&loaded));
-    let recent = desk.report().await.recent;
+    let recent = desk.recall().await;
     let (now, then) = (desk.config(), &loaded.config);
     let requests = where_to(&now, then, &recent);
     Plan { changes: !differences.is_empty(), differences, moved: moved(&now, then), requests }

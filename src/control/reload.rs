@@ -39,7 +39,7 @@ pub async fn watch(desk: Rc<Desk>) {
         let Ok(seen) = look().await else { return };
         // A file is not written at once: it is read when it has stayed the same for a while.
         if seen != sources.state_when_read() && seen == before {
-            tell(&desk.turn().await.reload(Intent::Force).await);
+            tell(&desk.turn().await.follow().await);
         }
         before = seen;
     }
