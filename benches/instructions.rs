@@ -7,6 +7,7 @@
 #[path = "instructions/routes.rs"]
 mod routes;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::hint::black_box;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -15,8 +16,11 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::thread;
+use std::time::Instant;
 
-use loadbalancer::balance::{Member, Pool, Tried, Turn};
+use clap::ValueEnum;
+use loadbalancer::backends::Load;
+use loadbalancer::balance::{Ask, Member, Pool, Tried, Turn};
 use loadbalancer::config::{BackendUrl, Balancing, PolicyName};
 
 /// Times that the measured thing is done in the shorter of two runs; the longer does it three times as often.
@@ -26,17 +30,25 @@ const CLIENTS: usize = 50;
 
 /// What is measured.
 enum Case {
-    /// `Pool::pick` and the drop of its lease.
-    Pick(PolicyName),
+    /// `Pool::pick` among so many, and the drop of its lease.
+    Pick(PolicyName, u16),
     /// `Routes::find` among so many routes.
     Route(usize),
     /// A request with so many more header lines, and an answer with a body of so many bytes.
     Request { headers: usize, body: usize },
 }
 
-const CASES: [(&str, Case); 8] = [
-    ("pick first", Case::Pick(PolicyName::First)),
-    ("pick round_robin", Case::Pick(PolicyName::RoundRobin)),
+const CASES: [(&str, Case); 16] = [
+    ("pick first", Case::Pick(PolicyName::First, 8)),
+    ("pick round_robin", Case::Pick(PolicyName::RoundRobin, 8)),
+    ("pick random", Case::Pick(PolicyName::Random, 8)),
+    ("pick least_requests", Case::Pick(PolicyName::LeastRequests, 8)),
+    ("pick peak_ewma", Case::Pick(PolicyName::PeakEwma, 8)),
+    ("pick maglev", Case::Pick(PolicyName::Maglev, 8)),
+    ("pick ring", Case::Pick(PolicyName::Ring, 8)),
+    ("pick round_robin of 100", Case::Pick(PolicyName::RoundRobin, 100)),
+    ("pick least_requests of 100", Case::Pick(PolicyName::LeastRequests, 100)),
+    ("pick ring of 100", Case::Pick(PolicyName::Ring, 100)),
     ("route, the only one", Case::Route(1)),
     ("route, one of 100", Case::Route(100)),
     ("route, one of 10 000", Case::Route(10_000)),
@@ -56,8 +68,8 @@ fn main() {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     if let [word, what, times] = &arguments[..] {
         let times = times.parse().expect("a number");
-        return match word.as_str() {
-            "pick" => pick(what, times),
+        return match (word.as_str(), what.split_once(':')) {
+            ("pick", Some((policy, members))) => pick(policy, members.parse().expect("a number"), times),
             _ => routes::find(what.parse().expect("a number"), times),
         };
     }
@@ -75,7 +87,9 @@ fn main() {
 fn measure(case: &Case, times: usize) -> Counts {
     let out = std::env::temp_dir().join(format!("loadbalancer-callgrind-{}", std::process::id()));
     match case {
-        Case::Pick(policy) => again(&out, ["pick", &policy.to_string(), &times.to_string()]),
+        Case::Pick(policy, members) => {
+            again(&out, ["pick", &format!("{policy}:{members}"), &times.to_string()])
+        }
         Case::Route(count) => again(&out, ["route", &count.to_string(), &times.to_string()]),
         Case::Request { headers, body } => requests(&out, times, *headers, *body),
     }
@@ -131,19 +145,29 @@ fn calls_to_the_allocator(text: &str) -> u64 {
 }
 
 /// The measured part of [`Case::Pick`], in a process of its own.
-fn pick(policy: &str, times: usize) {
-    let policy = if policy == "first" { PolicyName::First } else { PolicyName::RoundRobin };
+fn pick(policy: &str, members: u16, times: usize) {
+    let policy = PolicyName::from_str(policy, false).expect("the name of a policy");
+    let now = Instant::now();
     let member = |port: u16| Member {
         id: u32::from(port).into(),
         place: port.into(),
         way: Arc::new(BackendUrl::from(SocketAddr::from(([127, 0, 0, 1], port))).into()),
-        load: Arc::default(),
+        load: Arc::new(Load::new(now)),
         usable: port != 2,
+        well_since: None,
+        weight: 1,
+        drained: false,
+        tier: 0,
+        zone: None,
+        max_requests: None,
+        tags: BTreeMap::new(),
     };
-    let pool = Pool::new(Balancing::by(policy), (1..=8).map(member).collect());
+    let pool = Pool::new(Balancing::by(policy), (1..=members).map(member).collect());
     let (turn, tried) = (Turn::default(), Tried::default());
-    for _ in 0..times {
-        drop(black_box(black_box(&pool).pick(&turn, &tried)));
+    for key in 0..times as u64 {
+        let key = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let ask = Ask { turn: &turn, now, key, cookie: None, tags: &[] };
+        drop(black_box(black_box(&pool).pick(black_box(&ask), &tried)));
     }
 }
 

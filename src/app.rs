@@ -116,8 +116,9 @@ pub fn run<F: Future<Output = ()>>(
     let prepared = Prepared::from(Arc::new(loaded.config.clone()), None)?;
     let log = open_log(&prepared.settings.config)?;
     let ended = runtime.block_on(serve((prepared, loaded), sources, registry, log.as_ref(), shutdown));
-    // Requests that were cut have their lines written when they are dropped.
-    drop(runtime);
+    // Requests that were cut have their lines written when they are dropped. Settings that are being read, from a file that
+    // has no end or a name that nobody answers for, are not waited for.
+    runtime.shutdown_background();
     if let Some(log) = log {
         log.finish();
     }
@@ -141,7 +142,8 @@ async fn serve<F: Future<Output = ()>>(
     prepared.listen()?;
     let Prepared { settings, tls, mut bound, admin, .. } = prepared;
     let config = Arc::clone(&settings.config);
-    let (publish, snapshots) = watch::channel(Arc::new(Snapshot::compile(&settings, &registry.backends())));
+    let first = Snapshot::compile(&settings, &registry.backends(), None);
+    let (publish, snapshots) = watch::channel(Arc::new(first));
     let (stop, stopping) = watch::channel(false);
     let (beat, ticks) = watch::channel(());
     let news = News { snapshots: snapshots.clone(), stop: stopping.clone(), ticks };
@@ -149,8 +151,7 @@ async fn serve<F: Future<Output = ()>>(
     let (team, workers, orders) = start_workers(&rules, registry, log, &mut bound, &news)?;
     tell(&config, &bound);
     let (doors, callers) = mpsc::channel(1);
-    let opened = bound.iter().map(|bound| Arc::clone(&bound.opened));
-    let live = Rc::new(Live::of(roster, (settings, rules), tls, opened.collect(), team, orders, doors));
+    let live = Rc::new(Live::of(roster, (settings, rules), tls, &mut bound, team, orders, doors));
     live.change_admin(admin).await;
     let desk = Rc::new(desk_over(&live, registry, (snapshots, stopping), sources, loaded));
     let reload = spawn_local(control::reload(hangups, Rc::clone(&desk)));
@@ -185,7 +186,7 @@ fn desk_over(
     sources: Option<Sources>,
     loaded: Loaded,
 ) -> Desk {
-    let [changed, counted, open, asked] = std::array::from_fn(|_| Rc::clone(live));
+    let [changed, counted, open, asked, recalled] = std::array::from_fn(|_| Rc::clone(live));
     let apply = move |config, intent| {
         let applied = Rc::clone(&changed).apply(config, intent);
         async { applied.await.map_err(Unfit::from) }.boxed_local()
@@ -200,6 +201,7 @@ fn desk_over(
         clients: Box::new(move || counted.clients()),
         listeners: Box::new(move || open.listeners()),
         report: Box::new(move || Rc::clone(&asked).report().boxed_local()),
+        recall: Box::new(move || Rc::clone(&recalled).recall().boxed_local()),
     };
     Desk::over(means, loaded)
 }

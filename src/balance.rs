@@ -1,23 +1,64 @@
-//! Which backend gets a request: pure rules over what the snapshot says.
+//! Which backend gets a request: pure rules over what the snapshot says. Time and randomness are told them.
 
+mod asking;
+mod draw;
+mod drawn;
 mod first;
+mod hash;
+mod hashed;
+mod lease;
+mod level;
+mod make;
 mod round_robin;
+mod sticky;
+mod table;
+#[cfg(test)]
+mod tests;
+mod turn;
+mod warm;
 
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use crate::backends::{BackendId, Load};
-use crate::config::{Balancing, PolicyName};
+use crate::backends::{BackendId, Load, Outcome};
+use crate::config::Balancing;
 use crate::connect::Way;
 
-pub use round_robin::Turn;
+pub use hash::hash;
+pub use lease::{Lease, Tried};
+pub use sticky::Word;
+pub use turn::Turn;
 
-/// A set of backends with one balancing policy.
+use asking::{Asking, is_full};
+use hashed::Hashed;
+use level::Order;
+use round_robin::Round;
+use sticky::Words;
+use warm::Warming;
+
+/// Tags and the values that they must have.
+type Tags = Vec<(Arc<str>, Arc<str>)>;
+
+/// Keys that are tried to tell how many move.
+const SAMPLE: u64 = 10_000;
+
+/// A set of backends with one balancing policy. All that can be known before there is a request is worked out when it is
+/// made, so that a pick costs little.
 #[derive(Debug)]
 pub struct Pool {
     members: Vec<Member>,
-    /// Indices of the members that may be used, in order of preference.
-    usable: Vec<usize>,
     balancing: Balancing,
+    order: Order,
+    rule: Rule,
+    shortcut: Shortcut,
+    /// Whether any member may have only so many requests.
+    capped: bool,
+    warming: Option<Warming>,
+    words: Option<Arc<Words>>,
+    /// The same for some of the members each.
+    subsets: Vec<(Tags, Self)>,
 }
 
 /// One backend as a policy sees it.
@@ -33,169 +74,200 @@ pub struct Member {
     pub load: Arc<Load>,
     /// Whether requests may be sent to it.
     pub usable: bool,
+    /// Since when, if it got well or joined others: for slow start.
+    pub well_since: Option<Instant>,
+    /// Its share beside that of the others. With 0 only clients that a cookie keeps there are sent to it.
+    pub weight: u32,
+    /// Whether for now it is as if its weight were 0.
+    pub drained: bool,
+    /// Its tier: lower ones come first.
+    pub tier: u8,
+    /// Where it stands.
+    pub zone: Option<Arc<str>>,
+    /// Requests that it may have at one time.
+    pub max_requests: Option<NonZeroU32>,
+    /// What else is said of it.
+    pub tags: BTreeMap<Arc<str>, Arc<str>>,
 }
 
-/// One request's hold on one backend. Dropped when the answer is through, however it ended.
+/// What a pick goes by.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// What the worker remembers of this pool.
+    pub turn: &'a Turn,
+    /// The time, which a coarse clock is good enough for.
+    pub now: Instant,
+    /// The hash of what the request is known by; only looked at if the pool [wants](Pool::wants_key) one.
+    pub key: u64,
+    /// The value of the pool's sticky cookie, if the request has it.
+    pub cookie: Option<Word>,
+    /// Tags that the backend must have.
+    pub tags: &'a [(Arc<str>, Arc<str>)],
+}
+
+/// Why no backend was picked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoPick {
+    /// None is usable, but for those that were tried before.
+    NoneUsable,
+    /// All that are usable have as many requests as they may have.
+    AllFull,
+}
+
+/// The policy and what it needs.
 #[derive(Debug)]
-pub struct Lease {
-    place: u32,
-    backend: BackendId,
-    load: Arc<Load>,
+enum Rule {
+    First,
+    RoundRobin(Round),
+    Random,
+    LeastRequests(Option<NonZeroU32>),
+    PeakEwma(Duration),
+    Hashed(Hashed),
 }
 
-/// The backends that a request was sent to without success. They are known by their identity, for others may have taken
-/// their places since.
-#[derive(Debug, Default)]
-pub struct Tried(Vec<BackendId>);
+/// Whom a request gets that no backend has seen yet, where that takes no thought: it is what most pools are asked.
+#[derive(Debug)]
+enum Shortcut {
+    None,
+    To(u32),
+    InTurn,
+}
 
 impl Pool {
-    /// A pool of these members, in order of preference.
-    pub fn new(balancing: Balancing, members: Vec<Member>) -> Self {
-        let usable = (0..members.len()).filter(|index| members[*index].usable).collect();
-        Self { members, usable, balancing }
-    }
-
     /// The members, in order of preference.
     pub fn members(&self) -> &[Member] {
         &self.members
     }
 
-    /// Chooses a usable backend that was not tried before; none if there is no such.
-    pub fn pick(&self, turn: &Turn, tried: &Tried) -> Option<Lease> {
-        let is_new = |index: &usize| !tried.contains(self.members[*index].id);
-        let index = match self.balancing.policy {
-            PolicyName::First => first::pick(&self.usable, is_new),
-            PolicyName::RoundRobin => round_robin::pick(&self.usable, turn, is_new),
-        }?;
-        Some(Lease::on(&self.members[index]))
-    }
-}
-
-impl Lease {
-    fn on(member: &Member) -> Self {
-        member.load.begin();
-        let place = u32::try_from(member.place).expect("backends are far fewer");
-        Self { place, backend: member.id, load: Arc::clone(&member.load) }
+    /// How it balances.
+    pub fn balancing(&self) -> &Balancing {
+        &self.balancing
     }
 
-    /// Which backend it is a hold on, whatever becomes of the pool.
-    pub fn backend(&self) -> BackendId {
-        self.backend
+    /// Whether a pick looks at the key.
+    pub fn wants_key(&self) -> bool {
+        matches!(self.rule, Rule::Hashed(_))
     }
 
-    /// The place of that backend among those of all pools, in the snapshot that it was picked from.
-    pub fn place(&self) -> usize {
-        self.place as usize
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        self.load.end();
-    }
-}
-
-impl Tried {
-    /// Remembers a backend.
-    pub fn add(&mut self, lease: &Lease) {
-        self.0.push(lease.backend);
+    /// Whether it wants to [learn](Pool::learn) how requests go.
+    pub fn wants_outcomes(&self) -> bool {
+        matches!(self.rule, Rule::PeakEwma(_))
     }
 
-    fn contains(&self, backend: BackendId) -> bool {
-        self.0.contains(&backend)
+    /// Chooses a usable backend that was not tried before.
+    ///
+    /// # Errors
+    /// There is no such.
+    #[inline]
+    pub fn pick(&self, ask: &Ask<'_>, tried: &Tried) -> Result<Lease, NoPick> {
+        if tried.is_empty() && ask.tags.is_empty() {
+            let index = match (&self.shortcut, &self.rule) {
+                (Shortcut::To(index), _) => Some(*index),
+                (Shortcut::InTurn, Rule::RoundRobin(round)) => round.next(ask.turn),
+                _ => None,
+            };
+            if let Some(lease) = index.and_then(|index| Lease::on(&self.members[index as usize], None)) {
+                return Ok(lease);
+            }
+        }
+        self.pick_with_care(ask, tried)
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use std::net::SocketAddr;
+    #[inline(never)]
+    fn pick_with_care(&self, ask: &Ask<'_>, tried: &Tried) -> Result<Lease, NoPick> {
+        if !ask.tags.is_empty() {
+            return match self.subset(ask.tags) {
+                Some(subset) => subset.pick(&Ask { tags: &[], ..*ask }, tried),
+                None => Err(NoPick::NoneUsable),
+            };
+        }
+        let asking = Asking { pool: self, ask, tried };
+        while let Some(index) = self.choose(&asking) {
+            if let Some(lease) = self.lease(index, ask.now) {
+                return Ok(lease);
+            }
+            // Another worker took its last place: it is full when we look again.
+        }
+        Err(self.why_none(tried))
+    }
 
-    use proptest::collection::vec;
-    use proptest::prelude::*;
+    /// Takes into account how a request went, if the policy goes by that.
+    pub fn learn(&self, lease: &Lease, outcome: &Outcome, now: Instant) {
+        if let Rule::PeakEwma(decay) = self.rule {
+            lease.load().learn(outcome, now, decay);
+        }
+    }
 
-    use crate::config::BackendUrl;
+    /// The value of the sticky cookie that leads to a lease's backend; none if there is no such cookie.
+    pub fn cookie(&self, lease: &Lease) -> Option<Word> {
+        let words = self.words.as_ref()?;
+        let index = self.members.binary_search_by_key(&lease.place(), |member| member.place).ok()?;
+        Some(words.word(index))
+    }
 
-    use super::*;
+    /// The part of all keys, from 0 to 1, that belong to another backend in the other pool than in this one; none if one
+    /// of them does not go by keys. Load has no say in it.
+    pub fn moved(&self, other: &Self) -> Option<f64> {
+        let (Rule::Hashed(ours), Rule::Hashed(theirs)) = (&self.rule, &other.rule) else { return None };
+        let keys = (0..SAMPLE).map(hash::mix);
+        let moved = keys.filter(|key| ours.home(&self.order, *key) != theirs.home(&other.order, *key));
+        Some(moved.count() as f64 / SAMPLE as f64)
+    }
 
-    const POLICIES: [PolicyName; 2] = [PolicyName::First, PolicyName::RoundRobin];
+    fn subset(&self, tags: &[(Arc<str>, Arc<str>)]) -> Option<&Self> {
+        self.subsets.iter().find(|(of, _)| of == tags).map(|(_, pool)| pool)
+    }
 
-    fn pool(policy: PolicyName, usable: &[bool]) -> Pool {
-        let way = Arc::new(Way::from(BackendUrl::from(SocketAddr::from(([127, 0, 0, 1], 1)))));
-        let member = |(index, usable): (usize, &bool)| Member {
-            id: id(index),
-            place: index,
-            way: Arc::clone(&way),
-            load: Arc::default(),
-            usable: *usable,
+    #[inline]
+    fn choose(&self, asking: &Asking<'_>) -> Option<u32> {
+        if let (Some(words), Some(cookie)) = (&self.words, asking.ask.cookie)
+            && let Some(index) = words.owner(&cookie)
+            && asking.member(index).usable
+            && asking.is_open(index)
+        {
+            return Some(index);
+        }
+        let chosen = match &self.rule {
+            Rule::First => return first::pick(&self.order.members, |index| asking.is_open(index)),
+            Rule::RoundRobin(round) => round.pick(asking),
+            Rule::Random => drawn::random(asking),
+            Rule::LeastRequests(choices) => drawn::least_requests(asking, *choices),
+            Rule::PeakEwma(decay) => drawn::peak_ewma(asking, *decay),
+            Rule::Hashed(hashed) => return hashed.pick(asking),
         };
-        Pool::new(Balancing::by(policy), usable.iter().enumerate().map(member).collect())
+        chosen.or_else(|| self.choose_any(asking))
     }
 
-    fn id(index: usize) -> BackendId {
-        BackendId::from(u32::try_from(index).expect("a small one"))
+    /// When the policy found nobody: it looks at some, and all that it looked at may be tried, full or at rest.
+    #[cold]
+    fn choose_any(&self, asking: &Asking<'_>) -> Option<u32> {
+        let start = asking.ask.turn.random();
+        let awake = match self.rule {
+            Rule::PeakEwma(_) => asking.any(start, |index| !asking.member(index).load.rests(asking.now())),
+            _ => None,
+        };
+        awake.or_else(|| asking.any(start, |_| true))
     }
 
-    fn tried(indices: &[usize]) -> Tried {
-        Tried(indices.iter().copied().map(id).collect())
+    fn lease(&self, index: u32, now: Instant) -> Option<Lease> {
+        let member = &self.members[index as usize];
+        let total = match &self.rule {
+            Rule::PeakEwma(_) => {
+                member.load.give(now);
+                None
+            }
+            Rule::Hashed(hashed) => hashed.bound.as_ref().map(|bound| &bound.total),
+            Rule::First | Rule::RoundRobin(_) | Rule::Random | Rule::LeastRequests(_) => None,
+        };
+        Lease::on(member, total)
     }
 
-    proptest! {
-        #[test]
-        fn an_unusable_or_tried_backend_is_never_picked(
-            usable in vec(any::<bool>(), 0..12),
-            tried_before in vec(0..12_usize, 0..6),
-            turns in 0..40_usize,
-        ) {
-            for policy in POLICIES {
-                let (pool, turn, tried) = (pool(policy, &usable), Turn::default(), tried(&tried_before));
-                for _ in 0..turns {
-                    if let Some(lease) = pool.pick(&turn, &tried) {
-                        prop_assert!(usable[lease.place()]);
-                        prop_assert!(!tried_before.contains(&lease.place()));
-                    }
-                }
-            }
-        }
-
-        #[test]
-        fn a_usable_backend_is_found_whenever_there_is_one(
-            usable in vec(any::<bool>(), 0..12),
-            tried_before in vec(0..12_usize, 0..6),
-        ) {
-            let left = usable.iter().enumerate().any(|(index, usable)| *usable && !tried_before.contains(&index));
-            for policy in POLICIES {
-                let picked = pool(policy, &usable).pick(&Turn::default(), &tried(&tried_before));
-                prop_assert_eq!(picked.is_some(), left);
-            }
-        }
-
-        #[test]
-        fn first_prefers_the_earliest(usable in vec(any::<bool>(), 1..12)) {
-            let picked = pool(PolicyName::First, &usable).pick(&Turn::default(), &Tried::default());
-            prop_assert_eq!(picked.map(|lease| lease.place()), usable.iter().position(|usable| *usable));
-        }
-
-        #[test]
-        fn round_robin_gives_each_usable_backend_the_same_share(usable in vec(any::<bool>(), 1..12)) {
-            let (pool, turn) = (pool(PolicyName::RoundRobin, &usable), Turn::default());
-            let mut shares = vec![0; usable.len()];
-            let count = usable.iter().filter(|usable| **usable).count();
-            for _ in 0..count * 3 {
-                let lease = pool.pick(&turn, &Tried::default());
-                shares[lease.expect("a usable one").place()] += 1;
-            }
-            for (share, usable) in shares.iter().zip(&usable) {
-                prop_assert_eq!(*share, if *usable { 3 } else { 0 });
-            }
-        }
-    }
-
-    #[test]
-    fn a_lease_counts_as_in_flight_until_it_is_dropped() {
-        let pool = pool(PolicyName::First, &[true]);
-        let lease = pool.pick(&Turn::default(), &Tried::default());
-        assert_eq!(pool.members()[0].load.in_flight(), 1);
-        drop(lease);
-        assert_eq!(pool.members()[0].load.in_flight(), 0);
+    #[cold]
+    fn why_none(&self, tried: &Tried) -> NoPick {
+        let full = |index: &u32| {
+            let member = &self.members[*index as usize];
+            is_full(member) && !tried.contains(member.id)
+        };
+        if self.order.members.iter().any(full) { NoPick::AllFull } else { NoPick::NoneUsable }
     }
 }

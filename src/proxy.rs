@@ -5,6 +5,7 @@
 //! error becomes the answer that it deserves.
 
 mod access;
+mod affinity;
 mod answer;
 mod body;
 mod client;
@@ -56,6 +57,7 @@ pub use route_rates::RouteRates;
 pub use shared::{Deadlines, Rules, Shared, View};
 pub use upgrade::Tunnel;
 
+use affinity::{Affinity, Trial};
 use body::BackendConnection;
 use course::Course;
 use exchange::Exchange;
@@ -114,30 +116,45 @@ async fn forward(
     let mut view = Rc::clone(view);
     let mut tried = Tried::default();
     let mut sends = 0;
-    let mut last = Error::NoBackend;
-    let mut next = pick(&view, course.pool, &tried);
-    while let Some(lease) = next {
+    let mut last = None;
+    let affinity = Affinity::of(request, client, &view.snapshot.pools[course.pool]);
+    let next = |view: &View, tried: &Tried| {
+        let ask = affinity.ask(client, view.turn(course.pool), course.tags);
+        view.snapshot.pools[course.pool].pick(&ask, tried)
+    };
+    let mut picked = next(&view, &tried);
+    let none = loop {
+        let lease = match picked {
+            Ok(lease) => lease,
+            Err(none) => break none,
+        };
+        let pool = &view.snapshot.pools[course.pool];
         let connections = view.connections(lease.place());
         let name = connections.way().url.name();
         exchange.attempt(name);
+        let trial = Trial::begin(client, pool, &lease);
         let failure = match forward::send(client, &view, &lease, &mut unsent, asked).await {
             Ok((mut response, connection)) => {
+                trial.answered(&response);
                 headers::prepare_answer(&mut response, asked)?;
+                affinity.keep(pool, &lease, &mut response);
                 let connections = Rc::clone(connections);
                 let mut answered = Answered { response, asked, connection, connections, lease };
                 let Some(treatment) = course.treatment else { return Ok(Outcome::Backend(answered)) };
                 sends += 1;
                 let more = sends < course.most_sends;
-                let again =
-                    Again::after(&mut answered, treatment, more.then_some(&mut tried), &view, course.pool);
+                let again = Again::after(&mut answered, treatment, more.then_some(&mut tried), |tried| {
+                    next(&view, tried).ok()
+                });
                 let Some(again) = again else { return Ok(verdict::give(answered, treatment, exchange)) };
                 answered.let_go(client);
                 unsent = Some(again.request);
-                next = Some(again.lease);
+                picked = Ok(again.lease);
                 continue;
             }
             Err(failure) => failure,
         };
+        trial.failed(&failure);
         if let Some(evidence) = failure.evidence {
             client.shared.registry.observe(lease.backend(), evidence, Instant::now());
         }
@@ -146,18 +163,13 @@ async fn forward(
             return Err(failure.error);
         }
         tracing::debug!("{}: {name}: {}; trying the next backend", client.address(), failure.error);
-        last = failure.error;
+        last = Some(failure.error);
         tried.add(&lease);
         // It may have waited for long: what is known by now decides who is next.
         view = newest(client, view);
-        next = pick(&view, course.pool, &tried);
-    }
-    Err(last)
-}
-
-/// Lets a pool choose a backend that was not tried.
-fn pick(view: &View, pool: usize, tried: &Tried) -> Option<Lease> {
-    view.snapshot.pools[pool].pick(view.turn(pool), tried)
+        picked = next(&view, &tried);
+    };
+    Err(last.unwrap_or_else(|| Error::of_pick(none)))
 }
 
 /// The newest view, unless the settings have changed since, by which other pools may be in the places of those.

@@ -38,7 +38,7 @@ use std::sync::Arc;
 use hyper::Method;
 use hyper::header::HeaderMap;
 
-use crate::config::{self, Action, HostMatch};
+use crate::config::{self, Action, HostMatch, Loaded, Problems};
 
 pub use conflict::Conflict;
 pub use expand::{Template, TemplateError};
@@ -134,6 +134,18 @@ impl Routes {
             compiled.templates.push(template.map_err(refused).unwrap_or_default());
         }
         if conflicts.is_empty() { Ok(compiled) } else { Err(conflicts) }
+    }
+
+    /// Compiles the routes of settings that were read.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them, where it stands.
+    pub fn of(loaded: &Loaded) -> Result<Self, Problems> {
+        Self::compile(&loaded.config.routes).map_err(|conflicts| {
+            let place = |name: &str| vec!["routes".to_owned(), name.to_owned()];
+            let told = conflicts.iter().map(|conflict| (place(conflict.route()), conflict.to_string()));
+            loaded.problems(told)
+        })
     }
 
     /// The route of a request.

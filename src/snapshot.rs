@@ -9,9 +9,9 @@ use std::time::Instant;
 
 use hyper::body::{Body, Bytes};
 
-use crate::backends::{Backend, BackendId, Evidence, State};
+use crate::backends::{Backend, BackendId, Evidence, Hold, State};
 use crate::balance::{Member, Pool, Turn};
-use crate::config;
+use crate::config::{self, Action, Config};
 use crate::connect::{Connections, Way};
 
 pub use settings::Settings;
@@ -43,18 +43,43 @@ pub struct Fact {
 }
 
 impl Snapshot {
-    /// What these settings and these facts mean for requests.
-    pub fn compile(settings: &Arc<Settings>, backends: &[Backend]) -> Self {
+    /// What these settings and these facts mean for requests. What did not change is taken over from the snapshot before.
+    pub fn compile(settings: &Arc<Settings>, backends: &[Backend], before: Option<&Self>) -> Self {
+        let config = &settings.config;
         let mut facts = Vec::with_capacity(backends.len());
-        let pools =
-            settings.config.pools.iter().map(|pool| compile_pool(pool, backends, &mut facts)).collect();
+        let mut own = HashMap::<&str, Vec<&Backend>>::new();
+        for backend in backends.iter().filter(|backend| !backend.leaving) {
+            own.entry(&backend.terms.pool).or_default().push(backend);
+        }
+        let known = before.iter().flat_map(|before| before.settings.config.pools.iter().zip(&before.pools));
+        let known: HashMap<_, _> = known.map(|(pool, compiled)| (&pool.name, compiled)).collect();
+        let pools = config.pools.iter().enumerate().map(|(place, pool)| {
+            let before = known.get(&pool.name).copied();
+            let members = members(own.remove(&*pool.name).unwrap_or_default(), &mut facts);
+            let compiled = match before {
+                Some(before) => before.succeed(pool.balancing.clone(), members),
+                None => Pool::new(pool.balancing.clone(), members),
+            };
+            subsets(config, place).fold(compiled, |pool, tags| pool.with_subset(tags, before))
+        });
+        let pools = pools.collect();
         Self { settings: Arc::clone(settings), pools, facts }
     }
 }
 
-fn compile_pool(pool: &config::Pool, backends: &[Backend], facts: &mut Vec<Fact>) -> Pool {
-    let own = backends.iter().filter(|backend| !backend.leaving && backend.terms.pool == pool.name);
-    let members = own.map(|backend| {
+/// The tags that routes ask of the backends of one pool.
+fn subsets(config: &Config, pool: usize) -> impl Iterator<Item = &[(Arc<str>, Arc<str>)]> {
+    config.routes.iter().filter_map(move |route| match &route.action {
+        Action::Forward(split) if split.tags.is_empty() => None,
+        Action::Forward(split) => {
+            split.shares.iter().any(|share| share.pool == pool).then_some(&split.tags[..])
+        }
+        Action::Redirect { .. } | Action::Answer { .. } => None,
+    })
+}
+
+fn members(own: Vec<&Backend>, facts: &mut Vec<Fact>) -> Vec<Member> {
+    let members = own.into_iter().map(|backend| {
         let place = facts.len();
         facts.push(Fact {
             id: backend.id,
@@ -63,15 +88,24 @@ fn compile_pool(pool: &config::Pool, backends: &[Backend], facts: &mut Vec<Fact>
             evidence: backend.health.evidence().clone(),
             learned: backend.health.learned(),
         });
+        let terms = &backend.terms.backend;
         Member {
             id: backend.id,
             place,
             way: Arc::clone(&backend.way),
             load: Arc::clone(&backend.load),
-            usable: backend.is_usable(),
+            // Whoever is kept by a cookie at one that is drained still comes.
+            usable: backend.health.is_usable() && backend.hold != Some(Hold::Disable),
+            well_since: backend.health.well_since(),
+            weight: backend.weight(),
+            drained: backend.hold == Some(Hold::Drain),
+            tier: terms.tier,
+            zone: terms.zone.clone(),
+            max_requests: terms.max_requests,
+            tags: terms.tags.clone(),
         }
     });
-    Pool::new(pool.balancing.clone(), members.collect())
+    members.collect()
 }
 
 /// A snapshot together with what one worker has of its own: connections to its backends, and whose turn it is.
@@ -112,11 +146,11 @@ where
             kept.map_or_else(|| Rc::new(Connections::to(&fact.way)), |kept| Rc::clone(kept))
         });
         let connections = connections.collect();
-        let turns = snapshot.settings.config.pools.iter().map(|pool| {
-            let before = self.snapshot.settings.config.pools.iter().position(|known| known.name == pool.name);
-            before.map_or_else(first_turn, |before| Rc::clone(&self.turns[before]))
-        });
-        let turns = turns.collect();
+        let pools = self.snapshot.settings.config.pools.iter().zip(&self.turns);
+        let before: HashMap<_, _> = pools.map(|(pool, turn)| (&pool.name, turn)).collect();
+        let turn =
+            |pool: &config::Pool| before.get(&pool.name).map_or_else(first_turn, |turn| Rc::clone(turn));
+        let turns = snapshot.settings.config.pools.iter().map(turn).collect();
         Self { snapshot, connections, turns }
     }
 
@@ -138,5 +172,5 @@ where
 
 /// Workers do not all begin with the same backend.
 fn first_turn() -> Rc<Turn> {
-    Rc::new(Turn::starting_at(fastrand::usize(..)))
+    Rc::new(Turn::starting_at(fastrand::u64(..)))
 }

@@ -108,12 +108,19 @@ pub struct Health {
     learned: Instant,
     since: Instant,
     failures: u32,
+    well_since: Option<Instant>,
 }
 
 impl Health {
     /// That of a backend nobody has looked at.
     pub fn unknown(now: Instant) -> Self {
-        Self { state: State::Unknown, evidence: Evidence::Nothing, learned: now, since: now, failures: 0 }
+        let (state, evidence) = (State::Unknown, Evidence::Nothing);
+        Self { state, evidence, learned: now, since: now, failures: 0, well_since: None }
+    }
+
+    /// That of a backend that joins others which are at work already.
+    pub fn new(now: Instant) -> Self {
+        Self { well_since: Some(now), ..Self::unknown(now) }
     }
 
     /// Whether it can be used.
@@ -146,17 +153,27 @@ impl Health {
         self.failures
     }
 
+    /// Since when it can be used, if it could not before: it got well, or it is new among others. None for those that were
+    /// there from the beginning and never failed.
+    pub fn well_since(&self) -> Option<Instant> {
+        self.well_since
+    }
+
     /// Takes a piece of evidence, sought since `since` and found at `now`, into account. A success that was sought before
     /// the backend was found dead says nothing of it any more.
     pub fn learn(&mut self, evidence: Evidence, since: Instant, now: Instant) {
         if evidence.verdict() == State::Up && self.state == State::Down && since < self.learned {
             return;
         }
+        let was_usable = self.is_usable();
         let state = evidence.verdict();
         if self.state != state {
             self.since = now;
         }
         self.state = state;
+        if self.is_usable() && !was_usable {
+            self.well_since = Some(now);
+        }
         self.failures = if self.is_usable() { 0 } else { self.failures.saturating_add(1) };
         self.evidence = evidence;
         self.learned = now;
@@ -195,6 +212,19 @@ mod tests {
         }
         assert_eq!(after(&[OK, Evidence::Refused]).state(), State::Down);
         assert_eq!(after(&[Evidence::Refused, OK]).state(), State::Up);
+    }
+
+    #[test]
+    fn it_is_well_since_it_got_well_not_since_the_last_good_check() {
+        let now = Instant::now();
+        let at = |seconds| now + Duration::from_secs(seconds);
+        let mut health = Health::unknown(now);
+        health.learn(OK, at(1), at(1));
+        assert_eq!(health.well_since(), None);
+        health.learn(Evidence::Refused, at(2), at(2));
+        health.learn(OK, at(3), at(3));
+        health.learn(OK, at(4), at(4));
+        assert_eq!(health.well_since(), Some(at(3)));
     }
 
     #[test]

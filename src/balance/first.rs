@@ -1,5 +1,5 @@
-//! The first usable backend in the order given; the others stand by.
+//! The first usable backend in the order of preference; the others stand by.
 
-pub(super) fn pick(usable: &[usize], is_new: impl Fn(&usize) -> bool) -> Option<usize> {
-    usable.iter().copied().find(is_new)
+pub(super) fn pick(order: &[u32], is_open: impl Fn(u32) -> bool) -> Option<u32> {
+    order.iter().copied().find(|index| is_open(*index))
 }

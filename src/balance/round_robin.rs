@@ -1,25 +1,93 @@
-//! The usable backends in turn.
+//! The usable members in turn, each as often as its weight says, and its turns as far apart as can be.
 
-use std::cell::Cell;
+use super::asking::{Asking, TRIES};
+use super::level::{Level, Order, WHOLE};
+use super::{Member, Turn};
 
-/// Whose turn it is, kept by one worker: it outlives snapshots, so that a change of one backend starts no new round.
-#[derive(Debug, Default)]
-pub struct Turn(Cell<usize>);
+/// Slots that a round has at most, unless there are very many members: weights that need more are rounded.
+const MOST_SLOTS: u64 = 65_536;
 
-impl Turn {
-    /// A turn that starts anywhere, so that workers do not all begin with the same backend.
-    pub fn starting_at(turn: usize) -> Self {
-        Self(Cell::new(turn))
+/// Whose turn it is in each slot of a round. Over a whole round each member has just the turns that its weight says.
+#[derive(Debug)]
+pub(super) struct Round(Vec<u32>);
+
+impl Round {
+    pub(super) fn of(order: &Order, members: &[Member]) -> Self {
+        let counts = match &order.levels[..] {
+            [only] => exact(order.of_level(only), members),
+            _ => None,
+        };
+        let counts = counts.unwrap_or_else(|| rounded(order, members));
+        let mut slots = Vec::new();
+        for (index, count) in counts {
+            // The middles of as many equal parts of the round.
+            slots.extend((0..count).map(|slot| ((((2 * slot + 1) << 40) / (2 * count)), index)));
+        }
+        slots.sort_by_key(|(at, _)| *at);
+        Self(slots.into_iter().map(|(_, index)| index).collect())
     }
 
-    fn next(&self) -> usize {
-        let turn = self.0.get();
-        self.0.set(turn.wrapping_add(1));
-        turn
+    /// Whose turn it is, whether it can take it or not.
+    #[inline]
+    pub(super) fn next(&self, turn: &Turn) -> Option<u32> {
+        Some(self.0[turn.next().checked_rem(self.0.len())?])
+    }
+
+    pub(super) fn pick(&self, asking: &Asking<'_>) -> Option<u32> {
+        let start = asking.ask.turn.next().checked_rem(self.0.len())?;
+        let index = self.0[start];
+        if asking.takes(index) { Some(index) } else { self.pick_after(start, asking) }
+    }
+
+    /// The turn of one that cannot take it goes to the next, and of one that is still warming up to any.
+    #[cold]
+    fn pick_after(&self, start: usize, asking: &Asking<'_>) -> Option<u32> {
+        let first = self.0[start];
+        if asking.is_open(first) {
+            let other = || self.0[asking.ask.turn.below(self.0.len())];
+            return (0..TRIES).map(|_| other()).find(|index| asking.takes(*index)).or(Some(first));
+        }
+        let (before, after) = self.0.split_at(start);
+        let walk = after.iter().chain(before).copied().take(2 * asking.pool.members().len());
+        let mut cold = None;
+        walk.filter(|index| asking.is_open(*index))
+            .find(|index| {
+                cold.get_or_insert(*index);
+                asking.is_warm(*index)
+            })
+            .or(cold)
     }
 }
 
-pub(super) fn pick(usable: &[usize], turn: &Turn, is_new: impl Fn(&usize) -> bool) -> Option<usize> {
-    let (before, after) = usable.split_at(turn.next().checked_rem(usable.len())?);
-    after.iter().chain(before).copied().find(is_new)
+/// As many slots as weights say, reduced; none if that were too many.
+fn exact(level: &[u32], members: &[Member]) -> Option<Vec<(u32, u64)>> {
+    let weight = |index: &u32| u64::from(members[*index as usize].weight);
+    let divisor = level.iter().map(weight).fold(0, greatest_divisor);
+    let counts: Vec<_> = level.iter().map(|index| (*index, weight(index) / divisor.max(1))).collect();
+    let total: u64 = counts.iter().map(|(_, count)| count).sum();
+    (total <= MOST_SLOTS.max(level.len() as u64)).then_some(counts)
+}
+
+/// As many slots as come nearest to the members' parts of all requests, but one for each that has a part.
+fn rounded(order: &Order, members: &[Member]) -> Vec<(u32, u64)> {
+    let slots = u128::from(MOST_SLOTS.max(4 * members.len() as u64));
+    let with_share = order.levels.iter().filter(|level| level.share > 0);
+    let counts = with_share.flat_map(|level| {
+        order.of_level(level).iter().map(move |index| {
+            let portion = u128::from(portion(level, members[*index as usize].weight));
+            let count = (portion * slots + u128::from(WHOLE / 2)) / u128::from(WHOLE);
+            (*index, u64::try_from(count).expect("it is at most the number of slots").max(1))
+        })
+    });
+    counts.collect()
+}
+
+/// The part of all requests (of [`WHOLE`]) that a member of a level should get.
+pub(super) fn portion(level: &Level, weight: u32) -> u64 {
+    let portion = u128::from(level.share) * u128::from(weight) / u128::from(level.weight);
+    u64::try_from(portion).expect("it is a part of the whole")
+}
+
+fn greatest_divisor(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { greatest_divisor(b, a % b) }
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use loadbalancer::backends::Registry;
-use loadbalancer::config::{Address, Backend, Command, Flags, Loaded, Sources, in_words_of_files};
+use loadbalancer::config::{Address, Backend, Command, Flags, Loaded, Sources};
+use loadbalancer::route::Routes;
 use loadbalancer::{app, cli, demo, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -30,29 +31,28 @@ fn main() -> ExitCode {
     };
     // Each connection takes two files, so take what the system lets us have.
     let open_files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
-    let has_file = flags.config.is_some();
     let demo = match &flags.command {
         Some(Command::Tool(tool)) => return cli::run(tool, &flags, open_files),
-        Some(Command::Demo) if has_file => {
+        Some(Command::Remote(remote)) => return cli::ask(remote, &flags),
+        Some(Command::Demo) if flags.config.is_some() => {
             return complain(USAGE, &"demo: has backends and a pool of its own; run it without --config");
         }
         command => command.is_some(),
     };
     let sources = Sources::new(flags, open_files);
-    let loaded = match sources.load() {
+    let loaded = match sources.load().and_then(|loaded| Routes::of(&loaded).map(|_| loaded)) {
         Ok(loaded) => loaded,
         Err(problems) => return cli::refuse(&problems),
     };
     telemetry::init(loaded.config.log_level);
     let ended = match demo {
-        true => run_demo(loaded),
-        false => app::run(loaded, Some(sources), Registry::global(), |_| stop_signal())
+        true => run_demo(loaded.clone()),
+        false => app::run(loaded.clone(), Some(sources), Registry::global(), |_| stop_signal())
             .map_err(anyhow::Error::from),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) if has_file => complain(FAILED, &in_words_of_files(&error.to_string())),
-        Err(error) => complain(FAILED, &error),
+        Err(error) => complain(FAILED, &loaded.in_its_words(&error.to_string())),
     }
 }
 

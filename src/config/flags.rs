@@ -1,6 +1,7 @@
 //! The command line and the environment, as the operator wrote them.
 
 mod meaning;
+mod remote;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -16,6 +17,8 @@ use crate::telemetry::LogLevel;
 use super::{
     AccessFlags, BackendFlags, Format, IntroducedFlags, ListenFlags, PolicyName, parse_duration, parse_number,
 };
+
+pub use remote::{Form, NewWeight, PlaceError, Remote, Target};
 
 /// An HTTP load balancer: sends each request to a healthy backend, notices sick ones before users do, and says why it
 /// did what it did.
@@ -169,6 +172,9 @@ pub enum Command {
     #[command(flatten)]
     #[expect(missing_docs, reason = "it would be the documentation of each of them")]
     Tool(Tool),
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "it would be the documentation of each of them")]
+    Remote(Remote),
 }
 
 /// What is done with settings, without a balancer.

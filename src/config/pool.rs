@@ -11,6 +11,9 @@ use hyper::header::HeaderName;
 
 use super::{BackendTls, BackendUrl, Health, ProxyVersion, Scheme};
 
+/// The largest weight that a backend can have.
+pub const MOST_WEIGHT: u32 = 10_000;
+
 /// A named set of backends with one balancing policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pool {
@@ -114,6 +117,19 @@ pub enum PolicyName {
     /// The usable backends in turn, each as often as its weight says.
     #[value(name = "round_robin", alias = "round-robin")]
     RoundRobin,
+    /// A usable backend at random, each as likely as its weight says.
+    Random,
+    /// Of some that are drawn at random, the one with the fewest requests for its weight.
+    #[value(name = "least_requests", aliases = ["least-requests", "p2c"])]
+    LeastRequests,
+    /// Of two that are drawn at random, the one whose answer should come first, going by how fast it answered lately, how
+    /// often it failed and how many requests it has.
+    #[value(name = "peak_ewma", alias = "peak-ewma")]
+    PeakEwma,
+    /// What a request is known by decides, by a table in which each backend has slots as its weight says.
+    Maglev,
+    /// What a request is known by decides, by points of backends on a ring.
+    Ring,
 }
 
 /// What of a request a policy that hashes goes by.
@@ -183,6 +199,11 @@ impl Display for PolicyName {
         f.write_str(match self {
             Self::First => "first",
             Self::RoundRobin => "round_robin",
+            Self::Random => "random",
+            Self::LeastRequests => "least_requests",
+            Self::PeakEwma => "peak_ewma",
+            Self::Maglev => "maglev",
+            Self::Ring => "ring",
         })
     }
 }

@@ -4,6 +4,7 @@ use std::fs::Metadata;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use super::load::{MORE, STDIN, Sources, toml_files};
 
@@ -11,6 +12,18 @@ impl Sources {
     /// Whether files are to be read anew when they change.
     pub fn watches(&self) -> bool {
         self.flags.watch && self.flags.config.as_ref().is_some_and(|place| place.as_os_str() != STDIN)
+    }
+
+    /// What [`Sources::state`] was when they were read last, however that ended.
+    pub fn state_when_read(&self) -> u64 {
+        self.state_read.load(Ordering::Relaxed)
+    }
+
+    /// They are about to be read.
+    pub(super) fn note_state(&self) {
+        if self.watches() {
+            self.state_read.store(self.state(), Ordering::Relaxed);
+        }
     }
 
     /// A number that tells one state of the files from the next, by their places, times and sizes.

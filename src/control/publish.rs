@@ -17,7 +17,9 @@ pub(super) async fn run(
     loop {
         revision.mark_unchanged();
         let newest = Arc::clone(&settings.borrow_and_update());
-        snapshots.send_replace(Arc::new(Snapshot::compile(&newest, &registry.backends())));
+        let before = Arc::clone(&snapshots.borrow());
+        let snapshot = Snapshot::compile(&newest, &registry.backends(), Some(&before));
+        snapshots.send_replace(Arc::new(snapshot));
         let changed = tokio::select! {
             changed = revision.changed() => changed,
             changed = settings.changed() => changed,

@@ -33,15 +33,13 @@ pub async fn watch(desk: Rc<Desk>) {
         let sources = sources.clone();
         spawn_blocking(move || sources.state())
     };
-    let Ok(mut used) = look().await else { return };
-    let mut before = used;
+    let mut before = sources.state_when_read();
     loop {
         sleep(LOOK_EVERY).await;
         let Ok(seen) = look().await else { return };
         // A file is not written at once: it is read when it has stayed the same for a while.
-        if seen != used && seen == before {
-            tell(&desk.turn().await.reload(Intent::Force).await);
-            used = seen;
+        if seen != sources.state_when_read() && seen == before {
+            tell(&desk.turn().await.follow().await);
         }
         before = seen;
     }

@@ -167,6 +167,7 @@ impl Upload {
     /// From now on it is the backend that is waited for, unless it has begun to answer.
     fn end(&mut self) {
         self.ended = true;
+        self.client.mark_sent(true);
         if let Some(copy) = self.copy.take() {
             copy.send();
         }

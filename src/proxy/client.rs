@@ -3,6 +3,7 @@
 use std::cell::{Cell, OnceCell, Ref, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::time::Instant;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -59,6 +60,9 @@ pub struct Client {
     certificate: OnceCell<HeaderValue>,
     alarm: Alarm,
     phase: Cell<Phase>,
+    /// Whether it is to be noted when a request was sent, for those who learn from the time to its answer.
+    timed: Cell<bool>,
+    sent_at: Cell<Option<Instant>>,
     blocked: Cell<bool>,
     unread: Cell<bool>,
     watched: Cell<bool>,
@@ -129,6 +133,8 @@ impl Client {
             certificate: OnceCell::new(),
             alarm,
             phase: Cell::new(Phase::Idle),
+            timed: Cell::new(false),
+            sent_at: Cell::new(None),
             blocked: Cell::new(false),
             unread: Cell::new(false),
             watched: Cell::new(false),
@@ -223,6 +229,26 @@ impl Client {
         {
             self.tighten(paces);
         }
+    }
+
+    /// From now on it is noted, or not, when a request has been sent.
+    pub(super) fn time_answer(&self, timed: bool) {
+        self.timed.set(timed);
+        if timed {
+            self.sent_at.set(None);
+        }
+    }
+
+    /// The request was sent to its end, or a new attempt to send it begins.
+    pub(super) fn mark_sent(&self, is_sent: bool) {
+        if self.timed.get() {
+            self.sent_at.set(is_sent.then(Instant::now));
+        }
+    }
+
+    /// When the request was sent to its end, if that was noted.
+    pub(super) fn sent_at(&self) -> Option<Instant> {
+        self.sent_at.get()
     }
 
     /// Bytes went by: the deadline of the present phase starts anew.

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU64;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use hyper::body::Body as _;
 use hyper::header::HOST;
@@ -36,6 +37,8 @@ pub(super) enum Course<'v> {
 pub(super) struct Forward<'v> {
     /// The place of its pool.
     pub(super) pool: usize,
+    /// Only backends with these tags.
+    pub(super) tags: &'v [(Arc<str>, Arc<str>)],
     /// Backends that may see it.
     pub(super) most_sends: u32,
     /// What its route says of answers by their status, if anything.
@@ -61,7 +64,7 @@ pub(super) fn find<'v>(
     };
     exchange.goes_to(&settings.config, pool);
     check_size(request, client.shared.body_limit())?;
-    Ok(Course::Forward(Forward { pool, most_sends: MOST_SENDS, treatment: None }))
+    Ok(Course::Forward(Forward { pool, tags: &[], most_sends: MOST_SENDS, treatment: None }))
 }
 
 /// The place of a request's route, and what that makes of its target.
@@ -131,7 +134,12 @@ fn treat<'v>(
     }
     let judges = !treatment.retry.statuses.is_empty() || !treatment.error_pages.is_empty();
     let most_sends = treatment.retry.attempts.get();
-    Ok(Course::Forward(Forward { pool, most_sends, treatment: judges.then_some(treatment) }))
+    Ok(Course::Forward(Forward {
+        pool,
+        tags: &split.tags,
+        most_sends,
+        treatment: judges.then_some(treatment),
+    }))
 }
 
 fn change_head(

@@ -20,6 +20,7 @@ const NEVER: u64 = u64::MAX;
 #[derive(Debug)]
 pub struct Clock {
     started: Instant,
+    ticked: Cell<Instant>,
     now: Cell<u64>,
     tick: Cell<u64>,
     alarms: RefCell<Slab<Entry>>,
@@ -41,7 +42,14 @@ pub struct Alarm {
 impl Clock {
     /// A clock that is moved on every `tick` milliseconds.
     pub fn with_tick(tick: u64) -> Self {
-        Self { started: Instant::now(), now: Cell::new(0), tick: Cell::new(tick), alarms: RefCell::default() }
+        let now = Instant::now();
+        Self {
+            started: now,
+            ticked: Cell::new(now),
+            now: Cell::new(0),
+            tick: Cell::new(tick),
+            alarms: RefCell::default(),
+        }
     }
 
     /// It is moved on at other intervals from now on.
@@ -68,9 +76,16 @@ impl Clock {
         self.now.get()
     }
 
+    /// The same, for what several workers share.
+    pub fn instant(&self) -> Instant {
+        self.ticked.get()
+    }
+
     /// Moves the clock on and wakes the tasks whose alarm is due.
     pub fn advance(&self) {
-        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(NEVER);
+        self.ticked.set(Instant::now());
+        let elapsed = self.ticked.get().saturating_duration_since(self.started);
+        let now = u64::try_from(elapsed.as_millis()).unwrap_or(NEVER);
         self.now.set(now);
         let alarms = self.alarms.borrow();
         let due = alarms.iter().filter(|(_, entry)| entry.due <= now);

@@ -4,6 +4,7 @@ use std::io;
 
 use hyper::StatusCode;
 
+use crate::balance::NoPick;
 use crate::connect::{Broken, DialError, TlsFault, is_our_want};
 
 /// Why a request did not end as its client wished. A closed list: each case has one row in [`Error::row`].
@@ -69,6 +70,9 @@ pub enum Error {
     /// No backend may be used.
     #[error("no backend is healthy")]
     NoBackend,
+    /// All backends that may be used have as many requests as they may have.
+    #[error("all backends have as many requests as they may have")]
+    BackendsFull,
     /// The backend could not be connected to.
     #[error("the backend cannot be reached: {0}")]
     Connect(#[source] io::Error),
@@ -160,6 +164,14 @@ pub struct Row {
 }
 
 impl Error {
+    /// Why there is no backend for a request that none has seen yet.
+    pub(super) fn of_pick(none: NoPick) -> Self {
+        match none {
+            NoPick::NoneUsable => Self::NoBackend,
+            NoPick::AllFull => Self::BackendsFull,
+        }
+    }
+
     /// What an attempt to connect failed of.
     pub(super) fn of_dial(error: DialError) -> Self {
         match error {
@@ -200,6 +212,7 @@ impl Error {
             Self::Flood(_)           => (Client,  429, "flood",              "http_request_denied",                "PR"),
             Self::NoRoute            => (Client,  404, "no_route",           "destination_not_found",              "PR"),
             Self::NoBackend          => (Backend, 503, "no_backend",         "destination_unavailable",            "SC"),
+            Self::BackendsFull       => (Us,      503, "backends_full",      "connection_limit_reached",           "SC"),
             Self::Connect(_)         => (Backend, 503, "connect_failed",     "connection_refused",                 "SC"),
             Self::Exhausted(_)       => (Us,      503, "exhausted",          "proxy_internal_error",               "RC"),
             Self::ConnectTimeout     => (Backend, 504, "connect_timeout",    "connection_timeout",                 "sC"),

@@ -20,7 +20,7 @@ pub(super) struct Exchange {
     client: Rc<Client>,
     /// Only while there is an access log.
     entry: Option<Box<Entry>>,
-    /// When it began, if it is one of those that are looked at.
+    /// When it began, if it is one of those that are looked at and is not answered yet.
     began: Option<Instant>,
     /// The place of the pool that it goes to, once that is known.
     pool: Option<u32>,
@@ -104,7 +104,11 @@ impl Exchange {
         if let Some(entry) = &mut self.entry {
             entry.answered(status);
         }
-        self.client.shared.tally.answered(status);
+        let tally = &self.client.shared.tally;
+        tally.answered(status);
+        if let Some(began) = self.began.take() {
+            tally.took(began);
+        }
         self.client.enter(Phase::Answer);
     }
 
@@ -138,7 +142,8 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         let phase = self.client.phase();
         if let Some(began) = self.began {
-            self.client.shared.tally.ended(began);
+            // Its client has not waited for an answer.
+            self.client.shared.tally.took(began);
         }
         if let (Some(mut entry), Some(log)) = (self.entry.take(), &self.client.shared.access_log) {
             if !entry.is_complete() {

@@ -149,10 +149,12 @@ pub async fn before_due<T>(client: &Client, future: impl Future<Output = T>) -> 
 fn begin(client: &Client, request: Option<&Request<RequestBody>>, asked: Asked) {
     let waits = asked.expects_continue;
     client.set_may_upload(!waits);
-    client.enter(match request {
-        Some(request) if request.body().is_empty() => Phase::Response,
-        _ if waits => Phase::Expect,
-        _ => Phase::Upload,
+    let is_empty = request.is_some_and(|request| request.body().is_empty());
+    client.mark_sent(is_empty);
+    client.enter(match is_empty {
+        true => Phase::Response,
+        false if waits => Phase::Expect,
+        false => Phase::Upload,
     });
 }
 

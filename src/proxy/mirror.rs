@@ -13,11 +13,12 @@ use tokio::task::spawn_local;
 use crate::balance::Tried;
 use crate::config;
 
+use super::affinity::Affinity;
 use super::body::RequestBody;
 use super::headers::Asked;
 use super::shared::{Shared, View};
 use super::spent::Spent;
-use super::{Client, forward, pick};
+use super::{Client, forward};
 
 /// Copies that one worker has under way at one time; more are not made.
 const MOST_COPIES: u32 = 100;
@@ -100,7 +101,9 @@ impl Copy {
         let Self { client, view, pool, mut head, body, place: _place } = self;
         let client = Rc::new(client.stream());
         client.alarm().wakes_me().await;
-        let Some(lease) = pick(&view, pool, &Tried::default()) else { return };
+        let affinity = Affinity::of(&head, &client, &view.snapshot.pools[pool]);
+        let ask = affinity.ask(&client, view.turn(pool), &[]);
+        let Ok(lease) = view.snapshot.pools[pool].pick(&ask, &Tried::default()) else { return };
         if !body.is_empty() {
             head.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         }

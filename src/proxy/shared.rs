@@ -203,7 +203,8 @@ pub struct Rules {
 impl Rules {
     /// Those of these settings. What was counted `before` still counts while what is counted is the same.
     pub fn of(config: Arc<Config>, before: Option<&Self>) -> Self {
-        let access = Access::of(&config.access, before.and_then(|before| before.access.as_deref()));
+        let asked = before.map(|before| (&before.config.access, before.access.as_deref()));
+        let access = Access::of(&config.access, asked);
         let route_rates = RouteRates::of(&config, before.map(|before| &*before.route_rates));
         Self { config, access, route_rates: Arc::new(route_rates) }
     }

@@ -9,10 +9,9 @@ use crate::config::Treatment;
 use super::body::RequestBody;
 use super::exchange::Exchange;
 use super::own::Own;
-use super::shared::View;
 use super::spent::Spent;
 use super::treated::page;
-use super::{Answered, Client, Outcome, pick};
+use super::{Answered, Client, Outcome};
 
 /// A request that is sent once more.
 pub(super) struct Again {
@@ -27,13 +26,12 @@ impl Again {
         answered: &mut Answered,
         treatment: &Treatment,
         tried: Option<&mut Tried>,
-        view: &View,
-        pool: usize,
+        pick: impl FnOnce(&Tried) -> Option<Lease>,
     ) -> Option<Self> {
         let tried = tried.filter(|_| treatment.retry.statuses.contains(&answered.response.status()))?;
         let request = answered.connection.sent()?.map(|()| RequestBody::default());
         tried.add(&answered.lease);
-        let lease = pick(view, pool, tried)?;
+        let lease = pick(tried)?;
         tracing::debug!("status {}; trying the next backend", answered.response.status());
         Some(Self { request, lease })
     }

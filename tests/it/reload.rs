@@ -1,6 +1,7 @@
 //! Settings change while requests run, and nothing is lost or forgotten.
 
 mod listeners;
+mod unbroken;
 mod under_load;
 
 use std::sync::Arc;

@@ -60,7 +60,7 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     (
         "--policy=chance",
-        "invalid value 'chance' for '--policy <POLICY>'; use first or round_robin (see --help)",
+        "invalid value 'chance' for '--policy <POLICY>'; use first or round_robin or random or least_requests or peak_ewma or maglev or ring (see --help)",
     ),
     ("--policy=firs", "invalid value 'firs' for '--policy <POLICY>'; did you mean first? (see --help)"),
     ("--health-path=health", "--health-path health: must start with / and hold no spaces, "),

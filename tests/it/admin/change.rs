@@ -65,7 +65,7 @@ fn settings_that_make_no_sense_are_refused_with_each_place() {
     let places: Vec<_> = errors.iter().map(|error| (error["line"].as_u64(), &error["path"])).collect();
     assert_eq!(places.len(), 2, "{problem}");
     assert_eq!(places[0], (Some(2), &json!("pools.all.policy")));
-    assert_eq!(places[1], (Some(3), &json!("pools.all.backends[0].address")));
+    assert_eq!(places[1], (Some(3), &json!("pools.all.backends[0]")));
     assert!(errors.iter().all(|error| error["column"].is_u64() && error["message"].is_string()), "{problem}");
     for (lines, text) in [(TOML, "workers ="), (JSON, "{\"workers\":"), (TOML, ""), (JSON, "null")] {
         admin.ask("POST", CONFIG, lines, text).expect_status(422);

@@ -1,0 +1,113 @@
+//! Keys stay at their backends.
+
+use super::*;
+
+const HASHING: [PolicyName; 2] = [PolicyName::Maglev, PolicyName::Ring];
+
+fn home(pool: &Pool, key: u64) -> usize {
+    let (worker, key) = (Worker::new(key), hash::mix(key));
+    let ask = Ask { turn: &worker.turn, now: worker.now, key, cookie: None, tags: &[] };
+    pool.pick(&ask, &Tried::default()).unwrap().place()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn only_the_keys_of_a_backend_that_fails_or_is_drained_move_and_they_come_back(
+        weights in vec(1..5_u32, 2..10),
+        failing: prop::sample::Index,
+    ) {
+        let failing = failing.index(weights.len());
+        for policy in HASHING {
+            let before = pool(policy, members(&weights));
+            let mut sick = members(&weights);
+            match failing % 2 {
+                0 => sick[failing].usable = false,
+                _ => sick[failing].drained = true,
+            }
+            let after = before.succeed(before.balancing().clone(), sick);
+            let well = after.succeed(before.balancing().clone(), members(&weights));
+            for key in 0..500 {
+                let (was, is) = (home(&before, key), home(&after, key));
+                prop_assert!(is != failing && (was == failing || is == was));
+                prop_assert_eq!(home(&well, key), was);
+            }
+        }
+    }
+
+    #[test]
+    fn at_most_its_share_of_keys_and_little_more_moves_when_a_backend_joins_or_leaves(count in 2..40_usize) {
+        for (policy, more) in [(PolicyName::Maglev, 0.05), (PolicyName::Ring, 0.05)] {
+            let (less, full) = (pool(policy, equal(count)), pool(policy, equal(count + 1)));
+            let share = 1.0 / (count + 1) as f64;
+            for moved in [less.moved(&full).unwrap(), full.moved(&less).unwrap()] {
+                prop_assert!(moved > share / 2.0 && moved < share + more, "{policy}: {moved} of {count}");
+            }
+        }
+    }
+
+    #[test]
+    fn balancers_agree_whatever_order_they_have_the_backends_in(count in 1..20_usize, seed: u64) {
+        for policy in HASHING {
+            let mut other = equal(count);
+            fastrand::Rng::with_seed(seed).shuffle(&mut other);
+            prop_assert_eq!(pool(policy, equal(count)).moved(&pool(policy, other)), Some(0.0));
+        }
+    }
+
+    #[test]
+    fn no_backend_has_more_than_the_bound_says(
+        weights in vec(1..5_u32, 1..8),
+        bound in 101..200_u32,
+        steps in vec((any::<bool>(), 0..4_u64, any::<prop::sample::Index>()), 1..200),
+    ) {
+        for policy in HASHING {
+            let balancing = Balancing { hash_bound: NonZeroU32::new(bound), ..Balancing::by(policy) };
+            let pool = Pool::new(balancing, members(&weights));
+            let (worker, total) = (Worker::new(0), weights.iter().sum::<u32>());
+            let mut leases = Vec::<Lease>::new();
+            for (ends, key, which) in &steps {
+                if *ends && !leases.is_empty() {
+                    leases.swap_remove(which.index(leases.len()));
+                }
+                // Few keys: without the bound they would all be at few backends.
+                let key = hash::mix(*key);
+                let ask = Ask { turn: &worker.turn, now: worker.now, key, cookie: None, tags: &[] };
+                let lease = pool.pick(&ask, &Tried::default()).unwrap();
+                let member = &pool.members()[lease.place()];
+                leases.push(lease);
+                let average = leases.len() as f64 * f64::from(member.weight) / f64::from(total);
+                let most = (average * f64::from(bound) / 100.0 + 1e-6).ceil() as usize;
+                prop_assert!(member.load.in_flight() <= most);
+            }
+        }
+    }
+}
+
+#[test]
+fn without_load_the_bound_changes_nothing() {
+    for policy in HASHING {
+        let balancing = Balancing { hash_bound: NonZeroU32::new(125), ..Balancing::by(policy) };
+        let (bounded, free) = (Pool::new(balancing, equal(8)), pool(policy, equal(8)));
+        assert!((0..500).all(|key| home(&bounded, key) == home(&free, key)));
+    }
+}
+
+#[test]
+fn when_nearly_all_are_down_the_rest_share_the_keys() {
+    for policy in HASHING {
+        let members = (0..200).map(|index| Member { usable: index % 50 == 0, ..member(index) });
+        let shares = Worker::new(1).shares(&pool(policy, members.collect()), 4000);
+        for place in [0, 50, 100, 150] {
+            assert!((0.1..0.5).contains(&shares[place]), "{policy}: {shares:?}");
+        }
+    }
+}
+
+#[test]
+fn only_pools_that_go_by_keys_can_tell_how_many_move() {
+    let (keys, turns) = (pool(PolicyName::Ring, equal(2)), pool(PolicyName::RoundRobin, equal(2)));
+    assert_eq!(keys.moved(&turns), None);
+    assert_eq!(keys.moved(&keys), Some(0.0));
+}

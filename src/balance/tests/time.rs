@@ -1,0 +1,85 @@
+//! Slow start, and backends that ask to be spared.
+
+use crate::backends::Ending;
+
+use super::*;
+
+const OVER: Duration = Duration::from_secs(100);
+
+fn shares_after(policy: PolicyName, seconds: u64, new: &[usize]) -> Vec<f64> {
+    let mut worker = Worker::new(9);
+    let one =
+        |index: usize| Member { well_since: new.contains(&index).then_some(worker.now), ..member(index) };
+    let balancing = Balancing { slow_start: Some(OVER), ..Balancing::by(policy) };
+    let pool = Pool::new(balancing, (0..4).map(one).collect());
+    worker.now += Duration::from_secs(seconds);
+    worker.shares(&pool, 8000)
+}
+
+#[test]
+fn who_got_well_takes_its_share_little_by_little() {
+    for policy in POLICIES.into_iter().filter(|policy| *policy != PolicyName::First) {
+        for (seconds, warmth) in [(0, 0.1), (50, 0.5), (100, 1.0), (1000, 1.0)] {
+            let shares = shares_after(policy, seconds, &[2]);
+            let wanted = warmth / (3.0 + warmth);
+            // A policy with two choices draws it more often than others do.
+            let most = if seconds < 100 { wanted * 1.35 + 0.03 } else { wanted + 0.04 };
+            assert!(shares[2] > wanted * 0.6 && shares[2] < most, "{policy} after {seconds} s: {shares:?}");
+        }
+    }
+}
+
+#[test]
+fn when_all_got_well_at_once_nobody_is_spared() {
+    for policy in POLICIES.into_iter().filter(|policy| *policy != PolicyName::First) {
+        let shares = shares_after(policy, 0, &[0, 1, 2, 3]);
+        assert!(shares.iter().all(|share| (0.2..0.3).contains(share)), "{policy}: {shares:?}");
+    }
+}
+
+#[test]
+fn first_has_no_slow_start() {
+    assert_eq!(shares_after(PolicyName::First, 0, &[0]), [1.0, 0.0, 0.0, 0.0]);
+}
+
+#[test]
+fn warming_up_moves_a_key_once() {
+    for policy in [PolicyName::Maglev, PolicyName::Ring] {
+        let mut worker = Worker::new(1);
+        let began = worker.now;
+        let one = |index: usize| Member { well_since: (index == 0).then_some(began), ..member(index) };
+        let balancing = Balancing { slow_start: Some(OVER), ..Balancing::by(policy) };
+        let pool = Pool::new(balancing, (0..4).map(one).collect());
+        for key in 0..200 {
+            let places = (0..=100).map(|seconds| {
+                worker.now = began + Duration::from_secs(seconds);
+                let ask = Ask { key: hash::mix(key), ..worker.ask() };
+                pool.pick(&ask, &Tried::default()).unwrap().place()
+            });
+            let places: Vec<_> = places.collect();
+            let moves = places.windows(2).filter(|pair| pair[0] != pair[1]).count();
+            assert!(moves <= 1, "{policy}: {places:?}");
+        }
+    }
+}
+
+#[test]
+fn a_backend_that_asks_to_be_spared_is_until_nobody_else_is_left() {
+    let pool = pool(PolicyName::PeakEwma, equal(3));
+    let mut worker = Worker::new(4);
+    let outcome = Outcome {
+        took: Duration::from_millis(1),
+        ending: Ending::Failed,
+        retry_after: Some(Duration::from_secs(5)),
+    };
+    let lease = worker.pick(&pool).unwrap();
+    let resting = lease.place();
+    pool.learn(&lease, &outcome, worker.now);
+    drop(lease);
+    assert_eq!(worker.shares(&pool, 1000)[resting], 0.0);
+    let others = pool.members().iter().filter(|member| member.place != resting);
+    let tried = Tried::of(others.map(|member| member.id));
+    assert_eq!(pool.pick(&worker.ask(), &tried).unwrap().place(), resting);
+    worker.now += Duration::from_secs(60);
+    assert!(worker.shares(&pool, 1000)[resting] > 0.0);
+}

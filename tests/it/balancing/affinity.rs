@@ -1,0 +1,109 @@
+//! Clients stay where they were: by a cookie, or by what their requests are known by.
+
+use super::*;
+
+/// The value of the cookie `lb` that an answer sets, if it sets one.
+fn cookie_of(answer: &crate::support::Answer) -> Option<String> {
+    let line = answer.header("set-cookie")?;
+    let value = line.strip_prefix("lb=").and_then(|rest| rest.split_once("; ")).map(|(value, _)| value);
+    Some(value.expect("the cookie lb").to_owned())
+}
+
+fn get_with(balancer: &Running, line: &str) -> crate::support::Answer {
+    let head = format!("GET / HTTP/1.1\r\nHost: test\r\n{line}\r\nConnection: close\r\n\r\n");
+    request(balancer.address, &head).expect_status(200)
+}
+
+/// A balancer that keeps clients by a cookie, before these backends.
+fn sticky(name: &str, more: &str, backends: &[&Sample]) -> Running {
+    let secret = folder(name).join("secret");
+    fs::write(&secret, "a secret of thirty-two bytes or more\n").unwrap();
+    let pool = format!(
+        "policy = \"round_robin\"\nbackends = [\"{{0}}\", \"{{1}}\"]\n\
+         sticky = {{ cookie = \"lb\", secret_file = \"{}\"{more} }}",
+        secret.display()
+    );
+    let addresses: Vec<_> = backends.iter().map(|backend| backend.address()).collect();
+    with_pool(name, &pool, &addresses)
+}
+
+#[test]
+fn a_cookie_keeps_a_client_at_its_backend_until_that_dies() {
+    let (first, second) = (Sample::start("first"), Sample::start("second"));
+    let balancer = sticky("sticky", "", &[&first, &second]);
+    let answer = get(balancer.address, "/").expect_status(200);
+    let (home, line) = (answer.text().to_owned(), answer.header("set-cookie").unwrap());
+    assert!(line.ends_with("; Path=/; HttpOnly; SameSite=Lax"), "{line}");
+    let cookie = cookie_of(&answer).unwrap();
+    for _ in 0..10 {
+        let answer = get_with(&balancer, &format!("Cookie: a=b; lb={cookie}"));
+        assert_eq!((answer.text(), answer.header("set-cookie")), (home.as_str(), None));
+    }
+    let dies = if home.contains("first") { &first } else { &second };
+    dies.kill();
+    let answer = get_with(&balancer, &format!("Cookie: lb={cookie}"));
+    assert_ne!(answer.text(), home);
+    let other = cookie_of(&answer).unwrap();
+    assert_ne!(other, cookie);
+    assert_eq!(get_with(&balancer, &format!("Cookie: lb={other}")).header("set-cookie"), None);
+}
+
+#[test]
+fn a_cookie_that_was_made_up_counts_for_nothing() {
+    let (first, second) = (Sample::start("first"), Sample::start("second"));
+    let balancer = sticky("made-up", "", &[&first, &second]);
+    for made_up in ["", "AAAAAAAAAAAAAAAAAAAAAA", "127.0.0.1:3000", "\"", "0"] {
+        let line = format!("Cookie: lb={made_up}");
+        let answers = [get_with(&balancer, &line), get_with(&balancer, &line)];
+        assert_ne!(answers[0].text(), answers[1].text(), "they take turns");
+        assert!(answers.iter().all(|answer| cookie_of(answer).is_some()));
+    }
+}
+
+#[test]
+fn a_cookie_outlasts_a_restart_and_leads_to_the_same_backend_at_another_balancer() {
+    let (first, second) = (Sample::start("first"), Sample::start("second"));
+    let all = [&first, &second];
+    let (one, other) = (sticky("one", "", &all), sticky("other", "", &all));
+    for _ in 0..2 {
+        let answer = get(one.address, "/");
+        let cookie = cookie_of(&answer).unwrap();
+        assert_eq!(get_with(&other, &format!("Cookie: lb={cookie}")).text(), answer.text());
+    }
+}
+
+#[test]
+fn how_long_a_cookie_is_kept_and_whether_only_over_tls_can_be_said() {
+    let (first, second) = (Sample::start("first"), Sample::start("second"));
+    let balancer = sticky("said", ", max_age = \"1h\", secure = true", &[&first, &second]);
+    let answer = get(balancer.address, "/").expect_status(200);
+    let line = answer.header("set-cookie").unwrap();
+    assert!(line.ends_with("; Path=/; HttpOnly; SameSite=Lax; Max-Age=3600; Secure"), "{line}");
+}
+
+#[test]
+fn requests_that_are_known_by_the_same_thing_meet_the_same_backend() {
+    for (key, line, target) in [
+        ("header:x-user", "X-User: {}", "/"),
+        ("cookie:user", "Cookie: a=b; user={}", "/"),
+        ("query:user", "X-Other: {}", "/?a=b&user={}"),
+        ("path", "X-Other: 1", "/users/{}"),
+    ] {
+        let (one, other) = (Backend::answers(ONE), Backend::answers(OTHER));
+        let pool = format!("policy = \"maglev\"\nhash_key = \"{key}\"\nbackends = [\"{{0}}\", \"{{1}}\"]");
+        let name = key.replace(':', "-");
+        let balancer = with_pool(&name, &pool, &[one.address, other.address]);
+        let ask = |user: u32| {
+            let fill = |text: &str| text.replace("{}", &user.to_string());
+            let (line, target) = (fill(line), fill(target));
+            let head = format!("GET {target} HTTP/1.1\r\nHost: test\r\n{line}\r\nConnection: close\r\n\r\n");
+            request(balancer.address, &head).expect_status(200).text().to_owned()
+        };
+        let homes: Vec<_> = (0..20).map(ask).collect();
+        assert_eq!(homes.iter().collect::<BTreeSet<_>>().len(), 2, "{key}: all are at {}", homes[0]);
+        assert_eq!((0..20).map(ask).collect::<Vec<_>>(), homes, "{key}");
+    }
+}
+
+const ONE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\none";
+const OTHER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nother";

@@ -1,0 +1,67 @@
+//! What a file says of backends: weights, tiers and limits.
+
+use super::*;
+
+#[test]
+fn each_backend_gets_as_many_turns_as_its_weight_says() {
+    let (heavy, light) = (Sample::start("heavy"), Sample::start("light"));
+    let pool = "policy = \"round_robin\"\nbackends = [{ address = \"{0}\", weight = 3 }, \"{1}\"]";
+    let balancer = with_pool("weights", pool, &[heavy.address(), light.address()]);
+    let answers: Vec<_> = (0..20).map(|_| get(balancer.address, "/").expect_status(200)).collect();
+    let heavy = answers.iter().filter(|answer| answer.text() == "hello from heavy\n").count();
+    assert_eq!(heavy, 15);
+}
+
+#[test]
+fn a_backup_is_used_only_when_nobody_before_it_is_left() {
+    let (main, backup) = (Sample::start("main"), Sample::start("backup"));
+    let pool = "policy = \"random\"\nbackends = [{ address = \"{0}\", tier = 1 }, \"{1}\"]";
+    let balancer = with_pool("tiers", pool, &[backup.address(), main.address()]);
+    for _ in 0..20 {
+        assert_eq!(get(balancer.address, "/").expect_status(200).text(), "hello from main\n");
+    }
+    main.kill();
+    assert_eq!(get(balancer.address, "/").expect_status(200).text(), "hello from backup\n");
+}
+
+#[test]
+fn a_backend_has_no_more_requests_than_it_may_and_when_all_have_the_client_is_told() {
+    let (opener, gate) = gate();
+    let gate = Arc::new(gate);
+    let backends = ["one", "other"].map(|name| holding(name, Arc::clone(&gate)));
+    let pool = "policy = \"p2c\"\nbackends = [{ address = \"{0}\", max_requests = 1 }, \
+                { address = \"{1}\", max_requests = 2 }]";
+    let balancer = with_pool("limits", pool, &backends.each_ref().map(|backend| backend.address));
+    let mut held: Vec<_> = (0..3).map(|_| Client::to(balancer.address)).collect();
+    held.iter_mut().for_each(|client| client.send("GET /hold HTTP/1.1\r\nHost: test\r\n\r\n"));
+    until("all are busy", || backends.iter().map(Backend::requests).sum::<usize>() == 3);
+    assert_eq!(backends.each_ref().map(Backend::requests), [1, 2]);
+    let answer = get(balancer.address, "/").expect_status(503);
+    assert_eq!(answer.text(), "all backends have as many requests as they may have\n");
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    let status = answer.header("proxy-status").unwrap();
+    assert_eq!(status, "loadbalancer; error=connection_limit_reached; details=\"backends_full\"");
+    (0..3).for_each(|_| opener.open());
+    held.iter_mut().for_each(|client| drop(client.answer().expect_status(200)));
+    get(balancer.address, "/").expect_status(200);
+}
+
+#[test]
+fn requests_of_one_key_overflow_to_others_when_their_backend_has_its_bound() {
+    let (opener, gate) = gate();
+    let gate = Arc::new(gate);
+    let backends = ["one", "other"].map(|name| holding(name, Arc::clone(&gate)));
+    let pool = "policy = \"ring\"\nhash_bound = 150\nbackends = [\"{0}\", \"{1}\"]";
+    let balancer = with_pool("bound", pool, &backends.each_ref().map(|backend| backend.address));
+    let mut held: Vec<_> = (0..8).map(|_| Client::to(balancer.address)).collect();
+    for (number, client) in (1..).zip(&mut held) {
+        client.send("GET /hold HTTP/1.1\r\nHost: test\r\n\r\n");
+        until("it came", || backends.iter().map(Backend::requests).sum::<usize>() == number);
+    }
+    // Three quarters of all, for 150 per cent of the average are allowed.
+    let mut requests = backends.each_ref().map(Backend::requests);
+    requests.sort_unstable();
+    assert_eq!(requests, [2, 6]);
+    (0..8).for_each(|_| opener.open());
+    held.iter_mut().for_each(|client| drop(client.answer().expect_status(200)));
+}
