@@ -8,6 +8,7 @@ mod hash;
 mod hashed;
 mod lease;
 mod level;
+mod make;
 mod round_robin;
 mod sticky;
 mod table;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::backends::{BackendId, Load, Outcome};
-use crate::config::{Balancing, PolicyName};
+use crate::config::Balancing;
 use crate::connect::Way;
 
 pub use hash::hash;
@@ -35,7 +36,6 @@ use hashed::Hashed;
 use level::Order;
 use round_robin::Round;
 use sticky::Words;
-use table::Table;
 use warm::Warming;
 
 /// Tags and the values that they must have.
@@ -52,6 +52,7 @@ pub struct Pool {
     balancing: Balancing,
     order: Order,
     rule: Rule,
+    shortcut: Shortcut,
     /// Whether any member may have only so many requests.
     capped: bool,
     warming: Option<Warming>,
@@ -124,64 +125,15 @@ enum Rule {
     Hashed(Hashed),
 }
 
+/// Whom a request gets that no backend has seen yet, where that takes no thought: it is what most pools are asked.
+#[derive(Debug)]
+enum Shortcut {
+    None,
+    To(u32),
+    InTurn,
+}
+
 impl Pool {
-    /// A pool of these members, in order of preference.
-    pub fn new(balancing: Balancing, members: Vec<Member>) -> Self {
-        Self::made(balancing, members, None)
-    }
-
-    /// The pool that takes this one's place. What did not change is not worked out anew.
-    #[must_use]
-    pub fn succeed(&self, balancing: Balancing, members: Vec<Member>) -> Self {
-        Self::made(balancing, members, Some(self))
-    }
-
-    /// The same pool, which can pick among only those members that have these tags, too.
-    #[must_use]
-    pub fn with_subset(mut self, tags: &[(Arc<str>, Arc<str>)], before: Option<&Self>) -> Self {
-        if self.subset(tags).is_some() {
-            return self;
-        }
-        let has = |member: &Member| tags.iter().all(|(name, value)| member.tags.get(name) == Some(value));
-        let members = self.members.iter().filter(|member| has(member)).cloned().collect();
-        let before = before.and_then(|before| before.subset(tags));
-        let mut subset = Self::made(self.balancing.clone(), members, before);
-        if let (Rule::Hashed(all), Rule::Hashed(some)) = (&self.rule, &mut subset.rule) {
-            some.count_with(all);
-        }
-        self.subsets.push((tags.to_vec(), subset));
-        self
-    }
-
-    fn made(balancing: Balancing, members: Vec<Member>, before: Option<&Self>) -> Self {
-        let order = Order::of(&members, balancing.overflow, balancing.zone.as_deref());
-        let rule = match balancing.policy {
-            PolicyName::First => Rule::First,
-            PolicyName::RoundRobin => Rule::RoundRobin(Round::of(&order, &members)),
-            PolicyName::Random => Rule::Random,
-            PolicyName::LeastRequests => Rule::LeastRequests(balancing.choices),
-            PolicyName::PeakEwma => Rule::PeakEwma(balancing.decay),
-            PolicyName::Maglev | PolicyName::Ring => {
-                Rule::Hashed(hashed(&balancing, &members, &order, before))
-            }
-        };
-        let words = balancing.sticky.as_ref().map(|sticky| {
-            let known = before.and_then(|before| before.words.as_ref());
-            let known = known.filter(|known| known.are_of(&sticky.secret, &members));
-            known.map_or_else(|| Arc::new(Words::of(&sticky.secret, &members)), Arc::clone)
-        });
-        Self {
-            capped: members.iter().any(|member| member.max_requests.is_some()),
-            warming: Warming::of(&members, balancing.slow_start),
-            members,
-            balancing,
-            order,
-            rule,
-            words,
-            subsets: Vec::new(),
-        }
-    }
-
     /// The members, in order of preference.
     pub fn members(&self) -> &[Member] {
         &self.members
@@ -206,7 +158,23 @@ impl Pool {
     ///
     /// # Errors
     /// There is no such.
+    #[inline]
     pub fn pick(&self, ask: &Ask<'_>, tried: &Tried) -> Result<Lease, NoPick> {
+        if tried.is_empty() && ask.tags.is_empty() {
+            let index = match (&self.shortcut, &self.rule) {
+                (Shortcut::To(index), _) => Some(*index),
+                (Shortcut::InTurn, Rule::RoundRobin(round)) => round.next(ask.turn),
+                _ => None,
+            };
+            if let Some(lease) = index.and_then(|index| Lease::on(&self.members[index as usize], None)) {
+                return Ok(lease);
+            }
+        }
+        self.pick_with_care(ask, tried)
+    }
+
+    #[inline(never)]
+    fn pick_with_care(&self, ask: &Ask<'_>, tried: &Tried) -> Result<Lease, NoPick> {
         if !ask.tags.is_empty() {
             return match self.subset(ask.tags) {
                 Some(subset) => subset.pick(&Ask { tags: &[], ..*ask }, tried),
@@ -302,19 +270,4 @@ impl Pool {
         };
         if self.order.members.iter().any(full) { NoPick::AllFull } else { NoPick::NoneUsable }
     }
-}
-
-fn hashed(balancing: &Balancing, members: &[Member], order: &Order, before: Option<&Pool>) -> Hashed {
-    let before = before.and_then(|before| match &before.rule {
-        Rule::Hashed(hashed) => Some(hashed),
-        _ => None,
-    });
-    let known = before.map(|before| &before.table).filter(|table| table.is_of(balancing.policy, members));
-    let table = known.map_or_else(|| Arc::new(Table::of(balancing.policy, members)), Arc::clone);
-    let mut hashed = Hashed::new(table, order, members);
-    if let Some(per_cent) = balancing.hash_bound {
-        let total = before.and_then(|before| before.bound.as_ref()).map(|bound| Arc::clone(&bound.total));
-        hashed.bound(per_cent, total.unwrap_or_default(), order, members);
-    }
-    hashed
 }

@@ -36,7 +36,6 @@ mod websocket;
 use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
 
 use hyper::body::Incoming;
 use hyper::{Request, Response};
@@ -118,11 +117,7 @@ async fn forward(
     let mut sends = 0;
     let mut last = None;
     let affinity = Affinity::of(request, client, &view.snapshot.pools[course.pool]);
-    let next = |view: &View, tried: &Tried| {
-        let ask = affinity.ask(client, view.turn(course.pool), course.tags);
-        view.snapshot.pools[course.pool].pick(&ask, tried)
-    };
-    let mut picked = next(&view, &tried);
+    let mut picked = affinity.pick(client, &view, &course, &tried);
     let none = loop {
         let lease = match picked {
             Ok(lease) => lease,
@@ -143,9 +138,8 @@ async fn forward(
                 let Some(treatment) = course.treatment else { return Ok(Outcome::Backend(answered)) };
                 sends += 1;
                 let more = sends < course.most_sends;
-                let again = Again::after(&mut answered, treatment, more.then_some(&mut tried), |tried| {
-                    next(&view, tried).ok()
-                });
+                let pick = |tried: &Tried| affinity.pick(client, &view, &course, tried).ok();
+                let again = Again::after(&mut answered, treatment, more.then_some(&mut tried), pick);
                 let Some(again) = again else { return Ok(verdict::give(answered, treatment, exchange)) };
                 answered.let_go(client);
                 unsent = Some(again.request);
@@ -155,9 +149,7 @@ async fn forward(
             Err(failure) => failure,
         };
         trial.failed(&failure);
-        if let Some(evidence) = failure.evidence {
-            client.shared.registry.observe(lease.backend(), evidence, Instant::now());
-        }
+        failure.tell(client, &lease);
         sends += u32::from(failure.sent);
         if unsent.is_none() || sends >= course.most_sends {
             return Err(failure.error);
@@ -167,7 +159,7 @@ async fn forward(
         tried.add(&lease);
         // It may have waited for long: what is known by now decides who is next.
         view = newest(client, view);
-        picked = next(&view, &tried);
+        picked = affinity.pick(client, &view, &course, &tried);
     };
     Err(last.unwrap_or_else(|| Error::of_pick(none)))
 }

@@ -1,8 +1,8 @@
 //! The usable members in turn, each as often as its weight says, and its turns as far apart as can be.
 
-use super::Member;
 use super::asking::{Asking, TRIES};
 use super::level::{Level, Order, WHOLE};
+use super::{Member, Turn};
 
 /// Slots that a round has at most, unless there are very many members: weights that need more are rounded.
 const MOST_SLOTS: u64 = 65_536;
@@ -25,6 +25,12 @@ impl Round {
         }
         slots.sort_by_key(|(at, _)| *at);
         Self(slots.into_iter().map(|(_, index)| index).collect())
+    }
+
+    /// Whose turn it is, whether it can take it or not.
+    #[inline]
+    pub(super) fn next(&self, turn: &Turn) -> Option<u32> {
+        Some(self.0[turn.next().checked_rem(self.0.len())?])
     }
 
     pub(super) fn pick(&self, asking: &Asking<'_>) -> Option<u32> {

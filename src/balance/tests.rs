@@ -12,7 +12,7 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::config::{BackendUrl, Sticky};
+use crate::config::{BackendUrl, PolicyName, Sticky};
 
 use super::*;
 

@@ -276,14 +276,11 @@ fn place(text: &str, at: usize) -> (usize, usize) {
 
 /// The line where a span begins, with as much of it as is on that line.
 fn excerpt(text: &str, line: usize, span: &Span) -> Excerpt {
-    let at = span.bytes.start.min(text.len());
-    let line_start = text[..at].rfind('\n').map_or(0, |end| end + 1);
-    let line_end = text[at..].find('\n').map_or(text.len(), |end| at + end);
-    let end = span.bytes.end.clamp(at, line_end);
-    let end = if end == at { (at + 1).min(line_end) } else { end };
-    Excerpt {
-        text: text[line_start..line_end].trim_end_matches('\r').to_owned(),
-        first_line: line,
-        wrong: at - line_start..end - line_start,
-    }
+    let at = text.floor_char_boundary(span.bytes.start);
+    let start = text[..at].rfind('\n').map_or(0, |end| end + 1);
+    let rest = &text[start..];
+    let text = rest.split('\n').next().unwrap_or_default().trim_end_matches('\r');
+    let from = (at - start).min(text.len());
+    let to = text.ceil_char_boundary((span.bytes.end.max(at + 1) - start).min(text.len()));
+    Excerpt { text: text.to_owned(), first_line: line, wrong: from..to.max(from) }
 }

@@ -242,7 +242,8 @@ impl Desk {
         Turn { desk: self, _lock: self.turn.lock().await }
     }
 
-    /// Files and names take their time, and with one worker this is its thread, too.
+    /// Files and names take their time, and with one worker this is its thread, too. Routes that are in each other's way are
+    /// told at their places.
     async fn load<R>(&self, read: R) -> Result<Loaded, Refusal>
     where
         R: FnOnce(&Sources) -> Result<Loaded, Problems> + Send + 'static,

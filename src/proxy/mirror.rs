@@ -3,7 +3,6 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
-use std::time::Instant;
 
 use hyper::Request;
 use hyper::body::{Body as _, Bytes};
@@ -113,11 +112,7 @@ impl Copy {
                 let connections = Rc::clone(view.connections(lease.place()));
                 Spent { body: response.into_body(), connection, connections, lease }.read(&client).await;
             }
-            Err(failure) => {
-                if let Some(evidence) = failure.evidence {
-                    client.shared.registry.observe(lease.backend(), evidence, Instant::now());
-                }
-            }
+            Err(failure) => failure.tell(&client, &lease),
         }
     }
 }

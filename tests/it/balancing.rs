@@ -127,7 +127,7 @@ fn holding(name: &'static str, gate: Arc<Gate>) -> Backend {
         if transport.head.starts_with("GET /hold ") {
             gate.wait();
         }
-        transport.send(&format!(
+        transport.send(format!(
             "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{name}",
             name.len()
         ));

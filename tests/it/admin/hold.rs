@@ -1,5 +1,8 @@
 //! Backends that an operator holds or weighs.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+
 use super::*;
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
@@ -105,4 +108,38 @@ fn who_looked_before_others_changed_a_backend_changes_nothing() {
     patch(&newer, r#"{"weight": 7}"#).expect_status(200);
     patch("*", r#"{"weight": 9}"#).expect_status(200);
     assert_eq!(admin.backend(sample.address())["weight"]["effective"], 9);
+}
+
+#[test]
+fn backends_are_drained_disabled_and_enabled_under_load_and_no_request_fails() {
+    let samples = ["one", "two", "three"].map(Sample::start);
+    let addresses = samples.each_ref().map(Sample::address);
+    let settings = Settings::that_say(&pool("round_robin", &addresses));
+    let balancer = settings.balancer().flag("--workers", "2").flag("--admin", "127.0.0.1:0").start();
+    balancer.said_times("is healthy", 3);
+    let admin = balancer.admin();
+    let (answered, over) = (AtomicUsize::new(0), AtomicBool::new(false));
+    thread::scope(|scope| {
+        for path in ["/", "/bytes/100000", "/", "/chunked/1000"] {
+            let (answered, over, address) = (&answered, &over, balancer.address);
+            scope.spawn(move || {
+                let mut client = Client::to(address);
+                while !over.load(Ordering::SeqCst) {
+                    client.send(format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n"));
+                    client.answer().expect_status(200);
+                    answered.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+        for (round, held) in addresses.iter().cycle().take(30).enumerate() {
+            let hold = ["drain", "disable"][round % 2];
+            admin.patch(*held, &format!("{{\"hold\": \"{hold}\", \"weight\": {}}}", round % 5 + 1));
+            let goal = answered.load(Ordering::SeqCst) + 20;
+            until("others answer", || answered.load(Ordering::SeqCst) >= goal);
+            until("it has nothing to do", || admin.backend(*held)["in_flight"] == 0);
+            admin.patch(*held, r#"{"hold": null, "weight": null}"#);
+        }
+        over.store(true, Ordering::SeqCst);
+    });
+    assert_eq!(admin.get("/api/v1/overrides")["overrides"], json!([]));
 }

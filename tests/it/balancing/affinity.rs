@@ -39,11 +39,8 @@ fn a_cookie_keeps_a_client_at_its_backend_until_that_dies() {
         let answer = get_with(&balancer, &format!("Cookie: a=b; lb={cookie}"));
         assert_eq!((answer.text(), answer.header("set-cookie")), (home.as_str(), None));
     }
-    if home.contains("first") {
-        first.kill()
-    } else {
-        second.kill()
-    }
+    let dies = if home.contains("first") { &first } else { &second };
+    dies.kill();
     let answer = get_with(&balancer, &format!("Cookie: lb={cookie}"));
     assert_ne!(answer.text(), home);
     let other = cookie_of(&answer).unwrap();

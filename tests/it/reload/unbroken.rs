@@ -17,7 +17,7 @@ fn reload_often(settings: &Settings, balancer: &Running, text: &str, mut then: i
     }
 }
 
-fn one(backend: impl ToString) -> String {
+fn one(backend: std::net::SocketAddr) -> String {
     pool("first", &[backend.to_string()])
 }
 
