@@ -54,7 +54,12 @@ impl Affinity {
     }
 
     /// What a pick goes by.
-    fn ask<'a>(&self, client: &Client, turn: &'a Turn, tags: &'a [(Arc<str>, Arc<str>)]) -> Ask<'a> {
+    pub(super) fn ask<'a>(
+        &self,
+        client: &Client,
+        turn: &'a Turn,
+        tags: &'a [(Arc<str>, Arc<str>)],
+    ) -> Ask<'a> {
         Ask { turn, now: client.shared.clock.instant(), key: self.key, cookie: self.cookie, tags }
     }
 
