@@ -88,7 +88,10 @@ where
         })
         .await;
         match polled {
-            Ok(response) => self.receive(response).map_err(Ok),
+            Ok(response) => {
+                self.head = self.head.take().filter(|_| note);
+                self.receive(response).map_err(Ok)
+            }
             Err(Ok(error)) => {
                 if is_refused(&error) {
                     *request = self.untouched();

@@ -1,6 +1,9 @@
 //! When a route sends a request to another backend.
 
+use hyper::StatusCode;
+
 use super::text;
+use crate::support::h2_backend::H2Backend;
 use crate::support::{Backend, Client, Sample, Settings, get, request};
 
 const FAILS: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 5\r\n\r\nbusy\n";
@@ -52,4 +55,28 @@ fn a_route_says_how_many_backends_may_see_a_request() {
     get(settings.balancer().start().address, "/").expect_status(502);
     let settings = with_pool("retry = { attempts = 3 }", &addresses);
     get(settings.balancer().start().address, "/").expect_status(200);
+}
+
+#[test]
+fn a_request_that_may_not_be_repeated_is_not_over_http_2_either() {
+    let busy =
+        H2Backend::that(|exchange| async { exchange.answer(StatusCode::SERVICE_UNAVAILABLE, "busy\n") });
+    let sample = Sample::start("well");
+    let routes = "[routes.all]\npool = \"all\"\nretry = { statuses = [503] }\n";
+    let pool = format!(
+        "[pools.all]\nbackends = [\"{}\", \"{}\"]\nhealth = {{ interval = \"1h\" }}\n",
+        busy.url(),
+        sample.address()
+    );
+    let settings = Settings::that_say(&text(&format!("{pool}{routes}"), &[]));
+    let balancer = settings.balancer().start();
+    for post in
+        [POST, "POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc"]
+    {
+        assert_eq!(request(balancer.address, post).expect_status(503).text(), "busy\n");
+    }
+    for _ in 0..3 {
+        assert_eq!(get(balancer.address, "/").expect_status(200).text(), "hello from well\n");
+    }
+    assert_eq!(busy.connections(), 1);
 }
