@@ -88,7 +88,7 @@ fn measure(case: &Case, times: usize) -> Counts {
     let out = std::env::temp_dir().join(format!("loadbalancer-callgrind-{}", std::process::id()));
     match case {
         Case::Pick(policy, members) => {
-            again(&out, ["pick", &format!("{policy}:{members}"), &times.to_string()])
+            again(&out, ["pick", &format!("{policy}:{members}"), &times.to_string()]);
         }
         Case::Route(count) => again(&out, ["route", &count.to_string(), &times.to_string()]),
         Case::Request { headers, body } => requests(&out, times, *headers, *body),

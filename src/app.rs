@@ -20,6 +20,7 @@ use crate::config::{Address, Config, Loaded, Sources};
 use crate::connect::TlsFileError;
 use crate::control::{self, Desk, Means, Unfit};
 use crate::proxy::Rules;
+use crate::route::Conflict;
 use crate::server::{Bound, News, Order, Team, TlsError, Worker, Workers};
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::{Destination, Writer};
@@ -53,6 +54,9 @@ pub enum StartError {
     /// A file for TLS is of no use.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Some routes cannot be reached, or cannot be told apart.
+    #[error("{}", in_one_line(.0))]
+    Routes(Vec<Conflict>),
     /// The access log cannot be written.
     #[error(
         "--access-log {path}: cannot be opened for writing: {error}; name a file in a folder that exists and is ours"
@@ -69,6 +73,10 @@ pub enum StartError {
     /// The system gives no thread or no event queue.
     #[error("the system gives no thread or event queue: {0}; see `ulimit -a`")]
     System(#[from] io::Error),
+}
+
+fn in_one_line(conflicts: &[Conflict]) -> String {
+    conflicts.iter().map(Conflict::to_string).collect::<Vec<_>>().join(" | ")
 }
 
 fn explain_admin(error: &io::Error) -> String {
@@ -106,10 +114,11 @@ pub fn run<F: Future<Output = ()>>(
 ) -> Result<(), StartError> {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     let prepared = Prepared::from(Arc::new(loaded.config.clone()), None)?;
-    let log = open_log(&prepared.config)?;
+    let log = open_log(&prepared.settings.config)?;
     let ended = runtime.block_on(serve((prepared, loaded), sources, registry, log.as_ref(), shutdown));
-    // Requests that were cut have their lines written when they are dropped.
-    drop(runtime);
+    // Requests that were cut have their lines written when they are dropped. Settings that are being read, from a file that
+    // has no end or a name that nobody answers for, are not waited for.
+    runtime.shutdown_background();
     if let Some(log) = log {
         log.finish();
     }
@@ -128,11 +137,12 @@ async fn serve<F: Future<Output = ()>>(
     let shutdown = shutdown(&prepared.bound[0].opened.listener.address);
     // From here on a reload is not taken for a wish to end.
     let hangups = control::hangups();
-    let roster = Roster::of(registry, Arc::clone(&prepared.config), prepared.ways.clone());
-    roster.meet(&prepared.config).await;
+    let roster = Roster::of(registry, Arc::clone(&prepared.settings.config), prepared.ways.clone());
+    roster.meet(&prepared.settings.config).await;
     prepared.listen()?;
-    let Prepared { config, tls, mut bound, admin, .. } = prepared;
-    let first = Snapshot::compile(&config, &registry.backends(), None);
+    let Prepared { settings, tls, mut bound, admin, .. } = prepared;
+    let config = Arc::clone(&settings.config);
+    let first = Snapshot::compile(&settings, &registry.backends(), None);
     let (publish, snapshots) = watch::channel(Arc::new(first));
     let (stop, stopping) = watch::channel(false);
     let (beat, ticks) = watch::channel(());
@@ -141,11 +151,11 @@ async fn serve<F: Future<Output = ()>>(
     let (team, workers, orders) = start_workers(&rules, registry, log, &mut bound, &news)?;
     tell(&config, &bound);
     let (doors, callers) = mpsc::channel(1);
-    let opened = bound.into_iter().map(|bound| bound.opened);
-    let live = Rc::new(Live::of(roster, rules, tls, opened.collect(), team, orders, doors));
+    let live = Rc::new(Live::of(roster, (settings, rules), tls, &mut bound, team, orders, doors));
     live.change_admin(admin).await;
     let desk = Rc::new(desk_over(&live, registry, (snapshots, stopping), sources, loaded));
     let reload = spawn_local(control::reload(hangups, Rc::clone(&desk)));
+    let watch = spawn_local(control::watch(Rc::clone(&desk)));
     let memory = spawn_local({
         let desk = Rc::clone(&desk);
         async move { desk.remember().await }
@@ -154,6 +164,7 @@ async fn serve<F: Future<Output = ()>>(
     let stopped = async {
         shutdown.await;
         reload.abort();
+        watch.abort();
         let drain = live.config().timeouts.drain;
         info!("stopping: no new clients; running requests have {drain:?} to finish");
         stop.send_replace(true);
@@ -175,14 +186,14 @@ fn desk_over(
     sources: Option<Sources>,
     loaded: Loaded,
 ) -> Desk {
-    let [changed, counted, open, asked] = std::array::from_fn(|_| Rc::clone(live));
+    let [changed, counted, open, asked, recalled] = std::array::from_fn(|_| Rc::clone(live));
     let apply = move |config, intent| {
         let applied = Rc::clone(&changed).apply(config, intent);
         async { applied.await.map_err(Unfit::from) }.boxed_local()
     };
     let means = Means {
         registry,
-        configs: live.subscribe(),
+        settings: live.subscribe(),
         snapshots,
         stopping,
         sources,
@@ -190,6 +201,7 @@ fn desk_over(
         clients: Box::new(move || counted.clients()),
         listeners: Box::new(move || open.listeners()),
         report: Box::new(move || Rc::clone(&asked).report().boxed_local()),
+        recall: Box::new(move || Rc::clone(&recalled).recall().boxed_local()),
     };
     Desk::over(means, loaded)
 }

@@ -7,6 +7,7 @@ pub mod check;
 mod health;
 mod load;
 
+use std::collections::HashMap;
 use std::fmt::{self, Display, Formatter};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LockResult, Mutex, MutexGuard, PoisonError};
@@ -16,7 +17,7 @@ use lazy_static::lazy_static;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::config;
+use crate::config::{self, Address, Scheme};
 use crate::connect::Way;
 
 pub use health::{Evidence, Health, State};
@@ -119,42 +120,38 @@ impl Registry {
     pub fn replace(&self, wanted: Vec<(Terms, Arc<Way>)>) {
         let mut backends = self.lock();
         let now = Instant::now();
-        let is_first = backends.is_empty();
+        let mut before: HashMap<_, _> = backends.iter().map(|known| (known.terms.key(), known)).collect();
+        let health = if backends.is_empty() { Health::unknown(now) } else { Health::new(now) };
         let backend = |(terms, way): (Terms, Arc<Way>)| {
-            let known = backends.iter().find(|known| known.is(&terms));
+            let known = before.remove(&terms.key());
             let terms = Arc::new(terms);
             match known {
                 Some(known) if known.way.is_same(&way) => Backend { terms, leaving: false, ..known.clone() },
                 Some(known) => Backend { terms, way, leaving: false, ..known.clone() },
-                None => Backend {
-                    id: BackendId(self.ids.fetch_add(1, Ordering::Relaxed)),
-                    terms,
-                    way,
-                    health: if is_first { Health::unknown(now) } else { Health::new(now) },
-                    load: Arc::new(Load::new(now)),
-                    hold: None,
-                    weight: None,
-                    leaving: false,
-                    told: now,
-                },
+                None => self.newcomer(terms, way, health.clone(), now),
             }
         };
         let mut all: Vec<_> = wanted.into_iter().map(backend).collect();
-        let mut leaving = Vec::new();
-        for left in backends.iter().filter(|known| !holds(&all, known)) {
-            match left.load.in_flight() {
-                0 => info!("{} is removed", left.way.url),
-                count => {
-                    info!("{} is removed: {count} requests are still with it", left.way.url);
-                    let told = if left.leaving { left.told } else { now };
-                    leaving.push(Backend { leaving: true, told, ..left.clone() });
-                }
-            }
-        }
-        all.extend(leaving);
+        let unwanted = |known: &&Backend| before.contains_key(&known.terms.key());
+        let left: Vec<_> = backends.iter().filter(unwanted).filter_map(|known| known.left(now)).collect();
+        all.extend(left);
         *backends = all;
         drop(backends);
         self.publish();
+    }
+
+    fn newcomer(&self, terms: Arc<Terms>, way: Arc<Way>, health: Health, now: Instant) -> Backend {
+        Backend {
+            id: BackendId(self.ids.fetch_add(1, Ordering::Relaxed)),
+            terms,
+            way,
+            health,
+            load: Arc::new(Load::new(now)),
+            hold: None,
+            weight: None,
+            leaving: false,
+            told: now,
+        }
     }
 
     /// Forgets removed backends that have ended what they did.
@@ -209,6 +206,9 @@ impl Registry {
         drop(backends);
         if health.state() != before {
             tell(&way, &health);
+        } else if before == State::Up {
+            // That it is still well is no news to anybody, and it is found again and again.
+            return;
         }
         self.publish();
     }
@@ -255,14 +255,28 @@ impl Backend {
         self.load.in_flight() == 0
     }
 
-    /// Whether these are terms for this backend.
-    fn is(&self, terms: &Terms) -> bool {
-        self.terms.pool == terms.pool && self.terms.backend.url.is_same(&terms.backend.url)
+    /// What remains of it when it is no longer wanted: nothing, if it has nothing to do for us.
+    fn left(&self, now: Instant) -> Option<Self> {
+        let url = &self.way.url;
+        match (self.leaving, self.load.in_flight()) {
+            (true, 0) => info!("{url} is gone: its last request has ended"),
+            (false, 0) => info!("{url} is removed"),
+            (true, _) => return Some(self.clone()),
+            (false, count) => {
+                info!("{url} is removed: {count} requests are still with it");
+                return Some(Self { leaving: true, told: now, ..self.clone() });
+            }
+        }
+        None
     }
 }
 
-fn holds(all: &[Backend], known: &Backend) -> bool {
-    all.iter().any(|backend| backend.id == known.id)
+impl Terms {
+    /// What tells a backend from all others, while it is one.
+    fn key(&self) -> (Arc<str>, Scheme, Address) {
+        let url = &self.backend.url;
+        (Arc::clone(&self.pool), url.scheme, url.address.clone())
+    }
 }
 
 fn tell(way: &Way, health: &Health) {
@@ -277,6 +291,8 @@ fn tell(way: &Way, health: &Health) {
 mod tests {
     use std::net::SocketAddr;
     use std::time::Duration;
+
+    use hyper::StatusCode;
 
     use crate::config::BackendUrl;
 
@@ -336,6 +352,33 @@ mod tests {
         revision.mark_unchanged();
         registry.observe(registry.backends()[0].id, Evidence::Refused, Instant::now());
         assert!(revision.has_changed().unwrap());
+    }
+
+    #[test]
+    fn that_a_backend_is_still_well_is_no_news() {
+        let registry = Registry::isolated();
+        registry.replace(wanted(&[1]));
+        let (id, well) = (registry.backends()[0].id, Evidence::Answered(StatusCode::OK, Duration::ZERO));
+        registry.observe(id, well.clone(), Instant::now());
+        let mut revision = registry.subscribe();
+        revision.mark_unchanged();
+        registry.observe(id, well, Instant::now());
+        assert!(!revision.has_changed().unwrap());
+    }
+
+    #[test]
+    fn ten_thousand_backends_are_replaced_by_as_many_others_in_their_order() {
+        let registry = Registry::isolated();
+        let ports: Vec<u16> = (1..=10_000).collect();
+        registry.replace(wanted(&ports));
+        let before = registry.backends();
+        let turned: Vec<u16> = (5_001..=15_000).rev().collect();
+        registry.replace(wanted(&turned));
+        let after = registry.backends();
+        assert_eq!(after.len(), 10_000);
+        assert!(
+            after[5_000..].iter().zip(before[5_000..].iter().rev()).all(|(one, other)| one.id == other.id)
+        );
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What the program does with settings when it does not balance: check, show and convert them, and describe itself.
 
+mod remote;
+
 use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -9,9 +11,11 @@ use clap::CommandFactory;
 use serde::Serialize;
 
 use crate::config::{
-    ConfigTool, Flags, Format, Loaded, Problem, Problems, Sources, Tool, convert, reference, schema,
+    Config, ConfigTool, Flags, Format, Loaded, Problem, Problems, Remote, Sources, Tool, convert, reference,
+    schema,
 };
 use crate::connect::Ways;
+use crate::route::Routes;
 use crate::server::Tls;
 
 /// Something that was asked for could not be done.
@@ -49,6 +53,11 @@ pub fn run(tool: &Tool, flags: &Flags, open_files: u64) -> ExitCode {
     }
 }
 
+/// Asks a balancer that runs.
+pub fn ask(remote: &Remote, flags: &Flags) -> ExitCode {
+    remote::run(remote, flags)
+}
+
 /// Says what is wrong with settings, drawn on standard error, and gives the exit status for it.
 pub fn refuse(problems: &Problems) -> ExitCode {
     let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
@@ -65,9 +74,10 @@ struct Verdict<'a> {
 }
 
 fn validate(sources: &Sources, json: bool) -> ExitCode {
-    let loaded = sources.load().and_then(|loaded| match check_files(&loaded) {
-        Ok(()) => Ok(loaded),
-        Err(problem) => Err(Problems::of_later(problem)),
+    let loaded = sources.load().and_then(|loaded| {
+        Routes::of(&loaded)?;
+        check_files(&loaded.config).map_err(|text| Problems::of_later(vec![loaded.in_its_words(&text)]))?;
+        Ok(loaded)
     });
     let code = match &loaded {
         Ok(_) => ExitCode::SUCCESS,
@@ -94,12 +104,10 @@ fn validate(sources: &Sources, json: bool) -> ExitCode {
 }
 
 /// Certificates and keys, whose files settings only name.
-fn check_files(loaded: &Loaded) -> Result<(), String> {
-    let config = &loaded.config;
-    let told = |error: &dyn std::fmt::Display| loaded.in_its_words(&error.to_string());
-    config.tls.as_ref().map(Tls::load).transpose().map_err(|error| told(&error))?;
+fn check_files(config: &Config) -> Result<(), String> {
+    config.tls.as_ref().map(Tls::load).transpose().map_err(|error| error.to_string())?;
     for pool in &config.pools {
-        Ways::of(pool).map_err(|error| told(&error))?;
+        Ways::of(pool).map_err(|error| error.to_string())?;
     }
     Ok(())
 }

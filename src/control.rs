@@ -22,14 +22,14 @@ use tokio::time::sleep;
 use crate::backends::{Registry, check};
 use crate::config::Config;
 use crate::proxy::Deadlines;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Settings, Snapshot};
 
 pub use admin::{AdminDoor, admin, openapi};
 pub use confirm::{Confirmation, Verdict};
 pub use desk::{Apply, Desk, Intent, Means, Outcome, Refusal, Turn, Unfit};
 pub use discovery::Discovery;
 pub use guard::{Vitals, Worse};
-pub use reload::{hangups, reload};
+pub use reload::{hangups, reload, watch};
 
 /// Between two looks at whether removed backends have ended what they did.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
@@ -37,14 +37,14 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// Checks backends, publishes a snapshot whenever a fact or a setting changes, and moves the workers' clocks on, until
 /// `stopped` is ready.
 pub async fn run(
-    configs: watch::Receiver<Arc<Config>>,
+    settings: watch::Receiver<Arc<Settings>>,
     registry: &'static Registry,
     snapshots: watch::Sender<Arc<Snapshot>>,
     beat: watch::Sender<()>,
     stopped: impl Future<Output = ()>,
 ) {
-    let clock = spawn_local(keep_time(configs.clone(), beat));
-    let publisher = spawn_local(publish::run(configs, registry, snapshots));
+    let clock = spawn_local(keep_time(settings.clone(), beat));
+    let publisher = spawn_local(publish::run(settings, registry, snapshots));
     let checker = spawn_local(check::run(registry));
     let sweeper = spawn_local(async move {
         loop {
@@ -60,13 +60,13 @@ pub async fn run(
 }
 
 /// Moves the workers' clocks on, as often as the settings need.
-async fn keep_time(mut configs: watch::Receiver<Arc<Config>>, beat: watch::Sender<()>) {
+async fn keep_time(mut settings: watch::Receiver<Arc<Settings>>, beat: watch::Sender<()>) {
     let tick = |config: &Config| Duration::from_millis(Deadlines::of(config).tick());
-    let mut pause = tick(&configs.borrow_and_update());
+    let mut pause = tick(&settings.borrow_and_update().config);
     while beat.send(()).is_ok() {
         sleep(pause).await;
-        if configs.has_changed().unwrap_or_default() {
-            pause = tick(&configs.borrow_and_update());
+        if settings.has_changed().unwrap_or_default() {
+            pause = tick(&settings.borrow_and_update().config);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! One request: the story, top to bottom.
 //!
-//! [`handle`] is the third of the five hops: it prepares the request, lets [`Pool::pick`](crate::balance::Pool::pick)
+//! [`handle`] is the third of the five hops: it prepares the request, finds its [route](crate::route), lets [`Pool::pick`](crate::balance::Pool::pick)
 //! choose a backend, lets `forward::send` get its answer, and tries another when that may be done. It never fails: an
 //! error becomes the answer that it deserves.
 
@@ -9,6 +9,7 @@ mod affinity;
 mod answer;
 mod body;
 mod client;
+mod course;
 mod deadline;
 mod entrance;
 mod error;
@@ -18,18 +19,25 @@ pub mod forwarded;
 mod grpc;
 mod headers;
 mod http2;
+mod mirror;
+mod own;
 mod pace;
 mod rates;
+mod route_rates;
 mod shared;
+mod spent;
+mod split;
 mod target;
+mod treated;
 mod upgrade;
+mod verdict;
 mod websocket;
 
 use std::convert::Infallible;
 use std::rc::Rc;
-use std::time::Instant;
+use std::sync::Arc;
 
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Incoming;
 use hyper::{Request, Response};
 
 use crate::balance::{Lease, Tried};
@@ -44,16 +52,17 @@ pub use entrance::Entrance;
 pub use error::{Error, Fault, Misframed, Row};
 pub use forward::before_due;
 pub use rates::Key;
+pub use route_rates::RouteRates;
 pub use shared::{Deadlines, Rules, Shared, View};
 pub use upgrade::Tunnel;
 
 use affinity::{Affinity, Trial};
 use body::BackendConnection;
+use course::Course;
 use exchange::Exchange;
 use headers::Asked;
-
-/// Backends that may see a request before we give up: one that kills its backend must not kill them all.
-const MOST_SENDS: u32 = 3;
+use own::Own;
+use verdict::Again;
 
 /// Answers one request.
 ///
@@ -64,9 +73,18 @@ pub async fn handle(client: Rc<Client>, request: Request<Incoming>) -> Result<Re
     client.shared.with_access(|access| access.identify(&client, request.headers()));
     let mut exchange = Exchange::begin(Rc::clone(&client), &request);
     Ok(match forward(&client, &view, &mut exchange, request).await {
-        Ok(answered) => pass_on(answered, &client, exchange),
+        Ok(Outcome::Backend(answered)) => pass_on(answered, &client, exchange),
+        Ok(Outcome::Own(own)) => own.give(exchange),
         Err(error) => answer::answer(&error, &view.snapshot, exchange),
     })
+}
+
+/// What came of a request, unless it failed.
+enum Outcome {
+    /// A backend answered.
+    Backend(Answered),
+    /// Its route writes the answer.
+    Own(Own),
 }
 
 /// A backend's answer and what is held for its body.
@@ -79,34 +97,33 @@ struct Answered {
     lease: Lease,
 }
 
-/// Gets an answer from the first backend that gives one.
+/// Finds the request's route and gets an answer from the first backend that gives one.
 async fn forward(
     client: &Rc<Client>,
     view: &Rc<View>,
     exchange: &mut Exchange,
     request: Request<Incoming>,
-) -> Result<Answered, Error> {
+) -> Result<Outcome, Error> {
     client.shared.with_access(|access| access.judge(client)).transpose()?;
     let mut unsent = None;
     let request = unsent.insert(request.map(|body| RequestBody::new(body, client)));
     let asked = headers::prepare(request, client)?;
-    if let (Some(limit), Some(size)) = (client.shared.body_limit(), request.body().size_hint().exact())
-        && size > limit
-    {
-        return Err(Error::BodyTooLarge);
-    }
+    let course = match course::find(client, view, request, asked, exchange)? {
+        Course::Forward(course) => course,
+        Course::Answer(own) => return Ok(Outcome::Own(own)),
+    };
     let mut view = Rc::clone(view);
     let mut tried = Tried::default();
     let mut sends = 0;
     let mut last = None;
-    let place = 0;
-    let affinity = Affinity::of(request, client, &view.snapshot.pools[place]);
+    let affinity = Affinity::of(request, client, &view.snapshot.pools[course.pool]);
+    let mut picked = affinity.pick(client, &view, &course, &tried);
     let none = loop {
-        let pool = &view.snapshot.pools[place];
-        let lease = match pool.pick(&affinity.ask(client, view.turn(place), &[]), &tried) {
+        let lease = match picked {
             Ok(lease) => lease,
             Err(none) => break none,
         };
+        let pool = &view.snapshot.pools[course.pool];
         let connections = view.connections(lease.place());
         let name = connections.way().url.name();
         exchange.attempt(name);
@@ -117,31 +134,50 @@ async fn forward(
                 headers::prepare_answer(&mut response, asked)?;
                 affinity.keep(pool, &lease, &mut response);
                 let connections = Rc::clone(connections);
-                return Ok(Answered { response, asked, connection, connections, lease });
+                let mut answered = Answered { response, asked, connection, connections, lease };
+                let Some(treatment) = course.treatment else { return Ok(Outcome::Backend(answered)) };
+                sends += 1;
+                let more = sends < course.most_sends;
+                let pick = |tried: &Tried| affinity.pick(client, &view, &course, tried).ok();
+                let again = Again::after(&mut answered, treatment, more.then_some(&mut tried), pick);
+                let Some(again) = again else { return Ok(verdict::give(answered, treatment, exchange)) };
+                answered.let_go(client);
+                unsent = Some(again.request);
+                picked = Ok(again.lease);
+                continue;
             }
             Err(failure) => failure,
         };
         trial.failed(&failure);
-        if let Some(evidence) = failure.evidence {
-            client.shared.registry.observe(lease.backend(), evidence, Instant::now());
-        }
+        failure.tell(client, &lease);
         sends += u32::from(failure.sent);
-        if unsent.is_none() || sends >= MOST_SENDS {
+        if unsent.is_none() || sends >= course.most_sends {
             return Err(failure.error);
         }
         tracing::debug!("{}: {name}: {}; trying the next backend", client.address(), failure.error);
         last = Some(failure.error);
         tried.add(&lease);
         // It may have waited for long: what is known by now decides who is next.
-        view = client.shared.view();
+        view = newest(client, view);
+        picked = affinity.pick(client, &view, &course, &tried);
     };
     Err(last.unwrap_or_else(|| Error::of_pick(none)))
+}
+
+/// The newest view, unless the settings have changed since, by which other pools may be in the places of those.
+fn newest(client: &Client, view: Rc<View>) -> Rc<View> {
+    let newest = client.shared.view();
+    if Arc::ptr_eq(&newest.snapshot.settings, &view.snapshot.settings) { newest } else { view }
 }
 
 /// Gives a backend's answer to the client.
 fn pass_on(answered: Answered, client: &Rc<Client>, mut exchange: Exchange) -> Response<Body> {
     let Answered { mut response, asked, connection, connections, lease } = answered;
     exchange.answered(response.status().as_u16());
+    if let Some(treated) = exchange.treated() {
+        treated.finish(response.headers_mut());
+        treated.keep(response.headers_mut());
+    }
     if headers::is_upgrade(&response) {
         let (backend, read_ahead) =
             connection.into_upgraded().expect("a request to switch protocols gets a connection of its own");

@@ -38,7 +38,7 @@ use std::sync::Arc;
 use hyper::Method;
 use hyper::header::HeaderMap;
 
-use crate::config::{self, Action, HostMatch};
+use crate::config::{self, Action, HostMatch, Loaded, Problems};
 
 pub use conflict::Conflict;
 pub use expand::{Template, TemplateError};
@@ -136,6 +136,18 @@ impl Routes {
         if conflicts.is_empty() { Ok(compiled) } else { Err(conflicts) }
     }
 
+    /// Compiles the routes of settings that were read.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them, where it stands.
+    pub fn of(loaded: &Loaded) -> Result<Self, Problems> {
+        Self::compile(&loaded.config.routes).map_err(|conflicts| {
+            let place = |name: &str| vec!["routes".to_owned(), name.to_owned()];
+            let told = conflicts.iter().map(|conflict| (place(conflict.route()), conflict.to_string()));
+            loaded.problems(told)
+        })
+    }
+
     /// The route of a request.
     ///
     /// # Errors
@@ -152,20 +164,20 @@ impl Routes {
         Ok(self.found(entry, Cow::Borrowed(asked.path)))
     }
 
-    /// Where the route that was found sends a request, if it does.
-    pub fn location(&self, found: &Found<'_>, asked: &Asked<'_>) -> Option<String> {
-        let template = self.templates[found.route].as_ref()?;
-        Some(template.location(&found.captures, &host::plain(asked.host), asked.query))
+    /// The place of the route that all requests take, if there is one of which nothing must be found out.
+    pub fn only(&self) -> Option<usize> {
+        self.only
     }
 
-    /// What the route that was found makes of a request's target, if it does.
+    /// What the route that was found says of where a request goes, if anything: the address of a redirect, or its new
+    /// target.
     ///
     /// # Errors
     /// Backends could read a path there that does not begin as the operator wrote it.
-    pub fn target(&self, found: &Found<'_>, asked: &Asked<'_>) -> Result<Option<String>, Missed> {
+    pub fn expand(&self, found: &Found<'_>, asked: &Asked<'_>) -> Result<Option<String>, Missed> {
         let Some(template) = &self.templates[found.route] else { return Ok(None) };
-        let target = template.target(&found.captures, &host::plain(asked.host), asked.query);
-        target.map(Some).ok_or(Missed::TwoReadings)
+        let text = template.expand(&found.captures, &host::plain(asked.host), asked.query);
+        text.map(Some).ok_or(Missed::TwoReadings)
     }
 
     /// All but the templates, whatever is wrong with it.
@@ -176,7 +188,7 @@ impl Routes {
         for (place, case) in (0..).zip(&cases) {
             let always = rules[case.route as usize].is_empty();
             let entry = Entry { priority: case.priority, case: place, route: case.route, always };
-            hosts.paths_mut(case.host.as_ref()).leaf_mut(&case.path, case.priority).push(entry);
+            hosts.leaf_mut(case.host.as_ref(), &case.path, case.priority).push(entry);
         }
         let holds_for_all = |case: &Case| case.host.is_none() && case.path.is_any();
         let only = match routes {

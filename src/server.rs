@@ -13,10 +13,12 @@ pub mod proxy_protocol;
 mod team;
 mod tls;
 mod transport;
+mod unix;
 mod worker;
 
 pub use framing::{Framing, Refusal};
 pub use listener::{Bound, Opened};
 pub use team::{Handed, Seat, Team};
 pub use tls::{Current as LoadedTls, Tls, TlsError};
+pub use unix::SocketFile;
 pub use worker::{News, Order, Worker, Workers};

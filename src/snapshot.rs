@@ -1,5 +1,7 @@
 //! The immutable view that requests read.
 
+mod settings;
+
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,11 +14,13 @@ use crate::balance::{Member, Pool, Turn};
 use crate::config::{self, Action, Config};
 use crate::connect::{Connections, Way};
 
+pub use settings::Settings;
+
 /// All that a request needs to know of the world, compiled once for each change.
 #[derive(Debug)]
 pub struct Snapshot {
     /// What the settings say.
-    pub config: Arc<Config>,
+    pub settings: Arc<Settings>,
     /// Where requests may go, in the order of the settings.
     pub pools: Vec<Pool>,
     /// What is known of each backend, pool after pool: a member's place is one of these.
@@ -40,11 +44,18 @@ pub struct Fact {
 
 impl Snapshot {
     /// What these settings and these facts mean for requests. What did not change is taken over from the snapshot before.
-    pub fn compile(config: &Arc<Config>, backends: &[Backend], before: Option<&Self>) -> Self {
+    pub fn compile(settings: &Arc<Settings>, backends: &[Backend], before: Option<&Self>) -> Self {
+        let config = &settings.config;
         let mut facts = Vec::with_capacity(backends.len());
+        let mut own = HashMap::<&str, Vec<&Backend>>::new();
+        for backend in backends.iter().filter(|backend| !backend.leaving) {
+            own.entry(&backend.terms.pool).or_default().push(backend);
+        }
+        let known = before.iter().flat_map(|before| before.settings.config.pools.iter().zip(&before.pools));
+        let known: HashMap<_, _> = known.map(|(pool, compiled)| (&pool.name, compiled)).collect();
         let pools = config.pools.iter().enumerate().map(|(place, pool)| {
-            let before = before.and_then(|before| before.pool(&pool.name));
-            let members = members(pool, backends, &mut facts);
+            let before = known.get(&pool.name).copied();
+            let members = members(own.remove(&*pool.name).unwrap_or_default(), &mut facts);
             let compiled = match before {
                 Some(before) => before.succeed(pool.balancing.clone(), members),
                 None => Pool::new(pool.balancing.clone(), members),
@@ -52,12 +63,7 @@ impl Snapshot {
             subsets(config, place).fold(compiled, |pool, tags| pool.with_subset(tags, before))
         });
         let pools = pools.collect();
-        Self { config: Arc::clone(config), pools, facts }
-    }
-
-    fn pool(&self, name: &Arc<str>) -> Option<&Pool> {
-        let place = self.config.pools.iter().position(|pool| pool.name == *name)?;
-        self.pools.get(place)
+        Self { settings: Arc::clone(settings), pools, facts }
     }
 }
 
@@ -72,9 +78,8 @@ fn subsets(config: &Config, pool: usize) -> impl Iterator<Item = &[(Arc<str>, Ar
     })
 }
 
-fn members(pool: &config::Pool, backends: &[Backend], facts: &mut Vec<Fact>) -> Vec<Member> {
-    let own = backends.iter().filter(|backend| !backend.leaving && backend.terms.pool == pool.name);
-    let members = own.map(|backend| {
+fn members(own: Vec<&Backend>, facts: &mut Vec<Fact>) -> Vec<Member> {
+    let members = own.into_iter().map(|backend| {
         let place = facts.len();
         facts.push(Fact {
             id: backend.id,
@@ -141,11 +146,11 @@ where
             kept.map_or_else(|| Rc::new(Connections::to(&fact.way)), |kept| Rc::clone(kept))
         });
         let connections = connections.collect();
-        let turns = snapshot.config.pools.iter().map(|pool| {
-            let before = self.snapshot.config.pools.iter().position(|known| known.name == pool.name);
-            before.map_or_else(first_turn, |before| Rc::clone(&self.turns[before]))
-        });
-        let turns = turns.collect();
+        let pools = self.snapshot.settings.config.pools.iter().zip(&self.turns);
+        let before: HashMap<_, _> = pools.map(|(pool, turn)| (&pool.name, turn)).collect();
+        let turn =
+            |pool: &config::Pool| before.get(&pool.name).map_or_else(first_turn, |turn| Rc::clone(turn));
+        let turns = snapshot.settings.config.pools.iter().map(turn).collect();
         Self { snapshot, connections, turns }
     }
 

@@ -155,6 +155,35 @@ fn the_table_of_errors_in_the_docs_is_that_of_the_code() {
 }
 
 #[test]
+fn the_table_of_problems_in_the_docs_is_that_of_the_code() {
+    let code = fs::read_to_string(root().join("src/control/admin/refused.rs")).unwrap();
+    let rows = code.lines().filter_map(|line| line.trim_start().strip_prefix("=> (StatusCode::"));
+    let mut table = "| status | type | title |\n|---|---|---|\n".to_owned();
+    for row in rows {
+        let cells: Vec<_> = row.trim_end_matches("),").splitn(3, ", ").collect();
+        let [status, kind, title] = cells[..] else { panic!("{row}") };
+        let kind = kind.trim_start_matches("ProblemKind::");
+        let parted = kind.chars().flat_map(|c| c.is_uppercase().then_some('-').into_iter().chain([c]));
+        let kind = parted.collect::<String>().trim_start_matches('-').to_lowercase();
+        let status = status.to_lowercase().replace('_', " ");
+        let title = title.trim_matches('"');
+        table += &format!("| {status} | `urn:loadbalancer:problem:{kind}` | {title} |\n");
+    }
+    expect_part("docs/admin-api.md", "problems", &table);
+}
+
+#[test]
+fn the_document_of_the_admin_api_is_the_one_that_the_program_gives() {
+    let wanted = serde_json::to_string_pretty(&loadbalancer::control::openapi()).unwrap() + "\n";
+    let path = root().join("docs/openapi.json");
+    if fs::read_to_string(&path).unwrap_or_default() != wanted {
+        let update = std::env::var_os("UPDATE").is_some();
+        assert!(update, "docs/openapi.json is outdated: `UPDATE=1 cargo test --test tidy` writes it");
+        fs::write(path, wanted).unwrap();
+    }
+}
+
+#[test]
 fn every_link_between_the_pages_leads_somewhere() {
     for (path, text) in sources("docs", "md").into_iter().chain(pages()) {
         for link in text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {

@@ -8,11 +8,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, spawn_blocking, spawn_local};
 use tracing::{info, warn};
 
-use crate::config::{Config, Listener};
+use crate::config::{Address, Config, Listener};
 use crate::control::{AdminDoor, Intent, Outcome};
 use crate::proxy::Rules;
-use crate::server::{Bound, Opened, Order, Team, Tls};
-use crate::telemetry::{self, Report};
+use crate::server::{Bound, LoadedTls, Opened, Order, SocketFile, Team, Tls};
+use crate::snapshot::Settings;
+use crate::telemetry::{self, Report, Seen};
 
 use super::StartError;
 use super::prepare::{Admin, Prepared, Present};
@@ -25,9 +26,12 @@ pub(super) struct Live {
     tls: RefCell<Option<WatchedTls>>,
     /// In the order of the listeners of the settings.
     opened: RefCell<Vec<Arc<Opened>>>,
+    /// Of listeners that are Unix sockets, and of the admin API.
+    files: RefCell<Vec<SocketFile>>,
+    admin_file: RefCell<Option<SocketFile>>,
     team: Arc<Team>,
     orders: Vec<mpsc::Sender<Order>>,
-    configs: watch::Sender<Arc<Config>>,
+    settings: watch::Sender<Arc<Settings>>,
     admin: mpsc::Sender<AdminDoor>,
 }
 
@@ -54,19 +58,21 @@ impl Live {
     /// What was just started.
     pub(super) fn of(
         roster: Rc<Roster>,
-        rules: Rules,
+        (settings, rules): (Arc<Settings>, Rules),
         tls: Option<Arc<Tls>>,
-        opened: Vec<Arc<Opened>>,
+        bound: &mut [Bound],
         team: Arc<Team>,
         orders: Vec<mpsc::Sender<Order>>,
         admin: mpsc::Sender<AdminDoor>,
     ) -> Self {
         Self {
             roster,
-            configs: watch::Sender::new(Arc::clone(&rules.config)),
+            settings: watch::Sender::new(settings),
             rules: RefCell::new(rules),
             tls: RefCell::new(tls.map(WatchedTls::start)),
-            opened: RefCell::new(opened),
+            opened: RefCell::new(bound.iter().map(|bound| Arc::clone(&bound.opened)).collect()),
+            files: RefCell::new(bound.iter_mut().filter_map(Bound::take_file).collect()),
+            admin_file: RefCell::default(),
             team,
             orders,
             admin,
@@ -80,7 +86,14 @@ impl Live {
 
     /// The listeners that are open.
     pub(super) fn listeners(&self) -> Vec<Listener> {
-        self.opened.borrow().iter().map(|opened| opened.listener.clone()).collect()
+        let (config, opened) = (self.config(), self.opened.borrow());
+        let listeners = config.listeners.iter().zip(&*opened);
+        // What is open may have had another name before.
+        let named = |(listener, opened): (&Listener, &Arc<Opened>)| Listener {
+            name: Arc::clone(&listener.name),
+            ..opened.listener.clone()
+        };
+        listeners.map(named).collect()
     }
 
     /// The settings in force.
@@ -89,8 +102,8 @@ impl Live {
     }
 
     /// The settings in force, now and whenever they change.
-    pub(super) fn subscribe(&self) -> watch::Receiver<Arc<Config>> {
-        self.configs.subscribe()
+    pub(super) fn subscribe(&self) -> watch::Receiver<Arc<Settings>> {
+        self.settings.subscribe()
     }
 
     /// Puts other settings in force, or finds out whether it could. All that can fail is done before anything changes.
@@ -108,17 +121,13 @@ impl Live {
             return Ok(if later.is_empty() { Outcome::Unchanged } else { Outcome::Later(later) });
         }
         // Files and names take their time, and with one worker this is its thread, too.
-        let prepared = spawn_blocking(move || {
-            let prepared = Prepared::from(Arc::new(config), Some(&present))?;
-            if intent == Intent::Force {
-                prepared.listen()?;
-            }
-            Ok(prepared)
-        });
+        let prepared = spawn_blocking(move || Prepared::from(Arc::new(config), Some(&present)));
         let prepared = prepared.await.unwrap_or_else(|error| Err(StartError::System(error.into())))?;
         if intent == Intent::Force {
+            self.roster.meet(&prepared.settings.config).await;
+            // From here on clients may come, and nothing is waited for that could keep them waiting.
+            prepared.listen().inspect_err(|_| self.roster.forget_others())?;
             tell_later(&later);
-            self.roster.meet(&prepared.config).await;
             self.put_in_force(prepared).await;
         }
         Ok(if later.is_empty() { Outcome::Changed } else { Outcome::Later(later) })
@@ -127,16 +136,29 @@ impl Live {
     /// What the workers have counted, all together.
     pub(super) async fn report(self: Rc<Self>) -> Report {
         let mut all = Report::default();
-        for worker in &self.orders {
-            let (to, report) = oneshot::channel();
-            // One that has ended says nothing any more.
-            if worker.send(Order::Report(to)).await.is_ok()
-                && let Ok(report) = report.await
-            {
-                all.join(report);
-            }
+        for report in self.ask(Order::Report).await {
+            all.join(&report);
         }
         all
+    }
+
+    /// The last requests of all workers.
+    pub(super) async fn recall(self: Rc<Self>) -> Vec<Seen> {
+        self.ask(Order::Recall).await.concat()
+    }
+
+    /// What each worker says when it is asked. One that has ended says nothing any more.
+    async fn ask<T>(&self, order: impl Fn(oneshot::Sender<T>) -> Order) -> Vec<T> {
+        let mut said = Vec::new();
+        for worker in &self.orders {
+            let (to, answer) = oneshot::channel();
+            if worker.send(order(to)).await.is_ok()
+                && let Ok(answer) = answer.await
+            {
+                said.push(answer);
+            }
+        }
+        said
     }
 
     fn present(&self) -> Present {
@@ -148,13 +170,14 @@ impl Live {
     }
 
     async fn put_in_force(&self, prepared: Prepared) {
-        let Prepared { config, ways, tls, renewal, kept, mut bound, admin } = prepared;
+        let Prepared { settings, ways, tls, renewal, kept, changed, mut bound, admin } = prepared;
+        let config = Arc::clone(&settings.config);
         self.change_admin(admin).await;
-        let orders = self.change_listeners(kept, &mut bound);
+        let orders = self.change_listeners(kept, &changed, &mut bound);
         self.change_tls(tls, renewal);
         // Without a pause between them, so that no snapshot has pools of the one and backends of the other.
         self.roster.adopt(Arc::clone(&config), ways);
-        self.configs.send_replace(Arc::clone(&config));
+        self.settings.send_replace(settings);
         let rules = Rules::of(config, Some(&self.rules.borrow()));
         *self.rules.borrow_mut() = rules.clone();
         self.team.adopt(&rules.config);
@@ -167,38 +190,62 @@ impl Live {
         }
     }
 
-    /// For each worker, what it has to open and close.
-    fn change_listeners(&self, kept: Vec<Option<Arc<Opened>>>, bound: &mut [Bound]) -> Vec<Vec<Order>> {
+    /// For each worker, what it has to open, change and close.
+    fn change_listeners(
+        &self,
+        kept: Vec<Option<Arc<Opened>>>,
+        changed: &[(Arc<Opened>, Arc<Opened>)],
+        bound: &mut [Bound],
+    ) -> Vec<Vec<Order>> {
         let mut fresh = bound.iter().map(|bound| Arc::clone(&bound.opened)).collect::<Vec<_>>().into_iter();
         let opened: Vec<_> = kept.into_iter().filter_map(|kept| kept.or_else(|| fresh.next())).collect();
         let before = self.opened.replace(opened.clone());
-        let gone = |known: &Arc<Opened>| !opened.iter().any(|opened| Arc::ptr_eq(opened, known));
-        let closed: Vec<_> = before.into_iter().filter(gone).collect();
+        let stays = |known: &Arc<Opened>| {
+            let mut all = opened.iter().chain(changed.iter().map(|(old, _)| old));
+            all.any(|opened| Arc::ptr_eq(opened, known))
+        };
+        let closed: Vec<_> = before.into_iter().filter(|known| !stays(known)).collect();
         bound.iter().for_each(|bound| info!("listening on {}", bound.opened.listener));
+        changed.iter().for_each(|(_, new)| info!("listening on {} in its place", new.listener));
         closed.iter().for_each(|closed| info!("no longer listening on {}", closed.listener));
+        self.keep_files(&opened, bound);
         let orders = self.orders.iter().map(|_| {
             let open = bound.iter_mut().filter_map(Bound::take);
             let open = open.map(|(opened, socket)| Order::Open(opened, socket));
-            open.chain(closed.iter().map(|closed| Order::Close(Arc::clone(closed)))).collect()
+            let change = changed.iter().map(|(old, new)| Order::Change(Arc::clone(old), Arc::clone(new)));
+            let close = closed.iter().map(|closed| Order::Close(Arc::clone(closed)));
+            open.chain(change).chain(close).collect()
         });
         orders.collect()
     }
 
+    /// The files of Unix sockets that are no longer open go.
+    fn keep_files(&self, opened: &[Arc<Opened>], bound: &mut [Bound]) {
+        let mut files = self.files.borrow_mut();
+        let is_at = |opened: &Arc<Opened>, file: &SocketFile| match &opened.listener.address {
+            Address::Unix(path) => **path == *file.path(),
+            Address::Ip(_) => false,
+        };
+        files.retain(|file| opened.iter().any(|opened| is_at(opened, file)));
+        files.extend(bound.iter_mut().filter_map(Bound::take_file));
+    }
+
     /// Lets callers of the admin API in elsewhere, or nowhere.
     pub(super) async fn change_admin(&self, admin: Admin) {
-        let door = match admin {
+        let (door, file) = match admin {
             Admin::Kept => return,
-            Admin::Closed => None,
+            Admin::Closed => (None, None),
             Admin::Bound(mut bound) => {
                 info!("admin API on {}", bound.opened.listener);
-                bound.take().map(|(_, socket)| socket)
+                (bound.take().map(|(_, socket)| socket), bound.take_file())
             }
         };
+        *self.admin_file.borrow_mut() = file;
         // Without anybody there, there is nobody to ask, either.
         let _ = self.admin.send(door).await;
     }
 
-    fn change_tls(&self, tls: Option<Arc<Tls>>, renewal: Option<crate::server::LoadedTls>) {
+    fn change_tls(&self, tls: Option<Arc<Tls>>, renewal: Option<LoadedTls>) {
         let mut watched = self.tls.borrow_mut();
         match (tls, watched.as_ref()) {
             (Some(tls), Some(known)) if Arc::ptr_eq(&tls, &known.tls) => {

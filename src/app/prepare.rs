@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::config::{Address, Config, Listener};
 use crate::connect::Ways;
 use crate::server::{Bound, LoadedTls, Opened, Tls};
+use crate::snapshot::Settings;
 
 use super::StartError;
 
@@ -22,7 +23,7 @@ pub(super) struct Present {
 
 /// Settings that can be put in force without anything that may fail.
 pub(super) struct Prepared {
-    pub(super) config: Arc<Config>,
+    pub(super) settings: Arc<Settings>,
     /// For each pool, how its backends are reached.
     pub(super) ways: Vec<Ways>,
     /// How TLS is spoken to clients.
@@ -31,6 +32,8 @@ pub(super) struct Prepared {
     pub(super) renewal: Option<LoadedTls>,
     /// For each listener of the settings, what is open already.
     pub(super) kept: Vec<Option<Arc<Opened>>>,
+    /// Of those, what was something else before: what it was, and what it is to be.
+    pub(super) changed: Vec<(Arc<Opened>, Arc<Opened>)>,
     /// The others.
     pub(super) bound: Vec<Bound>,
     /// Where the admin API is to be.
@@ -53,14 +56,16 @@ impl Prepared {
     /// # Errors
     /// They cannot be put in force. Nothing has changed.
     pub(super) fn from(config: Arc<Config>, present: Option<&Present>) -> Result<Self, StartError> {
+        let settings = Arc::new(Settings::compile(config).map_err(StartError::Routes)?);
+        let config = &settings.config;
         let ways = config.pools.iter().map(Ways::of).collect::<Result<_, _>>()?;
-        let (tls, renewal) = prepare_tls(&config, present)?;
-        let kept: Vec<_> = config.listeners.iter().map(|listener| keep(listener, present)).collect();
+        let (tls, renewal) = prepare_tls(config, present)?;
+        let Places { kept, changed, left } = Places::of(config, tls.as_ref(), present);
         let missing = config.listeners.iter().zip(&kept).filter(|(_, kept)| kept.is_none());
-        let bound = missing.map(|(listener, _)| bind(listener, &config, tls.as_ref(), present));
+        let bound = missing.map(|(listener, _)| bind(listener, config, tls.as_ref(), &left));
         let bound = bound.collect::<Result<_, _>>()?;
-        let admin = bind_admin(&config, present)?;
-        Ok(Self { config, ways, tls, renewal, kept, bound, admin })
+        let admin = bind_admin(config, present)?;
+        Ok(Self { settings, ways, tls, renewal, kept, changed, bound, admin })
     }
 
     /// Lets clients connect to what is not open yet: the last thing that can fail.
@@ -68,10 +73,13 @@ impl Prepared {
     /// # Errors
     /// Another program listens there since.
     pub(super) fn listen(&self) -> Result<(), StartError> {
-        let listen = |bound: &Bound| bound.listen().map_err(|error| refused(&bound.opened.listener, error));
-        self.bound.iter().try_for_each(listen)?;
-        let Admin::Bound(admin) = &self.admin else { return Ok(()) };
-        admin.listen().map_err(|error| refused_admin(&admin.opened.listener.address, error))
+        for bound in &self.bound {
+            bound.listen().map_err(|error| refused(&bound.opened.listener, error))?;
+        }
+        if let Admin::Bound(admin) = &self.admin {
+            admin.listen().map_err(|error| refused_admin(&admin.opened.listener.address, error))?;
+        }
+        Ok(())
     }
 }
 
@@ -87,23 +95,59 @@ fn prepare_tls(
     }
 }
 
-fn keep(listener: &Listener, present: Option<&Present>) -> Option<Arc<Opened>> {
-    let present = present?;
-    let place = present.config.listeners.iter().position(|known| known == listener)?;
-    Some(Arc::clone(&present.opened[place]))
+/// What becomes of the places where clients come.
+struct Places {
+    kept: Vec<Option<Arc<Opened>>>,
+    changed: Vec<(Arc<Opened>, Arc<Opened>)>,
+    /// What is open and no longer wanted.
+    left: Vec<Arc<Opened>>,
+}
+
+impl Places {
+    /// A name alone is no difference, and where the address stays its sockets do: no client in their queues is lost.
+    fn of(config: &Config, tls: Option<&Arc<Tls>>, present: Option<&Present>) -> Self {
+        let known = present.iter().flat_map(|present| present.config.listeners.iter().zip(&present.opened));
+        let mut left: Vec<_> = known.collect();
+        let mut take = |is_it: &dyn Fn(&Listener) -> bool| {
+            let place = left.iter().position(|(known, _)| is_it(known))?;
+            Some(Arc::clone(left.remove(place).1))
+        };
+        let wanted = &config.listeners;
+        let mut kept: Vec<_> = wanted.iter().map(|wanted| take(&|known| known == wanted)).collect();
+        for (wanted, kept) in wanted.iter().zip(&mut kept).filter(|(_, kept)| kept.is_none()) {
+            *kept = take(&|known| (&known.address, known.tls) == (&wanted.address, wanted.tls));
+        }
+        let mut changed = Vec::new();
+        for (wanted, kept) in wanted.iter().zip(&mut kept).filter(|(_, kept)| kept.is_none()) {
+            let Some(old) = take(&|known| known.address == wanted.address) else { continue };
+            let new = Arc::new(old.changed(wanted, tls));
+            *kept = Some(Arc::clone(&new));
+            changed.push((old, new));
+        }
+        Self { kept, changed, left: left.into_iter().map(|(_, opened)| Arc::clone(opened)).collect() }
+    }
 }
 
 fn bind(
     listener: &Listener,
     config: &Config,
     tls: Option<&Arc<Tls>>,
-    present: Option<&Present>,
+    left: &[Arc<Opened>],
 ) -> Result<Bound, StartError> {
-    // One that only changes what it speaks is still open as what it was.
-    let is_it = |known: &Arc<Opened>| known.listener.address == listener.address;
-    let again = present.is_some_and(|present| present.opened.iter().any(is_it));
+    // What is to be closed is still open.
+    let again = left.iter().any(|left| overlap(&left.listener.address, &listener.address));
     let bound = Bound::bind(listener, tls.cloned(), config.workers.get(), again);
     bound.map_err(|error| refused(listener, error))
+}
+
+/// Whether a client could come to either.
+fn overlap(one: &Address, other: &Address) -> bool {
+    match (one.ip(), other.ip()) {
+        (Some(ip), Some(with)) if ip.ip().is_unspecified() || with.ip().is_unspecified() => {
+            ip.port() == with.port()
+        }
+        _ => one == other,
+    }
 }
 
 fn bind_admin(config: &Config, present: Option<&Present>) -> Result<Admin, StartError> {

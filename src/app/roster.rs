@@ -1,7 +1,7 @@
 //! Which backends there are: those of the settings, and those that their sources have told of.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,10 +56,15 @@ impl Roster {
 
     /// Goes by other settings, whose sources were met. What those that stay have told is kept.
     pub(super) fn adopt(&self, config: Arc<Config>, ways: Vec<Ways>) {
-        let keys = keys(&config);
-        self.followed.borrow_mut().retain(|key, _| keys.contains(key));
         *self.current.borrow_mut() = Current { config, ways };
+        self.forget_others();
         self.tell();
+    }
+
+    /// Asks no sources but those of the settings in force.
+    pub(super) fn forget_others(&self) {
+        let keys: HashSet<_> = keys(&self.current.borrow().config).into_iter().collect();
+        self.followed.borrow_mut().retain(|key, _| keys.contains(key));
     }
 
     /// Asks the sources of these settings, and waits for what they say at first, but not for long.
@@ -111,14 +116,14 @@ impl Roster {
         let mut all: Vec<(Terms, _)> = Vec::new();
         for (pool, ways) in config.pools.iter().zip(ways) {
             let check = Arc::new(pool.health.clone());
-            let first = all.len();
+            let mut known = HashSet::new();
             let found = pool.sources.iter().filter_map(|source| {
                 let key = (Arc::clone(&pool.name), source.clone());
                 Some(&followed.get(&key)?.found)
             });
             for backend in pool.backends.iter().chain(found.flatten()) {
                 // What two sources tell of is one backend, and what the settings say of it counts.
-                if all[first..].iter().all(|(known, _)| !known.backend.url.is_same(&backend.url)) {
+                if known.insert((backend.url.scheme, &backend.url.address)) {
                     let pool = Arc::clone(&pool.name);
                     let terms = Terms { pool, backend: backend.clone(), check: Arc::clone(&check) };
                     all.push((terms, ways.to(&backend.url)));

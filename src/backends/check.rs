@@ -2,6 +2,10 @@
 
 mod grpc;
 
+use std::collections::HashMap;
+use std::mem;
+use std::pin::pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,7 +14,7 @@ use futures::future::{Either, select};
 use http_body_util::Full;
 use hyper::header::{CONNECTION, HOST, HeaderMap, USER_AGENT};
 use hyper::{Request, Response};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
@@ -28,25 +32,21 @@ const BODY_READ: usize = 64 * 1024;
 /// Checks all backends of the registry for ever, each on its own schedule, which those that stay as they are keep.
 pub async fn run(registry: &'static Registry) {
     let mut changes = registry.subscribe();
-    let mut schedules = JoinSet::new();
-    let mut under_way: Vec<(Backend, AbortHandle)> = Vec::new();
+    let mut tasks = JoinSet::new();
+    let mut schedules = HashMap::<BackendId, Schedule>::new();
     loop {
-        let backends = registry.backends();
-        under_way.retain(|(known, schedule)| {
-            let is_it = |backend: &Backend| is_checked(backend) && is_checked_alike(backend, known);
-            let stays = backends.iter().any(is_it);
-            if !stays {
-                schedule.abort();
+        let mut before = mem::take(&mut schedules);
+        for backend in registry.backends().into_iter().filter(is_checked) {
+            let kept = before.remove(&backend.id).filter(|known| known.is_for(&backend));
+            let schedule = kept.unwrap_or_else(|| Schedule::begin(registry, &backend, &mut tasks));
+            if backend.health.state() == State::Down {
+                schedule.dead.notify_one();
             }
-            stays
-        });
-        for backend in backends.into_iter().filter(is_checked) {
-            if !under_way.iter().any(|(known, _)| known.id == backend.id) {
-                let schedule = schedules.spawn_local(keep_checking(registry, backend.clone()));
-                under_way.push((backend, schedule));
-            }
+            schedules.insert(backend.id, schedule);
         }
-        while schedules.try_join_next().is_some() {}
+        // What is left of those before ends with them.
+        drop(before);
+        while tasks.try_join_next().is_some() {}
         if changes.changed().await.is_err() {
             return;
         }
@@ -57,25 +57,53 @@ fn is_checked(backend: &Backend) -> bool {
     !backend.leaving && backend.hold != Some(Hold::Disable)
 }
 
-fn is_checked_alike(backend: &Backend, known: &Backend) -> bool {
-    backend.id == known.id
-        && Arc::ptr_eq(&backend.way, &known.way)
-        && backend.terms.check == known.terms.check
+/// When one backend is checked, until it is dropped.
+struct Schedule {
+    way: Arc<Way>,
+    check: Arc<Settings>,
+    /// Told whenever the backend is known to be dead.
+    dead: Rc<Notify>,
+    task: AbortHandle,
+}
+
+impl Schedule {
+    fn begin(registry: &'static Registry, backend: &Backend, tasks: &mut JoinSet<()>) -> Self {
+        let (way, check) = (Arc::clone(&backend.way), Arc::clone(&backend.terms.check));
+        let dead = Rc::<Notify>::default();
+        let checking =
+            keep_checking(registry, backend.id, Arc::clone(&way), Arc::clone(&check), Rc::clone(&dead));
+        let task = tasks.spawn_local(checking);
+        Self { way, check, dead, task }
+    }
+
+    fn is_for(&self, backend: &Backend) -> bool {
+        Arc::ptr_eq(&self.way, &backend.way) && self.check == backend.terms.check
+    }
+}
+
+impl Drop for Schedule {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 /// Checks one backend until it is no longer one.
-async fn keep_checking(registry: &'static Registry, backend: Backend) {
-    let (id, settings) = (backend.id, &*backend.terms.check);
-    let mut changes = registry.subscribe();
+async fn keep_checking(
+    registry: &'static Registry,
+    id: BackendId,
+    way: Arc<Way>,
+    settings: Arc<Settings>,
+    dead: Rc<Notify>,
+) {
     loop {
         let began = Instant::now();
-        if let Some(evidence) = check(&backend.way, settings).await {
+        if let Some(evidence) = check(&way, &settings).await {
             registry.observe(id, evidence, began);
         }
         let Some(mut health) = registry.health(id) else { return };
         if health.is_usable() {
-            let pause = std::pin::pin!(sleep(health.pause(settings.interval, fastrand::f64())));
-            let dead = std::pin::pin!(found_dead(registry, id, &mut changes));
+            let pause = pin!(sleep(health.pause(settings.interval, fastrand::f64())));
+            let dead = pin!(found_dead(registry, id, &dead));
             if let Either::Left(_) = select(pause, dead).await {
                 continue;
             }
@@ -87,11 +115,9 @@ async fn keep_checking(registry: &'static Registry, backend: Backend) {
 }
 
 /// Waits until a request finds the backend dead, or it is removed.
-async fn found_dead(registry: &Registry, id: BackendId, changes: &mut watch::Receiver<u64>) {
+async fn found_dead(registry: &Registry, id: BackendId, dead: &Notify) {
     while registry.health(id).is_some_and(|health| health.state() != State::Down) {
-        if changes.changed().await.is_err() {
-            return;
-        }
+        dead.notified().await;
     }
 }
 

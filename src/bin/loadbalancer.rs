@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use loadbalancer::backends::Registry;
 use loadbalancer::config::{Address, Backend, Command, Flags, Loaded, Sources};
+use loadbalancer::route::Routes;
 use loadbalancer::{app, cli, demo, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -32,22 +33,22 @@ fn main() -> ExitCode {
     let open_files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
     let demo = match &flags.command {
         Some(Command::Tool(tool)) => return cli::run(tool, &flags, open_files),
+        Some(Command::Remote(remote)) => return cli::ask(remote, &flags),
         Some(Command::Demo) if flags.config.is_some() => {
             return complain(USAGE, &"demo: has backends and a pool of its own; run it without --config");
         }
         command => command.is_some(),
     };
     let sources = Sources::new(flags, open_files);
-    let loaded = match sources.load() {
+    let loaded = match sources.load().and_then(|loaded| Routes::of(&loaded).map(|_| loaded)) {
         Ok(loaded) => loaded,
         Err(problems) => return cli::refuse(&problems),
     };
     telemetry::init(loaded.config.log_level);
-    let own = loaded.clone();
-    let ended = if demo {
-        run_demo(own)
-    } else {
-        app::run(own, Some(sources), Registry::global(), |_| stop_signal()).map_err(anyhow::Error::from)
+    let ended = match demo {
+        true => run_demo(loaded.clone()),
+        false => app::run(loaded.clone(), Some(sources), Registry::global(), |_| stop_signal())
+            .map_err(anyhow::Error::from),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

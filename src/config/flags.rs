@@ -1,13 +1,15 @@
 //! The command line and the environment, as the operator wrote them.
 
 mod meaning;
+mod remote;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::BoolishValueParser;
 use clap::parser::ValueSource;
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::telemetry::LogLevel;
@@ -15,6 +17,8 @@ use crate::telemetry::LogLevel;
 use super::{
     AccessFlags, BackendFlags, Format, IntroducedFlags, ListenFlags, PolicyName, parse_duration, parse_number,
 };
+
+pub use remote::{Form, NewWeight, PlaceError, Remote, Target};
 
 /// An HTTP load balancer: sends each request to a healthy backend, notices sick ones before users do, and says why it
 /// did what it did.
@@ -31,6 +35,10 @@ pub struct Flags {
     /// File with the settings (TOML, or YAML by its name), a folder with such files, or `-` for TOML on standard input; it takes the place of the flags that say where requests come from and go to
     #[arg(long, env = "LOADBALANCER_CONFIG", value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
+
+    /// Read the files of --config anew when they change, as upon SIGHUP
+    #[arg(long, env = "LOADBALANCER_WATCH", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue, global = true)]
+    pub watch: bool,
 
     /// Where clients connect.
     #[command(flatten)]
@@ -164,6 +172,9 @@ pub enum Command {
     #[command(flatten)]
     #[expect(missing_docs, reason = "it would be the documentation of each of them")]
     Tool(Tool),
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "it would be the documentation of each of them")]
+    Remote(Remote),
 }
 
 /// What is done with settings, without a balancer.

@@ -3,30 +3,34 @@
 use std::ffi::OsStr;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
+use super::fault::Fault;
 use super::file::File;
-use super::origin::{Origin, Read, Text, in_words_of_files};
+use super::origin::{Origin, Read, Text, Wrong, in_words_of_files};
 use super::problem::{Problem, Problems};
 use super::resolve::resolve;
-use super::tree::{Misread, Node, interpolate, merge, parse, read};
+use super::tree::{self, Misread, Node, Step, interpolate, merge, parse, read};
 use super::{Config, Flags};
 
 /// Bytes that a file may have, and all of a folder together.
 const MOST_BYTES: u64 = 16 << 20;
 /// The file of a folder that is read first, and the folder in it whose files follow.
 const MAIN: &str = "loadbalancer.toml";
-const MORE: &str = "conf.d";
+pub(super) const MORE: &str = "conf.d";
 /// What stands for standard input.
-const STDIN: &str = "-";
+pub(super) const STDIN: &str = "-";
 
 /// Where settings come from.
 #[derive(Clone, Debug)]
 pub struct Sources {
-    flags: Flags,
+    pub(super) flags: Flags,
     open_files: u64,
     /// Standard input can be read once.
     stdin: Arc<OnceLock<Vec<u8>>>,
+    /// The state of the files when they were read last.
+    pub(super) state_read: Arc<AtomicU64>,
 }
 
 /// Settings that were read.
@@ -38,8 +42,8 @@ pub struct Loaded {
     pub file: File,
     /// The files that say it, in order; none if flags do.
     pub files: Vec<PathBuf>,
-    /// What the files say, as a tree.
-    pub(super) tree: Option<Node>,
+    /// Where it was written.
+    pub(super) origin: Arc<Origin>,
 }
 
 /// How a text says settings.
@@ -62,7 +66,7 @@ struct Piece {
 impl Sources {
     /// These flags, and the files that they name. `open_files` is the process's limit on open files.
     pub fn new(flags: Flags, open_files: u64) -> Self {
-        Self { flags, open_files, stdin: Arc::default() }
+        Self { flags, open_files, stdin: Arc::default(), state_read: Arc::default() }
     }
 
     /// Reads them. A reload reads them again; what changed in the files is then in what is given. Files are read and names
@@ -71,6 +75,8 @@ impl Sources {
     /// # Errors
     /// All that is wrong with them.
     pub fn load(&self) -> Result<Loaded, Problems> {
+        // Before they are read: what changes meanwhile is seen as a change.
+        self.note_state();
         let Some(place) = &self.flags.config else {
             let origin = Origin { texts: Vec::new(), tree: None, given: self.flags.given.clone() };
             return self.resolve(self.flags.to_file(), origin, &Read::default(), Vec::new());
@@ -124,7 +130,7 @@ impl Sources {
         files: Vec<PathBuf>,
     ) -> Result<Loaded, Problems> {
         match resolve(&file, &origin, self.open_files) {
-            Ok(config) if read.is_clean() => Ok(Loaded { config, file, files, tree: origin.tree }),
+            Ok(config) if read.is_clean() => Ok(Loaded { config, file, files, origin: Arc::new(origin) }),
             Ok(_) => Err(origin.problems(read, &[], &file)),
             Err(wrong) => Err(origin.problems(read, &wrong, &file)),
         }
@@ -183,12 +189,25 @@ impl Sources {
 }
 
 impl Loaded {
-    /// What went wrong with these settings later, in the words in which they were written: keys of files in place of flags.
-    pub fn in_its_words(&self, message: &str) -> String {
-        match &self.tree {
-            Some(_) => in_words_of_files(message),
-            None => message.to_owned(),
+    /// A text about these settings, in the words in which they were written: keys of files in place of flags that nobody wrote.
+    pub fn in_its_words(&self, text: &str) -> String {
+        match &self.origin.tree {
+            Some(_) => in_words_of_files(text, &self.origin.given),
+            None => text.to_owned(),
         }
+    }
+
+    /// What was found to be wrong later, each with the keys that lead to it and a line about it that may say behind `; ` how
+    /// to mend it.
+    pub fn problems(&self, found: impl IntoIterator<Item = (Vec<String>, String)>) -> Problems {
+        let wrong = |(keys, text): (Vec<String>, String)| Wrong {
+            path: tree::Path(keys.into_iter().map(Step::Key).collect()),
+            value: None,
+            is_key: false,
+            fault: Fault::Said(text),
+        };
+        let wrong: Vec<_> = found.into_iter().map(wrong).collect();
+        self.origin.problems(&Read::default(), &wrong, &self.file)
     }
 }
 
@@ -218,7 +237,7 @@ fn plant(origin: &Origin, formats: &[Format]) -> Result<(Node, Vec<Misread>), Ve
     if misread.is_empty() { Ok((tree, merged)) } else { Err(misread) }
 }
 
-fn toml_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+pub(super) fn toml_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();

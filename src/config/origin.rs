@@ -1,5 +1,6 @@
 //! Where settings were written, so that what is wrong with one can be shown at its place.
 
+use std::cmp::Reverse;
 use std::path::{Path as FilePath, PathBuf};
 
 use super::fault::{By, Fault, Said};
@@ -58,12 +59,13 @@ const FLAGS: [(&str, &str); 45] = [
     ("admin.token_file", "--admin-token-file"),
 ];
 
-/// A text that names flags, with the keys that say the same in their place, for who wrote a file.
-pub(super) fn in_words_of_files(text: &str) -> String {
+/// A text that names flags, with the keys that say the same in place of those that nobody wrote.
+pub(super) fn in_words_of_files(text: &str, given: &Given) -> String {
     let mut flags = FLAGS;
     // A flag may begin as another one does.
-    flags.sort_by_key(|(_, flag)| std::cmp::Reverse(flag.len()));
-    flags.iter().fold(text.to_owned(), |text, (key, flag)| text.replace(flag, &key.replace('*', "NAME")))
+    flags.sort_by_key(|(_, flag)| Reverse(flag.len()));
+    let foreign = flags.iter().filter(|(_, flag)| !given.has(flag));
+    foreign.fold(text.to_owned(), |text, (key, flag)| text.replace(flag, &key.replace('*', "NAME")))
 }
 
 /// The names of all flags that say a setting.
@@ -274,14 +276,11 @@ fn place(text: &str, at: usize) -> (usize, usize) {
 
 /// The line where a span begins, with as much of it as is on that line.
 fn excerpt(text: &str, line: usize, span: &Span) -> Excerpt {
-    let at = span.bytes.start.min(text.len());
-    let line_start = text[..at].rfind('\n').map_or(0, |end| end + 1);
-    let line_end = text[at..].find('\n').map_or(text.len(), |end| at + end);
-    let end = span.bytes.end.clamp(at, line_end);
-    let end = if end == at { (at + 1).min(line_end) } else { end };
-    Excerpt {
-        text: text[line_start..line_end].trim_end_matches('\r').to_owned(),
-        first_line: line,
-        wrong: at - line_start..end - line_start,
-    }
+    let at = text.floor_char_boundary(span.bytes.start);
+    let start = text[..at].rfind('\n').map_or(0, |end| end + 1);
+    let rest = &text[start..];
+    let text = rest.split('\n').next().unwrap_or_default().trim_end_matches('\r');
+    let from = (at - start).min(text.len());
+    let to = text.ceil_char_boundary((span.bytes.end.max(at + 1) - start).min(text.len()));
+    Excerpt { text: text.to_owned(), first_line: line, wrong: from..to.max(from) }
 }

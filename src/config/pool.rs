@@ -11,6 +11,9 @@ use hyper::header::HeaderName;
 
 use super::{BackendTls, BackendUrl, Health, ProxyVersion, Scheme};
 
+/// The largest weight that a backend can have.
+pub const MOST_WEIGHT: u32 = 10_000;
+
 /// A named set of backends with one balancing policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pool {

@@ -69,9 +69,9 @@ impl Problems {
         Self { all: vec![problem], unreadable: true }
     }
 
-    /// Of settings that made sense until what they name was looked at.
-    pub fn of_later(message: String) -> Self {
-        Self::of(vec![Problem::saying(message)])
+    /// Of settings that made sense until all of them, and what they name, were looked at together.
+    pub fn of_later(messages: Vec<String>) -> Self {
+        Self::of(messages.into_iter().map(Problem::saying).collect())
     }
 
     /// Each of them. Never empty.

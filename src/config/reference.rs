@@ -40,7 +40,7 @@ impl<'a> Page<'a> {
         self.write("\n| key | value | default | meaning |\n|---|---|---|---|\n");
         for (key, property) in table["properties"].as_object().into_iter().flatten() {
             let kind = self.kind(title, key, property, &mut below);
-            let (meaning, default) = split(text_of(property));
+            let (meaning, default) = split(&text_of(property));
             self.write(&format!("| `{key}` | {kind} | {default} | {meaning} |\n"));
         }
         for Below { title, table } in below {
@@ -148,7 +148,7 @@ fn text_of(schema: &Value) -> String {
 }
 
 /// The meaning, and the default behind it.
-fn split(text: String) -> (String, String) {
+fn split(text: &str) -> (String, String) {
     let escaped = text.replace('|', "\\|").replace('*', "\\*").replace('<', "&lt;");
     if let Some((meaning, default)) = escaped.rsplit_once(" Default: ") {
         return (meaning.trim_end_matches('.').to_owned(), quoted(default));

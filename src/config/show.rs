@@ -17,7 +17,7 @@ impl Loaded {
         }
         let text = serde_json::to_string(&file).expect("settings can be written as JSON");
         let mut tree = serde_json::from_str(&text).expect("what was just written can be read");
-        if let Some(written) = &self.tree {
+        if let Some(written) = &self.origin.tree {
             hide(&mut tree, written);
         }
         write(&tree, format)

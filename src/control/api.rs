@@ -10,9 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use backends::{Backend, BackendList, BackendState, Check, Counts, Pool, PoolList, Weight};
-pub use changes::{
-    Applied, BackendPatch, Change, Confirmation, MOST_WEIGHT, Override, OverrideList, Reload, Verdict,
-};
+pub use changes::{Applied, BackendPatch, Change, Confirmation, Override, OverrideList, Reload, Verdict};
 pub use plan::{Difference, Elsewhere, Kind, Moved, Plan, Requests};
 pub use problem::{Problem, ProblemKind};
 pub use routes::{Action, Listener, ListenerList, Route, RouteList, Share};

@@ -9,7 +9,7 @@ use tracing::{error, info, warn};
 use crate::config::Loaded;
 use crate::telemetry::Report;
 
-use super::desk::{Desk, Intent, Outcome, Refusal, Turn};
+use super::desk::{Desk, Turn};
 use super::guard::Vitals;
 
 /// How often it is looked whether things got worse.
@@ -59,12 +59,17 @@ impl Before {
 }
 
 /// Watches a change that was just made, and takes it back when things get worse than they were before.
-pub(super) async fn watch(desk: Rc<Desk>, before: Before, lasts: Duration) {
+pub(super) fn watch(desk: Rc<Desk>, before: Before, lasts: Duration) -> impl Future<Output = ()> {
     let revision = desk.revision();
-    let mut confirmation =
-        Confirmation { revision, began: Instant::now(), lasts, verdict: Verdict::Watching };
-    desk.set_confirmation(confirmation.clone());
+    let confirmation = Confirmation { revision, began: Instant::now(), lasts, verdict: Verdict::Watching };
+    desk.begin_confirmation(confirmation.clone());
     info!("the change is watched for {lasts:?}: it is taken back if things get worse");
+    look_after(desk, before, confirmation)
+}
+
+async fn look_after(desk: Rc<Desk>, before: Before, mut confirmation: Confirmation) {
+    let Confirmation { revision, lasts, .. } = confirmation;
+    let mut answers = 0;
     let Before { settings, report, vitals } = before;
     let worse = loop {
         let left = lasts.saturating_sub(confirmation.began.elapsed());
@@ -73,6 +78,7 @@ pub(super) async fn watch(desk: Rc<Desk>, before: Before, lasts: Duration) {
             break None;
         }
         let since = desk.report().await.since(&report);
+        answers = since.total();
         let worse = Vitals::of(since, &desk.registry().backends()).worse_than(&vitals);
         if worse.is_some() || left.is_zero() {
             break worse;
@@ -85,18 +91,22 @@ pub(super) async fn watch(desk: Rc<Desk>, before: Before, lasts: Duration) {
         Some(reason) => take_back(&turn, settings, reason).await,
     };
     match &confirmation.verdict {
-        Verdict::Kept => info!("the change stays: nothing got worse in {lasts:?}"),
-        Verdict::RolledBack(reason) => warn!("the change was taken back: {reason}"),
+        Verdict::Kept => info!("the change stays: nothing got worse in {lasts:?} and {answers} answers"),
+        Verdict::Overtaken => info!("the change is no longer watched: the settings were changed again"),
         Verdict::Stuck(reason, error) => error!("the change should be taken back ({reason}), but: {error}"),
-        Verdict::Watching | Verdict::Overtaken => {}
+        // Those are told where they come about.
+        Verdict::Watching | Verdict::RolledBack(_) => {}
     }
-    desk.set_confirmation(confirmation);
+    desk.end_confirmation(confirmation);
 }
 
 async fn take_back(turn: &Turn<'_>, settings: Loaded, reason: String) -> Verdict {
-    let tried: Result<Outcome, Refusal> = turn.apply(settings, Intent::Force).await;
-    match tried {
-        Ok(_) => Verdict::RolledBack(reason),
+    match turn.take_back(settings).await {
+        Ok(files_say_it) => {
+            let still = "; the files still say it: change them before they are read again";
+            warn!("the change was taken back: {reason}{}", if files_say_it { still } else { "" });
+            Verdict::RolledBack(reason)
+        }
         Err(error) => Verdict::Stuck(reason, error.to_string()),
     }
 }

@@ -12,8 +12,9 @@ use tokio::time::sleep;
 
 use crate::backends::Registry;
 use crate::config::{Config, Format, Listener, Loaded, Problems, Sources};
-use crate::snapshot::Snapshot;
-use crate::telemetry::Report;
+use crate::route::Routes;
+use crate::snapshot::{Settings, Snapshot};
+use crate::telemetry::{Report, Seen};
 
 use super::confirm::Confirmation;
 use super::guard::Vitals;
@@ -24,7 +25,7 @@ pub struct Means {
     /// The facts about backends.
     pub registry: &'static Registry,
     /// The settings in force.
-    pub configs: watch::Receiver<Arc<Config>>,
+    pub settings: watch::Receiver<Arc<Settings>>,
     /// What requests read.
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
     /// True as soon as the process is to stop.
@@ -39,6 +40,8 @@ pub struct Means {
     pub listeners: Box<dyn Fn() -> Vec<Listener>>,
     /// What the workers have counted, all together.
     pub report: Box<dyn Fn() -> LocalBoxFuture<'static, Report>>,
+    /// The last requests of all workers, as far as they were kept.
+    pub recall: Box<dyn Fn() -> LocalBoxFuture<'static, Vec<Seen>>>,
 }
 
 /// Puts settings in force, or finds out whether it could. Only one at a time is under way.
@@ -84,6 +87,11 @@ pub enum Refusal {
     Stopping,
 }
 
+/// The files say what was taken back, and nobody has insisted.
+#[derive(Debug, thiserror::Error)]
+#[error("the files say what was taken back; change them, or send SIGHUP to insist")]
+struct TakenBack;
+
 /// Where it is known what runs, and where it is changed.
 pub struct Desk {
     means: Means,
@@ -93,6 +101,8 @@ pub struct Desk {
     written: RefCell<Arc<Loaded>>,
     history: History,
     confirmation: RefCell<Option<Confirmation>>,
+    /// The settings that were taken back last.
+    taken_back: RefCell<Option<Arc<Loaded>>>,
     turn: Mutex<()>,
 }
 
@@ -112,6 +122,7 @@ impl Desk {
             written: RefCell::new(Arc::new(written)),
             history: History::default(),
             confirmation: RefCell::default(),
+            taken_back: RefCell::default(),
             turn: Mutex::default(),
         }
     }
@@ -123,7 +134,7 @@ impl Desk {
 
     /// The settings in force.
     pub fn config(&self) -> Arc<Config> {
-        Arc::clone(&self.means.configs.borrow())
+        Arc::clone(&self.means.settings.borrow().config)
     }
 
     /// The settings in force, as they were written.
@@ -134,6 +145,11 @@ impl Desk {
     /// What the workers have counted.
     pub async fn report(&self) -> Report {
         (self.means.report)().await
+    }
+
+    /// The last requests, as far as they were kept.
+    pub async fn recall(&self) -> Vec<Seen> {
+        (self.means.recall)().await
     }
 
     /// How it did in the last minute, and how it does now.
@@ -156,13 +172,27 @@ impl Desk {
         self.confirmation.borrow().clone()
     }
 
-    pub(super) fn set_confirmation(&self, confirmation: Confirmation) {
+    /// A change is watched.
+    pub(super) fn begin_confirmation(&self, confirmation: Confirmation) {
         *self.confirmation.borrow_mut() = Some(confirmation);
+    }
+
+    /// What came of it, unless a later change is watched by now.
+    pub(super) fn end_confirmation(&self, ended: Confirmation) {
+        let mut confirmation = self.confirmation.borrow_mut();
+        if confirmation.as_ref().is_some_and(|known| known.revision == ended.revision) {
+            *confirmation = Some(ended);
+        }
     }
 
     /// What requests read.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.means.snapshots.borrow())
+    }
+
+    /// Where settings are read anew from.
+    pub(super) fn sources(&self) -> Option<&Sources> {
+        self.means.sources.as_ref()
     }
 
     /// How many clients each worker has.
@@ -212,13 +242,15 @@ impl Desk {
         Turn { desk: self, _lock: self.turn.lock().await }
     }
 
-    /// Files and names take their time, and with one worker this is its thread, too.
+    /// Files and names take their time, and with one worker this is its thread, too. Routes that are in each other's way are
+    /// told at their places.
     async fn load<R>(&self, read: R) -> Result<Loaded, Refusal>
     where
         R: FnOnce(&Sources) -> Result<Loaded, Problems> + Send + 'static,
     {
         let Some(sources) = self.means.sources.clone() else { return Err(Refusal::BuiltIn) };
-        match spawn_blocking(move || read(&sources)).await {
+        let read = move || read(&sources).and_then(|loaded| Routes::of(&loaded).map(|_| loaded));
+        match spawn_blocking(read).await {
             Ok(read) => Ok(read?),
             Err(error) => Err(Refusal::Unfit(error.into())),
         }
@@ -235,6 +267,30 @@ impl Turn<'_> {
         self.apply(loaded, intent).await
     }
 
+    /// Does the same because the files have changed, unless they say what was taken back.
+    ///
+    /// # Errors
+    /// They make no sense, or not here and now, or were taken back. Nothing has changed.
+    pub async fn follow(&self) -> Result<Outcome, Refusal> {
+        let loaded = self.desk.load(Sources::load).await?;
+        if self.desk.taken_back.borrow().as_ref().is_some_and(|back| back.config == loaded.config) {
+            return Err(Refusal::Unfit(TakenBack.into()));
+        }
+        self.apply(loaded, Intent::Force).await
+    }
+
+    /// Puts settings in force in place of those that are, which are not to come back by themselves. Tells whether the files
+    /// still say them.
+    ///
+    /// # Errors
+    /// They do not fit here and now. Nothing has changed.
+    pub(super) async fn take_back(&self, settings: Loaded) -> Result<bool, Refusal> {
+        let back = self.desk.written();
+        self.apply(settings, Intent::Force).await?;
+        *self.desk.taken_back.borrow_mut() = Some(Arc::clone(&back));
+        Ok(self.desk.load(Sources::load).await.is_ok_and(|files| files.config == back.config))
+    }
+
     /// Puts settings in force.
     ///
     /// # Errors
@@ -245,8 +301,8 @@ impl Turn<'_> {
         }
         let before = self.desk.config();
         let applied = (self.desk.means.apply)(loaded.config.clone(), intent).await;
-        // A file has no flags.
-        let applied = applied.map_err(|error| Refusal::Unfit(loaded.in_its_words(&error.to_string()).into()));
+        let in_words = |error: &Unfit| loaded.in_its_words(&error.to_string());
+        let applied = applied.map_err(|error| Refusal::Unfit(in_words(&error).into()));
         if !Arc::ptr_eq(&before, &self.desk.config()) {
             self.desk.revision.update(|revision| revision + 1);
             *self.desk.written.borrow_mut() = Arc::new(loaded);

@@ -20,7 +20,7 @@ use dns::DnsError;
 use file::FileError;
 
 /// Backends that one source may tell of; more are left out.
-const MOST_FOUND: usize = 1024;
+const MOST_FOUND: usize = 10_000;
 /// Between two looks at a source that failed.
 const AGAIN_AFTER: Duration = Duration::from_secs(2);
 /// An answer holds for as long as it says, within these bounds.
@@ -64,12 +64,15 @@ impl Discovery {
         loop {
             match self.ask(&source).await {
                 Ok(mut found) => {
-                    found.backends.truncate(MOST_FOUND);
-                    if complained.take().is_some() || count != Some(found.backends.len()) {
-                        let number = found.backends.len();
+                    let number = found.backends.len();
+                    if complained.take().is_some() || count != Some(number) {
                         info!("{source} tells of {number} backend{}", if number == 1 { "" } else { "s" });
+                        if number > MOST_FOUND {
+                            warn!("{source}: only the first {MOST_FOUND} backends are used");
+                        }
                     }
-                    count = Some(found.backends.len());
+                    count = Some(number);
+                    found.backends.truncate(MOST_FOUND);
                     tell(found.backends);
                     sleep(found.holds.clamp(SHORTEST, LONGEST)).await;
                 }

@@ -132,7 +132,7 @@ mod tests {
         let mut counted = Report::default();
         counted.answers[2] = good;
         counted.answers[5] = bad;
-        (0..100).for_each(|_| counted.times.add(Duration::from_millis(millis)));
+        (0..600).for_each(|_| counted.times.add(Duration::from_millis(millis)));
         Vitals { counted, pools: vec![("a".into(), 5, usable), ("b".into(), 5, 5)] }
     }
 

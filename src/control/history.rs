@@ -17,8 +17,7 @@ pub(super) struct History(RefCell<VecDeque<(Instant, Report)>>);
 
 impl History {
     /// Notes what has been counted up to now.
-    pub(super) fn note(&self, now: Instant, mut report: Report) {
-        report.recent = Vec::new();
+    pub(super) fn note(&self, now: Instant, report: Report) {
         let mut all = self.0.borrow_mut();
         all.push_back((now, report));
         // One that is older than all that is asked for is where the minute begins.

@@ -4,16 +4,19 @@ mod difference;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use hyper::Uri;
 use hyper::header::HOST;
 use serde_json::Value;
 
-use crate::config::{Action, Config, Format, Loaded};
+use crate::backends::{BackendId, Load};
+use crate::balance::{Member, Pool};
+use crate::config::{self, Action, Config, Format, Loaded};
 use crate::route::{Asked, Missed, Routes};
 use crate::telemetry::Seen;
 
-use super::api::{Elsewhere, Plan, Requests};
+use super::api::{Elsewhere, Moved, Plan, Requests};
 use super::desk::Desk;
 
 use difference::differences;
@@ -26,9 +29,40 @@ const MOST_SHOWN: usize = 200;
 /// What these settings would do in place of those in force.
 pub(super) async fn of(desk: &Desk, loaded: Loaded) -> Plan {
     let differences = differences(&whole(&desk.written()), &whole(&loaded));
-    let recent = desk.report().await.recent;
-    let requests = where_to(&desk.config(), &loaded.config, &recent);
-    Plan { changes: !differences.is_empty(), differences, moved: Vec::new(), requests }
+    let recent = desk.recall().await;
+    let (now, then) = (desk.config(), &loaded.config);
+    let requests = where_to(&now, then, &recent);
+    Plan { changes: !differences.is_empty(), differences, moved: moved(&now, then), requests }
+}
+
+/// For each pool that hashes, before and after, how many keys would go to another backend.
+fn moved(now: &Config, then: &Config) -> Vec<Moved> {
+    let pairs = now.pools.iter().filter_map(|pool| {
+        let other = then.pools.iter().find(|other| other.name == pool.name)?;
+        let percent = as_if_well(pool).moved(&as_if_well(other))? * 100.0;
+        Some(Moved { pool: pool.name.to_string(), percent: (percent * 10.0).round() / 10.0 })
+    });
+    pairs.collect()
+}
+
+/// A pool with the backends of the settings, all of which can be used.
+fn as_if_well(pool: &config::Pool) -> Pool {
+    let born = Instant::now();
+    let members = (0..).zip(&pool.backends).map(|(number, backend)| Member {
+        id: BackendId::from(number),
+        place: number as usize,
+        way: Arc::new(backend.url.clone().into()),
+        load: Arc::new(Load::new(born)),
+        usable: true,
+        well_since: None,
+        weight: backend.weight,
+        drained: false,
+        tier: backend.tier,
+        zone: backend.zone.clone(),
+        max_requests: None,
+        tags: backend.tags.clone(),
+    });
+    Pool::new(pool.balancing.clone(), members.collect())
 }
 
 /// All settings, those that nobody wrote as well.
@@ -91,7 +125,7 @@ fn what(action: &Action, config: &Config) -> String {
     match action {
         Action::Forward(split) => {
             let total: u32 = split.shares.iter().map(|share| share.weight).sum();
-            let share = |share: &crate::config::Share| {
+            let share = |share: &config::Share| {
                 let name = Arc::clone(&config.pools[share.pool].name);
                 match share.weight {
                     weight if weight == total => format!("pool {name}"),

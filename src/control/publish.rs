@@ -5,25 +5,24 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::backends::Registry;
-use crate::config::Config;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Settings, Snapshot};
 
 /// Compiles a snapshot whenever facts or settings have changed. A burst of changes costs one.
 pub(super) async fn run(
-    mut configs: watch::Receiver<Arc<Config>>,
+    mut settings: watch::Receiver<Arc<Settings>>,
     registry: &'static Registry,
     snapshots: watch::Sender<Arc<Snapshot>>,
 ) {
     let mut revision = registry.subscribe();
     loop {
         revision.mark_unchanged();
-        let config = Arc::clone(&configs.borrow_and_update());
+        let newest = Arc::clone(&settings.borrow_and_update());
         let before = Arc::clone(&snapshots.borrow());
-        let snapshot = Snapshot::compile(&config, &registry.backends(), Some(&before));
+        let snapshot = Snapshot::compile(&newest, &registry.backends(), Some(&before));
         snapshots.send_replace(Arc::new(snapshot));
         let changed = tokio::select! {
             changed = revision.changed() => changed,
-            changed = configs.changed() => changed,
+            changed = settings.changed() => changed,
         };
         if changed.is_err() {
             return;

@@ -1,11 +1,17 @@
 //! Settings read anew while requests run.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::desk::{Desk, Intent, Outcome, Refusal};
+
+/// Between two looks at whether files have changed.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Watches for SIGHUP from now on; nothing if the system does not let us.
 pub fn hangups() -> Option<Signal> {
@@ -17,6 +23,25 @@ pub async fn reload(hangups: Option<Signal>, desk: Rc<Desk>) {
     let Some(mut hangups) = hangups else { return };
     while hangups.recv().await.is_some() {
         tell(&desk.turn().await.reload(Intent::Force).await);
+    }
+}
+
+/// Does the same whenever the files have changed, if that is asked for.
+pub async fn watch(desk: Rc<Desk>) {
+    let Some(sources) = desk.sources().filter(|sources| sources.watches()).cloned() else { return };
+    let look = || {
+        let sources = sources.clone();
+        spawn_blocking(move || sources.state())
+    };
+    let mut before = sources.state_when_read();
+    loop {
+        sleep(LOOK_EVERY).await;
+        let Ok(seen) = look().await else { return };
+        // A file is not written at once: it is read when it has stayed the same for a while.
+        if seen != sources.state_when_read() && seen == before {
+            tell(&desk.turn().await.follow().await);
+        }
+        before = seen;
     }
 }
 

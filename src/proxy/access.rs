@@ -14,20 +14,30 @@ use super::{Client, Error, forwarded};
 pub struct Access {
     settings: config::Access,
     rates: Option<Arc<Rates>>,
+    /// Whether the networks are others than when the process started, so that clients may be connected who were let in by
+    /// those.
+    others_were_let_in: bool,
 }
 
 impl Access {
-    /// What the settings ask of requests, if anything. What was counted `before` still counts while the rates are the same.
-    pub fn of(settings: &config::Access, before: Option<&Self>) -> Option<Arc<Self>> {
+    /// What the settings ask of requests, if anything, in place of what others asked `before`. What was counted then still
+    /// counts while the rates are the same.
+    pub fn of(
+        settings: &config::Access,
+        before: Option<(&config::Access, Option<&Self>)>,
+    ) -> Option<Arc<Self>> {
         let rates = |settings: &config::Access| (settings.rate, settings.total_rate);
+        let others_were_let_in = before.is_some_and(|(before, access)| {
+            before.lists != settings.lists || access.is_some_and(|access| access.others_were_let_in)
+        });
         let rates = match before {
-            Some(before) if rates(&before.settings) == rates(settings) => before.rates.clone(),
+            Some((before, Some(access))) if rates(before) == rates(settings) => access.rates.clone(),
             _ => Rates::of(settings).map(Arc::new),
         };
-        if settings.trusted.is_empty() && rates.is_none() {
+        if settings.trusted.is_empty() && rates.is_none() && !others_were_let_in {
             return None;
         }
-        Some(Arc::new(Self { settings: settings.clone(), rates }))
+        Some(Arc::new(Self { settings: settings.clone(), rates, others_were_let_in }))
     }
 
     /// Finds out who sent a request, as far as that can be believed.
@@ -35,10 +45,12 @@ impl Access {
         client.set_origin(forwarded::origin(headers, client.address().ip(), &self.settings.trusted));
     }
 
-    /// Whether who sent it may. Those who connect to us themselves had their networks looked at when they did.
+    /// Whether who sent it may. Those who connect to us themselves had their networks looked at when they did; a trusted
+    /// proxy may always come.
     pub(super) fn judge(&self, client: &Client) -> Result<(), Error> {
         let address = client.ip();
-        if client.is_proxied() && !self.settings.lists.admit(address) {
+        let was_let_in = || !self.others_were_let_in || self.settings.trusted.hold(address);
+        if (client.is_proxied() || !was_let_in()) && !self.settings.lists.admit(address) {
             return Err(Error::Denied);
         }
         self.rates.as_ref().map_or(Ok(()), |rates| rates.check(address))

@@ -8,12 +8,13 @@ use hyper::header::{COOKIE, HeaderMap, HeaderValue, RETRY_AFTER, SET_COOKIE};
 use hyper::{Request, Response, StatusCode};
 
 use crate::backends::{Ending, Outcome};
-use crate::balance::{Ask, Lease, Pool, Turn, Word, hash};
+use crate::balance::{Ask, Lease, NoPick, Pool, Tried, Turn, Word, hash};
 use crate::config::{HashKey, Sticky};
 
+use super::course::Forward;
 use super::forward::Failure;
 use super::forwarded::X_FORWARDED_PROTO;
-use super::{Client, Fault};
+use super::{Client, Fault, View};
 
 /// What of a request its backend is picked by. The request itself may be with a backend when the next one is picked.
 #[derive(Debug, Default)]
@@ -40,7 +41,19 @@ impl Affinity {
         affinity
     }
 
-    /// What a pick goes by, among the backends that have these tags.
+    /// Lets the pool of a request's course choose a backend that was not tried.
+    pub(super) fn pick(
+        &self,
+        client: &Client,
+        view: &View,
+        course: &Forward<'_>,
+        tried: &Tried,
+    ) -> Result<Lease, NoPick> {
+        let ask = self.ask(client, view.turn(course.pool), course.tags);
+        view.snapshot.pools[course.pool].pick(&ask, tried)
+    }
+
+    /// What a pick goes by.
     pub(super) fn ask<'a>(
         &self,
         client: &Client,

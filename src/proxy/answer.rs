@@ -6,14 +6,16 @@ use std::time::Instant;
 use hyper::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 
-use crate::backends::Evidence;
+use crate::backends::{Backend, Evidence};
+use crate::balance::Pool;
 use crate::connect::Way;
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::Entry;
 
 use super::body::Body;
 use super::exchange::Exchange;
-use super::{Client, Error, Row, grpc};
+use super::own::Own;
+use super::{Client, Error, Row};
 
 const PROXY_STATUS: &str = "proxy-status";
 /// The first re-check of a backend that is down comes after a second.
@@ -22,26 +24,9 @@ const METHODS: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH, TRACE";
 
 /// The answer that an error deserves.
 pub(super) fn answer(error: &Error, snapshot: &Snapshot, mut exchange: Exchange) -> Response<Body> {
-    let text = explain(error, snapshot, exchange.client());
-    let status = error.row().status;
+    let text = explain(error, snapshot, &exchange);
     exchange.failed(error);
-    exchange.answered(status.as_u16());
-    if exchange.is_grpc() {
-        let mut response = Response::new(Body::nothing(exchange));
-        response.headers_mut().extend(grpc::fields(status.as_u16(), &text));
-        response.headers_mut().extend(proxy_status(&error.row()));
-        return response;
-    }
-    let mut response = match exchange.wants_no_body() {
-        true => Response::builder().header(CONTENT_LENGTH, text.len()).body(Body::nothing(exchange)),
-        false => Response::builder().body(Body::text(text, exchange)),
-    }
-    .expect("a length is a header's value");
-    *response.status_mut() = status;
-    for (name, value) in fields(error) {
-        response.headers_mut().insert(name, value);
-    }
-    response
+    Own::instead(error.row().status, fields(error), text, &exchange).give(exchange)
 }
 
 /// The same for a connection on which hyper can send nothing any more, or nothing yet: the bytes of the answer. The
@@ -76,7 +61,7 @@ fn fields(error: &Error) -> Vec<(HeaderName, HeaderValue)> {
     let mut fields = vec![(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))];
     fields.extend(proxy_status(&row));
     let again_after = match error {
-        Error::ClientRate(seconds) | Error::TotalRate(seconds) => *seconds,
+        Error::ClientRate(seconds) | Error::RouteRate(seconds) | Error::TotalRate(seconds) => *seconds,
         _ => RETRY_AFTER_SECONDS,
     };
     match row.status {
@@ -103,7 +88,8 @@ fn proxy_status(row: &Row) -> Option<(HeaderName, HeaderValue)> {
 }
 
 /// The sentence that a client gets, and what is known of each backend, if the client is on this machine.
-fn explain(error: &Error, snapshot: &Snapshot, client: &Client) -> String {
+fn explain(error: &Error, snapshot: &Snapshot, exchange: &Exchange) -> String {
+    let client = exchange.client();
     let mut text = match (error, client.is_local()) {
         // What is known of a connection may hold addresses and names.
         (Error::Connect(_) | Error::Exhausted(_), false) => "the backend cannot be reached\n".to_owned(),
@@ -115,6 +101,7 @@ fn explain(error: &Error, snapshot: &Snapshot, client: &Client) -> String {
     if !client.is_local() {
         return text;
     }
+    let pool = exchange.pool().map(|pool| &snapshot.pools[pool]);
     let now = Instant::now();
     let mut tell = |way: &Way, evidence: &Evidence, learned: Instant| {
         let ago = now.saturating_duration_since(learned).as_secs();
@@ -122,7 +109,8 @@ fn explain(error: &Error, snapshot: &Snapshot, client: &Client) -> String {
     };
     match error {
         Error::NoBackend => {
-            for fact in &snapshot.facts {
+            for member in pool.map_or(&[][..], Pool::members) {
+                let fact = &snapshot.facts[member.place];
                 tell(&fact.way, &fact.evidence, fact.learned);
             }
         }
@@ -132,7 +120,11 @@ fn explain(error: &Error, snapshot: &Snapshot, client: &Client) -> String {
         | Error::BadCertificate(_)
         | Error::TlsFailed(_)
         | Error::NotHttp2 => {
-            for backend in client.shared.registry.backends() {
+            let backends = client.shared.registry.backends();
+            let is_of_it = |backend: &Backend| {
+                pool.is_some_and(|pool| pool.members().iter().any(|member| member.id == backend.id))
+            };
+            for backend in backends.into_iter().filter(is_of_it) {
                 tell(&backend.way, backend.health.evidence(), backend.health.learned());
             }
         }

@@ -14,6 +14,7 @@ use crate::connect::{AnswerBody, Broken, Connection, Connections};
 use super::client::Phase;
 use super::exchange::Exchange;
 use super::headers::clean_trailers;
+use super::mirror::Copy;
 use super::{Client, Error, Misframed};
 
 /// A connection to a backend.
@@ -21,7 +22,16 @@ pub(super) type BackendConnection = Connection<RequestBody>;
 
 /// A request's body on its way to a backend.
 #[derive(Debug, Default)]
-pub struct RequestBody(Option<Box<Upload>>);
+pub struct RequestBody(Content);
+
+#[derive(Debug, Default)]
+enum Content {
+    #[default]
+    Empty,
+    Upload(Box<Upload>),
+    /// That of a copy, which has all come.
+    Whole(Box<Bytes>),
+}
 
 #[derive(Debug)]
 struct Upload {
@@ -29,6 +39,8 @@ struct Upload {
     client: Rc<Client>,
     /// How many bytes are still allowed.
     allowance: u64,
+    /// A copy of it, for another pool.
+    copy: Option<Box<Copy>>,
     ended: bool,
 }
 
@@ -40,14 +52,34 @@ pub struct UploadStopped;
 impl RequestBody {
     pub(super) fn new(incoming: Incoming, client: &Rc<Client>) -> Self {
         if incoming.is_end_stream() {
-            return Self(None);
+            return Self(Content::Empty);
         }
         let allowance = client.shared.body_limit().unwrap_or(u64::MAX);
-        Self(Some(Box::new(Upload { incoming, client: Rc::clone(client), allowance, ended: false })))
+        let upload = Upload { incoming, client: Rc::clone(client), allowance, copy: None, ended: false };
+        Self(Content::Upload(Box::new(upload)))
+    }
+
+    /// One that is all there.
+    pub(super) fn whole(bytes: Bytes) -> Self {
+        Self(if bytes.is_empty() { Content::Empty } else { Content::Whole(Box::new(bytes)) })
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_none()
+        matches!(self.0, Content::Empty)
+    }
+
+    /// Lets so many bytes pass, and no more.
+    pub(super) fn allow(&mut self, limit: Option<u64>) {
+        if let Content::Upload(upload) = &mut self.0 {
+            upload.allowance = limit.unwrap_or(u64::MAX);
+        }
+    }
+
+    /// Gathers what passes for a copy, which is sent when all has passed.
+    pub(super) fn copy_to(&mut self, copy: Box<Copy>) {
+        if let Content::Upload(upload) = &mut self.0 {
+            upload.copy = Some(copy);
+        }
     }
 }
 
@@ -60,17 +92,30 @@ impl HttpBody for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UploadStopped>>> {
         match &mut self.0 {
-            Some(upload) => upload.poll_frame(cx),
-            None => Poll::Ready(None),
+            Content::Upload(upload) => upload.poll_frame(cx),
+            Content::Empty => Poll::Ready(None),
+            Content::Whole(bytes) => {
+                let bytes = std::mem::take(&mut **bytes);
+                self.0 = Content::Empty;
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.as_ref().is_none_or(|upload| upload.incoming.is_end_stream())
+        match &self.0 {
+            Content::Empty => true,
+            Content::Upload(upload) => upload.incoming.is_end_stream(),
+            Content::Whole(_) => false,
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.as_ref().map_or(SizeHint::with_exact(0), |upload| upload.incoming.size_hint())
+        match &self.0 {
+            Content::Empty => SizeHint::with_exact(0),
+            Content::Upload(upload) => upload.incoming.size_hint(),
+            Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+        }
     }
 }
 
@@ -107,6 +152,11 @@ impl Upload {
         if let Some(trailers) = frame.trailers_mut() {
             clean_trailers(trailers);
         }
+        if let (Some(copy), Some(data)) = (&mut self.copy, frame.data_ref())
+            && !copy.add(data)
+        {
+            self.copy = None;
+        }
         self.client.count_in(bytes);
         if frame.is_trailers() || self.incoming.is_end_stream() {
             self.end();
@@ -120,6 +170,9 @@ impl Upload {
     fn end(&mut self) {
         self.ended = true;
         self.client.mark_sent(true);
+        if let Some(copy) = self.copy.take() {
+            copy.send();
+        }
         self.client.end_upload();
         self.client.set_watched(true);
         if self.client.phase() == Phase::Upload {
@@ -190,8 +243,8 @@ impl Body {
         Self { source: Source::Empty, exchange: Some(exchange) }
     }
 
-    pub(super) fn text(text: String, exchange: Exchange) -> Self {
-        Self { source: Source::Text(Some(Bytes::from(text))), exchange: Some(exchange) }
+    pub(super) fn bytes(bytes: Bytes, exchange: Exchange) -> Self {
+        Self { source: Source::Text(Some(bytes)), exchange: Some(exchange) }
     }
 
     pub(super) fn from_backend(

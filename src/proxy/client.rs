@@ -11,12 +11,13 @@ use bytes::Bytes;
 use hyper::header::HeaderValue;
 use hyper::upgrade::OnUpgrade;
 
-use crate::config::Listener;
+use crate::config::{Listener, Treatment};
 use crate::connect::Stream;
 
 use super::deadline::Alarm;
 use super::forwarded::Origin;
 use super::pace::Paces;
+use super::shared::millis;
 use super::upgrade::Tunnel;
 use super::{Entrance, Error, Shared};
 
@@ -67,6 +68,8 @@ pub struct Client {
     watched: Cell<bool>,
     starved: Cell<bool>,
     may_upload: Cell<bool>,
+    has_own_deadlines: Cell<bool>,
+    own_deadlines: Cell<OwnDeadlines>,
     fault: RefCell<Option<Error>>,
     interim: RefCell<Vec<u8>>,
     tunnel: RefCell<Option<Box<Tunnel>>>,
@@ -77,6 +80,24 @@ pub struct Client {
     broken_off: Cell<bool>,
     bytes_in: Cell<u64>,
     bytes_out: Cell<u64>,
+}
+
+/// Milliseconds in place of those that all requests have.
+#[derive(Clone, Copy, Debug, Default)]
+struct OwnDeadlines {
+    response: Option<u64>,
+    body: Option<u64>,
+}
+
+impl OwnDeadlines {
+    #[cold]
+    fn millis(self, phase: Phase) -> Option<u64> {
+        match phase {
+            Phase::Response => self.response,
+            Phase::Upload | Phase::Answer | Phase::Flush => self.body,
+            Phase::Idle | Phase::Head | Phase::Connect | Phase::Expect | Phase::Tunnel => None,
+        }
+    }
 }
 
 impl Client {
@@ -119,6 +140,8 @@ impl Client {
             watched: Cell::new(false),
             starved: Cell::new(false),
             may_upload: Cell::new(true),
+            has_own_deadlines: Cell::new(false),
+            own_deadlines: Cell::default(),
             fault: RefCell::default(),
             interim: RefCell::default(),
             tunnel: RefCell::default(),
@@ -199,7 +222,7 @@ impl Client {
     /// Waits for something else from now on, with that thing's own deadline.
     pub fn enter(&self, phase: Phase) {
         self.phase.set(phase);
-        self.alarm.set(self.shared.deadlines.millis(phase));
+        self.alarm.set(self.millis(phase));
         // In the other phases it is not the client that is waited for, or not for a body.
         if matches!(phase, Phase::Answer | Phase::Flush)
             && let Some(paces) = &self.paces
@@ -230,7 +253,7 @@ impl Client {
 
     /// Bytes went by: the deadline of the present phase starts anew.
     pub fn progress(&self) {
-        self.alarm.set(self.shared.deadlines.millis(self.phase.get()));
+        self.alarm.set(self.millis(self.phase.get()));
         if let Some(paces) = &self.paces {
             self.tighten(paces);
         }
@@ -273,7 +296,7 @@ impl Client {
         self.blocked.set(false);
         let answers = matches!(self.phase.get(), Phase::Answer | Phase::Flush);
         if answers {
-            self.alarm.set(self.shared.deadlines.millis(self.phase.get()));
+            self.alarm.set(self.millis(self.phase.get()));
         }
         if let Some(paces) = &self.paces {
             paces.down.set_waiting(false, self.shared.clock.now());
@@ -329,8 +352,26 @@ impl Client {
         }
     }
 
+    /// The request under way has deadlines of its own, as far as its route says so.
+    pub(super) fn set_own_deadlines(&self, treatment: &Treatment) {
+        let [response, body] =
+            [treatment.response_timeout, treatment.body_timeout].map(|own| own.map(millis));
+        self.own_deadlines.set(OwnDeadlines { response, body });
+        self.has_own_deadlines.set(response.is_some() || body.is_some());
+    }
+
+    fn millis(&self, phase: Phase) -> u64 {
+        let usual = self.shared.deadlines.millis(phase);
+        if self.has_own_deadlines.get() {
+            self.own_deadlines.get().millis(phase).unwrap_or(usual)
+        } else {
+            usual
+        }
+    }
+
     /// A request begins.
     pub(super) fn begin_exchange(&self) {
+        self.has_own_deadlines.set(false);
         if let Some(paces) = &self.paces {
             paces.reset();
         }

@@ -37,6 +37,9 @@ pub enum Error {
     /// The client sends more requests than the operator allows each; the number of seconds until it may send one again.
     #[error("more requests came from your address than this proxy takes")]
     ClientRate(u64),
+    /// The client sends more requests than a route takes of each; the number of seconds until it may send one again.
+    #[error("more requests came from your address than this proxy takes here")]
+    RouteRate(u64),
     /// More requests come than the operator allows in all; the number of seconds until one may come again.
     #[error("more requests came than this proxy takes")]
     TotalRate(u64),
@@ -61,6 +64,9 @@ pub enum Error {
     /// The client sends frames of HTTP/2 that bring no request on, and does not stop.
     #[error("the client floods its connection with {0} frames")]
     Flood(&'static str),
+    /// No route holds for the request.
+    #[error("nothing is here for this host, path and kind of request")]
+    NoRoute,
     /// No backend may be used.
     #[error("no backend is healthy")]
     NoBackend,
@@ -195,6 +201,7 @@ impl Error {
             Self::ConnectMethod      => (Client,  405, "connect_refused",    "http_request_denied",                "PR"),
             Self::Denied             => (Client,  403, "denied",             "http_request_denied",                "PR"),
             Self::ClientRate(_)      => (Client,  429, "client_rate",        "http_request_denied",                "PR"),
+            Self::RouteRate(_)       => (Client,  429, "route_rate",         "http_request_denied",                "PR"),
             Self::TotalRate(_)       => (Us,      429, "total_rate",         "http_request_denied",                "PR"),
             Self::ClientConnections  => (Client,  429, "client_connections", "connection_limit_reached",           "PC"),
             Self::UnknownProtocol    => (Client,  501, "unknown_protocol",   "http_request_denied",                "PR"),
@@ -203,6 +210,7 @@ impl Error {
             Self::TooManyConnections => (Us,      503, "too_many_connections", "connection_limit_reached",         "PC"),
             Self::ProxyHeader(_)     => (Client,  400, "proxy_header",       "http_request_error",                 "PR"),
             Self::Flood(_)           => (Client,  429, "flood",              "http_request_denied",                "PR"),
+            Self::NoRoute            => (Client,  404, "no_route",           "destination_not_found",              "PR"),
             Self::NoBackend          => (Backend, 503, "no_backend",         "destination_unavailable",            "SC"),
             Self::BackendsFull       => (Us,      503, "backends_full",      "connection_limit_reached",           "SC"),
             Self::Connect(_)         => (Backend, 503, "connect_failed",     "connection_refused",                 "SC"),

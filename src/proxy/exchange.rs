@@ -7,9 +7,11 @@ use std::time::Instant;
 use hyper::body::{Body as _, Incoming};
 use hyper::{Method, Request, Version};
 
+use crate::config::Config;
 use crate::telemetry::access_log::Entry;
 
 use super::client::Phase;
+use super::treated::Treated;
 use super::{Client, Error, grpc};
 
 /// A request under way. When it is dropped, the client's connection waits for the next one and the access log has a line.
@@ -18,8 +20,12 @@ pub(super) struct Exchange {
     client: Rc<Client>,
     /// Only while there is an access log.
     entry: Option<Box<Entry>>,
-    /// When it began, if it is one of those that are looked at.
+    /// When it began, if it is one of those that are looked at and is not answered yet.
     began: Option<Instant>,
+    /// The place of the pool that it goes to, once that is known.
+    pool: Option<u32>,
+    /// Only if its route says something of its answer.
+    treated: Option<Box<Treated>>,
     /// Whether it is a call of a gRPC method, which HTTP/1.1 cannot carry.
     is_grpc: bool,
     /// Whether our own answer must leave its body out: with HTTP/1.1 hyper does so itself.
@@ -39,7 +45,7 @@ impl Exchange {
         let wants_no_body = is_http2 && request.method() == Method::HEAD;
         client.set_watched(request.body().is_end_stream());
         client.enter(Phase::Connect);
-        Self { client, entry, began, is_grpc, wants_no_body }
+        Self { client, entry, began, pool: None, treated: None, is_grpc, wants_no_body }
     }
 
     pub(super) fn client(&self) -> &Rc<Client> {
@@ -56,6 +62,36 @@ impl Exchange {
         self.wants_no_body
     }
 
+    /// Its route was found.
+    pub(super) fn takes(&mut self, config: &Config, route: usize) {
+        if let Some(entry) = &mut self.entry {
+            entry.takes(&config.routes[route].name);
+        }
+    }
+
+    /// Its pool was chosen.
+    pub(super) fn goes_to(&mut self, config: &Config, pool: usize) {
+        self.pool = u32::try_from(pool).ok();
+        if let Some(entry) = &mut self.entry {
+            entry.goes_to(&config.pools[pool].name);
+        }
+    }
+
+    /// The place of the pool that it goes to, if that is known.
+    pub(super) fn pool(&self) -> Option<usize> {
+        self.pool.map(|pool| pool as usize)
+    }
+
+    /// Notes what its route makes of its answer.
+    pub(super) fn treat(&mut self, treated: Treated) {
+        self.treated = Some(Box::new(treated));
+    }
+
+    /// What its route makes of its answer, if anything.
+    pub(super) fn treated(&self) -> Option<&Treated> {
+        self.treated.as_deref()
+    }
+
     /// A backend was chosen.
     pub(super) fn attempt(&mut self, backend: &Arc<str>) {
         if let Some(entry) = &mut self.entry {
@@ -68,7 +104,11 @@ impl Exchange {
         if let Some(entry) = &mut self.entry {
             entry.answered(status);
         }
-        self.client.shared.tally.answered(status);
+        let tally = &self.client.shared.tally;
+        tally.answered(status);
+        if let Some(began) = self.began.take() {
+            tally.took(began);
+        }
         self.client.enter(Phase::Answer);
     }
 
@@ -102,7 +142,8 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         let phase = self.client.phase();
         if let Some(began) = self.began {
-            self.client.shared.tally.ended(began);
+            // Its client has not waited for an answer.
+            self.client.shared.tally.took(began);
         }
         if let (Some(mut entry), Some(log)) = (self.entry.take(), &self.client.shared.access_log) {
             if !entry.is_complete() {

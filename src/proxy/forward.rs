@@ -4,6 +4,7 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use hyper::{Request, Response};
 
@@ -31,6 +32,15 @@ pub(super) struct Failure {
     pub(super) evidence: Option<Evidence>,
     /// Whether a backend may have seen the request.
     pub(super) sent: bool,
+}
+
+impl Failure {
+    /// Tells the registry what it says of the backend, if anything.
+    pub(super) fn tell(&self, client: &Client, lease: &Lease) {
+        if let Some(evidence) = &self.evidence {
+            client.shared.registry.observe(lease.backend(), evidence.clone(), Instant::now());
+        }
+    }
 }
 
 /// Sends the request, which it takes, on an idle connection or a new one and waits for the head of the answer. After a

@@ -70,6 +70,12 @@ impl Rates {
         })
     }
 
+    /// One for each client address.
+    pub(super) fn of_each(rate: Rate) -> Self {
+        let each = RateLimiter::new(quota(rate), Accounts::new(MOST_ACCOUNTS), DefaultClock::default());
+        Self { each: Some(each), all: None, swept: Mutex::new(Instant::now()) }
+    }
+
     /// Counts a request, unless it is one too many.
     pub(super) fn check(&self, client: IpAddr) -> Result<(), Error> {
         if let Some(each) = &self.each {

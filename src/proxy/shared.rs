@@ -12,11 +12,14 @@ use crate::connect::{HeadLimits, shortages};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{Tally, access_log};
 
+use super::Error;
 use super::access::Access;
 use super::body::RequestBody;
 use super::client::Phase;
 use super::deadline::Clock;
+use super::mirror::Copies;
 use super::pace::LeastRate;
+use super::route_rates::RouteRates;
 
 /// The snapshot that requests read, with this worker's idle connections.
 pub type View = crate::snapshot::View<RequestBody>;
@@ -44,6 +47,9 @@ pub struct Shared {
     head_limits: Cell<HeadLimits>,
     body_limit: Cell<Option<u64>>,
     access: RefCell<Option<Arc<Access>>>,
+    route_rates: RefCell<Arc<RouteRates>>,
+    /// Copies of requests under way.
+    pub(super) copies: Copies,
     least_rate: Cell<Option<LeastRate>>,
     /// How often files had run out when we last made room.
     shortages: Cell<usize>,
@@ -59,7 +65,7 @@ impl Shared {
         registry: &'static Registry,
         access_log: Option<access_log::Buffer>,
     ) -> Self {
-        let Rules { config, access } = rules;
+        let Rules { config, access, route_rates } = rules;
         let deadlines = Deadlines::of(config);
         Self {
             view: RefCell::new(Rc::new(View::new(snapshot))),
@@ -72,6 +78,8 @@ impl Shared {
             head_limits: Cell::new(head_limits(config)),
             body_limit: Cell::new(config.limits.body),
             access: RefCell::new(access.clone()),
+            route_rates: RefCell::new(Arc::clone(route_rates)),
+            copies: Copies::default(),
             least_rate: Cell::new(LeastRate::of(config)),
             shortages: Cell::new(0),
             draining: Cell::new(false),
@@ -81,13 +89,14 @@ impl Shared {
 
     /// Goes by other settings from now on. What runs goes on, and finds the new ones at its next step.
     pub fn adopt(&self, rules: &Rules) {
-        let Rules { config, access } = rules;
+        let Rules { config, access, route_rates } = rules;
         self.deadlines.adopt(config);
         self.clock.set_tick(self.deadlines.tick());
         self.introduced.replace(config.introduced.clone());
         self.head_limits.set(head_limits(config));
         self.body_limit.set(config.limits.body);
         self.access.replace(access.clone());
+        self.route_rates.replace(Arc::clone(route_rates));
         self.least_rate.set(LeastRate::of(config));
     }
 
@@ -114,6 +123,17 @@ impl Shared {
     /// Applies what is asked of each request, if anything is.
     pub fn with_access<T>(&self, apply: impl FnOnce(&Access) -> T) -> Option<T> {
         self.access.borrow().as_deref().map(apply)
+    }
+
+    /// Counts a request on a route, unless it is one too many.
+    pub(super) fn check_rate(&self, route: &str, client: IpAddr) -> Result<(), Error> {
+        self.route_rates.borrow().check(route, client)
+    }
+
+    /// Forgets clients that have not asked for a while.
+    pub fn sweep_rates(&self) {
+        self.with_access(Access::sweep);
+        self.route_rates.borrow().sweep();
     }
 
     /// The view for a request that begins now; it keeps it to its end.
@@ -176,13 +196,17 @@ pub struct Rules {
     pub config: Arc<Config>,
     /// What is asked of each request, if anything.
     pub access: Option<Arc<Access>>,
+    /// What of each client routes take.
+    pub route_rates: Arc<RouteRates>,
 }
 
 impl Rules {
     /// Those of these settings. What was counted `before` still counts while what is counted is the same.
     pub fn of(config: Arc<Config>, before: Option<&Self>) -> Self {
-        let before = before.and_then(|before| before.access.as_deref());
-        Self { access: Access::of(&config.access, before), config }
+        let asked = before.map(|before| (&before.config.access, before.access.as_deref()));
+        let access = Access::of(&config.access, asked);
+        let route_rates = RouteRates::of(&config, before.map(|before| &*before.route_rates));
+        Self { config, access, route_rates: Arc::new(route_rates) }
     }
 }
 
@@ -197,6 +221,8 @@ pub struct Deadlines {
     backend_idle: Cell<u64>,
     client_idle: Cell<u64>,
     parked: Cell<u64>,
+    /// The shortest of all, those of routes among them.
+    shortest: Cell<u64>,
 }
 
 impl Deadlines {
@@ -227,6 +253,11 @@ impl Deadlines {
         self.backend_idle.set(millis(timeouts.backend_idle));
         self.client_idle.set(millis(timeouts.client_idle));
         self.parked.set(millis(timeouts.client_idle - park_after));
+        let of_routes = config.routes.iter().map(|route| &route.treatment);
+        let of_routes = of_routes.flat_map(|treatment| [treatment.response_timeout, treatment.body_timeout]);
+        let all = self.phases.iter().map(Cell::get).chain([self.backend_idle.get()]);
+        let all = all.chain(of_routes.flatten().map(millis));
+        self.shortest.set(all.min().unwrap_or_default());
     }
 
     pub(super) fn millis(&self, phase: Phase) -> u64 {
@@ -245,8 +276,7 @@ impl Deadlines {
 
     /// How often the workers' clocks move on, in milliseconds: fine enough for the shortest deadline.
     pub fn tick(&self) -> u64 {
-        let shortest = self.phases.iter().map(Cell::get).min().unwrap_or_default();
-        (shortest.min(self.backend_idle.get()) / 4).clamp(5, 100)
+        (self.shortest.get() / 4).clamp(5, 100)
     }
 }
 

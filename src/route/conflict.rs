@@ -63,6 +63,18 @@ pub enum Conflict {
     },
 }
 
+impl Conflict {
+    /// The route that is in the way, or of two the later one.
+    pub fn route(&self) -> &str {
+        match self {
+            Self::Shadowed { route, .. } | Self::Impossible { route, .. } | Self::Template { route, .. } => {
+                route
+            }
+            Self::Same { second, .. } | Self::Ambiguous { second, .. } => second,
+        }
+    }
+}
+
 const CONTRADICTION: &str =
     "something must be both there and absent, or no client is in its networks; remove one of its conditions";
 const NO_SUCH_PATH: &str =

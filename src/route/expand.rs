@@ -11,6 +11,7 @@ use super::reading::{is_plain, lenient, normal};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     pieces: Vec<Piece>,
+    purpose: Purpose,
     /// Whether it begins with a scheme and a host.
     is_absolute: bool,
 }
@@ -87,11 +88,12 @@ impl Template {
             return Err(TemplateError::OpenHost(text.into()));
         }
         keep_query(&mut pieces);
-        Ok(Self { pieces, is_absolute })
+        Ok(Self { pieces, purpose, is_absolute })
     }
 
-    /// The text with everything in its place.
-    pub(super) fn expand(&self, captures: &Captures<'_>, host: &str, query: Option<&str>) -> String {
+    /// The text with everything in its place; none if it is the target of a request in which some backends would read a path
+    /// that does not begin as the operator wrote it.
+    pub(super) fn expand(&self, captures: &Captures<'_>, host: &str, query: Option<&str>) -> Option<String> {
         let mut text = String::with_capacity(64);
         for piece in &self.pieces {
             match piece {
@@ -109,33 +111,24 @@ impl Template {
                 Piece::Capture(name) => text.push_str(captures.get(name).unwrap_or_default()),
             }
         }
-        text
-    }
-
-    /// Where a redirect leads. An address without a host never becomes one with a host.
-    pub(super) fn location(&self, captures: &Captures<'_>, host: &str, query: Option<&str>) -> String {
-        let text = self.expand(captures, host, query);
-        match self.is_absolute {
-            true => text,
+        match self.purpose {
+            Purpose::Rewrite => self.stays_below(&text).then_some(text),
+            Purpose::Redirect if self.is_absolute => Some(text),
             // RFC 3986 section 4.2: what begins with two slashes names a host, and browsers take `\` for `/`.
-            false => format!("/{}", text.trim_start_matches(['/', '\\'])),
+            Purpose::Redirect => Some(format!("/{}", text.trim_start_matches(['/', '\\']))),
         }
     }
 
-    /// What a request's target becomes; none if some backends would read a path there that does not begin as the operator
-    /// wrote it.
-    pub(super) fn target(&self, captures: &Captures<'_>, host: &str, query: Option<&str>) -> Option<String> {
-        let text = self.expand(captures, host, query);
-        let path = text.split('?').next().unwrap_or_default();
-        let start = match self.pieces.first() {
-            Some(Piece::Text(start)) => start.split('?').next().unwrap_or_default(),
-            _ => "/",
-        };
-        let stays = is_plain(path) || {
+    fn stays_below(&self, target: &str) -> bool {
+        let path = target.split('?').next().unwrap_or_default();
+        is_plain(path) || {
+            let start = match self.pieces.first() {
+                Some(Piece::Text(start)) => start.split('?').next().unwrap_or_default(),
+                _ => "/",
+            };
             let start = &start[..=start.rfind('/').unwrap_or_default()];
             lenient(&normal(path)).starts_with(&lenient(&normal(start)))
-        };
-        stays.then_some(text)
+        }
     }
 }
 
@@ -287,7 +280,7 @@ mod tests {
             ("https://example.org?from={path}", Some("q=1"), "https://example.org?from=/users/7/a/b"),
         ] {
             let template = parse(text, Purpose::Redirect).expect(text);
-            assert_eq!(template.location(&captures, "example.com", query), expected, "{text}");
+            assert_eq!(template.expand(&captures, "example.com", query).as_deref(), Some(expected), "{text}");
         }
     }
 
@@ -299,10 +292,10 @@ mod tests {
         let template =
             Template::parse("/{rest}", Purpose::Rewrite, &[&regex, &prefix]).expect("both know it");
         for (path, of) in [("/v2/a/b", &regex), ("/api/a/b", &prefix)] {
-            assert_eq!(template.target(&captures(of, path), "", None).as_deref(), Some("/a/b"));
+            assert_eq!(template.expand(&captures(of, path), "", None).as_deref(), Some("/a/b"));
         }
         for path in ["/api", "/api/"] {
-            assert_eq!(template.target(&captures(&prefix, path), "", None).as_deref(), Some("/"));
+            assert_eq!(template.expand(&captures(&prefix, path), "", None).as_deref(), Some("/"));
         }
         let unknown =
             Template::parse("/{version}", Purpose::Rewrite, &[&regex, &prefix]).expect_err("not both");
@@ -342,7 +335,8 @@ mod tests {
         for text in ["{path}", "/{rest}"] {
             let template = Template::parse(text, Purpose::Redirect, &[&any]).expect("a template");
             for path in ["//evil.example/x", "/\\evil.example/x", "///evil.example/x"] {
-                assert_eq!(template.location(&captures(&any, path), "", None), "/evil.example/x", "{path}");
+                let location = template.expand(&captures(&any, path), "", None);
+                assert_eq!(location.as_deref(), Some("/evil.example/x"), "{path}");
             }
         }
     }
@@ -351,7 +345,7 @@ mod tests {
     fn a_rewritten_path_stays_below_what_the_operator_wrote() {
         let any = Path::any();
         let template = Template::parse("/inner/{rest}", Purpose::Rewrite, &[&any]).expect("a template");
-        let target = |path: &str| template.target(&captures(&any, path), "", None);
+        let target = |path: &str| template.expand(&captures(&any, path), "", None);
         assert_eq!(target("/a%20b").as_deref(), Some("/inner/a%20b"));
         assert_eq!(target("/a//b").as_deref(), Some("/inner/a//b"));
         for path in ["/..%2Fadmin", "/..;/admin", "/x/..%5C..%5C../admin"] {
@@ -371,9 +365,9 @@ mod tests {
             let captures = Captures::of(normal(&path), &any);
             for purpose in [Purpose::Redirect, Purpose::Rewrite] {
                 if let Ok(template) = Template::parse(&text, purpose, &[&any]) {
-                    let location = template.location(&captures, "example.com", Some(&query));
-                    prop_assert!(location.bytes().all(|byte| byte.is_ascii_graphic()), "{}", location);
-                    prop_assert!(!location.starts_with("//"));
+                    let Some(text) = template.expand(&captures, "example.com", Some(&query)) else { continue };
+                    prop_assert!(text.bytes().all(|byte| byte.is_ascii_graphic()), "{}", text);
+                    prop_assert!(purpose == Purpose::Rewrite || !text.starts_with("//"));
                 }
             }
         }

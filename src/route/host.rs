@@ -1,34 +1,37 @@
 //! Routes by host: this one, all under one, any.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
 use crate::config::HostMatch;
 
-use super::path::Paths;
-use super::search::Search;
+use super::path::{Path, Paths};
+use super::search::{Leaf, Map, Search};
 
 /// For each host that routes name, the paths there.
 #[derive(Debug, Default)]
 pub(super) struct Hosts {
-    exact: HashMap<Box<str>, Paths>,
-    under: HashMap<Box<str>, Paths>,
+    exact: Map<Paths>,
+    under: Map<Paths>,
     /// Bytes of the longest that hosts can be under: no stranger's host is looked at for longer ones.
     longest: usize,
+    /// The highest priority of all under names.
+    highest_under: Option<i32>,
     any: Paths,
 }
 
 impl Hosts {
-    /// The paths of a host as routes name it; none is any.
-    pub(super) fn paths_mut(&mut self, host: Option<&HostMatch>) -> &mut Paths {
-        match host {
+    /// Where routes for a host and a path are kept; no host is any. They are added in their order.
+    pub(super) fn leaf_mut(&mut self, host: Option<&HostMatch>, path: &Path, priority: i32) -> &mut Leaf {
+        let paths = match host {
             Some(HostMatch::Exact(name)) => self.exact.entry(name.as_ref().into()).or_default(),
             Some(HostMatch::Under(suffix)) => {
                 self.longest = self.longest.max(suffix.len());
+                self.highest_under = self.highest_under.max(Some(priority));
                 self.under.entry(suffix.as_ref().into()).or_default()
             }
             None => &mut self.any,
-        }
+        };
+        paths.leaf_mut(path, priority)
     }
 
     /// Looks for a path of a host, as [`plain`] writes it: at this one, then at those that it is under, the longest first,
@@ -38,6 +41,9 @@ impl Hosts {
             paths.search(path, search);
         }
         for suffix in self.suffixes(host) {
+            if search.is_beyond(self.highest_under) {
+                break;
+            }
             if let Some(paths) = self.under.get(suffix) {
                 paths.search(path, search);
             }

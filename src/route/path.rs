@@ -1,13 +1,12 @@
 //! Routes by path: this one, those of one shape, those that a regular expression matches, all.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
 use crate::config::{PathMatch, Pattern, Segment};
 
 use super::rank::of_pattern;
 use super::reading::{encoded_alike, normal};
-use super::search::{Leaf, Search};
+use super::search::{Leaf, Map, Search};
 
 /// The name of what stands where a prefix has its `*`.
 const REST: &str = "rest";
@@ -110,7 +109,7 @@ impl Path {
 /// All paths of a host, so that those that hold for one are found in order.
 #[derive(Debug, Default)]
 pub(super) struct Paths {
-    exact: HashMap<Box<str>, Leaf>,
+    exact: Map<Leaf>,
     root: Node,
     /// The longest first.
     regexes: Vec<(Pattern, Leaf)>,
@@ -119,7 +118,7 @@ pub(super) struct Paths {
 /// Where one stands after some segments of a path.
 #[derive(Debug, Default)]
 struct Node {
-    literals: HashMap<Box<str>, Node>,
+    literals: Map<Node>,
     capture: Option<Box<Node>>,
     /// Paths that end here.
     closed: Leaf,
@@ -130,7 +129,7 @@ struct Node {
 }
 
 impl Paths {
-    /// Where routes for a path are kept. They are added in their order, and no priority is higher than this.
+    /// Where routes for a path are kept, to which one of this priority is added.
     pub(super) fn leaf_mut(&mut self, path: &Path, priority: i32) -> &mut Leaf {
         match path {
             Path::Exact(path) => {

@@ -1,7 +1,12 @@
 //! One look for the route of one request.
 
+use std::collections::HashMap;
+
 use super::Asked;
 use super::rule::Rule;
+
+/// What routes are kept by. The keys are the operator's, so nobody can make them collide.
+pub(super) type Map<T> = HashMap<Box<str>, T, foldhash::fast::RandomState>;
 
 /// The cases of routes that have one host and one path, in order.
 pub(super) type Leaf = Vec<Entry>;

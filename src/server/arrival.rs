@@ -36,6 +36,9 @@ impl Door {
     /// One worker's door to what was opened.
     pub(super) fn to(opened: Arc<Opened>) -> Self {
         let entrance = Rc::new(Entrance::open(opened.listener.clone()));
+        if opened.is_closed() {
+            entrance.close();
+        }
         Self { opened, entrance }
     }
 

@@ -74,7 +74,7 @@ pub(super) async fn serve(client: &Rc<Client>, mut stream: Stream) -> Option<Str
             }
             Stop::Due(_) => {
                 if client.is_blocked() {
-                    cut(stream);
+                    cut(&stream);
                 }
                 return None;
             }

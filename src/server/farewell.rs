@@ -55,9 +55,9 @@ pub(super) async fn close(shared: &Shared, mut stream: Stream) {
     }
 }
 
-/// Cuts off a client that takes nothing, with a reset: else the system would hold what is on the way to it, and offer it
-/// again and again, for a quarter of an hour.
-pub(super) fn cut(stream: Stream) {
+/// Makes the end of this connection a reset, for a client that takes nothing: else the system would hold what is on the way
+/// to it, and offer it again and again, for a quarter of an hour.
+pub(super) fn cut(stream: &Stream) {
     // It fails only if the connection is gone already.
     let _ = SockRef::from(stream.socket()).set_linger(Some(Duration::ZERO));
 }

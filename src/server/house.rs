@@ -27,7 +27,7 @@ pub(super) struct House {
 
 /// A door, and who accepts clients there.
 struct OpenDoor {
-    door: Rc<Door>,
+    door: Rc<RefCell<Rc<Door>>>,
     closing: watch::Sender<bool>,
     usher: JoinHandle<()>,
 }
@@ -43,8 +43,7 @@ impl House {
             Ok(queue) => queue,
             Err(error) => return warn!("{}: worker {} cannot listen: {error}", opened.listener, self.worker),
         };
-        let door = self.door_to(opened);
-        self.others.borrow_mut().retain(|other| !Rc::ptr_eq(other, &door));
+        let door = Rc::new(RefCell::new(self.own_door_to(opened)));
         let (closing, closed) = watch::channel(false);
         let usher = Usher {
             door: Rc::clone(&door),
@@ -56,15 +55,30 @@ impl House {
         self.open.borrow_mut().push(OpenDoor { door, closing, usher });
     }
 
+    /// Shows who comes to the old one to the new one from now on. The queue stays, so that nobody in it is lost.
+    pub(super) fn change(&self, old: &Arc<Opened>, new: Arc<Opened>) {
+        old.close();
+        let door = self.own_door_to(new);
+        for open in self.open.borrow().iter().filter(|open| open.is_to(old)) {
+            open.door.replace(Rc::clone(&door)).entrance.close();
+        }
+        self.part_from_others(old);
+    }
+
     /// Accepts no more clients there.
     pub(super) fn close(&self, opened: &Arc<Opened>) {
-        let is_it = |door: &Door| Arc::ptr_eq(&door.opened, opened);
-        let closed: Vec<_> = self.open.borrow_mut().extract_if(.., |open| is_it(&open.door)).collect();
-        for open in closed {
+        // Another worker may hand us clients who came there before it heard of this.
+        opened.close();
+        for open in self.open.borrow_mut().extract_if(.., |open| open.is_to(opened)) {
             open.closing.send_replace(true);
-            open.door.entrance.close();
+            open.door.borrow().entrance.close();
         }
-        for door in self.others.borrow_mut().extract_if(.., |door| is_it(door)) {
+        self.part_from_others(opened);
+    }
+
+    /// Those who were handed to us have come to a door that is closed, as all who are connected find when they are woken.
+    fn part_from_others(&self, opened: &Arc<Opened>) {
+        for door in self.others.borrow_mut().extract_if(.., |door| Arc::ptr_eq(&door.opened, opened)) {
             door.entrance.close();
         }
         self.shared.clock.wake_all();
@@ -90,18 +104,29 @@ impl House {
         }
     }
 
+    fn own_door_to(&self, opened: Arc<Opened>) -> Rc<Door> {
+        let door = self.door_to(opened);
+        self.others.borrow_mut().retain(|other| !Rc::ptr_eq(other, &door));
+        door
+    }
+
     fn door_to(&self, opened: Arc<Opened>) -> Rc<Door> {
-        let is_it = |door: &&Rc<Door>| Arc::ptr_eq(&door.opened, &opened);
-        if let Some(open) = self.open.borrow().iter().map(|open| &open.door).find(is_it) {
-            return Rc::clone(open);
+        if let Some(open) = self.open.borrow().iter().find(|open| open.is_to(&opened)) {
+            return Rc::clone(&open.door.borrow());
         }
         let mut others = self.others.borrow_mut();
-        if let Some(other) = others.iter().find(is_it) {
+        if let Some(other) = others.iter().find(|door| Arc::ptr_eq(&door.opened, &opened)) {
             return Rc::clone(other);
         }
         others.retain(|other| Rc::strong_count(other) > 1);
         let door = Rc::new(Door::to(opened));
         others.push(Rc::clone(&door));
         door
+    }
+}
+
+impl OpenDoor {
+    fn is_to(&self, opened: &Arc<Opened>) -> bool {
+        Arc::ptr_eq(&self.door.borrow().opened, opened)
     }
 }

@@ -71,7 +71,7 @@ pub(super) async fn serve(client: &Rc<Client>, mut stream: Stream, read_ahead: B
         }
     };
     if verdict.is_blocked() {
-        return cut(stream);
+        return cut(&stream);
     }
     // To close on bytes that were not read, or that come late, would reset the connection, and our last word would be lost.
     part(&client.shared, stream, words.as_ref().map_or(&[], |words| words)).await;

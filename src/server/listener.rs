@@ -1,13 +1,12 @@
 //! The first hop: a worker's listening sockets.
 
+use std::cell::RefCell;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -22,6 +21,7 @@ use crate::proxy::{Error, Shared};
 use super::arrival::{Arrival, Door, turn_away};
 use super::team::{Handed, Seat, Team};
 use super::tls::Tls;
+use super::unix::{self, SocketFile};
 
 /// Connections that may wait to be accepted; the system's own limit holds too.
 const BACKLOG: i32 = 4096;
@@ -39,6 +39,30 @@ pub struct Opened {
     pub listener: Listener,
     /// How TLS is spoken, if it is.
     pub tls: Option<Arc<Tls>>,
+    closed: AtomicBool,
+}
+
+impl Opened {
+    /// The same place, where something else is spoken from now on.
+    pub fn changed(&self, listener: &Listener, tls: Option<&Arc<Tls>>) -> Self {
+        let listener = Listener { address: self.listener.address.clone(), ..listener.clone() };
+        let tls = tls.filter(|_| listener.tls).cloned();
+        Self::new(listener, tls)
+    }
+
+    /// What clients of this listener find. It is open until it is closed.
+    pub(super) fn new(listener: Listener, tls: Option<Arc<Tls>>) -> Self {
+        Self { listener, tls, closed: AtomicBool::new(false) }
+    }
+
+    /// Nobody is to come there any more.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
 }
 
 /// A listener and its sockets, one for each worker.
@@ -47,26 +71,32 @@ pub struct Bound {
     /// What is open once it listens.
     pub opened: Arc<Opened>,
     sockets: Vec<Socket>,
+    file: Option<SocketFile>,
 }
 
 impl Bound {
     /// Binds `count` sockets to one address, among which the system spreads connections once they listen. Nobody else
-    /// may listen there, save we ourselves if `again`.
+    /// may listen there, save we ourselves if `again`: with what is to be closed.
     ///
     /// # Errors
     /// The address is in use, not ours, or not allowed.
     pub fn bind(listener: &Listener, tls: Option<Arc<Tls>>, count: usize, again: bool) -> io::Result<Self> {
         let mut listener = listener.clone();
+        let mut file = None;
         let sockets = match &listener.address {
             Address::Ip(address) => {
                 let (address, sockets) = bind_ip(*address, count, again)?;
                 listener.address = address.into();
                 sockets
             }
-            Address::Unix(path) => bind_unix(path, count)?,
+            Address::Unix(path) => {
+                let (socket, bound) = unix::bind(path)?;
+                file = Some(bound);
+                shared_by(socket, count)?
+            }
         };
         let tls = tls.filter(|_| listener.tls);
-        Ok(Self { opened: Arc::new(Opened { listener, tls }), sockets })
+        Ok(Self { opened: Arc::new(Opened::new(listener, tls)), sockets, file })
     }
 
     /// Lets clients connect.
@@ -75,6 +105,11 @@ impl Bound {
     /// Another program listens there since.
     pub fn listen(&self) -> io::Result<()> {
         self.sockets.iter().try_for_each(|socket| socket.listen(BACKLOG))
+    }
+
+    /// What there is of it in the file system, to be kept for as long as clients may come.
+    pub fn take_file(&mut self) -> Option<SocketFile> {
+        self.file.take()
     }
 
     /// The socket of the next worker.
@@ -109,11 +144,7 @@ fn bound_socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
 }
 
 /// A Unix socket has one queue, from which all workers take.
-fn bind_unix(path: &Path, count: usize) -> io::Result<Vec<Socket>> {
-    remove_leftover(path)?;
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&SockAddr::unix(path)?)?;
+fn shared_by(socket: Socket, count: usize) -> io::Result<Vec<Socket>> {
     let mut sockets = vec![socket];
     while sockets.len() < count {
         sockets.push(sockets[0].try_clone()?);
@@ -121,21 +152,10 @@ fn bind_unix(path: &Path, count: usize) -> io::Result<Vec<Socket>> {
     Ok(sockets)
 }
 
-/// Removes the socket of a program that ended without doing so itself; nobody answers there.
-fn remove_leftover(path: &Path) -> io::Result<()> {
-    match path.symlink_metadata() {
-        Ok(found) if !found.file_type().is_socket() => Err(io::ErrorKind::AlreadyExists.into()),
-        Ok(_) => match UnixStream::connect(path) {
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
-            _ => Err(io::ErrorKind::AddrInUse.into()),
-        },
-        Err(_) => Ok(()),
-    }
-}
-
 /// Shows clients who come to one door to their seats.
 pub(super) struct Usher {
-    pub(super) door: Rc<Door>,
+    /// What is behind the queue may change.
+    pub(super) door: Rc<RefCell<Rc<Door>>>,
     pub(super) shared: Rc<Shared>,
     pub(super) team: Arc<Team>,
     pub(super) worker: usize,
@@ -192,7 +212,7 @@ impl Usher {
             Err(error) => return self.turn_away(socket, address, error),
         };
         let Ok(socket) = socket.into_system() else { return };
-        let handed = Handed { socket, address, opened: Arc::clone(&self.door.opened), seat };
+        let handed = Handed { socket, address, opened: Arc::clone(&self.door.borrow().opened), seat };
         if let Err(Handed { socket, seat, .. }) = self.team.hand_to(other, handed)
             && let Ok(socket) = connect::Socket::from_system(socket)
         {
@@ -210,16 +230,22 @@ impl Usher {
 
     /// The client's address, unless its connection begins with telling it.
     fn known(&self, address: SocketAddr) -> Option<IpAddr> {
-        let told = self.shared.must_be_introduced(address.ip(), self.door.listener());
+        let told = self.shared.must_be_introduced(address.ip(), self.door.borrow().listener());
         (!told).then_some(address.ip())
     }
 
     fn turn_away(&self, socket: connect::Socket, address: SocketAddr, error: Error) {
-        turn_away(Rc::clone(&self.shared), &self.door, socket, (address, error), self.team.refusal());
+        turn_away(
+            Rc::clone(&self.shared),
+            &self.door.borrow(),
+            socket,
+            (address, error),
+            self.team.refusal(),
+        );
     }
 
     fn arrival(&self, address: SocketAddr, seat: Seat) -> Arrival {
-        Arrival { shared: Rc::clone(&self.shared), door: Rc::clone(&self.door), address, seat }
+        Arrival { shared: Rc::clone(&self.shared), door: Rc::clone(&self.door.borrow()), address, seat }
     }
 }
 

@@ -194,10 +194,8 @@ mod tests {
         let (team, mut inboxes) = team(2, 1);
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let opened = Arc::new(Opened {
-            listener: crate::config::Listener { name: "web".into(), address: address.into(), tls: false },
-            tls: None,
-        });
+        let listener = crate::config::Listener { name: "web".into(), address: address.into(), tls: false };
+        let opened = Arc::new(Opened::new(listener, None));
         let handed = || Handed {
             socket: std::net::TcpStream::connect(address).unwrap().into(),
             address,

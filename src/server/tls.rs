@@ -214,9 +214,11 @@ impl Current {
         Ok(Self { settings: settings.clone(), loaded, config: Arc::new(config), certificates, client_roots })
     }
 
-    /// Keeps what clients remember of their last connections, unless others may connect now.
+    /// Keeps what clients remember of their last connections, unless others may connect now: who goes on with a session is
+    /// not asked for a certificate again.
     fn succeeding(self, before: &Self) -> Self {
-        if self.client_roots != before.client_roots {
+        let auth = |current: &Self| current.settings.clients.as_ref().map(|clients| clients.auth);
+        if self.client_roots != before.client_roots || auth(&self) != auth(before) {
             return self;
         }
         let mut config = Arc::unwrap_or_clone(self.config);

@@ -13,9 +13,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{self, spawn_blocking, spawn_local};
 
 use crate::backends::Registry;
-use crate::proxy::{Access, Rules, Shared};
+use crate::proxy::{Rules, Shared};
 use crate::snapshot::Snapshot;
-use crate::telemetry::{Report, access_log};
+use crate::telemetry::{Report, Seen, access_log};
 
 use super::house::House;
 use super::listener::Opened;
@@ -73,6 +73,10 @@ pub enum Order {
     Open(Arc<Opened>, socket2::Socket),
     /// Say what was counted.
     Report(oneshot::Sender<Report>),
+    /// Say what the last requests were.
+    Recall(oneshot::Sender<Vec<Seen>>),
+    /// Whoever comes to the first finds the second from now on.
+    Change(Arc<Opened>, Arc<Opened>),
     /// Accept no more clients here; those who came are to go when they have their answers.
     Close(Arc<Opened>),
 }
@@ -131,16 +135,14 @@ impl Worker {
         let News { mut snapshots, mut stop, ticks } = news;
         let snapshot = Arc::clone(&snapshots.borrow_and_update());
         let shared = Rc::new(Shared::new(&rules, snapshot, self.registry, self.access_log));
-        let drain = Rc::new(Cell::new(rules.config.timeouts.drain));
+        let drain = Cell::new(rules.config.timeouts.drain);
         let house = Rc::new(House::new(Rc::clone(&shared), Arc::clone(&team), index));
         self.sockets.into_iter().for_each(|(opened, socket)| house.open(opened, socket));
         spawn_local(keep_time(Rc::clone(&shared), ticks));
         spawn_local(keep_up(Rc::clone(&shared), snapshots));
         let take_in = spawn_local(take_in(Rc::clone(&house), self.inbox, stop.clone()));
-        let obey = spawn_local(obey(Rc::clone(&house), self.orders, Rc::clone(&drain)));
-        // Whoever could ask for a stop is gone as well if it cannot be waited for.
-        let _ = stop.wait_for(|stop| *stop).await;
-        obey.abort();
+        // It ends at a stop, or when whoever could ask for one is gone as well.
+        obey(&house, self.orders, &mut stop, &drain).await;
         house.close_all().await;
         // Nobody hands a client over from here on: who is seated here is all that is waited for.
         let _ = take_in.await;
@@ -155,19 +157,38 @@ impl Worker {
     }
 }
 
-/// Does what it is told to.
-async fn obey(house: Rc<House>, mut orders: mpsc::Receiver<Order>, drain: Rc<Cell<Duration>>) {
-    while let Some(order) = orders.recv().await {
-        match order {
-            Order::Adopt(rules) => {
-                drain.set(rules.config.timeouts.drain);
-                house.shared.adopt(&rules);
-            }
-            // Who asked may have lost patience.
-            Order::Report(to) => drop(to.send(house.shared.tally.report())),
-            Order::Open(opened, socket) => house.open(opened, socket),
-            Order::Close(opened) => house.close(&opened),
+/// Does what it is told to, until a stop; then what it was told before, for clients may wait where it is to open.
+async fn obey(
+    house: &House,
+    mut orders: mpsc::Receiver<Order>,
+    stop: &mut watch::Receiver<bool>,
+    drain: &Cell<Duration>,
+) {
+    loop {
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => break,
+            Some(order) = orders.recv() => follow(house, order, drain),
         }
+    }
+    orders.close();
+    while let Some(order) = orders.recv().await {
+        follow(house, order, drain);
+    }
+}
+
+fn follow(house: &House, order: Order, drain: &Cell<Duration>) {
+    match order {
+        Order::Adopt(rules) => {
+            drain.set(rules.config.timeouts.drain);
+            house.shared.adopt(&rules);
+        }
+        // Who asked may have lost patience.
+        Order::Report(to) => drop(to.send(house.shared.tally.report())),
+        Order::Recall(to) => drop(to.send(house.shared.tally.recent().borrow().all())),
+        Order::Open(opened, socket) => house.open(opened, socket),
+        Order::Change(old, new) => house.change(&old, new),
+        Order::Close(opened) => house.close(&opened),
     }
 }
 
@@ -181,7 +202,7 @@ async fn keep_time(shared: Rc<Shared>, mut ticks: watch::Receiver<()>) {
             swept = shared.clock.now();
             shared.sweep_idle();
             shared.clock.shrink();
-            shared.with_access(Access::sweep);
+            shared.sweep_rates();
             nudge_the_allocator();
             if let Some(log) = &shared.access_log {
                 log.flush();

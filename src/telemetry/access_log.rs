@@ -51,6 +51,8 @@ pub struct Entry {
     path: String,
     host: Option<HeaderValue>,
     agent: Option<HeaderValue>,
+    route: Option<Arc<str>>,
+    pool: Option<Arc<str>>,
     backend: Option<Arc<str>>,
     attempts: u32,
     status: u16,
@@ -79,6 +81,10 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     user_agent: Option<Cow<'a, str>>,
     status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    route: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pool: Option<&'a str>,
     backend: Option<&'a str>,
     attempts: u32,
     bytes_in: u64,
@@ -123,6 +129,8 @@ impl Entry {
             path: String::new(),
             host: None,
             agent: None,
+            route: None,
+            pool: None,
             backend: None,
             attempts: 0,
             status: 0,
@@ -136,6 +144,16 @@ impl Entry {
     pub fn on_behalf_of(mut self, origin: IpAddr) -> Self {
         self.origin = Some(origin).filter(|origin| *origin != self.client.ip());
         self
+    }
+
+    /// Its route was found.
+    pub fn takes(&mut self, route: &Arc<str>) {
+        self.route = Some(Arc::clone(route));
+    }
+
+    /// Its pool was chosen.
+    pub fn goes_to(&mut self, pool: &Arc<str>) {
+        self.pool = Some(Arc::clone(pool));
     }
 
     /// A backend was chosen.
@@ -182,6 +200,8 @@ impl Entry {
             host: self.host.as_ref().map(text),
             user_agent: self.agent.as_ref().map(text),
             status: self.status,
+            route: self.route.as_deref(),
+            pool: self.pool.as_deref(),
             backend: self.backend.as_deref(),
             attempts: self.attempts,
             bytes_in,

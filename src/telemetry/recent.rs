@@ -3,12 +3,13 @@
 use std::net::IpAddr;
 
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
-use hyper::http::uri::PathAndQuery;
+use hyper::http::uri::{Authority, PathAndQuery};
 use hyper::{Method, Request};
 
 /// Requests that one worker keeps.
 const KEPT: usize = 1024;
-/// Bytes of header lines that are kept of each.
+/// Bytes of header lines that are kept of each, and of what stands before them: with more there a request is not kept, for
+/// a part of it would say nothing of where it goes.
 const MOST_BYTES: usize = 2048;
 
 /// A request as it came. It may hold secrets of its client: it is compared, never shown.
@@ -36,6 +37,12 @@ pub struct Recent {
 impl Recent {
     /// Keeps a request in place of the oldest.
     pub fn keep<B>(&mut self, request: &Request<B>, client: IpAddr) {
+        let target = request.uri().path_and_query().map_or("", PathAndQuery::as_str);
+        let authority = request.uri().authority().map(Authority::as_str);
+        let method = request.method().as_str();
+        if method.len() + target.len() + authority.unwrap_or_default().len() > MOST_BYTES {
+            return;
+        }
         if self.kept.len() < KEPT {
             self.kept.push(Seen::default());
         }
@@ -45,8 +52,8 @@ impl Recent {
         seen.method.clone_from(request.method());
         // Copies, for hyper's buffers are not to be held by what we keep.
         seen.target.clear();
-        seen.target.push_str(request.uri().path_and_query().map_or("", PathAndQuery::as_str));
-        seen.authority = request.uri().authority().map(ToString::to_string);
+        seen.target.push_str(target);
+        seen.authority = authority.map(str::to_owned);
         seen.client = Some(client);
         seen.lines.clear();
         for (name, value) in request.headers() {
@@ -127,5 +134,14 @@ mod tests {
         let request = Request::get("/").header("a", "b").header("long", long).body(()).expect("a request");
         recent.keep(&request, [127, 0, 0, 1].into());
         assert_eq!(recent.all()[0].headers().len(), 1);
+    }
+
+    #[test]
+    fn what_begins_with_more_than_is_kept_is_not_kept() {
+        let mut recent = Recent::default();
+        recent.keep(&request(&format!("/{}", "x".repeat(MOST_BYTES))), [127, 0, 0, 1].into());
+        assert!(recent.all().is_empty());
+        recent.keep(&request("/"), [127, 0, 0, 1].into());
+        assert_eq!(recent.all().len(), 1);
     }
 }

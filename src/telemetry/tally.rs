@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use super::histogram::Histogram;
-use super::recent::{Recent, Seen};
+use super::recent::Recent;
 
 /// Requests of each tick of the worker's clock that are timed and kept. So a worker with few looks at all of them, and one
 /// with many is not slowed.
@@ -26,10 +26,9 @@ pub struct Tally {
 pub struct Report {
     /// Answers by the first digit of their status, since the start.
     pub answers: [u64; 6],
-    /// How long those that were looked at took, from the end of a request's head to the end of its answer.
+    /// How long those that were looked at took, from the end of a request's head to the head of its answer: what comes
+    /// after, a client may take as slowly as it likes, and a tunnel lasts for hours.
     pub times: Histogram,
-    /// The last requests that were looked at, the oldest first.
-    pub recent: Vec<Seen>,
 }
 
 impl Tally {
@@ -55,29 +54,24 @@ impl Tally {
         }
     }
 
-    /// A request that was looked at has ended.
-    pub fn ended(&self, began: Instant) {
+    /// A request that was looked at is answered, or nobody waits for its answer any more.
+    pub fn took(&self, began: Instant) {
         self.times.borrow_mut().add(began.elapsed());
     }
 
-    /// All of it.
+    /// All that was counted.
     pub fn report(&self) -> Report {
-        Report {
-            answers: self.answers.each_ref().map(Cell::get),
-            times: self.times.borrow().clone(),
-            recent: self.recent.borrow().all(),
-        }
+        Report { answers: self.answers.each_ref().map(Cell::get), times: self.times.borrow().clone() }
     }
 }
 
 impl Report {
     /// Adds what another worker says.
-    pub fn join(&mut self, other: Self) {
+    pub fn join(&mut self, other: &Self) {
         for (own, other) in self.answers.iter_mut().zip(other.answers) {
             *own += other;
         }
         self.times.join(&other.times);
-        self.recent.extend(other.recent);
     }
 
     /// What was counted since an earlier report of the same workers.
@@ -86,7 +80,7 @@ impl Report {
         for (own, earlier) in answers.iter_mut().zip(earlier.answers) {
             *own = own.saturating_sub(earlier);
         }
-        Self { answers, times: self.times.since(&earlier.times), recent: Vec::new() }
+        Self { answers, times: self.times.since(&earlier.times) }
     }
 
     /// How many answers there were.

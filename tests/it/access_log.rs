@@ -30,7 +30,8 @@ fn a_request_that_went_well_has_a_line_with_all_that_is_known_of_it() {
     let expected = json!({
         "client": client.stream().local_addr().unwrap(), "method": "POST", "path": "/echo?a=1&b=%20",
         "protocol": "HTTP/1.1",
-        "host": "shop.test:80", "user_agent": "tester/1", "status": 200, "backend": sample.address(),
+        "host": "shop.test:80", "user_agent": "tester/1", "status": 200,
+        "route": "default", "pool": "default", "backend": sample.address(),
         "attempts": 1, "bytes_in": 5, "bytes_out": answer.body.len(), "reason": null, "termination": "--",
     });
     assert_eq!(rest, expected);

@@ -112,6 +112,41 @@ fn a_change_that_is_changed_again_is_no_longer_watched() {
 }
 
 #[test]
+fn of_two_watched_changes_the_later_one_is_told_of() {
+    let samples = ["first", "second", "third"].map(Sample::start);
+    let text = |index: usize| settings(&[samples[index].address().to_string()], "");
+    let settings_now = Settings::that_say(&text(0));
+    let balancer = settings_now.balancer().start();
+    let admin = admin(&balancer);
+    post(admin, "config?confirm=60s", &text(1)).expect_status(200);
+    let later = body(&post(admin, "config?confirm=60s", &text(2)).expect_status(200));
+    balancer.said("the change is no longer watched: the settings were changed again");
+    let told = confirmation(admin);
+    assert_eq!((&told["verdict"], &told["revision"]), (&json!("watching"), &later["revision"]), "{told}");
+}
+
+#[test]
+fn files_that_still_say_what_was_taken_back_are_not_read_again_by_themselves() {
+    let good = Sample::start("good");
+    let bad = settings(&[Backend::refuses().to_string()], "");
+    let settings_now = Settings::that_say(&settings(&[good.address().to_string()], ""));
+    let balancer = settings_now.balancer().word("--watch").start();
+    let admin = admin(&balancer);
+    balancer.said("is healthy");
+    settings_now.write(&bad);
+    let text = "POST /api/v1/reload?confirm=60s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+        Content-Length: 0\r\nConnection: close\r\n\r\n";
+    assert_eq!(body(&request(admin, text).expect_status(200))["watched"], true);
+    let line = balancer.said("the change was taken back: no backend of pool all could be used");
+    assert!(line.contains("the files still say it"), "{line}");
+    settings_now.write(&format!("{bad}# a remark\n"));
+    balancer.said("reload refused, the settings stay as they were: the files say what was taken back");
+    get(balancer.address, "/").expect_status(200);
+    balancer.signal("HUP");
+    until("who insists gets it", || get(balancer.address, "/").status == 503);
+}
+
+#[test]
 fn a_plan_says_what_differs_and_which_requests_would_go_elsewhere_and_changes_nothing() {
     let (first, second) = (Sample::start("first"), Sample::start("second"));
     let addresses = [first.address().to_string(), second.address().to_string()];
@@ -141,4 +176,16 @@ fn a_plan_says_what_differs_and_which_requests_would_go_elsewhere_and_changes_no
     assert_eq!((&same["changes"], &same["requests"]["elsewhere"]), (&json!(false), &json!(0)));
     let bad = post(admin, "plan", "[pools.all]\nbackends = [\"here\"]\n").expect_status(422);
     assert!(bad.text().contains("not an address"), "{}", bad.text());
+}
+
+#[test]
+fn a_plan_says_how_many_keys_of_a_pool_that_hashes_would_go_elsewhere() {
+    let backends: Vec<_> = (1..=4).map(|number| format!("127.0.0.1:{}", 40_000 + number)).collect();
+    let hashed = "policy = \"maglev\"\n";
+    let settings_now = Settings::that_say(&settings(&backends[..3], hashed));
+    let balancer = settings_now.balancer().start();
+    let plan = body(&post(admin(&balancer), "plan", &settings(&backends, hashed)).expect_status(200));
+    let percent = plan["moved"][0]["percent"].as_f64().expect("a number");
+    assert_eq!(plan["moved"][0]["pool"], "all");
+    assert!((20.0..32.0).contains(&percent), "a quarter, for the new one takes a quarter: {plan}");
 }

@@ -103,3 +103,17 @@ fn the_lines_of_a_file_are_backends_and_change_with_it() {
     balancer.said("cannot be read: No such file");
     assert_eq!(answers(&balancer), "hello from second\n");
 }
+
+#[test]
+fn thousands_of_lines_are_as_many_backends_and_a_file_without_end_is_refused() {
+    let list = Settings::that_say("");
+    let lines = |count: u32| -> String {
+        (0..count).map(|number| format!("127.1.{}.{}:9\n", number / 250, 1 + number % 250)).collect()
+    };
+    let path = list.put("backends.txt", lines(10_001));
+    let balancer = settings(None, &format!("file:{}", path.display())).balancer().start();
+    balancer.said("tells of 10001 backends");
+    balancer.said("only the first 10000 backends are used");
+    let balancer = settings(None, "file:/dev/zero").balancer().start();
+    balancer.said("file:/dev/zero: has more than 1048576 bytes");
+}

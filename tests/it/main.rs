@@ -5,6 +5,7 @@
 mod support;
 
 mod access_log;
+mod admin;
 mod admission;
 mod backend_h2;
 mod backend_proxy_protocol;
@@ -26,6 +27,8 @@ mod misbehaving;
 mod parking;
 mod proxy_protocol;
 mod reload;
+mod remote;
+mod routes;
 mod smuggling;
 mod starting;
 mod stopping;

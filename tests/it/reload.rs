@@ -1,6 +1,7 @@
 //! Settings change while requests run, and nothing is lost or forgotten.
 
 mod listeners;
+mod unbroken;
 mod under_load;
 
 use std::sync::Arc;
@@ -164,4 +165,17 @@ fn what_waits_for_the_next_start_is_named_and_the_rest_changes() {
     settings.change(&balancer, &format!("workers = 7\n{}", pool("first", &[second.address().to_string()])));
     balancer.said("workers: the change takes effect at the next start");
     until("the rest has changed", || get(balancer.address, "/").text() == "hello from second\n");
+}
+
+#[test]
+fn with_watch_a_changed_file_is_read_by_itself() {
+    let (first, second) = (Sample::start("first"), Sample::start("second"));
+    let settings = Settings::that_say(&pool("first", &[first.address().to_string()]));
+    let balancer = settings.balancer().word("--watch").start();
+    assert_eq!(get(balancer.address, "/").expect_status(200).text(), "hello from first\n");
+    settings.write("workers = \"many\"");
+    balancer.said("reload refused, the settings stay as they were");
+    settings.write(&pool("first", &[second.address().to_string()]));
+    balancer.said(" reloaded");
+    until("the other one answers", || get(balancer.address, "/").text() == "hello from second\n");
 }

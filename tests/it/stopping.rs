@@ -1,10 +1,13 @@
 //! A stop loses no request that was under way, and ends.
 
+use std::fs::OpenOptions;
 use std::net::TcpStream;
+use std::os::unix::fs::OpenOptionsExt;
+use std::process::Command;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use crate::support::{Backend, Balancer, Client, Running, Sample, until};
+use crate::support::{Backend, Balancer, Client, Running, Sample, Settings, until};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n";
@@ -238,4 +241,26 @@ fn stop(balancer: &Running, signal: &str) {
 fn ended_well(balancer: &Running) {
     assert_eq!(balancer.ended().code(), Some(0));
     balancer.said(" stopped");
+}
+
+#[test]
+fn a_stop_does_not_wait_for_settings_that_cannot_be_read_to_their_end() {
+    let sample = Sample::start("one");
+    let text = format!(
+        "[listeners.web]\naddress = \"127.0.0.1:0\"\n[pools.all]\nbackends = [\"{}\"]\n",
+        sample.address()
+    );
+    let settings = Settings::that_say(&format!("{text}[admin]\naddress = \"off\"\n"));
+    let balancer = settings.balancer().start();
+    std::fs::remove_file(settings.path()).expect("a file of ours");
+    assert!(Command::new("mkfifo").arg(settings.path()).status().expect("there is a mkfifo").success());
+    balancer.signal("HUP");
+    let mut writer = None;
+    until("the pipe is read", || {
+        // O_NONBLOCK: it cannot be opened until somebody reads it.
+        writer = OpenOptions::new().write(true).custom_flags(0o4000).open(settings.path()).ok();
+        writer.is_some()
+    });
+    stop(&balancer, "TERM");
+    ended_well(&balancer);
 }

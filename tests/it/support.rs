@@ -3,6 +3,7 @@
 //!
 //! Nothing here sleeps and hopes: what is waited for is named, and a wait that fails says what did come.
 
+pub mod admin;
 mod backend;
 pub mod backend_pki;
 mod client;

@@ -1,5 +1,7 @@
 //! Texts mean what they say, whatever they are written in.
 
+use proptest::prelude::*;
+
 use super::*;
 
 const TOML: &str = r#"
@@ -142,5 +144,34 @@ fn what_follows_from_a_mistake_is_not_told_beside_it() {
         "[listeners.a]\naddress = 3\ntls = false",
     ] {
         assert_eq!(refused(text, Format::Toml).len(), 1, "{text}");
+    }
+}
+
+/// Puts something else in place of some characters of a text.
+fn broken(text: &str, at: &[prop::sample::Index], with: &str) -> String {
+    let mut chars: Vec<char> = text.chars().collect();
+    for at in at {
+        let at = at.index(chars.len());
+        chars.splice(at..=at, with.chars());
+        chars.push(' ');
+    }
+    chars.into_iter().collect()
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_fall_over(
+        at in proptest::collection::vec(any::<prop::sample::Index>(), 1..4),
+        with in "(\\PC|[\\[\\]{}\"'#&*:=\r\n\t-]|\u{feff}|\u{0}){0,3}",
+        text in "(\\PC|[\\[\\]{}\"'#&*:=\r\n\t -]){0,60}",
+    ) {
+        for (whole, format) in [(TOML, Format::Toml), (YAML, Format::Yaml), (JSON, Format::Json)] {
+            for text in [&broken(whole, &at, &with), &text] {
+                if let Err(problems) = sources(&[]).read(text.as_bytes(), format) {
+                    prop_assert!(!problems.all().is_empty());
+                    prop_assert!(!problems.draw(true).is_empty() && !problems.to_string().is_empty());
+                }
+            }
+        }
     }
 }

@@ -38,8 +38,6 @@ pub(in crate::config) enum RouteFault {
     NoAction,
     /// Two things are done with its requests.
     TwoActions(&'static str),
-    /// Another route is for the same requests.
-    Same(String),
     /// No pool gets anything.
     NoWeight,
     /// A host is none.
@@ -117,9 +115,6 @@ impl RouteFault {
             ),
             Self::NoAction => say("nothing is done with its requests", "add pool, pools, redirect or answer"),
             Self::TwoActions(other) => say(format!("{other} is given as well"), "keep one of them"),
-            Self::Same(other) => {
-                say(format!("{other} is for the same requests"), "remove one of them, or give one a priority")
-            }
             Self::NoWeight => say("all weights are 0, so no pool gets a request", "give one a weight"),
             Self::Host => {
                 say("not a host", "write a name without a port, for example api.example.com or *.example.com")

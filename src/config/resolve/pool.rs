@@ -11,9 +11,9 @@ use indexmap::IndexMap;
 use super::{PoolFault, Spot, secret};
 use crate::config::backend::{BackendUrl, Scheme, is_name, tls, urls};
 use crate::config::file::{self, Choices};
-use crate::config::{Backend, Balancing, HashKey, Health, Listener, PolicyName, Pool, Source, Sticky};
-
-const MOST_WEIGHT: u64 = 10_000;
+use crate::config::{
+    Backend, Balancing, HashKey, Health, Listener, MOST_WEIGHT, PolicyName, Pool, Source, Sticky,
+};
 
 pub(super) fn pool(name: &str, given: &file::Pool, listeners: &[Listener], at: &Spot<'_>) -> Option<Pool> {
     if given.backends.is_empty() && given.discover.is_empty() {
@@ -53,7 +53,7 @@ pub(super) fn pool(name: &str, given: &file::Pool, listeners: &[Listener], at: &
 }
 
 fn backend(given: &file::BackendTable, url: Option<BackendUrl>, at: &Spot<'_>) -> Option<Backend> {
-    let weight = at.key("weight").between(given.weight.unwrap_or(1).into(), 0, MOST_WEIGHT);
+    let weight = at.key("weight").between(given.weight.unwrap_or(1).into(), 0, MOST_WEIGHT.into());
     let most = given.max_requests.map(|most| at.key("max_requests").between(most.into(), 1, u32::MAX.into()));
     Some(Backend {
         url: url?,

@@ -1,7 +1,5 @@
 //! Routes.
 
-use std::collections::HashMap;
-
 use indexmap::IndexMap;
 
 use super::action::action;
@@ -25,14 +23,7 @@ pub(super) fn routes(file: &File, pools: &Pools, root: &Spot<'_>) -> Option<Vec<
     let at = root.key("routes");
     let routes = file.routes.iter().map(|(name, given)| route(name, given, pools, &at.key(name)));
     let routes: Vec<_> = routes.collect();
-    let mut known = HashMap::new();
-    for route in routes.iter().flatten() {
-        // Nothing else tells two matches apart: of their parts, only regular expressions have more than they show.
-        let when = format!("{:?}", route.when);
-        if let Some(other) = known.insert(when, &route.name) {
-            at.key(&route.name).fault(RouteFault::Same(other.to_string()));
-        }
-    }
+    // How they stand to each other is seen when they are compiled.
     routes.into_iter().collect()
 }
 

@@ -11,11 +11,13 @@ use crate::config::fault::Fault;
 
 pub(super) use write::to_yaml;
 
-/// Parts of a tree. An alias stands for all parts of what it names, so that a few lines could become billions.
-const MOST_NODES: usize = 1 << 20;
+/// Parts that aliases may stand for in all. An alias stands for all parts of what it names, so that a few lines could
+/// become billions.
+const MOST_ALIASED: usize = 1 << 16;
 
 pub(super) fn parse(text: &str, file: usize) -> Result<Node, Misread> {
-    let mut builder = Builder { file, text, nodes: 0, open: Vec::new(), anchors: HashMap::new(), root: None };
+    let mut builder =
+        Builder { file, text, nodes: 0, aliased: 0, open: Vec::new(), anchors: HashMap::new(), root: None };
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| builder.misread(&error))?;
         builder.take(event, &span)?;
@@ -30,7 +32,9 @@ pub(super) fn parse(text: &str, file: usize) -> Result<Node, Misread> {
 struct Builder<'t> {
     file: usize,
     text: &'t str,
+    /// How many parts there are so far, and how many of them are there by aliases.
     nodes: usize,
+    aliased: usize,
     open: Vec<Open>,
     /// What aliases stand for, and how many parts that has.
     anchors: HashMap<usize, (Node, usize)>,
@@ -69,7 +73,12 @@ impl Builder<'_> {
             Event::SequenceEnd | Event::MappingEnd => self.close(),
             Event::Alias(anchor) => match self.anchors.get(&anchor) {
                 Some((node, parts)) => {
-                    let (node, parts) = (Node { span: Some(span), ..node.clone() }, *parts);
+                    let parts = *parts;
+                    self.aliased += parts;
+                    if self.aliased > MOST_ALIASED {
+                        return Err(Misread { span: Some(span), fault: Fault::TooMany });
+                    }
+                    let node = Node { span: Some(span), ..node.clone() };
                     self.add(node, parts)
                 }
                 None => Err(Misread { span: Some(span), fault: Fault::Syntax("an alias of itself".into()) }),
@@ -109,9 +118,6 @@ impl Builder<'_> {
     /// Puts a whole part where it belongs.
     fn add(&mut self, node: Node, parts: usize) -> Result<(), Misread> {
         self.nodes += parts;
-        if self.nodes > MOST_NODES {
-            return Err(Misread { span: node.span, fault: Fault::TooMany });
-        }
         let Some(open) = self.open.last_mut() else {
             self.root = Some(node);
             return Ok(());

@@ -52,7 +52,7 @@ async fn find(request: Request<Incoming>, desk: &Rc<Desk>) -> Result<Answer, Ref
         (Resource::Backend(pool, address), &Method::PATCH) => {
             change::patch_backend(request, desk, &pool, &address).await?
         }
-        (Resource::Config, _) => change::put_config(request, desk, wish).await?,
+        (Resource::Config, &Method::POST) => change::put_config(request, desk, wish).await?,
         (Resource::Reload, _) => change::reload(request, desk, wish).await?,
         (Resource::Plan, _) => change::plan(request, desk).await?,
         (resource, _) => look(&resource, desk)?,
@@ -77,9 +77,10 @@ fn look(resource: &Resource, desk: &Desk) -> Result<Answer, Refused> {
             let tag = backend_tag(desk.revision(), &backend);
             tagged(json(StatusCode::OK, &view::backend(desk, &backend)), &tag)
         }
+        Resource::Config => tagged(json(StatusCode::OK, &view::config(desk)), &revision),
         Resource::Overrides => json(StatusCode::OK, &view::overrides(desk)),
         Resource::Confirmation => json(StatusCode::OK, &view::confirmation(desk)),
-        Resource::Config | Resource::Reload | Resource::Plan => {
+        Resource::Reload | Resource::Plan => {
             return Err(Refused::Method(resource.clone()));
         }
     })

@@ -63,10 +63,7 @@ pub(super) async fn put_config(
 ) -> Result<Answer, Refused> {
     let format = format(request.headers())?;
     let (head, body) = request.into_parts();
-    let text = read(body, CONFIG_SIZE).await?;
-    if matches!(text.trim_ascii(), b"" | b"null" | b"~") {
-        return Err(Refused::Empty);
-    }
+    let text = read_settings(body).await?;
     let own = Rc::clone(desk);
     let change = async move {
         let loaded = own.read(text, format).await?;
@@ -105,7 +102,7 @@ pub(super) async fn reload(
 /// What the settings that a request brings would do.
 pub(super) async fn plan(request: Request<Incoming>, desk: &Rc<Desk>) -> Result<Answer, Refused> {
     let format = format(request.headers())?;
-    let text = read(request.into_body(), CONFIG_SIZE).await?;
+    let text = read_settings(request.into_body()).await?;
     let loaded = desk.read(text, format).await?;
     Ok(json(StatusCode::OK, &plan::of(desk, loaded).await))
 }
@@ -187,6 +184,12 @@ fn media_type(headers: &HeaderMap) -> String {
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
     let value: serde_json::Map<_, _> = serde_json::from_slice(body)?;
     Ok(T::deserialize(serde_json::Value::Object(value))?)
+}
+
+/// Reads settings. That nothing stands for the defaults is right for a file, and not for a body that was forgotten.
+async fn read_settings(body: Incoming) -> Result<Vec<u8>, Refused> {
+    let text = read(body, CONFIG_SIZE).await?;
+    if matches!(text.trim_ascii(), b"" | b"null" | b"~") { Err(Refused::Empty) } else { Ok(text) }
 }
 
 /// Reads a body. Of one that is too large the rest is read, too, and dropped: a caller who is still sending would not read

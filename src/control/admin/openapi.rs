@@ -58,14 +58,16 @@ fn paths(schemas: &mut SchemaGenerator) -> Value {
         },
         "/api/v1/backends": { "get": get::<api::BackendList>(schemas, "backends", "All backends of all pools") },
         "/api/v1/pools/{pool}/backends/{backend}": backend(schemas),
-        "/api/v1/config": { "post": change(
-            "put_config", "Puts other settings in force, in place of those of the files",
-            applied(schemas), &json!({
-                "application/toml": { "schema": { "type": "string" } },
-                "application/yaml": { "schema": { "type": "object" } },
-                "application/json": { "schema": { "type": "object" } },
-            }),
-        ) },
+        "/api/v1/config": {
+            "get": operation(
+                "config", "The settings in force, with all defaults, as a file would say them",
+                Some(json!({ "type": "object" })), &ANY,
+            ),
+            "post": change(
+                "put_config", "Puts other settings in force, in place of those of the files",
+                applied(schemas), &settings(),
+            ),
+        },
         "/api/v1/overrides": { "get": get::<api::OverrideList>(schemas, "overrides", "What operators said that no settings say") },
         "/api/v1/reload": { "post": change(
             "reload", "Reads the files anew and puts what they say in force",
@@ -143,12 +145,17 @@ fn plan(schemas: &mut SchemaGenerator) -> Value {
     let schema = schemas.subschema_for::<api::Plan>().into();
     let statuses = [&ANY[..], &BODY, &[409, 503]].concat();
     let mut operation = operation("plan", "What other settings would do", Some(schema), &statuses);
-    operation["requestBody"] = json!({ "required": true, "content": {
-        "application/toml": { "schema": { "type": "string" } },
-        "application/yaml": { "schema": { "type": "string" } },
-        "application/json": { "schema": { "type": "object" } },
-    } });
+    operation["requestBody"] = json!({ "required": true, "content": settings() });
     operation
+}
+
+/// Settings, as docs/configuration.md has them.
+fn settings() -> Value {
+    json!({
+        "application/toml": { "schema": { "type": "string" } },
+        "application/yaml": { "schema": { "type": "object" } },
+        "application/json": { "schema": { "type": "object" } },
+    })
 }
 
 fn applied(schemas: &mut SchemaGenerator) -> Value {

@@ -61,7 +61,7 @@ impl Resource {
     pub(super) fn methods(&self) -> &'static [Method] {
         match self {
             Self::Backend(..) => &[Method::GET, Method::HEAD, Method::PATCH],
-            Self::Config => &[Method::POST],
+            Self::Config => &[Method::GET, Method::HEAD, Method::POST],
             Self::Reload | Self::Plan => &[Method::POST],
             _ => &[Method::GET, Method::HEAD],
         }

@@ -5,10 +5,12 @@ mod routes;
 
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::backends::{self, Hold, State};
+use crate::config::{Config, Format, Loaded};
 use crate::control::api::{
     Backend, BackendList, BackendState, Check, Counts, Override, OverrideList, Overview, Pool, PoolList,
     Stage, Version, Weight,
@@ -44,6 +46,14 @@ pub(super) fn overview(desk: &Desk) -> Overview {
         pools: config.pools.len(),
         backends: counts,
     }
+}
+
+/// The settings in force, with all defaults, as a file would say them. What is secret is only named.
+pub(super) fn config(desk: &Desk) -> Value {
+    let mut settings = Loaded::clone(&desk.written());
+    // Some may wait for the next start.
+    settings.config = Config::clone(&desk.config());
+    serde_json::from_str(&settings.show(true, Format::Json)).expect("what is shown as JSON is JSON")
 }
 
 pub(super) fn pools(desk: &Desk) -> PoolList {
@@ -135,17 +145,19 @@ fn state(backend: &backends::Backend) -> BackendState {
 }
 
 fn why(backend: &backends::Backend, state: BackendState, in_flight: usize) -> String {
-    match state {
-        BackendState::Up | BackendState::Down | BackendState::Unknown => {
-            backend.health.evidence().to_string()
-        }
-        BackendState::Draining if in_flight == 0 => {
-            "an operator drains it; it has nothing left to do".to_owned()
-        }
-        BackendState::Draining => "an operator drains it".to_owned(),
-        BackendState::Disabled => "an operator disabled it".to_owned(),
-        BackendState::Leaving => "it is no longer among the settings".to_owned(),
+    let evidence = backend.health.evidence();
+    let mut why = match state {
+        BackendState::Up | BackendState::Down | BackendState::Unknown => return evidence.to_string(),
+        BackendState::Draining if in_flight == 0 => "an operator drains it; it has nothing left to do",
+        BackendState::Draining => "an operator drains it",
+        BackendState::Disabled => "an operator disabled it",
+        BackendState::Leaving => "it is no longer among the settings",
     }
+    .to_owned();
+    if backend.health.state() == State::Down {
+        why += &format!("; it was down: {evidence}");
+    }
+    why
 }
 
 fn since(backend: &backends::Backend, state: BackendState) -> Instant {

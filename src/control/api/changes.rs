@@ -5,9 +5,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::backends::Hold;
-
-/// The largest weight that a backend may be given.
-pub const MOST_WEIGHT: u32 = 10_000;
+use crate::config::MOST_WEIGHT;
 
 /// What is to change of a backend (JSON Merge Patch, RFC 7396): what is absent stays, null takes back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -94,16 +94,9 @@ pub(super) async fn services(
     priorities.sort_unstable();
     priorities.dedup();
     let mut backends = Vec::new();
-    let mut failure = None;
     for service in services {
-        let target = service.target.to_utf8();
-        let found = match addresses(resolver, scheme, &target, service.port).await {
-            Ok(found) => found,
-            Err(error) => {
-                failure = Some(error);
-                continue;
-            }
-        };
+        // One that cannot be resolved fails all: the others alone would take it away.
+        let found = addresses(resolver, scheme, &service.target.to_utf8(), service.port).await?;
         holds = holds.min(found.holds);
         let tier = priorities.iter().position(|priority| *priority == service.priority).unwrap_or_default();
         for mut backend in found.backends {
@@ -113,14 +106,8 @@ pub(super) async fn services(
             backends.push(backend);
         }
     }
-    match failure {
-        // A part of the services would take away the others.
-        Some(error) => Err(error),
-        None => {
-            backends.sort_by(|one, other| (one.tier, one.url.name()).cmp(&(other.tier, other.url.name())));
-            Ok(Found { backends, holds })
-        }
-    }
+    backends.sort_by(|one, other| (one.tier, one.url.name()).cmp(&(other.tier, other.url.name())));
+    Ok(Found { backends, holds })
 }
 
 fn left(valid_until: Instant) -> Duration {

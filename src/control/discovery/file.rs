@@ -1,6 +1,7 @@
 //! Backends that a file names, one on each line.
 
-use std::fs;
+use std::fs::File;
+use std::io::Read;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -46,12 +47,14 @@ pub(super) enum FileError {
 pub(super) async fn read(path: PathBuf) -> Result<Found, FileError> {
     let unreadable = |error: String| FileError::Unreadable(error);
     let read = move || {
-        let size = fs::metadata(&path).map_err(|error| unreadable(error.to_string()))?.len();
-        if size > MOST_BYTES {
-            return Err(FileError::TooLarge);
+        let mut text = String::new();
+        let file = File::open(&path).map_err(|error| unreadable(error.to_string()))?;
+        // What has no size may have no end, either.
+        let read = file.take(MOST_BYTES + 1).read_to_string(&mut text);
+        match read.map_err(|error| unreadable(error.to_string()))? as u64 > MOST_BYTES {
+            true => Err(FileError::TooLarge),
+            false => parse(&text),
         }
-        let text = fs::read_to_string(&path).map_err(|error| unreadable(error.to_string()))?;
-        parse(&text)
     };
     // Names are looked up, which takes its time.
     let backends =

@@ -1,5 +1,7 @@
 //! What differs between two settings, as an operator would say it: a backend is known by its address, not by its place.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value};
 
 use crate::control::api::{Difference, Kind};
@@ -23,22 +25,7 @@ fn compare(what: &str, before: Option<&Value>, after: Option<&Value>, found: &mu
             return compare_keys(what, one, other, found);
         }
         if let (Some(one), Some(other)) = (by_address(before), by_address(after)) {
-            compare_backends(what, &one, &other, found);
-            let order = |backends: &[(String, &Value)], others: &[(String, &Value)]| {
-                let stays =
-                    |(address, _): &&(String, &Value)| others.iter().any(|(known, _)| known == address);
-                backends
-                    .iter()
-                    .filter(stays)
-                    .map(|(address, _)| Value::from(address.as_str()))
-                    .collect::<Vec<_>>()
-            };
-            let (was, is) = (order(&one, &other), order(&other, &one));
-            if was != is {
-                let (before, after) = (Some(Value::from(was)), Some(Value::from(is)));
-                found.push(Difference { kind: Kind::Change, what: format!("{what} (order)"), before, after });
-            }
-            return;
+            return compare_backends(what, &one, &other, found);
         }
     }
     let kind = match (before, after) {
@@ -62,19 +49,24 @@ fn compare_keys(
     }
 }
 
-fn compare_backends(
-    what: &str,
-    before: &[(String, &Value)],
-    after: &[(String, &Value)],
-    found: &mut Vec<Difference>,
-) {
-    let find = |all: &[(String, &Value)], address: &str| {
-        all.iter().find(|(known, _)| known == address).map(|(_, value)| table(value))
-    };
-    let new = after.iter().filter(|(address, _)| find(before, address).is_none());
+type Backends<'a> = Vec<(String, &'a Value)>;
+
+fn compare_backends(what: &str, before: &Backends<'_>, after: &Backends<'_>, found: &mut Vec<Difference>) {
+    let [one, other]: [HashMap<_, _>; 2] =
+        [before, after].map(|all| all.iter().map(|(address, value)| (address.as_str(), *value)).collect());
+    let new = after.iter().filter(|(address, _)| !one.contains_key(address.as_str()));
     for (address, _) in before.iter().chain(new) {
-        let what = format!("{what}[{address}]");
-        compare(&what, find(before, address).as_ref(), find(after, address).as_ref(), found);
+        let find = |all: &HashMap<&str, &Value>| all.get(address.as_str()).map(|value| table(value));
+        compare(&format!("{what}[{address}]"), find(&one).as_ref(), find(&other).as_ref(), found);
+    }
+    let order = |all: &Backends<'_>, others: &HashMap<&str, &Value>| -> Vec<_> {
+        let stays = all.iter().filter(|(address, _)| others.contains_key(address.as_str()));
+        stays.map(|(address, _)| Value::from(address.as_str())).collect()
+    };
+    let (was, is) = (order(before, &other), order(after, &one));
+    if was != is {
+        let (before, after) = (Some(Value::from(was)), Some(Value::from(is)));
+        found.push(Difference { kind: Kind::Change, what: format!("{what} (order)"), before, after });
     }
 }
 

@@ -1,9 +1,12 @@
 //! Listeners come and go.
 
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 use super::{Client, Sample, Settings, get, until};
-use crate::support::pki::Authority;
+use crate::support::pki::{Authority, Folder};
 use crate::support::{Balancer, tls};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
@@ -79,4 +82,93 @@ fn a_listener_comes_to_speak_tls_at_the_same_address() {
     let mut client = Client::secure(address, &config);
     client.send(GET);
     client.answer().expect_status(200);
+}
+
+#[test]
+fn a_listener_on_one_address_comes_to_be_one_on_all_and_back() {
+    let sample = Sample::start("only");
+    let one = free();
+    let all = SocketAddr::from(([0, 0, 0, 0], one.port()));
+    let settings = Settings::that_say(&listeners(&[("web", one)], sample.address()));
+    let balancer = Balancer::bare().flag("--config", settings.path()).flag("--workers", "2").start();
+    let other = SocketAddr::from(([127, 0, 0, 2], one.port()));
+    settings.change(&balancer, &listeners(&[("web", all)], sample.address()));
+    get(other, "/").expect_status(200);
+    settings.change(&balancer, &listeners(&[("web", one)], sample.address()));
+    get(one, "/").expect_status(200);
+    until("nobody listens there", || TcpStream::connect(other).is_err());
+}
+
+#[test]
+fn a_listener_of_another_name_keeps_its_clients() {
+    let sample = Sample::start("only");
+    let address = free();
+    let settings = Settings::that_say(&listeners(&[("web", address)], sample.address()));
+    let balancer = settings.balancer().start();
+    let mut client = Client::to(address);
+    client.send(GET);
+    client.answer().expect_status(200);
+    settings.change(&balancer, &listeners(&[("other", address)], sample.address()));
+    client.send(GET);
+    client.answer().expect_status(200);
+    assert_eq!(balancer.times_said("no longer listening"), 0);
+}
+
+fn ask_at(path: &Path) -> Vec<u8> {
+    let mut client = UnixStream::connect(path).expect("a listener there");
+    client.write_all(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").expect("it takes bytes");
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).expect("an answer");
+    answer
+}
+
+#[test]
+fn a_unix_socket_comes_to_speak_tls_and_goes_with_its_file() {
+    let (sample, authority) = (Sample::start("only"), Authority::new());
+    let pair = authority.signs(&["localhost"]);
+    let (certificate, key) = (pair.certificate(), pair.key());
+    let web = listeners(&[("web", free())], sample.address());
+    let settings = Settings::that_say("");
+    let path = settings.put("unused", "").with_file_name("socket");
+    let local = |more: &str| format!("{web}[listeners.z]\naddress = \"unix:{}\"\n{more}", path.display());
+    settings.write(&local(""));
+    let balancer = settings.balancer().start();
+    assert!(ask_at(&path).ends_with(b"hello from only\n"));
+    let section = format!("[tls]\ncertificates = [{{ cert_file = {certificate:?}, key_file = {key:?} }}]\n");
+    settings.change(&balancer, &local(&format!("tls = true\n{section}")));
+    // What is no handshake is answered with an alert (RFC 8446 section 6).
+    until("it speaks TLS", || ask_at(&path).first() == Some(&21));
+    assert_eq!(balancer.times_said("no longer listening"), 0);
+    settings.change(&balancer, &web);
+    balancer.said(&format!("no longer listening on https://unix:{}", path.display()));
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_client_without_a_certificate_is_not_remembered_when_one_comes_to_be_required() {
+    let (sample, authority) = (Sample::start("only"), Authority::new());
+    let pair = authority.signs(&["localhost"]);
+    let address = free();
+    let web = listeners(&[("web", address)], sample.address()).replace("\n[admin]", "\ntls = true\n[admin]");
+    let settings = Settings::that_say("");
+    let folder = Folder::new();
+    let ca = authority.file(&folder);
+    let (certificate, key) = (pair.certificate(), pair.key());
+    let asking = |auth: &str| {
+        format!(
+            "{web}[tls]\ncertificates = [{{ cert_file = {certificate:?}, key_file = {key:?} }}]\n\
+             client_ca_file = {ca:?}\nclient_auth = \"{auth}\"\n"
+        )
+    };
+    settings.write(&asking("optional"));
+    let balancer = settings.balancer().start();
+    let config = tls::remembering(tls::trusting(&authority));
+    let mut client = Client::secure(address, &config);
+    client.send(GET);
+    client.answer().expect_status(200);
+    settings.change(&balancer, &asking("required"));
+    let Ok(mut client) = Client::secure_to(address, "localhost", &config) else { return };
+    let _ = client.try_send(GET);
+    let (read, _) = client.try_rest();
+    assert!(read.is_empty(), "{}", String::from_utf8_lossy(&read));
 }

@@ -1,4 +1,4 @@
-//! Two hundred reloads while clients ask without a pause.
+//! Hundreds of reloads while clients ask without a pause.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -6,14 +6,12 @@ use std::thread;
 use super::{Backend, Client, Sample, Settings, until};
 use crate::support::Balancer;
 
-const RELOADS: usize = 200;
-
 /// Backends come and go, weights, policies and routes change.
 fn text(round: usize, backends: &[String], sick: &str) -> String {
     let chosen: Vec<_> = backends
         .iter()
         .enumerate()
-        .filter(|(index, _)| (round + index) % 4 != 0)
+        .filter(|(index, _)| !(round + index).is_multiple_of(4))
         .map(|(index, backend)| {
             format!("{{ address = \"{backend}\", weight = {} }}", 1 + (round + index) % 5)
         })
@@ -34,11 +32,20 @@ fn text(round: usize, backends: &[String], sick: &str) -> String {
 
 #[test]
 fn two_hundred_reloads_under_load_fail_no_request_and_forget_nothing() {
+    reload_under_load("2", 200);
+}
+
+#[test]
+fn nor_do_a_hundred_where_one_thread_does_all() {
+    reload_under_load("1", 100);
+}
+
+fn reload_under_load(workers: &str, reloads: usize) {
     let samples: Vec<_> = ["a", "b", "c", "d"].map(Sample::start).into();
     let addresses: Vec<_> = samples.iter().map(|sample| sample.address().to_string()).collect();
     let sick = Backend::refuses().to_string();
     let settings = Settings::that_say(&text(0, &addresses, &sick));
-    let balancer = Balancer::bare().flag("--config", settings.path()).flag("--workers", "2").start();
+    let balancer = Balancer::bare().flag("--config", settings.path()).flag("--workers", workers).start();
     balancer.said(&format!("{sick} is down"));
     let (answered, over) = (AtomicUsize::new(0), AtomicBool::new(false));
     thread::scope(|scope| {
@@ -60,7 +67,7 @@ fn two_hundred_reloads_under_load_fail_no_request_and_forget_nothing() {
                 })
             })
             .into();
-        for round in 1..=RELOADS {
+        for round in 1..=reloads {
             settings.change(&balancer, &text(round, &addresses, &sick));
             let goal = answered.load(Ordering::SeqCst) + 5;
             until("some more are answered", || answered.load(Ordering::SeqCst) >= goal);
@@ -68,7 +75,7 @@ fn two_hundred_reloads_under_load_fail_no_request_and_forget_nothing() {
         over.store(true, Ordering::SeqCst);
         clients.into_iter().for_each(|client| client.join().expect("every request is answered"));
     });
-    println!("{} requests, {RELOADS} reloads, 0 requests failed", answered.into_inner());
+    println!("{} requests, {reloads} reloads, 0 requests failed", answered.into_inner());
     let found = balancer.times_said(&format!("{sick} is down"));
     assert_eq!(found, 1, "what was known of it outlasted all reloads");
     assert_eq!(balancer.times_said("refused,"), 0);

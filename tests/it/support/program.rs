@@ -307,7 +307,8 @@ fn follow(output: impl Read + Send + 'static, log: &Arc<Log>) {
     });
 }
 
-fn address_in(line: &str) -> SocketAddr {
+/// The address of the first URL in a line.
+pub fn address_in(line: &str) -> SocketAddr {
     let rest = line.split("://").nth(1).expect("a line with an address");
     rest.split_whitespace().next().and_then(|address| address.parse().ok()).expect("an address")
 }

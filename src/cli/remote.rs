@@ -1,0 +1,192 @@
+//! What is asked of a balancer that runs, through its admin API.
+
+mod caller;
+mod plan;
+mod status;
+
+use std::fmt::Write;
+use std::io::{self, IsTerminal};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::runtime::Builder;
+
+use crate::backends::Hold;
+use crate::config::{Address, Flags, Form, Format, NewWeight, PlaceError, Remote, Target};
+use crate::control::api::{
+    Applied, Backend, BackendList, BackendPatch, Change, Confirmation, Overview, Plan, Pool, PoolList,
+    Problem,
+};
+
+use caller::Caller;
+
+use super::{FAILED, USAGE, print};
+
+/// Why it did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+enum RemoteError {
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    #[error("--admin-token-file {path}: cannot be read: {error}")]
+    TokenFile { path: String, error: io::Error },
+    #[error("{path}: cannot be read: {error}")]
+    File { path: String, error: io::Error },
+    #[error("--admin-token-file {0}: not a token; it should be one line of printable characters")]
+    Token(String),
+    #[error(
+        "nobody listens on {address}: {}; start the balancer with --config FILE or --admin {address}, or say with --admin where it listens", .error.kind()
+    )]
+    Nobody { address: Address, error: io::Error },
+    #[error("{0} does not answer in time")]
+    Slow(Address),
+    #[error("{address}: the connection broke off: {error}")]
+    Broken { address: Address, error: hyper::Error },
+    #[error("{0} does not answer as a balancer's admin API does; say with --admin where that is")]
+    Stranger(Address),
+    #[error("{}", told(.0))]
+    Refused(Box<Problem>),
+    #[error("there is no backend {wanted}; there are: {}", .known.join(", "))]
+    NoBackend { wanted: String, known: Vec<String> },
+    #[error("{wanted} is in several pools; write one of: {}", .known.join(", "))]
+    Ambiguous { wanted: String, known: Vec<String> },
+    #[error("the system gives no event queue: {0}")]
+    System(io::Error),
+}
+
+/// All that is wrong, each with its place.
+fn told(problem: &Problem) -> String {
+    if problem.errors.is_empty() {
+        return problem.detail.clone();
+    }
+    let lines: Vec<_> = problem.errors.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
+
+/// What `status --json` says.
+#[derive(Serialize)]
+struct Status<'a> {
+    overview: &'a Overview,
+    pools: &'a [Pool],
+    confirmation: &'a Confirmation,
+}
+
+/// Asks a balancer that runs, and says what came of it.
+pub(super) fn run(remote: &Remote, flags: &Flags) -> ExitCode {
+    let asked = || {
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(RemoteError::System)?;
+        let caller = Caller::of(flags)?;
+        runtime.block_on(ask(remote, &caller))
+    };
+    match asked() {
+        Ok(text) => print(&text),
+        Err(RemoteError::Refused(problem)) if remote.form().json => {
+            print(&json(&problem));
+            ExitCode::from(FAILED)
+        }
+        Err(error) => {
+            for line in error.to_string().lines() {
+                eprintln!("loadbalancer: {line}");
+            }
+            ExitCode::from(if matches!(error, RemoteError::Place(_)) { USAGE } else { FAILED })
+        }
+    }
+}
+
+async fn ask(remote: &Remote, caller: &Caller) -> Result<String, RemoteError> {
+    let hold = |hold| BackendPatch { hold: Some(hold), weight: None };
+    match remote {
+        Remote::Status(form) => status(caller, *form).await,
+        Remote::Drain(target) => patch(caller, target, hold(Some(Hold::Drain))).await,
+        Remote::Disable(target) => patch(caller, target, hold(Some(Hold::Disable))).await,
+        Remote::Enable(target) => patch(caller, target, hold(None)).await,
+        Remote::Weight { target, weight: NewWeight(weight) } => {
+            patch(caller, target, BackendPatch { hold: None, weight: Some(*weight) }).await
+        }
+        Remote::Plan { file, form } => plan(caller, file, *form).await,
+        Remote::Reload { confirm, dry_run, form } => reload(caller, *confirm, *dry_run, *form).await,
+    }
+}
+
+async fn status(caller: &Caller, form: Form) -> Result<String, RemoteError> {
+    let overview: Overview = caller.get("/api/v1/overview").await?;
+    let PoolList { pools } = caller.get("/api/v1/pools").await?;
+    let confirmation: Confirmation = caller.get("/api/v1/confirmation").await?;
+    if form.json {
+        return Ok(json(&Status { overview: &overview, pools: &pools, confirmation: &confirmation }));
+    }
+    let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    Ok(status::page(&overview, &pools, &confirmation, colour))
+}
+
+async fn patch(caller: &Caller, target: &Target, patch: BackendPatch) -> Result<String, RemoteError> {
+    let BackendList { backends } = caller.get("/api/v1/backends").await?;
+    let known = find(&backends, &target.backend)?;
+    let after: Backend = caller.patch(&known.pool, &known.address, &patch).await?;
+    if target.form.json {
+        return Ok(json(&after));
+    }
+    let mut text = format!("{}/{} is {}: {}", after.pool, after.address, after.state, after.why);
+    if patch.weight.is_some() {
+        text = format!("{}/{} has weight {}", after.pool, after.address, status::weight(&after));
+    }
+    if after.in_flight > 0 && after.hold.is_some() {
+        // A String takes all that is written.
+        let _ = write!(text, "; requests under way: {}", after.in_flight);
+    }
+    Ok(text + "\n")
+}
+
+/// A backend by POOL/ADDRESS, or by its address alone.
+fn find<'a>(backends: &'a [Backend], wanted: &str) -> Result<&'a Backend, RemoteError> {
+    let name = |backend: &Backend| format!("{}/{}", backend.pool, backend.address);
+    let matches = |backend: &&Backend| name(backend) == wanted || backend.address == wanted;
+    let found: Vec<_> = backends.iter().filter(matches).collect();
+    let wanted = wanted.to_owned();
+    match found[..] {
+        [backend] => Ok(backend),
+        [] => Err(RemoteError::NoBackend { wanted, known: backends.iter().map(name).collect() }),
+        _ => Err(RemoteError::Ambiguous { wanted, known: found.into_iter().map(name).collect() }),
+    }
+}
+
+async fn plan(caller: &Caller, file: &Path, form: Form) -> Result<String, RemoteError> {
+    let unreadable = |error| RemoteError::File { path: file.display().to_string(), error };
+    let text = std::fs::read(file).map_err(unreadable)?;
+    let plan: Plan = caller.post_settings("/api/v1/plan", Format::of(file), text).await?;
+    Ok(if form.json { json(&plan) } else { plan::page(&plan) })
+}
+
+async fn reload(
+    caller: &Caller,
+    confirm: Option<Duration>,
+    dry_run: bool,
+    form: Form,
+) -> Result<String, RemoteError> {
+    let query = match confirm {
+        Some(time) => format!("?confirm={}ms", time.as_millis()),
+        None if dry_run => "?dry_run=1".to_owned(),
+        None => String::new(),
+    };
+    let applied: Applied = caller.post(&format!("/api/v1/reload{query}")).await?;
+    if form.json {
+        return Ok(json(&applied));
+    }
+    let mut text = match (applied.result, dry_run) {
+        (Change::Unchanged, _) => "nothing has changed\n".to_owned(),
+        (Change::Changed, true) => "it can be done; nothing was put in force\n".to_owned(),
+        (Change::Changed, false) => format!("reloaded: settings {} are in force\n", applied.revision),
+    };
+    for name in &applied.later {
+        text += &format!("{name}: the change takes effect at the next start\n");
+    }
+    if let Some(time) = confirm.filter(|_| applied.watched) {
+        text += &format!("watched for {time:?}: taken back if things get worse (see `status`)\n");
+    }
+    Ok(text)
+}
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string_pretty(value).expect("what is shown has names for keys") + "\n"
+}

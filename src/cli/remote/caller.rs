@@ -1,0 +1,144 @@
+//! One who speaks with an admin API.
+
+use std::fs;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::http1;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::de::DeserializeOwned;
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+
+use crate::config::{Address, Flags, Format};
+use crate::connect::Socket;
+use crate::control::api::{BackendPatch, Problem};
+
+use super::RemoteError;
+
+/// For a connection to be made.
+const CONNECT: Duration = Duration::from_secs(5);
+/// For an answer: settings are prepared in it, and names looked up.
+const ANSWER: Duration = Duration::from_secs(60);
+/// Bytes of an answer.
+const MOST: usize = 64 << 20;
+
+const JSON: &str = "application/json";
+
+/// One who speaks with an admin API.
+pub(super) struct Caller {
+    address: Address,
+    /// `Bearer` and the token, if there is one.
+    token: Option<HeaderValue>,
+}
+
+impl Caller {
+    /// One who speaks where these flags say.
+    pub(super) fn of(flags: &Flags) -> Result<Self, RemoteError> {
+        let address = flags.admin_place()?;
+        let Some(file) = flags.admin_token_file() else { return Ok(Self { address, token: None }) };
+        let path = file.display().to_string();
+        let token = match fs::read_to_string(file) {
+            Ok(token) => HeaderValue::from_str(&format!("Bearer {}", token.trim_end())),
+            Err(error) => return Err(RemoteError::TokenFile { path, error }),
+        };
+        let mut token = token.map_err(|_| RemoteError::Token(path))?;
+        token.set_sensitive(true);
+        Ok(Self { address, token: Some(token) })
+    }
+
+    /// What is at a path.
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, RemoteError> {
+        self.ask(Method::GET, path, JSON, Bytes::new()).await
+    }
+
+    /// Changes a backend.
+    pub(super) async fn patch<T: DeserializeOwned>(
+        &self,
+        pool: &str,
+        address: &str,
+        patch: &BackendPatch,
+    ) -> Result<T, RemoteError> {
+        let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
+        let path = format!("/api/v1/pools/{}/backends/{}", encode(pool), encode(address));
+        let body = serde_json::to_vec(patch).expect("a patch has names for keys");
+        self.ask(Method::PATCH, &path, JSON, body.into()).await
+    }
+
+    /// Has something done.
+    pub(super) async fn post<T: DeserializeOwned>(&self, path: &str) -> Result<T, RemoteError> {
+        self.ask(Method::POST, path, JSON, Bytes::from_static(b"{}")).await
+    }
+
+    /// Has something done with settings.
+    pub(super) async fn post_settings<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        format: Format,
+        text: Vec<u8>,
+    ) -> Result<T, RemoteError> {
+        let media_type = match format {
+            Format::Toml => "application/toml",
+            Format::Yaml => "application/yaml",
+            Format::Json => JSON,
+        };
+        self.ask(Method::POST, path, media_type, text.into()).await
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        media_type: &str,
+        body: Bytes,
+    ) -> Result<T, RemoteError> {
+        let socket = timeout(CONNECT, self.connect()).await.map_err(|_| self.slow())??;
+        let host = self.address.ip().map_or_else(|| "localhost".to_owned(), |address| address.to_string());
+        let mut request = Request::builder().method(method).uri(path).header(HOST, host);
+        request = request.header(CONTENT_TYPE, media_type);
+        if let Some(token) = &self.token {
+            request = request.header(AUTHORIZATION, token);
+        }
+        let request = request.body(Full::new(body)).expect("the path is encoded");
+        let asked = timeout(ANSWER, self.send(socket, request));
+        let (status, body) = asked.await.map_err(|_| self.slow())??;
+        let stranger = || RemoteError::Stranger(self.address.clone());
+        if status == StatusCode::OK {
+            return serde_json::from_slice(&body).map_err(|_| stranger());
+        }
+        let problem = serde_json::from_slice(&body).map_err(|_| stranger())?;
+        Err(RemoteError::Refused(Box::<Problem>::new(problem)))
+    }
+
+    async fn connect(&self) -> Result<Socket, RemoteError> {
+        let connected = match &self.address {
+            Address::Ip(address) => TcpStream::connect(address).await.map(Socket::Tcp),
+            Address::Unix(path) => UnixStream::connect(path).await.map(Socket::Unix),
+        };
+        connected.map_err(|error| RemoteError::Nobody { address: self.address.clone(), error })
+    }
+
+    async fn send(
+        &self,
+        socket: Socket,
+        request: Request<Full<Bytes>>,
+    ) -> Result<(StatusCode, Bytes), RemoteError> {
+        let broken = |error| RemoteError::Broken { address: self.address.clone(), error };
+        let (mut sender, connection) = http1::handshake(TokioIo::new(socket)).await.map_err(broken)?;
+        // Its end is told to who waits for the answer.
+        tokio::spawn(async { drop(connection.await) });
+        let answer = sender.send_request(request).await.map_err(broken)?;
+        let status = answer.status();
+        let body = Limited::new(answer.into_body(), MOST).collect().await;
+        let body = body.map_err(|_| RemoteError::Stranger(self.address.clone()))?;
+        Ok((status, body.to_bytes()))
+    }
+
+    fn slow(&self) -> RemoteError {
+        RemoteError::Slow(self.address.clone())
+    }
+}

@@ -1,0 +1,41 @@
+//! What a change would do, a line for each part of it.
+
+use serde_json::Value;
+
+use crate::control::api::{Kind, Plan};
+
+/// The page.
+pub(super) fn page(plan: &Plan) -> String {
+    if !plan.changes {
+        return "nothing would change\n".to_owned();
+    }
+    let mut page = String::new();
+    for difference in &plan.differences {
+        let (sign, values) = match (difference.kind, &difference.before, &difference.after) {
+            (Kind::Add, _, Some(after)) => ("+", format!(" = {after}")),
+            (Kind::Remove, Some(before), _) => ("-", format!(" = {before}")),
+            (Kind::Add, ..) => ("+", String::new()),
+            (Kind::Remove, ..) => ("-", String::new()),
+            (Kind::Change, before, after) => ("~", format!(": {} -> {}", shown(before), shown(after))),
+        };
+        page += &format!("{sign} {}{values}\n", difference.what);
+    }
+    for moved in &plan.moved {
+        page +=
+            &format!("pool {}: {:.1} % of the keys would go to another backend\n", moved.pool, moved.percent);
+    }
+    let requests = &plan.requests;
+    let (elsewhere, all) = (requests.elsewhere, requests.looked_at);
+    page += &format!("\nof the last {all} requests {elsewhere} would go elsewhere\n");
+    for example in &requests.examples {
+        page += &format!(
+            "  {} from {} to {}, such as {}\n",
+            example.count, example.from, example.to, example.example
+        );
+    }
+    page
+}
+
+fn shown(value: &Option<Value>) -> String {
+    value.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string)
+}

@@ -1,0 +1,175 @@
+//! What runs, on a page that can be read at three in the morning.
+
+use std::time::SystemTime;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::control::api::{Backend, BackendState, Confirmation, Counts, Overview, Pool, Stage, Verdict};
+
+const GREEN: &str = "32";
+const YELLOW: &str = "33";
+const RED: &str = "31";
+const BOLD: &str = "1";
+
+const HEAD: [&str; 7] = ["POOL", "BACKEND", "STATE", "SINCE", "WEIGHT", "IN FLIGHT", "WHY"];
+/// The place of the state among the columns.
+const STATE: usize = 2;
+
+/// The page.
+pub(super) fn page(overview: &Overview, pools: &[Pool], last: &Confirmation, colour: bool) -> String {
+    let now = SystemTime::now();
+    let mut rows = vec![HEAD.map(str::to_owned)];
+    let mut states = vec![None];
+    for backend in pools.iter().flat_map(|pool| &pool.backends) {
+        rows.push(row(backend, now));
+        states.push(Some(backend.state));
+    }
+    let widths = widths(&rows);
+    let mut page = summary(overview, pools, colour);
+    page += &last_change(last, colour);
+    page.push('\n');
+    for (cells, state) in rows.iter().zip(states) {
+        let paint = |column: usize, text: String| match state {
+            _ if !colour => text,
+            None => painted(BOLD, &text),
+            Some(state) if column == STATE => painted(colour_of(state), &text),
+            Some(_) => text,
+        };
+        let padded = cells.iter().zip(widths).enumerate();
+        // Paint has no width, so it comes after the padding.
+        let line: Vec<_> =
+            padded.map(|(column, (cell, width))| paint(column, format!("{cell:<width$}"))).collect();
+        page += line.join("  ").trim_end();
+        page.push('\n');
+    }
+    page
+}
+
+/// First what is wrong, for that is what is looked for.
+fn summary(overview: &Overview, pools: &[Pool], colour: bool) -> String {
+    let Overview { version, uptime, revision, workers, clients, .. } = overview;
+    let stage = match overview.stage {
+        Stage::Serving => "serving",
+        Stage::Stopping => "stopping",
+    };
+    let mut text = format!(
+        "loadbalancer {version}, {stage} for {}, settings {revision}, {}, {}\n",
+        span(*uptime),
+        count(*workers, "worker"),
+        count(*clients, "client"),
+    );
+    for pool in pools.iter().filter(|pool| pool.usable == 0) {
+        let line = format!("pool {} has no backend that is used", pool.name);
+        text += &if colour { painted(RED, &line) } else { line };
+        text.push('\n');
+    }
+    text + &counted(&overview.backends) + "\n"
+}
+
+/// What came of the last change that was to be confirmed, unless it is nothing to look at.
+fn last_change(last: &Confirmation, colour: bool) -> String {
+    let reason = last.reason.as_deref().unwrap_or_default();
+    let (line, paint) = match last.verdict {
+        Verdict::None | Verdict::Kept | Verdict::Overtaken => return String::new(),
+        Verdict::Watching => (format!("the last change is watched for {} more", span(last.left)), YELLOW),
+        Verdict::RolledBack => (format!("the last change was taken back: {reason}"), RED),
+        Verdict::Stuck => (format!("the last change should be taken back, and cannot be: {reason}"), RED),
+    };
+    (if colour { painted(paint, &line) } else { line }) + "\n"
+}
+
+fn counted(counts: &Counts) -> String {
+    let Counts { up, down, unknown, draining, disabled, leaving } = *counts;
+    let all = [
+        (down, "down"),
+        (draining, "draining"),
+        (disabled, "disabled"),
+        (leaving, "leaving"),
+        (unknown, "unknown"),
+        (up, "up"),
+    ];
+    let said: Vec<_> = all.iter().filter(|(count, _)| *count > 0).collect();
+    let said: Vec<_> = said.into_iter().map(|(count, what)| format!("{count} {what}")).collect();
+    if said.is_empty() { "no backends".to_owned() } else { format!("backends: {}", said.join(", ")) }
+}
+
+fn row(backend: &Backend, now: SystemTime) -> [String; 7] {
+    [
+        backend.pool.clone(),
+        backend.address.clone(),
+        backend.state.to_string(),
+        since(&backend.since, now),
+        weight(backend),
+        backend.in_flight.to_string(),
+        backend.why.clone(),
+    ]
+}
+
+/// The weight that counts, and that of the settings if it is another one.
+pub(super) fn weight(backend: &Backend) -> String {
+    let weight = backend.weight;
+    if weight.set == weight.effective {
+        weight.set.to_string()
+    } else {
+        format!("{} (set: {})", weight.effective, weight.set)
+    }
+}
+
+/// How long ago it was, or the moment itself if it is not one that is known here.
+fn since(moment: &str, now: SystemTime) -> String {
+    let Ok(moment) = OffsetDateTime::parse(moment, &Rfc3339) else { return moment.to_owned() };
+    let ago = now.duration_since(moment.into()).unwrap_or_default();
+    format!("{} ago", span(ago.as_secs()))
+}
+
+/// Seconds, in the two largest units.
+fn span(seconds: u64) -> String {
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{minutes}m {}s", seconds % 60),
+        3600..86400 => format!("{hours}h {}m", minutes % 60),
+        _ => format!("{days}d {}h", hours % 24),
+    }
+}
+
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+fn widths(rows: &[[String; 7]]) -> [usize; 7] {
+    let mut widths = [0; 7];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    widths
+}
+
+fn colour_of(state: BackendState) -> &'static str {
+    match state {
+        BackendState::Up => GREEN,
+        BackendState::Down => RED,
+        BackendState::Unknown | BackendState::Draining | BackendState::Disabled | BackendState::Leaving => {
+            YELLOW
+        }
+    }
+}
+
+fn painted(colour: &str, text: &str) -> String {
+    format!("\u{1b}[{colour}m{text}\u{1b}[0m")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_is_told_in_its_two_largest_units() {
+        for (seconds, told) in [(0, "0s"), (61, "1m 1s"), (7_260, "2h 1m"), (200_000, "2d 7h")] {
+            assert_eq!(span(seconds), told);
+        }
+    }
+}

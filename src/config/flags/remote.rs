@@ -1,0 +1,130 @@
+//! What is asked of a balancer that runs.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use super::Flags;
+use crate::config::listen::parse;
+use crate::config::{Address, MOST_WEIGHT, parse_duration, parse_number};
+
+/// Where it is asked when nobody says so.
+const DEFAULT: &str = "127.0.0.1:8081";
+/// Its weight as the settings say it.
+const AS_SET: &str = "default";
+
+/// What is asked of a balancer that runs, through its admin API (see --admin).
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum Remote {
+    /// Show what runs: pools, backends, their state and why. Exit status of this and all other questions to a balancer that
+    /// runs: 0 if it did what was asked, 1 if it refused or cannot be reached
+    Status(Form),
+    /// Give a backend no new clients; requests under way end. It holds until `enable`, also over reloads
+    Drain(Target),
+    /// Give a backend neither requests nor checks. It holds until `enable`, also over reloads
+    Disable(Target),
+    /// Give a backend requests again, after `drain` or `disable`
+    Enable(Target),
+    /// Give a backend another weight than its settings say. It holds until the next one, also over reloads
+    Weight {
+        /// Which, and how it is told.
+        #[command(flatten)]
+        target: Target,
+        /// From 0 to 10000, or `default` for what the settings say
+        #[arg(value_name = "N", value_parser = parse_weight)]
+        weight: NewWeight,
+    },
+    /// Say what a file of settings would change, down to requests that would go elsewhere, and change nothing
+    Plan {
+        /// File to read: .toml, .yaml, .yml or .json
+        file: PathBuf,
+        /// How it is told.
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Let it read its files anew
+    Reload {
+        /// Watch the change for so long, and take it back if things get worse
+        #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+        confirm: Option<Duration>,
+        /// Only find out whether it could be done
+        #[arg(long, conflicts_with = "confirm")]
+        dry_run: bool,
+        /// How it is told.
+        #[command(flatten)]
+        form: Form,
+    },
+}
+
+/// A backend, and how what came of it is told.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// POOL/ADDRESS, or ADDRESS alone if only one pool has it
+    pub backend: String,
+    /// How it is told.
+    #[command(flatten)]
+    pub form: Form,
+}
+
+/// How it is told.
+#[derive(Args, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Form {
+    /// Say it as JSON, on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A weight in place of that of the settings; none for theirs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewWeight(pub Option<u32>);
+
+/// Why it is not known where to ask.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlaceError {
+    /// There is no admin API to ask.
+    #[error("--admin off: there is nobody to ask then; name the address of a balancer that runs")]
+    Off,
+    /// It is not an address.
+    #[error("--admin {0}: not an address; write ADDRESS:PORT, PORT or unix:PATH, for example 127.0.0.1:8081")]
+    NoAddress(String),
+}
+
+impl Remote {
+    /// How what came of it is told.
+    pub fn form(&self) -> Form {
+        match self {
+            Self::Status(form) | Self::Plan { form, .. } | Self::Reload { form, .. } => *form,
+            Self::Drain(target) | Self::Disable(target) | Self::Enable(target) => target.form,
+            Self::Weight { target, .. } => target.form,
+        }
+    }
+}
+
+impl Flags {
+    /// Where the admin API of a balancer that runs is.
+    ///
+    /// # Errors
+    /// It is not known.
+    pub fn admin_place(&self) -> Result<Address, PlaceError> {
+        match self.admin.as_deref().unwrap_or(DEFAULT) {
+            "off" => Err(PlaceError::Off),
+            text => parse(text).map_err(|_| PlaceError::NoAddress(text.to_owned())),
+        }
+    }
+
+    /// The file with what a caller of it must know.
+    pub fn admin_token_file(&self) -> Option<&PathBuf> {
+        self.admin_token_file.as_ref()
+    }
+}
+
+fn parse_weight(text: &str) -> Result<NewWeight, String> {
+    if text == AS_SET {
+        return Ok(NewWeight(None));
+    }
+    match parse_number::<u32>(text) {
+        Ok(weight) if weight <= MOST_WEIGHT => Ok(NewWeight(Some(weight))),
+        _ => Err(format!("write a whole number from 0 to {MOST_WEIGHT}, or `{AS_SET}`")),
+    }
+}

@@ -1,0 +1,177 @@
+//! Which way a request takes: its route, and what that makes of it.
+
+use std::num::NonZeroU64;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use hyper::body::Body as _;
+use hyper::header::HOST;
+use hyper::http::uri::PathAndQuery;
+use hyper::{Request, Uri};
+
+use crate::config::{Action, Treatment};
+use crate::route::{self, Missed, Routes};
+
+use super::body::RequestBody;
+use super::exchange::Exchange;
+use super::headers::Asked;
+use super::own::Own;
+use super::shared::View;
+use super::treated::{Treated, change};
+use super::{Client, Error, mirror, split};
+
+/// Backends that may see a request before we give up, unless its route says otherwise: one that kills its backend must not
+/// kill them all.
+const MOST_SENDS: u32 = 3;
+
+/// What is done with a request.
+pub(super) enum Course<'v> {
+    /// It goes to a backend.
+    Forward(Forward<'v>),
+    /// We answer it ourselves.
+    Answer(Own),
+}
+
+/// How a request is forwarded.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Forward<'v> {
+    /// The place of its pool.
+    pub(super) pool: usize,
+    /// Only backends with these tags.
+    pub(super) tags: &'v [(Arc<str>, Arc<str>)],
+    /// Backends that may see it.
+    pub(super) most_sends: u32,
+    /// What its route says of answers by their status, if anything.
+    pub(super) treatment: Option<&'v Treatment>,
+}
+
+/// Finds a request's route and does to its head what that says.
+pub(super) fn find<'v>(
+    client: &Rc<Client>,
+    view: &'v Rc<View>,
+    request: &mut Request<RequestBody>,
+    asked: Asked,
+    exchange: &mut Exchange,
+) -> Result<Course<'v>, Error> {
+    let settings = &view.snapshot.settings;
+    let (route, target) = match settings.routes.only() {
+        Some(route) => (route, None),
+        None => look_up(&settings.routes, client, request)?,
+    };
+    exchange.takes(&settings.config, route);
+    let Some(pool) = settings.plain_pool(route) else {
+        return treat(client, view, request, asked, exchange, (route, target));
+    };
+    exchange.goes_to(&settings.config, pool);
+    check_size(request, client.shared.body_limit())?;
+    Ok(Course::Forward(Forward { pool, tags: &[], most_sends: MOST_SENDS, treatment: None }))
+}
+
+/// The place of a request's route, and what that makes of its target.
+fn look_up(
+    routes: &Routes,
+    client: &Client,
+    request: &Request<RequestBody>,
+) -> Result<(usize, Option<String>), Error> {
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+    let asked = route::Asked {
+        host: host.unwrap_or_default(),
+        path: request.uri().path(),
+        query: request.uri().query(),
+        method: request.method(),
+        headers: request.headers(),
+        client: client.ip(),
+    };
+    let found = routes.find(&asked)?;
+    let target = routes.expand(&found, &asked)?;
+    Ok((found.route, target))
+}
+
+/// What a route that says more than where requests go makes of one.
+#[cold]
+fn treat<'v>(
+    client: &Rc<Client>,
+    view: &'v Rc<View>,
+    request: &mut Request<RequestBody>,
+    asked: Asked,
+    exchange: &mut Exchange,
+    (place, target): (usize, Option<String>),
+) -> Result<Course<'v>, Error> {
+    let settings = &view.snapshot.settings;
+    let route = &settings.config.routes[place];
+    let treatment = &route.treatment;
+    exchange.treat(Treated::by(settings, place, None));
+    if treatment.rate.is_some() {
+        client.shared.check_rate(&route.name, client.ip())?;
+    }
+    let limit = treatment.body_limit.map(NonZeroU64::get).or(client.shared.body_limit());
+    check_size(request, limit)?;
+    let split = match &route.action {
+        Action::Forward(split) => split,
+        Action::Redirect { status, .. } => {
+            let target = target.expect("a redirect is compiled to a text");
+            return Ok(Course::Answer(Own::redirect(*status, target)));
+        }
+        // It would be taken for agreement, and what follows for a tunnel.
+        Action::Answer { status, .. } if asked.extended_connect && status.is_success() => {
+            return Err(Error::NoRoute);
+        }
+        Action::Answer { status, content_type, body } => {
+            return Ok(Course::Answer(Own::text(*status, content_type, body)));
+        }
+    };
+    let chosen = split::choose(split, &settings.config.pools, request.headers(), fastrand::u64);
+    if let Some(cookie) = chosen.cookie(client.listener().tls) {
+        exchange.treat(Treated::by(settings, place, Some(cookie)));
+    }
+    let pool = chosen.pool;
+    exchange.goes_to(&settings.config, pool);
+    client.set_own_deadlines(treatment);
+    request.body_mut().allow(limit);
+    change_head(request, target, treatment)?;
+    if let Some(settings) = &treatment.mirror {
+        mirror::begin(settings, client, view, request, asked);
+    }
+    let judges = !treatment.retry.statuses.is_empty() || !treatment.error_pages.is_empty();
+    let most_sends = treatment.retry.attempts.get();
+    Ok(Course::Forward(Forward {
+        pool,
+        tags: &split.tags,
+        most_sends,
+        treatment: judges.then_some(treatment),
+    }))
+}
+
+fn change_head(
+    request: &mut Request<RequestBody>,
+    target: Option<String>,
+    treatment: &Treatment,
+) -> Result<(), Error> {
+    if let Some(target) = target {
+        let target = PathAndQuery::try_from(target).map_err(|_| Error::TargetTooLong)?;
+        *request.uri_mut() = Uri::from(target);
+    }
+    if let Some(host) = &treatment.host {
+        request.headers_mut().insert(HOST, host.clone());
+    }
+    change(request.headers_mut(), &treatment.request_headers);
+    Ok(())
+}
+
+fn check_size(request: &Request<RequestBody>, limit: Option<u64>) -> Result<(), Error> {
+    match (limit, request.body().size_hint().exact()) {
+        (Some(limit), Some(size)) if size > limit => Err(Error::BodyTooLarge),
+        _ => Ok(()),
+    }
+}
+
+impl From<Missed> for Error {
+    fn from(missed: Missed) -> Self {
+        match missed {
+            Missed::NoRoute => Self::NoRoute,
+            Missed::TwoReadings => {
+                Self::Malformed("its path can be read in two ways, which lead to different routes")
+            }
+        }
+    }
+}

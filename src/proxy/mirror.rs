@@ -1,0 +1,136 @@
+//! Copies of requests for another pool. Their answers are dropped, and whatever happens to a copy, the request does not
+//! notice.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use hyper::Request;
+use hyper::body::{Body as _, Bytes};
+use hyper::header::{CONTENT_LENGTH, EXPECT, HeaderValue, TRAILER, TRANSFER_ENCODING};
+use tokio::task::spawn_local;
+
+use crate::balance::Tried;
+use crate::config;
+
+use super::affinity::Affinity;
+use super::body::RequestBody;
+use super::headers::Asked;
+use super::shared::{Shared, View};
+use super::spent::Spent;
+use super::{Client, forward};
+
+/// Copies that one worker has under way at one time; more are not made.
+const MOST_COPIES: u32 = 100;
+/// Bytes of a body that is copied; requests with a larger one are not.
+const MOST_BYTES: usize = 64 * 1024;
+
+/// What a copy asks for beside its head.
+const ASKED: Asked =
+    Asked { upgrade: false, expects_continue: false, takes_interim: false, extended_connect: false };
+
+/// A request's copy, whose body is being gathered.
+#[derive(Debug)]
+pub(super) struct Copy {
+    client: Rc<Client>,
+    view: Rc<View>,
+    pool: usize,
+    head: Request<()>,
+    body: Vec<u8>,
+    place: Place,
+}
+
+/// One of the copies under way.
+#[derive(Debug)]
+struct Place(Rc<Shared>);
+
+/// How many copies are under way at a worker.
+#[derive(Debug, Default)]
+pub(super) struct Copies(Cell<u32>);
+
+/// Copies a request, if its turn has come: at once if it has no body, or else when its body has come.
+pub(super) fn begin(
+    settings: &config::Mirror,
+    client: &Rc<Client>,
+    view: &Rc<View>,
+    request: &mut Request<RequestBody>,
+    asked: Asked,
+) {
+    let is_small = request.body().size_hint().lower() <= MOST_BYTES as u64;
+    if asked.upgrade || !is_small || fastrand::u8(0..100) >= settings.percent {
+        return;
+    }
+    let Some(place) = Place::take(&client.shared) else { return };
+    let (client, view) = (Rc::clone(client), Rc::clone(view));
+    let copy = Copy { client, view, pool: settings.pool, head: head_of(request), body: Vec::new(), place };
+    match request.body().is_empty() {
+        true => copy.send(),
+        false => request.body_mut().copy_to(Box::new(copy)),
+    }
+}
+
+fn head_of(request: &Request<RequestBody>) -> Request<()> {
+    let mut head = Request::new(());
+    *head.method_mut() = request.method().clone();
+    *head.uri_mut() = request.uri().clone();
+    *head.version_mut() = request.version();
+    *head.headers_mut() = request.headers().clone();
+    // Its body is all there when it is sent.
+    for name in [EXPECT, TRAILER, TRANSFER_ENCODING] {
+        head.headers_mut().remove(name);
+    }
+    head
+}
+
+impl Copy {
+    /// Adds a piece of the body; tells whether there is room for it.
+    pub(super) fn add(&mut self, piece: &[u8]) -> bool {
+        let fits = self.body.len() + piece.len() <= MOST_BYTES;
+        if fits {
+            self.body.extend_from_slice(piece);
+        }
+        fits
+    }
+
+    /// All of the request is here.
+    pub(super) fn send(self) {
+        spawn_local(self.pass());
+    }
+
+    async fn pass(self) {
+        let Self { client, view, pool, mut head, body, place: _place } = self;
+        let client = Rc::new(client.stream());
+        client.alarm().wakes_me().await;
+        let affinity = Affinity::of(&head, &client, &view.snapshot.pools[pool]);
+        let ask = affinity.ask(&client, view.turn(pool), &[]);
+        let Ok(lease) = view.snapshot.pools[pool].pick(&ask, &Tried::default()) else { return };
+        if !body.is_empty() {
+            head.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        }
+        let mut request = Some(head.map(|()| RequestBody::whole(Bytes::from(body))));
+        match forward::send(&client, &view, &lease, &mut request, ASKED).await {
+            Ok((response, connection)) => {
+                let connections = Rc::clone(view.connections(lease.place()));
+                Spent { body: response.into_body(), connection, connections, lease }.read(&client).await;
+            }
+            Err(failure) => failure.tell(&client, &lease),
+        }
+    }
+}
+
+impl Place {
+    fn take(shared: &Rc<Shared>) -> Option<Self> {
+        let Copies(count) = &shared.copies;
+        let taken = count.get();
+        (taken < MOST_COPIES).then(|| {
+            count.set(taken + 1);
+            Self(Rc::clone(shared))
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Copies(count) = &self.0.copies;
+        count.set(count.get() - 1);
+    }
+}

@@ -1,0 +1,114 @@
+//! Answers that we give ourselves: redirects and texts of routes, what errors deserve, and pages in place of errors.
+
+use std::sync::Arc;
+
+use hyper::body::Bytes;
+use hyper::header::{
+    ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_LOCATION,
+    CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED, LOCATION, TRAILER,
+    TRANSFER_ENCODING,
+};
+use hyper::{Response, StatusCode};
+
+use crate::config::ErrorPage;
+
+use super::body::Body;
+use super::exchange::Exchange;
+use super::grpc;
+
+/// What speaks of a body, and not of the page in its place.
+const OF_BODIES: [HeaderName; 11] = [
+    ACCEPT_RANGES,
+    CONTENT_DISPOSITION,
+    CONTENT_ENCODING,
+    CONTENT_LANGUAGE,
+    CONTENT_LENGTH,
+    CONTENT_LOCATION,
+    CONTENT_RANGE,
+    ETAG,
+    LAST_MODIFIED,
+    TRAILER,
+    TRANSFER_ENCODING,
+];
+
+/// An answer that we give ourselves.
+#[derive(Debug)]
+pub(super) struct Own {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Own {
+    /// Sends the client elsewhere.
+    pub(super) fn redirect(status: StatusCode, to: String) -> Self {
+        let to = HeaderValue::from_maybe_shared(Bytes::from(to)).expect("a text that is expanded is visible");
+        Self { status, headers: HeaderMap::from_iter([(LOCATION, to)]), body: Bytes::new() }
+    }
+
+    /// A text of the settings.
+    pub(super) fn text(status: StatusCode, content_type: &HeaderValue, body: &Arc<str>) -> Self {
+        let mut headers = HeaderMap::new();
+        if !body.is_empty() {
+            headers.insert(CONTENT_TYPE, content_type.clone());
+        }
+        Self { status, headers, body: Bytes::copy_from_slice(body.as_bytes()) }
+    }
+
+    /// A page in place of a backend's answer with this status and this head.
+    pub(super) fn page(status: StatusCode, mut headers: HeaderMap, page: &ErrorPage) -> Self {
+        for name in OF_BODIES {
+            headers.remove(name);
+        }
+        headers.insert(CONTENT_TYPE, page.content_type.clone());
+        Self { status, headers, body: Bytes::copy_from_slice(&page.body) }
+    }
+
+    /// An answer to a failed request: its route's page for the status, or this text.
+    pub(super) fn instead(
+        status: StatusCode,
+        fields: Vec<(HeaderName, HeaderValue)>,
+        text: String,
+        exchange: &Exchange,
+    ) -> Self {
+        let mut headers = HeaderMap::from_iter(fields);
+        let page = exchange.treated().filter(|_| !exchange.is_grpc());
+        let page = page.and_then(|treated| treated.page(status));
+        let body = match page {
+            Some(page) => {
+                headers.insert(CONTENT_TYPE, page.content_type.clone());
+                Bytes::copy_from_slice(&page.body)
+            }
+            None => Bytes::from(text),
+        };
+        Self { status, headers, body }
+    }
+
+    /// Gives it to the client.
+    pub(super) fn give(self, mut exchange: Exchange) -> Response<Body> {
+        let Self { status, mut headers, body } = self;
+        exchange.answered(status.as_u16());
+        if let Some(treated) = exchange.treated() {
+            treated.finish(&mut headers);
+        }
+        let mut response = if exchange.is_grpc() {
+            for (name, value) in grpc::fields(status.as_u16(), &String::from_utf8_lossy(&body)) {
+                headers.insert(name, value);
+            }
+            Response::new(Body::nothing(exchange))
+        } else {
+            let whole = !exchange.wants_no_body();
+            if !whole && !body.is_empty() {
+                headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+            }
+            let mut response = Response::new(match whole && !body.is_empty() {
+                true => Body::bytes(body, exchange),
+                false => Body::nothing(exchange),
+            });
+            *response.status_mut() = status;
+            response
+        };
+        *response.headers_mut() = headers;
+        response
+    }
+}

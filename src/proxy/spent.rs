@@ -1,0 +1,74 @@
+//! Answers that nobody wants: what is left of them is read, within bounds, so that their connections can be used again.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use tokio::task::spawn_local;
+
+use crate::balance::Lease;
+use crate::connect::{AnswerBody, Connections};
+
+use super::Client;
+use super::body::{BackendConnection, RequestBody};
+use super::client::Phase;
+use super::forward::before_due;
+
+/// Bytes of one that are read. Of a longer one, the connection is closed.
+const MOST_BYTES: usize = 64 * 1024;
+
+/// An answer that nobody wants.
+pub(super) struct Spent {
+    pub(super) body: AnswerBody,
+    pub(super) connection: BackendConnection,
+    /// Where the connection goes afterwards.
+    pub(super) connections: Rc<Connections<RequestBody>>,
+    pub(super) lease: Lease,
+}
+
+impl Spent {
+    /// Reads it aside, while its client is served by somebody else.
+    pub(super) fn let_go(self, client: &Client) {
+        if self.body.is_end_stream() {
+            return self.connections.put(self.connection, client.shared.clock.now());
+        }
+        let client = client.stream();
+        spawn_local(async move { self.read(&client).await });
+    }
+
+    /// Reads it to its end, on behalf of a client that does nothing else.
+    pub(super) async fn read(self, client: &Client) {
+        let Self { mut body, mut connection, connections, lease } = self;
+        client.alarm().wakes_me().await;
+        client.enter(Phase::Answer);
+        let mut left = MOST_BYTES;
+        let read = poll_fn(|cx| poll_end(&mut connection, &mut body, &mut left, cx));
+        if before_due(client, read).await == Some(true) {
+            connections.put(connection, client.shared.clock.now());
+        }
+        drop(lease);
+    }
+}
+
+/// Tells whether the body ended as it should.
+fn poll_end(
+    connection: &mut BackendConnection,
+    body: &mut AnswerBody,
+    left: &mut usize,
+    cx: &mut Context<'_>,
+) -> Poll<bool> {
+    // Nothing may ask for the end of a body once its trailers or its last promised byte have come.
+    while !body.is_end_stream() {
+        let frame = match ready!(connection.poll_body(body, cx)) {
+            Some(Ok(frame)) if frame.is_trailers() => break,
+            Some(Ok(frame)) => frame,
+            Some(Err(_)) => return Poll::Ready(false),
+            None => break,
+        };
+        match left.checked_sub(frame.data_ref().map_or(0, |data| data.len())) {
+            Some(less) => *left = less,
+            None => return Poll::Ready(false),
+        }
+    }
+    Poll::Ready(true)
+}

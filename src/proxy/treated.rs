@@ -1,0 +1,64 @@
+//! What a route makes of the answers to its requests.
+
+use std::sync::Arc;
+
+use hyper::StatusCode;
+use hyper::header::{HeaderMap, HeaderValue, SET_COOKIE};
+
+use crate::config::{Changes, ErrorPage, Treatment};
+use crate::snapshot::Settings;
+
+/// A request's route, for when its answer is there.
+#[derive(Debug)]
+pub(super) struct Treated {
+    settings: Arc<Settings>,
+    route: usize,
+    /// The cookie that keeps the client at its share.
+    cookie: Option<HeaderValue>,
+}
+
+impl Treated {
+    /// By the route at this place.
+    pub(super) fn by(settings: &Arc<Settings>, route: usize, cookie: Option<HeaderValue>) -> Self {
+        Self { settings: Arc::clone(settings), route, cookie }
+    }
+
+    /// Makes the head of an answer, ours or a backend's, as the route wants it.
+    pub(super) fn finish(&self, headers: &mut HeaderMap) {
+        change(headers, &self.treatment().answer_headers);
+    }
+
+    /// Tells a client that was served where it is to stay.
+    pub(super) fn keep(&self, headers: &mut HeaderMap) {
+        if let Some(cookie) = &self.cookie {
+            headers.append(SET_COOKIE, cookie.clone());
+        }
+    }
+
+    /// What is shown in place of an answer of ours with this status.
+    pub(super) fn page(&self, status: StatusCode) -> Option<&ErrorPage> {
+        page(self.treatment(), status)
+    }
+
+    fn treatment(&self) -> &Treatment {
+        &self.settings.config.routes[self.route].treatment
+    }
+}
+
+/// What is shown in place of answers with this status.
+pub(super) fn page(treatment: &Treatment, status: StatusCode) -> Option<&ErrorPage> {
+    treatment.error_pages.iter().find(|page| page.statuses.0 <= status && status <= page.statuses.1)
+}
+
+/// Changes a head.
+pub(super) fn change(headers: &mut HeaderMap, changes: &Changes) {
+    for name in &changes.remove {
+        headers.remove(name);
+    }
+    for (name, value) in &changes.set {
+        headers.insert(name, value.clone());
+    }
+    for (name, value) in &changes.add {
+        headers.append(name, value.clone());
+    }
+}

@@ -1,0 +1,59 @@
+//! What a route says of a backend's answer before the client gets it: whether another backend is to be asked, and whether a
+//! page is shown in its place.
+
+use hyper::Request;
+
+use crate::balance::{Lease, Tried};
+use crate::config::Treatment;
+
+use super::body::RequestBody;
+use super::exchange::Exchange;
+use super::own::Own;
+use super::spent::Spent;
+use super::treated::page;
+use super::{Answered, Client, Outcome};
+
+/// A request that is sent once more.
+pub(super) struct Again {
+    pub(super) request: Request<RequestBody>,
+    pub(super) lease: Lease,
+}
+
+impl Again {
+    /// After an answer whose status counts as a failure, if more may be tried, the request can be repeated and there is
+    /// another backend: or else the answer is better than none.
+    pub(super) fn after(
+        answered: &mut Answered,
+        treatment: &Treatment,
+        tried: Option<&mut Tried>,
+        pick: impl FnOnce(&Tried) -> Option<Lease>,
+    ) -> Option<Self> {
+        let tried = tried.filter(|_| treatment.retry.statuses.contains(&answered.response.status()))?;
+        let request = answered.connection.sent()?.map(|()| RequestBody::default());
+        tried.add(&answered.lease);
+        let lease = pick(tried)?;
+        tracing::debug!("status {}; trying the next backend", answered.response.status());
+        Some(Self { request, lease })
+    }
+}
+
+/// The answer for the client.
+pub(super) fn give(answered: Answered, treatment: &Treatment, exchange: &Exchange) -> Outcome {
+    let status = answered.response.status();
+    match page(treatment, status) {
+        Some(page) if !exchange.is_grpc() => {
+            let headers = answered.response.headers().clone();
+            answered.let_go(exchange.client());
+            Outcome::Own(Own::page(status, headers, page))
+        }
+        _ => Outcome::Backend(answered),
+    }
+}
+
+impl Answered {
+    /// The client gets another answer.
+    pub(super) fn let_go(self, client: &Client) {
+        let Self { response, connection, connections, lease, .. } = self;
+        Spent { body: response.into_body(), connection, connections, lease }.let_go(client);
+    }
+}

@@ -1,0 +1,59 @@
+//! Sockets in the file system, which outlive who made them.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use socket2::{Domain, SockAddr, Socket, Type};
+
+/// The file of a socket that we made. It is removed when this is dropped, unless another one has taken its place.
+#[derive(Debug)]
+pub struct SocketFile {
+    path: PathBuf,
+    number: (u64, u64),
+}
+
+impl SocketFile {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if number(&self.path).is_ok_and(|number| number == self.number) {
+            // Nobody can be told.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Binds a socket at this path.
+pub(super) fn bind(path: &Path) -> io::Result<(Socket, SocketFile)> {
+    remove_leftover(path)?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    let number = number(path)?;
+    Ok((socket, SocketFile { path: path.to_owned(), number }))
+}
+
+/// Removes the socket of a program that ended without doing so itself; nobody answers there.
+fn remove_leftover(path: &Path) -> io::Result<()> {
+    match path.symlink_metadata() {
+        Ok(found) if !found.file_type().is_socket() => Err(io::ErrorKind::AlreadyExists.into()),
+        Ok(_) => match UnixStream::connect(path) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
+            _ => Err(io::ErrorKind::AddrInUse.into()),
+        },
+        Err(_) => Ok(()),
+    }
+}
+
+/// Tells one file from the next.
+fn number(path: &Path) -> io::Result<(u64, u64)> {
+    path.symlink_metadata().map(|file| (file.dev(), file.ino()))
+}

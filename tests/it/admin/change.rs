@@ -1,0 +1,145 @@
+//! Settings that come through the admin API.
+
+use super::*;
+
+const CONFIG: &str = "/api/v1/config";
+const TOML: &str = "Content-Type: application/toml\r\n";
+
+#[test]
+fn settings_in_each_format_are_put_in_force_and_a_trial_changes_nothing() {
+    let samples = ["a", "b", "c", "d"].map(Sample::start);
+    let [first, toml, yaml, json] = [0, 1, 2, 3].map(|index| samples[index].address());
+    let settings = Settings::that_say(&pool("first", &[first]));
+    let balancer = start(&settings);
+    let admin = balancer.admin();
+    let answers = || get(balancer.address, "/").expect_status(200).text().to_owned();
+    let listener = "127.0.0.1:0";
+    let texts = [
+        (TOML.to_owned(), pool("first", &[toml]), "hello from b\n"),
+        (
+            TOML.replace("toml", "yaml"),
+            format!(
+                "listeners:\n  web:\n    address: {listener}\npools:\n  all:\n    backends: [\"{yaml}\"]\n"
+            ),
+            "hello from c\n",
+        ),
+        (
+            JSON.to_owned(),
+            serde_json::json!({
+                "listeners": { "web": { "address": listener } },
+                "pools": { "all": { "backends": [json.to_string()] } },
+            })
+            .to_string(),
+            "hello from d\n",
+        ),
+    ];
+    let mut before = answers();
+    for (index, (lines, text, after)) in texts.iter().enumerate() {
+        let tried = admin.ask("POST", &format!("{CONFIG}?dry_run=1"), lines, text).expect_status(200);
+        let tried = body(&tried);
+        assert_eq!((&tried["result"], &tried["dry_run"]), (&json!("changed"), &json!(true)));
+        assert_eq!((&tried["revision"], answers()), (&json!(index + 1), before));
+        let applied = admin.ask("POST", CONFIG, lines, text).expect_status(200);
+        assert_eq!(applied.header("etag"), Some(format!("\"{}\"", index + 2).as_str()));
+        assert_eq!(body(&applied)["revision"], index + 2);
+        until("it is in force", || answers() == *after);
+        let again = admin.ask("POST", CONFIG, lines, text).expect_status(200);
+        assert_eq!(body(&again)["result"], "unchanged");
+        before = (*after).to_owned();
+    }
+    // The files are what they were.
+    let reloaded = body(&admin.post("/api/v1/reload", "{}").expect_status(200));
+    assert_eq!((&reloaded["result"], &reloaded["revision"]), (&json!("changed"), &json!(5)));
+    until("the files count again", || answers() == "hello from a\n");
+}
+
+#[test]
+fn settings_that_make_no_sense_are_refused_with_each_place() {
+    let sample = Sample::start("only");
+    let settings = Settings::that_say(&pool("first", &[sample.address()]));
+    let balancer = start(&settings);
+    let admin = balancer.admin();
+    let wrong = "[pools.all]\npolicy = \"fist\"\nbackends = [\"here\"]\n";
+    let problem = expect_problem(admin.ask("POST", CONFIG, TOML, wrong), 422, "settings");
+    let errors = problem["errors"].as_array().expect("errors");
+    let places: Vec<_> = errors.iter().map(|error| (error["line"].as_u64(), &error["path"])).collect();
+    assert_eq!(places.len(), 2, "{problem}");
+    assert_eq!(places[0], (Some(2), &json!("pools.all.policy")));
+    assert_eq!(places[1], (Some(3), &json!("pools.all.backends[0]")));
+    assert!(errors.iter().all(|error| error["column"].is_u64() && error["message"].is_string()), "{problem}");
+    for (lines, text) in [(TOML, "workers ="), (JSON, "{\"workers\":"), (TOML, ""), (JSON, "null")] {
+        admin.ask("POST", CONFIG, lines, text).expect_status(422);
+    }
+    settings.write("pools = 5\n");
+    let problem = expect_problem(admin.post("/api/v1/reload", "{}"), 422, "settings");
+    assert_eq!(problem["errors"][0]["file"], settings.path(), "{problem}");
+    assert_eq!(admin.get("/api/v1/overview")["revision"], 1);
+    get(balancer.address, "/").expect_status(200);
+}
+
+#[test]
+fn settings_that_do_not_fit_here_change_nothing() {
+    let sample = Sample::start("only");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let settings = Settings::that_say(&pool("first", &[sample.address()]));
+    let balancer = start(&settings);
+    let admin = balancer.admin();
+    let other = pool("first", &[Backend::refuses()]);
+    let other = other.replace("127.0.0.1:0\"", &format!("{}\"", taken.local_addr().unwrap()));
+    for path in [CONFIG, "/api/v1/config?dry_run=true"] {
+        let problem = expect_problem(admin.ask("POST", path, TOML, &other), 409, "unfit");
+        assert!(
+            problem["detail"].as_str().is_some_and(|text| text.contains("the port is in use")),
+            "{problem}"
+        );
+    }
+    get(balancer.address, "/").expect_status(200);
+}
+
+#[test]
+fn who_looked_before_others_changed_the_settings_changes_nothing() {
+    let (one, other) = (Sample::start("one"), Sample::start("other"));
+    let settings = Settings::that_say(&pool("first", &[one.address()]));
+    let balancer = start(&settings);
+    let admin = balancer.admin();
+    let tag = admin.ask("GET", "/api/v1/routes", "", "").header("etag").expect("a tag").to_owned();
+    let matching = format!("{TOML}If-Match: \"7\", {tag}\r\n");
+    let text = pool("first", &[other.address()]);
+    admin.ask("POST", CONFIG, &matching, &text).expect_status(200);
+    let again = admin.ask("POST", CONFIG, &matching, &pool("first", &[one.address()]));
+    expect_problem(again, 412, "outdated");
+    let reload = admin.ask("POST", "/api/v1/reload", &format!("{JSON}If-Match: {tag}\r\n"), "{}");
+    expect_problem(reload, 412, "outdated");
+    until("the first change counts", || get(balancer.address, "/").text() == "hello from other\n");
+}
+
+#[test]
+fn a_misspelt_wish_for_a_trial_puts_nothing_in_force() {
+    let settings = Settings::that_say(&pool("first", &[Backend::refuses()]));
+    let balancer = start(&settings);
+    let admin = balancer.admin();
+    for query in ["dryrun=1", "dry_run=yes", "dry_run", "dry-run=1"] {
+        let answer = admin.ask("POST", &format!("{CONFIG}?{query}"), JSON, "{}");
+        expect_problem(answer, 400, "bad-request");
+    }
+    assert_eq!(admin.get("/api/v1/overview")["revision"], 1);
+}
+
+#[test]
+fn settings_of_too_many_bytes_are_refused_however_they_come() {
+    let settings = Settings::that_say(&pool("first", &[Backend::refuses()]));
+    let balancer = start(&settings);
+    let admin = balancer.admin();
+    let announced = format!("{TOML}Content-Length: {}\r\nExpect: 100-continue\r\n", 100 << 20);
+    expect_problem(admin.ask("POST", CONFIG, &announced, ""), 413, "too-large");
+    let mut client = Client::to(admin.address);
+    client.send(format!(
+        "POST {CONFIG} HTTP/1.1\r\nHost: localhost\r\n{TOML}Transfer-Encoding: chunked\r\n\r\n"
+    ));
+    let piece = format!("{:x}\r\n{}\r\n", 1 << 20, "#".repeat(1 << 20));
+    for _ in 0..10 {
+        client.send(&piece);
+    }
+    client.send("0\r\n\r\n");
+    expect_problem(client.answer(), 413, "too-large");
+}

@@ -1,0 +1,145 @@
+//! Backends that an operator holds or weighs.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+
+use super::*;
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
+
+#[test]
+fn a_drained_backend_ends_what_it_does_and_gets_no_more_until_it_is_enabled() {
+    let (opener, opened) = gate();
+    let drained = Backend::that(move |mut transport| {
+        loop {
+            if transport.head.starts_with("GET /slow ") {
+                opened.wait();
+            }
+            transport.send("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\ndrained");
+            if !transport.read_head() {
+                return;
+            }
+        }
+    });
+    let other = Sample::start("other");
+    let settings = Settings::that_say(&pool("first", &[drained.address, other.address()]));
+    let balancer = start(&settings);
+    let admin = balancer.admin();
+    let (mut slow, mut quick) = (Client::to(balancer.address), Client::to(balancer.address));
+    quick.send(GET);
+    assert_eq!(quick.answer().expect_status(200).text(), "drained");
+    slow.send("GET /slow HTTP/1.1\r\nHost: test\r\n\r\n");
+    until("the backend has it", || admin.backend(drained.address)["in_flight"] == 1);
+    let said = admin.patch(drained.address, r#"{"hold": "drain"}"#);
+    assert_eq!((&said["state"], &said["hold"]), (&json!("draining"), &json!("drain")));
+    let mut ask = || {
+        quick.send(GET);
+        quick.answer().expect_status(200).text().to_owned()
+    };
+    until("requests go elsewhere", || ask() == "hello from other\n");
+    for _ in 0..20 {
+        assert_eq!(ask(), "hello from other\n");
+    }
+    assert_eq!(admin.backend(drained.address)["in_flight"], 1);
+    opener.open();
+    assert_eq!(slow.answer().expect_status(200).text(), "drained");
+    until("it has nothing to do", || admin.backend(drained.address)["in_flight"] == 0);
+    assert_eq!(admin.patch(drained.address, r#"{"hold": null}"#)["state"], "up");
+    until("it is used again", || ask() == "drained");
+}
+
+#[test]
+fn a_disabled_backend_is_not_even_checked() {
+    let (disabled, other) = (Sample::start("disabled"), Sample::start("other"));
+    let settings = Settings::that_say(&pool("first", &[disabled.address(), other.address()]));
+    let balancer = start(&settings);
+    let admin = balancer.admin();
+    balancer.said_times("is healthy", 2);
+    let before = admin.backend(disabled.address())["check"]["learned"].clone();
+    assert_eq!(admin.patch(disabled.address(), r#"{"hold": "disable"}"#)["state"], "disabled");
+    until("requests go elsewhere", || get(balancer.address, "/").text() == "hello from other\n");
+    disabled.kill();
+    for _ in 0..5 {
+        assert_eq!(get(balancer.address, "/").expect_status(200).text(), "hello from other\n");
+    }
+    assert_eq!(admin.backend(disabled.address())["check"]["learned"], before);
+    assert_eq!(balancer.times_said("is down"), 0);
+    admin.patch(disabled.address(), r#"{"hold": null}"#);
+    balancer.said(&format!("{} is down", disabled.address()));
+}
+
+#[test]
+fn what_an_operator_said_outlasts_a_reload_and_is_listed() {
+    let (one, other) = (Sample::start("one"), Sample::start("other"));
+    let settings = Settings::that_say(&pool("first", &[one.address(), other.address()]));
+    let balancer = start(&settings);
+    let admin = balancer.admin();
+    let said = admin.patch(one.address(), r#"{"hold": "drain", "weight": 50}"#);
+    assert_eq!(said["weight"], json!({ "set": 1, "effective": 50 }));
+    settings.change(&balancer, &pool("round_robin", &[other.address(), one.address()]));
+    let listed =
+        json!({ "pool": "all", "address": one.address().to_string(), "hold": "drain", "weight": 50 });
+    assert_eq!(admin.get("/api/v1/overrides")["overrides"], json!([listed]));
+    until("the new settings count", || admin.get("/api/v1/pools/all")["policy"] == "round_robin");
+    for _ in 0..4 {
+        assert_eq!(get(balancer.address, "/").expect_status(200).text(), "hello from other\n");
+    }
+    // What is absent stays.
+    let said = admin.patch(one.address(), r#"{"weight": null}"#);
+    assert_eq!((&said["hold"], &said["weight"]["effective"]), (&json!("drain"), &json!(1)));
+    admin.patch(one.address(), r#"{"hold": null}"#);
+    assert_eq!(admin.get("/api/v1/overrides")["overrides"], json!([]));
+}
+
+#[test]
+fn who_looked_before_others_changed_a_backend_changes_nothing() {
+    let sample = Sample::start("only");
+    let settings = Settings::that_say(&pool("first", &[sample.address()]));
+    let balancer = start(&settings);
+    let admin = balancer.admin();
+    let path = backend(sample.address());
+    let patch =
+        |tag: &str, patch: &str| admin.ask("PATCH", &path, &format!("{JSON}If-Match: {tag}\r\n"), patch);
+    let tag = admin.ask("GET", &path, "", "").header("etag").expect("a tag").to_owned();
+    let newer = patch(&tag, r#"{"weight": 5}"#).expect_status(200).header("etag").expect("a tag").to_owned();
+    let problem = expect_problem(patch(&tag, r#"{"weight": 7}"#), 412, "outdated");
+    assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains(&newer)), "{problem}");
+    assert_eq!(admin.backend(sample.address())["weight"]["effective"], 5);
+    patch(&newer, r#"{"weight": 7}"#).expect_status(200);
+    patch("*", r#"{"weight": 9}"#).expect_status(200);
+    assert_eq!(admin.backend(sample.address())["weight"]["effective"], 9);
+}
+
+#[test]
+fn backends_are_drained_disabled_and_enabled_under_load_and_no_request_fails() {
+    let samples = ["one", "two", "three"].map(Sample::start);
+    let addresses = samples.each_ref().map(Sample::address);
+    let settings = Settings::that_say(&pool("round_robin", &addresses));
+    let balancer = settings.balancer().flag("--workers", "2").flag("--admin", "127.0.0.1:0").start();
+    balancer.said_times("is healthy", 3);
+    let admin = balancer.admin();
+    let (answered, over) = (AtomicUsize::new(0), AtomicBool::new(false));
+    thread::scope(|scope| {
+        for path in ["/", "/bytes/100000", "/", "/chunked/1000"] {
+            let (answered, over, address) = (&answered, &over, balancer.address);
+            scope.spawn(move || {
+                let mut client = Client::to(address);
+                while !over.load(Ordering::SeqCst) {
+                    client.send(format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n"));
+                    client.answer().expect_status(200);
+                    answered.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+        for (round, held) in addresses.iter().cycle().take(30).enumerate() {
+            let hold = ["drain", "disable"][round % 2];
+            admin.patch(*held, &format!("{{\"hold\": \"{hold}\", \"weight\": {}}}", round % 5 + 1));
+            let goal = answered.load(Ordering::SeqCst) + 20;
+            until("others answer", || answered.load(Ordering::SeqCst) >= goal);
+            until("it has nothing to do", || admin.backend(*held)["in_flight"] == 0);
+            admin.patch(*held, r#"{"hold": null, "weight": null}"#);
+        }
+        over.store(true, Ordering::SeqCst);
+    });
+    assert_eq!(admin.get("/api/v1/overrides")["overrides"], json!([]));
+}

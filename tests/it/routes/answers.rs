@@ -1,0 +1,176 @@
+//! Answers that a route writes itself.
+
+use std::time::Duration;
+
+use super::{ask, settings, start};
+use crate::support::{Backend, Client, Http2, Sample, get, request};
+
+#[test]
+fn a_redirect_sends_the_client_elsewhere() {
+    let routes = r#"
+        [routes.secure]
+        redirect = "https://{host}{path}"
+        [routes.moved]
+        path = "/old/*"
+        redirect = "/new/{rest}"
+        redirect_status = 301
+        [routes.user]
+        path = "/u/{id}"
+        redirect = "https://users.example.com/{id}?from={host}"
+        redirect_status = 302
+    "#;
+    let (balancer, _settings) = start(routes, &[("unused", Backend::refuses())]);
+    for (host, path, status, location) in [
+        ("shop.test:8080", "/a/b?c=d", 308, "https://shop.test/a/b?c=d"),
+        ("SHOP.test", "/", 308, "https://shop.test/"),
+        ("shop.test", "/old/a?b", 301, "/new/a?b"),
+        ("shop.test", "/old//evil.example/", 301, "/new//evil.example/"),
+        ("shop.test", "/u/7%20", 302, "https://users.example.com/7%20?from=shop.test"),
+    ] {
+        let answer = ask(balancer.address, host, path, "").expect_status(status);
+        assert_eq!((answer.header("location"), answer.text()), (Some(location), ""), "{path}");
+        assert_eq!(answer.header("proxy-status"), None);
+    }
+    let answer = Http2::to(balancer.address).get("/old/x");
+    assert_eq!((answer.status, answer.header("location")), (301, Some("/new/x")));
+}
+
+#[test]
+fn a_redirect_leads_to_no_host_of_the_clients_choice() {
+    let routes = "[routes.one]\npath = \"/*\"\nredirect = \"/{rest}\"\n[routes.two]\npath = \"/two/*\"\nredirect = \"{path}\"\n";
+    let (balancer, _settings) = start(routes, &[("unused", Backend::refuses())]);
+    for path in ["//evil.example/", "/\\evil.example/", "///evil.example/"] {
+        let answer = ask(balancer.address, "test", path, "").expect_status(308);
+        let location = answer.header("location").expect("a location");
+        assert!(location.starts_with('/') && !location.starts_with("//"), "{path}: {location}");
+        assert!(!location.contains('\\'), "{location}");
+    }
+}
+
+#[test]
+fn a_fixed_answer_is_given_as_it_is_written() {
+    let routes = r#"
+        [routes.closed]
+        answer = { status = 503, body = "<h1>closed</h1>", content_type = "text/html" }
+        [routes.empty]
+        path = "/empty"
+        answer = { status = 204 }
+    "#;
+    let (balancer, _settings) = start(routes, &[("unused", Backend::refuses())]);
+    let answer = get(balancer.address, "/").expect_status(503);
+    assert_eq!((answer.header("content-type"), answer.text()), (Some("text/html"), "<h1>closed</h1>"));
+    let answer = get(balancer.address, "/empty").expect_status(204);
+    assert_eq!((answer.header("content-type"), answer.header("content-length")), (None, None));
+    let mut client = Client::to(balancer.address);
+    client.send(
+        "HEAD / HTTP/1.1\r\nHost: test\r\n\r\nPOST / HTTP/1.1\r\nHost: test\r\nContent-Length: 3\r\n\r\nabc",
+    );
+    let head = client.head();
+    assert_eq!((head.status, head.header("content-length")), (503, Some("15")));
+    assert_eq!(client.answer().expect_status(503).text(), "<h1>closed</h1>");
+    let answer = Http2::to(balancer.address).get("/");
+    assert_eq!((answer.status, &*answer.body), (503, &b"<h1>closed</h1>"[..]));
+}
+
+#[test]
+fn an_error_page_is_shown_in_place_of_errors() {
+    let sample = Sample::start("one");
+    let routes = r#"
+        [routes.one]
+        pool = "one"
+        error_pages = { "404" = { body = "not here" }, "500-599" = { file = "down.html", content_type = "text/html" } }
+        [routes.down]
+        path = "/down"
+        pool = "down"
+        error_pages = { "503" = { body = "we are down" } }
+    "#;
+    let settings = settings(routes, &[("one", sample.address()), ("down", Backend::refuses())]);
+    settings.put("down.html", "<h1>down</h1>");
+    let balancer = settings.balancer().start();
+    let mut client = Client::to(balancer.address);
+    for (path, status, text, kind) in [
+        ("/status/404", 404, "not here", "text/html; charset=utf-8"),
+        ("/status/503", 503, "<h1>down</h1>", "text/html"),
+        ("/status/503", 503, "<h1>down</h1>", "text/html"),
+    ] {
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n"));
+        let answer = client.answer().expect_status(status);
+        assert_eq!((answer.text(), answer.header("content-type")), (text, Some(kind)), "{path}");
+    }
+    client.send("GET /status/403 HTTP/1.1\r\nHost: test\r\n\r\n");
+    assert_ne!(client.answer().expect_status(403).text(), "not here");
+    let answer = get(balancer.address, "/down").expect_status(503);
+    assert_eq!(answer.text(), "we are down");
+    assert!(answer.header("proxy-status").is_some());
+    assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
+    let answer = Http2::to(balancer.address).get("/status/404");
+    assert_eq!((answer.status, &*answer.body), (404, &b"not here"[..]));
+}
+
+#[test]
+fn a_page_in_place_of_an_answer_keeps_what_is_not_of_its_body() {
+    let backend = Backend::answers(
+        "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\nContent-Encoding: gzip\r\nETag: \"1\"\r\nContent-Length: 3\r\n\r\nabc",
+    );
+    let routes = "[routes.one]\npool = \"one\"\nerror_pages = { \"401\" = { body = \"who are you?\" } }\n";
+    let (balancer, _settings) = start(routes, &[("one", backend.address)]);
+    for _ in 0..3 {
+        let answer = get(balancer.address, "/").expect_status(401);
+        assert_eq!((answer.text(), answer.header("www-authenticate")), ("who are you?", Some("Basic")));
+        assert_eq!((answer.header("content-encoding"), answer.header("etag")), (None, None));
+    }
+    assert_eq!(backend.requests(), 1, "one connection is enough");
+}
+
+#[test]
+fn a_client_may_send_so_much_to_a_route() {
+    let sample = Sample::start("one");
+    let routes = r#"
+        [routes.small]
+        pool = "one"
+        body_size = "4B"
+        [routes.large]
+        path = "/echo"
+        pool = "one"
+        rate = "1/m"
+        rate_burst = 2
+    "#;
+    let (balancer, _settings) = start(routes, &[("one", sample.address())]);
+    let post = |path: &str, body: &str| {
+        let length = body.len();
+        request(
+            balancer.address,
+            &format!(
+                "POST {path} HTTP/1.1\r\nHost: test\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+            ),
+        )
+    };
+    post("/", "12345").expect_status(413);
+    post("/echo", "12345").expect_status(200);
+    let chunked = "POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n5\r\n12345\r\n0\r\n\r\n";
+    request(balancer.address, chunked).expect_status(413);
+    post("/echo", "12345").expect_status(200);
+    let answer = post("/echo", "12345").expect_status(429);
+    assert!(answer.header("proxy-status").is_some_and(|status| status.ends_with("details=\"route_rate\"")));
+    let wait = answer.header("retry-after").and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
+    assert!(wait.is_some_and(|wait| wait <= Duration::from_secs(60)), "{answer:?}");
+    get(balancer.address, "/").expect_status(200);
+}
+
+#[test]
+fn a_grpc_client_gets_what_a_route_writes_as_a_status() {
+    let routes = "[routes.closed]\npath = \"/closed/*\"\nanswer = { status = 503, body = \"closed\" }\nanswer_headers = { set = { x-route = \"closed\" } }\n";
+    let (balancer, _settings) = start(routes, &[("unused", Backend::refuses())]);
+    let mut client = Http2::to(balancer.address);
+    let mut call = |path: &str| {
+        let request =
+            hyper::Request::post(format!("http://a{path}")).header("content-type", "application/grpc");
+        let answer = client.ask(request.body(()).unwrap()).answer();
+        let field = |name: &str| answer.header(name).map(str::to_owned);
+        (answer.status, field("grpc-status"), field("grpc-message"), field("x-route"))
+    };
+    let text = |text: &str| Some(text.to_owned());
+    assert_eq!(call("/closed/x"), (200, text("14"), text("closed"), text("closed")));
+    let nothing = text("nothing is here for this host, path and kind of request");
+    assert_eq!(call("/x"), (200, text("12"), nothing, None));
+}

@@ -1,0 +1,83 @@
+//! What a route makes of the heads that pass.
+
+use super::{ask, start};
+use crate::support::Backend;
+
+const OK: &str = "HTTP/1.1 200 OK\r\nServer: secret\r\nX-Two: 1\r\nContent-Length: 0\r\n\r\n";
+
+#[test]
+fn a_request_is_rewritten_and_its_query_is_kept() {
+    let (backend, heads) = Backend::tells(OK);
+    let routes = r#"
+        [routes.prefix]
+        path = "/api/*"
+        pool = "one"
+        rewrite = "/inner/{rest}"
+        set_host = "inner.example"
+        [routes.template]
+        path = "/users/{id}/{what...}"
+        pool = "one"
+        rewrite = "/{what}?user={id}&{query}"
+        [routes.regex]
+        path = "~ /v(?<version>[0-9]+)/.*"
+        pool = "one"
+        rewrite = "/{host}{path}?"
+    "#;
+    let (balancer, _settings) = start(routes, &[("one", backend.address)]);
+    for (path, target) in [
+        ("/api/a/b?c=d", "/inner/a/b?c=d"),
+        ("/api", "/inner/"),
+        ("/api/", "/inner/"),
+        ("/api/a%20b//c", "/inner/a%20b//c"),
+        ("/api/x/../y", "/inner/y"),
+        ("/users/7/a/b?c=d", "/a/b?user=7&c=d"),
+        ("/users/7/a", "/a?user=7"),
+        ("/v2/x?c=d", "/test/v2/x"),
+    ] {
+        ask(balancer.address, "test:80", path, "").expect_status(200);
+        let head = heads.recv().expect("a head").to_lowercase();
+        assert!(head.starts_with(&format!("get {target} http/1.1\r\n")), "{path}: {head}");
+        let host = if path.starts_with("/api") { "inner.example" } else { "test:80" };
+        assert!(head.contains(&format!("\r\nhost: {host}\r\n")), "{head}");
+        assert!(head.contains("\r\nx-forwarded-host: test:80\r\n"), "{head}");
+    }
+    let answer = ask(balancer.address, "test", "/api/..%2fadmin", "").expect_status(400);
+    assert!(answer.text().contains("two ways"), "{answer:?}");
+}
+
+#[test]
+fn header_lines_are_removed_set_and_added_both_ways() {
+    let (backend, heads) = Backend::tells(OK);
+    let routes = r#"
+        [routes.one]
+        pool = "one"
+        request_headers = { remove = ["x-gone"], set = { x-set = "ours" }, add = { x-added = "ours" } }
+        answer_headers = { remove = ["server"], set = { x-two = "2" }, add = { strict-transport-security = "max-age=1" } }
+    "#;
+    let (balancer, _settings) = start(routes, &[("one", backend.address)]);
+    let lines = "X-Gone: 1\r\nX-Set: theirs\r\nX-Set: again\r\nX-Added: theirs\r\n";
+    let answer = ask(balancer.address, "test", "/", lines).expect_status(200);
+    assert_eq!((answer.header("server"), answer.header("x-two")), (None, Some("2")));
+    assert_eq!(answer.header("strict-transport-security"), Some("max-age=1"));
+    let head = heads.recv().expect("a head").to_lowercase();
+    let values = |name: &str| -> Vec<String> {
+        let lines = head.lines().filter_map(|line| line.split_once(": "));
+        lines.filter(|(known, _)| *known == name).map(|(_, value)| value.to_owned()).collect()
+    };
+    assert_eq!(values("x-gone"), Vec::<String>::new());
+    assert_eq!(values("x-set"), ["ours"]);
+    assert_eq!(values("x-added"), ["theirs", "ours"]);
+}
+
+#[test]
+fn answers_of_ours_are_changed_too() {
+    let routes = r#"
+        [routes.one]
+        pool = "one"
+        answer_headers = { set = { x-route = "one" } }
+    "#;
+    let (balancer, _settings) = start(routes, &[("one", Backend::refuses())]);
+    let answer = ask(balancer.address, "test", "/", "").expect_status(503);
+    assert_eq!(answer.header("x-route"), Some("one"));
+    assert!(answer.header("proxy-status").is_some_and(|status| status.starts_with("loadbalancer; error=")));
+}

@@ -1,0 +1,65 @@
+//! Copies of requests.
+
+use super::start;
+use crate::support::{Backend, Client, Sample, get, request, until};
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nshadow";
+const ROUTE: &str = "[routes.all]\npool = \"all\"\nmirror = { pool = \"shadow\" }\nrequest_headers = { set = { x-set = \"1\" } }\n";
+
+#[test]
+fn another_pool_gets_a_copy_and_its_answer_is_dropped() {
+    let sample = Sample::start("one");
+    let (shadow, heads) = Backend::tells(OK);
+    let (balancer, _settings) = start(ROUTE, &[("all", sample.address()), ("shadow", shadow.address)]);
+    let mut client = Client::to(balancer.address);
+    for number in 0..3 {
+        client.send(format!("GET /?{number} HTTP/1.1\r\nHost: test\r\nX-Own: 1\r\n\r\n"));
+        assert_eq!(client.answer().expect_status(200).text(), "hello from one\n");
+        let head = heads.recv().expect("a copy").to_lowercase();
+        assert!(head.starts_with(&format!("get /?{number} http/1.1\r\n")), "{head}");
+        for line in ["host: test", "x-own: 1", "x-set: 1", "x-forwarded-for: 127.0.0.1"] {
+            assert!(head.contains(&format!("\r\n{line}\r\n")), "{head}");
+        }
+    }
+}
+
+#[test]
+fn a_copy_has_the_body_if_it_is_not_large() {
+    let sample = Sample::start("one");
+    let (bodies, told) = std::sync::mpsc::channel();
+    let shadow = Backend::that(move |mut transport| {
+        let length = transport.header("content-length").map(str::to_owned);
+        let body = transport.read_body();
+        // The test may have heard enough.
+        let _ = bodies.send((length, body));
+        transport.send(OK);
+    });
+    let (balancer, _settings) = start(ROUTE, &[("all", sample.address()), ("shadow", shadow.address)]);
+    let chunked = "POST /echo HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n";
+    request(balancer.address, chunked).expect_status(200);
+    assert_eq!(told.recv().expect("a copy"), (Some("11".to_owned()), b"hello world".to_vec()));
+    let large = "x".repeat(100_000);
+    let post = |body: &str| {
+        let length = body.len();
+        format!(
+            "POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        )
+    };
+    request(balancer.address, &post(&large)).expect_status(200);
+    request(balancer.address, &post("small")).expect_status(200);
+    assert_eq!(told.recv().expect("a copy").1, b"small", "the large one was not copied");
+}
+
+#[test]
+fn a_pool_that_gets_copies_neither_slows_nor_fails_anybody() {
+    let sample = Sample::start("one");
+    let stalls = Backend::stalls();
+    for shadow in [Backend::refuses(), stalls.address] {
+        let (balancer, _settings) = start(ROUTE, &[("all", sample.address()), ("shadow", shadow)]);
+        for _ in 0..150 {
+            assert_eq!(get(balancer.address, "/").expect_status(200).text(), "hello from one\n");
+        }
+    }
+    until("copies are made", || stalls.requests() > 0);
+    assert!(stalls.requests() <= 100, "only so many are under way: {}", stalls.requests());
+}

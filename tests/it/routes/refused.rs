@@ -1,0 +1,59 @@
+//! Routes that stand in each other's way.
+
+use super::settings;
+use crate::support::Backend;
+
+const CONFLICTS: &str = r#"
+    [routes.all]
+    pool = "one"
+    [routes.first]
+    priority = 1
+    host = "*.example.com"
+    pool = "one"
+    [routes.shadowed]
+    host = "api.example.com"
+    path = "/v1/*"
+    pool = "one"
+    [routes.left]
+    headers = { x-left = true }
+    pool = "one"
+    [routes.right]
+    headers = { x-right = true }
+    pool = "one"
+    [routes.open]
+    path = "/open/{name}"
+    redirect = "https://{name}.example.com/"
+"#;
+
+const SAID: [&str; 3] = [
+    "route shadowed: never reached, for all its requests go to first before; remove it, make it more specific, or raise its priority",
+    "routes left and right: some requests could go to either, and neither is more specific; give one of them a higher priority, or a condition that the other lacks",
+    "route open: https://{name}.example.com/: whoever asks could choose the host; have only text and {host} before the first / of the path",
+];
+
+#[test]
+fn all_conflicts_are_told_at_once_and_nothing_is_started() {
+    let settings = settings(CONFLICTS, &[("one", Backend::refuses())]);
+    let (code, said) = settings.balancer().fail();
+    assert_eq!(code, Some(2), "{said}");
+    expect_conflicts(&said);
+}
+
+#[test]
+fn validate_tells_of_conflicts() {
+    let settings = settings(CONFLICTS, &[("one", Backend::refuses())]);
+    let (code, said) = settings.balancer().word("validate").fail();
+    assert_eq!(code, Some(2), "{said}");
+    expect_conflicts(&said);
+}
+
+/// Each is drawn with its route, and with how to mend it below.
+fn expect_conflicts(said: &str) {
+    for conflict in SAID {
+        let (wrong, mend) = conflict.split_once("; ").expect("a way to mend it");
+        assert!(said.contains(wrong) && said.contains(&format!("= help: {mend}")), "{said}");
+    }
+    for place in ["[routes.shadowed]", "[routes.right]", "[routes.open]"] {
+        assert!(said.contains(place), "{said}");
+    }
+}

@@ -1,0 +1,55 @@
+//! When a route sends a request to another backend.
+
+use super::text;
+use crate::support::{Backend, Client, Sample, Settings, get, request};
+
+const FAILS: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 5\r\n\r\nbusy\n";
+const POST: &str = "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+fn with_pool(route: &str, backends: &[std::net::SocketAddr]) -> Settings {
+    let backends: Vec<_> = backends.iter().map(|address| format!("\"{address}\"")).collect();
+    let pool = format!(
+        "[pools.all]\nbackends = [{}]\nhealth = {{ path = \"/health\" }}\n[routes.all]\npool = \"all\"\n",
+        backends.join(", ")
+    );
+    Settings::that_say(&text(&format!("{pool}{route}\n"), &[]))
+}
+
+#[test]
+fn an_answer_with_a_status_that_counts_as_a_failure_is_dropped_for_a_better_one() {
+    let (busy, sample) = (Backend::answers(FAILS), Sample::start("well"));
+    let settings = with_pool("retry = { statuses = [502, 503] }", &[busy.address, sample.address()]);
+    let balancer = settings.balancer().start();
+    let mut client = Client::to(balancer.address);
+    for _ in 0..3 {
+        client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+        assert_eq!(client.answer().expect_status(200).text(), "hello from well\n");
+    }
+    assert_eq!(busy.requests(), 1, "its connection is used again");
+    assert_eq!(request(balancer.address, POST).expect_status(503).text(), "busy\n", "it may not be repeated");
+}
+
+#[test]
+fn the_last_answer_is_better_than_none() {
+    let all = [Backend::answers(FAILS), Backend::answers(FAILS), Backend::answers(FAILS)];
+    let addresses = all.each_ref().map(|backend| backend.address);
+    let settings = with_pool("retry = { attempts = 2, statuses = [503] }", &addresses);
+    let balancer = settings.balancer().start();
+    assert_eq!(get(balancer.address, "/").expect_status(503).text(), "busy\n");
+    assert_eq!(all.each_ref().map(Backend::requests), [1, 1, 0]);
+    let settings = with_pool("retry = { attempts = 5, statuses = [503] }", &addresses);
+    let balancer = settings.balancer().start();
+    assert_eq!(get(balancer.address, "/").expect_status(503).text(), "busy\n");
+    assert_eq!(all.each_ref().map(Backend::requests), [2, 2, 1]);
+}
+
+#[test]
+fn a_route_says_how_many_backends_may_see_a_request() {
+    let all = [Backend::closes_before_the_head(), Backend::closes_before_the_head()];
+    let sample = Sample::start("well");
+    let addresses = [all[0].address, all[1].address, sample.address()];
+    let settings = with_pool("retry = { attempts = 1 }", &addresses);
+    get(settings.balancer().start().address, "/").expect_status(502);
+    let settings = with_pool("retry = { attempts = 3 }", &addresses);
+    get(settings.balancer().start().address, "/").expect_status(200);
+}
