@@ -116,7 +116,8 @@ impl Registry {
     }
 
     /// Makes these the backends, in this order. Those that stay, by their pool and address, keep their identity, health,
-    /// load and holds, and how they are reached unless that changed. Others stay known until they have ended what they do.
+    /// load and holds, and how they are reached unless that changed. Others stay known until they have ended what they do and
+    /// no operator holds them.
     pub fn replace(&self, wanted: Vec<(Terms, Arc<Way>)>) {
         let mut backends = self.lock();
         let now = Instant::now();
@@ -157,7 +158,7 @@ impl Registry {
     /// Forgets removed backends that have ended what they did.
     pub fn sweep(&self) {
         let gone: Vec<_> =
-            self.lock().extract_if(.., |backend| backend.leaving && backend.is_empty()).collect();
+            self.lock().extract_if(.., |backend| backend.leaving && backend.is_over()).collect();
         if !gone.is_empty() {
             gone.iter().for_each(|gone| info!("{} is gone: its last request has ended", gone.way.url));
             self.publish();
@@ -250,24 +251,32 @@ impl Backend {
         self.health.is_usable() && self.hold.is_none()
     }
 
-    /// Whether it has nothing to do for us.
-    fn is_empty(&self) -> bool {
-        self.load.in_flight() == 0
+    /// Whether there is nothing to know of it any more once it is no longer wanted. What an operator said of it holds until
+    /// that is taken back, for it may be wanted again: names do not always tell of all that they lead to.
+    fn is_over(&self) -> bool {
+        self.load.in_flight() == 0 && !self.is_overridden()
     }
 
-    /// What remains of it when it is no longer wanted: nothing, if it has nothing to do for us.
+    fn is_overridden(&self) -> bool {
+        self.hold.is_some() || self.weight.is_some()
+    }
+
+    /// What remains of it when it is no longer wanted.
     fn left(&self, now: Instant) -> Option<Self> {
-        let url = &self.way.url;
-        match (self.leaving, self.load.in_flight()) {
-            (true, 0) => info!("{url} is gone: its last request has ended"),
-            (false, 0) => info!("{url} is removed"),
-            (true, _) => return Some(self.clone()),
-            (false, count) => {
-                info!("{url} is removed: {count} requests are still with it");
-                return Some(Self { leaving: true, told: now, ..self.clone() });
-            }
+        if self.leaving {
+            // It is swept when it is over.
+            return Some(self.clone());
         }
-        None
+        let url = &self.way.url;
+        match self.load.in_flight() {
+            0 if self.is_over() => {
+                info!("{url} is removed");
+                return None;
+            }
+            0 => info!("{url} is removed: an operator holds or weighs it, which is remembered"),
+            count => info!("{url} is removed: {count} requests are still with it"),
+        }
+        Some(Self { leaving: true, told: now, ..self.clone() })
     }
 }
 

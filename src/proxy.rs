@@ -84,7 +84,7 @@ enum Outcome {
     /// A backend answered.
     Backend(Answered),
     /// Its route writes the answer.
-    Own(Own),
+    Own(Box<Own>),
 }
 
 /// A backend's answer and what is held for its body.

@@ -33,13 +33,20 @@ pub async fn watch(desk: Rc<Desk>) {
         let sources = sources.clone();
         spawn_blocking(move || sources.state())
     };
-    let mut before = sources.state_when_read();
+    // Later they may have been read for a trial, which puts nothing in force.
+    let mut used = sources.state_when_read();
+    let mut before = used;
     loop {
         sleep(LOOK_EVERY).await;
         let Ok(seen) = look().await else { return };
         // A file is not written at once: it is read when it has stayed the same for a while.
-        if seen != sources.state_when_read() && seen == before {
-            tell(&desk.turn().await.follow().await);
+        if seen != used && seen == before {
+            let reloaded = desk.turn().await.follow().await;
+            // Whoever asked for it before us was told of it.
+            if !matches!(reloaded, Ok(Outcome::Unchanged)) {
+                tell(&reloaded);
+            }
+            used = seen;
         }
         before = seen;
     }

@@ -20,17 +20,15 @@ use super::{Client, Error, Misframed};
 /// A connection to a backend.
 pub(super) type BackendConnection = Connection<RequestBody>;
 
-/// A request's body on its way to a backend.
+/// A request's body on its way to a backend; nothing if it has none. As small as can be, for requests are moved often.
 #[derive(Debug, Default)]
-pub struct RequestBody(Content);
+pub struct RequestBody(Option<Box<Content>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 enum Content {
-    #[default]
-    Empty,
-    Upload(Box<Upload>),
+    Upload(Upload),
     /// That of a copy, which has all come.
-    Whole(Box<Bytes>),
+    Whole(Bytes),
 }
 
 #[derive(Debug)]
@@ -52,32 +50,32 @@ pub struct UploadStopped;
 impl RequestBody {
     pub(super) fn new(incoming: Incoming, client: &Rc<Client>) -> Self {
         if incoming.is_end_stream() {
-            return Self(Content::Empty);
+            return Self(None);
         }
         let allowance = client.shared.body_limit().unwrap_or(u64::MAX);
         let upload = Upload { incoming, client: Rc::clone(client), allowance, copy: None, ended: false };
-        Self(Content::Upload(Box::new(upload)))
+        Self(Some(Box::new(Content::Upload(upload))))
     }
 
     /// One that is all there.
     pub(super) fn whole(bytes: Bytes) -> Self {
-        Self(if bytes.is_empty() { Content::Empty } else { Content::Whole(Box::new(bytes)) })
+        Self((!bytes.is_empty()).then(|| Box::new(Content::Whole(bytes))))
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        matches!(self.0, Content::Empty)
+        self.0.is_none()
     }
 
     /// Lets so many bytes pass, and no more.
     pub(super) fn allow(&mut self, limit: Option<u64>) {
-        if let Content::Upload(upload) = &mut self.0 {
+        if let Some(Content::Upload(upload)) = self.0.as_deref_mut() {
             upload.allowance = limit.unwrap_or(u64::MAX);
         }
     }
 
     /// Gathers what passes for a copy, which is sent when all has passed.
     pub(super) fn copy_to(&mut self, copy: Box<Copy>) {
-        if let Content::Upload(upload) = &mut self.0 {
+        if let Some(Content::Upload(upload)) = self.0.as_deref_mut() {
             upload.copy = Some(copy);
         }
     }
@@ -91,30 +89,30 @@ impl HttpBody for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UploadStopped>>> {
-        match &mut self.0 {
-            Content::Upload(upload) => upload.poll_frame(cx),
-            Content::Empty => Poll::Ready(None),
-            Content::Whole(bytes) => {
-                let bytes = std::mem::take(&mut **bytes);
-                self.0 = Content::Empty;
+        match self.0.as_deref_mut() {
+            Some(Content::Upload(upload)) => upload.poll_frame(cx),
+            Some(Content::Whole(bytes)) => {
+                let bytes = std::mem::take(bytes);
+                self.0 = None;
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
+            None => Poll::Ready(None),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.0 {
-            Content::Empty => true,
-            Content::Upload(upload) => upload.incoming.is_end_stream(),
-            Content::Whole(_) => false,
+        match self.0.as_deref() {
+            Some(Content::Upload(upload)) => upload.incoming.is_end_stream(),
+            Some(Content::Whole(_)) => false,
+            None => true,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
-            Content::Empty => SizeHint::with_exact(0),
-            Content::Upload(upload) => upload.incoming.size_hint(),
-            Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+        match self.0.as_deref() {
+            Some(Content::Upload(upload)) => upload.incoming.size_hint(),
+            Some(Content::Whole(bytes)) => SizeHint::with_exact(bytes.len() as u64),
+            None => SizeHint::with_exact(0),
         }
     }
 }

@@ -29,7 +29,7 @@ pub(super) enum Course<'v> {
     /// It goes to a backend.
     Forward(Forward<'v>),
     /// We answer it ourselves.
-    Answer(Own),
+    Answer(Box<Own>),
 }
 
 /// How a request is forwarded.
@@ -104,20 +104,21 @@ fn treat<'v>(
     if treatment.rate.is_some() {
         client.shared.check_rate(&route.name, client.ip())?;
     }
+    client.set_own_deadlines(treatment);
     let limit = treatment.body_limit.map(NonZeroU64::get).or(client.shared.body_limit());
     check_size(request, limit)?;
     let split = match &route.action {
         Action::Forward(split) => split,
         Action::Redirect { status, .. } => {
             let target = target.expect("a redirect is compiled to a text");
-            return Ok(Course::Answer(Own::redirect(*status, target)));
+            return Ok(Course::Answer(Box::new(Own::redirect(*status, target))));
         }
         // It would be taken for agreement, and what follows for a tunnel.
         Action::Answer { status, .. } if asked.extended_connect && status.is_success() => {
             return Err(Error::NoRoute);
         }
         Action::Answer { status, content_type, body } => {
-            return Ok(Course::Answer(Own::text(*status, content_type, body)));
+            return Ok(Course::Answer(Box::new(Own::text(*status, content_type, body))));
         }
     };
     let chosen = split::choose(split, &settings.config.pools, request.headers(), fastrand::u64);
@@ -126,7 +127,6 @@ fn treat<'v>(
     }
     let pool = chosen.pool;
     exchange.goes_to(&settings.config, pool);
-    client.set_own_deadlines(treatment);
     request.body_mut().allow(limit);
     change_head(request, target, treatment)?;
     if let Some(settings) = &treatment.mirror {

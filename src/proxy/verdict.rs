@@ -44,7 +44,7 @@ pub(super) fn give(answered: Answered, treatment: &Treatment, exchange: &Exchang
         Some(page) if !exchange.is_grpc() => {
             let headers = answered.response.headers().clone();
             answered.let_go(exchange.client());
-            Outcome::Own(Own::page(status, headers, page))
+            Outcome::Own(Box::new(Own::page(status, headers, page)))
         }
         _ => Outcome::Backend(answered),
     }

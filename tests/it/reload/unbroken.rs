@@ -167,3 +167,24 @@ fn a_client_whose_network_is_denied_gets_no_more_answers() {
     client.send(GET);
     client.answer().expect_status(403);
 }
+
+#[test]
+fn a_backend_that_is_held_is_still_held_when_it_comes_back() {
+    let (held, other) = (Sample::start("held"), Sample::start("other"));
+    let text = |backends: &[&Sample]| {
+        let backends: Vec<_> = backends.iter().map(|sample| sample.address().to_string()).collect();
+        pool("first", &backends).replace("\"off\"", "\"127.0.0.1:0\"")
+    };
+    let settings = Settings::that_say(&text(&[&held, &other]));
+    let balancer = settings.balancer().start();
+    let admin = balancer.admin();
+    admin.patch(held.address(), r#"{"hold": "disable"}"#);
+    settings.change(&balancer, &text(&[&other]));
+    balancer.said(&format!("{} is removed: an operator holds or weighs it", held.address()));
+    settings.change(&balancer, &text(&[&held, &other]));
+    assert_eq!(admin.backend(held.address())["hold"], "disable");
+    assert_eq!(get(balancer.address, "/").expect_status(200).text(), "hello from other\n");
+    settings.change(&balancer, &text(&[&other]));
+    admin.patch(held.address(), r#"{"hold": null}"#);
+    balancer.said(&format!("{} is gone", held.address()));
+}

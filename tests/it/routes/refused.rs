@@ -57,3 +57,16 @@ fn expect_conflicts(said: &str) {
         assert!(said.contains(place), "{said}");
     }
 }
+
+#[test]
+fn what_the_page_shows_is_taken() {
+    let page = include_str!("../../../docs/routing.md");
+    let blocks: Vec<_> =
+        page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert!(blocks.len() > 10, "{page}");
+    let pools = ["api", "canary", "web", "shadow"].map(|name| (name, Backend::refuses()));
+    for block in blocks {
+        let (code, said) = settings(block, &pools).balancer().word("validate").fail();
+        assert_eq!(code, Some(0), "{block}\n{said}");
+    }
+}
