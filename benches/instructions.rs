@@ -36,9 +36,11 @@ enum Case {
     Route(usize),
     /// A request with so many more header lines, and an answer with a body of so many bytes.
     Request { headers: usize, body: usize },
+    /// A request that takes one of so many routes to one of as many backends, which take turns.
+    Amid(u8),
 }
 
-const CASES: [(&str, Case); 16] = [
+const CASES: [(&str, Case); 17] = [
     ("pick first", Case::Pick(PolicyName::First, 8)),
     ("pick round_robin", Case::Pick(PolicyName::RoundRobin, 8)),
     ("pick random", Case::Pick(PolicyName::Random, 8)),
@@ -55,6 +57,7 @@ const CASES: [(&str, Case); 16] = [
     ("request", Case::Request { headers: 0, body: 128 }),
     ("request with 20 more header lines", Case::Request { headers: 20, body: 128 }),
     ("request with an answer of 16 KiB", Case::Request { headers: 0, body: 16 * 1024 }),
+    ("request amid 100 routes and 100 backends", Case::Amid(100)),
 ];
 
 /// What was counted.
@@ -91,7 +94,24 @@ fn measure(case: &Case, times: usize) -> Counts {
             again(&out, ["pick", &format!("{policy}:{members}"), &times.to_string()]);
         }
         Case::Route(count) => again(&out, ["route", &count.to_string(), &times.to_string()]),
-        Case::Request { headers, body } => requests(&out, times, *headers, *body),
+        Case::Request { headers, body } => {
+            let backend = format!("--backend={}", backend("127.0.0.1", *body));
+            requests(
+                &out,
+                times,
+                *headers,
+                *body,
+                &[&backend, "--listen=127.0.0.1:0", "--health-interval=1h"],
+            );
+        }
+        Case::Amid(count) => {
+            let settings =
+                std::env::temp_dir().join(format!("loadbalancer-bench-{}.toml", std::process::id()));
+            fs::write(&settings, amid(*count, backend("0.0.0.0", 128).port()))
+                .expect("a folder for what is temporary");
+            requests(&out, times, 0, 128, &[&format!("--config={}", settings.display())]);
+            fs::remove_file(&settings).expect("it was just written");
+        }
     }
     let counts = read(&out);
     fs::remove_file(&out).expect("callgrind wrote it");
@@ -171,11 +191,27 @@ fn pick(policy: &str, members: u16, times: usize) {
     }
 }
 
+/// Settings with so many routes, of which the last one is taken, and so many backends at this port.
+fn amid(count: u8, port: u16) -> String {
+    let backends: Vec<_> = (1..=count).map(|number| format!("\"127.0.0.{number}:{port}\"")).collect();
+    let others = (1..count).map(|number| {
+        let place = if number % 2 == 0 { "host = \"h{}.example.com\"" } else { "path = \"/p{}/*\"" };
+        format!("[routes.r{number}]\n{}\npool = \"all\"\n", place.replace("{}", &number.to_string()))
+    });
+    format!(
+        "[listeners.web]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"off\"\n\
+         [routes.taken]\nhost = \"example.com\"\npath = \"/some/*\"\npool = \"all\"\n{}\
+         [pools.all]\npolicy = \"round_robin\"\nhealth = {{ interval = \"1h\" }}\nbackends = [{}]\n",
+        others.collect::<String>(),
+        backends.join(", ")
+    )
+}
+
 /// Runs the balancer under callgrind while clients ask it `times` times in all.
-fn requests(out: &Path, times: usize, headers: usize, body: usize) {
+fn requests(out: &Path, times: usize, headers: usize, body: usize, settings: &[&str]) {
     let mut balancer = under_callgrind(out, Path::new(env!("CARGO_BIN_EXE_loadbalancer")))
-        .args(["--listen=127.0.0.1:0", "--workers=1", "--health-interval=1h", "--log-level=info"])
-        .arg(format!("--backend={}", backend(body)))
+        .args(["--workers=1", "--log-level=info"])
+        .args(settings)
         .stderr(Stdio::piped())
         .spawn()
         .expect("valgrind is installed");
@@ -217,9 +253,9 @@ fn listening(balancer: &mut Child) -> SocketAddr {
     address.expect("it says where it listens")
 }
 
-/// A backend that answers every request with a body of so many bytes.
-fn backend(body: usize) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+/// A backend at a host that answers every request with a body of so many bytes.
+fn backend(host: &str, body: usize) -> SocketAddr {
+    let listener = TcpListener::bind((host, 0)).expect("a free port");
     let address = listener.local_addr().expect("it is bound");
     let head = format!(
         "HTTP/1.1 200 OK\r\nServer: bench\r\nContent-Type: text/plain\r\nContent-Length: {body}\r\n\r\n"

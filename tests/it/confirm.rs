@@ -112,6 +112,19 @@ fn a_change_that_is_changed_again_is_no_longer_watched() {
 }
 
 #[test]
+fn a_trial_does_not_keep_changed_files_from_being_read() {
+    let (first, second) = (Sample::start("first"), Sample::start("second"));
+    let settings_now = Settings::that_say(&settings(&[first.address().to_string()], ""));
+    let balancer = settings_now.balancer().word("--watch").start();
+    let admin = admin(&balancer);
+    settings_now.write(&settings(&[second.address().to_string()], ""));
+    let text = "POST /api/v1/reload?dry_run=1 HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+        Content-Length: 0\r\nConnection: close\r\n\r\n";
+    request(admin, text).expect_status(200);
+    until("they are read", || get(balancer.address, "/").text() == "hello from second\n");
+}
+
+#[test]
 fn of_two_watched_changes_the_later_one_is_told_of() {
     let samples = ["first", "second", "third"].map(Sample::start);
     let text = |index: usize| settings(&[samples[index].address().to_string()], "");

@@ -65,3 +65,20 @@ fn requests_of_one_key_overflow_to_others_when_their_backend_has_its_bound() {
     (0..8).for_each(|_| opener.open());
     held.iter_mut().for_each(|client| drop(client.answer().expect_status(200)));
 }
+
+#[test]
+fn a_route_that_asks_for_tags_gets_only_backends_that_have_them() {
+    let (old, new) = (Sample::start("old"), Sample::start("new"));
+    let pool = "policy = \"round_robin\"\n\
+                backends = [\"{0}\", { address = \"{1}\", tags = { version = \"2\" } }]\n\
+                [routes.new]\npath = \"/new/*\"\nrewrite = \"/\"\npool = \"app\"\ntags = { version = \"2\" }\n\
+                [routes.newest]\npath = \"/newest/*\"\npool = \"app\"\ntags = { version = \"3\" }\n\
+                [routes.rest]\npool = \"app\"";
+    let balancer = with_pool("tags", pool, &[old.address(), new.address()]);
+    for _ in 0..4 {
+        assert_eq!(get(balancer.address, "/new/").expect_status(200).text(), "hello from new\n");
+    }
+    let rest = [get(balancer.address, "/"), get(balancer.address, "/")];
+    assert_ne!(rest[0].text(), rest[1].text());
+    get(balancer.address, "/newest/").expect_status(503);
+}

@@ -154,6 +154,19 @@ fn a_backend_that_comes_back_while_it_leaves_was_never_away() {
 }
 
 #[test]
+fn what_a_client_has_asked_still_counts() {
+    let sample = Sample::start("only");
+    let text = format!("{}[limits]\nrate = \"1/m\"\nrate_burst = 2\n", one(sample.address()));
+    let settings = Settings::that_say(&text);
+    let balancer = settings.balancer().start();
+    for round in 1..=2 {
+        get(balancer.address, "/").expect_status(200);
+        settings.change(&balancer, &format!("{text}[timeouts]\nbody = \"7{round}s\"\n"));
+    }
+    get(balancer.address, "/").expect_status(429);
+}
+
+#[test]
 fn a_client_whose_network_is_denied_gets_no_more_answers() {
     let sample = Sample::start("only");
     let text = one(sample.address());
