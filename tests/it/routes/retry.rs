@@ -64,7 +64,7 @@ fn a_request_that_may_not_be_repeated_is_not_over_http_2_either() {
     let sample = Sample::start("well");
     let routes = "[routes.all]\npool = \"all\"\nretry = { statuses = [503] }\n";
     let pool = format!(
-        "[pools.all]\nbackends = [\"{}\", \"{}\"]\nhealth = {{ interval = \"1h\" }}\n",
+        "[pools.all]\nbackends = [\"{}\", \"{}\"]\nhealth = {{ path = \"/health\" }}\n",
         busy.url(),
         sample.address()
     );
