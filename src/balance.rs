@@ -130,7 +130,7 @@ enum Rule {
 enum Shortcut {
     None,
     To(u32),
-    InTurn,
+    InTurn(Round),
 }
 
 impl Pool {
@@ -161,13 +161,13 @@ impl Pool {
     #[inline]
     pub fn pick(&self, ask: &Ask<'_>, tried: &Tried) -> Result<Lease, NoPick> {
         if tried.is_empty() && ask.tags.is_empty() {
-            let index = match (&self.shortcut, &self.rule) {
-                (Shortcut::To(index), _) => Some(*index),
-                (Shortcut::InTurn, Rule::RoundRobin(round)) => round.next(ask.turn),
-                _ => None,
+            let index = match &self.shortcut {
+                Shortcut::To(index) => Some(*index),
+                Shortcut::InTurn(round) => round.next(ask.turn),
+                Shortcut::None => None,
             };
-            if let Some(lease) = index.and_then(|index| Lease::on(&self.members[index as usize], None)) {
-                return Ok(lease);
+            if let Some(index) = index {
+                return Ok(Lease::unlimited(&self.members[index as usize], None));
             }
         }
         self.pick_with_care(ask, tried)

@@ -24,18 +24,28 @@ pub struct Tried(Vec<BackendId>);
 
 impl Lease {
     /// Nothing if it has as many requests as it may have.
-    #[inline]
     pub(super) fn on(member: &Member, total: Option<&Arc<AtomicUsize>>) -> Option<Self> {
         match member.max_requests {
-            None => member.load.begin(),
-            Some(most) if member.load.begin_within(most) => {}
-            Some(_) => return None,
+            Some(most) if !member.load.begin_within(most) => None,
+            Some(_) => Some(Self::begun(member, total)),
+            None => Some(Self::unlimited(member, total)),
         }
+    }
+
+    /// On one that may have any number.
+    #[inline]
+    pub(super) fn unlimited(member: &Member, total: Option<&Arc<AtomicUsize>>) -> Self {
+        member.load.begin();
+        Self::begun(member, total)
+    }
+
+    #[inline]
+    fn begun(member: &Member, total: Option<&Arc<AtomicUsize>>) -> Self {
         if let Some(total) = total {
             total.fetch_add(1, Ordering::Relaxed);
         }
         let place = u32::try_from(member.place).expect("backends are far fewer");
-        Some(Self { place, backend: member.id, load: Arc::clone(&member.load), total: total.cloned() })
+        Self { place, backend: member.id, load: Arc::clone(&member.load), total: total.cloned() }
     }
 
     /// Which backend it is a hold on, whatever becomes of the pool.

@@ -63,7 +63,7 @@ impl Pool {
         let shortcut = match (&rule, order.members.first()) {
             _ if capped || warming.is_some() || words.is_some() => Shortcut::None,
             (Rule::First, Some(index)) => Shortcut::To(*index),
-            (Rule::RoundRobin(_), Some(_)) => Shortcut::InTurn,
+            (Rule::RoundRobin(round), Some(_)) => Shortcut::InTurn(round.clone()),
             _ => Shortcut::None,
         };
         let subsets = Vec::new();

@@ -1,5 +1,7 @@
 //! The usable members in turn, each as often as its weight says, and its turns as far apart as can be.
 
+use std::sync::Arc;
+
 use super::asking::{Asking, TRIES};
 use super::level::{Level, Order, WHOLE};
 use super::{Member, Turn};
@@ -8,8 +10,8 @@ use super::{Member, Turn};
 const MOST_SLOTS: u64 = 65_536;
 
 /// Whose turn it is in each slot of a round. Over a whole round each member has just the turns that its weight says.
-#[derive(Debug)]
-pub(super) struct Round(Vec<u32>);
+#[derive(Clone, Debug)]
+pub(super) struct Round(Arc<[u32]>);
 
 impl Round {
     pub(super) fn of(order: &Order, members: &[Member]) -> Self {
