@@ -22,14 +22,17 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(flags) = Flags::try_parse_from([OsString::from("loadbalancer")].into_iter().chain(words)) else {
         return;
     };
-    if !flags.backend.backends.iter().all(|backend| is_numeric(backend)) {
+    // Files are read where they are resolved, too.
+    let reads = flags.config.is_some() || flags.admin_token_file.is_some();
+    if reads || !flags.backend.backends.iter().all(|backend| is_numeric(backend)) {
         return;
     }
     match flags.resolve(1024) {
         Ok(config) => {
-            assert!(!config.listeners.is_empty() && !config.backends.is_empty());
+            assert!(!config.listeners.is_empty() && !config.pools[0].backends.is_empty());
             assert!(config.limits.header_size >= 8192 && config.limits.connections > 0);
-            assert!(!config.health.interval.is_zero() && config.health.path.starts_with('/'));
+            let health = &config.pools[0].health;
+            assert!(!health.interval.is_zero() && health.path.starts_with('/'));
             assert!(config.listeners.iter().any(|listener| listener.tls) == config.tls.is_some());
         }
         Err(refusal) => {

@@ -64,6 +64,9 @@ fn told(problem: &Problem) -> String {
     lines.join("\n")
 }
 
+/// A plan would change something, and it was asked whether.
+const WOULD_CHANGE: u8 = 3;
+
 /// What `status --json` says.
 #[derive(Serialize)]
 struct Status<'a> {
@@ -80,7 +83,11 @@ pub(super) fn run(remote: &Remote, flags: &Flags) -> ExitCode {
         runtime.block_on(ask(remote, &caller))
     };
     match asked() {
-        Ok(text) => print(&text),
+        Ok((text, would_change)) => {
+            let printed = print(&text);
+            let asked = matches!(remote, Remote::Plan { exit_code: true, .. });
+            if asked && would_change { ExitCode::from(WOULD_CHANGE) } else { printed }
+        }
         Err(RemoteError::Refused(problem)) if remote.form().json => {
             print(&json(&problem));
             ExitCode::from(FAILED)
@@ -94,9 +101,10 @@ pub(super) fn run(remote: &Remote, flags: &Flags) -> ExitCode {
     }
 }
 
-async fn ask(remote: &Remote, caller: &Caller) -> Result<String, RemoteError> {
+/// What came of it in words, and whether it is a plan that would change something.
+async fn ask(remote: &Remote, caller: &Caller) -> Result<(String, bool), RemoteError> {
     let hold = |hold| BackendPatch { hold: Some(hold), weight: None };
-    match remote {
+    let text = match remote {
         Remote::Status(form) => status(caller, *form).await,
         Remote::Drain(target) => patch(caller, target, hold(Some(Hold::Drain))).await,
         Remote::Disable(target) => patch(caller, target, hold(Some(Hold::Disable))).await,
@@ -104,9 +112,10 @@ async fn ask(remote: &Remote, caller: &Caller) -> Result<String, RemoteError> {
         Remote::Weight { target, weight: NewWeight(weight) } => {
             patch(caller, target, BackendPatch { hold: None, weight: Some(*weight) }).await
         }
-        Remote::Plan { file, form } => plan(caller, file, *form).await,
+        Remote::Plan { file, form, .. } => return plan(caller, file, *form).await,
         Remote::Reload { confirm, dry_run, form } => reload(caller, *confirm, *dry_run, *form).await,
-    }
+    };
+    Ok((text?, false))
 }
 
 async fn status(caller: &Caller, form: Form) -> Result<String, RemoteError> {
@@ -151,11 +160,11 @@ fn find<'a>(backends: &'a [Backend], wanted: &str) -> Result<&'a Backend, Remote
     }
 }
 
-async fn plan(caller: &Caller, file: &Path, form: Form) -> Result<String, RemoteError> {
+async fn plan(caller: &Caller, file: &Path, form: Form) -> Result<(String, bool), RemoteError> {
     let unreadable = |error| RemoteError::File { path: file.display().to_string(), error };
     let text = std::fs::read(file).map_err(unreadable)?;
     let plan: Plan = caller.post_settings("/api/v1/plan", Format::of(file), text).await?;
-    Ok(if form.json { json(&plan) } else { plan::page(&plan) })
+    Ok((if form.json { json(&plan) } else { plan::page(&plan) }, plan.changes))
 }
 
 async fn reload(

@@ -106,6 +106,9 @@ fn a_plan_and_a_trial_change_nothing_and_a_reload_does() {
     assert!(said.contains("would go elsewhere"), "{said}");
     assert_eq!(told_in_json(&balancer, &["plan", new.to_str().unwrap()])["changes"], true);
     assert_eq!(told(&balancer, &["plan", settings.path()]), "nothing would change");
+    for (file, code) in [(new.to_str().unwrap(), 3), (settings.path(), 0)] {
+        assert_eq!(ask(&balancer, &["plan", "--exit-code", file]).0, Some(code), "{file}");
+    }
     settings.write(&swapped);
     assert_eq!(told(&balancer, &["reload", "--dry-run"]), "it can be done; nothing was put in force");
     assert_eq!(told_in_json(&balancer, &["status"])["overview"]["revision"], 1);

@@ -39,6 +39,9 @@ pub enum Remote {
     Plan {
         /// File to read: .toml, .yaml, .yml or .json
         file: PathBuf,
+        /// End with exit status 3 if anything would change
+        #[arg(long)]
+        exit_code: bool,
         /// How it is told.
         #[command(flatten)]
         form: Form,
