@@ -10,7 +10,9 @@ use std::net::SocketAddr;
 use serde_json::json;
 
 use crate::support::admin::{JSON, backend, body};
-use crate::support::{Answer, Backend, Balancer, Client, Running, Sample, Settings, gate, get, until};
+use crate::support::{
+    Answer, Backend, Balancer, Client, Opener, Running, Sample, Settings, gate, get, until,
+};
 
 /// Settings with one pool, `all`, of these backends.
 fn pool(policy: &str, backends: &[SocketAddr]) -> String {
@@ -72,11 +74,7 @@ fn an_operator_sees_what_runs_and_why() {
 
 #[test]
 fn requests_that_are_under_way_are_counted() {
-    let (opener, opened) = gate();
-    let slow = Backend::that(move |mut transport| {
-        opened.wait();
-        transport.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nslow");
-    });
+    let (opener, slow) = waiting();
     let settings = Settings::that_say(&pool("first", &[slow.address]));
     let balancer = start(&settings);
     let admin = balancer.admin();
@@ -155,11 +153,7 @@ fn it_lives_and_is_ready_for_whoever_asks() {
 
 #[test]
 fn it_is_not_ready_as_soon_as_it_stops() {
-    let (opener, opened) = gate();
-    let slow = Backend::that(move |mut transport| {
-        opened.wait();
-        transport.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nslow");
-    });
+    let (opener, slow) = waiting();
     let settings = Settings::that_say(&pool("first", &[slow.address]));
     let balancer = start(&settings);
     let admin = balancer.admin();
@@ -178,4 +172,14 @@ fn it_is_not_ready_as_soon_as_it_stops() {
     opener.open();
     client.answer().expect_status(200);
     assert!(balancer.ended().success());
+}
+
+/// A backend that answers nothing, its checks neither, until its gate is opened.
+fn waiting() -> (Opener, Backend) {
+    let (opener, opened) = gate();
+    let backend = Backend::that(move |mut transport| {
+        opened.wait();
+        transport.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nslow");
+    });
+    (opener, backend)
 }
