@@ -130,6 +130,12 @@ fn in_one_line(error: &clap::Error) -> String {
             _ => String::new(),
         },
     };
+    // What is missing stands in lines of its own.
+    if let (ErrorKind::MissingRequiredArgument, Some(ContextValue::Strings(missing))) =
+        (error.kind(), error.get(ContextKind::InvalidArg))
+    {
+        return format!("{} has to be given, too (see --help)", missing.join(" and "));
+    }
     format!("{problem}{nearest} (see --help)")
 }
 
