@@ -34,10 +34,14 @@ fn main() -> ExitCode {
     let demo = match &flags.command {
         Some(Command::Tool(tool)) => return cli::run(tool, &flags, open_files),
         Some(Command::Remote(remote)) => return cli::ask(remote, &flags),
-        Some(Command::Demo) if flags.config.is_some() => {
-            return complain(USAGE, &"demo: has backends and a pool of its own; run it without --config");
+        Some(Command::Demo) => {
+            if let Some(flag) = flags.idle_in_demo() {
+                let problem = format!("demo: has backends and a pool of its own; run it without {flag}");
+                return complain(USAGE, &problem);
+            }
+            true
         }
-        command => command.is_some(),
+        None => false,
     };
     let sources = Sources::new(flags, open_files);
     let loaded = match sources.load().and_then(|loaded| Routes::of(&loaded).map(|_| loaded)) {

@@ -77,6 +77,7 @@ impl Sources {
     pub fn load(&self) -> Result<Loaded, Problems> {
         // Before they are read: what changes meanwhile is seen as a change.
         self.note_state();
+        self.refuse_useless()?;
         let Some(place) = &self.flags.config else {
             let origin = Origin { texts: Vec::new(), tree: None, given: self.flags.given.clone() };
             return self.resolve(self.flags.to_file(), origin, &Read::default(), Vec::new());
@@ -105,6 +106,18 @@ impl Sources {
         let bytes = text.get(..=MOST_BYTES as usize).unwrap_or(text).to_vec();
         let text = Text { name: None, folder: PathBuf::new(), text: to_text(None, bytes)? };
         self.read_pieces(vec![Piece { text, format }], Vec::new())
+    }
+
+    /// To watch what cannot change is a mistake.
+    fn refuse_useless(&self) -> Result<(), Problems> {
+        let why = match &self.flags.config {
+            _ if !self.flags.watch => return Ok(()),
+            None => "there is no file to watch",
+            Some(place) if place.as_os_str() == STDIN => "standard input is read once",
+            Some(_) => return Ok(()),
+        };
+        let help = "add --config FILE, or remove --watch".to_owned();
+        Err(Problems::of(vec![Problem::of_flags("--watch", None, why.to_owned(), help)]))
     }
 
     fn read_pieces(&self, pieces: Vec<Piece>, files: Vec<PathBuf>) -> Result<Loaded, Problems> {

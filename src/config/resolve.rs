@@ -8,6 +8,7 @@ mod pool;
 mod report;
 mod route;
 mod treatment;
+mod useless;
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
@@ -25,6 +26,7 @@ use super::{Config, Limits, Route, Timeouts, access, introduced, listen};
 
 pub(super) use fault::{PoolFault, RouteFault};
 pub(super) use report::{Report, Spot};
+pub(super) use useless::{counts, overflows};
 
 /// The connections that we accept when the limit on open files allows more.
 const MOST_CONNECTIONS: u64 = 65_536;
@@ -60,6 +62,7 @@ fn whole(file: &File, root: &Spot<'_>, open_files: u64, has_file: bool) -> Optio
         pools.insert(DEFAULT.to_owned(), file::Pool { backends, ..file::Pool::default() });
     }
     let pools = if file.pools.is_empty() { &pools } else { &file.pools };
+    useless::of_process(file, root);
     let listeners = listen::listeners(file, &root.key("listeners"));
     let resolved: Vec<_> = pools
         .iter()

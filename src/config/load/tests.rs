@@ -142,6 +142,9 @@ fn what_follows_from_a_mistake_is_not_told_beside_it() {
         "[pools.a]\nbackends = [3]",
         "[routes.a]\npool = 3",
         "[listeners.a]\naddress = 3\ntls = false",
+        "[pools.a]\nbackends = ['[::1]:1']\npolicy = 'chance'\nhash_key = 'path'\nslow_start = '1s'",
+        "dns_servers = ['127.0.0.1']\n[pools.a]\nbackends = ['[::1]:1']\ndiscover = [3]",
+        "[pools.a]\npolicy = 'p2c'\noverflow = 50\nbackends = ['[::1]:1', { address = '[::1]:2', tier = 'x' }]",
     ] {
         assert_eq!(refused(text, Format::Toml).len(), 1, "{text}");
     }

@@ -1,5 +1,6 @@
 //! What can be wrong with a pool, a route or the admin API.
 
+use crate::config::PolicyName;
 use crate::config::fault::{By, Said, say};
 
 /// What can be wrong with a pool, or with the admin API.
@@ -23,6 +24,16 @@ pub(in crate::config) enum PoolFault {
     ShortSecret,
     /// Something that is required is not given.
     Required(&'static str),
+    /// It is for other policies.
+    NotForPolicy { policy: PolicyName, fit: &'static [PolicyName] },
+    /// It is for any policy but `first`.
+    NotForFirst,
+    /// There is only one tier, and no zone is preferred.
+    NoTiers,
+    /// No backend is in any zone.
+    NoZones,
+    /// No names are to be looked up.
+    NoNames,
     /// Anybody could use the admin API.
     NoToken,
     /// A token, and no admin API.
@@ -64,11 +75,18 @@ pub(in crate::config) enum RouteFault {
     NoBody,
     /// Statuses of two pages overlap.
     Overlap(String),
+    /// There is no second attempt.
+    OneAttempt,
     /// Copies go where the requests go.
     OwnMirror,
 }
 
 impl PoolFault {
+    /// Whether it lies in how keys of a pool stand to each other.
+    pub(in crate::config) fn is_of_whole_pool(&self) -> bool {
+        matches!(self, Self::NotForPolicy { .. } | Self::NotForFirst | Self::NoTiers | Self::NoZones)
+    }
+
     pub(in crate::config) fn said(&self, by: By) -> Said {
         match self {
             Self::Unknown { nearest: Some(nearest), .. } => {
@@ -94,6 +112,28 @@ impl PoolFault {
                 say("the secret in it is too short", "make one of 16 bytes or more: openssl rand -hex 32")
             }
             Self::Required(key) => say(format!("{key} is missing"), format!("add {key}")),
+            Self::NotForPolicy { policy, fit } => {
+                let fit: Vec<_> = fit.iter().map(|policy| format!("policy = \"{policy}\"")).collect();
+                say(
+                    format!("does nothing with the policy {policy}"),
+                    format!("remove it, or set {}", fit.join(" or ")),
+                )
+            }
+            Self::NotForFirst => {
+                say("does nothing with the policy first", "remove it, or set another policy, such as p2c")
+            }
+            Self::NoTiers => say(
+                "does nothing, for all backends are of one tier",
+                "remove it, or give backups a tier, for example tier = 1",
+            ),
+            Self::NoZones => say(
+                "does nothing, for no backend is in a zone",
+                "remove it, or say where backends are, for example { address = \"HOST:PORT\", zone = \"a\" }",
+            ),
+            Self::NoNames => say(
+                "does nothing, for no pool asks for names",
+                "remove it, or add discover = [\"dns:NAME:PORT\"] to a pool",
+            ),
             Self::NoToken => say(
                 "others can reach this address, and nothing tells who may use the admin API",
                 by.pick(
@@ -137,6 +177,9 @@ impl RouteFault {
             Self::Status(which) => say("not a status for this", format!("use {which}")),
             Self::NoBody => say("an answer with this status has no body", "remove body, or change status"),
             Self::Overlap(other) => say(format!("{other} is for some of these, too"), "separate them"),
+            Self::OneAttempt => {
+                say("do nothing, for attempts = 1 allows no second one", "remove them, or set attempts = 2")
+            }
             Self::OwnMirror => {
                 say("its requests go to this pool anyway", "name another pool, or remove mirror")
             }
