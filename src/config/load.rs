@@ -11,7 +11,7 @@ use super::file::File;
 use super::origin::{Origin, Read, Text, Wrong, in_words_of_files};
 use super::problem::{Problem, Problems};
 use super::resolve::resolve;
-use super::tree::{self, Misread, Node, Step, interpolate, merge, parse, read};
+use super::tree::{self, MOST_FAULTS, Misread, Node, Step, interpolate, merge, parse, read};
 use super::{Config, Flags};
 
 /// Bytes that a file may have, and all of a folder together.
@@ -219,7 +219,7 @@ impl Loaded {
             is_key: false,
             fault: Fault::Said(text),
         };
-        let wrong: Vec<_> = found.into_iter().map(wrong).collect();
+        let wrong: Vec<_> = found.into_iter().take(MOST_FAULTS).map(wrong).collect();
         self.origin.problems(&Read::default(), &wrong, &self.file)
     }
 }

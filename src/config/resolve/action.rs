@@ -44,7 +44,7 @@ pub(super) fn action(
 /// The place of a pool among all, by its name.
 pub(super) fn pool_named(name: &str, pools: &Pools, at: &Spot<'_>) -> Option<usize> {
     let found = pools.get_index_of(name);
-    if found.is_none() {
+    if found.is_none() && !at.is_told_enough() {
         let nearest = nearest(name, pools.keys().map(String::as_str)).map(str::to_owned);
         let known = pools.keys().cloned().collect();
         at.wrong(name, PoolFault::Unknown { name: name.to_owned(), nearest, known });
