@@ -77,7 +77,8 @@ fn subsets(config: &Config) -> Vec<Vec<&Tags>> {
     for route in &config.routes {
         let Action::Forward(split) = &route.action else { continue };
         let tags = &split.tags[..];
-        for share in split.shares.iter().filter(|share| !tags.is_empty() && known.insert((share.pool, tags))) {
+        for share in split.shares.iter().filter(|share| !tags.is_empty() && known.insert((share.pool, tags)))
+        {
             subsets[share.pool].push(tags);
         }
     }
