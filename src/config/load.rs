@@ -9,13 +9,12 @@ use std::sync::{Arc, OnceLock};
 use super::fault::Fault;
 use super::file::File;
 use super::origin::{Origin, Read, Text, Wrong, in_words_of_files};
+use super::plain::{MOST_FILE_BYTES, open_file};
 use super::problem::{Problem, Problems};
 use super::resolve::resolve;
 use super::tree::{self, MOST_FAULTS, Misread, Node, Step, interpolate, merge, parse, read};
 use super::{Config, Flags};
 
-/// Bytes that a file may have, and all of a folder together.
-const MOST_BYTES: u64 = 16 << 20;
 /// The file of a folder that is read first, and the folder in it whose files follow.
 const MAIN: &str = "loadbalancer.toml";
 pub(super) const MORE: &str = "conf.d";
@@ -103,7 +102,7 @@ impl Sources {
     /// # Errors
     /// All that is wrong with it.
     pub fn read(&self, text: &[u8], format: Format) -> Result<Loaded, Problems> {
-        let bytes = text.get(..=MOST_BYTES as usize).unwrap_or(text).to_vec();
+        let bytes = text.get(..=MOST_FILE_BYTES as usize).unwrap_or(text).to_vec();
         let text = Text { name: None, folder: PathBuf::new(), text: to_text(None, bytes)? };
         self.read_pieces(vec![Piece { text, format }], Vec::new())
     }
@@ -156,7 +155,7 @@ impl Sources {
         }
         let refuse = |path: &Path, error: &io::Error| Problems::unreadable(Problem::of_file(path, error));
         if !place.is_dir() {
-            return piece(place, MOST_BYTES).map(|piece| vec![piece]);
+            return piece(place, MOST_FILE_BYTES).map(|piece| vec![piece]);
         }
         let main = place.join(MAIN);
         let (mut paths, more) = match main.is_file() {
@@ -172,7 +171,7 @@ impl Sources {
             let none = io::Error::other(format!("the folder has neither {MAIN} nor other .toml files"));
             return Err(refuse(place, &none));
         }
-        let mut left = MOST_BYTES;
+        let mut left = MOST_FILE_BYTES;
         let mut pieces = Vec::new();
         for path in paths {
             let piece = piece(&path, left)?;
@@ -188,7 +187,7 @@ impl Sources {
             Some(bytes) => bytes.clone(),
             None => {
                 let mut bytes = Vec::new();
-                let read = io::stdin().lock().take(MOST_BYTES + 1).read_to_end(&mut bytes);
+                let read = io::stdin().lock().take(MOST_FILE_BYTES + 1).read_to_end(&mut bytes);
                 read.map_err(|error| Problems::unreadable(Problem::of_file(Path::new(NAME), &error)))?;
                 self.stdin.get_or_init(|| bytes).clone()
             }
@@ -208,6 +207,21 @@ impl Loaded {
             Some(_) => in_words_of_files(text, &self.origin.given),
             None => text.to_owned(),
         }
+    }
+
+    /// These settings in place of those, both from files.
+    ///
+    /// # Errors
+    /// The files have nothing in them any more: that stands for the defaults, but a file is empty, too, while it is written.
+    pub fn replacing(self, before: &Self) -> Result<Self, Problems> {
+        let is_blank = |loaded: &Self| loaded.origin.texts.iter().all(|text| text.text.trim().is_empty());
+        if !is_blank(&self) || is_blank(before) {
+            return Ok(self);
+        }
+        let name = self.origin.texts.first().and_then(|text| text.name.as_deref());
+        let message = "has nothing in it, as a file that is being written".to_owned();
+        let help = "write a new one and rename it, or write a remark into it if the defaults are meant";
+        Err(Problems::of(vec![Problem::of_text(name, None, message, help)]))
     }
 
     /// What was found to be wrong later, each with the keys that lead to it and a line about it that may say behind `; ` how
@@ -265,7 +279,7 @@ pub(super) fn toml_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
 fn piece(path: &Path, most: u64) -> Result<Piece, Problems> {
     let refuse = |error: &io::Error| Problems::unreadable(Problem::of_file(path, error));
     let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(|error| refuse(&error))?;
+    let file = open_file(path).map_err(|error| refuse(&error))?;
     file.take(most + 1).read_to_end(&mut bytes).map_err(|error| refuse(&error))?;
     let name = path.display().to_string();
     let text = to_text(Some(&name), bytes)?;
@@ -278,16 +292,18 @@ fn piece(path: &Path, most: u64) -> Result<Piece, Problems> {
 
 /// `name` is how the bytes are called, if they have a name.
 fn to_text(name: Option<&str>, bytes: Vec<u8>) -> Result<String, Problems> {
-    if bytes.len() as u64 > MOST_BYTES {
+    if bytes.len() as u64 > MOST_FILE_BYTES {
         return Err(too_large(name));
     }
-    String::from_utf8(bytes).map_err(|error| {
+    let text = String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
         let wrong = error.as_bytes()[valid.len()];
         let message = format!("byte {wrong:#04x} is not UTF-8");
         Problems::unreadable(Problem::of_text(name, Some(line), message, "save it as UTF-8"))
-    })
+    })?;
+    // Some editors begin a file with a mark that says so.
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
 fn too_large(name: Option<&str>) -> Problems {

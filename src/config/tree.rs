@@ -72,6 +72,7 @@ pub(super) struct Span {
 }
 
 /// What is wrong before there is a tree.
+#[derive(PartialEq)]
 pub(super) struct Misread {
     pub(super) span: Option<Span>,
     pub(super) fault: Fault,

@@ -20,6 +20,8 @@ pub(in crate::config) enum PoolFault {
     HealthPath,
     /// A name or a value that is empty or has characters that it may not have.
     Name,
+    /// What a listener, a route or a pool is called is empty, or has control characters.
+    NoName,
     /// A secret that could be guessed.
     ShortSecret,
     /// Something that is required is not given.
@@ -75,6 +77,8 @@ pub(in crate::config) enum RouteFault {
     NoBody,
     /// Statuses of two pages overlap.
     Overlap(String),
+    /// The name of a pool cannot be the value of a cookie.
+    NoCookieValue,
     /// There is no second attempt.
     OneAttempt,
     /// Copies go where the requests go.
@@ -107,6 +111,9 @@ impl PoolFault {
             }
             Self::Name => {
                 say("not a name", "use letters, digits, and ! # $ % & ' * + - . ^ _ ` | ~ between them")
+            }
+            Self::NoName => {
+                say("cannot be a name", "use a text without control characters, for example [pools.web]")
             }
             Self::ShortSecret => {
                 say("the secret in it is too short", "make one of 16 bytes or more: openssl rand -hex 32")
@@ -177,6 +184,10 @@ impl RouteFault {
             Self::Status(which) => say("not a status for this", format!("use {which}")),
             Self::NoBody => say("an answer with this status has no body", "remove body, or change status"),
             Self::Overlap(other) => say(format!("{other} is for some of these, too"), "separate them"),
+            Self::NoCookieValue => say(
+                "cannot be in a cookie, where split_cookie puts it",
+                "name the pool with letters, digits, - and _, or remove split_cookie",
+            ),
             Self::OneAttempt => {
                 say("do nothing, for attempts = 1 allows no second one", "remove them, or set attempts = 2")
             }

@@ -155,7 +155,7 @@ impl Builder<'_> {
         let at = at.min(self.text.len());
         Misread {
             span: Some(Span { file: self.file, bytes: at..at }),
-            fault: Fault::Syntax(error.info().to_owned()),
+            fault: Fault::of_syntax(&error.info()),
         }
     }
 

@@ -35,6 +35,15 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
     ("[listeners]\na.address = '1'\nb.address = '1'", "3:13", "1: given twice", "remove one of them, for"),
     ("[listeners.a]\naddress = '1'\ntls = true", "3:7", "there is no certificate for TLS", "add [tls] with"),
     ("[tls]\nclient_ca_file = 'ca'", "2:18", "no listener speaks TLS", "set tls = true in a listener, or"),
+    ("[pools.'']\nbackends = ['[::1]:1']", "1:8", ": cannot be a name", "use a text without control"),
+    ("[routes.\"a\\n\"]\npool = 'default'", "1:9", "a\\n: cannot be a name", "use a text without control"),
+    (
+        "pools.a.backends = ['[::1]:1']\npools.'b; c'.backends = ['[::1]:1']\n\
+         [routes.a]\npools = { a = 1, 'b; c' = 1 }\nsplit_cookie = 'x'",
+        "4:18",
+        "b; c: cannot be in a cookie, where split_cookie puts it",
+        "name the pool with letters",
+    ),
     ("[pools.a]", "1:8", "has no backends", "add backends = [\"HOST:PORT\"], or discover"),
     (
         "[pools.a]\nbackends = ['x']",
