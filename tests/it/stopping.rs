@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::net::TcpStream;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -250,15 +250,23 @@ fn a_stop_does_not_wait_for_settings_that_cannot_be_read_to_their_end() {
         "[listeners.web]\naddress = \"127.0.0.1:0\"\n[pools.all]\nbackends = [\"{}\"]\n",
         sample.address()
     );
-    let settings = Settings::that_say(&format!("{text}[admin]\naddress = \"off\"\n"));
+    let text = format!("{text}[admin]\naddress = \"off\"\n");
+    let settings = Settings::that_say(&text);
     let balancer = settings.balancer().start();
-    std::fs::remove_file(settings.path()).expect("a file of ours");
-    assert!(Command::new("mkfifo").arg(settings.path()).status().expect("there is a mkfifo").success());
-    balancer.signal("HUP");
+    let (plain, pipe) = (settings.put("plain", &text), settings.put("pipe", ""));
+    std::fs::remove_file(&pipe).expect("a file of ours");
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("there is a mkfifo").success());
+    // A pipe is refused, unless it was a file when it was looked at: so it is the one and the other in turn.
     let mut writer = None;
     until("the pipe is read", || {
+        balancer.signal("HUP");
+        for target in [&plain, &pipe].into_iter().cycle().take(500) {
+            let link = plain.with_file_name("link");
+            symlink(target, &link).expect("a folder of ours");
+            std::fs::rename(link, settings.path()).expect("a folder of ours");
+        }
         // O_NONBLOCK: it cannot be opened until somebody reads it.
-        writer = OpenOptions::new().write(true).custom_flags(0o4000).open(settings.path()).ok();
+        writer = OpenOptions::new().write(true).custom_flags(0o4000).open(&pipe).ok();
         writer.is_some()
     });
     stop(&balancer, "TERM");
