@@ -1,5 +1,7 @@
 //! Where settings come from: flags, the environment and files, read anew as often as it is asked.
 
+mod piece;
+
 use std::ffi::OsStr;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -9,11 +11,15 @@ use std::sync::{Arc, OnceLock};
 use super::fault::Fault;
 use super::file::File;
 use super::origin::{Origin, Read, Text, Wrong, in_words_of_files};
-use super::plain::{MOST_FILE_BYTES, open_file};
+use super::plain::MOST_FILE_BYTES;
 use super::problem::{Problem, Problems};
 use super::resolve::resolve;
 use super::tree::{self, MOST_FAULTS, Misread, Node, Step, interpolate, merge, parse, read};
 use super::{Config, Flags};
+
+pub(super) use piece::toml_files;
+
+use piece::{Piece, piece, to_text};
 
 /// The file of a folder that is read first, and the folder in it whose files follow.
 const MAIN: &str = "loadbalancer.toml";
@@ -54,12 +60,6 @@ pub enum Format {
     Yaml,
     /// JSON (RFC 8259).
     Json,
-}
-
-/// A text and how it says settings.
-struct Piece {
-    text: Text,
-    format: Format,
 }
 
 impl Sources {
@@ -262,53 +262,6 @@ fn plant(origin: &Origin, formats: &[Format]) -> Result<(Node, Vec<Misread>), Ve
         }
     }
     if misread.is_empty() { Ok((tree, merged)) } else { Err(misread) }
-}
-
-pub(super) fn toml_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        if path.extension().is_some_and(|extension| extension == "toml") && !is_hidden {
-            found.push(path);
-        }
-    }
-    Ok(found)
-}
-
-fn piece(path: &Path, most: u64) -> Result<Piece, Problems> {
-    let refuse = |error: &io::Error| Problems::unreadable(Problem::of_file(path, error));
-    let mut bytes = Vec::new();
-    let file = open_file(path).map_err(|error| refuse(&error))?;
-    file.take(most + 1).read_to_end(&mut bytes).map_err(|error| refuse(&error))?;
-    let name = path.display().to_string();
-    let text = to_text(Some(&name), bytes)?;
-    if text.len() as u64 > most {
-        return Err(too_large(Some(&name)));
-    }
-    let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-    Ok(Piece { text: Text { name: Some(name), folder, text }, format: Format::of(path) })
-}
-
-/// `name` is how the bytes are called, if they have a name.
-fn to_text(name: Option<&str>, bytes: Vec<u8>) -> Result<String, Problems> {
-    if bytes.len() as u64 > MOST_FILE_BYTES {
-        return Err(too_large(name));
-    }
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
-        let wrong = error.as_bytes()[valid.len()];
-        let message = format!("byte {wrong:#04x} is not UTF-8");
-        Problems::unreadable(Problem::of_text(name, Some(line), message, "save it as UTF-8"))
-    })?;
-    // Some editors begin a file with a mark that says so.
-    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
-}
-
-fn too_large(name: Option<&str>) -> Problems {
-    let message = "larger than 16 MiB, which no settings are".to_owned();
-    Problems::unreadable(Problem::of_text(name, None, message, "name another file"))
 }
 
 #[cfg(test)]
