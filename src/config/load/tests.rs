@@ -15,6 +15,7 @@ headers = { x-beta = true, x-a = "1" }
 priority = -3
 pools = { app = 90, canary = 10 }
 [pools.app]
+policy = "first"
 backends = ["127.0.0.1:1", { address = "127.0.0.1:2", weight = 3, tags = { version = "2" } }]
 [pools.canary]
 policy = "round_robin"
@@ -35,6 +36,7 @@ routes:
     pools: { app: 90, canary: 10 }
 pools:
   app:
+    policy: first
     backends:
       - 127.0.0.1:1
       - address: 127.0.0.1:2
@@ -53,7 +55,7 @@ const JSON: &str = r#"{
     "routes": {"api": {"path": "/v1/*", "headers": {"x-beta": true, "x-a": "1"}, "priority": -3,
         "pools": {"app": 90, "canary": 10}}},
     "pools": {
-        "app": {"backends": ["127.0.0.1:1", {"address": "127.0.0.1:2", "weight": 3, "tags": {"version": "2"}}]},
+        "app": {"policy": "first", "backends": ["127.0.0.1:1", {"address": "127.0.0.1:2", "weight": 3, "tags": {"version": "2"}}]},
         "canary": {"policy": "round_robin", "backends": ["127.0.0.1:3"],
             "health": {"path": "/health", "interval": "1m"}}
     }

@@ -30,6 +30,8 @@ pub(in crate::config) enum PoolFault {
     NotForPolicy { policy: PolicyName, fit: &'static [PolicyName] },
     /// It is for any policy but `first`.
     NotForFirst,
+    /// A weight, and no policy that goes by it.
+    NoPolicy,
     /// There is only one tier, and no zone is preferred.
     NoTiers,
     /// No backend is in any zone.
@@ -88,7 +90,10 @@ pub(in crate::config) enum RouteFault {
 impl PoolFault {
     /// Whether it lies in how keys of a pool stand to each other.
     pub(in crate::config) fn is_of_whole_pool(&self) -> bool {
-        matches!(self, Self::NotForPolicy { .. } | Self::NotForFirst | Self::NoTiers | Self::NoZones)
+        matches!(
+            self,
+            Self::NotForPolicy { .. } | Self::NotForFirst | Self::NoPolicy | Self::NoTiers | Self::NoZones
+        )
     }
 
     pub(in crate::config) fn said(&self, by: By) -> Said {
@@ -119,6 +124,21 @@ impl PoolFault {
                 say("the secret in it is too short", "make one of 16 bytes or more: openssl rand -hex 32")
             }
             Self::Required(key) => say(format!("{key} is missing"), format!("add {key}")),
+            Self::NoToken => say(
+                "others can reach this address, and nothing tells who may use the admin API",
+                by.pick(
+                    "add --admin-token-file FILE, or use an address of 127.0.0.1",
+                    "add token_file, or use an address of 127.0.0.1",
+                ),
+            ),
+            Self::NoAdmin => say("there is no admin API", "add --admin, for example --admin 127.0.0.1:8081"),
+            _ => self.said_of_useless(),
+        }
+    }
+
+    /// What is said of keys that do nothing where they stand.
+    fn said_of_useless(&self) -> Said {
+        match self {
             Self::NotForPolicy { policy, fit } => {
                 let fit: Vec<_> = fit.iter().map(|policy| format!("policy = \"{policy}\"")).collect();
                 say(
@@ -126,9 +146,14 @@ impl PoolFault {
                     format!("remove it, or set {}", fit.join(" or ")),
                 )
             }
-            Self::NotForFirst => {
-                say("does nothing with the policy first", "remove it, or set another policy, such as p2c")
-            }
+            Self::NotForFirst => say(
+                "does nothing with the policy first",
+                "remove it, or set another one, such as round_robin",
+            ),
+            Self::NoPolicy => say(
+                "does nothing with the policy first, which is the usual one",
+                "remove it, or set a policy, such as policy = \"round_robin\"",
+            ),
             Self::NoTiers => say(
                 "does nothing, for all backends are of one tier",
                 "remove it, or give backups a tier, for example tier = 1",
@@ -141,14 +166,7 @@ impl PoolFault {
                 "does nothing, for no pool asks for names",
                 "remove it, or add discover = [\"dns:NAME:PORT\"] to a pool",
             ),
-            Self::NoToken => say(
-                "others can reach this address, and nothing tells who may use the admin API",
-                by.pick(
-                    "add --admin-token-file FILE, or use an address of 127.0.0.1",
-                    "add token_file, or use an address of 127.0.0.1",
-                ),
-            ),
-            Self::NoAdmin => say("there is no admin API", "add --admin, for example --admin 127.0.0.1:8081"),
+            _ => say("does nothing", "remove it"),
         }
     }
 }

@@ -44,6 +44,11 @@ pub(super) fn of_pool(given: &file::Pool, at: &Spot<'_>) {
     for (key, _) in shares.iter().filter(|(_, is_given)| *is_given && policy == First) {
         at.key(key).fault(PoolFault::NotForFirst);
     }
+    // Who wrote `first` may want another policy again; who wrote none believes that weights need none. One of 0 does count.
+    let weighs = |backend: &file::Backend| backend.0.weight.is_some_and(|weight| weight > 1);
+    if let Some(index) = given.backends.iter().position(weighs).filter(|_| given.policy.is_none()) {
+        at.key("backends").index(index).key("weight").fault(PoolFault::NoPolicy);
+    }
     if given.overflow.is_some() && policy != First && !overflows(given) {
         at.key("overflow").fault(PoolFault::NoTiers);
     }

@@ -88,13 +88,19 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
         "[pools.a]\nbackends = ['[::1]:1']\nslow_start = '1s'",
         "3:14",
         "does nothing with the policy first",
-        "remove it, or set another policy",
+        "remove it, or set another one",
     ),
     (
         "[pools.a]\nbackends = ['[::1]:1', { address = '[::1]:2', tier = 1 }]\noverflow = 50",
         "3:12",
         "does nothing with the policy first",
-        "remove it, or set another policy",
+        "remove it, or set another one",
+    ),
+    (
+        "[pools.a]\nbackends = ['[::1]:1', { address = '[::1]:2', weight = 3 }]",
+        "2:56",
+        "does nothing with the policy first, which is the usual one",
+        "remove it, or set a policy, such as policy = \"round_robin\"",
     ),
     (
         "[pools.a]\nbackends = ['[::1]:1']\npolicy = 'random'\noverflow = 50",
