@@ -16,9 +16,11 @@
 //! 7. the route's name.
 //!
 //! Two routes that are alike but for their names and meet in some request are an error ([`Conflict`]), and so is a route all
-//! of whose cases are covered by others that come before. Only a regular expression can keep that from being seen, and two
-//! conditions that ask for different values of one part: a request that has both takes the first name.
+//! of whose cases are covered by others that come before. Only a regular expression can keep that from being seen (of which
+//! is known what it begins with, and whether it matches a path that is given), and two conditions that ask for different
+//! values of one part: a request that has both takes the first name.
 
+mod beginning;
 mod conflict;
 mod expand;
 mod host;

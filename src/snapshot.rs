@@ -2,7 +2,7 @@
 
 mod settings;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -53,29 +53,36 @@ impl Snapshot {
         }
         let known = before.iter().flat_map(|before| before.settings.config.pools.iter().zip(&before.pools));
         let known: HashMap<_, _> = known.map(|(pool, compiled)| (&pool.name, compiled)).collect();
-        let pools = config.pools.iter().enumerate().map(|(place, pool)| {
+        let pools = config.pools.iter().zip(subsets(config)).map(|(pool, subsets)| {
             let before = known.get(&pool.name).copied();
             let members = members(own.remove(&*pool.name).unwrap_or_default(), &mut facts);
             let compiled = match before {
                 Some(before) => before.succeed(pool.balancing.clone(), members),
                 None => Pool::new(pool.balancing.clone(), members),
             };
-            subsets(config, place).fold(compiled, |pool, tags| pool.with_subset(tags, before))
+            subsets.into_iter().fold(compiled, |pool, tags| pool.with_subset(tags, before))
         });
         let pools = pools.collect();
         Self { settings: Arc::clone(settings), pools, facts }
     }
 }
 
-/// The tags that routes ask of the backends of one pool.
-fn subsets(config: &Config, pool: usize) -> impl Iterator<Item = &[(Arc<str>, Arc<str>)]> {
-    config.routes.iter().filter_map(move |route| match &route.action {
-        Action::Forward(split) if split.tags.is_empty() => None,
-        Action::Forward(split) => {
-            split.shares.iter().any(|share| share.pool == pool).then_some(&split.tags[..])
+/// A name and a value of each tag that a route asks for.
+type Tags = [(Arc<str>, Arc<str>)];
+
+/// For each pool, by its place, the tags that routes ask of its backends, each once.
+fn subsets(config: &Config) -> Vec<Vec<&Tags>> {
+    let mut subsets = vec![Vec::new(); config.pools.len()];
+    let mut known = HashSet::new();
+    for route in &config.routes {
+        let Action::Forward(split) = &route.action else { continue };
+        let tags = &split.tags[..];
+        for share in split.shares.iter().filter(|share| !tags.is_empty() && known.insert((share.pool, tags)))
+        {
+            subsets[share.pool].push(tags);
         }
-        Action::Redirect { .. } | Action::Answer { .. } => None,
-    })
+    }
+    subsets
 }
 
 fn members(own: Vec<&Backend>, facts: &mut Vec<Fact>) -> Vec<Member> {

@@ -1,27 +1,26 @@
 //! The health checker: GETs every backend now and then and tells the registry what it found.
 
 mod grpc;
+mod schedule;
 
 use std::collections::HashMap;
 use std::mem;
-use std::pin::pin;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures::future::{Either, select};
 use http_body_util::Full;
 use hyper::header::{CONNECTION, HOST, HeaderMap, USER_AGENT};
 use hyper::{Request, Response};
-use tokio::sync::Notify;
-use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::{sleep, timeout};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
-use crate::config::Health as Settings;
+use crate::config::{Address, Health as Settings};
 use crate::connect::{AnswerBody, Broken, Connection, Connections, HeadLimits, Need, Way};
 
-use super::{Backend, BackendId, Evidence, Hold, Registry, State};
+use schedule::Schedule;
+
+use super::{Backend, Evidence, Hold, Registry};
 
 /// What we call ourselves in a backend's log.
 const AGENT: &str = "loadbalancer-check";
@@ -29,20 +28,28 @@ const LIMITS: HeadLimits = HeadLimits { size: 64 * 1024, headers: 100 };
 /// Of an answer's body, what is read so that the backend can end it in order.
 const BODY_READ: usize = 64 * 1024;
 
-/// Checks all backends of the registry for ever, each on its own schedule, which those that stay as they are keep.
+/// Checks all backends of the registry for ever, each on its own schedule, which those that stay as they are keep. Those of
+/// several pools that are reached and checked in the same way are one to it: what is found holds for all of them.
 pub async fn run(registry: &'static Registry) {
     let mut changes = registry.subscribe();
     let mut tasks = JoinSet::new();
-    let mut schedules = HashMap::<BackendId, Schedule>::new();
+    let mut schedules = HashMap::<Address, Vec<Schedule>>::new();
     loop {
         let mut before = mem::take(&mut schedules);
+        before.values_mut().flatten().for_each(Schedule::begin_round);
         for backend in registry.backends().into_iter().filter(is_checked) {
-            let kept = before.remove(&backend.id).filter(|known| known.is_for(&backend));
-            let schedule = kept.unwrap_or_else(|| Schedule::begin(registry, &backend, &mut tasks));
-            if backend.health.state() == State::Down {
-                schedule.dead.notify_one();
-            }
-            schedules.insert(backend.id, schedule);
+            let address = &backend.way.url.address;
+            let here = schedules.entry(address.clone()).or_default();
+            let is_for = |schedule: &Schedule| schedule.is_for(&backend);
+            let place = here.iter().position(is_for).unwrap_or_else(|| {
+                let known = before.get_mut(address).and_then(|known| {
+                    let place = known.iter().position(is_for)?;
+                    Some(known.swap_remove(place))
+                });
+                here.push(known.unwrap_or_else(|| Schedule::new(registry, &backend, &mut tasks)));
+                here.len() - 1
+            });
+            here[place].take(&backend);
         }
         // What is left of those before ends with them.
         drop(before);
@@ -55,70 +62,6 @@ pub async fn run(registry: &'static Registry) {
 
 fn is_checked(backend: &Backend) -> bool {
     !backend.leaving && backend.hold != Some(Hold::Disable)
-}
-
-/// When one backend is checked, until it is dropped.
-struct Schedule {
-    way: Arc<Way>,
-    check: Arc<Settings>,
-    /// Told whenever the backend is known to be dead.
-    dead: Rc<Notify>,
-    task: AbortHandle,
-}
-
-impl Schedule {
-    fn begin(registry: &'static Registry, backend: &Backend, tasks: &mut JoinSet<()>) -> Self {
-        let (way, check) = (Arc::clone(&backend.way), Arc::clone(&backend.terms.check));
-        let dead = Rc::<Notify>::default();
-        let checking =
-            keep_checking(registry, backend.id, Arc::clone(&way), Arc::clone(&check), Rc::clone(&dead));
-        let task = tasks.spawn_local(checking);
-        Self { way, check, dead, task }
-    }
-
-    fn is_for(&self, backend: &Backend) -> bool {
-        Arc::ptr_eq(&self.way, &backend.way) && self.check == backend.terms.check
-    }
-}
-
-impl Drop for Schedule {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-/// Checks one backend until it is no longer one.
-async fn keep_checking(
-    registry: &'static Registry,
-    id: BackendId,
-    way: Arc<Way>,
-    settings: Arc<Settings>,
-    dead: Rc<Notify>,
-) {
-    loop {
-        let began = Instant::now();
-        if let Some(evidence) = check(&way, &settings).await {
-            registry.observe(id, evidence, began);
-        }
-        let Some(mut health) = registry.health(id) else { return };
-        if health.is_usable() {
-            let pause = pin!(sleep(health.pause(settings.interval, fastrand::f64())));
-            let dead = pin!(found_dead(registry, id, &dead));
-            if let Either::Left(_) = select(pause, dead).await {
-                continue;
-            }
-            let Some(worse) = registry.health(id) else { return };
-            health = worse;
-        }
-        sleep(health.pause(settings.interval, fastrand::f64())).await;
-    }
-}
-
-/// Waits until a request finds the backend dead, or it is removed.
-async fn found_dead(registry: &Registry, id: BackendId, dead: &Notify) {
-    while registry.health(id).is_some_and(|health| health.state() != State::Down) {
-        dead.notified().await;
-    }
 }
 
 /// What a check finds; nothing if it cannot be made for want of something of our own.

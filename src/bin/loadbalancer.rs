@@ -34,10 +34,14 @@ fn main() -> ExitCode {
     let demo = match &flags.command {
         Some(Command::Tool(tool)) => return cli::run(tool, &flags, open_files),
         Some(Command::Remote(remote)) => return cli::ask(remote, &flags),
-        Some(Command::Demo) if flags.config.is_some() => {
-            return complain(USAGE, &"demo: has backends and a pool of its own; run it without --config");
+        Some(Command::Demo) => {
+            if let Some(flag) = flags.idle_in_demo() {
+                let problem = format!("demo: has backends and a pool of its own; run it without {flag}");
+                return complain(USAGE, &problem);
+            }
+            true
         }
-        command => command.is_some(),
+        None => false,
     };
     let sources = Sources::new(flags, open_files);
     let loaded = match sources.load().and_then(|loaded| Routes::of(&loaded).map(|_| loaded)) {
@@ -130,6 +134,12 @@ fn in_one_line(error: &clap::Error) -> String {
             _ => String::new(),
         },
     };
+    // What is missing stands in lines of its own.
+    if let (ErrorKind::MissingRequiredArgument, Some(ContextValue::Strings(missing))) =
+        (error.kind(), error.get(ContextKind::InvalidArg))
+    {
+        return format!("{} has to be given, too (see --help)", missing.join(" and "));
+    }
     format!("{problem}{nearest} (see --help)")
 }
 

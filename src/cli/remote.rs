@@ -1,6 +1,7 @@
 //! What is asked of a balancer that runs, through its admin API.
 
 mod caller;
+mod follow;
 mod plan;
 mod status;
 
@@ -21,6 +22,7 @@ use crate::control::api::{
 };
 
 use caller::Caller;
+use follow::{Fate, Leave};
 
 use super::{FAILED, USAGE, print};
 
@@ -51,6 +53,8 @@ enum RemoteError {
     NoBackend { wanted: String, known: Vec<String> },
     #[error("{wanted} is in several pools; write one of: {}", .known.join(", "))]
     Ambiguous { wanted: String, known: Vec<String> },
+    #[error("what comes of the change cannot be followed any more, though it is watched: {0}")]
+    LostSight(Box<RemoteError>),
     #[error("the system gives no event queue: {0}")]
     System(io::Error),
 }
@@ -64,8 +68,8 @@ fn told(problem: &Problem) -> String {
     lines.join("\n")
 }
 
-/// A plan would change something, and it was asked whether.
-const WOULD_CHANGE: u8 = 3;
+/// A plan would change something, and it was asked whether; a change did not stay, and it was asked to watch it.
+const OTHERWISE: u8 = 3;
 
 /// What `status --json` says.
 #[derive(Serialize)]
@@ -73,6 +77,31 @@ struct Status<'a> {
     overview: &'a Overview,
     pools: &'a [Pool],
     confirmation: &'a Confirmation,
+}
+
+/// What `reload --confirm --json` says once it is known what came of the change.
+#[derive(Serialize)]
+struct Followed<'a> {
+    #[serde(flatten)]
+    applied: &'a Applied,
+    confirmation: Confirmation,
+}
+
+/// What came of a question.
+#[derive(Default)]
+struct Told {
+    /// For standard output.
+    text: String,
+    /// For standard error, if all is not well.
+    complaint: Option<String>,
+    /// The exit status, unless it was done as asked.
+    code: Option<u8>,
+}
+
+impl From<String> for Told {
+    fn from(text: String) -> Self {
+        Self { text, ..Self::default() }
+    }
 }
 
 /// Asks a balancer that runs, and says what came of it.
@@ -83,10 +112,10 @@ pub(super) fn run(remote: &Remote, flags: &Flags) -> ExitCode {
         runtime.block_on(ask(remote, &caller))
     };
     match asked() {
-        Ok((text, would_change)) => {
+        Ok(Told { text, complaint, code }) => {
             let printed = print(&text);
-            let asked = matches!(remote, Remote::Plan { exit_code: true, .. });
-            if asked && would_change { ExitCode::from(WOULD_CHANGE) } else { printed }
+            complaint.inspect(|complaint| eprintln!("loadbalancer: {complaint}"));
+            code.map_or(printed, ExitCode::from)
         }
         Err(RemoteError::Refused(problem)) if remote.form().json => {
             print(&json(&problem));
@@ -101,8 +130,8 @@ pub(super) fn run(remote: &Remote, flags: &Flags) -> ExitCode {
     }
 }
 
-/// What came of it in words, and whether it is a plan that would change something.
-async fn ask(remote: &Remote, caller: &Caller) -> Result<(String, bool), RemoteError> {
+/// What came of it.
+async fn ask(remote: &Remote, caller: &Caller) -> Result<Told, RemoteError> {
     let hold = |hold| BackendPatch { hold: Some(hold), weight: None };
     let text = match remote {
         Remote::Status(form) => status(caller, *form).await,
@@ -112,10 +141,17 @@ async fn ask(remote: &Remote, caller: &Caller) -> Result<(String, bool), RemoteE
         Remote::Weight { target, weight: NewWeight(weight) } => {
             patch(caller, target, BackendPatch { hold: None, weight: Some(*weight) }).await
         }
-        Remote::Plan { file, form, .. } => return plan(caller, file, *form).await,
-        Remote::Reload { confirm, dry_run, form } => reload(caller, *confirm, *dry_run, *form).await,
+        Remote::Plan { file, exit_code, form } => return plan(caller, file, *exit_code, *form).await,
+        Remote::Reload { confirm, no_wait, dry_run, form } => {
+            let applied = reload(caller, *confirm, *dry_run).await?;
+            return match confirm.filter(|_| applied.watched && !no_wait) {
+                Some(lasts) => follow(caller, &applied, lasts, *form).await,
+                None if form.json => Ok(json(&applied).into()),
+                None => Ok(in_words(&applied, *confirm).into()),
+            };
+        }
     };
-    Ok((text?, false))
+    Ok(text?.into())
 }
 
 async fn status(caller: &Caller, form: Form) -> Result<String, RemoteError> {
@@ -160,29 +196,25 @@ fn find<'a>(backends: &'a [Backend], wanted: &str) -> Result<&'a Backend, Remote
     }
 }
 
-async fn plan(caller: &Caller, file: &Path, form: Form) -> Result<(String, bool), RemoteError> {
+async fn plan(caller: &Caller, file: &Path, exit_code: bool, form: Form) -> Result<Told, RemoteError> {
     let unreadable = |error| RemoteError::File { path: file.display().to_string(), error };
     let text = std::fs::read(file).map_err(unreadable)?;
     let plan: Plan = caller.post_settings("/api/v1/plan", Format::of(file), text).await?;
-    Ok((if form.json { json(&plan) } else { plan::page(&plan) }, plan.changes))
+    let text = if form.json { json(&plan) } else { plan::page(&plan) };
+    Ok(Told { code: (exit_code && plan.changes).then_some(OTHERWISE), ..text.into() })
 }
 
-async fn reload(
-    caller: &Caller,
-    confirm: Option<Duration>,
-    dry_run: bool,
-    form: Form,
-) -> Result<String, RemoteError> {
+async fn reload(caller: &Caller, confirm: Option<Duration>, dry_run: bool) -> Result<Applied, RemoteError> {
     let query = match confirm {
         Some(time) => format!("?confirm={}ms", time.as_millis()),
         None if dry_run => "?dry_run=1".to_owned(),
         None => String::new(),
     };
-    let applied: Applied = caller.post(&format!("/api/v1/reload{query}")).await?;
-    if form.json {
-        return Ok(json(&applied));
-    }
-    let mut text = match (applied.result, dry_run) {
+    caller.post(&format!("/api/v1/reload{query}")).await
+}
+
+fn in_words(applied: &Applied, confirm: Option<Duration>) -> String {
+    let mut text = match (applied.result, applied.dry_run) {
         (Change::Unchanged, _) => "nothing has changed\n".to_owned(),
         (Change::Changed, true) => "it can be done; nothing was put in force\n".to_owned(),
         (Change::Changed, false) => format!("reloaded: settings {} are in force\n", applied.revision),
@@ -193,7 +225,29 @@ async fn reload(
     if let Some(time) = confirm.filter(|_| applied.watched) {
         text += &format!("watched for {time:?}: taken back if things get worse (see `status`)\n");
     }
-    Ok(text)
+    text
+}
+
+/// Waits for what comes of a change that is watched.
+async fn follow(
+    caller: &Caller,
+    applied: &Applied,
+    lasts: Duration,
+    form: Form,
+) -> Result<Told, RemoteError> {
+    let leave = Leave::new()?;
+    if !form.json {
+        // It is long until there is more to say.
+        print(&in_words(applied, Some(lasts)));
+    }
+    let (fate, confirmation) = follow::wait(caller, leave, applied.revision, lasts).await?;
+    let text = match &fate {
+        _ if form.json => json(&Followed { applied, confirmation }),
+        Fate::Kept => format!("{fate}\n"),
+        _ => String::new(),
+    };
+    let code = fate.code();
+    Ok(Told { text, complaint: code.map(|_| fate.to_string()), code })
 }
 
 fn json(value: &impl Serialize) -> String {

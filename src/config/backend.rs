@@ -3,6 +3,7 @@
 mod fault;
 mod url;
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -96,10 +97,11 @@ pub enum Trust {
 /// The URLs of backends that are none of these listeners, each with its place in the list.
 pub(super) fn urls(texts: &[Option<&str>], listeners: &[Listener], at: &Spot<'_>) -> Vec<Option<BackendUrl>> {
     let mut urls = Vec::<Option<BackendUrl>>::with_capacity(texts.len());
+    let mut known = HashSet::with_capacity(texts.len());
     for (index, text) in texts.iter().enumerate() {
         let at = at.index(index);
         let url = match text {
-            Some(text) => at.key("address").take(text, check(text, &urls, listeners)),
+            Some(text) => at.key("address").take(text, check(text, &mut known, listeners)),
             None => {
                 at.fault(BackendFault::NoAddress);
                 None
@@ -112,16 +114,17 @@ pub(super) fn urls(texts: &[Option<&str>], listeners: &[Listener], at: &Spot<'_>
 
 fn check(
     text: &str,
-    known: &[Option<BackendUrl>],
+    known: &mut HashSet<Address>,
     listeners: &[Listener],
 ) -> Result<BackendUrl, BackendFault> {
     let url = BackendUrl::parse(text)?;
-    if known.iter().flatten().any(|known| known.address == url.address) {
+    if known.contains(&url.address) {
         return Err(BackendFault::Twice);
     }
     if listeners.iter().any(|listener| is_ourselves(&url.address, &listener.address)) {
         return Err(BackendFault::Loop);
     }
+    known.insert(url.address.clone());
     Ok(url)
 }
 

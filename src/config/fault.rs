@@ -93,6 +93,11 @@ pub(super) fn say(message: impl Into<String>, help: impl Into<String>) -> Said {
 }
 
 impl Fault {
+    /// What a parser said. They call depth by several names.
+    pub(super) fn of_syntax(said: &str) -> Self {
+        if said.contains("recurs") { Self::TooDeep } else { Self::Syntax(said.to_owned()) }
+    }
+
     pub(super) fn said(&self, by: By) -> Said {
         match self {
             Self::Kind { expected, found } => say(format!("expected {expected}, found {found}"), ""),

@@ -271,6 +271,15 @@ impl Flags {
         flags.given = Given(Some(all.filter(|flag| known.iter().any(|known| flag[2..] == *known)).collect()));
         Ok(flags)
     }
+
+    /// A flag that somebody wrote, and in whose place `demo` has values of its own.
+    pub fn idle_in_demo(&self) -> Option<&'static str> {
+        let replaced = ["--config", "--backend", "--health-path", "--health-interval"];
+        replaced.into_iter().find(|flag| match *flag {
+            "--config" => self.config.is_some(),
+            flag => self.given.0.is_some() && self.given.has(flag),
+        })
+    }
 }
 
 impl Given {

@@ -1,5 +1,7 @@
 //! Where settings come from: flags, the environment and files, read anew as often as it is asked.
 
+mod piece;
+
 use std::ffi::OsStr;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -9,13 +11,16 @@ use std::sync::{Arc, OnceLock};
 use super::fault::Fault;
 use super::file::File;
 use super::origin::{Origin, Read, Text, Wrong, in_words_of_files};
+use super::plain::MOST_FILE_BYTES;
 use super::problem::{Problem, Problems};
 use super::resolve::resolve;
-use super::tree::{self, Misread, Node, Step, interpolate, merge, parse, read};
+use super::tree::{self, MOST_FAULTS, Misread, Node, Step, interpolate, merge, parse, read};
 use super::{Config, Flags};
 
-/// Bytes that a file may have, and all of a folder together.
-const MOST_BYTES: u64 = 16 << 20;
+pub(super) use piece::toml_files;
+
+use piece::{Piece, piece, to_text};
+
 /// The file of a folder that is read first, and the folder in it whose files follow.
 const MAIN: &str = "loadbalancer.toml";
 pub(super) const MORE: &str = "conf.d";
@@ -57,12 +62,6 @@ pub enum Format {
     Json,
 }
 
-/// A text and how it says settings.
-struct Piece {
-    text: Text,
-    format: Format,
-}
-
 impl Sources {
     /// These flags, and the files that they name. `open_files` is the process's limit on open files.
     pub fn new(flags: Flags, open_files: u64) -> Self {
@@ -77,6 +76,7 @@ impl Sources {
     pub fn load(&self) -> Result<Loaded, Problems> {
         // Before they are read: what changes meanwhile is seen as a change.
         self.note_state();
+        self.refuse_useless()?;
         let Some(place) = &self.flags.config else {
             let origin = Origin { texts: Vec::new(), tree: None, given: self.flags.given.clone() };
             return self.resolve(self.flags.to_file(), origin, &Read::default(), Vec::new());
@@ -102,9 +102,21 @@ impl Sources {
     /// # Errors
     /// All that is wrong with it.
     pub fn read(&self, text: &[u8], format: Format) -> Result<Loaded, Problems> {
-        let bytes = text.get(..=MOST_BYTES as usize).unwrap_or(text).to_vec();
+        let bytes = text.get(..=MOST_FILE_BYTES as usize).unwrap_or(text).to_vec();
         let text = Text { name: None, folder: PathBuf::new(), text: to_text(None, bytes)? };
         self.read_pieces(vec![Piece { text, format }], Vec::new())
+    }
+
+    /// To watch what cannot change is a mistake.
+    fn refuse_useless(&self) -> Result<(), Problems> {
+        let why = match &self.flags.config {
+            _ if !self.flags.watch => return Ok(()),
+            None => "there is no file to watch",
+            Some(place) if place.as_os_str() == STDIN => "standard input is read once",
+            Some(_) => return Ok(()),
+        };
+        let help = "add --config FILE, or remove --watch".to_owned();
+        Err(Problems::of(vec![Problem::of_flags("--watch", None, why.to_owned(), help)]))
     }
 
     fn read_pieces(&self, pieces: Vec<Piece>, files: Vec<PathBuf>) -> Result<Loaded, Problems> {
@@ -143,7 +155,7 @@ impl Sources {
         }
         let refuse = |path: &Path, error: &io::Error| Problems::unreadable(Problem::of_file(path, error));
         if !place.is_dir() {
-            return piece(place, MOST_BYTES).map(|piece| vec![piece]);
+            return piece(place, MOST_FILE_BYTES).map(|piece| vec![piece]);
         }
         let main = place.join(MAIN);
         let (mut paths, more) = match main.is_file() {
@@ -159,7 +171,7 @@ impl Sources {
             let none = io::Error::other(format!("the folder has neither {MAIN} nor other .toml files"));
             return Err(refuse(place, &none));
         }
-        let mut left = MOST_BYTES;
+        let mut left = MOST_FILE_BYTES;
         let mut pieces = Vec::new();
         for path in paths {
             let piece = piece(&path, left)?;
@@ -175,7 +187,7 @@ impl Sources {
             Some(bytes) => bytes.clone(),
             None => {
                 let mut bytes = Vec::new();
-                let read = io::stdin().lock().take(MOST_BYTES + 1).read_to_end(&mut bytes);
+                let read = io::stdin().lock().take(MOST_FILE_BYTES + 1).read_to_end(&mut bytes);
                 read.map_err(|error| Problems::unreadable(Problem::of_file(Path::new(NAME), &error)))?;
                 self.stdin.get_or_init(|| bytes).clone()
             }
@@ -197,6 +209,21 @@ impl Loaded {
         }
     }
 
+    /// These settings in place of those, both from files.
+    ///
+    /// # Errors
+    /// The files have nothing in them any more: that stands for the defaults, but a file is empty, too, while it is written.
+    pub fn replacing(self, before: &Self) -> Result<Self, Problems> {
+        let is_blank = |loaded: &Self| loaded.origin.texts.iter().all(|text| text.text.trim().is_empty());
+        if !is_blank(&self) || is_blank(before) {
+            return Ok(self);
+        }
+        let name = self.origin.texts.first().and_then(|text| text.name.as_deref());
+        let message = "has nothing in it, as a file that is being written".to_owned();
+        let help = "write a new one and rename it, or write a remark into it if the defaults are meant";
+        Err(Problems::of(vec![Problem::of_text(name, None, message, help)]))
+    }
+
     /// What was found to be wrong later, each with the keys that lead to it and a line about it that may say behind `; ` how
     /// to mend it.
     pub fn problems(&self, found: impl IntoIterator<Item = (Vec<String>, String)>) -> Problems {
@@ -206,7 +233,7 @@ impl Loaded {
             is_key: false,
             fault: Fault::Said(text),
         };
-        let wrong: Vec<_> = found.into_iter().map(wrong).collect();
+        let wrong: Vec<_> = found.into_iter().take(MOST_FAULTS).map(wrong).collect();
         self.origin.problems(&Read::default(), &wrong, &self.file)
     }
 }
@@ -235,51 +262,6 @@ fn plant(origin: &Origin, formats: &[Format]) -> Result<(Node, Vec<Misread>), Ve
         }
     }
     if misread.is_empty() { Ok((tree, merged)) } else { Err(misread) }
-}
-
-pub(super) fn toml_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        if path.extension().is_some_and(|extension| extension == "toml") && !is_hidden {
-            found.push(path);
-        }
-    }
-    Ok(found)
-}
-
-fn piece(path: &Path, most: u64) -> Result<Piece, Problems> {
-    let refuse = |error: &io::Error| Problems::unreadable(Problem::of_file(path, error));
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(|error| refuse(&error))?;
-    file.take(most + 1).read_to_end(&mut bytes).map_err(|error| refuse(&error))?;
-    let name = path.display().to_string();
-    let text = to_text(Some(&name), bytes)?;
-    if text.len() as u64 > most {
-        return Err(too_large(Some(&name)));
-    }
-    let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-    Ok(Piece { text: Text { name: Some(name), folder, text }, format: Format::of(path) })
-}
-
-/// `name` is how the bytes are called, if they have a name.
-fn to_text(name: Option<&str>, bytes: Vec<u8>) -> Result<String, Problems> {
-    if bytes.len() as u64 > MOST_BYTES {
-        return Err(too_large(name));
-    }
-    String::from_utf8(bytes).map_err(|error| {
-        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
-        let wrong = error.as_bytes()[valid.len()];
-        let message = format!("byte {wrong:#04x} is not UTF-8");
-        Problems::unreadable(Problem::of_text(name, Some(line), message, "save it as UTF-8"))
-    })
-}
-
-fn too_large(name: Option<&str>) -> Problems {
-    let message = "larger than 16 MiB, which no settings are".to_owned();
-    Problems::unreadable(Problem::of_text(name, None, message, "name another file"))
 }
 
 #[cfg(test)]

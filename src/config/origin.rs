@@ -182,11 +182,14 @@ impl Origin {
             return Some(self.problem(None, Some(path), value.clone(), fault));
         };
         let found = path.find(root, false);
-        let named = match fault {
+        let depends = match fault {
             Fault::Pool(PoolFault::Unknown { name, .. }) => is_broken(root, &["pools", name]),
+            // Who knows what a policy or a backend that cannot be read was to be.
+            Fault::Pool(fault) if fault.is_of_whole_pool() => holds_broken(root, path.0.get(..2)),
+            Fault::Pool(PoolFault::NoNames) => holds_broken(root, Some(&[Step::Key("pools".to_owned())])),
             _ => false,
         };
-        if found.broken || has_broken(found.node) || named {
+        if found.broken || has_broken(found.node) || depends {
             return None;
         }
         let shown =
@@ -256,6 +259,10 @@ impl Step {
 fn is_broken(root: &Node, keys: &[&str]) -> bool {
     let path = Path(keys.iter().map(|key| Step::Key((*key).to_owned())).collect());
     path.find(root, true).broken
+}
+
+fn holds_broken(root: &Node, steps: Option<&[Step]>) -> bool {
+    steps.is_some_and(|steps| has_broken(Path(steps.to_vec()).find(root, true).node))
 }
 
 fn has_broken(node: &Node) -> bool {

@@ -17,6 +17,10 @@ impl Pattern {
     /// # Errors
     /// It is not one, or would take too much memory.
     pub fn new(text: &str) -> Result<Self, regex::Error> {
+        if text.contains(')') {
+            // `a)|(b` is none, but would be within the brackets.
+            Regex::new(text)?;
+        }
         Ok(Self { text: text.to_owned(), regex: Regex::new(&format!("^(?:{text})$"))? })
     }
 
@@ -48,5 +52,17 @@ impl Display for Pattern {
     /// As it was written.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_expression_by_itself_is_none() {
+        assert!(Pattern::new("a)|(b").is_err() && Pattern::new("(a").is_err());
+        let pattern = Pattern::new("(a)|b").expect("an expression");
+        assert!(pattern.matches("a") && pattern.matches("b") && !pattern.matches("ab"));
     }
 }

@@ -9,6 +9,11 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// Characters that are shown of a value, or of a path.
+const LONGEST_VALUE: usize = 200;
+/// Characters that are shown of what is said of it.
+const LONGEST_TEXT: usize = 1000;
+
 /// All that is wrong with settings. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems {
@@ -152,15 +157,17 @@ impl Problem {
     }
 
     fn draw(&self, Excerpt { text, first_line, wrong }: &Excerpt, renderer: &Renderer) -> String {
+        let message = legible(&self.message, LONGEST_TEXT);
         let title = match &self.value {
-            Some(value) => format!("{value}: {}", self.message),
-            None => self.message.clone(),
+            Some(value) => format!("{}: {message}", legible(value, LONGEST_VALUE)),
+            None => message,
         };
-        let mark = AnnotationKind::Primary.span(wrong.clone()).label(self.path.as_deref());
+        let label = self.path.as_ref().map(|path| legible(path, LONGEST_VALUE));
+        let mark = AnnotationKind::Primary.span(wrong.clone()).label(label);
         let lines = Snippet::source(text).line_start(*first_line).path(self.file.as_deref());
         let group = Group::with_title(Level::ERROR.primary_title(title)).element(lines.annotation(mark));
         match &self.help {
-            Some(help) => renderer.render(&[group.element(Level::HELP.message(help))]),
+            Some(help) => renderer.render(&[group.element(Level::HELP.message(legible(help, LONGEST_TEXT)))]),
             None => renderer.render(&[group]),
         }
     }
@@ -176,14 +183,51 @@ impl Display for Problem {
             }
             f.write_str(": ")?;
         }
-        let place = self.flag.as_deref().or(self.path.as_deref());
-        match (place, &self.value) {
+        let place = self.flag.as_deref().or(self.path.as_deref()).map(|text| legible(text, LONGEST_VALUE));
+        let value = self.value.as_ref().map(|value| legible(value, LONGEST_VALUE));
+        match (place, value) {
             (Some(place), Some(value)) => write!(f, "{place} {value}: ")?,
             (Some(text), None) => write!(f, "{text}: ")?,
             (None, Some(text)) => write!(f, "{text}: ")?,
             (None, None) => {}
         }
-        f.write_str(&self.message)?;
-        self.help.as_ref().map_or(Ok(()), |help| write!(f, "; {help}"))
+        f.write_str(&legible(&self.message, LONGEST_TEXT))?;
+        self.help.as_ref().map_or(Ok(()), |help| write!(f, "; {}", legible(help, LONGEST_TEXT)))
+    }
+}
+
+/// A text as it can be shown in a line: not too long, and nothing in it moves what stands around it.
+fn legible(text: &str, longest: usize) -> String {
+    let mut shown = String::new();
+    for (count, character) in text.chars().enumerate() {
+        match character {
+            _ if count == longest => {
+                shown.push('…');
+                break;
+            }
+            '\n' | '\r' | '\t' => shown.extend(character.escape_default()),
+            // Controls, and characters that turn the direction of text.
+            '\0'..'\u{20}'
+            | '\u{7f}'..'\u{a0}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}'
+            | '\u{feff}' => shown.extend(character.escape_unicode()),
+            character => shown.push(character),
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_of_a_text_is_one_line_that_is_not_too_long() {
+        assert_eq!(legible("/v1 日本 é", 20), "/v1 日本 é");
+        assert_eq!(legible("a\nb\t\u{1b}[31m\u{202e}", 20), "a\\nb\\t\\u{1b}[31m\\u{202e}");
+        assert_eq!(legible(&"日".repeat(1000), 3), "日日日…");
     }
 }

@@ -8,6 +8,7 @@ mod pool;
 mod report;
 mod route;
 mod treatment;
+mod useless;
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
@@ -21,10 +22,12 @@ use crate::telemetry::access_log::Destination;
 
 use super::file::{self, File, Time};
 use super::origin::{Origin, Wrong};
+use super::plain::read_file;
 use super::{Config, Limits, Route, Timeouts, access, introduced, listen};
 
 pub(super) use fault::{PoolFault, RouteFault};
 pub(super) use report::{Report, Spot};
+pub(super) use useless::{counts, overflows};
 
 /// The connections that we accept when the limit on open files allows more.
 const MOST_CONNECTIONS: u64 = 65_536;
@@ -60,6 +63,10 @@ fn whole(file: &File, root: &Spot<'_>, open_files: u64, has_file: bool) -> Optio
         pools.insert(DEFAULT.to_owned(), file::Pool { backends, ..file::Pool::default() });
     }
     let pools = if file.pools.is_empty() { &pools } else { &file.pools };
+    if has_file {
+        names(file, root);
+    }
+    useless::of_process(file, root);
     let listeners = listen::listeners(file, &root.key("listeners"));
     let resolved: Vec<_> = pools
         .iter()
@@ -92,6 +99,20 @@ fn whole(file: &File, root: &Spot<'_>, open_files: u64, has_file: bool) -> Optio
         log_level: file.log_level.map_or(LogLevel::Info, |word| word.0),
         admin,
     })
+}
+
+/// Names stand in logs, on pages and in paths.
+fn names(file: &File, root: &Spot<'_>) {
+    let named = [
+        ("listeners", file.listeners.keys().collect::<Vec<_>>()),
+        ("routes", file.routes.keys().collect()),
+        ("pools", file.pools.keys().collect()),
+    ];
+    for (section, names) in named {
+        for name in names.into_iter().filter(|name| name.is_empty() || name.chars().any(char::is_control)) {
+            root.key(section).key(name).wrong_key(name, PoolFault::NoName);
+        }
+    }
 }
 
 fn dns_servers(file: &File, root: &Spot<'_>) -> Option<Vec<SocketAddr>> {
@@ -159,17 +180,8 @@ fn secret(name: &str, at: &Spot<'_>) -> Option<Vec<u8>> {
 /// What is in a file.
 fn contents(name: &str, at: &Spot<'_>) -> Option<Vec<u8>> {
     const MOST: u64 = 1 << 20;
-    let path = at.file(name);
-    let read = || {
-        use std::io::Read;
-        let mut contents = Vec::new();
-        std::fs::File::open(&path)?.take(MOST + 1).read_to_end(&mut contents)?;
-        match contents.len() as u64 {
-            MOST.. => Err(std::io::Error::other("it is larger than 1 MiB")),
-            _ => Ok(contents),
-        }
-    };
-    at.take(name, read().map_err(|error: std::io::Error| super::fault::Fault::File(error.to_string())))
+    let read = read_file(&at.file(name), MOST);
+    at.take(name, read.map_err(|error| super::fault::Fault::File(error.to_string())))
 }
 
 /// The route that is there when none is named.

@@ -5,7 +5,7 @@ use super::load::Loaded;
 use super::origin::Origin;
 use super::problem::Problems;
 use super::tree::{Node, Value, parse, write};
-use super::{Config, Format, HashKey, resolve};
+use super::{Action, Balancing, Config, Format, HashKey, PolicyName, resolve};
 
 impl Loaded {
     /// The settings as text: files and flags together, and with `effective` all defaults, too. Where a file names a
@@ -102,32 +102,48 @@ fn fill(file: &mut File, config: &Config) {
     }
     for (route, config) in file.routes.values_mut().zip(&config.routes) {
         route.priority.get_or_insert(config.when.priority);
-        route.retry.attempts.get_or_insert(config.treatment.retry.attempts.get());
+        if matches!(config.action, Action::Forward(_)) {
+            route.retry.attempts.get_or_insert(config.treatment.retry.attempts.get());
+        }
     }
 }
 
 fn fill_pool(pool: &mut Pool, config: &super::Pool) {
-    let balancing = &config.balancing;
-    pool.policy.get_or_insert(Word(balancing.policy));
-    pool.hash_key.get_or_insert_with(|| match &balancing.hash_key {
-        HashKey::Client => "client".to_owned(),
-        HashKey::Path => "path".to_owned(),
-        HashKey::Header(name) => format!("header:{name}"),
-        HashKey::Cookie(name) => format!("cookie:{name}"),
-        HashKey::Query(name) => format!("query:{name}"),
-    });
-    pool.choices.get_or_insert(match balancing.choices {
-        Some(choices) => Choices::Some(choices.get()),
-        None => Choices::All,
-    });
-    pool.decay.get_or_insert(Time(balancing.decay));
-    pool.overflow.get_or_insert(balancing.overflow);
+    fill_balancing(pool, &config.balancing);
     pool.health.path.get_or_insert_with(|| config.health.path.clone());
     pool.health.interval.get_or_insert(Time(config.health.interval));
     pool.health.timeout.get_or_insert(Time(config.health.timeout));
     for (backend, config) in pool.backends.iter_mut().zip(&config.backends) {
         backend.0.weight.get_or_insert(config.weight);
         backend.0.tier.get_or_insert(config.tier);
+    }
+}
+
+/// A key that does not count is none that can be written.
+fn fill_balancing(pool: &mut Pool, balancing: &Balancing) {
+    let counts = |key| resolve::counts(key, balancing.policy);
+    let overflows = resolve::overflows(pool) && balancing.policy != PolicyName::First;
+    pool.policy.get_or_insert(Word(balancing.policy));
+    if counts("hash_key") {
+        pool.hash_key.get_or_insert_with(|| match &balancing.hash_key {
+            HashKey::Client => "client".to_owned(),
+            HashKey::Path => "path".to_owned(),
+            HashKey::Header(name) => format!("header:{name}"),
+            HashKey::Cookie(name) => format!("cookie:{name}"),
+            HashKey::Query(name) => format!("query:{name}"),
+        });
+    }
+    if counts("choices") {
+        pool.choices.get_or_insert(match balancing.choices {
+            Some(choices) => Choices::Some(choices.get()),
+            None => Choices::All,
+        });
+    }
+    if counts("decay") {
+        pool.decay.get_or_insert(Time(balancing.decay));
+    }
+    if overflows {
+        pool.overflow.get_or_insert(balancing.overflow);
     }
 }
 
@@ -143,15 +159,22 @@ mod tests {
         ("/$defs/Timeouts", "/timeouts"),
         ("/$defs/Limits", "/limits"),
         ("/$defs/Admin", "/admin"),
-        ("/$defs/Pool", "/pools/default"),
-        ("/$defs/Health", "/pools/default/health"),
+        ("/$defs/Pool", "/pools/0"),
+        ("/$defs/Health", "/pools/0/health"),
     ];
+    /// Each default of a pool counts with some policy.
+    const POLICIES: [&str; 4] = ["", "policy = \"ring\"", "policy = \"p2c\"", "policy = \"peak_ewma\""];
 
     #[test]
     fn the_defaults_that_are_documented_are_those_that_are_taken() {
         let flags = Flags::read(["loadbalancer".into()]).expect("no flags are flags");
-        let loaded =
-            Sources::new(flags, 4096).read(b"", Format::Toml).expect("nothing is wrong with nothing");
+        let pool = |(number, policy): (usize, &&str)| {
+            let backend = "backends = [{ address = \"[::1]:1\", tier = 1 }]";
+            format!("[pools.{number}]\n{backend}\n{policy}\n")
+        };
+        let pools: String = POLICIES.iter().enumerate().map(pool).collect();
+        let text = format!("{pools}[routes.all]\npool = \"0\"");
+        let loaded = Sources::new(flags, 4096).read(text.as_bytes(), Format::Toml).expect("nothing is wrong");
         let shown: Value = serde_json::from_str(&loaded.show(true, Format::Json)).expect("JSON");
         let schema = schema().to_value();
         let mut seen = 0;
@@ -161,7 +184,8 @@ mod tests {
                 let text = property["description"].as_str().unwrap_or_default();
                 let Some((_, default)) = text.rsplit_once("Default: ") else { continue };
                 let Ok(default) = serde_json::from_str::<Value>(default) else { continue };
-                let taken = shown.pointer(&format!("{table}/{key}")).unwrap_or(&Value::Null);
+                let of_pool = |number| shown.pointer(&format!("{table}/{key}").replace('0', number));
+                let taken = ["0", "1", "2", "3"].into_iter().find_map(of_pool).unwrap_or(&Value::Null);
                 let same = *taken == default || (taken == "1m" && default == "60s");
                 assert!(same, "{table}/{key}: {taken} is taken, and {default} documented");
                 seen += 1;

@@ -16,7 +16,7 @@ use indexmap::IndexMap;
 use super::Format;
 use super::fault::Fault;
 
-pub(super) use de::read;
+pub(super) use de::{MOST_FAULTS, read};
 pub(super) use interpolate::interpolate;
 pub(super) use merge::merge;
 pub(super) use path::{Path, Step};
@@ -72,6 +72,7 @@ pub(super) struct Span {
 }
 
 /// What is wrong before there is a tree.
+#[derive(PartialEq)]
 pub(super) struct Misread {
     pub(super) span: Option<Span>,
     pub(super) fault: Fault,

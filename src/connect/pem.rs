@@ -3,8 +3,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::config::{MOST_FILE_BYTES, read_file};
 
 /// A file for TLS that cannot be used: says which flag, which file, what is wrong and how to mend it.
 #[derive(Debug, thiserror::Error)]
@@ -63,14 +65,10 @@ pub enum TlsFileError {
 /// # Errors
 /// It cannot be read, or holds none.
 pub fn certificates(flag: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFileError> {
-    let none = || not_one(flag, path, "certificate", "CERTIFICATE");
-    let found = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    match found {
-        Ok(found) if found.is_empty() => Err(none()),
-        Ok(found) => Ok(found),
-        Err(pem::Error::Io(error)) => Err(unreadable(flag, path, error)),
-        Err(_) => Err(none()),
-    }
+    let bytes = read(flag, path)?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    let found = found.ok().filter(|found| !found.is_empty());
+    found.ok_or_else(|| not_one(flag, path, "certificate", "CERTIFICATE"))
 }
 
 /// The private key in a file.
@@ -78,16 +76,15 @@ pub fn certificates(flag: &'static str, path: &Path) -> Result<Vec<CertificateDe
 /// # Errors
 /// It cannot be read, or holds none.
 pub fn private_key(flag: &'static str, path: &Path) -> Result<PrivateKeyDer<'static>, TlsFileError> {
-    PrivateKeyDer::from_pem_file(path).map_err(|error| match error {
-        pem::Error::Io(error) => unreadable(flag, path, error),
-        _ => not_one(flag, path, "private key", "PRIVATE KEY"),
-    })
+    let bytes = read(flag, path)?;
+    PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| not_one(flag, path, "private key", "PRIVATE KEY"))
 }
 
 fn not_one(flag: &'static str, path: &Path, wanted: &'static str, begins: &'static str) -> TlsFileError {
     TlsFileError::NotOne { flag, path: path.to_owned(), wanted, begins }
 }
 
-fn unreadable(flag: &'static str, path: &Path, error: io::Error) -> TlsFileError {
-    TlsFileError::Unreadable { flag, path: path.to_owned(), error }
+fn read(flag: &'static str, path: &Path) -> Result<Vec<u8>, TlsFileError> {
+    let unreadable = |error| TlsFileError::Unreadable { flag, path: path.to_owned(), error };
+    read_file(path, MOST_FILE_BYTES).map_err(unreadable)
 }

@@ -13,7 +13,7 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
 use tokio_rustls::{TlsConnector, TlsStream};
 
-use crate::config::{self, ProxyVersion, Trust};
+use crate::config::{self, MOST_FILE_BYTES, ProxyVersion, Trust, read_file};
 
 use super::pem::{self, TlsFileError};
 use super::way::Protocol;
@@ -154,7 +154,7 @@ fn digest(settings: &config::BackendTls) -> u64 {
     };
     let pair = settings.client.iter().flat_map(|pair| [&pair.certificate, &pair.key]);
     let mut hasher = DefaultHasher::new();
-    ca.into_iter().chain(pair).for_each(|path| std::fs::read(path).ok().hash(&mut hasher));
+    ca.into_iter().chain(pair).for_each(|path| read_file(path, MOST_FILE_BYTES).ok().hash(&mut hasher));
     hasher.finish()
 }
 

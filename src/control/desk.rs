@@ -263,7 +263,7 @@ impl Turn<'_> {
     /// # Errors
     /// They make no sense, or not here and now. Nothing has changed.
     pub async fn reload(&self, intent: Intent) -> Result<Outcome, Refusal> {
-        let loaded = self.desk.load(Sources::load).await?;
+        let loaded = self.read_anew().await?;
         self.apply(loaded, intent).await
     }
 
@@ -272,11 +272,15 @@ impl Turn<'_> {
     /// # Errors
     /// They make no sense, or not here and now, or were taken back. Nothing has changed.
     pub async fn follow(&self) -> Result<Outcome, Refusal> {
-        let loaded = self.desk.load(Sources::load).await?;
+        let loaded = self.read_anew().await?;
         if self.desk.taken_back.borrow().as_ref().is_some_and(|back| back.config == loaded.config) {
             return Err(Refusal::Unfit(TakenBack.into()));
         }
         self.apply(loaded, Intent::Force).await
+    }
+
+    async fn read_anew(&self) -> Result<Loaded, Refusal> {
+        Ok(self.desk.load(Sources::load).await?.replacing(&self.desk.written())?)
     }
 
     /// Puts settings in force in place of those that are, which are not to come back by themselves. Tells whether the files

@@ -60,7 +60,7 @@ impl Vitals {
         for backend in backends.iter().filter(|backend| !backend.leaving) {
             let weight = u64::from(backend.weight());
             let usable = if backend.is_usable() { weight } else { 0 };
-            match pools.iter_mut().find(|(name, ..)| *name == backend.terms.pool) {
+            match pools.iter_mut().rfind(|(name, ..)| *name == backend.terms.pool) {
                 Some((_, all, sum)) => (*all, *sum) = (*all + weight, *sum + usable),
                 None => pools.push((Arc::clone(&backend.terms.pool), weight, usable)),
             }

@@ -31,8 +31,13 @@ impl Backend {
         Self { name, server, failing: AtomicBool::new(false) }
     }
 
-    pub(super) async fn answer(&self, request: Request<Incoming>) -> Answer {
-        let mut answer = match Ask::parse(request.uri().path()) {
+    pub(super) async fn answer(&self, mut request: Request<Incoming>) -> Answer {
+        let asked = Ask::parse(request.uri().path());
+        // Who expects a 100 (Continue) sends nothing unless it is asked for.
+        if asked != Ok(Ask::Echo) && !request.headers().contains_key(EXPECT) {
+            bodies::drain(request.body_mut()).await;
+        }
+        let mut answer = match asked {
             Ok(Ask::Name) => line(StatusCode::OK, &format!("hello from {}", self.name)),
             Ok(Ask::Health) => self.health(request.method()),
             Ok(Ask::SetHealth { failing }) => self.set_health(request.method(), failing),

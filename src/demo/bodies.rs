@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::iter;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
@@ -11,12 +12,17 @@ use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, BodyStream, Full, StreamBody};
 use hyper::HeaderMap;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use tokio::time::timeout;
 
 /// Any body of an answer. Only one that repeats a request's can fail: when the client stops sending.
 pub(super) type AnswerBody = BoxBody<Bytes, hyper::Error>;
 
 /// A part of a request's body, or why there are no more.
 pub(super) type IncomingFrame = Result<Frame<Bytes>, hyper::Error>;
+
+/// Bytes of a body that nobody wants, and how long they may take.
+const MOST_UNWANTED: u64 = 64 << 20;
+const DRAIN_TIME: Duration = Duration::from_secs(30);
 
 const CHUNK: usize = 64 * 1024;
 
@@ -52,6 +58,23 @@ pub(super) fn chunked(count: u64, trailers: HeaderMap) -> AnswerBody {
 pub(super) fn echo(head: Bytes, first: Option<IncomingFrame>, rest: Incoming) -> AnswerBody {
     let head = stream::iter(iter::once(Ok(Frame::data(head))).chain(first));
     BodyExt::boxed(StreamBody::new(head.chain(BodyStream::new(rest))))
+}
+
+/// Reads what a client sends and nobody wants, for a client that is still sending may not look at an answer, and is cut off
+/// if the connection ends before it has sent all. What has no end is read only for so long.
+pub(super) async fn drain(body: &mut Incoming) {
+    let read = async {
+        let mut left = MOST_UNWANTED;
+        while let Some(Ok(frame)) = body.frame().await {
+            let data = frame.into_data().unwrap_or_default();
+            match left.checked_sub(data.len() as u64) {
+                Some(less) => left = less,
+                None => return,
+            }
+        }
+    };
+    // Whoever is slower than that has to take it as it comes.
+    let _ = timeout(DRAIN_TIME, read).await;
 }
 
 /// Bytes that are made when they are asked for: its size costs time, not memory.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::config::{PathMatch, Pattern, Segment};
 
+use super::beginning;
 use super::rank::of_pattern;
 use super::reading::{encoded_alike, normal};
 use super::search::{Leaf, Map, Search};
@@ -183,8 +184,16 @@ impl Paths {
             }
             Path::Steps(steps) => self.root.covering(steps, visit),
             Path::Regex(pattern) => {
+                let (text, is_all) = beginning::of(pattern.text());
+                if is_all && text.starts_with('/') {
+                    return self.covering(&Path::Exact(text.into()), visit);
+                }
                 let same = self.regexes.iter().filter(|(known, _)| known == pattern);
-                same.map(|(_, leaf)| leaf).chain([&self.root.open]).for_each(visit);
+                same.map(|(_, leaf)| leaf).for_each(&mut *visit);
+                // Of what it begins with, the segments that are whole.
+                let whole = text.rsplit_once('/').and_then(|(whole, _)| whole.strip_prefix('/'));
+                let steps = whole.map(literals).into_iter().flatten();
+                self.root.covering(&steps.chain([Segment::Rest(REST.into())]).collect::<Box<[_]>>(), visit);
             }
         }
     }

@@ -204,6 +204,11 @@ fn a_route_that_is_never_reached_is_refused_and_so_is_one_like_another() {
         (when(&[], &["~ /[a-z]+"]), when(&[], &["/abc"])),
         (when(&[], &["/{x}/b"]), when(&[], &["/a/b", "/{y}/b"])),
         (when(&[], &["/a", "/b"]), when(&[], &["/b", "/a"])),
+        (when(&[], &["~ /v[0-9]+"]), when(&["x"], &["~ /v[0-9]+"])),
+        (when(&[], &["/v1/*"]), when(&[], &["~ /v1/[0-9]+", "~ /v1/(a|b)", "~ /v1/a/.*"])),
+        (when(&[], &["/{version}/{rest...}"]), when(&[], &["~ /v1/[0-9]+"])),
+        (when(&[], &["/v1"]), when(&[], &["~ /v1"])),
+        (when(&[], &["~ /v[0-9]"]), when(&[], &["~ /v1"])),
     ] {
         assert_eq!(conflicts(&[high("a", wide), route("b", narrow)]), [shadowed]);
     }
@@ -213,20 +218,22 @@ fn a_route_that_is_never_reached_is_refused_and_so_is_one_like_another() {
         (when(&[], &[]), when(&[], &[])),
         (when(&[], &["/a/{x}"]), when(&[], &["/a/{y}"])),
         (when(&["X.y"], &["/%61/*"]), when(&["x.Y."], &["/a/{rest...}"])),
+        (when(&[], &["~ /v[0-9]+"]), when(&[], &["~ /v[0-9]+"])),
     ] {
         assert_eq!(conflicts(&[route("b", one), route("a", other)]), [same]);
     }
-    let with = |test| Match { conditions: vec![test], ..Match::default() };
-    let ambiguous = [
-        route("a", with(header("x", Test::Is("1".into())))),
-        route("b", with(header("y", Test::Is("1".into())))),
-    ];
-    assert_eq!(
-        conflicts(&ambiguous),
-        [
-            "routes a and b: some requests could go to either, and neither is more specific; give one of them a higher priority, or a condition that the other lacks"
-        ]
-    );
+    let of = |path: &[&str], name| Match {
+        conditions: vec![header(name, Test::Is("1".into()))],
+        ..when(&[], path)
+    };
+    for path in [&[][..], &["~ /v[0-9]+"]] {
+        assert_eq!(
+            conflicts(&[route("a", of(path, "x")), route("b", of(path, "y"))]),
+            [
+                "routes a and b: some requests could go to either, and neither is more specific; give one of them a higher priority, or a condition that the other lacks"
+            ]
+        );
+    }
     let contradicts =
         Match { conditions: vec![header("x", Test::Absent), header("x", Test::Present)], ..Match::default() };
     assert!(
@@ -244,6 +251,9 @@ fn routes_that_can_be_told_apart_are_no_conflict() {
         (with(header("x", Test::Present)), with(header("x", Test::Absent))),
         (with(header("x", Test::Present)), with(header("x", Test::Is("2".into())))),
         (when(&[], &["~ /a.*"]), when(&[], &["~ /b.*"])),
+        (when(&[], &["/v1/*"]), when(&[], &["~ /v1[0-9]*"])),
+        (when(&[], &["/v1/*"]), when(&[], &["~ /v1/a|/v2/b"])),
+        (when(&[], &["/v1/a/*"]), when(&[], &["~ /v1/a*/b"])),
         (when(&["a"], &[]), when(&["b"], &[])),
         (when(&["a", "b"], &[]), high(when(&["a"], &[]))),
         (high(when(&[], &["/a/{x}"])), when(&[], &["/a/*"])),
@@ -302,6 +312,11 @@ fn any_when() -> impl Strategy<Value = Match> {
         "/",
         "~ /a.*",
         "~ /[ab]/b",
+        "~ /a/[bc]",
+        "~ /a/(b|c)/c",
+        "~ /a/b*",
+        "~ /a/b",
+        "~ /a|/b",
         "/a/",
     ]);
     let tests = select(vec![

@@ -20,7 +20,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use crate::config::{ClientAuth, ClientCertificates, Tls as Settings};
+use crate::config::{ClientAuth, ClientCertificates, MOST_FILE_BYTES, Tls as Settings, read_file};
 
 use certificate::Certificate;
 use names::Names;
@@ -272,7 +272,11 @@ fn read_certificates(flag: &'static str, path: &Path) -> Result<Vec<CertificateD
 }
 
 fn read(flag: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
-    fs::read(path).map_err(|error| TlsError::Unreadable { flag, path: path.to_owned(), error })
+    read_file(path, MOST_FILE_BYTES).map_err(|error| TlsError::Unreadable {
+        flag,
+        path: path.to_owned(),
+        error,
+    })
 }
 
 fn broken(flag: &'static str, path: &Path, error: &pem::Error) -> TlsError {

@@ -7,8 +7,8 @@ mod shared;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 
-use crate::support::backend_pki::Authority;
 use crate::support::h2_backend::{Exchange, H2Backend};
+use crate::support::pki::Authority;
 use crate::support::tls_backend::with_certificate;
 use crate::support::{Backend, Balancer, Client, Running, Sample, get, request, until};
 
@@ -71,13 +71,13 @@ fn trailer(name: &'static str, value: &'static str) -> (HeaderName, HeaderValue)
 
 #[test]
 fn a_backend_behind_tls_chooses_http_2_when_it_can() {
-    let authority = Authority::new("ours");
-    let mut tls = with_certificate(&authority.sign(&["localhost"]));
+    let authority = Authority::new();
+    let mut tls = with_certificate(&authority.signs(&["localhost"]));
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let backend = H2Backend::with(&h2::server::Builder::new(), Some(tls), tell);
     let balancer =
         Balancer::before(&[]).flag("--backend", &format!("https://localhost:{}", backend.address.port()));
-    let balancer = balancer.flag("--backend-ca", authority.file.to_str().unwrap()).start();
+    let balancer = balancer.flag("--backend-ca", authority.file().to_str().unwrap()).start();
     balancer.said("is healthy: answered 200");
     let answer = get(balancer.address, "/a").expect_status(200);
     assert!(answer.text().starts_with("GET https://test/a HTTP/2.0\n"), "{}", answer.text());

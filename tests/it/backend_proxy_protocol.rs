@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
-use crate::support::backend_pki::path;
+use crate::support::pki::Folder;
 use crate::support::{Balancer, Client};
 
 const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
@@ -100,7 +100,8 @@ fn ipv6_is_told_as_such() {
 #[test]
 fn a_client_without_an_address_is_not_made_one_up() {
     let (backend, told) = tells();
-    let socket = path("listener");
+    let folder = Folder::new();
+    let socket = folder.path("listener");
     let listen = format!("127.0.0.1:0,unix:{}", socket.display());
     let balancer = Balancer::bare().env("LOADBALANCER_LISTEN", &listen).flag("--health-path", "/health");
     let balancer = balancer.flag("--backend", &backend.to_string()).flag("--backend-proxy-protocol", "v1");

@@ -2,7 +2,7 @@
 
 use rustls::version::{TLS12, TLS13};
 
-use crate::support::backend_pki::{Authority, Identity, file, path};
+use crate::support::pki::{Authority, Folder, Pair};
 use crate::support::tls_backend::{TlsBackend, settings, with_certificate};
 use crate::support::{Balancer, Client, Running, Sample, get};
 
@@ -27,10 +27,10 @@ fn expect_failure(balancer: &Running, sentence: &str, status_type: &str, reason:
 
 #[test]
 fn a_backend_whose_authority_was_named_is_spoken_to_and_told_its_name() {
-    let authority = Authority::new("ours");
-    let backend = TlsBackend::start(with_certificate(&authority.sign(&["localhost"])));
+    let authority = Authority::new();
+    let backend = TlsBackend::start(with_certificate(&authority.signs(&["localhost"])));
     let url = backend.url("localhost");
-    let balancer = before(&url, &[("--backend-ca", authority.file.to_str().unwrap())]);
+    let balancer = before(&url, &[("--backend-ca", authority.file().to_str().unwrap())]);
     assert_eq!(get(balancer.address, "/a").expect_status(200).text(), "ok");
     let met =
         backend.wait_for("the request came", |met| met.heads.iter().any(|head| head.starts_with("GET /a ")));
@@ -43,26 +43,27 @@ fn a_backend_whose_authority_was_named_is_spoken_to_and_told_its_name() {
 
 #[test]
 fn the_systems_authorities_are_trusted_unless_others_are_named() {
-    let authority = Authority::new("of the system");
-    let backend = TlsBackend::start(with_certificate(&authority.sign(&["localhost"])));
-    let system = |balancer: Balancer| balancer.env("SSL_CERT_FILE", authority.file.to_str().unwrap());
+    let authority = Authority::new();
+    let backend = TlsBackend::start(with_certificate(&authority.signs(&["localhost"])));
+    let system = |balancer: Balancer| balancer.env("SSL_CERT_FILE", authority.file().to_str().unwrap());
     let url = backend.url("localhost");
     let balancer = system(Balancer::before(&[]).flag("--backend", &url)).start();
     assert_eq!(get(balancer.address, "/").expect_status(200).text(), "ok");
-    let other = Authority::new("other");
+    let other = Authority::new();
     let balancer = system(Balancer::before(&[]).flag("--backend", &url));
-    let balancer = balancer.flag("--backend-ca", other.file.to_str().unwrap()).start();
+    let balancer = balancer.flag("--backend-ca", other.file().to_str().unwrap()).start();
     balancer.said("is down: its certificate is signed by an authority that is not trusted");
 }
 
 #[test]
 fn an_address_is_verified_as_one_and_a_name_can_be_given_in_its_place() {
-    let authority = Authority::new("ours");
-    let ca = authority.file.to_str().unwrap();
-    let backend = TlsBackend::start(with_certificate(&authority.sign(&["127.0.0.1"])));
+    let authority = Authority::new();
+    let ca = authority.file();
+    let ca = ca.to_str().unwrap();
+    let backend = TlsBackend::start(with_certificate(&authority.signs(&["127.0.0.1"])));
     let balancer = before(&backend.url("127.0.0.1"), &[("--backend-ca", ca)]);
     get(balancer.address, "/").expect_status(200);
-    let backend = TlsBackend::start(with_certificate(&authority.sign(&["app.internal"])));
+    let backend = TlsBackend::start(with_certificate(&authority.signs(&["app.internal"])));
     let flags = [("--backend-ca", ca), ("--backend-tls-name", "app.internal")];
     let balancer = before(&backend.url("127.0.0.1"), &flags);
     get(balancer.address, "/").expect_status(200);
@@ -73,22 +74,20 @@ fn an_address_is_verified_as_one_and_a_name_can_be_given_in_its_place() {
 
 #[test]
 fn a_certificate_that_is_not_good_is_refused_in_words_that_say_why() {
-    let authority = Authority::new("ours");
-    let unknown = Authority::new("somebody else's");
-    let ca = authority.file.to_str().unwrap();
-    for (identity, sentence) in [
-        (authority.sign_expired(&["localhost"]), "its certificate has expired, "),
+    let authority = Authority::new();
+    let unknown = Authority::new();
+    let ca = authority.file();
+    let ca = ca.to_str().unwrap();
+    for (pair, sentence) in [
+        (authority.signs_until(-1), "its certificate has expired, "),
         (
-            authority.sign(&["a.example", "b.example"]),
+            authority.signs(&["a.example", "b.example"]),
             "its certificate is not for the name localhost but for ",
         ),
-        (unknown.sign(&["localhost"]), "its certificate is signed by an authority that is not trusted"),
-        (
-            Identity::self_signed(&["localhost"]),
-            "its certificate is signed by an authority that is not trusted",
-        ),
+        (unknown.signs(&["localhost"]), "its certificate is signed by an authority that is not trusted"),
+        (Pair::self_signed(&["localhost"]), "its certificate is signed by an authority that is not trusted"),
     ] {
-        let backend = TlsBackend::start(with_certificate(&identity));
+        let backend = TlsBackend::start(with_certificate(&pair));
         let balancer = before(&backend.url("localhost"), &[("--backend-ca", ca)]);
         expect_failure(&balancer, sentence, "tls_certificate_error", "bad_certificate");
         assert!(backend.met().iter().all(|met| met.heads.is_empty()), "no request goes there");
@@ -97,16 +96,17 @@ fn a_certificate_that_is_not_good_is_refused_in_words_that_say_why() {
 
 #[test]
 fn a_certificate_can_be_its_own_authority() {
-    let identity = Identity::self_signed(&["localhost"]);
-    let backend = TlsBackend::start(with_certificate(&identity));
-    let ca = identity.certificate.to_str().unwrap();
+    let pair = Pair::self_signed(&["localhost"]);
+    let backend = TlsBackend::start(with_certificate(&pair));
+    let ca = pair.certificate();
+    let ca = ca.to_str().unwrap();
     let balancer = before(&backend.url("localhost"), &[("--backend-ca", ca)]);
     get(balancer.address, "/").expect_status(200);
 }
 
 #[test]
 fn any_certificate_is_taken_only_when_asked_and_with_a_warning() {
-    let backend = TlsBackend::start(with_certificate(&Identity::self_signed(&["elsewhere"])));
+    let backend = TlsBackend::start(with_certificate(&Pair::self_signed(&["elsewhere"])));
     let balancer = Balancer::before(&[]).flag("--backend", &backend.url("localhost"));
     let balancer = balancer.word("--backend-tls-insecure").start();
     balancer.said("WARN --backend-tls-insecure: certificates of backends are not verified");
@@ -115,16 +115,18 @@ fn any_certificate_is_taken_only_when_asked_and_with_a_warning() {
 
 #[test]
 fn a_backend_that_wants_our_certificate_gets_it() {
-    let (authority, clients) = (Authority::new("ours"), Authority::new("of clients"));
-    let ca = authority.file.to_str().unwrap();
-    let us = clients.sign(&["balancer"]);
+    let (authority, clients) = (Authority::new(), Authority::new());
+    let ca = authority.file();
+    let ca = ca.to_str().unwrap();
+    let us = clients.signs(&["balancer"]);
+    let (certificate, key) = (us.certificate(), us.key());
     let flags = [
         ("--backend-ca", ca),
-        ("--backend-cert", us.certificate.to_str().unwrap()),
-        ("--backend-key", us.key.to_str().unwrap()),
+        ("--backend-cert", certificate.to_str().unwrap()),
+        ("--backend-key", key.to_str().unwrap()),
     ];
     for versions in [&[&TLS12], &[&TLS13]] {
-        let backend = settings(&authority.sign(&["localhost"]), versions, Some(&clients));
+        let backend = settings(&authority.signs(&["localhost"]), versions, Some(&clients));
         let backend = TlsBackend::start(backend);
         let balancer = before(&backend.url("localhost"), &flags);
         get(balancer.address, "/").expect_status(200);
@@ -134,14 +136,15 @@ fn a_backend_that_wants_our_certificate_gets_it() {
 
 #[test]
 fn a_backend_that_wants_our_certificate_and_gets_none_is_down_and_says_why() {
-    let (authority, clients) = (Authority::new("ours"), Authority::new("of clients"));
-    let ca = authority.file.to_str().unwrap();
-    let backend = settings(&authority.sign(&["localhost"]), &[&TLS13], Some(&clients));
+    let (authority, clients) = (Authority::new(), Authority::new());
+    let ca = authority.file();
+    let ca = ca.to_str().unwrap();
+    let backend = settings(&authority.signs(&["localhost"]), &[&TLS13], Some(&clients));
     let backend = TlsBackend::start(backend);
     let balancer = before(&backend.url("localhost"), &[("--backend-ca", ca)]);
     let sentence = "it wants a certificate of ours; give one with --backend-cert";
     expect_failure(&balancer, sentence, "tls_protocol_error", "tls_failed");
-    let backend = settings(&authority.sign(&["localhost"]), &[&TLS12], Some(&clients));
+    let backend = settings(&authority.signs(&["localhost"]), &[&TLS12], Some(&clients));
     let backend = TlsBackend::start(backend);
     let balancer = before(&backend.url("localhost"), &[("--backend-ca", ca)]);
     balancer.said("is down: it ");
@@ -149,10 +152,11 @@ fn a_backend_that_wants_our_certificate_and_gets_none_is_down_and_says_why() {
 
 #[test]
 fn tls_1_2_and_1_3_are_spoken_and_sessions_resumed_in_both() {
-    let authority = Authority::new("ours");
-    let ca = authority.file.to_str().unwrap();
+    let authority = Authority::new();
+    let ca = authority.file();
+    let ca = ca.to_str().unwrap();
     for versions in [&[&TLS12], &[&TLS13]] {
-        let backend = TlsBackend::start(settings(&authority.sign(&["localhost"]), versions, None));
+        let backend = TlsBackend::start(settings(&authority.signs(&["localhost"]), versions, None));
         let balancer = before(&backend.url("localhost"), &[("--backend-ca", ca)]);
         balancer.said("is healthy");
         // Two at a time need two connections.
@@ -170,9 +174,10 @@ fn tls_1_2_and_1_3_are_spoken_and_sessions_resumed_in_both() {
 
 #[test]
 fn a_kept_connection_is_used_again_and_ended_with_a_goodbye() {
-    let authority = Authority::new("ours");
-    let backend = TlsBackend::start(with_certificate(&authority.sign(&["localhost"])));
-    let ca = authority.file.to_str().unwrap();
+    let authority = Authority::new();
+    let backend = TlsBackend::start(with_certificate(&authority.signs(&["localhost"])));
+    let ca = authority.file();
+    let ca = ca.to_str().unwrap();
     let flags = [("--backend-ca", ca), ("--backend-idle-timeout", "300ms"), ("--health-interval", "1h")];
     let balancer = before(&backend.url("localhost"), &flags);
     let post = "POST /x HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n";
@@ -191,8 +196,8 @@ fn a_kept_connection_is_used_again_and_ended_with_a_goodbye() {
 fn a_backend_that_does_not_speak_tls_is_down_and_says_so() {
     let plain = Sample::start("plain");
     let url = format!("https://localhost:{}", plain.address().port());
-    let authority = Authority::new("ours");
-    let balancer = before(&url, &[("--backend-ca", authority.file.to_str().unwrap())]);
+    let authority = Authority::new();
+    let balancer = before(&url, &[("--backend-ca", authority.file().to_str().unwrap())]);
     let sentence = "it does not speak TLS; write http:// if it should not";
     expect_failure(&balancer, sentence, "tls_protocol_error", "tls_failed");
 }
@@ -200,8 +205,9 @@ fn a_backend_that_does_not_speak_tls_is_down_and_says_so() {
 #[test]
 fn a_backend_that_closes_or_stalls_amid_the_handshake_is_passed_over() {
     let second = Sample::start("second");
-    let authority = Authority::new("ours");
-    let ca = authority.file.to_str().unwrap();
+    let authority = Authority::new();
+    let ca = authority.file();
+    let ca = ca.to_str().unwrap();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     for (port, sentence) in [
@@ -219,13 +225,13 @@ fn a_backend_that_closes_or_stalls_amid_the_handshake_is_passed_over() {
 
 #[test]
 fn a_websocket_goes_to_a_backend_behind_tls_and_ends_with_its_client() {
-    let authority = Authority::new("ours");
-    let mut backend = with_certificate(&authority.sign(&["localhost"]));
+    let authority = Authority::new();
+    let mut backend = with_certificate(&authority.signs(&["localhost"]));
     // Left the choice, it would take HTTP/2, on which protocols cannot be switched.
     backend.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let backend = TlsBackend::start(backend);
     let balancer = Balancer::before(&[]).flag("--backend", &backend.url("localhost"));
-    let balancer = balancer.flag("--backend-ca", authority.file.to_str().unwrap());
+    let balancer = balancer.flag("--backend-ca", authority.file().to_str().unwrap());
     let balancer = balancer.flag("--health-interval", "1h").start();
     let mut client = Client::to(balancer.address);
     let upgrade = "Connection: upgrade\r\nUpgrade: websocket\r\n";
@@ -237,13 +243,13 @@ fn a_websocket_goes_to_a_backend_behind_tls_and_ends_with_its_client() {
 
 #[test]
 fn files_that_cannot_be_used_keep_it_from_starting_in_one_line() {
-    let authority = Authority::new("ours");
-    let (us, other) = (authority.sign(&["a"]), authority.sign(&["b"]));
-    let missing = path("missing.pem");
-    let nothing = file("nothing.pem", "nothing\n");
+    let authority = Authority::new();
+    let (us, other) = (authority.signs(&["a"]), authority.signs(&["b"]));
+    let folder = Folder::new();
+    let (missing, nothing) = (folder.path("missing.pem"), folder.write("nothing.pem", "nothing\n"));
     let text = |path: &std::path::Path| path.to_str().unwrap().to_owned();
-    let (missing, nothing, ca) = (text(&missing), text(&nothing), text(&authority.file));
-    let (cert, wrong_key) = (text(&us.certificate), text(&other.key));
+    let (missing, nothing, ca) = (text(&missing), text(&nothing), text(&authority.file()));
+    let (cert, wrong_key) = (text(&us.certificate()), text(&other.key()));
     for (flags, line) in [
         (
             vec![("--backend-ca", &missing)],

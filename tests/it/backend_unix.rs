@@ -2,11 +2,11 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
-use crate::support::backend_pki::{file, path};
+use crate::support::pki::Folder;
 use crate::support::{Balancer, Client, Sample, get};
 
 /// Listens there, answers every request with `here` and tells its head.
@@ -40,7 +40,8 @@ fn url(path: &Path) -> String {
 
 #[test]
 fn a_backend_behind_a_unix_socket_is_checked_and_answers_requests() {
-    let (socket, log) = (path("socket"), path("access.log"));
+    let folder = Folder::new();
+    let (socket, log) = (folder.path("socket"), folder.path("access.log"));
     let heads = listen(&socket);
     let balancer = Balancer::before(&[]).flag("--backend", &url(&socket));
     let balancer = balancer.flag("--access-log", log.to_str().unwrap()).start();
@@ -63,11 +64,12 @@ fn a_backend_behind_a_unix_socket_is_checked_and_answers_requests() {
 #[test]
 fn a_socket_that_nobody_listens_at_is_passed_over_for_a_backend_on_the_network() {
     let second = Sample::start("second");
-    let gone = path("gone");
+    let folder = Folder::new();
+    let gone = folder.path("gone");
     drop(UnixListener::bind(&gone).unwrap());
-    let no_socket: PathBuf = file("no-socket", "");
+    let no_socket = folder.write("no-socket", "");
     for (path, why) in [
-        (path("missing"), "cannot connect: entity not found"),
+        (folder.path("missing"), "cannot connect: entity not found"),
         (gone, "connection refused"),
         (no_socket, "connection refused"),
     ] {
@@ -81,7 +83,8 @@ fn a_socket_that_nobody_listens_at_is_passed_over_for_a_backend_on_the_network()
 #[test]
 fn a_backend_on_the_network_that_dies_is_replaced_by_one_behind_a_socket() {
     let first = Sample::start("first");
-    let socket = path("socket");
+    let folder = Folder::new();
+    let socket = folder.path("socket");
     let _heads = listen(&socket);
     let balancer = Balancer::before(&[first.address()]).flag("--backend", &url(&socket)).start();
     assert_eq!(get(balancer.address, "/").expect_status(200).text(), "hello from first\n");

@@ -1,5 +1,7 @@
 //! Backends are checked, and what was found is said, acted upon and told.
 
+mod shared;
+
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use crate::support::{Backend, Balancer, Running, Sample, get, request, until};

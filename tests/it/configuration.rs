@@ -97,7 +97,7 @@ fn flags_of_the_process_win_over_the_file_and_what_files_say_by_name_is_not_for_
 fn folder_of_examples() -> Folder {
     let (folder, authority) = (Folder::new(), Authority::new());
     let pair = authority.signs(&["localhost"]);
-    authority.file(&folder);
+    folder.write("ca.pem", std::fs::read(authority.file()).unwrap());
     for name in ["site", "shop"] {
         folder.write(&format!("{name}.pem"), std::fs::read(pair.certificate()).unwrap());
         folder.write(&format!("{name}.key"), std::fs::read(pair.key()).unwrap());

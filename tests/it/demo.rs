@@ -145,6 +145,27 @@ fn a_sample_backend_frames_and_repeats_as_it_was_asked() {
 }
 
 #[test]
+fn a_sample_backend_takes_a_large_body_that_it_does_not_want() {
+    let sample = Sample::start("blue");
+    let balancer = Balancer::before(&[sample.address()]).start();
+    let body = "x".repeat(8 << 20);
+    for (path, status) in
+        [("/health/ok", 200), ("/", 200), ("/health", 405), ("/bytes/9", 200), ("/nothing", 404)]
+    {
+        for address in [balancer.address, sample.address()] {
+            let mut client = Client::to(address);
+            for _ in 0..2 {
+                client.send(format!(
+                    "POST {path} HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n{body}",
+                    body.len()
+                ));
+                client.answer().expect_status(status);
+            }
+        }
+    }
+}
+
+#[test]
 fn a_sample_backend_fails_its_checks_when_told_to_and_nothing_else() {
     let sample = Sample::start("blue");
     assert_eq!(get(sample.address(), "/health/fail").expect_status(405).header("allow"), Some("POST"));

@@ -115,5 +115,8 @@ fn thousands_of_lines_are_as_many_backends_and_a_file_without_end_is_refused() {
     balancer.said("tells of 10001 backends");
     balancer.said("only the first 10000 backends are used");
     let balancer = settings(None, "file:/dev/zero").balancer().start();
-    balancer.said("file:/dev/zero: has more than 1048576 bytes");
+    balancer.said("file:/dev/zero: cannot be read: it is a device, not a file");
+    let path = list.put("backends.txt", "#".repeat(2 << 20));
+    let balancer = settings(None, &format!("file:{}", path.display())).balancer().start();
+    balancer.said("backends.txt: cannot be read: it is larger than 1MiB");
 }

@@ -68,6 +68,44 @@ fn bad_settings_change_nothing_and_are_named() {
     balancer.signal("HUP");
     balancer.said_times("reload refused, the settings stay as they were", 5);
     get(balancer.address, "/").expect_status(200);
+    settings.write(&text);
+    balancer.signal("HUP");
+    balancer.said("reload: nothing has changed");
+}
+
+#[test]
+fn whatever_comes_to_be_where_the_settings_were_changes_nothing() {
+    let sample = Sample::start("only");
+    let settings = Settings::that_say(&pool("first", &[sample.address().to_string()]));
+    let balancer = settings.balancer().start();
+    let refused = |times: usize, told: &str| {
+        balancer.signal("HUP");
+        let line = balancer.said_times("reload refused, the settings stay as they were", times);
+        assert!(line.contains(told) && line.len() < 1000, "{line}");
+        get(balancer.address, "/").expect_status(200);
+    };
+    for (times, (text, told)) in (1..).zip([
+        (String::new(), "has nothing in it, as a file that is being written"),
+        ("\n \n".to_owned(), "has nothing in it"),
+        (format!("a = {}", "[".repeat(1_000_000)), "too deep"),
+        (format!("{}a = 1", "a.".repeat(1_000_000)), "too deep"),
+        (format!("log_level = '{}'", "x".repeat(1_000_000)), "x…: not one of error"),
+        ("#".repeat(17 << 20), "larger than 16 MiB"),
+        ("[pools.\"a\\nINFO all is well\"]".to_owned(), "a\\nINFO all is well"),
+    ]) {
+        settings.write(&text);
+        refused(times, told);
+    }
+    std::fs::remove_file(settings.path()).expect("a file of ours");
+    let pipe = std::process::Command::new("mkfifo").arg(settings.path()).status();
+    assert!(pipe.expect("there is a command").success());
+    refused(8, "it is a pipe, not a file");
+    std::fs::remove_file(settings.path()).expect("a pipe of ours");
+    std::fs::create_dir(settings.path()).expect("a folder of ours");
+    refused(9, "the folder has neither");
+    std::fs::remove_dir(settings.path()).expect("a folder of ours");
+    std::os::unix::fs::symlink(settings.path(), settings.path()).expect("a link of ours");
+    refused(10, "cannot be read");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! A balancer that runs is asked and told on the command line.
 
+mod waiting;
+
 use std::net::{SocketAddr, TcpListener};
 
 use serde_json::{Value, json};
@@ -112,7 +114,7 @@ fn a_plan_and_a_trial_change_nothing_and_a_reload_does() {
     settings.write(&swapped);
     assert_eq!(told(&balancer, &["reload", "--dry-run"]), "it can be done; nothing was put in force");
     assert_eq!(told_in_json(&balancer, &["status"])["overview"]["revision"], 1);
-    let said = told(&balancer, &["reload", "--confirm", "30s"]);
+    let said = told(&balancer, &["reload", "--confirm", "30s", "--no-wait"]);
     assert!(said.contains("reloaded: settings 2 are in force\nwatched for 30s"), "{said}");
     assert!(told(&balancer, &["status"]).contains("the last change is watched for"));
     assert_eq!(told(&balancer, &["reload"]), "nothing has changed");

@@ -5,7 +5,6 @@
 
 pub mod admin;
 mod backend;
-pub mod backend_pki;
 mod client;
 mod dns;
 mod frames;

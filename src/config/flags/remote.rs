@@ -46,11 +46,15 @@ pub enum Remote {
         #[command(flatten)]
         form: Form,
     },
-    /// Let it read its files anew
+    /// Let it read its files anew. With --confirm, wait for what comes of it: the exit status is 0 if the change stays, and 3
+    /// if it was taken back
     Reload {
         /// Watch the change for so long, and take it back if things get worse
         #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
         confirm: Option<Duration>,
+        /// Do not wait until a change that is watched stays or was taken back: `status` tells
+        #[arg(long, requires = "confirm")]
+        no_wait: bool,
         /// Only find out whether it could be done
         #[arg(long, conflicts_with = "confirm")]
         dry_run: bool,

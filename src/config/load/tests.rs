@@ -15,6 +15,7 @@ headers = { x-beta = true, x-a = "1" }
 priority = -3
 pools = { app = 90, canary = 10 }
 [pools.app]
+policy = "first"
 backends = ["127.0.0.1:1", { address = "127.0.0.1:2", weight = 3, tags = { version = "2" } }]
 [pools.canary]
 policy = "round_robin"
@@ -35,6 +36,7 @@ routes:
     pools: { app: 90, canary: 10 }
 pools:
   app:
+    policy: first
     backends:
       - 127.0.0.1:1
       - address: 127.0.0.1:2
@@ -53,7 +55,7 @@ const JSON: &str = r#"{
     "routes": {"api": {"path": "/v1/*", "headers": {"x-beta": true, "x-a": "1"}, "priority": -3,
         "pools": {"app": 90, "canary": 10}}},
     "pools": {
-        "app": {"backends": ["127.0.0.1:1", {"address": "127.0.0.1:2", "weight": 3, "tags": {"version": "2"}}]},
+        "app": {"policy": "first", "backends": ["127.0.0.1:1", {"address": "127.0.0.1:2", "weight": 3, "tags": {"version": "2"}}]},
         "canary": {"policy": "round_robin", "backends": ["127.0.0.1:3"],
             "health": {"path": "/health", "interval": "1m"}}
     }
@@ -132,6 +134,9 @@ fn what_came_without_a_file_is_told_by_its_path() {
 fn fifty_mistakes_are_told_and_no_more_are_looked_for() {
     let text: String = (0..100).map(|number| format!("key{number} = 1\n")).collect();
     assert_eq!(refused(&text, Format::Toml).len(), 50);
+    for text in [format!("[pools.a]\nbackends = [{}]", "'x',".repeat(100)), "?\n".repeat(100)] {
+        assert_eq!(refused(&text, Format::Toml).len(), 50);
+    }
 }
 
 #[test]
@@ -142,6 +147,9 @@ fn what_follows_from_a_mistake_is_not_told_beside_it() {
         "[pools.a]\nbackends = [3]",
         "[routes.a]\npool = 3",
         "[listeners.a]\naddress = 3\ntls = false",
+        "[pools.a]\nbackends = ['[::1]:1']\npolicy = 'chance'\nhash_key = 'path'\nslow_start = '1s'",
+        "dns_servers = ['127.0.0.1']\n[pools.a]\nbackends = ['[::1]:1']\ndiscover = [3]",
+        "[pools.a]\npolicy = 'p2c'\noverflow = 50\nbackends = ['[::1]:1', { address = '[::1]:2', tier = 'x' }]",
     ] {
         assert_eq!(refused(text, Format::Toml).len(), 1, "{text}");
     }

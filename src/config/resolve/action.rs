@@ -44,7 +44,7 @@ pub(super) fn action(
 /// The place of a pool among all, by its name.
 pub(super) fn pool_named(name: &str, pools: &Pools, at: &Spot<'_>) -> Option<usize> {
     let found = pools.get_index_of(name);
-    if found.is_none() {
+    if found.is_none() && !at.is_told_enough() {
         let nearest = nearest(name, pools.keys().map(String::as_str)).map(str::to_owned);
         let known = pools.keys().cloned().collect();
         at.wrong(name, PoolFault::Unknown { name: name.to_owned(), nearest, known });
@@ -64,12 +64,20 @@ fn forward(given: &file::Route, pools: &Pools, at: &Spot<'_>) -> Option<Split> {
     if !given.pools.is_empty() && given.pools.values().all(|weight| *weight == 0) {
         list.fault(RouteFault::NoWeight);
     }
+    for name in given.pools.keys().filter(|name| given.split_cookie.is_some() && !is_cookie_value(name)) {
+        list.key(name).wrong_key(name, RouteFault::NoCookieValue);
+    }
     let cookie = given.split_cookie.as_ref().map(|name| cookie(name, &at.key("split_cookie")));
     Some(Split {
         shares: shares.into_iter().collect::<Option<_>>()?,
         cookie: cookie.flatten(),
         tags: tags(&given.tags),
     })
+}
+
+/// RFC 6265, section 4.1.1.
+fn is_cookie_value(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\",;\\".contains(&byte))
 }
 
 fn redirect(to: &str, status: Option<u16>, captures: &[String], at: &Spot<'_>) -> Option<Action> {

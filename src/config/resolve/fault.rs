@@ -1,5 +1,6 @@
 //! What can be wrong with a pool, a route or the admin API.
 
+use crate::config::PolicyName;
 use crate::config::fault::{By, Said, say};
 
 /// What can be wrong with a pool, or with the admin API.
@@ -19,10 +20,24 @@ pub(in crate::config) enum PoolFault {
     HealthPath,
     /// A name or a value that is empty or has characters that it may not have.
     Name,
+    /// What a listener, a route or a pool is called is empty, or has control characters.
+    NoName,
     /// A secret that could be guessed.
     ShortSecret,
     /// Something that is required is not given.
     Required(&'static str),
+    /// It is for other policies.
+    NotForPolicy { policy: PolicyName, fit: &'static [PolicyName] },
+    /// It is for any policy but `first`.
+    NotForFirst,
+    /// A weight, and no policy that goes by it.
+    NoPolicy,
+    /// There is only one tier, and no zone is preferred.
+    NoTiers,
+    /// No backend is in any zone.
+    NoZones,
+    /// No names are to be looked up.
+    NoNames,
     /// Anybody could use the admin API.
     NoToken,
     /// A token, and no admin API.
@@ -64,11 +79,23 @@ pub(in crate::config) enum RouteFault {
     NoBody,
     /// Statuses of two pages overlap.
     Overlap(String),
+    /// The name of a pool cannot be the value of a cookie.
+    NoCookieValue,
+    /// There is no second attempt.
+    OneAttempt,
     /// Copies go where the requests go.
     OwnMirror,
 }
 
 impl PoolFault {
+    /// Whether it lies in how keys of a pool stand to each other.
+    pub(in crate::config) fn is_of_whole_pool(&self) -> bool {
+        matches!(
+            self,
+            Self::NotForPolicy { .. } | Self::NotForFirst | Self::NoPolicy | Self::NoTiers | Self::NoZones
+        )
+    }
+
     pub(in crate::config) fn said(&self, by: By) -> Said {
         match self {
             Self::Unknown { nearest: Some(nearest), .. } => {
@@ -90,6 +117,9 @@ impl PoolFault {
             Self::Name => {
                 say("not a name", "use letters, digits, and ! # $ % & ' * + - . ^ _ ` | ~ between them")
             }
+            Self::NoName => {
+                say("cannot be a name", "use a text without control characters, for example [pools.web]")
+            }
             Self::ShortSecret => {
                 say("the secret in it is too short", "make one of 16 bytes or more: openssl rand -hex 32")
             }
@@ -102,6 +132,41 @@ impl PoolFault {
                 ),
             ),
             Self::NoAdmin => say("there is no admin API", "add --admin, for example --admin 127.0.0.1:8081"),
+            _ => self.said_of_useless(),
+        }
+    }
+
+    /// What is said of keys that do nothing where they stand.
+    fn said_of_useless(&self) -> Said {
+        match self {
+            Self::NotForPolicy { policy, fit } => {
+                let fit: Vec<_> = fit.iter().map(|policy| format!("policy = \"{policy}\"")).collect();
+                say(
+                    format!("does nothing with the policy {policy}"),
+                    format!("remove it, or set {}", fit.join(" or ")),
+                )
+            }
+            Self::NotForFirst => say(
+                "does nothing with the policy first",
+                "remove it, or set another one, such as round_robin",
+            ),
+            Self::NoPolicy => say(
+                "does nothing with the policy first, which is the usual one",
+                "remove it, or set a policy, such as policy = \"round_robin\"",
+            ),
+            Self::NoTiers => say(
+                "does nothing, for all backends are of one tier",
+                "remove it, or give backups a tier, for example tier = 1",
+            ),
+            Self::NoZones => say(
+                "does nothing, for no backend is in a zone",
+                "remove it, or say where backends are, for example { address = \"HOST:PORT\", zone = \"a\" }",
+            ),
+            Self::NoNames => say(
+                "does nothing, for no pool asks for names",
+                "remove it, or add discover = [\"dns:NAME:PORT\"] to a pool",
+            ),
+            _ => say("does nothing", "remove it"),
         }
     }
 }
@@ -137,6 +202,13 @@ impl RouteFault {
             Self::Status(which) => say("not a status for this", format!("use {which}")),
             Self::NoBody => say("an answer with this status has no body", "remove body, or change status"),
             Self::Overlap(other) => say(format!("{other} is for some of these, too"), "separate them"),
+            Self::NoCookieValue => say(
+                "cannot be in a cookie, where split_cookie puts it",
+                "name the pool with letters, digits, - and _, or remove split_cookie",
+            ),
+            Self::OneAttempt => {
+                say("do nothing, for attempts = 1 allows no second one", "remove them, or set attempts = 2")
+            }
             Self::OwnMirror => {
                 say("its requests go to this pool anyway", "name another pool, or remove mirror")
             }

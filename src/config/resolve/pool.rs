@@ -8,7 +8,7 @@ use std::time::Duration;
 use hyper::header::HeaderName;
 use indexmap::IndexMap;
 
-use super::{PoolFault, Spot, secret};
+use super::{PoolFault, Spot, secret, useless};
 use crate::config::backend::{BackendUrl, Scheme, is_name, tls, urls};
 use crate::config::file::{self, Choices};
 use crate::config::{
@@ -29,6 +29,7 @@ pub(super) fn pool(name: &str, given: &file::Pool, listeners: &[Listener], at: &
         .enumerate()
         .filter_map(|(index, text)| source(text, &sources_at.index(index)))
         .collect();
+    useless::of_pool(given, at);
     // A file of backends may come to name some that speak TLS.
     let may_speak = sources.iter().any(|source| match source {
         Source::Dns { scheme, .. } | Source::Srv { scheme, .. } => *scheme == Scheme::Https,

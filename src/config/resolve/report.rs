@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::config::fault::Fault;
 use crate::config::origin::{Origin, Wrong};
-use crate::config::tree::{Path, Step};
+use crate::config::tree::{MOST_FAULTS, Path, Step};
 
 /// All that is wrong so far.
 pub(in crate::config) struct Report<'a> {
@@ -110,8 +110,15 @@ impl<'a> Spot<'a> {
         self.report.origin.folder(&self.path()).join(name)
     }
 
+    /// Whether so much is wrong that nothing more is told.
+    pub(in crate::config) fn is_told_enough(&self) -> bool {
+        self.report.wrong.borrow().len() >= MOST_FAULTS
+    }
+
     fn add(&self, value: Option<String>, is_key: bool, fault: Fault) {
-        self.report.wrong.borrow_mut().push(Wrong { path: self.path(), value, is_key, fault });
+        if !self.is_told_enough() {
+            self.report.wrong.borrow_mut().push(Wrong { path: self.path(), value, is_key, fault });
+        }
     }
 
     fn path(&self) -> Path {

@@ -12,7 +12,7 @@ use crate::config::fault::Fault;
 use error::Error;
 
 /// More than these in one file are hardly read, and each costs another look at all of it.
-const MOST_FAULTS: usize = 50;
+pub(in crate::config) const MOST_FAULTS: usize = 50;
 
 /// What a tree says. What is wrong is marked as broken, and left out of what is given.
 pub(in crate::config) fn read<T: DeserializeOwned + Default>(root: &mut Node) -> (T, Vec<(Path, Fault)>) {

@@ -14,7 +14,7 @@ pub(super) fn parse(text: &str, file: usize) -> Result<Node, Misread> {
         let said = said.split(" at line ").next().unwrap_or_default();
         let before = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len);
         let at = (before.sum::<usize>() + error.column().saturating_sub(1)).min(text.len());
-        Misread { span: Some(Span { file, bytes: at..at }), fault: Fault::Syntax(said.to_owned()) }
+        Misread { span: Some(Span { file, bytes: at..at }), fault: Fault::of_syntax(said) }
     })
 }
 

@@ -5,23 +5,44 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{DEEPEST, Entry, Misread, Node, Span, Table, Value};
+use super::{DEEPEST, Entry, MOST_FAULTS, Misread, Node, Span, Table, Value};
 use crate::config::fault::Fault;
+
+/// Of a text that is larger than this only the first mistake is told: for each of them memory is taken, and what is no TOML at
+/// all is nothing but mistakes.
+const MOST_RECOVERED: usize = 256 << 10;
 
 /// All that is wrong with a text is told, not only the first of it.
 pub(super) fn parse(text: &str, file: usize) -> Result<Node, Vec<Misread>> {
-    let (root, errors) = DeTable::parse_recoverable(text);
-    if errors.is_empty() {
-        let reader = Reader { file };
-        let span = reader.span(0..0);
-        let table = reader.table(root.into_inner(), 0).map_err(|misread| vec![misread])?;
-        return Ok(Node::new(Value::Table(table), span));
+    match DeTable::parse(text) {
+        Ok(root) => {
+            let reader = Reader { file };
+            let span = reader.span(0..0);
+            let table = reader.table(root.into_inner(), 0).map_err(|misread| vec![misread])?;
+            Ok(Node::new(Value::Table(table), span))
+        }
+        Err(_) if text.len() <= MOST_RECOVERED => Err(misread(&DeTable::parse_recoverable(text).1, file)),
+        Err(first) => Err(misread(&[first], file)),
     }
-    let misread = |error: &toml::de::Error| Misread {
-        span: error.span().map(|bytes| Span { file, bytes }),
-        fault: Fault::Syntax(error.message().replace('\n', ", ")),
-    };
-    Err(errors.iter().map(misread).collect())
+}
+
+fn misread(errors: &[toml::de::Error], file: usize) -> Vec<Misread> {
+    let mut told = Vec::new();
+    for error in errors {
+        let misread = Misread {
+            span: error.span().map(|bytes| Span { file, bytes }),
+            fault: Fault::of_syntax(&error.message().replace('\n', ", ")),
+        };
+        match misread.fault {
+            // All else follows from it.
+            Fault::TooDeep => return vec![misread],
+            // What is not closed is told again for each that is around it.
+            _ if told.contains(&misread) => {}
+            _ if told.len() == MOST_FAULTS => break,
+            _ => told.push(misread),
+        }
+    }
+    told
 }
 
 struct Reader {

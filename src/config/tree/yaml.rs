@@ -64,9 +64,10 @@ impl Builder<'_> {
                 let is_key = self.open.last().is_some_and(Open::awaits_key);
                 let value =
                     if plain && !is_key { plain_value(&text) } else { Value::Text(text.into_owned()) };
+                let parts = parts_of(&value);
                 let node = Node::new(value, Some(span));
-                self.keep(anchor, &node, 1);
-                self.add(node, 1)
+                self.keep(anchor, &node, parts);
+                self.add(node, parts)
             }
             Event::SequenceStart(_, anchor, _) => self.open(Value::List(Vec::new()), span, anchor),
             Event::MappingStart(_, anchor, _) => self.open(Value::Table(Table::new()), span, anchor),
@@ -155,7 +156,7 @@ impl Builder<'_> {
         let at = at.min(self.text.len());
         Misread {
             span: Some(Span { file: self.file, bytes: at..at }),
-            fault: Fault::Syntax(error.info().to_owned()),
+            fault: Fault::of_syntax(&error.info()),
         }
     }
 
@@ -170,6 +171,15 @@ impl Builder<'_> {
 impl Open {
     fn awaits_key(&self) -> bool {
         matches!(self.value, Value::Table(_)) && self.key.is_none()
+    }
+}
+
+/// A long text takes as much memory as many short ones.
+fn parts_of(value: &Value) -> usize {
+    const USUAL: usize = 64;
+    match value {
+        Value::Text(text) => 1 + text.len() / USUAL,
+        _ => 1,
     }
 }
 

@@ -1,13 +1,11 @@
 //! Backends that a file names, one on each line.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::task::spawn_blocking;
 
-use crate::config::{Backend, BackendUrl, UrlError};
+use crate::config::{Backend, BackendUrl, UrlError, read_file};
 
 use super::Found;
 
@@ -22,9 +20,6 @@ pub(super) enum FileError {
     /// It cannot be read.
     #[error("cannot be read: {0}; name a file that exists and that we may read")]
     Unreadable(String),
-    /// It is too large to be one.
-    #[error("has more than {MOST_BYTES} bytes; expected a backend on each line")]
-    TooLarge,
     /// A line is none.
     #[error("line {line}: {error}")]
     Line {
@@ -47,14 +42,8 @@ pub(super) enum FileError {
 pub(super) async fn read(path: PathBuf) -> Result<Found, FileError> {
     let unreadable = |error: String| FileError::Unreadable(error);
     let read = move || {
-        let mut text = String::new();
-        let file = File::open(&path).map_err(|error| unreadable(error.to_string()))?;
-        // What has no size may have no end, either.
-        let read = file.take(MOST_BYTES + 1).read_to_string(&mut text);
-        match read.map_err(|error| unreadable(error.to_string()))? as u64 > MOST_BYTES {
-            true => Err(FileError::TooLarge),
-            false => parse(&text),
-        }
+        let bytes = read_file(&path, MOST_BYTES).map_err(|error| unreadable(error.to_string()))?;
+        parse(&String::from_utf8(bytes).map_err(|error| unreadable(error.to_string()))?)
     };
     // Names are looked up, which takes its time.
     let backends =

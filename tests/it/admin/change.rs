@@ -70,6 +70,15 @@ fn settings_that_make_no_sense_are_refused_with_each_place() {
     for (lines, text) in [(TOML, "workers ="), (JSON, "{\"workers\":"), (TOML, ""), (JSON, "null")] {
         admin.ask("POST", CONFIG, lines, text).expect_status(422);
     }
+    let deep = "[".repeat(100_000);
+    for (lines, text) in [
+        (TOML.to_owned(), format!("a = {deep}")),
+        (TOML.replace("toml", "yaml"), format!("a: {deep}")),
+        (JSON.to_owned(), format!("{{\"a\": {deep}")),
+    ] {
+        let problem = expect_problem(admin.ask("POST", CONFIG, &lines, &text), 422, "settings");
+        assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("too deep")), "{problem}");
+    }
     settings.write("pools = 5\n");
     let problem = expect_problem(admin.post("/api/v1/reload", "{}"), 422, "settings");
     assert_eq!(problem["errors"][0]["file"], settings.path(), "{problem}");

@@ -87,6 +87,7 @@ fn validate_says_the_same_as_json() {
 fn what_is_shown_means_the_same_and_names_variables_in_place_of_what_they_hold() {
     let folder = Folder::new();
     let text = "[routes.all]\npool = \"app\"\nrequest_headers.set.authorization = \"${LB_TOKEN}\"\n\
+                [routes.away]\npath = \"/away\"\nredirect = \"/\"\n\
                 [pools.app]\nbackends = [\"127.0.0.1:${LB_PORT}\"]\n";
     let file = folder.write("lb.toml", text);
     for (words, effective) in [(&["config", "show"][..], false), (&["config", "show", "--effective"], true)] {
@@ -107,7 +108,7 @@ fn what_is_shown_means_the_same_and_names_variables_in_place_of_what_they_hold()
         let (code, said) = balancer.word("validate").fail();
         assert_eq!(
             (code, said.as_str()),
-            (Some(0), "again.toml: all is well: 1 listener, 1 route, 1 pool, 1 backend")
+            (Some(0), "again.toml: all is well: 1 listener, 2 routes, 1 pool, 1 backend")
         );
         let again = folder.write("again.yaml", shown("yaml"));
         let balancer = Balancer::configured(&again).env("LB_TOKEN", "x").env("LB_PORT", "3000");
@@ -167,7 +168,27 @@ fn the_program_describes_itself() {
 #[test]
 fn the_sample_system_has_settings_of_its_own() {
     let folder = Folder::new();
-    let (code, said) = run(&folder.write("lb.toml", ""), &["demo"]);
-    let expected = "loadbalancer: demo: has backends and a pool of its own; run it without --config";
+    let settings = folder.write("lb.toml", "");
+    let with = |flag: &str, value: &str| Balancer::bare().flag(flag, value).word("demo").fail();
+    for (flag, value) in [
+        ("--config", settings.to_str().unwrap()),
+        ("--backend", "127.0.0.1:1"),
+        ("--health-path", "/"),
+        ("--health-interval", "1s"),
+    ] {
+        let expected =
+            format!("loadbalancer: demo: has backends and a pool of its own; run it without {flag}");
+        assert_eq!(with(flag, value), (Some(2), expected));
+    }
+}
+
+#[test]
+fn to_watch_what_cannot_change_is_refused() {
+    let expected = "loadbalancer: --watch: there is no file to watch; add --config FILE, or remove --watch";
+    assert_eq!(Balancer::bare().word("--watch").fail(), (Some(2), expected.to_owned()));
+    let by_environment = Balancer::bare().env("LOADBALANCER_WATCH", "1").word("validate").fail();
+    assert_eq!(by_environment, (Some(2), expected.to_owned()));
+    let expected = "loadbalancer: --watch: standard input is read once; add --config FILE, or remove --watch";
+    let (code, said) = Balancer::bare().flag("--config", "-").word("--watch").fail();
     assert_eq!((code, said.as_str()), (Some(2), expected));
 }

@@ -1,6 +1,9 @@
 //! Files that are no settings at all.
 
 use std::fs::File;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::process::Command;
 
 use super::START;
 use crate::support::Balancer;
@@ -75,12 +78,98 @@ fn yaml_whose_aliases_stand_for_billions_is_refused_at_once() {
         let ten = vec![format!("*{last}"); 10].join(", ");
         bomb += &format!("{name}: &{name} [{ten}]\n");
     }
-    let said = said_of("lb.yaml", bomb);
-    assert!(said.starts_with("error: aliases stand for more settings than anybody writes\n"), "{said}");
-    let deep = format!("a: {}{}\n", "[".repeat(10_000), "]".repeat(10_000));
-    let said = said_of("lb.yaml", deep);
-    assert!(said.starts_with("error: "), "{said}");
-    let deep = format!("a = {}{}\n", "[".repeat(10_000), "]".repeat(10_000));
-    let said = said_of("lb.toml", deep);
-    assert!(said.starts_with("error: "), "{said}");
+    let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(1 << 20), "*a, ".repeat(1 << 15));
+    for bomb in [bomb, long] {
+        let said = said_of("lb.yaml", bomb);
+        assert!(said.starts_with("error: aliases stand for more settings than anybody writes\n"), "{said}");
+    }
+}
+
+#[test]
+fn settings_without_end_in_each_other_are_refused_in_each_format() {
+    let many = |text: &str| text.repeat(100_000);
+    for (name, text) in [
+        ("lb.toml", format!("a = {}{}", many("["), many("]"))),
+        ("lb.toml", format!("a = {}1{}", many("{ a = "), many("}"))),
+        ("lb.toml", format!("{}a = 1", many("a."))),
+        ("lb.toml", format!("[{}a]", many("a."))),
+        ("lb.yaml", format!("a: {}{}", many("["), many("]"))),
+        ("lb.yaml", format!("a: {}1{}", many("{ a: "), many("}"))),
+        ("lb.yaml", format!("{}a", many("- "))),
+        ("lb.json", format!("{{\"a\": {}{}}}", many("["), many("]"))),
+        ("lb.json", format!("{}1{}", many("{\"a\": "), many("}"))),
+    ] {
+        let said = said_of(name, text);
+        assert!(said.contains("too deep: no setting needs so many tables in each other"), "{name}: {said}");
+        assert!(said.len() < 1000, "{said}");
+    }
+}
+
+#[test]
+fn what_is_no_file_is_named_and_nobody_waits_for_it() {
+    let folder = Folder::new();
+    let pipe = folder.path("pipe.toml");
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("there is a command").success());
+    let socket = folder.path("socket.toml");
+    let _listener = UnixListener::bind(&socket).unwrap();
+    for (path, what) in [(&*pipe, "pipe"), (&*socket, "socket"), (Path::new("/dev/zero"), "device")] {
+        let path = path.to_str().unwrap();
+        let (code, said) = Balancer::bare().flag("--config", path).word("validate").fail();
+        let expected =
+            format!("loadbalancer: {path}: cannot be read: it is a {what}, not a file; name a file");
+        assert!(code == Some(1) && said.starts_with(&expected), "{code:?}: {said}");
+    }
+    let (pipe, flags) = (pipe.to_str().unwrap(), ["--tls-cert", "--tls-key"]);
+    let balancer = flags.iter().fold(Balancer::bare(), |balancer, flag| balancer.flag(flag, pipe));
+    let (code, said) = balancer.flag("--tls-listen", "127.0.0.1:0").fail();
+    assert!(code == Some(1) && said.contains("it is a pipe, not a file"), "{code:?}: {said}");
+    let secret =
+        format!("[pools.a]\nbackends = ['[::1]:1']\nsticky = {{ cookie = 'lb', secret_file = '{pipe}' }}\n");
+    let said = said_of("lb.toml", secret);
+    assert!(said.contains("cannot be read: it is a pipe, not a file"), "{said}");
+}
+
+#[test]
+fn a_mark_of_utf_8_at_the_beginning_is_no_part_of_the_settings() {
+    for (name, text, place) in [
+        ("lb.toml", "\u{feff}workers = 'x'", "1:11"),
+        ("lb.yaml", "\u{feff}workers: x", "1:10"),
+        ("lb.json", "\u{feff}{\"workers\": \"x\"}", ""),
+    ] {
+        let said = said_of(name, text);
+        assert!(said.contains("x: expected a whole number, found text"), "{said}");
+        assert!(place.is_empty() || said.contains(&format!("{name}:{place}\n")), "{said}");
+    }
+}
+
+#[test]
+fn long_lines_and_values_are_drawn_short_and_control_characters_by_their_names() {
+    let addresses: String = (1..20_000).map(|number| format!("\"[::1]:{number}\", ")).collect();
+    let (x, tabs) = ("x".repeat(1_000_000), "\t".repeat(100_000));
+    for (text, told) in [
+        (format!("[pools.a]\nbackends = [{addresses}\"x\"]"), "x: not an address"),
+        (format!("log_level = \"{x}\""), "…: not one of error, warn, info"),
+        (format!("log_level = \"{x}"), "invalid basic string, expected"),
+        (format!("{x} = 1"), "…: unknown key"),
+        (format!("{tabs}workers = 'y'{tabs}"), "y: expected a whole number"),
+        ("log_level = \"\\u001b[31m\\n\\u202e\"".to_owned(), "\\u{1b}[31m\\n\\u{202e}: not one of"),
+    ] {
+        let said = said_of("lb.toml", text);
+        assert!(said.contains(told), "{told}: {}", &said[..said.len().min(2000)]);
+        let longest = said.lines().map(|line| line.chars().count()).max().unwrap_or_default();
+        assert!(longest < 600, "{told}: a line has {longest} characters");
+    }
+}
+
+#[test]
+fn the_mark_stands_below_what_is_wrong_behind_tabs_and_wide_characters() {
+    let text = "[pools.\"日本\"]\n\tbackends\t= [\"[::1]:1\",\t\"日本:x\"] # 日本\n";
+    let expected = "error: 日本:x: not an address
+ --> lb.toml:2:25
+  |
+2 |     backends    = [\"[::1]:1\",    \"日本:x\"] # 日本
+  |                                  ^^^^^^^^ pools.\"日本\".backends[1]
+  |
+  = help: write HOST:PORT, for example 127.0.0.1:3000";
+    assert_eq!(said_of("lb.toml", text), expected);
 }

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use super::{Client, Sample, Settings, get, until};
-use crate::support::pki::{Authority, Folder};
+use crate::support::pki::Authority;
 use crate::support::{Balancer, tls};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
@@ -151,8 +151,7 @@ fn a_client_without_a_certificate_is_not_remembered_when_one_comes_to_be_require
     let address = free();
     let web = listeners(&[("web", address)], sample.address()).replace("\n[admin]", "\ntls = true\n[admin]");
     let settings = Settings::that_say("");
-    let folder = Folder::new();
-    let ca = authority.file(&folder);
+    let ca = authority.file();
     let (certificate, key) = (pair.certificate(), pair.key());
     let asking = |auth: &str| {
         format!(

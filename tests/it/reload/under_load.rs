@@ -23,7 +23,7 @@ fn text(round: usize, backends: &[String], sick: &str) -> String {
          [timeouts]\nbody = \"{}s\"\n\
          [routes.some]\npath = \"{path}\"\npool = \"some\"\n[routes.rest]\npool = \"rest\"\n\
          [pools.some]\npolicy = \"{policy}\"\nbackends = [\"{sick}\", {}]\nhealth = {{ path = \"/health\" }}\n\
-         [pools.rest]\nbackends = [{}]\nhealth = {{ path = \"/health\" }}\n",
+         [pools.rest]\npolicy = \"first\"\nbackends = [{}]\nhealth = {{ path = \"/health\" }}\n",
         30 + round % 7,
         chosen.join(", "),
         chosen.join(", "),

@@ -2,19 +2,24 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
-    PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, RsaKeySize,
+    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair,
+    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, RsaKeySize,
 };
+use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 pub const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// Who signs certificates.
-pub struct Authority(CertifiedIssuer<'static, KeyPair>);
+/// Who signs certificates, and the file that its own is in.
+pub struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    folder: Folder,
+}
 
 /// A certificate, its key, and the files that they are in.
 pub struct Pair {
@@ -37,11 +42,16 @@ pub struct Folder(PathBuf);
 impl Authority {
     /// One that nobody knew before.
     pub fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.distinguished_name.push(DnType::CommonName, "an authority");
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        // Of two that have one name, who is shown the one takes it for a bad copy of the other.
+        let name = format!("authority {}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let mut params = params(&[], &name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let folder = Folder::new();
+        folder.write("ca.pem", issuer.pem());
+        Self { issuer, folder }
     }
 
     /// Signs a certificate for these names.
@@ -66,33 +76,42 @@ impl Authority {
         kind: Kind,
         change: impl FnOnce(&mut CertificateParams),
     ) -> Pair {
-        let names: Vec<_> = names.iter().copied().map(str::to_owned).collect();
-        let mut params = CertificateParams::new(names).unwrap();
-        params.distinguished_name.push(DnType::CommonName, "a test");
+        let mut params = params(names, "a test");
         change(&mut params);
         let key = match kind {
             Kind::Ecdsa => KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap(),
             Kind::Rsa => KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).unwrap(),
         };
-        let certificate = params.signed_by(&key, &self.0).unwrap();
-        let folder = Folder::new();
-        folder.write("cert.pem", certificate.pem());
-        folder.write("key.pem", key.serialize_pem());
-        Pair { folder, der: certificate.der().clone(), key: key.serialize_der() }
+        Pair::of(&params.signed_by(&key, &self.issuer).unwrap(), &key)
     }
 
-    /// Its own certificate.
-    pub fn der(&self) -> CertificateDer<'static> {
-        self.0.der().clone()
+    /// Where its own certificate is.
+    pub fn file(&self) -> PathBuf {
+        self.folder.path("ca.pem")
     }
 
-    /// Writes its own certificate to a file.
-    pub fn file(&self, folder: &Folder) -> PathBuf {
-        folder.write("ca.pem", self.0.pem())
+    /// The roots of a program that trusts it alone.
+    pub fn roots(&self) -> Arc<RootCertStore> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.issuer.der().clone()).unwrap();
+        Arc::new(roots)
     }
 }
 
 impl Pair {
+    /// One that nobody but itself has signed.
+    pub fn self_signed(names: &[&str]) -> Self {
+        let key = KeyPair::generate().unwrap();
+        Self::of(&params(names, "a test").self_signed(&key).unwrap(), &key)
+    }
+
+    fn of(certificate: &Certificate, key: &KeyPair) -> Self {
+        let folder = Folder::new();
+        folder.write("cert.pem", certificate.pem());
+        folder.write("key.pem", key.serialize_pem());
+        Self { folder, der: certificate.der().clone(), key: key.serialize_der() }
+    }
+
     /// Where the certificate is.
     pub fn certificate(&self) -> PathBuf {
         self.folder.path("cert.pem")
@@ -113,6 +132,13 @@ impl Pair {
         replace(&self.certificate(), &fs::read(other.certificate()).unwrap());
         replace(&self.key(), &fs::read(other.key()).unwrap());
     }
+}
+
+fn params(names: &[&str], common_name: &str) -> CertificateParams {
+    let mut params =
+        CertificateParams::new(names.iter().copied().map(str::to_owned).collect::<Vec<_>>()).unwrap();
+    params.distinguished_name.push(DnType::CommonName, common_name);
+    params
 }
 
 /// Puts something else into a file, in one step.

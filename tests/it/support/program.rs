@@ -106,9 +106,14 @@ impl Balancer {
         running
     }
 
+    /// Runs it without waiting for anything.
+    pub fn run(self) -> Running {
+        Running::start(self.command())
+    }
+
     /// Runs a balancer that cannot start, to its end: its exit status and what it wrote to standard error.
     pub fn fail(self) -> (Option<i32>, String) {
-        let running = Running::start(self.command());
+        let running = self.run();
         let status = running.ended();
         (status.code(), running.all_said())
     }

@@ -7,8 +7,8 @@ use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
-    ClientConfig, ConfigBuilder, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
-    SupportedProtocolVersion, WantsVerifier,
+    ClientConfig, ConfigBuilder, DigitallySignedStruct, Error, SignatureScheme, SupportedProtocolVersion,
+    WantsVerifier,
 };
 
 use super::pki::{Authority, Pair};
@@ -25,15 +25,14 @@ pub fn speaking(authority: &Authority, version: &'static SupportedProtocolVersio
 
 /// The same, but it shows a certificate to who asks.
 pub fn showing(authority: &Authority, pair: &Pair) -> ClientConfig {
-    let roots = Arc::new(roots(authority));
-    let builder = builder(rustls::ALL_VERSIONS).with_root_certificates(roots);
+    let builder = builder(rustls::ALL_VERSIONS).with_root_certificates(authority.roots());
     builder.with_client_auth_cert(vec![pair.der.clone()], pair.key_der()).expect("a pair")
 }
 
 /// The same, but it says that it knows only signatures whose name begins with this, and takes a certificate for
 /// `localhost` whatever name it asked for.
 pub fn knowing(authority: &Authority, signatures: &'static str) -> ClientConfig {
-    let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots(authority)), Arc::new(provider()));
+    let inner = WebPkiServerVerifier::builder_with_provider(authority.roots(), Arc::new(provider()));
     let verifier = Arc::new(Knowing { inner: inner.build().expect("an authority"), signatures });
     builder(rustls::ALL_VERSIONS).dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
 }
@@ -68,13 +67,7 @@ fn builder(versions: &[&'static SupportedProtocolVersion]) -> ConfigBuilder<Clie
 }
 
 fn with_roots(builder: ConfigBuilder<ClientConfig, WantsVerifier>, authority: &Authority) -> ClientConfig {
-    builder.with_root_certificates(Arc::new(roots(authority))).with_no_client_auth()
-}
-
-fn roots(authority: &Authority) -> RootCertStore {
-    let mut roots = RootCertStore::empty();
-    roots.add(authority.der()).expect("an authority");
-    roots
+    builder.with_root_certificates(authority.roots()).with_no_client_auth()
 }
 
 /// Verifies as usual, but says that it can verify less.

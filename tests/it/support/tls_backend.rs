@@ -9,7 +9,7 @@ use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::server::{ServerConnection, WebPkiClientVerifier};
 use rustls::{HandshakeKind, ServerConfig, StreamOwned, SupportedProtocolVersion};
 
-use super::backend_pki::{Authority, Identity};
+use super::pki::{Authority, Pair};
 use super::{PATIENCE, until};
 
 /// Its threads end with the test's process.
@@ -32,13 +32,13 @@ pub struct Met {
 }
 
 /// The settings of a backend with this certificate.
-pub fn with_certificate(identity: &Identity) -> ServerConfig {
-    settings(identity, rustls::ALL_VERSIONS, None)
+pub fn with_certificate(pair: &Pair) -> ServerConfig {
+    settings(pair, rustls::ALL_VERSIONS, None)
 }
 
 /// The same for one that speaks these versions only, and takes only who has a certificate of this authority.
 pub fn settings(
-    identity: &Identity,
+    pair: &Pair,
     versions: &[&'static SupportedProtocolVersion],
     clients: Option<&Authority>,
 ) -> ServerConfig {
@@ -51,8 +51,7 @@ pub fn settings(
             WebPkiClientVerifier::builder_with_provider(authority.roots(), provider).build().unwrap(),
         ),
     };
-    let (chain, key) = identity.read();
-    builder.with_single_cert(chain, key).unwrap()
+    builder.with_single_cert(vec![pair.der.clone()], pair.key_der()).unwrap()
 }
 
 impl TlsBackend {

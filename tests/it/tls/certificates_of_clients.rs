@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rustls::ClientConfig;
 
-use crate::support::pki::{Authority, Folder, Kind, Pair};
+use crate::support::pki::{Authority, Kind, Pair};
 use crate::support::tls::{showing, trusting};
 use crate::support::{Backend, Balancer, Client, Http2, Running, until};
 
@@ -19,18 +19,18 @@ struct Asking {
     authority: Authority,
     backend: (Backend, Receiver<String>),
     balancer: Running,
-    _files: (Folder, Pair),
+    _pair: Pair,
 }
 
 fn asking(auth: Option<&str>) -> Asking {
     let authority = Authority::new();
     let backend = Backend::tells(ANSWER);
-    let (folder, pair) = (Folder::new(), authority.signs(&["localhost"]));
+    let pair = authority.signs(&["localhost"]);
     let balancer = Balancer::before(&[backend.0.address]).secured(&[&pair]);
-    let balancer = balancer.flag("--tls-client-ca", authority.file(&folder).to_str().unwrap());
+    let balancer = balancer.flag("--tls-client-ca", authority.file().to_str().unwrap());
     let balancer = auth.into_iter().fold(balancer, |balancer, auth| balancer.flag("--tls-client-auth", auth));
     let balancer = balancer.flag("--log-level", "debug").start();
-    Asking { authority, backend, balancer, _files: (folder, pair) }
+    Asking { authority, backend, balancer, _pair: pair }
 }
 
 impl Asking {

@@ -1,0 +1,119 @@
+//! When backends are checked that are one to a check: one address, reached and asked in the same way for several pools.
+
+use std::cell::RefCell;
+use std::mem;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::Notify;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::sleep;
+
+use crate::backends::{Backend, BackendId, Health, Registry, State};
+use crate::config::Health as Settings;
+use crate::connect::Way;
+
+use super::check;
+
+/// When some backends are checked, until it is dropped.
+pub(super) struct Schedule {
+    way: Arc<Way>,
+    check: Arc<Settings>,
+    group: Rc<Group>,
+    /// Who they were before; none if nobody has been checked yet.
+    before: Option<Vec<BackendId>>,
+    task: AbortHandle,
+}
+
+/// Those that a check is for.
+#[derive(Default)]
+struct Group {
+    ids: RefCell<Vec<BackendId>>,
+    /// Told whenever one of them is known to be dead.
+    dead: Notify,
+    /// Told whenever one has come of which nothing is known.
+    joined: Notify,
+}
+
+impl Schedule {
+    /// One that begins with a check.
+    pub(super) fn new(registry: &'static Registry, backend: &Backend, tasks: &mut JoinSet<()>) -> Self {
+        let (way, check) = (Arc::clone(&backend.way), Arc::clone(&backend.terms.check));
+        let group = Rc::<Group>::default();
+        let checking = keep_checking(registry, Rc::clone(&group), Arc::clone(&way), Arc::clone(&check));
+        let task = tasks.spawn_local(checking);
+        Self { way, check, group, before: None, task }
+    }
+
+    /// Whether a check of the one tells all of the other.
+    pub(super) fn is_for(&self, backend: &Backend) -> bool {
+        self.check == backend.terms.check && self.way.is_same(&backend.way)
+    }
+
+    /// From now on it is for those only that it is told of.
+    pub(super) fn begin_round(&mut self) {
+        self.before = Some(mem::take(&mut *self.group.ids.borrow_mut()));
+    }
+
+    /// It is for this backend, too.
+    pub(super) fn take(&self, backend: &Backend) {
+        self.group.ids.borrow_mut().push(backend.id);
+        if self.before.as_ref().is_some_and(|before| !before.contains(&backend.id)) {
+            self.group.joined.notify_one();
+        }
+        if backend.health.state() == State::Down {
+            self.group.dead.notify_one();
+        }
+    }
+}
+
+impl Drop for Schedule {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Group {
+    fn healths(&self, registry: &Registry) -> Vec<Health> {
+        self.ids.borrow().iter().filter_map(|id| registry.health(*id)).collect()
+    }
+
+    /// Waits until more of them are dead than so many: a request found one that a check did not.
+    async fn more_dead(&self, registry: &Registry, than: usize) {
+        while dead(&self.healths(registry)) <= than {
+            self.dead.notified().await;
+        }
+    }
+}
+
+async fn keep_checking(
+    registry: &'static Registry,
+    group: Rc<Group>,
+    way: Arc<Way>,
+    settings: Arc<Settings>,
+) {
+    loop {
+        let began = Instant::now();
+        if let Some(evidence) = check(&way, &settings).await {
+            let ids = group.ids.borrow().clone();
+            ids.into_iter().for_each(|id| registry.observe(id, evidence.clone(), began));
+        }
+        let mut healths = group.healths(registry);
+        loop {
+            // The one that is waited for most; none if all are gone.
+            let pauses = healths.iter().map(|health| health.pause(settings.interval, fastrand::f64()));
+            let Some(pause) = pauses.min() else { return };
+            let known = dead(&healths);
+            tokio::select! {
+                () = sleep(pause) => break,
+                () = group.joined.notified() => break,
+                () = group.more_dead(registry, known) => healths = group.healths(registry),
+            }
+        }
+    }
+}
+
+fn dead(healths: &[Health]) -> usize {
+    healths.iter().filter(|health| health.state() == State::Down).count()
+}

@@ -1,0 +1,108 @@
+//! Who has a change watched waits for what comes of it.
+
+use serde_json::{Value, json};
+
+use crate::support::{Backend, Balancer, Running, Sample, Settings, get};
+
+use super::{ask, start, told, told_in_json};
+
+fn pool(address: &str) -> String {
+    format!(
+        "[listeners.web]\naddress = \"127.0.0.1:0\"\n\
+         [pools.all]\nbackends = [\"{address}\"]\nhealth = {{ path = \"/health\" }}\n"
+    )
+}
+
+/// A balancer whose backend is well, its settings, and others that are in its file by now.
+fn about_to_change(address: &str) -> (Sample, Settings, Running) {
+    let good = Sample::start("good");
+    let settings = Settings::that_say(&pool(&good.address().to_string()));
+    let balancer = start(&settings);
+    balancer.said("is healthy");
+    settings.write(&pool(address));
+    (good, settings, balancer)
+}
+
+#[test]
+fn a_change_that_stays_is_waited_for() {
+    let other = Sample::start("other");
+    let (_good, _settings, balancer) = about_to_change(&other.address().to_string());
+    let said = told(&balancer, &["reload", "--confirm", "1s"]);
+    assert!(said.starts_with("reloaded: settings 2 are in force\nwatched for 1s"), "{said}");
+    assert!(said.ends_with("\nthe change stays: nothing got worse"), "{said}");
+    balancer.said("the change stays");
+}
+
+#[test]
+fn a_change_that_is_taken_back_is_told_with_the_reason_and_a_status_of_its_own() {
+    let (_good, _settings, balancer) = about_to_change(&Backend::refuses().to_string());
+    let (code, said) = ask(&balancer, &["reload", "--confirm", "60s"]);
+    assert_eq!(code, Some(3), "{said}");
+    let why = "loadbalancer: the change was taken back: no backend of pool all could be used";
+    assert!(said.contains(why), "{said}");
+    get(balancer.address, "/").expect_status(200);
+}
+
+#[test]
+fn what_came_of_a_change_is_told_as_json_too() {
+    let other = Sample::start("other");
+    let (_good, settings, balancer) = about_to_change(&other.address().to_string());
+    let told = told_in_json(&balancer, &["reload", "--confirm", "1s"]);
+    assert_eq!((&told["result"], &told["watched"]), (&json!("changed"), &json!(true)), "{told}");
+    assert_eq!(told["confirmation"]["verdict"], "kept", "{told}");
+    settings.write(&pool(&Backend::refuses().to_string()));
+    let asked = Balancer::bare().flag("--admin", &balancer.admin().address.to_string());
+    let (code, said) = asked.word("reload").word("--confirm=60s").word("--json").fail();
+    assert_eq!(code, Some(3), "{said}");
+    // Standard error has the line for people.
+    let text: String = said.lines().filter(|line| !line.starts_with("loadbalancer: ")).collect();
+    let told: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(told["confirmation"]["verdict"], "rolled_back", "{told}");
+    assert_eq!(told["confirmation"]["reason"], "no backend of pool all could be used", "{told}");
+}
+
+#[test]
+fn who_stops_waiting_does_not_stop_the_watch() {
+    let other = Sample::start("other");
+    let (_good, _settings, balancer) = about_to_change(&other.address().to_string());
+    let asked = Balancer::bare().flag("--admin", &balancer.admin().address.to_string());
+    let waiting = asked.word("reload").word("--confirm=60s").run();
+    waiting.said("watched for 60s");
+    waiting.signal("INT");
+    assert_eq!(waiting.ended().code(), Some(130));
+    waiting.said("the balancer goes on watching the change (see `status`)");
+    assert_eq!(told_in_json(&balancer, &["status"])["confirmation"]["verdict"], "watching");
+}
+
+#[test]
+fn a_change_that_others_overtake_is_waited_for_no_longer() {
+    let other = Sample::start("other");
+    let (good, settings, balancer) = about_to_change(&other.address().to_string());
+    let asked = Balancer::bare().flag("--admin", &balancer.admin().address.to_string());
+    let waiting = asked.word("reload").word("--confirm=60s").run();
+    waiting.said("watched for 60s");
+    settings.write(&pool(&good.address().to_string()));
+    told(&balancer, &["reload"]);
+    assert_eq!(waiting.ended().code(), Some(1));
+    waiting.said("the change is no longer watched: the settings were changed again");
+}
+
+#[test]
+fn a_balancer_that_ends_meanwhile_is_told_of() {
+    let other = Sample::start("other");
+    let (_good, _settings, balancer) = about_to_change(&other.address().to_string());
+    let asked = Balancer::bare().flag("--admin", &balancer.admin().address.to_string());
+    let waiting = asked.word("reload").word("--confirm=60s").run();
+    waiting.said("watched for 60s");
+    balancer.signal("TERM");
+    assert_eq!(waiting.ended().code(), Some(1));
+    waiting.said("what comes of the change cannot be followed any more");
+}
+
+#[test]
+fn not_to_wait_makes_sense_only_for_a_change_that_is_watched() {
+    let (_good, _settings, balancer) = about_to_change("127.0.0.1:1");
+    let (code, said) = ask(&balancer, &["reload", "--no-wait"]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("--confirm <DURATION> has to be given, too"), "{said}");
+}
