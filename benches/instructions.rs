@@ -143,7 +143,7 @@ fn read(out: &Path) -> Counts {
 /// A function's name is written where it first occurs, with a number that stands for it from then on.
 fn calls_to_the_allocator(text: &str) -> u64 {
     const DOORS: [&str; 5] =
-        ["mi_malloc", "mi_malloc_aligned", "mi_zalloc_aligned", "mi_realloc_aligned", "mi_zalloc"];
+        ["_rjem_malloc", "_rjem_mallocx", "_rjem_calloc", "_rjem_realloc", "_rjem_rallocx"];
     let mut numbers = Vec::new();
     let (mut calls, mut is_door, mut from_door) = (0, false, false);
     for line in text.lines() {

@@ -1,5 +1,6 @@
 //! Connections to backends: dialling, speaking HTTP/1.1 and HTTP/2 over them, keeping idle ones.
 
+mod bell;
 mod connection;
 mod connections;
 mod files;
@@ -17,6 +18,7 @@ mod tls;
 mod transport;
 mod way;
 
+pub use bell::Doorbell;
 pub use connection::{AnswerBody, Broken, Connection};
 pub use connections::{Connections, HeadLimits, Need};
 pub use files::{is_our_want, ran_out_of_files, shortages};

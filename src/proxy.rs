@@ -72,7 +72,9 @@ pub async fn handle(client: Rc<Client>, request: Request<Incoming>) -> Result<Re
     let view = client.shared.view();
     client.shared.with_access(|access| access.identify(&client, request.headers()));
     let mut exchange = Exchange::begin(Rc::clone(&client), &request);
-    Ok(match forward(&client, &view, &mut exchange, request).await {
+    // It stays here, for requests are large, and what it is handed to would move it.
+    let mut unsent = Some(request.map(|body| RequestBody::new(body, &client)));
+    Ok(match forward(&client, &view, &mut exchange, &mut unsent).await {
         Ok(Outcome::Backend(answered)) => pass_on(answered, &client, exchange),
         Ok(Outcome::Own(own)) => own.give(exchange),
         Err(error) => answer::answer(&error, &view.snapshot, exchange),
@@ -102,13 +104,12 @@ async fn forward(
     client: &Rc<Client>,
     view: &Rc<View>,
     exchange: &mut Exchange,
-    request: Request<Incoming>,
+    unsent: &mut Option<Request<RequestBody>>,
 ) -> Result<Outcome, Error> {
     client.shared.with_access(|access| access.judge(client)).transpose()?;
-    let mut unsent = None;
-    let request = unsent.insert(request.map(|body| RequestBody::new(body, client)));
-    let asked = headers::prepare(request, client)?;
-    let course = match course::find(client, view, request, asked, exchange)? {
+    let request = unsent.as_mut().expect("it was not sent yet");
+    let (asked, host) = headers::prepare(request, client)?;
+    let course = match course::find(client, view, request, &host, asked, exchange)? {
         Course::Forward(course) => course,
         Course::Answer(own) => return Ok(Outcome::Own(own)),
     };
@@ -128,7 +129,7 @@ async fn forward(
         let name = connections.way().url.name();
         exchange.attempt(name);
         let trial = Trial::begin(client, pool, &lease);
-        let failure = match forward::send(client, &view, &lease, &mut unsent, asked).await {
+        let failure = match forward::send(client, &view, &lease, unsent, asked).await {
             Ok((mut response, connection)) => {
                 trial.answered(&response);
                 headers::prepare_answer(&mut response, asked)?;
@@ -142,7 +143,7 @@ async fn forward(
                 let again = Again::after(&mut answered, treatment, more.then_some(&mut tried), pick);
                 let Some(again) = again else { return Ok(verdict::give(answered, treatment, exchange)) };
                 answered.let_go(client);
-                unsent = Some(again.request);
+                *unsent = Some(again.request);
                 picked = Ok(again.lease);
                 continue;
             }

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use smallvec::SmallVec;
 use socket2::{Domain, SockRef};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -154,13 +155,9 @@ impl Stream {
         if length > FEW {
             return Pin::new(self).poll_write_vectored(cx, slices);
         }
-        let mut bytes = [0; FEW];
-        let mut end = 0;
-        for slice in slices {
-            bytes[end..end + slice.len()].copy_from_slice(slice);
-            end += slice.len();
-        }
-        Pin::new(self).poll_write(cx, &bytes[..end])
+        let mut bytes = SmallVec::<[u8; FEW]>::new();
+        slices.iter().for_each(|slice| bytes.extend_from_slice(slice));
+        Pin::new(self).poll_write(cx, &bytes)
     }
 }
 

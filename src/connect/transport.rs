@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::interim::{self, InterimHeads};
 use super::sent::SentHead;
-use super::{Peeked, Stream};
+use super::{Doorbell, Peeked, Stream};
 
 /// What was seen on a connection to a backend since the request under way began.
 #[derive(Debug, Default)]
@@ -105,12 +105,13 @@ impl Flow {
 pub struct Transport {
     stream: Stream,
     flow: Rc<Flow>,
+    doorbell: Doorbell,
 }
 
 impl Transport {
     /// Watches `stream` and writes what it sees to `flow`.
     pub fn new(stream: Stream, flow: Rc<Flow>) -> Self {
-        Self { stream, flow }
+        Self { stream, flow, doorbell: Doorbell::default() }
     }
 
     /// The connection itself, for an upgrade.
@@ -145,7 +146,8 @@ impl AsyncRead for Transport {
             return Poll::Pending;
         }
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        let Self { stream, doorbell, .. } = &mut *self;
+        ready!(doorbell.poll(cx, |cx| Pin::new(stream).poll_read(cx, buf)))?;
         if buf.filled().len() > before {
             self.flow.received(&buf.filled()[before..]);
         }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use hyper::body::Body as _;
-use hyper::header::HOST;
+use hyper::header::{HOST, HeaderValue};
 use hyper::http::uri::PathAndQuery;
 use hyper::{Request, Uri};
 
@@ -50,13 +50,14 @@ pub(super) fn find<'v>(
     client: &Rc<Client>,
     view: &'v Rc<View>,
     request: &mut Request<RequestBody>,
+    host: &HeaderValue,
     asked: Asked,
     exchange: &mut Exchange,
 ) -> Result<Course<'v>, Error> {
     let settings = &view.snapshot.settings;
     let (route, target) = match settings.routes.only() {
         Some(route) => (route, None),
-        None => look_up(&settings.routes, client, request)?,
+        None => look_up(&settings.routes, client, request, host)?,
     };
     exchange.takes(&settings.config, route);
     let Some(pool) = settings.plain_pool(route) else {
@@ -72,10 +73,10 @@ fn look_up(
     routes: &Routes,
     client: &Client,
     request: &Request<RequestBody>,
+    host: &HeaderValue,
 ) -> Result<(usize, Option<String>), Error> {
-    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
     let asked = route::Asked {
-        host: host.unwrap_or_default(),
+        host: host.to_str().unwrap_or_default(),
         path: request.uri().path(),
         query: request.uri().query(),
         method: request.method(),

@@ -1,5 +1,7 @@
 //! What a proxy changes in the heads that pass: hop-by-hop fields go, its own come (RFC 9110 sections 7.6.1 to 7.6.3).
 
+mod seen;
+
 use hyper::body::Body as _;
 use hyper::header::{
     CONNECTION, CONTENT_LENGTH, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER,
@@ -9,6 +11,8 @@ use hyper::{Method, Request, Response, StatusCode, Version};
 
 use super::forwarded::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
 use super::{Client, Error, RequestBody, http2, target, websocket};
+
+use seen::{Kind, Seen};
 
 const KEEP_ALIVE: &str = "keep-alive";
 const PROXY_CONNECTION: &str = "proxy-connection";
@@ -35,65 +39,30 @@ pub(super) struct Asked {
     pub(super) extended_connect: bool,
 }
 
-/// Fields of a head that are rare, so that one look at the names tells which of them need work.
-#[derive(Default)]
-struct Seen {
-    connection: bool,
-    hop_by_hop: bool,
-    upgrade: bool,
-    te: bool,
-    transfer_encoding: bool,
-    expect: bool,
-    forwarded: bool,
-    /// More than one length, or a list of them.
-    lengths: bool,
-}
-
-impl Seen {
-    fn in_head(headers: &HeaderMap) -> Self {
-        let mut seen = Self::default();
-        let mut length = false;
-        // Names are looked at once each, which is cheaper than to go through all lines.
-        for name in headers.keys() {
-            match name.as_str() {
-                "connection" => seen.connection = true,
-                KEEP_ALIVE | PROXY_CONNECTION => seen.hop_by_hop = true,
-                "upgrade" => seen.upgrade = true,
-                "te" => seen.te = true,
-                "transfer-encoding" => seen.transfer_encoding = true,
-                "expect" => seen.expect = true,
-                "content-length" => length = true,
-                "forwarded" => seen.forwarded = true,
-                name if is_claim(name) => seen.forwarded = true,
-                _ => {}
-            }
-        }
-        if length {
-            let mut values = headers.get_all(CONTENT_LENGTH).iter();
-            let first_is_list = values.next().is_some_and(|value| value.as_bytes().contains(&b','));
-            seen.lengths = first_is_list || values.next().is_some();
-        }
-        seen
-    }
-}
-
-/// Makes a client's request one that a backend may get.
-pub(super) fn prepare(request: &mut Request<RequestBody>, client: &Client) -> Result<Asked, Error> {
+/// Makes a client's request one that a backend may get, and tells its host.
+pub(super) fn prepare(
+    request: &mut Request<RequestBody>,
+    client: &Client,
+) -> Result<(Asked, HeaderValue), Error> {
     let version = request.version();
     let extended_connect = version == Version::HTTP_2 && from_http2(request, client)?;
     target::normalise(request)?;
-    let host = target::check_host(request, client)?;
-    let seen = Seen::in_head(request.headers());
+    let (seen, host) = Seen::in_head(request.headers());
+    if seen.has(Kind::Hosts) {
+        return Err(Error::Malformed("it has more than one Host"));
+    }
+    let host = host.cloned();
+    let host = target::check_host(request, client, host)?;
     let may_upgrade = version == Version::HTTP_11 || extended_connect;
-    let upgrade = seen.upgrade && may_upgrade && asks_for_upgrade(request);
+    let upgrade = seen.has(Kind::Upgrade) && may_upgrade && asks_for_upgrade(request);
     let has_body = !request.body().is_end_stream();
     let headers = request.headers_mut();
-    if seen.transfer_encoding {
+    if seen.has(Kind::TransferEncoding) {
         check_transfer_encoding(headers)?;
     }
-    let trailers = seen.te && lists(headers, &TE, "trailers");
-    remove_hop_by_hop(headers, &seen, upgrade);
-    if seen.transfer_encoding && has_body {
+    let trailers = seen.has(Kind::Te) && lists(headers, &TE, "trailers");
+    remove_hop_by_hop(headers, seen, upgrade);
+    if seen.has(Kind::TransferEncoding) && has_body {
         headers.insert(TRANSFER_ENCODING, CHUNKED);
     }
     if trailers {
@@ -104,10 +73,10 @@ pub(super) fn prepare(request: &mut Request<RequestBody>, client: &Client) -> Re
         (false, true) => headers.insert(CONNECTION, HeaderValue::from_static("te")),
         (false, false) => None,
     };
-    if seen.forwarded {
+    if seen.has(Kind::Claim) {
         remove_forwarded(headers);
     }
-    tell_of(client, host, version, headers);
+    tell_of(client, host.clone(), version, headers);
     if version == Version::HTTP_2 {
         http2::frame(headers, has_body);
     }
@@ -117,12 +86,8 @@ pub(super) fn prepare(request: &mut Request<RequestBody>, client: &Client) -> Re
         request.extensions_mut().clear();
     }
     let takes_interim = version == Version::HTTP_11;
-    Ok(Asked {
-        upgrade,
-        expects_continue: seen.expect && has_body && takes_interim,
-        takes_interim,
-        extended_connect,
-    })
+    let expects_continue = seen.has(Kind::Expect) && has_body && takes_interim;
+    Ok((Asked { upgrade, expects_continue, takes_interim, extended_connect }, host))
 }
 
 /// What HTTP/2 writes in another way; tells whether the request was an extended CONNECT.
@@ -168,8 +133,8 @@ pub(super) fn prepare_answer<B>(response: &mut Response<B>, asked: Asked) -> Res
     *response.version_mut() = Version::HTTP_11;
     let wants_upgrade = response.status() == StatusCode::UPGRADE_REQUIRED;
     let headers = response.headers_mut();
-    let seen = Seen::in_head(headers);
-    if seen.transfer_encoding {
+    let (seen, _) = Seen::in_head(headers);
+    if seen.has(Kind::TransferEncoding) {
         if !is_just_chunked(headers) {
             return Err(Error::UnaskedCoding);
         }
@@ -177,12 +142,12 @@ pub(super) fn prepare_answer<B>(response: &mut Response<B>, asked: Asked) -> Res
         if headers.contains_key(CONTENT_LENGTH) {
             return Err(Error::TwoFramings);
         }
-    } else if seen.lengths {
+    } else if seen.has(Kind::Lengths) {
         unite_lengths(headers);
     }
     // That answer must name the protocol it asks for (RFC 9110 section 15.5.22).
-    let upgrade = upgraded || wants_upgrade && seen.upgrade;
-    remove_hop_by_hop(headers, &seen, upgrade);
+    let upgrade = upgraded || wants_upgrade && seen.has(Kind::Upgrade);
+    remove_hop_by_hop(headers, seen, upgrade);
     if upgrade {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     }
@@ -230,22 +195,22 @@ fn asks_for_upgrade(request: &Request<RequestBody>) -> bool {
         && !lists(request.headers(), &UPGRADE, "h2c")
 }
 
-fn remove_hop_by_hop(headers: &mut HeaderMap, seen: &Seen, upgrade: bool) {
-    if seen.connection {
+fn remove_hop_by_hop(headers: &mut HeaderMap, seen: Seen, upgrade: bool) {
+    if seen.has(Kind::Connection) {
         remove_named_in_connection(headers, upgrade);
         headers.remove(CONNECTION);
     }
-    if seen.hop_by_hop {
+    if seen.has(Kind::HopByHop) {
         headers.remove(KEEP_ALIVE);
         headers.remove(PROXY_CONNECTION);
     }
-    if seen.transfer_encoding {
+    if seen.has(Kind::TransferEncoding) {
         headers.remove(TRANSFER_ENCODING);
     }
-    if seen.te {
+    if seen.has(Kind::Te) {
         headers.remove(TE);
     }
-    if seen.upgrade && !upgrade {
+    if seen.has(Kind::Upgrade) && !upgrade {
         headers.remove(UPGRADE);
     }
 }

@@ -70,13 +70,15 @@ fn has_empty_path(uri: &Uri) -> bool {
     uri.path_and_query().is_some_and(|path| path == "/" && end != Some(path.as_str().as_ptr()))
 }
 
-/// Exactly one `Host` that can be one (RFC 9112 section 3.2); HTTP/1.0 may leave it out.
-pub(super) fn check_host<B>(request: &mut Request<B>, client: &Client) -> Result<HeaderValue, Error> {
-    let mut hosts = request.headers().get_all(HOST).iter();
-    let host = match (hosts.next(), hosts.next()) {
-        (Some(host), None) => host.clone(),
-        (Some(_), Some(_)) => return Err(Error::Malformed("it has more than one Host")),
-        (None, _) if request.version() == Version::HTTP_10 => {
+/// A `Host` that can be one (RFC 9112 section 3.2); HTTP/1.0 may leave it out.
+pub(super) fn check_host<B>(
+    request: &mut Request<B>,
+    client: &Client,
+    host: Option<HeaderValue>,
+) -> Result<HeaderValue, Error> {
+    let host = match host {
+        Some(host) => host,
+        None if request.version() == Version::HTTP_10 => {
             let host = match &client.listener().address {
                 Address::Ip(address) => address.to_string(),
                 Address::Unix(_) => "localhost".to_owned(),
@@ -85,7 +87,7 @@ pub(super) fn check_host<B>(request: &mut Request<B>, client: &Client) -> Result
             request.headers_mut().insert(HOST, host.clone());
             host
         }
-        (None, _) => return Err(Error::Malformed("it has no Host")),
+        None => return Err(Error::Malformed("it has no Host")),
     };
     match is_host(host.as_bytes()) {
         true => Ok(host),

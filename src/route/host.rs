@@ -73,6 +73,12 @@ impl Hosts {
 
 /// A host in lower case, without its port and the dot of the root. Of one that has none of these, nothing is copied.
 pub(super) fn plain(host: &str) -> Cow<'_, str> {
+    // All bytes are looked at, which costs less than to ask behind each whether it was the last.
+    let odd = host.bytes().fold(false, |odd, byte| odd | IS_ODD[usize::from(byte)]);
+    if odd || host.ends_with('.') { made_plain(host) } else { Cow::Borrowed(host) }
+}
+
+fn made_plain(host: &str) -> Cow<'_, str> {
     let start = if host.starts_with('[') { host.find(']').unwrap_or_default() } else { 0 };
     let name = host[start..].find(':').map_or(host, |colon| &host[..start + colon]);
     let name = name.strip_suffix('.').unwrap_or(name);
@@ -81,6 +87,17 @@ pub(super) fn plain(host: &str) -> Cow<'_, str> {
         false => Cow::Borrowed(name),
     }
 }
+
+/// For each byte, whether what has it may not be plain.
+const IS_ODD: [bool; 256] = {
+    let mut bytes = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        bytes[byte] = byte as u8 == b':' || (byte as u8).is_ascii_uppercase();
+        byte += 1;
+    }
+    bytes
+};
 
 #[cfg(test)]
 mod tests {

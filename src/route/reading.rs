@@ -9,16 +9,12 @@ use std::borrow::Cow;
 
 /// Whether a path is in both forms already, as most are.
 pub(super) fn is_plain(path: &str) -> bool {
-    let mut before = 0;
-    path.bytes().all(|byte| {
-        let is_plain = match byte {
-            b'/' | b'.' => before != b'/',
-            b';' => false,
-            byte => IN_PATHS[usize::from(byte)],
-        };
-        before = byte;
-        is_plain
-    })
+    // All bytes are looked at, which costs less than to ask behind each whether it was the last.
+    let look = |(odd, before): (u8, u8), byte| {
+        let kind = KINDS[usize::from(byte)];
+        (odd | kind | (before << 1 & kind & SLASH_OR_DOT) << 1, kind)
+    };
+    path.bytes().fold((0, 0), look).0 & ODD == 0
 }
 
 /// The one form of all paths that are the same by RFC 3986 section 6.2.2: nothing is encoded that need not be, what must be
@@ -140,6 +136,29 @@ fn without_dots(path: &str) -> Cow<'_, str> {
 fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
+
+const SLASH: u8 = 1;
+/// Twice what a slash is, so that one that follows a slash is found by a shift.
+const SLASH_OR_DOT: u8 = 2;
+/// What is not as it stands in both forms: a byte that is not, and, as twice [`SLASH_OR_DOT`], one of those behind a slash.
+const ODD: u8 = 4;
+
+/// What each byte is to [`is_plain`].
+const KINDS: [u8; 256] = {
+    let mut kinds = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        kinds[byte] = match byte as u8 {
+            b'/' => SLASH | SLASH_OR_DOT,
+            b'.' => SLASH_OR_DOT,
+            b';' => ODD,
+            _ if IN_PATHS[byte] => 0,
+            _ => ODD,
+        };
+        byte += 1;
+    }
+    kinds
+};
 
 /// For each byte, whether it may stand for itself in a segment (RFC 3986 section 3.3).
 const IN_PATHS: [bool; 256] = {

@@ -140,7 +140,8 @@ impl Arrival {
 
     async fn speak_http1(self, client: Rc<Client>, stream: Stream) {
         client.identify(&stream);
-        if let Some(stream) = connection::serve(&client, stream).await {
+        // Boxed, for its state is large, and what is spawned is moved again and again before and after it runs.
+        if let Some(stream) = Box::pin(connection::serve(&client, stream)).await {
             drop(client);
             park(self, stream);
         }

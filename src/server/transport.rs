@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::connect::{Peeked, Stream};
+use crate::connect::{Doorbell, Peeked, Stream};
 use crate::proxy::{Client, Misframed, Phase};
 
 use super::framing::{Framing, Refusal};
@@ -19,6 +19,7 @@ use super::framing::{Framing, Refusal};
 #[derive(Debug)]
 pub(super) struct ClientTransport {
     stream: Stream,
+    doorbell: Doorbell,
     /// What was read before and not used.
     read_ahead: Bytes,
     framing: Framing,
@@ -29,7 +30,8 @@ pub(super) struct ClientTransport {
 
 impl ClientTransport {
     pub(super) fn new(stream: Stream, read_ahead: Bytes, client: Rc<Client>) -> Self {
-        Self { stream, read_ahead, framing: Framing::default(), refusal: None, client }
+        let (doorbell, framing) = (Doorbell::default(), Framing::default());
+        Self { stream, doorbell, read_ahead, framing, refusal: None, client }
     }
 
     /// The connection, what was read of it and not used, and why a request was refused before hyper had its head.
@@ -56,7 +58,13 @@ impl ClientTransport {
 
     /// Looks whether the client has left, which ends the request under way: nobody wants its answer any more.
     fn watch(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        if self.stream.socket().poll_read_ready(cx).is_pending() {
+        let Self { stream, doorbell, .. } = self;
+        let polled = doorbell.poll(cx, |cx| stream.socket().poll_read_ready(cx));
+        if stream.is_tls() {
+            // It may have deciphered more than was taken.
+            doorbell.distrust();
+        }
+        if polled.is_pending() {
             return Ok(());
         }
         match self.stream.socket().peek() {
@@ -75,7 +83,7 @@ impl ClientTransport {
     fn look_inside(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let mut bytes = [0; 512];
         let mut buf = ReadBuf::new(&mut bytes);
-        if Pin::new(&mut self.stream).poll_read(cx, &mut buf)?.is_ready() {
+        if self.poll_stream(cx, &mut buf)?.is_ready() {
             if buf.filled().is_empty() {
                 return Err(io::ErrorKind::ConnectionAborted.into());
             }
@@ -88,7 +96,7 @@ impl ClientTransport {
     /// Reads from the socket what belongs to the request under way, and keeps the rest.
     fn poll_socket(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        ready!(self.poll_stream(cx, buf))?;
         let bytes = &buf.filled()[before..];
         let passed = self.pass(bytes);
         let taken = *passed.as_ref().unwrap_or(&0);
@@ -97,6 +105,11 @@ impl ClientTransport {
             buf.set_filled(before + taken);
         }
         Poll::Ready(passed.map(drop))
+    }
+
+    fn poll_stream(&mut self, cx: &Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Self { stream, doorbell, .. } = self;
+        doorbell.poll(cx, |cx| Pin::new(stream).poll_read(cx, buf))
     }
 
     fn use_read_ahead(&mut self, buf: &mut ReadBuf<'_>) -> io::Result<()> {

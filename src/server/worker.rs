@@ -26,9 +26,9 @@ const SWEEP_EVERY: u64 = 1000;
 /// Milliseconds between two looks at whether all clients are gone.
 const DRAIN_LOOK: u64 = 10;
 
-/// Bytes that no allocator has at hand. They are not written to, so they take no memory; a smaller piece would find room
-/// among those to be given back, and keep that room from being given back.
-const LARGE: usize = 64 << 20;
+/// Bytes of a piece of memory that the allocator does not have at hand, and how often it is asked for one.
+const LARGE: usize = 64 << 10;
+const ASKED: usize = 500;
 
 /// What a worker starts with.
 #[derive(Debug)]
@@ -203,7 +203,7 @@ async fn keep_time(shared: Rc<Shared>, mut ticks: watch::Receiver<()>) {
             shared.sweep_idle();
             shared.clock.shrink();
             shared.sweep_rates();
-            nudge_the_allocator();
+            remind_the_allocator();
             if let Some(log) = &shared.access_log {
                 log.flush();
             }
@@ -211,13 +211,13 @@ async fn keep_time(shared: Rc<Shared>, mut ticks: watch::Receiver<()>) {
     }
 }
 
-/// The allocator gives freed memory back to the system some time later, but only when it is asked for a large piece. A
-/// worker whose clients are all idle asks for nothing, so what they gave up at parking would be kept for nobody.
-fn nudge_the_allocator() {
-    let mut piece = Vec::<u8>::new();
-    // Where addresses are limited there may be none, and then there is nothing to give back either.
-    let _ = piece.try_reserve_exact(LARGE);
-    drop(black_box(piece));
+/// The allocator gives freed memory back to the system a second later, but looks at the time only now and then when it is asked
+/// for a large piece: at one call of a thousand. A worker whose clients are all idle asks for nothing, so what they gave
+/// up at parking would be kept for nobody.
+fn remind_the_allocator() {
+    for _ in 0..ASKED {
+        drop(black_box(Vec::<u8>::with_capacity(LARGE)));
+    }
 }
 
 /// Gives requests the newest snapshot.
