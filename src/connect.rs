@@ -15,6 +15,7 @@ mod shared;
 mod stream;
 mod tls;
 mod transport;
+mod unshare;
 mod way;
 
 pub use connection::{AnswerBody, Broken, Connection};
@@ -24,4 +25,5 @@ pub use pem::TlsFileError;
 pub use stream::{Peeked, Socket, Stream};
 pub use tls::TlsFault;
 pub use transport::{Flow, Transport};
+pub use unshare::unshare;
 pub use way::{DialError, Origin, Way, Ways};

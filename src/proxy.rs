@@ -41,7 +41,7 @@ use hyper::body::Incoming;
 use hyper::{Request, Response};
 
 use crate::balance::{Lease, Tried};
-use crate::connect::{AnswerBody, Connections};
+use crate::connect::{AnswerBody, Connections, unshare};
 
 pub use access::Access;
 pub use answer::{last_words, log_refusal};
@@ -177,6 +177,9 @@ fn pass_on(answered: Answered, client: &Rc<Client>, mut exchange: Exchange) -> R
     if let Some(treated) = exchange.treated() {
         treated.finish(response.headers_mut());
         treated.keep(response.headers_mut());
+    }
+    if client.is_stream() {
+        unshare(response.headers_mut());
     }
     if headers::is_upgrade(&response) {
         let (backend, read_ahead) =

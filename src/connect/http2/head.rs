@@ -6,7 +6,7 @@ use hyper::{Request, Uri, Version};
 
 use crate::config::Scheme;
 
-use super::super::Broken;
+use super::super::{Broken, unshare};
 
 /// The head of an HTTP/2 request that means the same as this one of HTTP/1.1: `Host` becomes the authority, what concerns
 /// a connection stays behind.
@@ -22,6 +22,7 @@ pub(super) fn of(request: &Request<()>, scheme: Scheme) -> Result<Request<()>, B
     *head.method_mut() = request.method().clone();
     *head.uri_mut() = Uri::from_parts(uri).map_err(|_| Broken::NoAuthority)?;
     *head.version_mut() = Version::HTTP_2;
+    unshare(&mut headers);
     *head.headers_mut() = headers;
     Ok(head)
 }
