@@ -3,6 +3,7 @@
 mod connection;
 mod connections;
 mod files;
+pub mod frames;
 mod http1;
 mod http2;
 mod idle;

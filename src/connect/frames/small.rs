@@ -1,19 +1,47 @@
 //! Small DATA frames, put together before anybody looks at them.
 //!
-//! Clients that send one message in each frame, as gRPC's do, can fill a window with thousands of them while a backend
-//! takes none. h2 would hold each by itself, and ends the connection when their heads outweigh what is in them. Put
-//! together they cost what one large frame costs. Empty ones are left as they are: nobody needs many of them.
+//! Who sends one message in each frame, as gRPC does, can fill a window with thousands of them while nobody takes any. h2
+//! would hold each by itself, and ends the connection when their heads outweigh what is in them. Put together they cost
+//! what one large frame costs. Empty ones are left as they are: nobody needs many of them.
 
-use super::flood::{DATA, END_STREAM, HEAD, Head};
+use super::{DATA, END_STREAM, Frames, HEAD, Head};
 
 /// Bytes that make a frame small: so many h2 counts as worth a frame.
-const SMALL: usize = 256;
+pub const SMALL: usize = 256;
 /// The longest frame that may come (RFC 9113 section 4.2).
 const LONGEST: usize = 16_384;
 const PADDED: u8 = 0x8;
 
+/// Lets somebody look at the head of each frame in bytes that came, and then puts small ones together. Tells how many bytes
+/// there are then.
+///
+/// # Errors
+/// What the look says.
+pub fn put_small_together<E>(
+    frames: &mut Frames,
+    bytes: &mut [u8],
+    mut look: impl FnMut(Head) -> Result<(), E>,
+) -> Result<usize, E> {
+    let length = bytes.len();
+    let (mut rest, mut first, mut last) = (&*bytes, None, None);
+    let mut joinable = false;
+    while let Some(head) = frames.next(&mut rest) {
+        match last {
+            // The head of the one before these bytes is gone.
+            None => first = (length - rest.len()).checked_sub(HEAD),
+            Some(last) => joinable |= join(last, head),
+        }
+        last = first.map(|_| head);
+        look(head)?;
+    }
+    Ok(match first.filter(|_| joinable) {
+        Some(first) => first + put_together(&mut bytes[first..]),
+        None => length,
+    })
+}
+
 /// Whether the second of two frames, one right behind the other, can become a part of the first.
-pub(super) fn join(first: Head, second: Head) -> bool {
+fn join(first: Head, second: Head) -> bool {
     let plain = |head: Head, refused: u8| head.kind == DATA && head.flags & refused == 0 && head.length > 0;
     first.stream == second.stream
         && second.length < SMALL
@@ -24,7 +52,7 @@ pub(super) fn join(first: Head, second: Head) -> bool {
 
 /// Puts together what can be in bytes that begin with a frame, and tells how many they are then. What comes behind them
 /// may be amid a frame, or amid its head.
-pub(super) fn put_together(bytes: &mut [u8]) -> usize {
+fn put_together(bytes: &mut [u8]) -> usize {
     let (mut from, mut to) = (0, 0);
     let mut last: Option<(usize, Head)> = None;
     while let Some(head) = bytes.get(from..from + HEAD) {
