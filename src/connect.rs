@@ -26,5 +26,5 @@ pub use pem::TlsFileError;
 pub use stream::{Peeked, Socket, Stream};
 pub use tls::TlsFault;
 pub use transport::{Flow, Transport};
-pub use unshare::unshare;
+pub use unshare::{Unshared, unshare};
 pub use way::{DialError, Origin, Way, Ways};

@@ -41,7 +41,7 @@ use hyper::body::Incoming;
 use hyper::{Request, Response};
 
 use crate::balance::{Lease, Tried};
-use crate::connect::{AnswerBody, Connections, unshare};
+use crate::connect::{AnswerBody, Connections};
 
 pub use access::Access;
 pub use answer::{last_words, log_refusal};
@@ -131,7 +131,7 @@ async fn forward(
         let failure = match forward::send(client, &view, &lease, &mut unsent, asked).await {
             Ok((mut response, connection)) => {
                 trial.answered(&response);
-                headers::prepare_answer(&mut response, asked)?;
+                headers::prepare_answer(&mut response, asked, client)?;
                 affinity.keep(pool, &lease, &mut response);
                 let connections = Rc::clone(connections);
                 let mut answered = Answered { response, asked, connection, connections, lease };
@@ -177,9 +177,6 @@ fn pass_on(answered: Answered, client: &Rc<Client>, mut exchange: Exchange) -> R
     if let Some(treated) = exchange.treated() {
         treated.finish(response.headers_mut());
         treated.keep(response.headers_mut());
-    }
-    if client.is_stream() {
-        unshare(response.headers_mut());
     }
     if headers::is_upgrade(&response) {
         let (backend, read_ahead) =

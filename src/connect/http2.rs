@@ -23,7 +23,7 @@ use tokio::task::spawn_local;
 
 use crate::config::Scheme;
 
-use super::{Broken, DialError, HeadLimits, Peeked, Stream};
+use super::{Broken, DialError, HeadLimits, Peeked, Stream, Unshared};
 
 pub(super) use stream::{Download, Http2Stream};
 
@@ -47,6 +47,7 @@ pub(super) struct Http2 {
     sender: RefCell<SendRequest<Bytes>>,
     scheme: Scheme,
     limits: HeadLimits,
+    values: Unshared,
     status: Rc<Status>,
     /// A second name for the socket, to ask the system whether the backend has closed it.
     socket: OwnedFd,
@@ -108,6 +109,7 @@ impl Http2 {
             sender: RefCell::new(sender),
             scheme,
             limits,
+            values: Unshared::default(),
             status,
             socket,
             streams: Cell::new(0),
