@@ -8,6 +8,7 @@ mod http1;
 mod http2;
 mod idle;
 mod interim;
+mod line_ends;
 pub mod pem;
 mod proxy_header;
 mod relay;

@@ -10,6 +10,7 @@ use hyper::{Request, Response};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::interim::{self, InterimHeads};
+use super::line_ends::LineEnds;
 use super::sent::SentHead;
 use super::{Peeked, Stream};
 
@@ -105,12 +106,13 @@ impl Flow {
 pub struct Transport {
     stream: Stream,
     flow: Rc<Flow>,
+    line_ends: LineEnds,
 }
 
 impl Transport {
     /// Watches `stream` and writes what it sees to `flow`.
     pub fn new(stream: Stream, flow: Rc<Flow>) -> Self {
-        Self { stream, flow }
+        Self { stream, flow, line_ends: LineEnds::default() }
     }
 
     /// The connection itself, for an upgrade.
@@ -147,7 +149,11 @@ impl AsyncRead for Transport {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         if buf.filled().len() > before {
-            self.flow.received(&buf.filled()[before..]);
+            let bytes = &buf.filled()[before..];
+            let first = !self.flow.answered();
+            self.flow.received(bytes);
+            let looked = self.line_ends.feed(bytes, first);
+            looked.map_err(|bare| io::Error::new(io::ErrorKind::InvalidData, bare))?;
         }
         Poll::Ready(Ok(()))
     }
