@@ -72,7 +72,7 @@ fn small_messages_of_a_backend_that_come_faster_than_the_client_takes_them_are_n
 
 #[test]
 fn small_messages_for_a_backend_that_come_faster_than_it_takes_them_are_no_flood_to_it() {
-    const MESSAGES: usize = 1600;
+    const MESSAGES: usize = 8000;
     let (open, opened) = watch::channel(false);
     let backend = H2Backend::that(move |mut exchange| {
         let (open, mut opened) = (open.clone(), opened.clone());
