@@ -132,7 +132,7 @@ async fn forward(
         let failure = match forward::send(client, &view, &lease, unsent, asked).await {
             Ok((mut response, connection)) => {
                 trial.answered(&response);
-                headers::prepare_answer(&mut response, asked)?;
+                headers::prepare_answer(&mut response, asked, client)?;
                 affinity.keep(pool, &lease, &mut response);
                 let connections = Rc::clone(connections);
                 let mut answered = Answered { response, asked, connection, connections, lease };

@@ -1,5 +1,7 @@
 //! A connection to a backend, as one exchange has it: one of its own, or a stream of one that many share.
 
+use std::error::Error as _;
+use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -9,6 +11,7 @@ use hyper::{Request, Response};
 
 use super::http1::Http1;
 use super::http2::{Download, Http2Stream};
+use super::line_ends::BareLineFeed;
 use super::{Flow, Stream, TlsFault};
 
 /// An invariant of whoever sends.
@@ -154,7 +157,7 @@ impl Broken {
     /// Whether the backend sent what is not HTTP, or more than it may.
     pub fn is_garbage(&self) -> bool {
         match self {
-            Self::Http1(error) => error.is_parse() || error.is_parse_too_large(),
+            Self::Http1(error) => error.is_parse() || error.is_parse_too_large() || has_bare_line_feed(error),
             Self::Http2(error) => error.is_library(),
             Self::TooManyHeaders => true,
             Self::Upload | Self::NoAuthority => false,
@@ -188,4 +191,10 @@ impl Broken {
             Self::TooManyHeaders | Self::Upload | Self::NoAuthority => None,
         }
     }
+}
+
+/// Whether we ended a connection for what hyper would have read.
+fn has_bare_line_feed(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.and_then(io::Error::get_ref).is_some_and(|cause| cause.is::<BareLineFeed>())
 }

@@ -5,6 +5,7 @@
 
 mod head;
 mod stream;
+mod transport;
 mod upload;
 
 use std::cell::{Cell, RefCell};
@@ -22,9 +23,11 @@ use tokio::task::spawn_local;
 
 use crate::config::Scheme;
 
-use super::{Broken, DialError, HeadLimits, Peeked, Stream};
+use super::{Broken, DialError, HeadLimits, Peeked, Stream, Unshared};
 
 pub(super) use stream::{Download, Http2Stream};
+
+use transport::Transport;
 
 /// Requests that one connection carries at a time, if the backend does not allow fewer.
 pub(super) const MOST_STREAMS: usize = 100;
@@ -34,6 +37,9 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MOST_STREAMS as u32;
 /// Bytes of a request's body that wait to be written.
 const SEND_BUFFER: usize = 64 * 1024;
+/// What h2 may hold for the heads of small frames, beside their content: that of a window whose every byte came in a frame
+/// of its own. When it holds more, it ends the connection, on which others wait.
+const SMALL_FRAMES: usize = 256 * STREAM_WINDOW as usize;
 
 /// A connection that carries several requests at a time.
 #[derive(Debug)]
@@ -41,6 +47,7 @@ pub(super) struct Http2 {
     sender: RefCell<SendRequest<Bytes>>,
     scheme: Scheme,
     limits: HeadLimits,
+    values: Unshared,
     status: Rc<Status>,
     /// A second name for the socket, to ask the system whether the backend has closed it.
     socket: OwnedFd,
@@ -84,7 +91,8 @@ impl Http2 {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(u32::try_from(limits.size).unwrap_or(u32::MAX))
             .max_send_buffer_size(SEND_BUFFER)
-            .handshake(stream)
+            .data_frame_budget(SMALL_FRAMES)
+            .handshake(Transport::new(stream))
             .await
             .map_err(|error| not_http2(&error))?;
         poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
@@ -101,6 +109,7 @@ impl Http2 {
             sender: RefCell::new(sender),
             scheme,
             limits,
+            values: Unshared::default(),
             status,
             socket,
             streams: Cell::new(0),
@@ -149,7 +158,7 @@ impl Http2 {
 
 /// Reads and writes frames until the connection has ended or nobody uses it any more.
 async fn drive(
-    mut connection: Connection<Stream, Bytes>,
+    mut connection: Connection<Transport, Bytes>,
     status: Rc<Status>,
     mut end: oneshot::Receiver<()>,
 ) {

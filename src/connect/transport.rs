@@ -10,6 +10,7 @@ use hyper::{Request, Response};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::interim::{self, InterimHeads};
+use super::line_ends::LineEnds;
 use super::sent::SentHead;
 use super::{Doorbell, Peeked, Stream};
 
@@ -106,12 +107,13 @@ pub struct Transport {
     stream: Stream,
     flow: Rc<Flow>,
     doorbell: Doorbell,
+    line_ends: LineEnds,
 }
 
 impl Transport {
     /// Watches `stream` and writes what it sees to `flow`.
     pub fn new(stream: Stream, flow: Rc<Flow>) -> Self {
-        Self { stream, flow, doorbell: Doorbell::default() }
+        Self { stream, flow, doorbell: Doorbell::default(), line_ends: LineEnds::default() }
     }
 
     /// The connection itself, for an upgrade.
@@ -149,7 +151,11 @@ impl AsyncRead for Transport {
         let Self { stream, doorbell, .. } = &mut *self;
         ready!(doorbell.poll(cx, |cx| Pin::new(stream).poll_read(cx, buf)))?;
         if buf.filled().len() > before {
-            self.flow.received(&buf.filled()[before..]);
+            let bytes = &buf.filled()[before..];
+            let first = !self.flow.answered();
+            self.flow.received(bytes);
+            let looked = self.line_ends.feed(bytes, first);
+            looked.map_err(|bare| io::Error::new(io::ErrorKind::InvalidData, bare))?;
         }
         Poll::Ready(Ok(()))
     }

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use hyper::body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint};
 
 use crate::balance::Lease;
-use crate::connect::{AnswerBody, Broken, Connection, Connections};
+use crate::connect::{AnswerBody, Broken, Connection, Connections, unshare};
 
 use super::client::Phase;
 use super::exchange::Exchange;
@@ -317,7 +317,7 @@ impl Download {
         }
         let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
         match connection.poll_body(&mut self.incoming, cx) {
-            Poll::Ready(Some(Ok(frame))) => {
+            Poll::Ready(Some(Ok(mut frame))) => {
                 // Nothing may ask for the end of a body once its trailers or its last promised byte have come.
                 self.ended = frame.is_trailers() || self.incoming.is_end_stream();
                 let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
@@ -327,6 +327,9 @@ impl Download {
                 // write.
                 if self.client.is_stream() {
                     self.client.gave(bytes);
+                    if let Some(trailers) = frame.trailers_mut() {
+                        unshare(trailers);
+                    }
                 }
                 Poll::Ready(Some(Ok(frame)))
             }

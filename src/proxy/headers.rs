@@ -92,7 +92,6 @@ pub(super) fn prepare(
 
 /// What HTTP/2 writes in another way; tells whether the request was an extended CONNECT.
 fn from_http2(request: &mut Request<RequestBody>, client: &Client) -> Result<bool, Error> {
-    http2::unite_cookies(request.headers_mut());
     http2::check(request, client.shared.head_limits())?;
     let extended_connect = request.method() == Method::CONNECT;
     if extended_connect {
@@ -121,7 +120,11 @@ fn tell_of(client: &Client, host: HeaderValue, version: Version, headers: &mut H
 }
 
 /// Makes a backend's answer to what was asked one that a client may get.
-pub(super) fn prepare_answer<B>(response: &mut Response<B>, asked: Asked) -> Result<(), Error> {
+pub(super) fn prepare_answer<B>(
+    response: &mut Response<B>,
+    asked: Asked,
+    client: &Client,
+) -> Result<(), Error> {
     let upgraded = is_upgrade(response);
     if upgraded && !asked.upgrade {
         return Err(Error::UnaskedUpgrade);
@@ -150,6 +153,9 @@ pub(super) fn prepare_answer<B>(response: &mut Response<B>, asked: Asked) -> Res
     remove_hop_by_hop(headers, seen, upgrade);
     if upgrade {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    }
+    if client.is_stream() {
+        client.shared.values.take(headers);
     }
     headers.append(VIA, VIA_US);
     Ok(())

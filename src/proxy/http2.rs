@@ -8,24 +8,46 @@ use crate::connect::HeadLimits;
 use super::headers::CHUNKED;
 use super::{Error, RequestBody};
 
-/// The limits that hyper itself keeps to with HTTP/1, of which a line has four bytes more than its name and its value; and
-/// that no value has blanks around it, which would be gone behind us (RFC 9113 section 8.2.1).
-pub(super) fn check(request: &Request<RequestBody>, limits: HeadLimits) -> Result<(), Error> {
-    let (uri, headers) = (request.uri(), request.headers());
-    let target = uri.path_and_query().map_or(0, |path| path.as_str().len());
-    let authority = uri.authority().map_or(0, |authority| authority.as_str().len());
-    let (mut lines, mut has_blanks) = (0, false);
-    for (name, value) in headers {
-        lines += name.as_str().len() + value.len() + 4;
-        has_blanks |= matches!(value.as_bytes(), [b' ' | b'\t', ..] | [.., b' ' | b'\t']);
+/// Makes one line of the cookies, and sees to the limits that hyper itself keeps to with HTTP/1, of which a line has four
+/// bytes more than its name and its value; and that no value has blanks around it, which would be gone behind us (RFC 9113
+/// section 8.2.1).
+pub(super) fn check(request: &mut Request<RequestBody>, limits: HeadLimits) -> Result<(), Error> {
+    let mut lines = Lines::of(request.headers());
+    if lines.cookies > 1 {
+        unite_cookies(request.headers_mut());
+        lines = Lines::of(request.headers());
     }
-    if has_blanks {
+    if lines.has_blanks {
         return Err(Error::Malformed("a value in its head begins or ends with a blank"));
     }
-    match target + authority + lines {
+    let uri = request.uri();
+    let target = uri.path_and_query().map_or(0, |path| path.as_str().len());
+    let authority = uri.authority().map_or(0, |authority| authority.as_str().len());
+    match target + authority + lines.bytes {
         _ if target >= limits.size => Err(Error::TargetTooLong),
-        size if size > limits.size || headers.len() > limits.headers => Err(Error::HeadTooLarge),
+        size if size > limits.size || request.headers().len() > limits.headers => Err(Error::HeadTooLarge),
         _ => Ok(()),
+    }
+}
+
+/// What is to be known of a head's lines.
+#[derive(Default)]
+struct Lines {
+    bytes: usize,
+    cookies: usize,
+    /// Around a value.
+    has_blanks: bool,
+}
+
+impl Lines {
+    fn of(headers: &HeaderMap) -> Self {
+        let mut lines = Self::default();
+        for (name, value) in headers {
+            lines.bytes += name.as_str().len() + value.len() + 4;
+            lines.cookies += usize::from(name == COOKIE);
+            lines.has_blanks |= matches!(value.as_bytes(), [b' ' | b'\t', ..] | [.., b' ' | b'\t']);
+        }
+        lines
     }
 }
 
@@ -38,7 +60,7 @@ pub(super) fn frame(headers: &mut HeaderMap, has_body: bool) {
 }
 
 /// RFC 9113 section 8.2.3: a client may have split its cookies, which HTTP/1.1 knows as one line.
-pub(super) fn unite_cookies(headers: &mut HeaderMap) {
+fn unite_cookies(headers: &mut HeaderMap) {
     let mut cookies = headers.get_all(COOKIE).iter();
     if let (Some(first), Some(second)) = (cookies.next(), cookies.next()) {
         let all: Vec<_> = [first, second].into_iter().chain(cookies).map(HeaderValue::as_bytes).collect();

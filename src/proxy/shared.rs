@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::backends::Registry;
 use crate::config::{Config, Introduced, Listener};
-use crate::connect::{HeadLimits, shortages};
+use crate::connect::{HeadLimits, Unshared, shortages};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{Tally, access_log};
 
@@ -50,6 +50,8 @@ pub struct Shared {
     route_rates: RefCell<Arc<RouteRates>>,
     /// Copies of requests under way.
     pub(super) copies: Copies,
+    /// Values of answers by HTTP/2.
+    pub(super) values: Unshared,
     least_rate: Cell<Option<LeastRate>>,
     /// How often files had run out when we last made room.
     shortages: Cell<usize>,
@@ -80,6 +82,7 @@ impl Shared {
             access: RefCell::new(access.clone()),
             route_rates: RefCell::new(Arc::clone(route_rates)),
             copies: Copies::default(),
+            values: Unshared::default(),
             least_rate: Cell::new(LeastRate::of(config)),
             shortages: Cell::new(0),
             draining: Cell::new(false),

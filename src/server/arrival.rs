@@ -111,12 +111,9 @@ impl Arrival {
         let stream = match Box::pin(before_due(&client, shake_hands(socket, &tls))).await {
             Some(Ok(stream)) => stream,
             Some(Err(Refused::Clear(socket))) => {
-                return refuse(
-                    &client,
-                    Stream::Clear(socket),
-                    &Error::Malformed("it came in the clear to a port that speaks TLS: write https://"),
-                )
-                .await;
+                let error =
+                    Error::Malformed("it came in the clear to a port that speaks TLS: write https://");
+                return Box::pin(refuse(&client, Stream::Clear(socket), &error)).await;
             }
             Some(Err(Refused::Handshake(error))) => {
                 tracing::debug!("{}: no TLS: {error}", client.address());
@@ -129,12 +126,13 @@ impl Arrival {
         };
         let speaks_http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP_2);
         let stream = Stream::Tls(stream);
+        // Boxed all, for the task is as large as the largest of them, whichever it becomes.
         match speaks_http2 {
             true => {
                 client.identify(&stream);
                 Box::pin(http2::serve(&client, stream, Bytes::new())).await;
             }
-            false => self.speak_http1(client, stream).await,
+            false => Box::pin(self.speak_http1(client, stream)).await,
         }
     }
 

@@ -4,7 +4,6 @@
 //! the same way whatever it came by.
 
 mod flood;
-mod small;
 mod streams;
 mod transport;
 

@@ -3,6 +3,7 @@
 mod bodies;
 mod lost;
 mod shared;
+mod small;
 
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};

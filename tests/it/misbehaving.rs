@@ -106,6 +106,52 @@ fn a_request_that_may_be_repeated_is_sent_again_after_a_reset_amid_the_head() {
 }
 
 #[test]
+fn a_head_with_a_line_feed_alone_at_the_end_of_a_line_is_told_as_502_and_its_connection_not_used_again() {
+    for bytes in [
+        "HTTP/1.1 200 OK\nContent-Length: 3\n\nno\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 3\nA: b\r\n\r\nno\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\nno\n",
+        "HTTP/1.1 103 Early Hints\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nno\n",
+        "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\nno\n",
+    ] {
+        let (backend, balancer) = before_one_that_sends(bytes);
+        let mut client = Client::to(balancer.address);
+        client.send(REQUEST);
+        let mut answer = client.answer();
+        while answer.status == 103 {
+            answer = client.answer();
+        }
+        expect_reason(answer, 502, "bad_answer");
+        client.send(REQUEST);
+        assert_eq!(client.answer().expect_status(200).text(), "sane\n", "the client's connection goes on");
+        assert_eq!(backend.requests(), 2, "connections");
+        assert_eq!(balancer.times_said("is down"), 0);
+    }
+}
+
+#[test]
+fn a_line_feed_alone_is_found_in_any_answer_of_a_connection_and_nowhere_in_bodies() {
+    let good = "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\na\n\nb\n\n\r\n";
+    let backend = at_first(move |transport| {
+        for bytes in [good, good, good, "HTTP/1.1 200 OK\r\nContent-Length: 8\n\r\na\n\nb\n\n\r\n"] {
+            transport.send(bytes);
+            if !transport.read_head() {
+                return;
+            }
+        }
+    });
+    let balancer = Balancer::before(&[backend.address]).start();
+    let mut client = Client::to(balancer.address);
+    for _ in 0..3 {
+        client.send(REQUEST);
+        assert_eq!(client.answer().expect_status(200).text(), "a\n\nb\n\n\r\n");
+    }
+    client.send(REQUEST);
+    expect_reason(client.answer(), 502, "bad_answer");
+    expect_sanity(&backend, &balancer);
+}
+
+#[test]
 fn garbage_is_told_as_502_and_its_connection_not_used_again() {
     let (backend, balancer) = before_one_that_sends("\u{1}\u{2} this is no HTTP \u{3}\r\n\r\n");
     let mut client = Client::to(balancer.address);

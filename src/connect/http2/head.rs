@@ -6,11 +6,11 @@ use hyper::{Request, Uri, Version};
 
 use crate::config::Scheme;
 
-use super::super::Broken;
+use super::super::{Broken, Unshared};
 
 /// The head of an HTTP/2 request that means the same as this one of HTTP/1.1: `Host` becomes the authority, what concerns
 /// a connection stays behind.
-pub(super) fn of(request: &Request<()>, scheme: Scheme) -> Result<Request<()>, Broken> {
+pub(super) fn of(request: &Request<()>, scheme: Scheme, values: &Unshared) -> Result<Request<()>, Broken> {
     let mut headers = request.headers().clone();
     let host = headers.remove(HOST).ok_or(Broken::NoAuthority)?;
     let authority = Authority::try_from(host.as_bytes()).map_err(|_| Broken::NoAuthority)?;
@@ -22,6 +22,7 @@ pub(super) fn of(request: &Request<()>, scheme: Scheme) -> Result<Request<()>, B
     *head.method_mut() = request.method().clone();
     *head.uri_mut() = Uri::from_parts(uri).map_err(|_| Broken::NoAuthority)?;
     *head.version_mut() = Version::HTTP_2;
+    values.take(&mut headers);
     *head.headers_mut() = headers;
     Ok(head)
 }
@@ -50,25 +51,32 @@ mod tests {
 
     #[test]
     fn the_host_becomes_the_authority_and_what_concerns_a_connection_stays_behind() {
-        let head = of(&request("/a?b", "example.com:81"), Scheme::H2c).expect("it can be said");
+        let head = of(&request("/a?b", "example.com:81"), Scheme::H2c, &Unshared::default())
+            .expect("it can be said");
         assert_eq!(head.uri(), "http://example.com:81/a?b");
         let names: Vec<_> = head.headers().keys().map(HeaderName::as_str).collect();
         assert_eq!(names.len(), 2);
         assert!(head.headers().contains_key("te") && head.headers().contains_key("x-a"), "{names:?}");
-        let head = of(&request("/", "[::1]"), Scheme::Https).expect("it can be said");
+        let head = of(&request("/", "[::1]"), Scheme::Https, &Unshared::default()).expect("it can be said");
         assert_eq!(head.uri(), "https://[::1]/");
     }
 
     #[test]
     fn a_host_that_is_no_authority_cannot_be_said() {
         for host in ["", "a:b:c"] {
-            assert!(matches!(of(&request("/", host), Scheme::H2c), Err(Broken::NoAuthority)), "{host}");
+            assert!(
+                matches!(
+                    of(&request("/", host), Scheme::H2c, &Unshared::default()),
+                    Err(Broken::NoAuthority)
+                ),
+                "{host}"
+            );
         }
     }
 
     #[test]
     fn a_request_about_the_whole_backend_stays_one() {
-        let head = of(&request("*", "a"), Scheme::H2c).expect("it can be said");
+        let head = of(&request("*", "a"), Scheme::H2c, &Unshared::default()).expect("it can be said");
         assert_eq!(head.uri().path(), "*");
     }
 }

@@ -111,7 +111,7 @@ where
     fn begin(&mut self, request: &mut Option<Request<B>>) -> Result<ResponseFuture, Broken> {
         let (parts, body) = request.take().expect(GIVEN).into_parts();
         let original = Request::from_parts(parts, ());
-        let head = head::of(&original, self.connection.scheme)?;
+        let head = head::of(&original, self.connection.scheme, &self.connection.values)?;
         let ended = body.is_end_stream();
         let begun = self.connection.sender.borrow_mut().send_request(head, ended);
         match begun {

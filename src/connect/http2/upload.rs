@@ -3,21 +3,40 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use h2::{Reason, SendStream};
+use hyper::HeaderMap;
 use hyper::body::Body;
 
-use super::super::Broken;
+use crate::connect::frames::SMALL;
 
-/// Passes a body on as fast as the backend takes it. At most one piece of it waits here.
+use super::super::{Broken, unshare};
+
+/// So many bytes of small pieces are put together at most.
+const ENOUGH: usize = 16 * 1024;
+
+/// Passes a body on as fast as the backend takes it. At most one piece of it waits here, and what came behind that.
+///
+/// Small pieces that are here become one: to some backends too many small frames that they have not looked at yet are a
+/// flood, which ends the connection for all who share it.
 #[derive(Debug)]
 pub(super) struct Upload<B> {
     stream: SendStream<Bytes>,
     body: B,
     waiting: Bytes,
+    behind: Option<Piece>,
     /// Whether anything was taken from the body, so that it cannot be sent again.
     begun: bool,
     over: bool,
+}
+
+/// What comes of a body.
+#[derive(Debug)]
+enum Piece {
+    Data(Bytes),
+    Trailers(HeaderMap),
+    End,
+    Broken,
 }
 
 impl<B> Upload<B>
@@ -26,7 +45,7 @@ where
 {
     /// With `over`, the head said that there is no body.
     pub(super) fn new(body: B, stream: SendStream<Bytes>, over: bool) -> Self {
-        Self { stream, body, waiting: Bytes::new(), begun: false, over }
+        Self { stream, body, waiting: Bytes::new(), behind: None, begun: false, over }
     }
 
     /// The body, if it is still whole.
@@ -60,26 +79,64 @@ where
                     false => return Poll::Ready(Ok(())),
                 }
             }
-            let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-                Some(Ok(frame)) => frame,
-                Some(Err(_)) => {
-                    self.stream.send_reset(Reason::CANCEL);
-                    return Poll::Ready(Err(Broken::Upload));
+            match ready!(self.poll_pieces(cx)) {
+                Piece::Data(data) => self.waiting = data,
+                Piece::Trailers(mut trailers) => {
+                    unshare(&mut trailers);
+                    let _ = self.stream.send_trailers(trailers);
+                    return Poll::Ready(Ok(()));
                 }
-                None => {
+                Piece::End => {
                     // A stream that takes no end was ended by the backend.
                     let _ = self.stream.send_data(Bytes::new(), true);
                     return Poll::Ready(Ok(()));
                 }
+                Piece::Broken => {
+                    self.stream.send_reset(Reason::CANCEL);
+                    return Poll::Ready(Err(Broken::Upload));
+                }
+            }
+        }
+    }
+
+    /// The next piece, or several small ones as one.
+    fn poll_pieces(&mut self, cx: &mut Context<'_>) -> Poll<Piece> {
+        let first = match self.behind.take() {
+            Some(piece) => piece,
+            None => ready!(self.poll_piece(cx)),
+        };
+        let Piece::Data(first) = first else { return Poll::Ready(first) };
+        if first.len() >= SMALL || self.body.is_end_stream() {
+            return Poll::Ready(Piece::Data(first));
+        }
+        let mut all = None;
+        while all.as_ref().is_none_or(|all: &BytesMut| all.len() < ENOUGH) {
+            match self.poll_piece(cx) {
+                Poll::Ready(Piece::Data(next)) => {
+                    all.get_or_insert_with(|| BytesMut::from(&*first)).extend_from_slice(&next);
+                }
+                Poll::Ready(piece) => {
+                    self.behind = Some(piece);
+                    break;
+                }
+                Poll::Pending => break,
+            }
+        }
+        Poll::Ready(Piece::Data(all.map_or(first, BytesMut::freeze)))
+    }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Piece> {
+        loop {
+            let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                Some(Ok(frame)) => frame,
+                Some(Err(_)) => return Poll::Ready(Piece::Broken),
+                None => return Poll::Ready(Piece::End),
             };
             self.begun = true;
-            match frame.into_data() {
-                Ok(data) => self.waiting = data,
-                Err(frame) => {
-                    let Ok(trailers) = frame.into_trailers() else { continue };
-                    let _ = self.stream.send_trailers(trailers);
-                    return Poll::Ready(Ok(()));
-                }
+            match frame.into_data().map_err(|frame| frame.into_trailers()) {
+                Ok(data) => return Poll::Ready(Piece::Data(data)),
+                Err(Ok(trailers)) => return Poll::Ready(Piece::Trailers(trailers)),
+                Err(Err(_)) => {}
             }
         }
     }
@@ -95,7 +152,8 @@ where
             capacity => capacity,
         };
         let piece = self.waiting.split_to(capacity.min(self.waiting.len()));
-        let last = self.waiting.is_empty() && self.body.is_end_stream();
+        let ends = self.behind.is_none() && self.body.is_end_stream();
+        let last = self.waiting.is_empty() && ends;
         Poll::Ready(self.stream.send_data(piece, last).is_ok() && !last)
     }
 }

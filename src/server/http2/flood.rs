@@ -5,21 +5,13 @@
 //! connections for too many resets of new streams, resets that it was made to send, CONTINUATION and empty DATA frames,
 //! and header lists far over their limit.
 
-/// Bytes before each frame.
-pub(super) const HEAD: usize = 9;
+use crate::connect::frames::{CONTINUATION, DATA, END_STREAM, HEADERS, Head};
 
-pub(super) const DATA: u8 = 0;
-const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
-const PUSH_PROMISE: u8 = 5;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
-const CONTINUATION: u8 = 9;
-
-pub(super) const END_STREAM: u8 = 0x1;
-const END_HEADERS: u8 = 0x4;
 
 const ENHANCE_YOUR_CALM: u32 = 0xb;
 
@@ -144,95 +136,6 @@ impl Allowances {
     }
 }
 
-/// What stands before a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Head {
-    pub(super) length: usize,
-    pub(super) kind: u8,
-    pub(super) flags: u8,
-    pub(super) stream: u32,
-}
-
-impl Head {
-    pub(super) fn read(bytes: [u8; HEAD]) -> Self {
-        let [l0, l1, l2, kind, flags, s0, s1, s2, s3] = bytes;
-        let length = usize::from(l0) << 16 | usize::from(l1) << 8 | usize::from(l2);
-        Self { length, kind, flags, stream: u32::from_be_bytes([s0, s1, s2, s3]) & (u32::MAX >> 1) }
-    }
-
-    pub(super) fn bytes(self) -> [u8; HEAD] {
-        let [_, .., l0, l1, l2] = self.length.to_be_bytes();
-        let [s0, s1, s2, s3] = self.stream.to_be_bytes();
-        [l0, l1, l2, self.kind, self.flags, s0, s1, s2, s3]
-    }
-
-    /// The stream that it begins, unless that was begun before.
-    pub(super) fn begins(self) -> Option<u32> {
-        (self.kind == HEADERS).then_some(self.stream)
-    }
-}
-
-/// Finds the frames in bytes that come in pieces.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Frames {
-    head: [u8; HEAD],
-    /// Bytes of the head that have come.
-    have: usize,
-    /// Bytes that come before the next head.
-    skip: usize,
-    /// Whether only a CONTINUATION may come next.
-    amid_fields: bool,
-}
-
-impl Frames {
-    /// Of bytes that begin with so many others.
-    pub(super) fn after(skip: usize) -> Self {
-        Self { skip, ..Self::default() }
-    }
-
-    /// Whether any frame may come next.
-    pub(super) fn is_between(&self) -> bool {
-        self.skip == 0 && self.have == 0 && !self.amid_fields
-    }
-
-    /// The next head in these bytes, which are cut to those behind it.
-    #[inline]
-    pub(super) fn next(&mut self, bytes: &mut &[u8]) -> Option<Head> {
-        let skipped = self.skip.min(bytes.len());
-        self.skip -= skipped;
-        *bytes = &bytes[skipped..];
-        if bytes.is_empty() {
-            return None;
-        }
-        let taken = (HEAD - self.have).min(bytes.len());
-        self.head[self.have..self.have + taken].copy_from_slice(&bytes[..taken]);
-        self.have += taken;
-        *bytes = &bytes[taken..];
-        if self.have < HEAD {
-            return None;
-        }
-        let head = Head::read(self.head);
-        (self.have, self.skip) = (0, head.length);
-        if matches!(head.kind, HEADERS | PUSH_PROMISE | CONTINUATION) {
-            self.amid_fields = head.flags & END_HEADERS == 0;
-        }
-        Some(head)
-    }
-
-    /// How many of these bytes belong to what has begun.
-    pub(super) fn remainder(&self, bytes: &[u8]) -> usize {
-        let mut ahead = self.clone();
-        let mut left = bytes;
-        while !ahead.is_between() && !left.is_empty() {
-            ahead.next(&mut left);
-            let skipped = ahead.skip.min(left.len());
-            ahead.skip -= skipped;
-            left = &left[skipped..];
-        }
-        bytes.len() - left.len()
-    }
-}
-
 /// The last word to a client that floods us: which of its streams were looked at, and why there will be no more.
 pub(super) fn goaway(last_stream: u32) -> [u8; 17] {
     let mut frame = [0, 0, 8, GOAWAY, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -243,70 +146,10 @@ pub(super) fn goaway(last_stream: u32) -> [u8; 17] {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
-
-    fn frame(kind: u8, flags: u8, stream: u32, length: usize) -> Vec<u8> {
-        let mut bytes = u32::try_from(length).unwrap().to_be_bytes()[1..].to_vec();
-        bytes.extend([kind, flags]);
-        bytes.extend(stream.to_be_bytes());
-        bytes.resize(HEAD + length, 0xff);
-        bytes
-    }
-
-    fn heads(frames: &mut Frames, mut bytes: &[u8]) -> Vec<Head> {
-        let mut heads = Vec::new();
-        loop {
-            heads.extend(frames.next(&mut bytes));
-            if bytes.is_empty() {
-                return heads;
-            }
-        }
-    }
 
     fn head(kind: u8, flags: u8) -> Head {
         Head { length: 0, kind, flags, stream: 1 }
-    }
-
-    proptest! {
-        #[test]
-        fn frames_are_found_however_their_bytes_are_cut(
-            lengths in prop::collection::vec((0_u8..12, 0_usize..40), 1..20),
-            cuts in prop::collection::vec(1_usize..30, 1..60),
-        ) {
-            let bytes: Vec<u8> =
-                lengths.iter().flat_map(|(kind, length)| frame(*kind, END_HEADERS, 7, *length)).collect();
-            let (mut frames, mut found, mut rest) = (Frames::after(3), Vec::new(), &[&[1, 2, 3], &*bytes].concat()[..]);
-            let mut cuts = cuts.iter().cycle();
-            while !rest.is_empty() {
-                let (piece, behind) = rest.split_at((*cuts.next().unwrap()).min(rest.len()));
-                found.extend(heads(&mut frames, piece));
-                rest = behind;
-            }
-            let expected: Vec<_> = lengths.iter().map(|(kind, length)| (*kind, *length)).collect();
-            prop_assert_eq!(found.iter().map(|head| (head.kind, head.length)).collect::<Vec<_>>(), expected);
-            prop_assert!(frames.is_between());
-        }
-
-        #[test]
-        fn what_has_begun_ends_with_its_frame(length in 0_usize..40, cut in 1_usize..9) {
-            let bytes = [frame(DATA, 0, 1, length), frame(PING, 0, 0, 8)].concat();
-            let mut frames = Frames::default();
-            heads(&mut frames, &bytes[..cut]);
-            prop_assert_eq!(frames.remainder(&bytes[cut..]), HEAD + length - cut);
-        }
-    }
-
-    #[test]
-    fn nothing_comes_between_the_pieces_of_a_header_list() {
-        let mut frames = Frames::default();
-        heads(&mut frames, &frame(HEADERS, 0, 1, 5));
-        assert!(!frames.is_between());
-        let rest = [frame(CONTINUATION, END_HEADERS, 1, 4), frame(PING, 0, 0, 8)].concat();
-        assert_eq!(frames.remainder(&rest), HEAD + 4);
-        heads(&mut frames, &rest);
-        assert!(frames.is_between());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
@@ -65,6 +65,9 @@ impl<F: Future<Output = ()> + 'static> rt::Executor<F> for Executor {
     fn execute(&self, future: F) {
         let open = Open::new(&self.0);
         let streams = Rc::clone(&self.0);
+        // Boxed, for it is large, and tasks are moved and, what is worse, aligned: of large pieces the allocator has few that
+        // are aligned so far.
+        let future = Box::pin(future);
         match self.0.next.take() {
             Some(Next::Stream(client)) => drop(spawn_local(async move {
                 let _open = open;
@@ -83,8 +86,7 @@ impl<F: Future<Output = ()> + 'static> rt::Executor<F> for Executor {
 }
 
 /// Runs a stream to its end or its deadline.
-async fn run(future: impl Future<Output = ()>, client: &Rc<Client>, streams: &Streams) {
-    let mut future = pin!(future);
+async fn run(mut future: Pin<Box<impl Future<Output = ()>>>, client: &Rc<Client>, streams: &Streams) {
     client.alarm().wakes_me().await;
     // A deadline that the handler can answer for is no longer due after it ran; what still is, is cut.
     poll_fn(|cx| {
@@ -101,8 +103,7 @@ async fn run(future: impl Future<Output = ()>, client: &Rc<Client>, streams: &St
 
 /// Passes on what a tunnel says to its client, whose other end has the deadline. Of a tunnel that broke off the client
 /// must not be told that it ended: hyper would say so, but a task that is dropped resets the stream.
-async fn run_tunnel(future: impl Future<Output = ()>, client: &Client) {
-    let mut future = pin!(future);
+async fn run_tunnel(mut future: Pin<Box<impl Future<Output = ()>>>, client: &Client) {
     poll_fn(|cx| match client.has_broken_off() {
         true => Poll::Ready(()),
         false => future.as_mut().poll(cx),

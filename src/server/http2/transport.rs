@@ -9,11 +9,11 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::connect::Stream;
+use crate::connect::frames::{Frames, put_small_together};
 use crate::proxy::Clock;
 
 use super::PREFACE;
-use super::flood::{Allowances, Frames, HEAD, Kind, goaway};
-use super::small::{join, put_together};
+use super::flood::{Allowances, Kind, goaway};
 
 /// A stream before which some bytes were read already. When its client floods us, what it sends is no longer heard, and
 /// hyper may say no more than the rest of the frame that it is amid; then it is told that the connection broke.
@@ -75,24 +75,15 @@ impl<'a> Transport<'a> {
         Self { stream, read_ahead, clock, received, sent, allowances: Allowances::new(clock.now()), verdict }
     }
 
-    /// Looks at bytes that came. Where small frames can be put together, it tells where the first one is that begins here.
-    fn note_received(&mut self, bytes: &[u8]) -> Result<Option<usize>, Kind> {
-        let (mut rest, mut first, mut last) = (bytes, None, None);
-        let mut joinable = false;
-        while !rest.is_empty() {
-            let Some(head) = self.received.next(&mut rest) else { break };
-            match last {
-                // The head of the one before these bytes is gone.
-                None => first = (bytes.len() - rest.len()).checked_sub(HEAD),
-                Some(last) => joinable |= join(last, head),
+    /// Looks at bytes that came, puts small frames together, and tells how many bytes they are then.
+    fn take_in(&mut self, bytes: &mut [u8]) -> Result<usize, Kind> {
+        let (verdict, clock, allowances) = (self.verdict, self.clock, &mut self.allowances);
+        put_small_together(&mut self.received, bytes, |head| {
+            if let Some(stream) = head.begins().filter(|stream| *stream > verdict.newest.get()) {
+                verdict.newest.set(stream);
             }
-            last = first.map(|_| head);
-            if let Some(stream) = head.begins().filter(|stream| *stream > self.verdict.newest.get()) {
-                self.verdict.newest.set(stream);
-            }
-            self.allowances.received(head, || self.clock.now())?;
-        }
-        Ok(first.filter(|_| joinable))
+            allowances.received(head, || clock.now())
+        })
     }
 
     fn note_sent(&mut self, mut bytes: &[u8]) {
@@ -137,13 +128,8 @@ impl AsyncRead for Transport<'_> {
             buf.put_slice(&self.read_ahead[..length]);
             self.read_ahead.advance(length);
         }
-        match self.note_received(&buf.filled()[before..]) {
-            Ok(None) => {}
-            Ok(Some(first)) => {
-                let first = before + first;
-                let length = put_together(&mut buf.filled_mut()[first..]);
-                buf.set_filled(first + length);
-            }
+        match self.take_in(&mut buf.filled_mut()[before..]) {
+            Ok(length) => buf.set_filled(before + length),
             Err(kind) => {
                 self.verdict.flood.set(Some(kind));
                 return self.poll_end().map(Err);

@@ -1,19 +1,93 @@
 //! Small DATA frames, put together before anybody looks at them.
 //!
-//! Clients that send one message in each frame, as gRPC's do, can fill a window with thousands of them while a backend
-//! takes none. h2 would hold each by itself, and ends the connection when their heads outweigh what is in them. Put
-//! together they cost what one large frame costs. Empty ones are left as they are: nobody needs many of them.
+//! Who sends one message in each frame, as gRPC does, can fill a window with thousands of them while nobody takes any. h2
+//! would hold each by itself, and ends the connection when their heads outweigh what is in them. Put together they cost
+//! what one large frame costs. Empty ones are left as they are: nobody needs many of them.
+//!
+//! Where streams take turns, no two frames of one are neighbours, so they are made so before: what is of other streams does
+//! not mind who goes first.
 
-use super::flood::{DATA, END_STREAM, HEAD, Head};
+use std::ops::Range;
+
+use super::{DATA, END_STREAM, Frames, HEAD, Head};
 
 /// Bytes that make a frame small: so many h2 counts as worth a frame.
-const SMALL: usize = 256;
+pub const SMALL: usize = 256;
 /// The longest frame that may come (RFC 9113 section 4.2).
 const LONGEST: usize = 16_384;
 const PADDED: u8 = 0x8;
+/// So many small frames behind one of another stream are sorted. Fewer are let be.
+const MANY: usize = 16;
+
+/// Lets somebody look at the head of each frame in bytes that came, and then puts small ones together. Tells how many bytes
+/// there are then.
+///
+/// # Errors
+/// What the look says.
+pub fn put_small_together<E>(
+    frames: &mut Frames,
+    bytes: &mut [u8],
+    mut look: impl FnMut(Head) -> Result<(), E>,
+) -> Result<usize, E> {
+    let length = bytes.len();
+    let (mut rest, mut first, mut last) = (&*bytes, None, None);
+    let (mut joinable, mut mixed) = (false, 0);
+    while let Some(head) = frames.next(&mut rest) {
+        match last {
+            // The head of the one before these bytes is gone.
+            None => first = (length - rest.len()).checked_sub(HEAD),
+            Some(last) if head.kind == DATA => {
+                joinable |= join(last, head);
+                mixed += usize::from(
+                    last.stream != head.stream && join(Head { stream: head.stream, ..last }, head),
+                );
+            }
+            Some(_) => {}
+        }
+        last = first.map(|_| head);
+        look(head)?;
+    }
+    let Some(first) = first.filter(|_| joinable || mixed >= MANY) else { return Ok(length) };
+    let bytes = &mut bytes[first..];
+    if mixed >= MANY {
+        sort(bytes);
+    }
+    Ok(first + put_together(bytes))
+}
+
+/// Sorts DATA frames that stand together by their streams, each of which keeps its order. One that is not whole stays last.
+#[cold]
+fn sort(bytes: &mut [u8]) {
+    let mut sorted = Vec::with_capacity(bytes.len());
+    let mut together = Vec::new();
+    let mut from = 0;
+    while from < bytes.len() {
+        let head = bytes
+            .get(from..from + HEAD)
+            .map(|head| Head::read(head.try_into().expect("it is as long as a head")));
+        let end = head.map_or(bytes.len(), |head| from + HEAD + head.length);
+        match head.filter(|head| head.kind == DATA && end <= bytes.len()) {
+            Some(head) => together.push((head.stream, from..end)),
+            None => {
+                append(&mut together, bytes, &mut sorted);
+                sorted.extend_from_slice(&bytes[from..end.min(bytes.len())]);
+            }
+        }
+        from = end;
+    }
+    append(&mut together, bytes, &mut sorted);
+    bytes.copy_from_slice(&sorted);
+}
+
+fn append(together: &mut Vec<(u32, Range<usize>)>, bytes: &[u8], sorted: &mut Vec<u8>) {
+    together.sort_by_key(|(stream, _)| *stream);
+    for (_, place) in together.drain(..) {
+        sorted.extend_from_slice(&bytes[place]);
+    }
+}
 
 /// Whether the second of two frames, one right behind the other, can become a part of the first.
-pub(super) fn join(first: Head, second: Head) -> bool {
+fn join(first: Head, second: Head) -> bool {
     let plain = |head: Head, refused: u8| head.kind == DATA && head.flags & refused == 0 && head.length > 0;
     first.stream == second.stream
         && second.length < SMALL
@@ -24,7 +98,7 @@ pub(super) fn join(first: Head, second: Head) -> bool {
 
 /// Puts together what can be in bytes that begin with a frame, and tells how many they are then. What comes behind them
 /// may be amid a frame, or amid its head.
-pub(super) fn put_together(bytes: &mut [u8]) -> usize {
+fn put_together(bytes: &mut [u8]) -> usize {
     let (mut from, mut to) = (0, 0);
     let mut last: Option<(usize, Head)> = None;
     while let Some(head) = bytes.get(from..from + HEAD) {
@@ -103,6 +177,18 @@ mod tests {
     }
 
     #[test]
+    fn frames_of_streams_that_take_turns_become_one_for_each() {
+        let mut bytes = [frame(DATA, 0, 1, 5), frame(DATA, 0, 3, 5)].concat().repeat(20);
+        bytes.extend(frame(HEADERS, 0, 5, 5));
+        bytes.extend([frame(DATA, END_STREAM, 3, 5), frame(DATA, END_STREAM, 1, 5)].concat());
+        let length =
+            put_small_together(&mut Frames::default(), &mut bytes, |_| Ok::<_, ()>(())).expect("no error");
+        let heads = heads(&bytes[..length]);
+        let ends = [(DATA, END_STREAM, 1, 5), (DATA, END_STREAM, 3, 5)];
+        assert_eq!(heads, [&[(DATA, 0, 1, 100), (DATA, 0, 3, 100), (HEADERS, 0, 5, 5)], &ends[..]].concat());
+    }
+
+    #[test]
     fn a_frame_whose_rest_is_to_come_is_told_with_its_whole_length() {
         let mut bytes = [frame(DATA, 0, 1, 5), frame(DATA, 0, 1, 200)].concat();
         bytes.truncate(HEAD + 5 + HEAD + 3);
@@ -144,6 +230,29 @@ mod tests {
             let merged = together(bytes.to_vec());
             prop_assert!(merged.len() <= bytes.len());
             prop_assert_eq!(content(&merged), content(bytes));
+        }
+
+        #[test]
+        fn frames_are_sorted_among_those_beside_them_and_each_stream_keeps_its_order(
+            frames in prop::collection::vec((0_u8..5, 0_u32..4, 0_usize..30, prop::bool::weighted(0.05)), 0..60),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let bytes: Vec<u8> = frames
+                .iter()
+                .flat_map(|(kind, stream, length, ends)| {
+                    frame(if *kind > 0 { DATA } else { HEADERS }, u8::from(*ends), *stream, *length)
+                })
+                .collect();
+            let bytes = &bytes[..cut.index(bytes.len() + 1)];
+            let mut sorted = bytes.to_vec();
+            sort(&mut sorted);
+            // What others than DATA stand between stays where it was.
+            let place = |bytes: &[u8]| heads(bytes).iter().map(|(kind, ..)| *kind).collect::<Vec<_>>();
+            prop_assert_eq!(place(&sorted), place(bytes));
+            for stream in 0..4 {
+                let of = |bytes: &[u8]| content(bytes).into_iter().filter(|(of, ..)| *of == stream).flat_map(|(_, held, _)| held).collect::<Vec<_>>();
+                prop_assert_eq!(of(&sorted), of(bytes));
+            }
         }
     }
 }
