@@ -1,6 +1,7 @@
 //! Which backend gets a request, policy by policy.
 
 mod affinity;
+mod preference;
 mod settings;
 
 use std::collections::BTreeSet;
@@ -9,7 +10,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::support::{Backend, Balancer, Client, Gate, Running, Sample, gate, get, request, until};
+use crate::support::{Backend, Balancer, Client, Gate, Running, Sample, Settings, gate, get, request, until};
 
 /// Every policy, and other names that are taken.
 const POLICIES: [&str; 9] =
