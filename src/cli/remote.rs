@@ -14,7 +14,7 @@ use serde::Serialize;
 use tokio::runtime::Builder;
 
 use crate::backends::Hold;
-use crate::config::{Address, Flags, Form, Format, NewWeight, PlaceError, Remote, Target};
+use crate::config::{Address, Flags, Form, Format, NewWeight, PlaceError, Remote, Target, nearest};
 use crate::control::api::{
     Applied, Backend, BackendList, BackendPatch, Change, Confirmation, Overview, Plan, Pool, PoolList,
     Problem,
@@ -47,7 +47,7 @@ enum RemoteError {
     Stranger(Address),
     #[error("{}", told(.0))]
     Refused(Box<Problem>),
-    #[error("there is no backend {wanted}; there are: {}", .known.join(", "))]
+    #[error("there is no backend {wanted}; {}", instead(.wanted, .known))]
     NoBackend { wanted: String, known: Vec<String> },
     #[error("{wanted} is in several pools; write one of: {}", .known.join(", "))]
     Ambiguous { wanted: String, known: Vec<String> },
@@ -64,6 +64,26 @@ fn told(problem: &Problem) -> String {
     lines.join("\n")
 }
 
+/// What may have been meant by a name that nobody has.
+fn instead(wanted: &str, known: &[String]) -> String {
+    // Who did not write a pool did not get it wrong.
+    let as_written = |name: &str| match wanted.contains('/') {
+        true => name.to_owned(),
+        false => name.split_once('/').map_or(name, |(_, address)| address).to_owned(),
+    };
+    let written: Vec<_> = known.iter().map(|name| as_written(name)).collect();
+    if let Some(nearest) = nearest(wanted, written.iter().map(String::as_str)) {
+        return format!("did you mean {nearest}? `status` shows all");
+    }
+    match &known[..known.len().min(MOST_NAMED)] {
+        [] => "there are none".to_owned(),
+        first if first.len() == known.len() => format!("there are: {}", first.join(", ")),
+        first => format!("there are: {} and {} more", first.join(", "), known.len() - first.len()),
+    }
+}
+
+/// Backends that are named to who named none.
+const MOST_NAMED: usize = 8;
 /// A plan would change something, and it was asked whether.
 const WOULD_CHANGE: u8 = 3;
 

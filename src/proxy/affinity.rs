@@ -13,7 +13,7 @@ use crate::config::{HashKey, Sticky};
 
 use super::course::Forward;
 use super::forward::Failure;
-use super::forwarded::X_FORWARDED_PROTO;
+use super::forwarded::over_tls;
 use super::{Client, Fault, View};
 
 /// What of a request its backend is picked by. The request itself may be with a backend when the next one is picked.
@@ -36,7 +36,7 @@ impl Affinity {
         if let Some(sticky) = &balancing.sticky {
             let headers = request.headers();
             affinity.cookie = cookies(headers, &sticky.cookie).find_map(Word::read);
-            affinity.secure = headers.get(X_FORWARDED_PROTO).is_some_and(|proto| proto == "https");
+            affinity.secure = over_tls(headers);
         }
         affinity
     }

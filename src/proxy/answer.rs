@@ -1,13 +1,13 @@
 //! The answers that we make ourselves.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 use std::time::Instant;
 
 use hyper::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 
-use crate::backends::{Backend, Evidence};
-use crate::balance::Pool;
+use crate::backends::{Backend, State};
+use crate::balance::{Member, Pool};
 use crate::connect::Way;
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::Entry;
@@ -103,15 +103,19 @@ fn explain(error: &Error, snapshot: &Snapshot, exchange: &Exchange) -> String {
     }
     let pool = exchange.pool().map(|pool| &snapshot.pools[pool]);
     let now = Instant::now();
-    let mut tell = |way: &Way, evidence: &Evidence, learned: Instant| {
-        let ago = now.saturating_duration_since(learned).as_secs();
-        let _ = writeln!(text, "{}: {evidence} {ago} s ago", way.url);
+    let mut tell = |way: &Way, why: &dyn Display, learned: Option<Instant>| {
+        let ago = learned.map(|learned| now.saturating_duration_since(learned).as_secs());
+        let ago = ago.map_or_else(String::new, |ago| format!(" {ago} s ago"));
+        let _ = writeln!(text, "{}: {why}{ago}", way.url);
     };
     match error {
         Error::NoBackend => {
             for member in pool.map_or(&[][..], Pool::members) {
                 let fact = &snapshot.facts[member.place];
-                tell(&fact.way, &fact.evidence, fact.learned);
+                match taken_out(member, fact.state) {
+                    Some(why) => tell(&fact.way, &why, None),
+                    None => tell(&fact.way, &fact.evidence, Some(fact.learned)),
+                }
             }
         }
         // What this request found out itself is not in its snapshot yet.
@@ -125,10 +129,20 @@ fn explain(error: &Error, snapshot: &Snapshot, exchange: &Exchange) -> String {
                 pool.is_some_and(|pool| pool.members().iter().any(|member| member.id == backend.id))
             };
             for backend in backends.into_iter().filter(is_of_it) {
-                tell(&backend.way, backend.health.evidence(), backend.health.learned());
+                tell(&backend.way, backend.health.evidence(), Some(backend.health.learned()));
             }
         }
         _ => {}
     }
     text
+}
+
+/// Why a backend that is not down gets no requests, if an operator or the settings took it out.
+fn taken_out(member: &Member, state: State) -> Option<&'static str> {
+    match state {
+        State::Down => None,
+        State::Up | State::Unknown if !member.usable => Some("an operator disabled it"),
+        State::Up | State::Unknown if member.drained => Some("an operator drains it"),
+        State::Up | State::Unknown => (member.weight == 0).then_some("its weight is 0"),
+    }
 }

@@ -102,7 +102,7 @@ fn a_removed_backend_ends_what_it_does_and_is_known_until_then() {
     client.send("GET /slow HTTP/1.1\r\nHost: test\r\n\r\n");
     until("the backend has it", || slow.requests() > before);
     settings.change(&balancer, &pool("first", &[next.address().to_string()]));
-    balancer.said(&format!("{} is removed: 1 requests are still with it", slow.address));
+    balancer.said(&format!("{} is removed; requests still with it: 1", slow.address));
     until("others go elsewhere", || get(balancer.address, "/").text() == "hello from next\n");
     opener.open();
     assert_eq!(client.answer().expect_status(200).text(), "slow");

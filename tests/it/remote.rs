@@ -90,8 +90,36 @@ fn a_backend_is_drained_disabled_enabled_and_weighed_by_its_name() {
     assert!(told(&balancer, &["status"]).contains("50 (set: 1)"));
     let weight = &told_in_json(&balancer, &["weight", &full, "default"])["weight"];
     assert_eq!(*weight, json!({ "set": 1, "effective": 1 }));
-    let said = refused(&balancer, &["drain", "10.0.0.1:1"]);
-    assert!(said.contains("there is no backend 10.0.0.1:1; there are: web/"), "{said}");
+}
+
+#[test]
+fn a_backend_that_is_not_there_is_named_with_the_one_that_may_be_meant() {
+    let (one, other) = (Sample::start("one"), Sample::start("other"));
+    let settings = Settings::that_say(&pools("first", one.address(), other.address()));
+    let balancer = start(&settings);
+    let full = format!("web/{}", one.address());
+    for wrong in [format!("wbe/{}", one.address()), format!("{full}0")] {
+        let said = refused(&balancer, &["drain", &wrong]);
+        let told =
+            format!("loadbalancer: there is no backend {wrong}; did you mean {full}? `status` shows all");
+        assert_eq!(said, told);
+    }
+    let said = refused(&balancer, &["drain", "somewhere"]);
+    assert!(said.contains(&format!("there is no backend somewhere; there are: {full}, web/")), "{said}");
+}
+
+#[test]
+fn of_many_backends_few_are_named_to_who_named_none() {
+    let list: Vec<_> = (1..=100).map(|number| format!("\"127.0.1.{number}:9\"")).collect();
+    let settings = Settings::that_say(&format!(
+        "[listeners.web]\naddress = \"127.0.0.1:0\"\n[pools.web]\nbackends = [{}]\n",
+        list.join(", ")
+    ));
+    let balancer = start(&settings);
+    let said = balancer.said("pool web: forwarding to 127.0.1.1:9, 127.0.1.2:9, ");
+    assert!(said.ends_with(", 127.0.1.8:9, 92 more (first)"), "{said}");
+    let said = refused(&balancer, &["drain", "somewhere"]);
+    assert!(said.ends_with(", web/127.0.1.8:9 and 92 more"), "{said}");
 }
 
 #[test]

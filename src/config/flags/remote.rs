@@ -32,7 +32,7 @@ pub enum Remote {
         #[command(flatten)]
         target: Target,
         /// From 0 to 10000, or `default` for what the settings say
-        #[arg(value_name = "N", value_parser = parse_weight)]
+        #[arg(value_name = "N", value_parser = parse_weight, allow_negative_numbers = true)]
         weight: NewWeight,
     },
     /// Say what a file of settings would change, down to requests that would go elsewhere, and change nothing

@@ -12,7 +12,7 @@ fn shares<const N: usize>(balancer: &Running, names: [&str; N]) -> [usize; N] {
         client.send(GET);
         let answer = client.answer().expect_status(200);
         let is_it = |name: &&str| answer.text() == format!("hello from {name}\n");
-        counts[names.iter().position(|name| is_it(&name)).expect("one of them answers")] += 1;
+        counts[names.iter().position(is_it).expect("one of them answers")] += 1;
     }
     counts
 }
