@@ -16,7 +16,7 @@ use crate::config::{self, Action, Config, Format, Loaded};
 use crate::route::{Asked, Missed, Routes};
 use crate::telemetry::Seen;
 
-use super::api::{Elsewhere, Moved, Plan, Requests};
+use super::api::{Difference, Elsewhere, Moved, Plan, Requests};
 use super::desk::Desk;
 
 use difference::differences;
@@ -28,11 +28,39 @@ const MOST_SHOWN: usize = 200;
 
 /// What these settings would do in place of those in force.
 pub(super) async fn of(desk: &Desk, loaded: Loaded) -> Plan {
-    let differences = differences(&whole(&desk.written()), &whole(&loaded));
+    let mut differences = differences(&whole(&desk.written()), &whole(&loaded));
     let recent = desk.recall().await;
     let (now, then) = (desk.config(), &loaded.config);
+    let is_told = |what: &str| differences.iter().any(|told| what.starts_with(&told.what));
+    let untold: Vec<_> = changed_files(&now, then).into_iter().filter(|what| !is_told(what)).collect();
+    differences.extend(untold.into_iter().map(Difference::of_file));
     let requests = where_to(&now, then, &recent);
     Plan { changes: !differences.is_empty(), differences, moved: moved(&now, then), requests }
+}
+
+/// Settings that name files which do not say the same before and after.
+fn changed_files(now: &Config, then: &Config) -> Vec<String> {
+    let mut changed = Vec::new();
+    for route in &now.routes {
+        let other = then.routes.iter().find(|other| other.name == route.name);
+        let (pages, others) = (&route.treatment.error_pages, other.map(|other| &other.treatment.error_pages));
+        if others.is_some_and(|others| others != pages) {
+            changed.push(format!("routes.{}.error_pages", route.name));
+        }
+    }
+    let secret =
+        |pool: &config::Pool| pool.balancing.sticky.as_ref().map(|sticky| Arc::clone(&sticky.secret));
+    for pool in &now.pools {
+        let other = then.pools.iter().find(|other| other.name == pool.name);
+        if other.is_some_and(|other| secret(other) != secret(pool)) {
+            changed.push(format!("pools.{}.sticky.secret_file", pool.name));
+        }
+    }
+    let token = |config: &Config| config.admin.as_ref().and_then(|admin| admin.token.clone());
+    if token(now) != token(then) {
+        changed.push("admin.token_file".to_owned());
+    }
+    changed
 }
 
 /// For each pool that hashes, before and after, how many keys would go to another backend.

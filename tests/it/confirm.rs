@@ -192,6 +192,25 @@ fn a_plan_says_what_differs_and_which_requests_would_go_elsewhere_and_changes_no
 }
 
 #[test]
+fn a_plan_says_which_file_that_is_named_as_before_says_something_else() {
+    let backend = Backend::refuses().to_string();
+    let settings_now = Settings::that_say("");
+    let page = settings_now.put("busy.html", "busy");
+    let route = format!(
+        "[routes.all]\npool = \"all\"\nerror_pages = {{ \"503\" = {{ file = \"{}\" }} }}\n",
+        page.display()
+    );
+    let text = settings(&[backend], &route);
+    settings_now.write(&text);
+    let balancer = settings_now.balancer().start();
+    let plan = || body(&post(admin(&balancer), "plan", &text).expect_status(200));
+    assert_eq!(plan()["changes"], false);
+    settings_now.put("busy.html", "still busy");
+    let told = json!({ "kind": "file", "what": "routes.all.error_pages", "before": null, "after": null });
+    assert_eq!((&plan()["changes"], &plan()["differences"]), (&json!(true), &json!([told])));
+}
+
+#[test]
 fn a_plan_says_how_many_keys_of_a_pool_that_hashes_would_go_elsewhere() {
     let backends: Vec<_> = (1..=4).map(|number| format!("127.0.0.1:{}", 40_000 + number)).collect();
     let hashed = "policy = \"maglev\"\n";

@@ -4,10 +4,13 @@ mod listeners;
 mod unbroken;
 mod under_load;
 
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::support::{Backend, Client, Sample, Settings, gate, get, until};
+use crate::support::{Backend, Balancer, Client, Sample, Settings, gate, get, until};
 
 fn pool(policy: &str, backends: &[String]) -> String {
     let backends: Vec<_> = backends.iter().map(|backend| format!("{backend:?}")).collect();
@@ -58,13 +61,13 @@ fn bad_settings_change_nothing_and_are_named() {
         (b"\xff\xfe", "UTF-8"),
     ];
     for (index, (bytes, told)) in bad.into_iter().enumerate() {
-        std::fs::write(settings.path(), bytes).expect("a file of ours");
+        fs::write(settings.path(), bytes).expect("a file of ours");
         balancer.signal("HUP");
         let line = balancer.said_times("reload refused, the settings stay as they were", index + 1);
         assert!(line.contains(told), "{line}");
         assert_eq!(get(balancer.address, "/").expect_status(200).text(), "hello from only\n");
     }
-    std::fs::remove_file(settings.path()).expect("a file of ours");
+    fs::remove_file(settings.path()).expect("a file of ours");
     balancer.signal("HUP");
     balancer.said_times("reload refused, the settings stay as they were", 5);
     get(balancer.address, "/").expect_status(200);
@@ -161,7 +164,7 @@ fn a_changed_limit_holds_for_clients_that_are_connected() {
 fn what_waits_for_the_next_start_is_named_and_the_rest_changes() {
     let (first, second) = (Sample::start("first"), Sample::start("second"));
     let settings = Settings::that_say(&pool("first", &[first.address().to_string()]));
-    let balancer = crate::support::Balancer::bare().flag("--config", settings.path()).start();
+    let balancer = Balancer::bare().flag("--config", settings.path()).start();
     settings.change(&balancer, &format!("workers = 7\n{}", pool("first", &[second.address().to_string()])));
     balancer.said("workers: the change takes effect at the next start");
     until("the rest has changed", || get(balancer.address, "/").text() == "hello from second\n");
@@ -178,4 +181,25 @@ fn with_watch_a_changed_file_is_read_by_itself() {
     settings.write(&pool("first", &[second.address().to_string()]));
     balancer.said(" reloaded");
     until("the other one answers", || get(balancer.address, "/").text() == "hello from second\n");
+}
+
+#[test]
+fn with_watch_a_folder_that_is_swapped_behind_a_link_is_read_by_itself() {
+    let (first, second) = (Sample::start("first"), Sample::start("second"));
+    let folder = Settings::that_say("");
+    // As Kubernetes mounts a ConfigMap: the file is a link into a link to a folder, and that one is swapped.
+    let root = Path::new(folder.path()).parent().expect("a file is in a folder").join("mounted");
+    for (version, sample) in [("..1", &first), ("..2", &second)] {
+        fs::create_dir_all(root.join(version)).unwrap();
+        let text = pool("first", &[sample.address().to_string()]);
+        fs::write(root.join(version).join("lb.toml"), text).unwrap();
+    }
+    symlink("..1", root.join("..data")).unwrap();
+    symlink("..data/lb.toml", root.join("lb.toml")).unwrap();
+    let balancer = Balancer::configured(&root.join("lb.toml")).flag("--workers", "1").word("--watch").start();
+    assert_eq!(get(balancer.address, "/").expect_status(200).text(), "hello from first\n");
+    symlink("..2", root.join("..new")).unwrap();
+    fs::rename(root.join("..new"), root.join("..data")).unwrap();
+    until("the other one answers", || get(balancer.address, "/").text() == "hello from second\n");
+    assert_eq!(balancer.times_said("reload refused"), 0);
 }

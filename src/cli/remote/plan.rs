@@ -16,6 +16,7 @@ pub(super) fn page(plan: &Plan) -> String {
             (Kind::Remove, Some(before), _) => ("-", format!(" = {before}")),
             (Kind::Add, ..) => ("+", String::new()),
             (Kind::Remove, ..) => ("-", String::new()),
+            (Kind::File, ..) => ("~", ": the file says something else".to_owned()),
             (Kind::Change, before, after) => ("~", format!(": {} -> {}", shown(before), shown(after))),
         };
         page += &format!("{sign} {}{values}\n", difference.what);
