@@ -164,7 +164,14 @@ async fn patch(caller: &Caller, target: &Target, patch: BackendPatch) -> Result<
         // A String takes all that is written.
         let _ = write!(text, "; requests under way: {}", after.in_flight);
     }
-    Ok(text + "\n")
+    text.push('\n');
+    // The pool of a backend that is leaving may be gone.
+    if let Ok(pool) = caller.pool::<Pool>(&after.pool).await
+        && pool.usable == 0
+    {
+        text += &(status::empty(&pool) + "\n");
+    }
+    Ok(text)
 }
 
 /// A backend by POOL/ADDRESS, or by its address alone.

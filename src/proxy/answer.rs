@@ -109,6 +109,9 @@ fn explain(error: &Error, snapshot: &Snapshot, exchange: &Exchange) -> String {
         let _ = writeln!(text, "{}: {why}{ago}", way.url);
     };
     match error {
+        Error::NoBackend if pool.is_some_and(|pool| pool.members().is_empty()) => {
+            text += "the pool has no backends: its sources have told of none\n";
+        }
         Error::NoBackend => {
             for member in pool.map_or(&[][..], Pool::members) {
                 let fact = &snapshot.facts[member.place];

@@ -93,6 +93,27 @@ fn a_backend_is_drained_disabled_enabled_and_weighed_by_its_name() {
 }
 
 #[test]
+fn who_takes_the_last_backend_out_of_a_pool_is_told() {
+    let (one, other) = (Sample::start("one"), Sample::start("other"));
+    let settings = Settings::that_say(&pools("first", one.address(), other.address()));
+    let balancer = start(&settings);
+    let full = format!("api/{}", other.address());
+    for words in [&["weight", &full, "0"][..], &["drain", &full]] {
+        let said = told(&balancer, words);
+        assert_eq!(said.lines().nth(1), Some("pool api has no backend that is used"), "{said}");
+        assert!(told(&balancer, &["status"]).contains("\npool api has no backend that is used\n"));
+    }
+    let said = told(&balancer, &["drain", &format!("web/{}", one.address())]);
+    assert_eq!(said.lines().count(), 1, "{said}");
+    let text = pools("first", one.address(), other.address());
+    let (web, _) = text.split_once("[pools.api]").expect("a second pool");
+    settings.change(&balancer, web);
+    told(&balancer, &["weight", &full, "default"]);
+    let said = told(&balancer, &["enable", &full]);
+    assert_eq!(said, format!("{full} is leaving: it is no longer among the settings"));
+}
+
+#[test]
 fn a_backend_that_is_not_there_is_named_with_the_one_that_may_be_meant() {
     let (one, other) = (Sample::start("one"), Sample::start("other"));
     let settings = Settings::that_say(&pools("first", one.address(), other.address()));

@@ -79,9 +79,13 @@ fn show_pool(desk: &Desk, pool: &crate::config::Pool, known: &[backends::Backend
     Pool {
         name: pool.name.to_string(),
         policy: pool.balancing.policy.to_string(),
-        usable: own.clone().filter(|backend| !backend.leaving && backend.is_usable()).count(),
+        usable: own.clone().filter(|backend| gets_requests(backend)).count(),
         backends: own.map(|known| backend(desk, known)).collect(),
     }
+}
+
+fn gets_requests(backend: &backends::Backend) -> bool {
+    !backend.leaving && backend.is_usable() && backend.weight() > 0
 }
 
 pub(super) fn backends(desk: &Desk) -> BackendList {
