@@ -26,6 +26,11 @@ impl Networks<()> {
     pub fn all() -> Self {
         Self::of([IpNet::from(Ipv4Net::default()), IpNet::from(Ipv6Net::default())].map(|all| (all, ())))
     }
+
+    /// What is in any of these.
+    pub fn joined<'n>(some: impl IntoIterator<Item = &'n Self>) -> Self {
+        Self::of(some.into_iter().flat_map(Self::list).map(|network| (network, ())))
+    }
 }
 
 impl<T: Copy> Networks<T> {
