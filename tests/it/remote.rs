@@ -131,16 +131,22 @@ fn a_backend_that_is_not_there_is_named_with_the_one_that_may_be_meant() {
 
 #[test]
 fn of_many_backends_few_are_named_to_who_named_none() {
-    let list: Vec<_> = (1..=100).map(|number| format!("\"127.0.1.{number}:9\"")).collect();
+    let nobody = Backend::refuses();
+    let list: Vec<_> = (1..=100).map(|number| format!("\"127.0.1.{number}:{}\"", nobody.port())).collect();
     let settings = Settings::that_say(&format!(
         "[listeners.web]\naddress = \"127.0.0.1:0\"\n[pools.web]\nbackends = [{}]\n",
         list.join(", ")
     ));
     let balancer = start(&settings);
-    let said = balancer.said("pool web: forwarding to 127.0.1.1:9, 127.0.1.2:9, ");
-    assert!(said.ends_with(", 127.0.1.8:9, 92 more (first)"), "{said}");
+    let said = balancer.said(&format!("pool web: forwarding to 127.0.1.1:{}, ", nobody.port()));
+    assert!(said.ends_with(&format!(", 127.0.1.8:{}, 92 more (first)", nobody.port())), "{said}");
     let said = refused(&balancer, &["drain", "somewhere"]);
-    assert!(said.ends_with(", web/127.0.1.8:9 and 92 more"), "{said}");
+    assert!(said.ends_with(&format!(", web/127.0.1.8:{} and 92 more", nobody.port())), "{said}");
+    // So with a client that is told what is known of them.
+    let answer = get(balancer.address, "/").expect_status(503);
+    let lines: Vec<_> = answer.text().lines().collect();
+    assert!(lines[1].starts_with("127.0.1.1:") && lines[16].starts_with("127.0.1.16:"), "{lines:?}");
+    assert_eq!(lines[17..], ["and 84 more"]);
 }
 
 #[test]
