@@ -168,8 +168,13 @@ impl Registry {
     /// Holds a backend, or lets go of it. Tells whether it is one.
     pub fn hold(&self, backend: BackendId, hold: Option<Hold>) -> bool {
         self.change(backend, |backend| {
+            let (before, now) = (backend.hold, Instant::now());
             backend.hold = hold;
-            backend.told = Instant::now();
+            backend.told = now;
+            // Nobody has seen it meanwhile: it may have been started anew.
+            if before == Some(Hold::Disable) {
+                backend.health.let_back_in(now);
+            }
             match hold {
                 Some(Hold::Drain) => info!("{backend} is drained: no new clients, by an operator"),
                 Some(Hold::Disable) => info!("{backend} is disabled by an operator"),

@@ -59,6 +59,32 @@ fn a_backend_that_joined_by_a_reload_begins_with_a_tenth_of_its_share_and_the_ot
 }
 
 #[test]
+fn a_backend_that_was_disabled_begins_with_a_tenth_of_its_share() {
+    let (stays, returns) = (Sample::start("stays"), Sample::start("returns"));
+    let settings = Settings::that_say(&format!(
+        "[listeners.web]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.1:0\"\n[pools.all]\n\
+         policy = \"round_robin\"\nslow_start = \"1h\"\nhealth = {{ path = \"/health\" }}\n\
+         backends = [\"{}\", \"{}\"]\n",
+        stays.address(),
+        returns.address()
+    ));
+    let balancer = settings.balancer().start();
+    balancer.said_times("is healthy", 2);
+    let admin = balancer.admin();
+    let share = || shares(&balancer, ["stays", "returns"])[1];
+    assert_eq!(share(), ASKED / 2);
+    // What is drained is still in use.
+    for (hold, least, most) in [("drain", ASKED / 2, ASKED / 2), ("disable", 1, 50)] {
+        admin.patch(returns.address(), &format!("{{\"hold\": \"{hold}\"}}"));
+        until("the other one has all", || share() == 0);
+        admin.patch(returns.address(), "{\"hold\": null}");
+        until("it is used again", || get(balancer.address, "/").text() == "hello from returns\n");
+        let share = share();
+        assert!((least..=most).contains(&share), "{hold}: {share}");
+    }
+}
+
+#[test]
 fn backends_of_the_own_zone_take_all_they_can_and_those_of_others_the_rest() {
     let samples = ["near", "next", "far", "nowhere"].map(Sample::start);
     let pool = "policy = \"random\"\nzone = \"eu\"\nbackends = [{ address = \"{0}\", zone = \"eu\" }, \
