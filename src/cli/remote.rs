@@ -1,6 +1,7 @@
 //! What is asked of a balancer that runs, through its admin API.
 
 mod caller;
+mod meant;
 mod plan;
 mod status;
 
@@ -14,13 +15,14 @@ use serde::Serialize;
 use tokio::runtime::Builder;
 
 use crate::backends::Hold;
-use crate::config::{Address, Flags, Form, Format, NewWeight, PlaceError, Remote, Target, nearest};
+use crate::config::{Address, Flags, Form, Format, NewWeight, PlaceError, Remote, Target};
 use crate::control::api::{
     Applied, Backend, BackendList, BackendPatch, Change, Confirmation, Overview, Plan, Pool, PoolList,
     Problem,
 };
 
 use caller::Caller;
+use meant::instead;
 
 use super::{FAILED, USAGE, print};
 
@@ -64,26 +66,6 @@ fn told(problem: &Problem) -> String {
     lines.join("\n")
 }
 
-/// What may have been meant by a name that nobody has.
-fn instead(wanted: &str, known: &[String]) -> String {
-    // Who did not write a pool did not get it wrong.
-    let as_written = |name: &str| match wanted.contains('/') {
-        true => name.to_owned(),
-        false => name.split_once('/').map_or(name, |(_, address)| address).to_owned(),
-    };
-    let written: Vec<_> = known.iter().map(|name| as_written(name)).collect();
-    if let Some(nearest) = nearest(wanted, written.iter().map(String::as_str)) {
-        return format!("did you mean {nearest}? `status` shows all");
-    }
-    match &known[..known.len().min(MOST_NAMED)] {
-        [] => "there are none".to_owned(),
-        first if first.len() == known.len() => format!("there are: {}", first.join(", ")),
-        first => format!("there are: {} and {} more", first.join(", "), known.len() - first.len()),
-    }
-}
-
-/// Backends that are named to who named none.
-const MOST_NAMED: usize = 8;
 /// A plan would change something, and it was asked whether.
 const WOULD_CHANGE: u8 = 3;
 
