@@ -100,7 +100,8 @@ impl Roster {
                     this.found(&own, found);
                 }
             };
-            let asking = spawn_local(discovery.clone().follow(key.1.clone(), tell)).abort_handle();
+            let asking = discovery.clone().follow(key.1.clone(), found.clone(), tell);
+            let asking = spawn_local(asking).abort_handle();
             followed.insert(key.clone(), Followed { found, asking });
         }
     }

@@ -58,9 +58,9 @@ impl Discovery {
         Self { resolver: Resolver::asking(servers).map(Rc::new) }
     }
 
-    /// Asks a source for ever, and tells what it said whenever it said something.
-    pub async fn follow(self, source: Source, tell: impl Fn(Vec<Backend>)) {
-        let mut heard = Heard::default();
+    /// Asks a source, of which these are known, for ever, and tells what it said whenever it said something.
+    pub async fn follow(self, source: Source, known: Vec<Backend>, tell: impl Fn(Vec<Backend>)) {
+        let mut heard = Heard { known, ..Heard::default() };
         loop {
             match self.ask(&source, &heard.known).await {
                 Ok(mut found) => {

@@ -66,7 +66,8 @@ fn a_failure_to_tell_of_one_family_of_addresses_takes_none_of_them_away_and_keep
     let other = Ipv4Addr::new(127, 0, 0, 9);
     dns.says_both("app.test.", &[Ipv4Addr::LOCALHOST, other], &[Ipv6Addr::LOCALHOST]);
     let port = sample.address().port();
-    let balancer = settings(Some(&dns), &format!("dns:app.test:{port}")).balancer().start();
+    let settings = settings(Some(&dns), &format!("dns:app.test:{port}"));
+    let balancer = settings.balancer().start();
     balancer.said("tells of 3 backends");
     dns.fails_for(&[RecordType::AAAA]);
     balancer.said(
@@ -77,7 +78,15 @@ fn a_failure_to_tell_of_one_family_of_addresses_takes_none_of_them_away_and_keep
     balancer.said(&format!("{other}:{port} is removed"));
     assert_eq!(balancer.times_said(&format!("[::1]:{port} is removed")), 0);
     assert_eq!(answers(&balancer), "hello from named\n");
-    dns.fails(false);
+    // Nor does it when somebody else is asked from now on.
+    let other = Dns::start();
+    other.says_both("app.test.", &[Ipv4Addr::LOCALHOST], &[]);
+    other.fails_for(&[RecordType::AAAA]);
+    let text = std::fs::read_to_string(settings.path()).expect("a file of ours");
+    settings.change(&balancer, &text.replace(&dns.address.to_string(), &other.address.to_string()));
+    balancer.said_times("its IPv6 addresses cannot be found", 2);
+    assert_eq!(balancer.times_said(&format!("[::1]:{port} is removed")), 0);
+    other.fails(false);
     balancer.said(&format!("[::1]:{port} is removed"));
 }
 

@@ -229,7 +229,12 @@ fn a_token_and_the_environment_are_used() {
     assert_eq!(ask(Some(&token)).0, Some(0));
     let (code, said) = ask(None);
     assert_eq!(code, Some(1));
-    assert!(said.contains("a token is needed"), "{said}");
+    assert!(
+        said.contains(
+            "a token is needed: send `Authorization: Bearer TOKEN`, or name its file with --admin-token-file"
+        ),
+        "{said}"
+    );
     assert_eq!(ask(Some(&wrong)).0, Some(1));
     let (code, said) = ask(Some(&settings.put("gone", "").with_extension("not")));
     assert_eq!(code, Some(1));

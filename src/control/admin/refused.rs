@@ -19,7 +19,9 @@ pub(super) enum Refused {
     Host { host: String, address: Address },
     #[error("it comes from a page of {0}, which may not use this API")]
     Origin(String),
-    #[error("a token is needed: send `Authorization: Bearer TOKEN`")]
+    #[error(
+        "a token is needed: send `Authorization: Bearer TOKEN`, or name its file with --admin-token-file"
+    )]
     NoToken,
     #[error("the token is not the one of --admin-token-file")]
     WrongToken,
