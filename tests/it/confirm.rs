@@ -216,12 +216,10 @@ fn a_plan_knows_that_other_shares_and_tags_are_elsewhere() {
 fn a_plan_says_which_file_that_is_named_as_before_says_something_else() {
     let backend = Backend::refuses().to_string();
     let settings_now = Settings::that_say("");
-    let page = settings_now.put("busy.html", "busy");
-    let route = format!(
-        "[routes.all]\npool = \"all\"\nerror_pages = {{ \"503\" = {{ file = \"{}\" }} }}\n",
-        page.display()
-    );
-    let text = settings(&[backend], &route);
+    settings_now.put("busy.html", "busy");
+    // Settings that are posted name files as those of the file do.
+    let route = "[routes.all]\npool = \"all\"\nerror_pages = { \"503\" = { file = \"busy.html\" } }\n";
+    let text = settings(&[backend], route);
     settings_now.write(&text);
     let balancer = settings_now.balancer().start();
     let plan = || body(&post(admin(&balancer), "plan", &text).expect_status(200));
