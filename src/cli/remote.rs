@@ -35,6 +35,10 @@ enum RemoteError {
     TokenFile { path: String, error: io::Error },
     #[error("{path}: cannot be read: {error}")]
     File { path: String, error: io::Error },
+    #[error(
+        "{0} is a folder; plan all that is in it: loadbalancer config show --config {0} | loadbalancer plan -"
+    )]
+    Folder(String),
     #[error("--admin-token-file {0}: not a token; it should be one line of printable characters")]
     Token(String),
     #[error(
@@ -170,8 +174,7 @@ fn find<'a>(backends: &'a [Backend], wanted: &str) -> Result<&'a Backend, Remote
 }
 
 async fn plan(caller: &Caller, file: &Path, form: Form) -> Result<(String, bool), RemoteError> {
-    let unreadable = |error| RemoteError::File { path: file.display().to_string(), error };
-    let text = std::fs::read(file).map_err(unreadable)?;
+    let text = plan::read(file)?;
     let plan: Plan = caller.post_settings("/api/v1/plan", Format::of(file), text).await?;
     Ok((if form.json { json(&plan) } else { plan::page(&plan) }, plan.changes))
 }

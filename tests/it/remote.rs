@@ -161,6 +161,13 @@ fn a_plan_and_a_trial_change_nothing_and_a_reload_does() {
     assert!(said.contains("would go elsewhere"), "{said}");
     assert_eq!(told_in_json(&balancer, &["plan", new.to_str().unwrap()])["changes"], true);
     assert_eq!(told(&balancer, &["plan", settings.path()]), "nothing would change");
+    let piped =
+        Balancer::bare().flag("--admin", &balancer.admin().address.to_string()).word("plan").word("-");
+    let (code, said) = piped.reading(&new).fail();
+    assert!(code == Some(0) && said.contains("~ pools.web.policy: "), "{said}");
+    let folder = new.parent().unwrap().to_str().unwrap();
+    let said = refused(&balancer, &["plan", folder]);
+    assert!(said.contains(&format!("config show --config {folder} | loadbalancer plan -")), "{said}");
     for (file, code) in [(new.to_str().unwrap(), 3), (settings.path(), 0)] {
         assert_eq!(ask(&balancer, &["plan", "--exit-code", file]).0, Some(code), "{file}");
     }

@@ -37,7 +37,7 @@ pub enum Remote {
     },
     /// Say what a file of settings would change, down to requests that would go elsewhere, and change nothing
     Plan {
-        /// File to read: .toml, .yaml, .yml or .json
+        /// File to read: .toml, .yaml, .yml or .json, or `-` for TOML on standard input
         file: PathBuf,
         /// End with exit status 3 if anything would change
         #[arg(long)]
