@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::config;
 
 use super::expand::TemplateError;
-use super::relation::{asks_no_more, cover_together, covers, is_impossible, meet};
+use super::relation::{are_apart, asks_no_more, cover_together, covers, is_impossible, meet};
 use super::rule::Rule;
 use super::search::Entry;
 use super::{Case, Routes};
@@ -142,6 +142,9 @@ impl Before {
         let mut visit = |leaf: &Vec<Entry>| {
             for entry in leaf.iter().take_while(|entry| entry.case < place) {
                 let other = &compiled.rules[entry.route as usize];
+                if are_apart(other, own) {
+                    continue;
+                }
                 let covers = covers(other, own);
                 if covers && before.covered_by.is_empty() {
                     before.covered_by.push(entry.route);

@@ -37,18 +37,22 @@ pub(super) fn cover_together(others: &[&Rule], narrow: &Rule) -> bool {
     }
 }
 
+/// Whether no client is in the networks of both: what two rules with many networks each are told apart by at once.
+pub(super) fn are_apart(one: &Rule, other: &Rule) -> bool {
+    match (&one.clients, &other.clients) {
+        (Some(one), Some(other)) => !one.meet(other),
+        _ => false,
+    }
+}
+
 /// Whether a request is known for which both hold, each part of which has one value at most.
 pub(super) fn meet(one: &Rule, other: &Rule) -> bool {
     let methods = one.methods.is_empty()
         || other.methods.is_empty()
         || one.methods.iter().any(|method| other.methods.contains(method));
-    let clients = match (&one.clients, &other.clients) {
-        (Some(one), Some(other)) => one.meet(other),
-        _ => true,
-    };
     let may_meet =
         |one: &Condition| other.conditions.iter().all(|other| one.part != other.part || agree(one, other));
-    methods && clients && one.conditions.iter().all(may_meet)
+    methods && !are_apart(one, other) && one.conditions.iter().all(may_meet)
 }
 
 /// Whether a rule holds for no request.
