@@ -16,7 +16,7 @@ use tokio::task::spawn_local;
 use tracing::{info, warn};
 
 use crate::backends::Registry;
-use crate::config::{Address, Config, Loaded, Sources};
+use crate::config::{Address, Config, DEFAULT_POOL, Loaded, Pool, Source, Sources};
 use crate::connect::TlsFileError;
 use crate::control::{self, Desk, Means, Unfit};
 use crate::proxy::Rules;
@@ -29,6 +29,8 @@ use live::Live;
 use prepare::Prepared;
 use roster::Roster;
 
+/// Backends and sources of a pool that are named at the start.
+const MOST_NAMED: usize = 8;
 /// Orders that a worker may be behind.
 const ORDERS: usize = 64;
 
@@ -254,7 +256,19 @@ fn tell(config: &Config, bound: &[Bound]) {
         info!("listening on {listener} with {count} worker{}", if count == 1 { "" } else { "s" });
     }
     for pool in &config.pools {
-        let backends: Vec<_> = pool.backends.iter().map(|backend| backend.url.to_string()).collect();
-        info!("forwarding to {} ({})", backends.join(", "), pool.balancing.policy);
+        let of = if &*pool.name == DEFAULT_POOL { String::new() } else { format!("pool {}: ", pool.name) };
+        info!("{of}forwarding to {} ({})", forwards_to(pool), pool.balancing.policy);
     }
+}
+
+/// Backends and sources, of which the first few are named.
+fn forwards_to(pool: &Pool) -> String {
+    let backends = pool.backends.iter().map(|backend| backend.url.to_string());
+    let mut all: Vec<_> = backends.chain(pool.sources.iter().map(Source::to_string)).collect();
+    let more = all.len().saturating_sub(MOST_NAMED);
+    all.truncate(MOST_NAMED);
+    if more > 0 {
+        all.push(format!("{more} more"));
+    }
+    all.join(", ")
 }

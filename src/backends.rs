@@ -17,7 +17,7 @@ use lazy_static::lazy_static;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::config::{self, Address, Scheme};
+use crate::config::{self, Address, DEFAULT_POOL, Scheme};
 use crate::connect::Way;
 
 pub use health::{Evidence, Health, State};
@@ -160,7 +160,7 @@ impl Registry {
         let gone: Vec<_> =
             self.lock().extract_if(.., |backend| backend.leaving && backend.is_over()).collect();
         if !gone.is_empty() {
-            gone.iter().for_each(|gone| info!("{} is gone: its last request has ended", gone.way.url));
+            gone.iter().for_each(|gone| info!("{gone} is gone: its last request has ended"));
             self.publish();
         }
     }
@@ -168,12 +168,17 @@ impl Registry {
     /// Holds a backend, or lets go of it. Tells whether it is one.
     pub fn hold(&self, backend: BackendId, hold: Option<Hold>) -> bool {
         self.change(backend, |backend| {
+            let (before, now) = (backend.hold, Instant::now());
             backend.hold = hold;
-            backend.told = Instant::now();
+            backend.told = now;
+            // Nobody has seen it meanwhile: it may have been started anew.
+            if before == Some(Hold::Disable) {
+                backend.health.let_back_in(now);
+            }
             match hold {
-                Some(Hold::Drain) => info!("{} is drained: no new clients, by an operator", backend.way.url),
-                Some(Hold::Disable) => info!("{} is disabled by an operator", backend.way.url),
-                None => info!("{} is enabled by an operator", backend.way.url),
+                Some(Hold::Drain) => info!("{backend} is drained: no new clients, by an operator"),
+                Some(Hold::Disable) => info!("{backend} is disabled by an operator"),
+                None => info!("{backend} is enabled by an operator"),
             }
         })
     }
@@ -182,7 +187,7 @@ impl Registry {
     pub fn weigh(&self, backend: BackendId, weight: Option<u32>) -> bool {
         self.change(backend, |backend| {
             backend.weight = weight;
-            info!("{} has weight {} by an operator", backend.way.url, backend.weight());
+            info!("{backend} has weight {} by an operator", backend.weight());
         })
     }
 
@@ -203,10 +208,10 @@ impl Registry {
         let Some(backend) = backends.iter_mut().find(|known| known.id == backend) else { return };
         let before = backend.health.state();
         backend.health.learn(evidence, since, Instant::now());
-        let (way, health) = (Arc::clone(&backend.way), backend.health.clone());
+        let (terms, health) = (Arc::clone(&backend.terms), backend.health.clone());
         drop(backends);
         if health.state() != before {
-            tell(&way, &health);
+            tell(&terms, &health);
         } else if before == State::Up {
             // That it is still well is no news to anybody, and it is found again and again.
             return;
@@ -257,7 +262,8 @@ impl Backend {
         self.load.in_flight() == 0 && !self.is_overridden()
     }
 
-    fn is_overridden(&self) -> bool {
+    /// Whether an operator said something of it that no settings say.
+    pub fn is_overridden(&self) -> bool {
         self.hold.is_some() || self.weight.is_some()
     }
 
@@ -267,16 +273,31 @@ impl Backend {
             // It is swept when it is over.
             return Some(self.clone());
         }
-        let url = &self.way.url;
         match self.load.in_flight() {
             0 if self.is_over() => {
-                info!("{url} is removed");
+                info!("{self} is removed");
                 return None;
             }
-            0 => info!("{url} is removed: an operator holds or weighs it, which is remembered"),
-            count => info!("{url} is removed: {count} requests are still with it"),
+            0 => info!("{self} is removed: an operator holds or weighs it, which is remembered"),
+            count => info!("{self} is removed; requests still with it: {count}"),
         }
         Some(Self { leaving: true, told: now, ..self.clone() })
+    }
+}
+
+impl Display for Backend {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.terms.fmt(f)
+    }
+}
+
+/// As the command line takes it: POOL/ADDRESS, or ADDRESS alone in the pool that nobody gave a name.
+impl Display for Terms {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match &*self.pool {
+            DEFAULT_POOL => self.backend.url.fmt(f),
+            pool => write!(f, "{pool}/{}", self.backend.url),
+        }
     }
 }
 
@@ -288,10 +309,10 @@ impl Terms {
     }
 }
 
-fn tell(way: &Way, health: &Health) {
+fn tell(terms: &Terms, health: &Health) {
     match health.state() {
-        State::Up => info!("{} is healthy: {}", way.url, health.evidence()),
-        State::Down => warn!("{} is down: {}", way.url, health.evidence()),
+        State::Up => info!("{terms} is healthy: {}", health.evidence()),
+        State::Down => warn!("{terms} is down: {}", health.evidence()),
         State::Unknown => {}
     }
 }

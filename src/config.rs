@@ -43,6 +43,7 @@ pub use address::Address;
 pub use admin::{Admin, Token};
 pub use backend::{BackendFlags, BackendTls, BackendUrl, ProxyVersion, Scheme, Trust, UrlError};
 pub use duration::{DurationError, parse_duration};
+pub use fault::nearest;
 pub use file::File;
 pub use flags::{Command, ConfigTool, Flags, Form, NewWeight, PlaceError, Remote, Target, Tool};
 pub use introduced::{Introduced, IntroducedFlags};
@@ -56,6 +57,7 @@ pub use pool::{Backend, Balancing, HashKey, MOST_WEIGHT, PolicyName, Pool, Sourc
 pub use problem::{Problem, Problems};
 pub use rate::Rate;
 pub use reference::{reference, schema};
+pub use resolve::DEFAULT_POOL;
 pub use route::{
     Action, Changes, Condition, ErrorPage, HostMatch, Match, Mirror, Part, PathMatch, Retry, Route, Segment,
     Share, Split, Test, Treatment,

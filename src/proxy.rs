@@ -133,7 +133,7 @@ async fn forward(
             Ok((mut response, connection)) => {
                 trial.answered(&response);
                 headers::prepare_answer(&mut response, asked, client)?;
-                affinity.keep(pool, &lease, &mut response);
+                exchange.stays_at(affinity.cookie(pool, &lease), response.headers_mut());
                 let connections = Rc::clone(connections);
                 let mut answered = Answered { response, asked, connection, connections, lease };
                 let Some(treatment) = course.treatment else { return Ok(Outcome::Backend(answered)) };

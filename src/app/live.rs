@@ -172,6 +172,9 @@ impl Live {
     async fn put_in_force(&self, prepared: Prepared) {
         let Prepared { settings, ways, tls, renewal, kept, changed, mut bound, admin } = prepared;
         let config = Arc::clone(&settings.config);
+        if let (false, Some(before)) = (matches!(admin, Admin::Kept), &self.config().admin) {
+            info!("the admin API is no longer on {}", before.address);
+        }
         self.change_admin(admin).await;
         let orders = self.change_listeners(kept, &changed, &mut bound);
         self.change_tls(tls, renewal);

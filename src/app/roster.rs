@@ -71,8 +71,11 @@ impl Roster {
     pub(super) async fn meet(self: &Rc<Self>, config: &Config) {
         let mut changes = self.registry.subscribe();
         let anew = self.current.borrow().config.dns_servers != config.dns_servers;
-        let keys = keys(config);
+        let mut keys = keys(config);
+        let known: HashSet<_> = self.followed.borrow().keys().cloned().collect();
         self.follow(config, &keys, anew);
+        // Those that were asked before have said what they know.
+        keys.retain(|key| anew || !known.contains(key));
         let have_told = || {
             let followed = self.followed.borrow();
             keys.iter().all(|key| followed.get(key).is_some_and(|followed| !followed.found.is_empty()))
@@ -97,7 +100,8 @@ impl Roster {
                     this.found(&own, found);
                 }
             };
-            let asking = spawn_local(discovery.clone().follow(key.1.clone(), tell)).abort_handle();
+            let asking = discovery.clone().follow(key.1.clone(), found.clone(), tell);
+            let asking = spawn_local(asking).abort_handle();
             followed.insert(key.clone(), Followed { found, asking });
         }
     }

@@ -153,10 +153,15 @@ impl Health {
         self.failures
     }
 
-    /// Since when it can be used, if it could not before: it got well, or it is new among others. None for those that were
-    /// there from the beginning and never failed.
+    /// Since when it can be used, if it could not before: it got well, it is new among others, or it was let back in. None
+    /// for those that were there from the beginning and never failed.
     pub fn well_since(&self) -> Option<Instant> {
         self.well_since
+    }
+
+    /// It was out of use for a reason that is not its health, and is let back in.
+    pub fn let_back_in(&mut self, now: Instant) {
+        self.well_since = Some(now);
     }
 
     /// Takes a piece of evidence, sought since `since` and found at `now`, into account. A success that was sought before

@@ -124,6 +124,11 @@ fn read_flags() -> Result<Flags, ExitCode> {
 fn in_one_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let problem = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+    if let (ErrorKind::MissingRequiredArgument, Some(ContextValue::Strings(missing))) =
+        (error.kind(), error.get(ContextKind::InvalidArg))
+    {
+        return format!("{} is missing (see --help)", missing.join(" and "));
+    }
     let nearest = match error.get(ContextKind::SuggestedArg).or(error.get(ContextKind::SuggestedValue)) {
         Some(ContextValue::String(nearest)) => format!("; did you mean {nearest}?"),
         Some(ContextValue::Strings(nearest)) if !nearest.is_empty() => {

@@ -2,6 +2,7 @@
 
 mod caller;
 mod follow;
+mod meant;
 mod plan;
 mod status;
 
@@ -23,6 +24,7 @@ use crate::control::api::{
 
 use caller::Caller;
 use follow::{Fate, Leave};
+use meant::instead;
 
 use super::{FAILED, USAGE, print};
 
@@ -35,6 +37,10 @@ enum RemoteError {
     TokenFile { path: String, error: io::Error },
     #[error("{path}: cannot be read: {error}")]
     File { path: String, error: io::Error },
+    #[error(
+        "{0} is a folder; plan all that is in it: loadbalancer config show --config {0} | loadbalancer plan -"
+    )]
+    Folder(String),
     #[error("--admin-token-file {0}: not a token; it should be one line of printable characters")]
     Token(String),
     #[error(
@@ -49,7 +55,7 @@ enum RemoteError {
     Stranger(Address),
     #[error("{}", told(.0))]
     Refused(Box<Problem>),
-    #[error("there is no backend {wanted}; there are: {}", .known.join(", "))]
+    #[error("there is no backend {wanted}; {}", instead(.wanted, .known))]
     NoBackend { wanted: String, known: Vec<String> },
     #[error("{wanted} is in several pools; write one of: {}", .known.join(", "))]
     Ambiguous { wanted: String, known: Vec<String> },
@@ -180,7 +186,14 @@ async fn patch(caller: &Caller, target: &Target, patch: BackendPatch) -> Result<
         // A String takes all that is written.
         let _ = write!(text, "; requests under way: {}", after.in_flight);
     }
-    Ok(text + "\n")
+    text.push('\n');
+    // The pool of a backend that is leaving may be gone.
+    if let Ok(pool) = caller.pool::<Pool>(&after.pool).await
+        && pool.usable == 0
+    {
+        text += &(status::empty(&pool) + "\n");
+    }
+    Ok(text)
 }
 
 /// A backend by POOL/ADDRESS, or by its address alone.
@@ -197,8 +210,7 @@ fn find<'a>(backends: &'a [Backend], wanted: &str) -> Result<&'a Backend, Remote
 }
 
 async fn plan(caller: &Caller, file: &Path, exit_code: bool, form: Form) -> Result<Told, RemoteError> {
-    let unreadable = |error| RemoteError::File { path: file.display().to_string(), error };
-    let text = std::fs::read(file).map_err(unreadable)?;
+    let text = plan::read(file)?;
     let plan: Plan = caller.post_settings("/api/v1/plan", Format::of(file), text).await?;
     let text = if form.json { json(&plan) } else { plan::page(&plan) };
     Ok(Told { code: (exit_code && plan.changes).then_some(OTHERWISE), ..text.into() })

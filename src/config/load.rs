@@ -97,13 +97,14 @@ impl Sources {
         self.read_pieces(pieces, files)
     }
 
-    /// What a text says in place of the files, as if they said it. Flags of process-wide settings win over it, too.
+    /// What a text says in place of the files, as if they said it: other files that it names are looked for where theirs
+    /// are. Flags of process-wide settings win over it, too.
     ///
     /// # Errors
     /// All that is wrong with it.
     pub fn read(&self, text: &[u8], format: Format) -> Result<Loaded, Problems> {
         let bytes = text.get(..=MOST_FILE_BYTES as usize).unwrap_or(text).to_vec();
-        let text = Text { name: None, folder: PathBuf::new(), text: to_text(None, bytes)? };
+        let text = Text { name: None, folder: self.folder().to_owned(), text: to_text(None, bytes)? };
         self.read_pieces(vec![Piece { text, format }], Vec::new())
     }
 
@@ -117,6 +118,16 @@ impl Sources {
         };
         let help = "add --config FILE, or remove --watch".to_owned();
         Err(Problems::of(vec![Problem::of_flags("--watch", None, why.to_owned(), help)]))
+    }
+
+    /// From where the files name others.
+    fn folder(&self) -> &Path {
+        match &self.flags.config {
+            Some(place) if place.as_os_str() == STDIN => Path::new(""),
+            Some(place) if place.is_dir() => place,
+            Some(place) => place.parent().unwrap_or(Path::new("")),
+            None => Path::new(""),
+        }
     }
 
     fn read_pieces(&self, pieces: Vec<Piece>, files: Vec<PathBuf>) -> Result<Loaded, Problems> {

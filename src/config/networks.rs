@@ -26,6 +26,11 @@ impl Networks<()> {
     pub fn all() -> Self {
         Self::of([IpNet::from(Ipv4Net::default()), IpNet::from(Ipv6Net::default())].map(|all| (all, ())))
     }
+
+    /// What is in any of these.
+    pub fn joined<'n>(some: impl IntoIterator<Item = &'n Self>) -> Self {
+        Self::of(some.into_iter().flat_map(Self::all_of_them).map(|network| (network, ())))
+    }
 }
 
 impl<T: Copy> Networks<T> {
@@ -71,37 +76,48 @@ impl<T: Copy> Networks<T> {
 
     /// Whether all addresses of others are in these.
     pub fn cover<U: Copy>(&self, others: &Networks<U>) -> bool {
-        let own = IpNet::aggregate(&self.list());
-        others.list().iter().all(|other| own.iter().any(|own| own.contains(other)))
+        if others.all_of_them().all(|other| self.all_of_them().any(|own| own.contains(&other))) {
+            return true;
+        }
+        // Several may make up one that is as large as all of them.
+        let several = self.all_of_them().nth(1).is_some();
+        several && {
+            let own = IpNet::aggregate(&self.all_of_them().collect());
+            others.all_of_them().all(|other| own.iter().any(|own| own.contains(&other)))
+        }
     }
 
     /// Whether an address is in both.
     pub fn meet<U: Copy>(&self, others: &Networks<U>) -> bool {
-        let others = others.list();
-        self.list().iter().any(|own| others.iter().any(|other| own.contains(other) || other.contains(own)))
+        let meets =
+            |own: IpNet| others.all_of_them().any(|other| own.contains(&other) || other.contains(&own));
+        self.all_of_them().any(meets)
     }
 
     /// The bits in which addresses of the largest network differ.
     pub fn width(&self) -> u8 {
-        self.list().iter().map(|network| network.max_prefix_len() - network.prefix_len()).max().unwrap_or(0)
+        self.all_of_them().map(|network| network.max_prefix_len() - network.prefix_len()).max().unwrap_or(0)
     }
 
-    fn list(&self) -> Vec<IpNet> {
-        let of = |levels: &[Level<T>], address: fn(u128) -> IpAddr| -> Vec<IpNet> {
-            let networks = levels.iter().flat_map(|level| {
-                level.networks.iter().map(|(network, _)| IpNet::new(address(*network), level.bits))
-            });
-            networks.map(|network| network.expect("a level has as many bits as its addresses")).collect()
-        };
-        let mut list = of(&self.v4, |bits| IpAddr::V4(Ipv4Addr::from_bits(bits as u32)));
-        list.extend(of(&self.v6, |bits| IpAddr::V6(Ipv6Addr::from_bits(bits))));
-        list
+    fn all_of_them(&self) -> impl Iterator<Item = IpNet> {
+        let ipv4 =
+            numbers(&self.v4).map(|(network, bits)| (Ipv4Addr::from_bits(network as u32).into(), bits));
+        let ipv6 = numbers(&self.v6).map(|(network, bits)| (Ipv6Addr::from_bits(network).into(), bits));
+        let network = |(address, bits): (IpAddr, u8)| IpNet::new(address, bits);
+        ipv4.chain(ipv6)
+            .map(network)
+            .map(|network| network.expect("a level has as many bits as its addresses"))
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.v4.is_empty() && self.v6.is_empty()
     }
+}
+
+/// Each network with its bits.
+fn numbers<T>(levels: &[Level<T>]) -> impl Iterator<Item = (u128, u8)> {
+    levels.iter().flat_map(|level| level.networks.iter().map(|(network, _)| (*network, level.bits)))
 }
 
 fn number(address: IpAddr) -> u128 {

@@ -41,7 +41,7 @@ const LEAST_HEADER_SIZE: u64 = 8192;
 /// The port of servers of names (RFC 1035 section 4.2).
 const DNS: u16 = 53;
 /// The name of the route and of the pool that are there when none is named.
-pub(super) const DEFAULT: &str = "default";
+pub const DEFAULT_POOL: &str = "default";
 /// The backends of that pool.
 pub(super) const DEFAULT_ADDRESSES: [&str; 2] = ["127.0.0.1:3000", "127.0.0.1:3001"];
 
@@ -60,7 +60,7 @@ fn whole(file: &File, root: &Spot<'_>, open_files: u64, has_file: bool) -> Optio
     let mut pools = IndexMap::new();
     if file.pools.is_empty() {
         let backends = DEFAULT_ADDRESSES.map(file::Backend::at).into();
-        pools.insert(DEFAULT.to_owned(), file::Pool { backends, ..file::Pool::default() });
+        pools.insert(DEFAULT_POOL.to_owned(), file::Pool { backends, ..file::Pool::default() });
     }
     let pools = if file.pools.is_empty() { &pools } else { &file.pools };
     if has_file {
@@ -186,7 +186,7 @@ fn contents(name: &str, at: &Spot<'_>) -> Option<Vec<u8>> {
 
 /// The route that is there when none is named.
 fn only_route() -> Vec<Route> {
-    vec![Route::to_first_pool(DEFAULT)]
+    vec![Route::to_first_pool(DEFAULT_POOL)]
 }
 
 #[cfg(test)]

@@ -90,7 +90,7 @@ fn fill(file: &mut File, config: &Config) {
     file.admin.address.get_or_insert(admin);
     if file.pools.is_empty() {
         let backends = resolve::DEFAULT_ADDRESSES.map(Backend::at).into();
-        file.pools.insert(resolve::DEFAULT.to_owned(), Pool { backends, ..Pool::default() });
+        file.pools.insert(resolve::DEFAULT_POOL.to_owned(), Pool { backends, ..Pool::default() });
     }
     for (pool, config) in file.pools.values_mut().zip(&config.pools) {
         fill_pool(pool, config);
@@ -98,7 +98,7 @@ fn fill(file: &mut File, config: &Config) {
     if file.routes.is_empty() {
         let pool = file.pools.keys().next().cloned();
         let route = super::file::Route { pool, ..super::file::Route::default() };
-        file.routes.insert(resolve::DEFAULT.to_owned(), route);
+        file.routes.insert(resolve::DEFAULT_POOL.to_owned(), route);
     }
     for (route, config) in file.routes.values_mut().zip(&config.routes) {
         route.priority.get_or_insert(config.when.priority);

@@ -10,13 +10,12 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use hickory_resolver::TokioResolver;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
 use crate::config::{Backend, Source};
 
-use dns::DnsError;
+use dns::{DnsError, Resolver};
 use file::FileError;
 
 /// Backends that one source may tell of; more are left out.
@@ -30,13 +29,15 @@ const LONGEST: Duration = Duration::from_secs(300);
 /// Whom sources are asked of.
 #[derive(Clone)]
 pub struct Discovery {
-    resolver: Result<Rc<TokioResolver>, DnsError>,
+    resolver: Result<Rc<Resolver>, DnsError>,
 }
 
 /// What a source tells, and for how long that holds.
 struct Found {
     backends: Vec<Backend>,
     holds: Duration,
+    /// What was not told, if anything, so that what was known of that is told again.
+    failed: Option<DnsError>,
 }
 
 /// Why a source told nothing.
@@ -54,47 +55,71 @@ enum SourceError {
 impl Discovery {
     /// Asks these for names, or whom the system asks.
     pub fn asking(servers: &[SocketAddr]) -> Self {
-        Self { resolver: dns::resolver(servers).map(Rc::new) }
+        Self { resolver: Resolver::asking(servers).map(Rc::new) }
     }
 
-    /// Asks a source for ever, and tells what it said whenever it said something.
-    pub async fn follow(self, source: Source, tell: impl Fn(Vec<Backend>)) {
-        let mut complained = None;
-        let mut count = None;
+    /// Asks a source, of which these are known, for ever, and tells what it said whenever it said something.
+    pub async fn follow(self, source: Source, known: Vec<Backend>, tell: impl Fn(Vec<Backend>)) {
+        let mut heard = Heard { known, ..Heard::default() };
         loop {
-            match self.ask(&source).await {
+            match self.ask(&source, &heard.known).await {
                 Ok(mut found) => {
-                    let number = found.backends.len();
-                    if complained.take().is_some() || count != Some(number) {
-                        info!("{source} tells of {number} backend{}", if number == 1 { "" } else { "s" });
-                        if number > MOST_FOUND {
-                            warn!("{source}: only the first {MOST_FOUND} backends are used");
-                        }
-                    }
-                    count = Some(number);
+                    heard.tells_of(&source, found.backends.len(), found.failed.map(SourceError::Dns));
                     found.backends.truncate(MOST_FOUND);
+                    heard.known.clone_from(&found.backends);
                     tell(found.backends);
                     sleep(found.holds.clamp(SHORTEST, LONGEST)).await;
                 }
                 Err(error) => {
-                    // The same complaint once, however often it is tried.
-                    if complained.as_ref() != Some(&error) {
-                        warn!("{source}: {error}; what was known of it before still holds");
-                        complained = Some(error);
-                    }
+                    heard.complain(&source, error);
                     sleep(AGAIN_AFTER).await;
                 }
             }
         }
     }
 
-    async fn ask(&self, source: &Source) -> Result<Found, SourceError> {
+    async fn ask(&self, source: &Source, known: &[Backend]) -> Result<Found, SourceError> {
         let resolver = || self.resolver.as_deref().map_err(Clone::clone);
         let found = match source {
-            Source::Dns { scheme, name, port } => dns::addresses(resolver()?, *scheme, name, *port).await?,
-            Source::Srv { scheme, name } => dns::services(resolver()?, *scheme, name).await?,
+            Source::Dns { scheme, name, port } => {
+                dns::addresses(resolver()?, *scheme, name, *port, known).await?
+            }
+            Source::Srv { scheme, name } => dns::services(resolver()?, *scheme, name, known).await?,
             Source::File(path) => file::read(path.clone()).await?,
         };
         if found.backends.is_empty() { Err(SourceError::Nobody) } else { Ok(found) }
+    }
+}
+
+/// What a source has told so far.
+#[derive(Default)]
+struct Heard {
+    known: Vec<Backend>,
+    /// How many backends it told of last.
+    count: Option<usize>,
+    complaint: Option<SourceError>,
+}
+
+impl Heard {
+    fn tells_of(&mut self, source: &Source, count: usize, failed: Option<SourceError>) {
+        let is_well_again = failed.is_none() && self.complaint.take().is_some();
+        if is_well_again || self.count != Some(count) {
+            info!("{source} tells of {count} backend{}", if count == 1 { "" } else { "s" });
+            if count > MOST_FOUND {
+                warn!("{source}: only the first {MOST_FOUND} backends are used");
+            }
+        }
+        self.count = Some(count);
+        if let Some(error) = failed {
+            self.complain(source, error);
+        }
+    }
+
+    /// The same complaint once, however often it is tried.
+    fn complain(&mut self, source: &Source, error: SourceError) {
+        if self.complaint.as_ref() != Some(&error) {
+            warn!("{source}: {error}; what was known of it before still holds");
+            self.complaint = Some(error);
+        }
     }
 }

@@ -10,13 +10,13 @@ use hyper::Uri;
 use hyper::header::HOST;
 use serde_json::Value;
 
-use crate::backends::{BackendId, Load};
+use crate::backends::{BackendId, Load, Terms};
 use crate::balance::{Member, Pool};
 use crate::config::{self, Action, Config, Format, Loaded};
 use crate::route::{Asked, Missed, Routes};
 use crate::telemetry::Seen;
 
-use super::api::{Elsewhere, Moved, Plan, Requests};
+use super::api::{Difference, Elsewhere, Moved, Plan, Requests};
 use super::desk::Desk;
 
 use difference::differences;
@@ -28,27 +28,72 @@ const MOST_SHOWN: usize = 200;
 
 /// What these settings would do in place of those in force.
 pub(super) async fn of(desk: &Desk, loaded: Loaded) -> Plan {
-    let differences = differences(&whole(&desk.written()), &whole(&loaded));
+    let mut differences = differences(&whole(&desk.written()), &whole(&loaded));
     let recent = desk.recall().await;
     let (now, then) = (desk.config(), &loaded.config);
+    let is_told = |what: &str| differences.iter().any(|told| what.starts_with(&told.what));
+    let untold: Vec<_> = changed_files(&now, then).into_iter().filter(|what| !is_told(what)).collect();
+    differences.extend(untold.into_iter().map(Difference::of_file));
     let requests = where_to(&now, then, &recent);
-    Plan { changes: !differences.is_empty(), differences, moved: moved(&now, then), requests }
+    Plan { changes: !differences.is_empty(), differences, moved: moved(&now, then, &told(desk)), requests }
+}
+
+/// Settings that name files which do not say the same before and after.
+fn changed_files(now: &Config, then: &Config) -> Vec<String> {
+    let mut changed = Vec::new();
+    for route in &now.routes {
+        let other = then.routes.iter().find(|other| other.name == route.name);
+        let (pages, others) = (&route.treatment.error_pages, other.map(|other| &other.treatment.error_pages));
+        if others.is_some_and(|others| others != pages) {
+            changed.push(format!("routes.{}.error_pages", route.name));
+        }
+    }
+    let secret =
+        |pool: &config::Pool| pool.balancing.sticky.as_ref().map(|sticky| Arc::clone(&sticky.secret));
+    for pool in &now.pools {
+        let other = then.pools.iter().find(|other| other.name == pool.name);
+        if other.is_some_and(|other| secret(other) != secret(pool)) {
+            changed.push(format!("pools.{}.sticky.secret_file", pool.name));
+        }
+    }
+    let token = |config: &Config| config.admin.as_ref().and_then(|admin| admin.token.clone());
+    if token(now) != token(then) {
+        changed.push("admin.token_file".to_owned());
+    }
+    changed
 }
 
 /// For each pool that hashes, before and after, how many keys would go to another backend.
-fn moved(now: &Config, then: &Config) -> Vec<Moved> {
+fn moved(now: &Config, then: &Config, known: &[Arc<Terms>]) -> Vec<Moved> {
     let pairs = now.pools.iter().filter_map(|pool| {
         let other = then.pools.iter().find(|other| other.name == pool.name)?;
-        let percent = as_if_well(pool).moved(&as_if_well(other))? * 100.0;
+        let told = told_by_sources(pool, known);
+        // Of which source it was told does not matter: what another one would tell is not known.
+        let stays = other.sources.iter().any(|source| pool.sources.contains(source));
+        let (now, then) = (as_if_well(pool, &told), as_if_well(other, if stays { &told } else { &[] }));
+        let percent = now.moved(&then)? * 100.0;
         Some(Moved { pool: pool.name.to_string(), percent: (percent * 10.0).round() / 10.0 })
     });
     pairs.collect()
 }
 
-/// A pool with the backends of the settings, all of which can be used.
-fn as_if_well(pool: &config::Pool) -> Pool {
+/// What is known of backends that are not leaving.
+fn told(desk: &Desk) -> Vec<Arc<Terms>> {
+    let known = desk.registry().backends();
+    known.into_iter().filter(|backend| !backend.leaving).map(|backend| backend.terms).collect()
+}
+
+/// The backends of a pool that its settings do not name.
+fn told_by_sources(pool: &config::Pool, known: &[Arc<Terms>]) -> Vec<config::Backend> {
+    let own = known.iter().filter(|terms| terms.pool == pool.name).map(|terms| &terms.backend);
+    own.filter(|told| !names(pool, told)).cloned().collect()
+}
+
+/// A pool with the backends of the settings and these, all of which can be used.
+fn as_if_well(pool: &config::Pool, told: &[config::Backend]) -> Pool {
     let born = Instant::now();
-    let members = (0..).zip(&pool.backends).map(|(number, backend)| Member {
+    let backends = pool.backends.iter().chain(told.iter().filter(|told| !names(pool, told)));
+    let members = (0..).zip(backends).map(|(number, backend)| Member {
         id: BackendId::from(number),
         place: number as usize,
         way: Arc::new(backend.url.clone().into()),
@@ -63,6 +108,10 @@ fn as_if_well(pool: &config::Pool) -> Pool {
         tags: backend.tags.clone(),
     });
     Pool::new(pool.balancing.clone(), members.collect())
+}
+
+fn names(pool: &config::Pool, told: &config::Backend) -> bool {
+    pool.backends.iter().any(|named| named.url.is_same(&told.url))
 }
 
 /// All settings, those that nobody wrote as well.
@@ -132,7 +181,10 @@ fn what(action: &Action, config: &Config) -> String {
                     weight => format!("pool {name} ({:.0} %)", f64::from(weight) * 100.0 / f64::from(total)),
                 }
             };
-            split.shares.iter().map(share).collect::<Vec<_>>().join(", ")
+            let shares = split.shares.iter().filter(|share| share.weight > 0).map(share);
+            let tags: String =
+                split.tags.iter().map(|(name, value)| format!(" with {name} = {value}")).collect();
+            shares.collect::<Vec<_>>().join(", ") + &tags
         }
         Action::Redirect { status, to } => format!("redirect {} to {to}", status.as_u16()),
         Action::Answer { status, .. } => format!("answer {}", status.as_u16()),

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use hyper::header::{COOKIE, HeaderMap, HeaderValue, RETRY_AFTER, SET_COOKIE};
+use hyper::header::{COOKIE, HeaderMap, HeaderValue, RETRY_AFTER};
 use hyper::{Request, Response, StatusCode};
 
 use crate::backends::{Ending, Outcome};
@@ -13,7 +13,7 @@ use crate::config::{HashKey, Sticky};
 
 use super::course::Forward;
 use super::forward::Failure;
-use super::forwarded::X_FORWARDED_PROTO;
+use super::forwarded::over_tls;
 use super::{Client, Fault, View};
 
 /// What of a request its backend is picked by. The request itself may be with a backend when the next one is picked.
@@ -36,7 +36,7 @@ impl Affinity {
         if let Some(sticky) = &balancing.sticky {
             let headers = request.headers();
             affinity.cookie = cookies(headers, &sticky.cookie).find_map(Word::read);
-            affinity.secure = headers.get(X_FORWARDED_PROTO).is_some_and(|proto| proto == "https");
+            affinity.secure = over_tls(headers);
         }
         affinity
     }
@@ -63,11 +63,11 @@ impl Affinity {
         Ask { turn, now: client.shared.clock.instant(), key: self.key, cookie: self.cookie, tags }
     }
 
-    /// Asks the client to come back to the backend that answered, unless it would do so anyway.
-    pub(super) fn keep<B>(&self, pool: &Pool, lease: &Lease, response: &mut Response<B>) {
-        let Some(sticky) = &pool.balancing().sticky else { return };
-        let Some(word) = pool.cookie(lease).filter(|word| Some(*word) != self.cookie) else { return };
-        response.headers_mut().append(SET_COOKIE, set_cookie(sticky, word, self.secure));
+    /// What asks the client to come back to the backend that answered, unless it would do so anyway.
+    pub(super) fn cookie(&self, pool: &Pool, lease: &Lease) -> Option<HeaderValue> {
+        let sticky = pool.balancing().sticky.as_ref()?;
+        let word = pool.cookie(lease).filter(|word| Some(*word) != self.cookie)?;
+        Some(set_cookie(sticky, word, self.secure))
     }
 }
 

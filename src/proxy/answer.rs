@@ -6,10 +6,9 @@ use std::time::Instant;
 use hyper::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 
-use crate::backends::{Backend, Evidence};
-use crate::balance::Pool;
-use crate::connect::Way;
-use crate::snapshot::Snapshot;
+use crate::backends::{Evidence, State};
+use crate::balance::Member;
+use crate::snapshot::{Fact, Snapshot};
 use crate::telemetry::access_log::Entry;
 
 use super::body::Body;
@@ -20,6 +19,8 @@ use super::{Client, Error, Row};
 const PROXY_STATUS: &str = "proxy-status";
 /// The first re-check of a backend that is down comes after a second.
 const RETRY_AFTER_SECONDS: u64 = 1;
+/// Backends of which a client on this machine is told.
+const MOST_TOLD: usize = 16;
 const METHODS: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH, TRACE";
 
 /// The answer that an error deserves.
@@ -101,34 +102,56 @@ fn explain(error: &Error, snapshot: &Snapshot, exchange: &Exchange) -> String {
     if !client.is_local() {
         return text;
     }
-    let pool = exchange.pool().map(|pool| &snapshot.pools[pool]);
-    let now = Instant::now();
-    let mut tell = |way: &Way, evidence: &Evidence, learned: Instant| {
-        let ago = now.saturating_duration_since(learned).as_secs();
-        let _ = writeln!(text, "{}: {evidence} {ago} s ago", way.url);
-    };
+    let members = exchange.pool().map_or(&[][..], |pool| snapshot.pools[pool].members());
     match error {
-        Error::NoBackend => {
-            for member in pool.map_or(&[][..], Pool::members) {
-                let fact = &snapshot.facts[member.place];
-                tell(&fact.way, &fact.evidence, fact.learned);
-            }
+        Error::NoBackend if members.is_empty() && exchange.pool().is_some() => {
+            text += "the pool has no backends: its sources have told of none\n";
+            return text;
         }
-        // What this request found out itself is not in its snapshot yet.
-        Error::Connect(_)
+        Error::NoBackend
+        | Error::Connect(_)
         | Error::ConnectTimeout
         | Error::BadCertificate(_)
         | Error::TlsFailed(_)
-        | Error::NotHttp2 => {
-            let backends = client.shared.registry.backends();
-            let is_of_it = |backend: &Backend| {
-                pool.is_some_and(|pool| pool.members().iter().any(|member| member.id == backend.id))
-            };
-            for backend in backends.into_iter().filter(is_of_it) {
-                tell(&backend.way, backend.health.evidence(), backend.health.learned());
-            }
-        }
-        _ => {}
+        | Error::NotHttp2 => {}
+        _ => return text,
+    }
+    for member in members.iter().take(MOST_TOLD) {
+        text += &match error {
+            Error::NoBackend => why_unused(member, &snapshot.facts[member.place]),
+            // What this request found out itself is not in its snapshot yet.
+            _ => match client.shared.registry.health(member.id) {
+                Some(health) => learned(member, health.evidence(), health.learned()),
+                None => continue,
+            },
+        };
+    }
+    let more = members.len().saturating_sub(MOST_TOLD);
+    if more > 0 {
+        let _ = writeln!(text, "and {more} more");
     }
     text
+}
+
+/// What is known of a backend that gets no requests.
+fn why_unused(member: &Member, fact: &Fact) -> String {
+    match taken_out(member, fact.state) {
+        Some(why) => format!("{}: {why}\n", member.way.url),
+        None => learned(member, &fact.evidence, fact.learned),
+    }
+}
+
+fn learned(member: &Member, evidence: &Evidence, learned: Instant) -> String {
+    let ago = Instant::now().saturating_duration_since(learned).as_secs();
+    format!("{}: {evidence} {ago} s ago\n", member.way.url)
+}
+
+/// Why a backend that is not down gets no requests, if an operator or the settings took it out.
+fn taken_out(member: &Member, state: State) -> Option<&'static str> {
+    match state {
+        State::Down => None,
+        State::Up | State::Unknown if !member.usable => Some("an operator disabled it"),
+        State::Up | State::Unknown if member.drained => Some("an operator drains it"),
+        State::Up | State::Unknown => (member.weight == 0).then_some("its weight is 0"),
+    }
 }

@@ -14,6 +14,7 @@ use crate::route::{self, Missed, Routes};
 
 use super::body::RequestBody;
 use super::exchange::Exchange;
+use super::forwarded::over_tls;
 use super::headers::Asked;
 use super::own::Own;
 use super::shared::View;
@@ -123,7 +124,7 @@ fn treat<'v>(
         }
     };
     let chosen = split::choose(split, &settings.config.pools, request.headers(), fastrand::u64);
-    if let Some(cookie) = chosen.cookie(client.listener().tls) {
+    if let Some(cookie) = chosen.cookie(over_tls(request.headers())) {
         exchange.treat(Treated::by(settings, place, Some(cookie)));
     }
     let pool = chosen.pool;

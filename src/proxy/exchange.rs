@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hyper::body::{Body as _, Incoming};
+use hyper::header::{HeaderMap, HeaderValue, SET_COOKIE};
 use hyper::{Method, Request, Version};
 
 use crate::config::Config;
@@ -80,6 +81,15 @@ impl Exchange {
     /// The place of the pool that it goes to, if that is known.
     pub(super) fn pool(&self) -> Option<usize> {
         self.pool.map(|pool| pool as usize)
+    }
+
+    /// The cookie, if any, that keeps the client at the backend with this answer.
+    pub(super) fn stays_at(&mut self, cookie: Option<HeaderValue>, headers: &mut HeaderMap) {
+        match (&mut self.treated, cookie) {
+            (Some(treated), cookie) => treated.stays_at(cookie),
+            (None, Some(cookie)) => drop(headers.append(SET_COOKIE, cookie)),
+            (None, None) => {}
+        }
     }
 
     /// Notes what its route makes of its answer.

@@ -82,6 +82,11 @@ pub fn origin(headers: &HeaderMap, peer: IpAddr, trusted: &Networks<()>) -> Opti
     })
 }
 
+/// Whether a client speaks TLS, to us or to a proxy that we trust, by the head that a backend gets.
+pub(super) fn over_tls(headers: &HeaderMap) -> bool {
+    headers.get(X_FORWARDED_PROTO).is_some_and(|proto| proto == "https")
+}
+
 /// The client that an `X-Forwarded-For` names: from the right, the first address that is not trusted, or the last
 /// trusted one before an entry that is no address or beyond [`MOST_HOPS`]; nothing if the last entry is no address.
 pub fn client_of(chain: &[u8], is_trusted: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {

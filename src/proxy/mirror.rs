@@ -12,7 +12,7 @@ use tokio::task::spawn_local;
 use crate::balance::Tried;
 use crate::config;
 
-use super::affinity::Affinity;
+use super::affinity::{Affinity, Trial};
 use super::body::RequestBody;
 use super::headers::Asked;
 use super::shared::{Shared, View};
@@ -100,19 +100,24 @@ impl Copy {
         let Self { client, view, pool, mut head, body, place: _place } = self;
         let client = Rc::new(client.stream());
         client.alarm().wakes_me().await;
-        let affinity = Affinity::of(&head, &client, &view.snapshot.pools[pool]);
-        let ask = affinity.ask(&client, view.turn(pool), &[]);
-        let Ok(lease) = view.snapshot.pools[pool].pick(&ask, &Tried::default()) else { return };
+        let (turn, pool) = (view.turn(pool), &view.snapshot.pools[pool]);
+        let affinity = Affinity::of(&head, &client, pool);
+        let Ok(lease) = pool.pick(&affinity.ask(&client, turn, &[]), &Tried::default()) else { return };
         if !body.is_empty() {
             head.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         }
         let mut request = Some(head.map(|()| RequestBody::whole(Bytes::from(body))));
+        let trial = Trial::begin(&client, pool, &lease);
         match forward::send(&client, &view, &lease, &mut request, ASKED).await {
             Ok((response, connection)) => {
+                trial.answered(&response);
                 let connections = Rc::clone(view.connections(lease.place()));
                 Spent { body: response.into_body(), connection, connections, lease }.read(&client).await;
             }
-            Err(failure) => failure.tell(&client, &lease),
+            Err(failure) => {
+                trial.failed(&failure);
+                failure.tell(&client, &lease);
+            }
         }
     }
 }

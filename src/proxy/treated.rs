@@ -14,13 +14,15 @@ pub(super) struct Treated {
     settings: Arc<Settings>,
     route: usize,
     /// The cookie that keeps the client at its share.
-    cookie: Option<HeaderValue>,
+    share: Option<HeaderValue>,
+    /// The one that keeps it at its backend.
+    home: Option<HeaderValue>,
 }
 
 impl Treated {
     /// By the route at this place.
-    pub(super) fn by(settings: &Arc<Settings>, route: usize, cookie: Option<HeaderValue>) -> Self {
-        Self { settings: Arc::clone(settings), route, cookie }
+    pub(super) fn by(settings: &Arc<Settings>, route: usize, share: Option<HeaderValue>) -> Self {
+        Self { settings: Arc::clone(settings), route, share, home: None }
     }
 
     /// Makes the head of an answer, ours or a backend's, as the route wants it.
@@ -28,9 +30,14 @@ impl Treated {
         change(headers, &self.treatment().answer_headers);
     }
 
-    /// Tells a client that was served where it is to stay.
+    /// The client is to stay at the backend that answered, unless it would do so anyway.
+    pub(super) fn stays_at(&mut self, cookie: Option<HeaderValue>) {
+        self.home = cookie;
+    }
+
+    /// Tells a client that was served where it is to stay. What the route changes is not among it.
     pub(super) fn keep(&self, headers: &mut HeaderMap) {
-        if let Some(cookie) = &self.cookie {
+        for cookie in [&self.home, &self.share].into_iter().flatten() {
             headers.append(SET_COOKIE, cookie.clone());
         }
     }

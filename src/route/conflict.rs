@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::config;
 
 use super::expand::TemplateError;
-use super::relation::{covers, is_impossible, meet};
+use super::relation::{are_apart, asks_no_more, cover_together, covers, is_impossible, meet};
 use super::rule::Rule;
 use super::search::Entry;
 use super::{Case, Routes};
@@ -75,6 +75,8 @@ impl Conflict {
     }
 }
 
+/// Routes of which it is looked whether they cover another one together.
+const MOST_PARTS: usize = 32;
 const CONTRADICTION: &str =
     "something must be both there and absent, or no client is in its networks; remove one of its conditions";
 const NO_SUCH_PATH: &str =
@@ -93,10 +95,8 @@ pub(super) fn find(routes: &[config::Route], compiled: &Routes) -> Vec<Conflict>
             let [first, second] = [other, case.route].map(|route| name(routes, route));
             conflicts.push(conflict(first, second));
         }
-        match before.covered_by {
-            Some(other) => drop(fate.covered_by.insert(other)),
-            None => fate.is_reached = true,
-        }
+        fate.is_reached |= before.covered_by.is_empty();
+        fate.covered_by.extend(before.covered_by);
     }
     for (route, fate) in (0_u32..).zip(fates) {
         if let Some(why) = why_impossible(&compiled.rules[route as usize], &fate) {
@@ -128,8 +128,8 @@ type Make = fn(Arc<str>, Arc<str>) -> Conflict;
 
 /// What is looked at before a case.
 struct Before {
-    /// A route that holds for all its requests.
-    covered_by: Option<u32>,
+    /// A route that holds for all its requests, or several that do together.
+    covered_by: Vec<u32>,
     /// Another route that is as specific, and what is wrong with the two.
     rival: Option<(u32, Make)>,
 }
@@ -137,13 +137,20 @@ struct Before {
 impl Before {
     fn of(place: u32, case: &Case, compiled: &Routes) -> Self {
         let own = &compiled.rules[case.route as usize];
-        let mut before = Self { covered_by: None, rival: None };
+        let mut before = Self { covered_by: Vec::new(), rival: None };
+        let mut parts = Vec::new();
         let mut visit = |leaf: &Vec<Entry>| {
             for entry in leaf.iter().take_while(|entry| entry.case < place) {
                 let other = &compiled.rules[entry.route as usize];
+                if are_apart(other, own) {
+                    continue;
+                }
                 let covers = covers(other, own);
-                if covers {
-                    before.covered_by.get_or_insert(entry.route);
+                if covers && before.covered_by.is_empty() {
+                    before.covered_by.push(entry.route);
+                } else if !covers && parts.len() <= MOST_PARTS && asks_no_more(other, own) && meet(other, own)
+                {
+                    parts.push(entry.route);
                 }
                 let is_equal = entry.route != case.route
                     && compiled.cases[entry.case as usize].class == case.class
@@ -156,6 +163,12 @@ impl Before {
         };
         for paths in compiled.hosts.covering(case.host.as_ref()) {
             paths.covering(&case.path, &mut visit);
+        }
+        if before.covered_by.is_empty() && (2..=MOST_PARTS).contains(&parts.len()) {
+            let rules: Vec<_> = parts.iter().map(|route| &compiled.rules[*route as usize]).collect();
+            if cover_together(&rules, own) {
+                before.covered_by = parts;
+            }
         }
         before
     }

@@ -1,5 +1,7 @@
 //! How the requests that rules hold for relate. What cannot be known, as of two regular expressions, is not said.
 
+use hyper::Method;
+
 use crate::config::{Condition, Networks, Test};
 
 use super::rule::Rule;
@@ -8,8 +10,39 @@ use super::rule::Rule;
 pub(super) fn covers(wide: &Rule, narrow: &Rule) -> bool {
     let methods = wide.methods.is_empty()
         || !narrow.methods.is_empty() && narrow.methods.iter().all(|method| wide.methods.contains(method));
+    methods && covers_clients(wide, narrow) && asks_no_more(wide, narrow)
+}
+
+/// Whether the conditions of one hold whenever those of the other do.
+pub(super) fn asks_no_more(wide: &Rule, narrow: &Rule) -> bool {
     let follows = |wanted: &Condition| narrow.conditions.iter().any(|known| implies(known, wanted));
-    methods && covers_clients(wide, narrow) && wide.conditions.iter().all(follows)
+    wide.conditions.iter().all(follows)
+}
+
+/// Whether for each method and client of one there is one of the others, all of which [ask no more](asks_no_more).
+pub(super) fn cover_together(others: &[&Rule], narrow: &Rule) -> bool {
+    let all = Networks::all();
+    let clients = narrow.clients.as_ref().unwrap_or(&all);
+    let covers = |method: Option<&Method>| {
+        let takes = |other: &&&Rule| {
+            other.methods.is_empty() || method.is_some_and(|method| other.methods.contains(method))
+        };
+        let own: Option<Vec<_>> = others.iter().filter(takes).map(|other| other.clients.as_ref()).collect();
+        // One that is for any client is enough.
+        own.is_none_or(|own| Networks::joined(own).cover(clients))
+    };
+    match &narrow.methods[..] {
+        [] => covers(None),
+        methods => methods.iter().all(|method| covers(Some(method))),
+    }
+}
+
+/// Whether no client is in the networks of both: what two rules with many networks each are told apart by at once.
+pub(super) fn are_apart(one: &Rule, other: &Rule) -> bool {
+    match (&one.clients, &other.clients) {
+        (Some(one), Some(other)) => !one.meet(other),
+        _ => false,
+    }
 }
 
 /// Whether a request is known for which both hold, each part of which has one value at most.
@@ -17,13 +50,9 @@ pub(super) fn meet(one: &Rule, other: &Rule) -> bool {
     let methods = one.methods.is_empty()
         || other.methods.is_empty()
         || one.methods.iter().any(|method| other.methods.contains(method));
-    let clients = match (&one.clients, &other.clients) {
-        (Some(one), Some(other)) => one.meet(other),
-        _ => true,
-    };
     let may_meet =
         |one: &Condition| other.conditions.iter().all(|other| one.part != other.part || agree(one, other));
-    methods && clients && one.conditions.iter().all(may_meet)
+    methods && !are_apart(one, other) && one.conditions.iter().all(may_meet)
 }
 
 /// Whether a rule holds for no request.
@@ -69,7 +98,6 @@ fn agree(one: &Condition, other: &Condition) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use hyper::Method;
     use hyper::header::HeaderName;
 
     use crate::config::{Part, Pattern};

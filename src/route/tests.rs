@@ -243,6 +243,32 @@ fn a_route_that_is_never_reached_is_refused_and_so_is_one_like_another() {
 }
 
 #[test]
+fn a_route_all_of_whose_methods_or_clients_go_elsewhere_is_never_reached() {
+    let by = |methods: &[Method]| Match { methods: methods.to_vec(), ..when(&[], &["/a"]) };
+    let from = |networks: &[&str]| {
+        let networks = networks.iter().map(|text| (text.parse().expect("a network"), ()));
+        Match { clients: Some(Networks::of(networks)), ..when(&[], &["/a"]) }
+    };
+    let apart = [route("get", by(&[Method::GET])), route("post", by(&[Method::POST]))];
+    let unreached = |routes: &[Route]| conflicts(&[&apart, routes].concat());
+    let told = |name: &str, others: &str| {
+        format!(
+            "route {name}: never reached, for all its requests go to {others} before; \
+             remove it, make it more specific, or raise its priority"
+        )
+    };
+    let both = route("both", by(&[Method::GET, Method::POST]));
+    assert_eq!(unreached(&[both]), [told("both", "get and post")]);
+    let more = by(&[Method::GET, Method::POST, Method::PUT]);
+    assert!(Routes::compile(&[&apart[..], &[route("more", more), route("any", by(&[]))]].concat()).is_ok());
+    let halves =
+        [route("low", from(&["10.0.0.0/9"])), route("high", from(&["10.128.0.0/9", "192.0.2.0/24"]))];
+    let with = |networks| [&halves[..], &[route("all", from(networks))]].concat();
+    assert_eq!(conflicts(&with(&["10.0.0.0/8"])), [told("all", "low and high")]);
+    assert!(Routes::compile(&with(&["10.0.0.0/7"])).is_ok());
+}
+
+#[test]
 fn routes_that_can_be_told_apart_are_no_conflict() {
     let with = |test| Match { conditions: vec![test], ..Match::default() };
     let high = |when: Match| Match { priority: 1, ..when };

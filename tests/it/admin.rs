@@ -113,6 +113,10 @@ fn what_is_not_there_and_what_cannot_be_done_is_told_as_a_problem() {
     for path in ["/", "/api/v1/pool", "/api/v1/pools/none", "/api/v1/pools/all/backends/127.0.0.1:9"] {
         expect_problem(ask("GET", path, ""), 404, "not-found");
     }
+    for path in ["/api/v1/pools/al", "/api/v1/pools/al/backends/127.0.0.1:9"] {
+        let problem = expect_problem(ask("GET", path, ""), 404, "not-found");
+        assert_eq!(problem["detail"], "there is no pool al; did you mean all? /api/v1/pools shows all");
+    }
     for (method, path, allow) in [
         ("DELETE", "/api/v1/pools", "GET, HEAD"),
         ("POST", "/livez", "GET, HEAD"),

@@ -1,6 +1,8 @@
 //! Which backend gets a request, policy by policy.
 
 mod affinity;
+mod peak_ewma;
+mod preference;
 mod settings;
 
 use std::collections::BTreeSet;
@@ -9,7 +11,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::support::{Backend, Balancer, Client, Gate, Running, Sample, gate, get, request, until};
+use crate::support::{Backend, Balancer, Client, Gate, Running, Sample, Settings, gate, get, request, until};
 
 /// Every policy, and other names that are taken.
 const POLICIES: [&str; 9] =
@@ -150,37 +152,4 @@ fn least_requests_passes_over_a_backend_that_is_busy() {
     }
     opener.open();
     assert_ne!(held.answer().expect_status(200).text(), free);
-}
-
-#[test]
-fn peak_ewma_spares_a_backend_that_asks_for_it() {
-    let tired =
-        Backend::answers("HTTP/1.1 429 Too Many Requests\r\nRetry-After: 60\r\nContent-Length: 0\r\n\r\n");
-    let fresh = Backend::answers(OK);
-    let balancer = Balancer::before(&[tired.address, fresh.address]).flag("--policy", "peak_ewma").start();
-    let mut client = Client::to(balancer.address);
-    let mut ask = || {
-        client.send(GET);
-        client.answer().status
-    };
-    until("the tired backend was asked", || ask() == 429);
-    assert!((0..50).all(|_| ask() == 200));
-}
-
-#[test]
-fn peak_ewma_leaves_a_backend_that_fails_fast() {
-    let broken = Backend::answers("HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n");
-    let well = Backend::answers(OK);
-    let balancer = Balancer::before(&[broken.address, well.address]).flag("--policy", "peak_ewma").start();
-    let mut client = Client::to(balancer.address);
-    let mut ask = || {
-        client.send(GET);
-        client.answer().status
-    };
-    let mut failed = 0;
-    // Both are about as fast, so some tens tell; from then on it is asked about once a second.
-    until("most requests succeed", || {
-        failed = (0..50).filter(|_| ask() == 500).count();
-        failed <= 5
-    });
 }

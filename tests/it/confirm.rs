@@ -192,6 +192,44 @@ fn a_plan_says_what_differs_and_which_requests_would_go_elsewhere_and_changes_no
 }
 
 #[test]
+fn a_plan_knows_that_other_shares_and_tags_are_elsewhere() {
+    let backend = Backend::refuses().to_string();
+    let text = |route: &str| {
+        let more = format!("[pools.new]\nbackends = [{backend:?}]\n[routes.all]\n{route}\n");
+        settings(std::slice::from_ref(&backend), &more)
+    };
+    let settings_now = Settings::that_say(&text("pools = { all = 1, new = 0 }"));
+    let balancer = settings_now.balancer().start();
+    get(balancer.address, "/");
+    for (route, to) in [
+        ("pool = \"all\"", None),
+        ("pools = { all = 3, new = 1 }", Some("pool all (75 %), pool new (25 %) (route all)")),
+        ("pool = \"all\"\ntags = { version = \"2\" }", Some("pool all with version = 2 (route all)")),
+    ] {
+        let plan = body(&post(admin(&balancer), "plan", &text(route)).expect_status(200));
+        assert_eq!(plan["requests"]["elsewhere"], usize::from(to.is_some()), "{plan}");
+        assert_eq!(plan["requests"]["examples"][0]["to"].as_str(), to, "{plan}");
+    }
+}
+
+#[test]
+fn a_plan_says_which_file_that_is_named_as_before_says_something_else() {
+    let backend = Backend::refuses().to_string();
+    let settings_now = Settings::that_say("");
+    settings_now.put("busy.html", "busy");
+    // Settings that are posted name files as those of the file do.
+    let route = "[routes.all]\npool = \"all\"\nerror_pages = { \"503\" = { file = \"busy.html\" } }\n";
+    let text = settings(&[backend], route);
+    settings_now.write(&text);
+    let balancer = settings_now.balancer().start();
+    let plan = || body(&post(admin(&balancer), "plan", &text).expect_status(200));
+    assert_eq!(plan()["changes"], false);
+    settings_now.put("busy.html", "still busy");
+    let told = json!({ "kind": "file", "what": "routes.all.error_pages", "before": null, "after": null });
+    assert_eq!((&plan()["changes"], &plan()["differences"]), (&json!(true), &json!([told])));
+}
+
+#[test]
 fn a_plan_says_how_many_keys_of_a_pool_that_hashes_would_go_elsewhere() {
     let backends: Vec<_> = (1..=4).map(|number| format!("127.0.0.1:{}", 40_000 + number)).collect();
     let hashed = "policy = \"maglev\"\n";
@@ -201,4 +239,26 @@ fn a_plan_says_how_many_keys_of_a_pool_that_hashes_would_go_elsewhere() {
     let percent = plan["moved"][0]["percent"].as_f64().expect("a number");
     assert_eq!(plan["moved"][0]["pool"], "all");
     assert!((20.0..32.0).contains(&percent), "a quarter, for the new one takes a quarter: {plan}");
+}
+
+#[test]
+fn a_plan_counts_backends_that_sources_told_of() {
+    let settings_now = Settings::that_say("");
+    let list: String = (1..=3).map(|number| format!("127.0.0.1:{}\n", 40_000 + number)).collect();
+    let list = settings_now.put("list", list);
+    let text = |more: &str| {
+        let source = format!("policy = \"maglev\"\ndiscover = [\"file:{}\"]\n{more}", list.display());
+        settings(&[], &source).replace("backends = []\n", "")
+    };
+    settings_now.write(&text(""));
+    let balancer = settings_now.balancer().start();
+    balancer.said("tells of 3 backends");
+    let percent = |more: &str| {
+        let plan = body(&post(admin(&balancer), "plan", &text(more)).expect_status(200));
+        plan["moved"][0]["percent"].as_f64().expect("a number")
+    };
+    assert_eq!(percent("overflow = 50\n"), 0.0);
+    let joined = percent("backends = [\"127.0.0.1:40004\"]\n");
+    assert!((20.0..32.0).contains(&joined), "a quarter, for the new one takes a quarter: {joined}");
+    assert_eq!(percent("backends = [\"127.0.0.1:40001\"]\n"), 0.0, "it is one of those that are there");
 }

@@ -1,6 +1,8 @@
 //! Backends that names and files tell of.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use hickory_resolver::proto::rr::RecordType;
 
 use crate::support::{Dns, Running, Sample, Settings, get, until};
 
@@ -56,6 +58,47 @@ fn neither_an_error_nor_an_answer_without_addresses_takes_backends_away() {
         balancer.said_times("tells of 1 backend", round + 2);
     }
     assert_eq!(balancer.times_said("is removed"), 0);
+}
+
+#[test]
+fn a_failure_to_tell_of_one_family_of_addresses_takes_none_of_them_away_and_keeps_none_of_the_other() {
+    let (dns, sample) = (Dns::start(), Sample::start("named"));
+    let other = Ipv4Addr::new(127, 0, 0, 9);
+    dns.says_both("app.test.", &[Ipv4Addr::LOCALHOST, other], &[Ipv6Addr::LOCALHOST]);
+    let port = sample.address().port();
+    let settings = settings(Some(&dns), &format!("dns:app.test:{port}"));
+    let balancer = settings.balancer().start();
+    balancer.said("tells of 3 backends");
+    dns.fails_for(&[RecordType::AAAA]);
+    balancer.said(
+        "its IPv6 addresses cannot be found: the server of names says Server Failure; \
+         what was known of it before still holds",
+    );
+    dns.says_both("app.test.", &[Ipv4Addr::LOCALHOST], &[]);
+    balancer.said(&format!("{other}:{port} is removed"));
+    assert_eq!(balancer.times_said(&format!("[::1]:{port} is removed")), 0);
+    assert_eq!(answers(&balancer), "hello from named\n");
+    // Nor does it when somebody else is asked from now on.
+    let other = Dns::start();
+    other.says_both("app.test.", &[Ipv4Addr::LOCALHOST], &[]);
+    other.fails_for(&[RecordType::AAAA]);
+    let text = std::fs::read_to_string(settings.path()).expect("a file of ours");
+    settings.change(&balancer, &text.replace(&dns.address.to_string(), &other.address.to_string()));
+    balancer.said_times("its IPv6 addresses cannot be found", 2);
+    assert_eq!(balancer.times_said(&format!("[::1]:{port} is removed")), 0);
+    other.fails(false);
+    balancer.said(&format!("[::1]:{port} is removed"));
+}
+
+#[test]
+fn why_a_name_leads_nowhere_is_said_in_words() {
+    let dns = Dns::start();
+    let balancer = settings(Some(&dns), "dns:app.test:80").balancer().start();
+    balancer.said("dns:app.test:80: the name cannot be resolved: there is nothing of this kind under it;");
+    let told = "no backend is healthy\nthe pool has no backends: its sources have told of none\n";
+    assert_eq!(get(balancer.address, "/").expect_status(503).text(), told);
+    dns.denies(true);
+    balancer.said("dns:app.test:80: the name cannot be resolved: there is no such name;");
 }
 
 #[test]

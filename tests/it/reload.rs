@@ -4,10 +4,13 @@ mod listeners;
 mod unbroken;
 mod under_load;
 
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::support::{Backend, Client, Sample, Settings, gate, get, until};
+use crate::support::{Backend, Balancer, Client, Sample, Settings, gate, get, until};
 
 fn pool(policy: &str, backends: &[String]) -> String {
     let backends: Vec<_> = backends.iter().map(|backend| format!("{backend:?}")).collect();
@@ -58,13 +61,13 @@ fn bad_settings_change_nothing_and_are_named() {
         (b"\xff\xfe", "UTF-8"),
     ];
     for (index, (bytes, told)) in bad.into_iter().enumerate() {
-        std::fs::write(settings.path(), bytes).expect("a file of ours");
+        fs::write(settings.path(), bytes).expect("a file of ours");
         balancer.signal("HUP");
         let line = balancer.said_times("reload refused, the settings stay as they were", index + 1);
         assert!(line.contains(told), "{line}");
         assert_eq!(get(balancer.address, "/").expect_status(200).text(), "hello from only\n");
     }
-    std::fs::remove_file(settings.path()).expect("a file of ours");
+    fs::remove_file(settings.path()).expect("a file of ours");
     balancer.signal("HUP");
     balancer.said_times("reload refused, the settings stay as they were", 5);
     get(balancer.address, "/").expect_status(200);
@@ -96,15 +99,15 @@ fn whatever_comes_to_be_where_the_settings_were_changes_nothing() {
         settings.write(&text);
         refused(times, told);
     }
-    std::fs::remove_file(settings.path()).expect("a file of ours");
+    fs::remove_file(settings.path()).expect("a file of ours");
     let pipe = std::process::Command::new("mkfifo").arg(settings.path()).status();
     assert!(pipe.expect("there is a command").success());
     refused(8, "it is a pipe, not a file");
-    std::fs::remove_file(settings.path()).expect("a pipe of ours");
-    std::fs::create_dir(settings.path()).expect("a folder of ours");
+    fs::remove_file(settings.path()).expect("a pipe of ours");
+    fs::create_dir(settings.path()).expect("a folder of ours");
     refused(9, "the folder has neither");
-    std::fs::remove_dir(settings.path()).expect("a folder of ours");
-    std::os::unix::fs::symlink(settings.path(), settings.path()).expect("a link of ours");
+    fs::remove_dir(settings.path()).expect("a folder of ours");
+    symlink(settings.path(), settings.path()).expect("a link of ours");
     refused(10, "cannot be read");
 }
 
@@ -140,7 +143,7 @@ fn a_removed_backend_ends_what_it_does_and_is_known_until_then() {
     client.send("GET /slow HTTP/1.1\r\nHost: test\r\n\r\n");
     until("the backend has it", || slow.requests() > before);
     settings.change(&balancer, &pool("first", &[next.address().to_string()]));
-    balancer.said(&format!("{} is removed: 1 requests are still with it", slow.address));
+    balancer.said(&format!("{} is removed; requests still with it: 1", slow.address));
     until("others go elsewhere", || get(balancer.address, "/").text() == "hello from next\n");
     opener.open();
     assert_eq!(client.answer().expect_status(200).text(), "slow");
@@ -199,7 +202,7 @@ fn a_changed_limit_holds_for_clients_that_are_connected() {
 fn what_waits_for_the_next_start_is_named_and_the_rest_changes() {
     let (first, second) = (Sample::start("first"), Sample::start("second"));
     let settings = Settings::that_say(&pool("first", &[first.address().to_string()]));
-    let balancer = crate::support::Balancer::bare().flag("--config", settings.path()).start();
+    let balancer = Balancer::bare().flag("--config", settings.path()).start();
     settings.change(&balancer, &format!("workers = 7\n{}", pool("first", &[second.address().to_string()])));
     balancer.said("workers: the change takes effect at the next start");
     until("the rest has changed", || get(balancer.address, "/").text() == "hello from second\n");
@@ -216,4 +219,25 @@ fn with_watch_a_changed_file_is_read_by_itself() {
     settings.write(&pool("first", &[second.address().to_string()]));
     balancer.said(" reloaded");
     until("the other one answers", || get(balancer.address, "/").text() == "hello from second\n");
+}
+
+#[test]
+fn with_watch_a_folder_that_is_swapped_behind_a_link_is_read_by_itself() {
+    let (first, second) = (Sample::start("first"), Sample::start("second"));
+    let folder = Settings::that_say("");
+    // As Kubernetes mounts a ConfigMap: the file is a link into a link to a folder, and that one is swapped.
+    let root = Path::new(folder.path()).parent().expect("a file is in a folder").join("mounted");
+    for (version, sample) in [("..1", &first), ("..2", &second)] {
+        fs::create_dir_all(root.join(version)).unwrap();
+        let text = pool("first", &[sample.address().to_string()]);
+        fs::write(root.join(version).join("lb.toml"), text).unwrap();
+    }
+    symlink("..1", root.join("..data")).unwrap();
+    symlink("..data/lb.toml", root.join("lb.toml")).unwrap();
+    let balancer = Balancer::configured(&root.join("lb.toml")).flag("--workers", "1").word("--watch").start();
+    assert_eq!(get(balancer.address, "/").expect_status(200).text(), "hello from first\n");
+    symlink("..2", root.join("..new")).unwrap();
+    fs::rename(root.join("..new"), root.join("..data")).unwrap();
+    until("the other one answers", || get(balancer.address, "/").text() == "hello from second\n");
+    assert_eq!(balancer.times_said("reload refused"), 0);
 }

@@ -92,8 +92,63 @@ fn a_backend_is_drained_disabled_enabled_and_weighed_by_its_name() {
     assert!(told(&balancer, &["status"]).contains("50 (set: 1)"));
     let weight = &told_in_json(&balancer, &["weight", &full, "default"])["weight"];
     assert_eq!(*weight, json!({ "set": 1, "effective": 1 }));
-    let said = refused(&balancer, &["drain", "10.0.0.1:1"]);
-    assert!(said.contains("there is no backend 10.0.0.1:1; there are: web/"), "{said}");
+}
+
+#[test]
+fn who_takes_the_last_backend_out_of_a_pool_is_told() {
+    let (one, other) = (Sample::start("one"), Sample::start("other"));
+    let settings = Settings::that_say(&pools("first", one.address(), other.address()));
+    let balancer = start(&settings);
+    let full = format!("api/{}", other.address());
+    for words in [&["weight", &full, "0"][..], &["drain", &full]] {
+        let said = told(&balancer, words);
+        assert_eq!(said.lines().nth(1), Some("pool api has no backend that is used"), "{said}");
+        assert!(told(&balancer, &["status"]).contains("\npool api has no backend that is used\n"));
+    }
+    let said = told(&balancer, &["drain", &format!("web/{}", one.address())]);
+    assert_eq!(said.lines().count(), 1, "{said}");
+    let text = pools("first", one.address(), other.address());
+    let (web, _) = text.split_once("[pools.api]").expect("a second pool");
+    settings.change(&balancer, web);
+    told(&balancer, &["weight", &full, "default"]);
+    let said = told(&balancer, &["enable", &full]);
+    assert_eq!(said, format!("{full} is leaving: it is no longer among the settings"));
+}
+
+#[test]
+fn a_backend_that_is_not_there_is_named_with_the_one_that_may_be_meant() {
+    let (one, other) = (Sample::start("one"), Sample::start("other"));
+    let settings = Settings::that_say(&pools("first", one.address(), other.address()));
+    let balancer = start(&settings);
+    let full = format!("web/{}", one.address());
+    for wrong in [format!("wbe/{}", one.address()), format!("{full}0")] {
+        let said = refused(&balancer, &["drain", &wrong]);
+        let told =
+            format!("loadbalancer: there is no backend {wrong}; did you mean {full}? `status` shows all");
+        assert_eq!(said, told);
+    }
+    let said = refused(&balancer, &["drain", "somewhere"]);
+    assert!(said.contains(&format!("there is no backend somewhere; there are: {full}, web/")), "{said}");
+}
+
+#[test]
+fn of_many_backends_few_are_named_to_who_named_none() {
+    let nobody = Backend::refuses();
+    let list: Vec<_> = (1..=100).map(|number| format!("\"127.0.1.{number}:{}\"", nobody.port())).collect();
+    let settings = Settings::that_say(&format!(
+        "[listeners.web]\naddress = \"127.0.0.1:0\"\n[pools.web]\nbackends = [{}]\n",
+        list.join(", ")
+    ));
+    let balancer = start(&settings);
+    let said = balancer.said(&format!("pool web: forwarding to 127.0.1.1:{}, ", nobody.port()));
+    assert!(said.ends_with(&format!(", 127.0.1.8:{}, 92 more (first)", nobody.port())), "{said}");
+    let said = refused(&balancer, &["drain", "somewhere"]);
+    assert!(said.ends_with(&format!(", web/127.0.1.8:{} and 92 more", nobody.port())), "{said}");
+    // So with a client that is told what is known of them.
+    let answer = get(balancer.address, "/").expect_status(503);
+    let lines: Vec<_> = answer.text().lines().collect();
+    assert!(lines[1].starts_with("127.0.1.1:") && lines[16].starts_with("127.0.1.16:"), "{lines:?}");
+    assert_eq!(lines[17..], ["and 84 more"]);
 }
 
 #[test]
@@ -108,6 +163,13 @@ fn a_plan_and_a_trial_change_nothing_and_a_reload_does() {
     assert!(said.contains("would go elsewhere"), "{said}");
     assert_eq!(told_in_json(&balancer, &["plan", new.to_str().unwrap()])["changes"], true);
     assert_eq!(told(&balancer, &["plan", settings.path()]), "nothing would change");
+    let piped =
+        Balancer::bare().flag("--admin", &balancer.admin().address.to_string()).word("plan").word("-");
+    let (code, said) = piped.reading(&new).fail();
+    assert!(code == Some(0) && said.contains("~ pools.web.policy: "), "{said}");
+    let folder = new.parent().unwrap().to_str().unwrap();
+    let said = refused(&balancer, &["plan", folder]);
+    assert!(said.contains(&format!("config show --config {folder} | loadbalancer plan -")), "{said}");
     for (file, code) in [(new.to_str().unwrap(), 3), (settings.path(), 0)] {
         assert_eq!(ask(&balancer, &["plan", "--exit-code", file]).0, Some(code), "{file}");
     }
@@ -176,7 +238,12 @@ fn a_token_and_the_environment_are_used() {
     assert_eq!(ask(Some(&token)).0, Some(0));
     let (code, said) = ask(None);
     assert_eq!(code, Some(1));
-    assert!(said.contains("a token is needed"), "{said}");
+    assert!(
+        said.contains(
+            "a token is needed: send `Authorization: Bearer TOKEN`, or name its file with --admin-token-file"
+        ),
+        "{said}"
+    );
     assert_eq!(ask(Some(&wrong)).0, Some(1));
     let (code, said) = ask(Some(&settings.put("gone", "").with_extension("not")));
     assert_eq!(code, Some(1));

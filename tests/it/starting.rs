@@ -62,6 +62,12 @@ const REFUSED: &[(&str, &str)] = &[
         "--policy=chance",
         "invalid value 'chance' for '--policy <POLICY>'; use first or round_robin or random or least_requests or peak_ewma or maglev or ring (see --help)",
     ),
+    ("drain", "<BACKEND> is missing (see --help)"),
+    ("weight web/127.0.0.1:80", "<N> is missing (see --help)"),
+    (
+        "weight web/127.0.0.1:80 -3",
+        "invalid value '-3' for '<N>': write a whole number from 0 to 10000, or `default` (see --help)",
+    ),
     ("--policy=firs", "invalid value 'firs' for '--policy <POLICY>'; did you mean first? (see --help)"),
     ("--health-path=health", "--health-path health: must start with / and hold no spaces, "),
     (

@@ -9,7 +9,7 @@ use hyper::client::conn::http1;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
@@ -56,6 +56,11 @@ impl Caller {
         self.ask(Method::GET, path, JSON, Bytes::new()).await
     }
 
+    /// What there is in a pool.
+    pub(super) async fn pool<T: DeserializeOwned>(&self, pool: &str) -> Result<T, RemoteError> {
+        self.get(&format!("/api/v1/pools/{}", encode(pool))).await
+    }
+
     /// Changes a backend.
     pub(super) async fn patch<T: DeserializeOwned>(
         &self,
@@ -63,7 +68,6 @@ impl Caller {
         address: &str,
         patch: &BackendPatch,
     ) -> Result<T, RemoteError> {
-        let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
         let path = format!("/api/v1/pools/{}/backends/{}", encode(pool), encode(address));
         let body = serde_json::to_vec(patch).expect("a patch has names for keys");
         self.ask(Method::PATCH, &path, JSON, body.into()).await
@@ -141,4 +145,9 @@ impl Caller {
     fn slow(&self) -> RemoteError {
         RemoteError::Slow(self.address.clone())
     }
+}
+
+/// A name as a part of a path.
+fn encode(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, NON_ALPHANUMERIC)
 }

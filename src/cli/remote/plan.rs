@@ -1,8 +1,32 @@
 //! What a change would do, a line for each part of it.
 
+use std::fs;
+use std::io::{self, Read};
+use std::path::Path;
+
 use serde_json::Value;
 
 use crate::control::api::{Kind, Plan};
+
+use super::RemoteError;
+
+/// What stands for standard input.
+const STDIN: &str = "-";
+
+/// The settings to plan.
+pub(super) fn read(file: &Path) -> Result<Vec<u8>, RemoteError> {
+    if file.is_dir() {
+        return Err(RemoteError::Folder(file.display().to_string()));
+    }
+    let text = match file.as_os_str() == STDIN {
+        true => {
+            let mut text = Vec::new();
+            io::stdin().lock().read_to_end(&mut text).map(|_| text)
+        }
+        false => fs::read(file),
+    };
+    text.map_err(|error| RemoteError::File { path: file.display().to_string(), error })
+}
 
 /// The page.
 pub(super) fn page(plan: &Plan) -> String {
@@ -16,6 +40,7 @@ pub(super) fn page(plan: &Plan) -> String {
             (Kind::Remove, Some(before), _) => ("-", format!(" = {before}")),
             (Kind::Add, ..) => ("+", String::new()),
             (Kind::Remove, ..) => ("-", String::new()),
+            (Kind::File, ..) => ("~", ": the file says something else".to_owned()),
             (Kind::Change, before, after) => ("~", format!(": {} -> {}", shown(before), shown(after))),
         };
         page += &format!("{sign} {}{values}\n", difference.what);

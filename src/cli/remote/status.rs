@@ -60,11 +60,16 @@ fn summary(overview: &Overview, pools: &[Pool], colour: bool) -> String {
         count(*clients, "client"),
     );
     for pool in pools.iter().filter(|pool| pool.usable == 0) {
-        let line = format!("pool {} has no backend that is used", pool.name);
+        let line = empty(pool);
         text += &if colour { painted(RED, &line) } else { line };
         text.push('\n');
     }
     text + &counted(&overview.backends) + "\n"
+}
+
+/// What is said of a pool whose requests nobody gets.
+pub(super) fn empty(pool: &Pool) -> String {
+    format!("pool {} has no backend that is used", pool.name)
 }
 
 /// What came of the last change that was to be confirmed, unless it is nothing to look at.

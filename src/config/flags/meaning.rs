@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::config::file::{self, Certificate, DataRate, File, Listener, Size, Time, Word};
 use crate::config::load::Sources;
 use crate::config::problem::Problems;
-use crate::config::resolve::DEFAULT;
+use crate::config::resolve::DEFAULT_POOL;
 
 impl Flags {
     /// The configuration that these flags, and the files that they name, mean. `open_files` is the process's limit on
@@ -28,7 +28,7 @@ impl Flags {
         let mut file = File::default();
         self.add_process_wide(&mut file);
         self.add_listeners(&mut file);
-        file.pools = IndexMap::from([(DEFAULT.to_owned(), self.pool())]);
+        file.pools = IndexMap::from([(DEFAULT_POOL.to_owned(), self.pool())]);
         file
     }
 

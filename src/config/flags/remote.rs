@@ -32,12 +32,12 @@ pub enum Remote {
         #[command(flatten)]
         target: Target,
         /// From 0 to 10000, or `default` for what the settings say
-        #[arg(value_name = "N", value_parser = parse_weight)]
+        #[arg(value_name = "N", value_parser = parse_weight, allow_negative_numbers = true)]
         weight: NewWeight,
     },
     /// Say what a file of settings would change, down to requests that would go elsewhere, and change nothing
     Plan {
-        /// File to read: .toml, .yaml, .yml or .json
+        /// File to read: .toml, .yaml, .yml or .json, or `-` for TOML on standard input
         file: PathBuf,
         /// End with exit status 3 if anything would change
         #[arg(long)]

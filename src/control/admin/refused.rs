@@ -19,14 +19,16 @@ pub(super) enum Refused {
     Host { host: String, address: Address },
     #[error("it comes from a page of {0}, which may not use this API")]
     Origin(String),
-    #[error("a token is needed: send `Authorization: Bearer TOKEN`")]
+    #[error(
+        "a token is needed: send `Authorization: Bearer TOKEN`, or name its file with --admin-token-file"
+    )]
     NoToken,
     #[error("the token is not the one of --admin-token-file")]
     WrongToken,
     #[error("there is nothing at {0}; /api/v1/openapi.json says what there is")]
     NoResource(String),
-    #[error("there is no pool {0}; /api/v1/pools shows all")]
-    NoPool(String),
+    #[error("there is no pool {name}; {}/api/v1/pools shows all", meant(.nearest))]
+    NoPool { name: String, nearest: Option<String> },
     #[error("there is no backend {address} in pool {pool}; /api/v1/pools/{pool} shows all")]
     NoBackend { pool: String, address: String },
     #[error("that cannot be done here; use {}", methods(.0))]
@@ -65,6 +67,10 @@ pub(super) enum Refused {
     BuiltIn(Refusal),
     #[error("{0}")]
     Stopping(Refusal),
+}
+
+fn meant(nearest: &Option<String>) -> String {
+    nearest.as_ref().map_or_else(String::new, |nearest| format!("did you mean {nearest}? "))
 }
 
 pub(super) fn methods(resource: &Resource) -> String {
@@ -106,7 +112,7 @@ impl Refused {
                 => (StatusCode::UNAUTHORIZED, ProblemKind::Unauthorized, "the token is missing or wrong"),
             Self::Host { .. } | Self::Origin(_)
                 => (StatusCode::FORBIDDEN, ProblemKind::ForeignSite, "it comes from another site"),
-            Self::NoResource(_) | Self::NoPool(_) | Self::NoBackend { .. }
+            Self::NoResource(_) | Self::NoPool { .. } | Self::NoBackend { .. }
                 => (StatusCode::NOT_FOUND, ProblemKind::NotFound, "there is nothing of this name"),
             Self::Method(_)
                 => (StatusCode::METHOD_NOT_ALLOWED, ProblemKind::Method, "that cannot be done with it"),

@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::backends::{self, Hold, State};
-use crate::config::{Config, Format, Loaded};
+use crate::config::{Config, Format, Loaded, nearest};
 use crate::control::api::{
     Backend, BackendList, BackendState, Check, Counts, Override, OverrideList, Overview, Pool, PoolList,
     Stage, Version, Weight,
@@ -65,8 +65,13 @@ pub(super) fn pools(desk: &Desk) -> PoolList {
 pub(super) fn pool(desk: &Desk, name: &str) -> Result<Pool, Refused> {
     let config = desk.config();
     let pool = config.pools.iter().find(|pool| &*pool.name == name);
-    let pool = pool.ok_or_else(|| Refused::NoPool(name.to_owned()))?;
+    let pool = pool.ok_or_else(|| no_pool(&config, name))?;
     Ok(show_pool(desk, pool, &desk.registry().backends()))
+}
+
+fn no_pool(config: &Config, name: &str) -> Refused {
+    let nearest = nearest(name, config.pools.iter().map(|pool| &*pool.name)).map(str::to_owned);
+    Refused::NoPool { name: name.to_owned(), nearest }
 }
 
 fn show_pool(desk: &Desk, pool: &crate::config::Pool, known: &[backends::Backend]) -> Pool {
@@ -74,9 +79,13 @@ fn show_pool(desk: &Desk, pool: &crate::config::Pool, known: &[backends::Backend
     Pool {
         name: pool.name.to_string(),
         policy: pool.balancing.policy.to_string(),
-        usable: own.clone().filter(|backend| !backend.leaving && backend.is_usable()).count(),
+        usable: own.clone().filter(|backend| gets_requests(backend)).count(),
         backends: own.map(|known| backend(desk, known)).collect(),
     }
+}
+
+fn gets_requests(backend: &backends::Backend) -> bool {
+    !backend.leaving && backend.is_usable() && backend.weight() > 0
 }
 
 pub(super) fn backends(desk: &Desk) -> BackendList {
@@ -89,10 +98,13 @@ pub(super) fn find(desk: &Desk, pool: &str, address: &str) -> Result<backends::B
     let is_it = |backend: &backends::Backend| {
         &*backend.terms.pool == pool && &**backend.terms.backend.url.name() == address
     };
-    known
-        .into_iter()
-        .find(is_it)
-        .ok_or_else(|| Refused::NoBackend { pool: pool.to_owned(), address: address.to_owned() })
+    known.into_iter().find(is_it).ok_or_else(|| {
+        let config = desk.config();
+        match config.pools.iter().any(|known| &*known.name == pool) {
+            true => Refused::NoBackend { pool: pool.to_owned(), address: address.to_owned() },
+            false => no_pool(&config, pool),
+        }
+    })
 }
 
 pub(super) fn backend(desk: &Desk, known: &backends::Backend) -> Backend {
@@ -151,6 +163,9 @@ fn why(backend: &backends::Backend, state: BackendState, in_flight: usize) -> St
         BackendState::Draining if in_flight == 0 => "an operator drains it; it has nothing left to do",
         BackendState::Draining => "an operator drains it",
         BackendState::Disabled => "an operator disabled it",
+        BackendState::Leaving if in_flight == 0 && backend.is_overridden() => {
+            "it is no longer among the settings; what an operator said of it is remembered"
+        }
         BackendState::Leaving => "it is no longer among the settings",
     }
     .to_owned();

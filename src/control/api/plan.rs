@@ -29,6 +29,13 @@ pub struct Difference {
     pub after: Option<serde_json::Value>,
 }
 
+impl Difference {
+    /// A file that is named as before says something else.
+    pub fn of_file(what: String) -> Self {
+        Self { kind: Kind::File, what, before: None, after: None }
+    }
+}
+
 /// What would be done with something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -39,6 +46,8 @@ pub enum Kind {
     Remove,
     /// It would be another.
     Change,
+    /// It names the same file as now, which says something else by now.
+    File,
 }
 
 /// How many keys of a pool that hashes would go to another backend.

@@ -1,12 +1,13 @@
 //! Backends that a name leads to: its addresses, or its SRV records (RFC 2782).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
-use hickory_resolver::net::NetError;
+use hickory_resolver::config::{ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolverConfig};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError as Answered, NetError};
+use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::RData;
 use hickory_resolver::proto::rr::rdata::SRV;
 
@@ -26,17 +27,70 @@ pub(super) enum DnsError {
     NoServers(String),
     /// There was no answer, or none of use.
     #[error("the name cannot be resolved: {0}")]
-    NoAnswer(String),
+    NoAnswer(Reason),
+    /// There was an answer for addresses of the other family alone.
+    #[error("its {family} addresses cannot be found: {reason}")]
+    Half {
+        /// Of which there was none.
+        family: &'static str,
+        /// Why.
+        reason: Reason,
+    },
 }
 
-impl From<NetError> for DnsError {
-    fn from(error: NetError) -> Self {
-        Self::NoAnswer(error.to_string())
+/// Why there was no answer, or none of use.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Reason {
+    #[error("there is no such name")]
+    NoName,
+    #[error("there is nothing of this kind under it")]
+    NoRecords,
+    #[error("the server of names says {0}")]
+    Refused(String),
+    #[error("no answer in time")]
+    Slow,
+    #[error("{0}")]
+    Other(String),
+}
+
+impl Reason {
+    /// Whether it was said that there are none, and not that this cannot be told.
+    fn is_none_there(&self) -> bool {
+        matches!(self, Self::NoName | Self::NoRecords)
     }
 }
 
-/// Asks these servers, or those of the system.
-pub(super) fn resolver(servers: &[SocketAddr]) -> Result<TokioResolver, DnsError> {
+impl From<NetError> for Reason {
+    fn from(error: NetError) -> Self {
+        match error {
+            NetError::Dns(Answered::NoRecordsFound(none)) => match none.response_code {
+                ResponseCode::NXDomain => Self::NoName,
+                _ => Self::NoRecords,
+            },
+            NetError::Dns(Answered::ResponseCode(code)) => Self::Refused(code.to_string()),
+            NetError::Timeout => Self::Slow,
+            other => Self::Other(other.to_string()),
+        }
+    }
+}
+
+/// Asks servers of names. Addresses of the two families are asked for apart, so that it is known which of them there was
+/// no answer for.
+#[derive(Debug)]
+pub(super) struct Resolver {
+    ipv4: TokioResolver,
+    ipv6: TokioResolver,
+}
+
+impl Resolver {
+    /// Asks these servers, or those of the system.
+    pub(super) fn asking(servers: &[SocketAddr]) -> Result<Self, DnsError> {
+        let of = |strategy| resolver(servers, strategy);
+        Ok(Self { ipv4: of(LookupIpStrategy::Ipv4Only)?, ipv6: of(LookupIpStrategy::Ipv6Only)? })
+    }
+}
+
+fn resolver(servers: &[SocketAddr], strategy: LookupIpStrategy) -> Result<TokioResolver, DnsError> {
     let refused = |error: NetError| DnsError::NoServers(error.to_string());
     let mut builder = match servers {
         [] => TokioResolver::builder_tokio().map_err(refused)?,
@@ -55,33 +109,68 @@ pub(super) fn resolver(servers: &[SocketAddr]) -> Result<TokioResolver, DnsError
     let options = builder.options_mut();
     options.timeout = TIMEOUT;
     options.attempts = ATTEMPTS;
+    options.ip_strategy = strategy;
     builder.build().map_err(refused)
 }
 
-/// The addresses of a name.
+/// The addresses of a name. Of a family for which there was no answer, those that are known still count.
 pub(super) async fn addresses(
-    resolver: &TokioResolver,
+    resolver: &Resolver,
     scheme: Scheme,
     name: &str,
     port: u16,
+    known: &[Backend],
 ) -> Result<Found, DnsError> {
-    let answer = resolver.lookup_ip(name).await?;
-    let backend = |ip| Backend::at(BackendUrl::found(scheme, name, SocketAddr::new(ip, port)));
-    let mut addresses: Vec<_> = answer.iter().collect();
+    let ipv4 = resolver.ipv4.lookup_ip(name).await;
+    // What a name is short for is settled by the first answer.
+    let ipv6 = match &ipv4 {
+        Ok(found) => resolver.ipv6.lookup_ip(found.query().name().clone()).await,
+        Err(_) => resolver.ipv6.lookup_ip(name).await,
+    };
+    let (found, failed) = match (ipv4, ipv6) {
+        (Ok(ipv4), Ok(ipv6)) => (vec![ipv4, ipv6], None),
+        (Ok(found), Err(error)) => (vec![found], half("IPv6", error)),
+        (Err(error), Ok(found)) => (vec![found], half("IPv4", error)),
+        (Err(one), Err(other)) => {
+            let (one, other) = (Reason::from(one), Reason::from(other));
+            return Err(DnsError::NoAnswer(if one.is_none_there() { other } else { one }));
+        }
+    };
+    let mut addresses: Vec<_> = found.iter().flat_map(|found| found.iter()).collect();
+    if failed.is_some() {
+        addresses.extend(of_the_other_family(found[0].iter().next(), name, port, known));
+    }
     // Servers turn the order round; ours is one of preference.
     addresses.sort_unstable();
     addresses.dedup();
-    Ok(Found { backends: addresses.into_iter().map(backend).collect(), holds: left(answer.valid_until()) })
+    let backend = |ip| Backend::at(BackendUrl::found(scheme, name, SocketAddr::new(ip, port)));
+    let holds = found.iter().map(|found| left(found.valid_until())).min().unwrap_or_default();
+    Ok(Found { backends: addresses.into_iter().map(backend).collect(), holds, failed })
+}
+
+/// Why there are no addresses of one family, unless there are none.
+fn half(family: &'static str, error: NetError) -> Option<DnsError> {
+    let reason = Reason::from(error);
+    (!reason.is_none_there()).then_some(DnsError::Half { family, reason })
+}
+
+/// The addresses that are known of a name and are not of this one's family.
+fn of_the_other_family(one: Option<IpAddr>, name: &str, port: u16, known: &[Backend]) -> Vec<IpAddr> {
+    let authority = format!("{}:{port}", name.trim_end_matches('.'));
+    let own = known.iter().filter(|backend| backend.url.authority() == authority);
+    let addresses = own.filter_map(|backend| backend.url.address.ip()).map(|address| address.ip());
+    addresses.filter(|ip| one.is_none_or(|one| one.is_ipv4() != ip.is_ipv4())).collect()
 }
 
 /// The services that a name has: those of the lowest priority are the first tier.
 pub(super) async fn services(
-    resolver: &TokioResolver,
+    resolver: &Resolver,
     scheme: Scheme,
     name: &str,
+    known: &[Backend],
 ) -> Result<Found, DnsError> {
-    let answer = resolver.srv_lookup(name).await?;
-    let mut holds = left(answer.valid_until());
+    let answer = resolver.ipv4.srv_lookup(name).await.map_err(|error| DnsError::NoAnswer(error.into()))?;
+    let (mut holds, mut failed) = (left(answer.valid_until()), None);
     let services: Vec<&SRV> = answer
         .answers()
         .iter()
@@ -96,8 +185,9 @@ pub(super) async fn services(
     let mut backends = Vec::new();
     for service in services {
         // One that cannot be resolved fails all: the others alone would take it away.
-        let found = addresses(resolver, scheme, &service.target.to_utf8(), service.port).await?;
+        let found = addresses(resolver, scheme, &service.target.to_utf8(), service.port, known).await?;
         holds = holds.min(found.holds);
+        failed = failed.or(found.failed);
         let tier = priorities.iter().position(|priority| *priority == service.priority).unwrap_or_default();
         for mut backend in found.backends {
             backend.tier = u8::try_from(tier).unwrap_or(u8::MAX);
@@ -107,7 +197,7 @@ pub(super) async fn services(
         }
     }
     backends.sort_by(|one, other| (one.tier, one.url.name()).cmp(&(other.tier, other.url.name())));
-    Ok(Found { backends, holds })
+    Ok(Found { backends, holds, failed })
 }
 
 fn left(valid_until: Instant) -> Duration {

@@ -48,7 +48,7 @@ pub(super) async fn read(path: PathBuf) -> Result<Found, FileError> {
     // Names are looked up, which takes its time.
     let backends =
         spawn_blocking(read).await.unwrap_or_else(|error| Err(FileError::Unreadable(error.to_string())))?;
-    Ok(Found { backends, holds: HOLDS })
+    Ok(Found { backends, holds: HOLDS, failed: None })
 }
 
 fn parse(text: &str) -> Result<Vec<Backend>, FileError> {

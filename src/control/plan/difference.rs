@@ -17,7 +17,9 @@ pub(super) fn differences(before: &Value, after: &Value) -> Vec<Difference> {
 }
 
 fn compare(what: &str, before: Option<&Value>, after: Option<&Value>, found: &mut Vec<Difference>) {
-    if before == after {
+    // What has no name of an operator's choice says as much without a key as when it is not there.
+    let is_section = !what.contains('.');
+    if before == after || is_section && is_nothing(before) && is_nothing(after) {
         return;
     }
     if let (Some(before), Some(after)) = (before, after) {
@@ -34,6 +36,10 @@ fn compare(what: &str, before: Option<&Value>, after: Option<&Value>, found: &mu
         _ => Kind::Change,
     };
     found.push(Difference { kind, what: what.to_owned(), before: before.cloned(), after: after.cloned() });
+}
+
+fn is_nothing(value: Option<&Value>) -> bool {
+    value.is_none_or(|value| value.as_object().is_some_and(Map::is_empty))
 }
 
 fn compare_keys(
@@ -128,5 +134,6 @@ mod tests {
             (Kind::Add, "routes.c"),
         ];
         assert_eq!(told(&before, &after), expected.map(|(kind, what)| (kind, what.to_owned())));
+        assert_eq!(told(&json!({ "tls": {} }), &json!({})), []);
     }
 }

@@ -68,9 +68,9 @@ impl Certificate {
     pub(super) fn warn_of_its_end(&self) {
         let file = self.file.display();
         match self.ends - ASN1Time::now() {
-            None => warn!("--tls-cert {file}: expired on {}; clients refuse it, replace it", self.ends),
+            None => warn!("certificate {file}: expired on {}; clients refuse it, replace it", self.ends),
             Some(left) if left.unsigned_abs() < NEAR => {
-                warn!("--tls-cert {file}: expires on {}; replace it before", self.ends);
+                warn!("certificate {file}: expires on {}; replace it before", self.ends);
             }
             Some(_) => {}
         }

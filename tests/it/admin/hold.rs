@@ -69,6 +69,28 @@ fn a_disabled_backend_is_not_even_checked() {
 }
 
 #[test]
+fn who_finds_all_backends_taken_out_is_told_by_whom() {
+    let samples = ["drained", "disabled", "weightless"].map(Sample::start);
+    let addresses = samples.each_ref().map(Sample::address);
+    let settings = Settings::that_say(&pool("round_robin", &addresses));
+    let balancer = start(&settings);
+    balancer.said_times("is healthy", 3);
+    for (address, patch) in
+        addresses.iter().zip([r#"{"hold": "drain"}"#, r#"{"hold": "disable"}"#, r#"{"weight": 0}"#])
+    {
+        balancer.admin().patch(*address, patch);
+    }
+    until("none is left", || get(balancer.address, "/").status == 503);
+    let answer = get(balancer.address, "/").expect_status(503);
+    let [drained, disabled, weightless] = addresses;
+    let told = format!(
+        "no backend is healthy\n{drained}: an operator drains it\n{disabled}: an operator disabled it\n\
+         {weightless}: its weight is 0\n"
+    );
+    assert_eq!(answer.text(), told);
+}
+
+#[test]
 fn what_an_operator_said_outlasts_a_reload_and_is_listed() {
     let (one, other) = (Sample::start("one"), Sample::start("other"));
     let settings = Settings::that_say(&pool("first", &[one.address(), other.address()]));

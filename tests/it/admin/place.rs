@@ -78,6 +78,7 @@ fn a_reload_moves_it_and_answers_who_asked_for_that() {
     assert!(ask_at(&socket, "/readyz").starts_with("HTTP/1.1 200 OK\r\n"));
     until("it is no longer where it was", || TcpStream::connect(admin.address).is_err());
     settings.change(&balancer, &format!("{text}[admin]\naddress = \"off\"\n"));
+    balancer.said(&format!("the admin API is no longer on unix:{}", socket.display()));
     until("it is nowhere", || UnixStream::connect(&socket).is_err());
     get(balancer.address, "/");
 }

@@ -15,12 +15,12 @@ fn get_with(balancer: &Running, line: &str) -> crate::support::Answer {
 }
 
 /// A balancer that keeps clients by a cookie, before these backends.
-fn sticky(name: &str, more: &str, backends: &[&Sample]) -> Running {
+fn sticky(name: &str, more: &str, routes: &str, backends: &[&Sample]) -> Running {
     let secret = folder(name).join("secret");
     fs::write(&secret, "a secret of thirty-two bytes or more\n").unwrap();
     let pool = format!(
         "policy = \"round_robin\"\nbackends = [\"{{0}}\", \"{{1}}\"]\n\
-         sticky = {{ cookie = \"lb\", secret_file = \"{}\"{more} }}",
+         sticky = {{ cookie = \"lb\", secret_file = \"{}\"{more} }}{routes}",
         secret.display()
     );
     let addresses: Vec<_> = backends.iter().map(|backend| backend.address()).collect();
@@ -30,7 +30,7 @@ fn sticky(name: &str, more: &str, backends: &[&Sample]) -> Running {
 #[test]
 fn a_cookie_keeps_a_client_at_its_backend_until_that_dies() {
     let (first, second) = (Sample::start("first"), Sample::start("second"));
-    let balancer = sticky("sticky", "", &[&first, &second]);
+    let balancer = sticky("sticky", "", "", &[&first, &second]);
     let answer = get(balancer.address, "/").expect_status(200);
     let (home, line) = (answer.text().to_owned(), answer.header("set-cookie").unwrap());
     assert!(line.ends_with("; Path=/; HttpOnly; SameSite=Lax"), "{line}");
@@ -51,7 +51,7 @@ fn a_cookie_keeps_a_client_at_its_backend_until_that_dies() {
 #[test]
 fn a_cookie_that_was_made_up_counts_for_nothing() {
     let (first, second) = (Sample::start("first"), Sample::start("second"));
-    let balancer = sticky("made-up", "", &[&first, &second]);
+    let balancer = sticky("made-up", "", "", &[&first, &second]);
     for made_up in ["", "AAAAAAAAAAAAAAAAAAAAAA", "127.0.0.1:3000", "\"", "0"] {
         let line = format!("Cookie: lb={made_up}");
         let answers = [get_with(&balancer, &line), get_with(&balancer, &line)];
@@ -64,7 +64,7 @@ fn a_cookie_that_was_made_up_counts_for_nothing() {
 fn a_cookie_outlasts_a_restart_and_leads_to_the_same_backend_at_another_balancer() {
     let (first, second) = (Sample::start("first"), Sample::start("second"));
     let all = [&first, &second];
-    let (one, other) = (sticky("one", "", &all), sticky("other", "", &all));
+    let (one, other) = (sticky("one", "", "", &all), sticky("other", "", "", &all));
     for _ in 0..2 {
         let answer = get(one.address, "/");
         let cookie = cookie_of(&answer).unwrap();
@@ -75,10 +75,23 @@ fn a_cookie_outlasts_a_restart_and_leads_to_the_same_backend_at_another_balancer
 #[test]
 fn how_long_a_cookie_is_kept_and_whether_only_over_tls_can_be_said() {
     let (first, second) = (Sample::start("first"), Sample::start("second"));
-    let balancer = sticky("said", ", max_age = \"1h\", secure = true", &[&first, &second]);
+    let balancer = sticky("said", ", max_age = \"1h\", secure = true", "", &[&first, &second]);
     let answer = get(balancer.address, "/").expect_status(200);
     let line = answer.header("set-cookie").unwrap();
     assert!(line.ends_with("; Path=/; HttpOnly; SameSite=Lax; Max-Age=3600; Secure"), "{line}");
+}
+
+#[test]
+fn a_cookie_of_ours_is_none_of_those_that_a_route_changes() {
+    let (first, second) = (Sample::start("first"), Sample::start("second"));
+    let routes = "\n[routes.removes]\npath = \"/\"\npool = \"app\"\nanswer_headers = { remove = [\"set-cookie\"] }\n\
+                  [routes.sets]\npool = \"app\"\nanswer_headers = { set = { set-cookie = \"a=b\" } }\nrewrite = \"/\"\n";
+    let balancer = sticky("ours", "", routes, &[&first, &second]);
+    assert!(cookie_of(&get(balancer.address, "/").expect_status(200)).is_some());
+    let lines: Vec<_> = get(balancer.address, "/x").expect_status(200).headers;
+    let cookies: Vec<_> =
+        lines.iter().filter(|(name, _)| name == "set-cookie").map(|(_, value)| value).collect();
+    assert!(cookies.len() == 2 && cookies[0] == "a=b" && cookies[1].starts_with("lb="), "{cookies:?}");
 }
 
 #[test]

@@ -194,6 +194,8 @@ fn a_backend_that_is_held_is_still_held_when_it_comes_back() {
     admin.patch(held.address(), r#"{"hold": "disable"}"#);
     settings.change(&balancer, &text(&[&other]));
     balancer.said(&format!("{} is removed: an operator holds or weighs it", held.address()));
+    let why = "it is no longer among the settings; what an operator said of it is remembered";
+    assert_eq!(admin.backend(held.address())["why"], why);
     settings.change(&balancer, &text(&[&held, &other]));
     assert_eq!(admin.backend(held.address())["hold"], "disable");
     assert_eq!(get(balancer.address, "/").expect_status(200).text(), "hello from other\n");

@@ -63,3 +63,58 @@ fn a_pool_that_gets_copies_neither_slows_nor_fails_anybody() {
     until("copies are made", || stalls.requests() > 0);
     assert!(stalls.requests() <= 100, "only so many are under way: {}", stalls.requests());
 }
+
+#[test]
+fn only_so_many_of_a_hundred_requests_are_copied() {
+    let sample = Sample::start("one");
+    let (shadow, heads) = Backend::tells(OK);
+    let route = ROUTE.replace("\"shadow\" }", "\"shadow\", percent = 25 }");
+    let route = route + "[routes.last]\npath = \"/echo\"\npool = \"all\"\nmirror = { pool = \"shadow\" }\n";
+    let (balancer, _settings) = start(&route, &[("all", sample.address()), ("shadow", shadow.address)]);
+    let mut client = Client::to(balancer.address);
+    let mut copied = 0;
+    // A copy may come later than its request's answer, so each one waits for a copy that surely comes.
+    for _ in 0..200 {
+        for path in ["/", "/echo"] {
+            client.send(format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n"));
+            client.answer().expect_status(200);
+        }
+        while !heads.recv().expect("a copy").starts_with("GET /echo ") {
+            copied += 1;
+        }
+    }
+    // A quarter, give or take five times the square root of the variance.
+    assert!((20..=80).contains(&copied), "{copied}");
+}
+
+#[test]
+fn a_pool_learns_from_copies_as_from_requests() {
+    let sample = Sample::start("one");
+    let (broken, well) = (
+        Backend::tells("HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"),
+        Backend::tells(OK),
+    );
+    let backends = format!(
+        "[\"{}\", \"{}\"]\npolicy = \"peak_ewma\"\nhealth = {{ path = \"/health\" }}\n",
+        broken.0.address, well.0.address
+    );
+    let routes = format!("{ROUTE}[pools.shadow]\nbackends = {backends}");
+    let (balancer, _settings) = start(&routes, &[("all", sample.address())]);
+    let mut client = Client::to(balancer.address);
+    let mut ask = || {
+        client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+        client.answer().expect_status(200);
+    };
+    until("most copies go where they are answered", || {
+        let seen = |(_, heads): &(Backend, std::sync::mpsc::Receiver<String>)| heads.try_iter().count();
+        // Those of the round before.
+        let _ = (seen(&broken), seen(&well));
+        (0..50).for_each(|_| ask());
+        let mut counts = (0, 0);
+        until("all copies came", || {
+            counts = (counts.0 + seen(&broken), counts.1 + seen(&well));
+            counts.0 + counts.1 >= 45
+        });
+        counts.0 <= 8
+    });
+}

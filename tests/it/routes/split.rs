@@ -47,3 +47,16 @@ fn who_is_kept_at_a_share_that_gets_nothing_any_more_moves_on() {
     assert_eq!(answer.text(), "hello from new\n");
     assert!(answer.header("set-cookie").is_some_and(|cookie| cookie.starts_with("share=new;")));
 }
+
+#[test]
+fn who_came_over_tls_to_a_trusted_proxy_gets_a_cookie_for_tls_alone() {
+    let sample = Sample::start("only");
+    let routes = "[routes.all]\npools = { only = 1 }\nsplit_cookie = \"share\"\n";
+    for (trusted, secure) in [("127.0.0.1", "; Secure"), ("192.0.2.1", "")] {
+        let routes = format!("[access]\ntrusted_proxies = [\"{trusted}\"]\n{routes}");
+        let (balancer, _settings) = start(&routes, &[("only", sample.address())]);
+        let answer = ask(balancer.address, "test", "/", "X-Forwarded-Proto: https\r\n").expect_status(200);
+        let cookie = format!("share=only; Path=/; HttpOnly; SameSite=Lax{secure}");
+        assert_eq!(answer.header("set-cookie"), Some(&*cookie));
+    }
+}

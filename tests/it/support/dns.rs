@@ -1,12 +1,12 @@
 //! A server of names that says what it is told to.
 
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
 use hickory_resolver::proto::op::{Message, ResponseCode};
-use hickory_resolver::proto::rr::rdata::{A, SRV};
+use hickory_resolver::proto::rr::rdata::{A, AAAA, SRV};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 
 /// What is known of names: to be changed at any time.
@@ -14,8 +14,10 @@ use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 struct Zone {
     records: Vec<(String, RData)>,
     ttl: u32,
-    /// Says that it failed, whatever it is asked.
-    fails: bool,
+    /// Says that it failed when it is asked for these.
+    fails: Vec<RecordType>,
+    /// Says of all that is not known that there is no such name.
+    denies: bool,
     questions: usize,
 }
 
@@ -57,9 +59,26 @@ impl Dns {
         self.set(name, services.iter().map(service).collect());
     }
 
-    /// Says that it failed, or does so no longer.
+    /// From now on a name has these addresses of both families, and no others.
+    pub fn says_both(&self, name: &str, ipv4: &[Ipv4Addr], ipv6: &[Ipv6Addr]) {
+        let ipv6 = ipv6.iter().map(|address| RData::AAAA(AAAA(*address)));
+        self.set(name, ipv4.iter().map(|address| RData::A(A(*address))).chain(ipv6).collect());
+    }
+
+    /// Says that it failed, whatever it is asked, or does so no longer.
     pub fn fails(&self, fails: bool) {
-        self.zone.lock().unwrap().fails = fails;
+        let all = [RecordType::A, RecordType::AAAA, RecordType::SRV];
+        self.fails_for(if fails { &all } else { &[] });
+    }
+
+    /// Says that it failed when it is asked for these.
+    pub fn fails_for(&self, kinds: &[RecordType]) {
+        self.zone.lock().unwrap().fails = kinds.to_vec();
+    }
+
+    /// Says of names that it does not know that there are none, or only that they have nothing.
+    pub fn denies(&self, denies: bool) {
+        self.zone.lock().unwrap().denies = denies;
     }
 
     /// How often it was asked.
@@ -79,7 +98,7 @@ impl Zone {
         self.questions += 1;
         let query = question.queries[0].clone();
         let mut answer = question.into_response();
-        if self.fails {
+        if self.fails.contains(&query.query_type()) {
             answer.metadata.response_code = ResponseCode::ServFail;
             return answer;
         }
@@ -88,6 +107,9 @@ impl Zone {
             *known == name
                 && (data.record_type() == query.query_type() || query.query_type() == RecordType::ANY)
         };
+        if self.denies && self.records.iter().all(|(known, _)| *known != name) {
+            answer.metadata.response_code = ResponseCode::NXDomain;
+        }
         for (_, data) in self.records.iter().filter(is_asked) {
             answer.add_answer(Record::from_rdata(query.name().clone(), self.ttl, data.clone()));
         }

@@ -129,7 +129,7 @@ fn a_certificate_that_has_expired_is_warned_of_with_its_date() {
     let pair = authority.signs_until(-3);
     let balancer = with(&pair.certificate(), &pair.key()).start();
     let said = balancer.said("WARN");
-    assert!(said.contains(&format!("--tls-cert {}: expired on ", pair.certificate().display())), "{said}");
+    assert!(said.contains(&format!("certificate {}: expired on ", pair.certificate().display())), "{said}");
     assert!(said.contains(&year_of(&pair)) && said.ends_with("clients refuse it, replace it"), "{said}");
 }
 
@@ -139,7 +139,7 @@ fn a_certificate_that_expires_soon_is_warned_of_with_its_date() {
     let pair = authority.signs_until(3);
     let balancer = with(&pair.certificate(), &pair.key()).start();
     let said = balancer.said("WARN");
-    assert!(said.contains(&format!("--tls-cert {}: expires on ", pair.certificate().display())), "{said}");
+    assert!(said.contains(&format!("certificate {}: expires on ", pair.certificate().display())), "{said}");
     assert!(said.contains(&year_of(&pair)) && said.ends_with("replace it before"), "{said}");
     let fresh = authority.signs_until(300);
     let balancer = with(&fresh.certificate(), &fresh.key()).start();
