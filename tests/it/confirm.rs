@@ -257,7 +257,7 @@ fn a_plan_counts_backends_that_sources_told_of() {
         let plan = body(&post(admin(&balancer), "plan", &text(more)).expect_status(200));
         plan["moved"][0]["percent"].as_f64().expect("a number")
     };
-    assert_eq!(percent("overflow = 50\n"), 0.0);
+    assert_eq!(percent("hash_bound = 200\n"), 0.0);
     let joined = percent("backends = [\"127.0.0.1:40004\"]\n");
     assert!((20.0..32.0).contains(&joined), "a quarter, for the new one takes a quarter: {joined}");
     assert_eq!(percent("backends = [\"127.0.0.1:40001\"]\n"), 0.0, "it is one of those that are there");

@@ -104,5 +104,5 @@ fn not_to_wait_makes_sense_only_for_a_change_that_is_watched() {
     let (_good, _settings, balancer) = about_to_change("127.0.0.1:1");
     let (code, said) = ask(&balancer, &["reload", "--no-wait"]);
     assert_eq!(code, Some(2));
-    assert!(said.contains("--confirm <DURATION> has to be given, too"), "{said}");
+    assert!(said.contains("--confirm <DURATION> is missing"), "{said}");
 }
