@@ -26,6 +26,8 @@ pub type View = crate::snapshot::View<RequestBody>;
 
 /// How long a backend may take to ask for a body before it is sent unasked (RFC 9110 section 10.1.1).
 const EXPECT: Duration = Duration::from_secs(1);
+/// Seconds after which the allocator has almost certainly looked at the time, if it is reminded in each.
+const REMINDERS: u8 = 10;
 /// How long a client's connection is idle before it is parked.
 const PARK_AFTER: Duration = Duration::from_secs(1);
 
@@ -55,6 +57,8 @@ pub struct Shared {
     least_rate: Cell<Option<LeastRate>>,
     /// How often files had run out when we last made room.
     shortages: Cell<usize>,
+    /// How often the allocator is still to be reminded.
+    reminders: Cell<u8>,
     draining: Cell<bool>,
     over: Cell<bool>,
 }
@@ -85,6 +89,7 @@ impl Shared {
             values: Unshared::default(),
             least_rate: Cell::new(LeastRate::of(config)),
             shortages: Cell::new(0),
+            reminders: Cell::new(0),
             draining: Cell::new(false),
             over: Cell::new(false),
         }
@@ -182,6 +187,18 @@ impl Shared {
         if self.shortages.replace(shortages) != shortages {
             self.give_up_idle();
         }
+    }
+
+    /// A client left or fell idle: what its connection took is free.
+    pub fn note_freed(&self) {
+        self.reminders.set(REMINDERS);
+    }
+
+    /// Whether memory was freed so lately that the allocator may keep it still. To be asked once a second.
+    pub fn has_freed(&self) -> bool {
+        let left = self.reminders.get();
+        self.reminders.set(left.saturating_sub(1));
+        left > 0
     }
 
     /// Closes idle connections to backends whose time is over.

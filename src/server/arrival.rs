@@ -100,7 +100,8 @@ impl Arrival {
     pub(super) fn resume(self, stream: Stream) {
         spawn_local(async move {
             let client = self.client();
-            self.speak_http1(client, stream).await;
+            // Boxed, for its state is large, and what is spawned is moved again and again before and after it runs.
+            Box::pin(self.speak_http1(client, stream)).await;
         });
     }
 
@@ -131,6 +132,7 @@ impl Arrival {
             true => {
                 client.identify(&stream);
                 Box::pin(http2::serve(&client, stream, Bytes::new())).await;
+                self.shared.note_freed();
             }
             false => Box::pin(self.speak_http1(client, stream)).await,
         }
@@ -138,8 +140,9 @@ impl Arrival {
 
     async fn speak_http1(self, client: Rc<Client>, stream: Stream) {
         client.identify(&stream);
-        // Boxed, for its state is large, and what is spawned is moved again and again before and after it runs.
-        if let Some(stream) = Box::pin(connection::serve(&client, stream)).await {
+        let idle = connection::serve(&client, stream).await;
+        self.shared.note_freed();
+        if let Some(stream) = idle {
             drop(client);
             park(self, stream);
         }

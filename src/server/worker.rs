@@ -203,7 +203,9 @@ async fn keep_time(shared: Rc<Shared>, mut ticks: watch::Receiver<()>) {
             shared.sweep_idle();
             shared.clock.shrink();
             shared.sweep_rates();
-            remind_the_allocator();
+            if shared.has_freed() {
+                remind_the_allocator();
+            }
             if let Some(log) = &shared.access_log {
                 log.flush();
             }
