@@ -11,7 +11,8 @@ from support.certificates import Certificates
 from support.programs import Balancer, sample
 from support.report import case, equal, expect
 
-SIZE = 8_000_000
+# httpx reads nothing before all is sent, and what is echoed meanwhile must find room on the way: the system gives some MB.
+SIZE = 2_000_000
 PIECE = bytes(range(256)) * 64
 
 
