@@ -124,6 +124,7 @@ fn read_flags() -> Result<Flags, ExitCode> {
 fn in_one_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let problem = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+    // What is missing stands in lines of its own.
     if let (ErrorKind::MissingRequiredArgument, Some(ContextValue::Strings(missing))) =
         (error.kind(), error.get(ContextKind::InvalidArg))
     {
@@ -139,12 +140,6 @@ fn in_one_line(error: &clap::Error) -> String {
             _ => String::new(),
         },
     };
-    // What is missing stands in lines of its own.
-    if let (ErrorKind::MissingRequiredArgument, Some(ContextValue::Strings(missing))) =
-        (error.kind(), error.get(ContextKind::InvalidArg))
-    {
-        return format!("{} has to be given, too (see --help)", missing.join(" and "));
-    }
     format!("{problem}{nearest} (see --help)")
 }
 

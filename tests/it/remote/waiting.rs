@@ -61,13 +61,19 @@ fn what_came_of_a_change_is_told_as_json_too() {
     assert_eq!(told["confirmation"]["reason"], "no backend of pool all could be used", "{told}");
 }
 
+/// Asks a balancer to try its settings for a minute, and waits for what comes of them.
+fn waiting_for(balancer: &Running) -> Running {
+    let asked = Balancer::bare().flag("--admin", &balancer.admin().address.to_string());
+    let waiting = asked.word("reload").word("--confirm=60s").run();
+    waiting.said("watched for 60s");
+    waiting
+}
+
 #[test]
 fn who_stops_waiting_does_not_stop_the_watch() {
     let other = Sample::start("other");
     let (_good, _settings, balancer) = about_to_change(&other.address().to_string());
-    let asked = Balancer::bare().flag("--admin", &balancer.admin().address.to_string());
-    let waiting = asked.word("reload").word("--confirm=60s").run();
-    waiting.said("watched for 60s");
+    let waiting = waiting_for(&balancer);
     waiting.signal("INT");
     assert_eq!(waiting.ended().code(), Some(130));
     waiting.said("the balancer goes on watching the change (see `status`)");
@@ -78,9 +84,7 @@ fn who_stops_waiting_does_not_stop_the_watch() {
 fn a_change_that_others_overtake_is_waited_for_no_longer() {
     let other = Sample::start("other");
     let (good, settings, balancer) = about_to_change(&other.address().to_string());
-    let asked = Balancer::bare().flag("--admin", &balancer.admin().address.to_string());
-    let waiting = asked.word("reload").word("--confirm=60s").run();
-    waiting.said("watched for 60s");
+    let waiting = waiting_for(&balancer);
     settings.write(&pool(&good.address().to_string()));
     told(&balancer, &["reload"]);
     assert_eq!(waiting.ended().code(), Some(1));
@@ -91,9 +95,7 @@ fn a_change_that_others_overtake_is_waited_for_no_longer() {
 fn a_balancer_that_ends_meanwhile_is_told_of() {
     let other = Sample::start("other");
     let (_good, _settings, balancer) = about_to_change(&other.address().to_string());
-    let asked = Balancer::bare().flag("--admin", &balancer.admin().address.to_string());
-    let waiting = asked.word("reload").word("--confirm=60s").run();
-    waiting.said("watched for 60s");
+    let waiting = waiting_for(&balancer);
     balancer.signal("TERM");
     assert_eq!(waiting.ended().code(), Some(1));
     waiting.said("what comes of the change cannot be followed any more");
