@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use crate::config::Listener;
 use crate::connect::{Socket, Stream};
 use crate::proxy::{Alarm, Client, Entrance, Error, Shared, before_due, last_words, log_refusal};
 
-use super::farewell::refuse;
+use super::farewell::{close, refuse};
 use super::listener::Opened;
 use super::park::park;
 use super::team::{Refusal, Seat};
@@ -88,21 +89,15 @@ impl Arrival {
 
     fn begin(self, socket: Socket) {
         match &self.door.opened.tls {
-            None => self.resume(Stream::Clear(socket)),
+            None => {
+                let client = self.client();
+                spawn_local(self.speak_http1(client, Stream::Clear(socket)));
+            }
             Some(tls) => {
                 let tls = Arc::clone(tls);
                 spawn_local(self.secure(socket, tls));
             }
         }
-    }
-
-    /// The same for one who was parked.
-    pub(super) fn resume(self, stream: Stream) {
-        spawn_local(async move {
-            let client = self.client();
-            // Boxed, for its state is large, and what is spawned is moved again and again before and after it runs.
-            Box::pin(self.speak_http1(client, stream)).await;
-        });
     }
 
     async fn secure(self, socket: Socket, tls: Arc<Tls>) {
@@ -138,14 +133,38 @@ impl Arrival {
         }
     }
 
-    async fn speak_http1(self, client: Rc<Client>, stream: Stream) {
-        client.identify(&stream);
-        let idle = connection::serve(&client, stream).await;
-        self.shared.note_freed();
-        if let Some(stream) = idle {
-            drop(client);
-            park(self, stream);
+    /// Serves the client whenever it has something to say, and parks it meanwhile.
+    ///
+    /// What a parked client costs is little more than this future. So it keeps each thing in one place: what is an argument
+    /// of an `async fn`, or bound across an `await`, has several.
+    fn speak_http1(self, client: Rc<Client>, stream: Stream) -> impl Future<Output = ()> {
+        let (mut first, mut stream) = (Some(client), Some(stream));
+        async move {
+            while let Some(served) = self.serve(first.take(), stream.take()) {
+                stream = served.await;
+                self.shared.note_freed();
+                let Some(idle) = &stream else { return };
+                if !park(&self, idle).await {
+                    break;
+                }
+                tracing::debug!("{} is unparked", self.address);
+            }
+            if let Some(left) = stream.take() {
+                Box::pin(close(&self.shared, left)).await;
+            }
         }
+    }
+
+    /// Serves the client until it is idle, which gives its stream back. Boxed, for that is large, and its memory is free as
+    /// soon as it is over.
+    fn serve(
+        &self,
+        client: Option<Rc<Client>>,
+        stream: Option<Stream>,
+    ) -> Option<Pin<Box<impl Future<Output = Option<Stream>> + use<>>>> {
+        let stream = stream?;
+        let client = client.unwrap_or_else(|| self.client());
+        Some(Box::pin(connection::serve(client, stream)))
     }
 
     /// Whether the client is to go when it has its answer.

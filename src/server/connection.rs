@@ -33,7 +33,9 @@ enum Stop {
 }
 
 /// Serves requests until the connection ends, or is idle long enough to be parked: then it comes back.
-pub(super) async fn serve(client: &Rc<Client>, mut stream: Stream) -> Option<Stream> {
+pub(super) async fn serve(client: Rc<Client>, mut stream: Stream) -> Option<Stream> {
+    let client = &client;
+    client.identify(&stream);
     let mut read_ahead = Bytes::new();
     loop {
         let (stop, unused, socket) = speak(client, stream, read_ahead).await;
