@@ -108,11 +108,12 @@ async fn forward(
 ) -> Result<Outcome, Error> {
     client.shared.with_access(|access| access.judge(client)).transpose()?;
     let request = unsent.as_mut().expect("it was not sent yet");
-    let (asked, host) = headers::prepare(request, client)?;
-    let course = match course::find(client, view, request, &host, asked, exchange)? {
+    let (asked, provenance) = headers::prepare(request, client, &view.snapshot.settings)?;
+    let course = match course::find(client, view, request, &provenance, asked, exchange)? {
         Course::Forward(course) => course,
         Course::Answer(own) => return Ok(Outcome::Own(own)),
     };
+    let untold = (!asked.is_told).then_some(&provenance);
     let mut view = Rc::clone(view);
     let mut tried = Tried::default();
     let mut sends = 0;
@@ -129,7 +130,7 @@ async fn forward(
         let name = connections.way().url.name();
         exchange.attempt(name);
         let trial = Trial::begin(client, pool, &lease);
-        let failure = match forward::send(client, &view, &lease, unsent, asked).await {
+        let failure = match forward::send(client, &view, &lease, unsent, untold, asked).await {
             Ok((mut response, connection)) => {
                 trial.answered(&response);
                 headers::prepare_answer(&mut response, asked, client)?;

@@ -114,7 +114,7 @@ async fn ask(
     if grpc::is_asked(path) {
         grpc::ask(&mut request);
     }
-    let sent = connection.send(&mut Some(request), false, |_| None::<std::convert::Infallible>).await;
+    let sent = connection.send(&mut Some(request), None, false, |_| None::<std::convert::Infallible>).await;
     sent.map_err(|failed| match failed {
         Ok(broken) => broken,
         Err(never) => match never {},

@@ -12,7 +12,7 @@ use hyper::{Request, Response};
 use super::http1::Http1;
 use super::http2::{Download, Http2Stream};
 use super::line_ends::BareLineFeed;
-use super::{Flow, Stream, TlsFault};
+use super::{Flow, Provenance, Stream, TlsFault};
 
 /// An invariant of whoever sends.
 pub(super) const GIVEN: &str = "a request is there to be sent";
@@ -82,7 +82,8 @@ where
         }
     }
 
-    /// Sends a request, which it takes, and waits for the head of the answer. After an error the request is back if the
+    /// Sends a request, which it takes, and waits for the head of the answer; its backend is told of its `provenance`, which does
+    /// not become a part of it. After an error the request is back if the
     /// backend has certainly not begun to act upon it; with `note`, [`Connection::sent`] can tell its head in any case.
     ///
     /// `watch` runs after each step, with the task's waker: it may end the wait early, for a deadline.
@@ -92,14 +93,15 @@ where
     pub async fn send<E>(
         &mut self,
         request: &mut Option<Request<B>>,
+        provenance: Option<&Provenance>,
         note: bool,
         watch: impl FnMut(&mut Context<'_>) -> Option<E>,
     ) -> Result<Response<AnswerBody>, Result<Broken, E>> {
         match self {
             // Pinned where it is, which spares a move.
-            Self::Exclusive(connection) => pin!(connection.send(request, note, watch)).await,
+            Self::Exclusive(connection) => pin!(connection.send(request, provenance, note, watch)).await,
             // Boxed, so that the state of the other, which is the fast path, stays small.
-            Self::Shared(stream) => Box::pin(stream.send(request, note, watch)).await,
+            Self::Shared(stream) => Box::pin(stream.send(request, provenance, note, watch)).await,
         }
     }
 

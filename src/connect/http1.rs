@@ -20,7 +20,7 @@ use tokio::task::coop::has_budget_remaining;
 
 use super::connection::GIVEN;
 use super::relay::Relay;
-use super::{AnswerBody, Broken, Flow, HeadLimits, Stream, Transport};
+use super::{AnswerBody, Broken, Flow, HeadLimits, Provenance, Stream, Transport};
 
 type Driver<B> = http1::Connection<TokioIo<Transport>, B>;
 
@@ -68,10 +68,11 @@ where
     pub(super) async fn send<E>(
         &mut self,
         request: &mut Option<Request<B>>,
+        provenance: Option<&Provenance>,
         note: bool,
         mut watch: impl FnMut(&mut Context<'_>) -> Option<E>,
     ) -> Result<Response<AnswerBody>, Result<Broken, E>> {
-        self.flow.begin(note);
+        self.flow.begin(note, provenance);
         // The request itself would wake the driver, which is about to run anyway.
         self.relay.ignore();
         let mut answer = pin!(self.sender.try_send_request(request.take().expect(GIVEN)));

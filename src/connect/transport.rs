@@ -12,7 +12,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::interim::{self, InterimHeads};
 use super::line_ends::LineEnds;
 use super::sent::SentHead;
-use super::{Doorbell, Peeked, Stream};
+use super::{Doorbell, Peeked, Provenance, Stream};
+
+/// The empty line at the end of a head.
+const END: &[u8] = b"\r\n";
+/// Lines that grew beyond this for one long host are given back with the next request.
+const KEEP: usize = 1024;
 
 /// What was seen on a connection to a backend since the request under way began.
 #[derive(Debug, Default)]
@@ -23,8 +28,12 @@ pub struct Flow {
     interim: RefCell<InterimHeads>,
     has_interim: Cell<bool>,
     flooded: Cell<bool>,
+    /// Nothing of the request under way was written yet.
+    begins: Cell<bool>,
     noting: Cell<bool>,
     sent: RefCell<SentHead>,
+    /// What is added to its head, with the empty line that ends that.
+    lines: RefCell<Vec<u8>>,
 }
 
 impl Flow {
@@ -48,17 +57,18 @@ impl Flow {
         self.sent.borrow().read()
     }
 
-    /// A request begins; `note` its head if it may have to be sent again.
-    pub(super) fn begin(&self, note: bool) {
+    /// A request begins; `note` its head if it may have to be sent again. What is told beside it is not noted.
+    pub(super) fn begin(&self, note: bool, provenance: Option<&Provenance>) {
         self.answered.set(false);
         self.continued.set(false);
+        self.begins.set(true);
         self.noting.set(note);
         self.sent.borrow_mut().forget();
-    }
-
-    fn sends(&self, bytes: &[u8]) {
-        if self.noting.replace(false) {
-            self.sent.borrow_mut().note(bytes);
+        let lines = &mut *self.lines.borrow_mut();
+        lines.clear();
+        lines.shrink_to(KEEP);
+        if let Some(provenance) = provenance {
+            provenance.write(lines);
         }
     }
 
@@ -108,17 +118,71 @@ pub struct Transport {
     flow: Rc<Flow>,
     doorbell: Doorbell,
     line_ends: LineEnds,
+    /// The rest of a head that hyper takes for written.
+    unsent: Vec<u8>,
 }
 
 impl Transport {
     /// Watches `stream` and writes what it sees to `flow`.
     pub fn new(stream: Stream, flow: Rc<Flow>) -> Self {
-        Self { stream, flow, doorbell: Doorbell::default(), line_ends: LineEnds::default() }
+        Self {
+            stream,
+            flow,
+            doorbell: Doorbell::default(),
+            line_ends: LineEnds::default(),
+            unsent: Vec::new(),
+        }
     }
 
     /// The connection itself, for an upgrade.
     pub fn into_inner(self) -> Stream {
         self.stream
+    }
+
+    /// Writes the first bytes of a request, which with hyper are its whole head in a slice of its own, or what may be written
+    /// behind what is left of them.
+    fn begin_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        ready!(self.send_unsent(cx))?;
+        let Self { stream, flow, unsent, .. } = self;
+        let head = match slices {
+            [head, ..] if flow.begins.get() => head,
+            _ => return stream.write_slices(cx, slices),
+        };
+        if flow.noting.replace(false) {
+            flow.sent.borrow_mut().note(head);
+        }
+        let lines = flow.lines.borrow();
+        let written = if lines.is_empty() {
+            ready!(stream.write_slices(cx, slices))?
+        } else {
+            let open = head.strip_suffix(END).ok_or_else(|| io::Error::other("a head has no end"))?;
+            // Behind it comes the first piece of a body, which in chunks is three slices.
+            let body = |index| slices.get(index).copied().unwrap_or(IoSlice::new(&[]));
+            let all = [IoSlice::new(open), IoSlice::new(&lines), body(1), body(2), body(3)];
+            let all = &all[..slices.len().min(all.len() - 1) + 1];
+            let written = ready!(stream.write_slices(cx, all))?;
+            let added = lines.len() - END.len();
+            if written < head.len() + added {
+                // hyper knows nothing of the lines, so it cannot be told how much of them is written.
+                *unsent = [open, &lines].concat().split_off(written);
+                head.len()
+            } else {
+                written - added
+            }
+        };
+        flow.begins.set(false);
+        Poll::Ready(Ok(written))
+    }
+
+    fn send_unsent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.unsent.is_empty() {
+            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.unsent))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.unsent.drain(..written);
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Whether the system already knows that the backend closed, though the runtime was not told yet. Bytes mean the
@@ -163,7 +227,9 @@ impl AsyncRead for Transport {
 
 impl AsyncWrite for Transport {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.flow.sends(bytes);
+        if self.flow.begins.get() || !self.unsent.is_empty() {
+            return self.begin_write(cx, &[IoSlice::new(bytes)]);
+        }
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
@@ -172,7 +238,9 @@ impl AsyncWrite for Transport {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.flow.sends(slices.first().map_or(&[], |first| first));
+        if self.flow.begins.get() || !self.unsent.is_empty() {
+            return self.begin_write(cx, slices);
+        }
         self.stream.write_slices(cx, slices)
     }
 
@@ -181,11 +249,89 @@ impl AsyncWrite for Transport {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.unsent.is_empty() {
+            ready!(self.send_unsent(cx))?;
+        }
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     /// Nothing: closing the socket says the same with one system call less.
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use hyper::Version;
+    use hyper::header::HeaderValue;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixStream;
+
+    use super::super::Socket;
+    use super::*;
+
+    const HOST: &str = "a.example";
+    const LINES: &str = "x-forwarded-for: 192.0.2.1\r\nx-forwarded-proto: http\r\nx-forwarded-host: a.example\r\nvia: 1.1 loadbalancer\r\n\r\n";
+
+    fn provenance() -> Provenance {
+        let client = [192, 0, 2, 1].into();
+        Provenance { client, tls: false, host: HeaderValue::from_static(HOST), version: Version::HTTP_11 }
+    }
+
+    /// What a backend reads that takes only so much at a time, if a request's head and body are written as hyper does; and
+    /// what was noted of the head.
+    async fn read_of(head: &str, body: &str, at_a_time: usize) -> (String, Option<Request<()>>) {
+        let (ours, mut theirs) = UnixStream::pair().expect("a pair of sockets");
+        socket2::SockRef::from(&ours).set_send_buffer_size(1).expect("a small buffer");
+        let flow = Rc::new(Flow::default());
+        let mut transport = Transport::new(Stream::Clear(Socket::Unix(ours)), Rc::clone(&flow));
+        flow.begin(true, Some(&provenance()));
+        let write = async {
+            let mut left = [head.as_bytes(), body.as_bytes()];
+            while left.iter().any(|piece| !piece.is_empty()) {
+                let slices: Vec<_> =
+                    left.iter().filter(|piece| !piece.is_empty()).map(|piece| IoSlice::new(piece)).collect();
+                let written = poll_fn(|cx| Pin::new(&mut transport).poll_write_vectored(cx, &slices)).await;
+                let mut written = written.expect("it is written");
+                for piece in &mut left {
+                    let of_it = written.min(piece.len());
+                    *piece = &piece[of_it..];
+                    written -= of_it;
+                }
+                assert_eq!(written, 0, "more was written than there was");
+            }
+            transport.flush().await.expect("it is flushed");
+            drop(transport);
+        };
+        let read = async {
+            let mut all = Vec::new();
+            let mut bytes = vec![0; at_a_time];
+            loop {
+                match theirs.read(&mut bytes).await.expect("it can be read") {
+                    0 => return String::from_utf8(all).expect("text"),
+                    read => all.extend_from_slice(&bytes[..read]),
+                }
+            }
+        };
+        let ((), all) = futures::join!(write, read);
+        (all, flow.sent())
+    }
+
+    #[tokio::test]
+    async fn a_backend_reads_one_head_however_little_its_system_takes_at_a_time() {
+        for length in [0, 1, 4000, 100_000] {
+            for body in [0, 10, 50_000] {
+                let field = "y".repeat(length);
+                let open = format!("GET / HTTP/1.1\r\nhost: {HOST}\r\nx: {field}\r\n");
+                let body = "b".repeat(body);
+                let (all, noted) = read_of(&format!("{open}\r\n"), &body, 700).await;
+                assert!(all == format!("{open}{LINES}{body}"), "{length} {}: {all:.300}", body.len());
+                let noted = noted.expect("it was noted");
+                assert_eq!(noted.headers().len(), 2, "what is told beside it is not noted");
+            }
+        }
     }
 }

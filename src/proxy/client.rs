@@ -51,13 +51,12 @@ pub struct Client {
     pub shared: Rc<Shared>,
     address: SocketAddr,
     entrance: Rc<Entrance>,
-    forwarded_for: HeaderValue,
     /// Of the request under way, if it came through a trusted proxy.
     origin: RefCell<Option<Box<Origin>>>,
     /// Only while there is a least rate.
     paces: Option<Box<Paces>>,
-    /// As `Client-Cert` gives it.
-    certificate: OnceCell<HeaderValue>,
+    /// As `Client-Cert` gives it. Boxed, for few show one.
+    certificate: OnceCell<Box<HeaderValue>>,
     alarm: Alarm,
     phase: Cell<Phase>,
     /// Whether it is to be noted when a request was sent, for those who learn from the time to its answer.
@@ -105,14 +104,14 @@ impl Client {
     pub fn new(shared: Rc<Shared>, address: SocketAddr, entrance: Rc<Entrance>, alarm: Alarm) -> Self {
         let ip = address.ip().to_canonical();
         let address = SocketAddr::new(ip, address.port());
-        Self::made(shared, address, entrance, as_value(ip), alarm, false)
+        Self::made(shared, address, entrance, alarm, false)
     }
 
     /// A stream of this client's connection, with a phase and a deadline of its own.
     pub fn stream(&self) -> Self {
         let (shared, entrance) = (Rc::clone(&self.shared), Rc::clone(&self.entrance));
         let alarm = Alarm::on(&shared.clock);
-        let stream = Self::made(shared, self.address, entrance, self.forwarded_for.clone(), alarm, true);
+        let stream = Self::made(shared, self.address, entrance, alarm, true);
         Self { certificate: self.certificate.clone(), ..stream }
     }
 
@@ -120,14 +119,12 @@ impl Client {
         shared: Rc<Shared>,
         address: SocketAddr,
         entrance: Rc<Entrance>,
-        forwarded_for: HeaderValue,
         alarm: Alarm,
         is_stream: bool,
     ) -> Self {
         let client = Self {
             address,
             entrance,
-            forwarded_for,
             origin: RefCell::default(),
             paces: shared.least_rate().map(|least| Box::new(Paces::new(least))),
             certificate: OnceCell::new(),
@@ -195,23 +192,18 @@ impl Client {
         self.ip().is_loopback()
     }
 
-    /// Its address as `X-Forwarded-For` gives it.
-    pub fn forwarded_for(&self) -> &HeaderValue {
-        &self.forwarded_for
-    }
-
     /// Notes who it says it is, if it showed a certificate: only those that were asked for and found good are known.
     pub fn identify(&self, stream: &Stream) {
         if let Some(der) = stream.certificate() {
             // RFC 9440 section 2.2.
             let value = HeaderValue::from_maybe_shared(Bytes::from(format!(":{}:", STANDARD.encode(der))));
-            let _ = self.certificate.set(value.expect("base64 is visible ASCII"));
+            let _ = self.certificate.set(Box::new(value.expect("base64 is visible ASCII")));
         }
     }
 
     /// The certificate that it showed, as `Client-Cert` gives it.
     pub fn certificate(&self) -> Option<&HeaderValue> {
-        self.certificate.get()
+        self.certificate.get().map(Box::as_ref)
     }
 
     /// What is waited for.
@@ -461,37 +453,5 @@ impl Client {
     /// Bytes of bodies from and to the client, in the exchange under way.
     pub(super) fn counts(&self) -> (u64, u64) {
         (self.bytes_in.get(), self.bytes_out.get())
-    }
-}
-
-/// An address as it is usually written. That of most clients is written without the machinery of `format!`, which would
-/// be a part of what a short connection costs.
-pub(super) fn as_value(ip: IpAddr) -> HeaderValue {
-    let IpAddr::V4(ip) = ip else {
-        return HeaderValue::from_str(&ip.to_string()).expect("an address is visible ASCII");
-    };
-    let mut text = Vec::with_capacity(15);
-    for octet in ip.octets() {
-        let digits = [octet / 100, octet / 10 % 10, octet % 10].map(|digit| b'0' + digit);
-        let leading = usize::from(octet < 100) + usize::from(octet < 10);
-        text.extend_from_slice(&digits[leading..]);
-        text.push(b'.');
-    }
-    text.pop();
-    HeaderValue::from_maybe_shared(Bytes::from(text)).expect("an address is visible ASCII")
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn an_address_is_written_as_usual(ip: IpAddr) {
-            let (value, text) = (as_value(ip), ip.to_string());
-            prop_assert_eq!(value.to_str().ok(), Some(text.as_str()));
-        }
     }
 }

@@ -10,6 +10,7 @@ use hyper::http::uri::PathAndQuery;
 use hyper::{Request, Uri};
 
 use crate::config::{Action, Treatment};
+use crate::connect::Provenance;
 use crate::route::{self, Missed, Routes};
 
 use super::body::RequestBody;
@@ -51,14 +52,14 @@ pub(super) fn find<'v>(
     client: &Rc<Client>,
     view: &'v Rc<View>,
     request: &mut Request<RequestBody>,
-    host: &HeaderValue,
+    provenance: &Provenance,
     asked: Asked,
     exchange: &mut Exchange,
 ) -> Result<Course<'v>, Error> {
     let settings = &view.snapshot.settings;
     let (route, target) = match settings.routes.only() {
         Some(route) => (route, None),
-        None => look_up(&settings.routes, client, request, host)?,
+        None => look_up(&settings.routes, client, request, &provenance.host)?,
     };
     exchange.takes(&settings.config, route);
     let Some(pool) = settings.plain_pool(route) else {
@@ -124,7 +125,7 @@ fn treat<'v>(
         }
     };
     let chosen = split::choose(split, &settings.config.pools, request.headers(), fastrand::u64);
-    if let Some(cookie) = chosen.cookie(over_tls(request.headers())) {
+    if let Some(cookie) = chosen.cookie(over_tls(client, request.headers())) {
         exchange.treat(Treated::by(settings, place, Some(cookie)));
     }
     let pool = chosen.pool;

@@ -11,7 +11,7 @@ use hyper::{Request, Response};
 use crate::backends::Evidence;
 use crate::balance::Lease;
 use crate::config::Address;
-use crate::connect::{AnswerBody, Broken, Flow, Need, Origin, ran_out_of_files};
+use crate::connect::{AnswerBody, Broken, Flow, Need, Origin, Provenance, ran_out_of_files};
 
 use super::body::{BackendConnection, RequestBody};
 use super::client::Phase;
@@ -43,13 +43,14 @@ impl Failure {
     }
 }
 
-/// Sends the request, which it takes, on an idle connection or a new one and waits for the head of the answer. After a
-/// failure the request is back if it may be sent again.
+/// Sends the request, which it takes, on an idle connection or a new one and waits for the head of the answer. If its
+/// provenance is still `untold`, the backend is told of it beside. After a failure the request is back if it may be sent again.
 pub(super) async fn send(
     client: &Rc<Client>,
     view: &View,
     lease: &Lease,
     request: &mut Option<Request<RequestBody>>,
+    untold: Option<&Provenance>,
     asked: Asked,
 ) -> Result<(Response<AnswerBody>, BackendConnection), Failure> {
     let connections = view.connections(lease.place());
@@ -64,7 +65,8 @@ pub(super) async fn send(
         };
         begin(client, request.as_ref(), asked);
         let flow = Rc::clone(connection.flow());
-        let broken = match connection.send(request, repeatable, |cx| watch(client, &flow, asked, cx)).await {
+        let watch = |cx: &mut Context<'_>| watch(client, &flow, asked, cx);
+        let broken = match connection.send(request, untold, repeatable, watch).await {
             Ok(response) => {
                 // They may have come in one piece with the answer.
                 pass_interim(client, &flow, asked);

@@ -11,13 +11,10 @@ use bytes::Bytes;
 use hyper::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
 
 use crate::config::Networks;
+use crate::connect::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, address};
 
-use super::client::as_value;
+use super::Client;
 use super::target::is_host;
-
-pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// Entries of a chain that are looked at: a longer one goes round in circles.
 pub const MOST_HOPS: usize = 32;
@@ -60,11 +57,11 @@ pub fn origin(headers: &HeaderMap, peer: IpAddr, trusted: &Networks<()>) -> Opti
     if headers.contains_key(X_FORWARDED_FOR) || forwarded.is_empty() {
         let mut chain = joined(headers, &X_FORWARDED_FOR);
         let client = client_of(&chain, is_trusted).unwrap_or(peer);
-        add(&mut chain, as_value(peer).as_bytes());
+        add(&mut chain, address(peer).as_bytes());
         let (proto, host) = (joined(headers, &X_FORWARDED_PROTO), joined(headers, &X_FORWARDED_HOST));
         return Some(Origin {
             client,
-            chain: HeaderValue::from_maybe_shared(Bytes::from(chain)).unwrap_or_else(|_| as_value(peer)),
+            chain: HeaderValue::from_maybe_shared(Bytes::from(chain)).unwrap_or_else(|_| address(peer)),
             proto: proto_of(last(&proto)),
             host: host_of(last(&host)),
         });
@@ -72,19 +69,19 @@ pub fn origin(headers: &HeaderMap, peer: IpAddr, trusted: &Networks<()>) -> Opti
     let told = told(&forwarded, is_trusted);
     let mut chain = Vec::new();
     for hop in told.hops.iter().rev().chain([&peer]) {
-        add(&mut chain, as_value(*hop).as_bytes());
+        add(&mut chain, address(*hop).as_bytes());
     }
     Some(Origin {
         client: told.hops.last().copied().unwrap_or(peer),
-        chain: HeaderValue::from_maybe_shared(Bytes::from(chain)).unwrap_or_else(|_| as_value(peer)),
+        chain: HeaderValue::from_maybe_shared(Bytes::from(chain)).unwrap_or_else(|_| address(peer)),
         proto: told.proto.and_then(|proto| proto_of(&proto)),
         host: told.host.and_then(|host| host_of(&host)),
     })
 }
 
-/// Whether a client speaks TLS, to us or to a proxy that we trust, by the head that a backend gets.
-pub(super) fn over_tls(headers: &HeaderMap) -> bool {
-    headers.get(X_FORWARDED_PROTO).is_some_and(|proto| proto == "https")
+/// Whether a client speaks TLS, to us or to a proxy that we trust, as its backend is told.
+pub(super) fn over_tls(client: &Client, headers: &HeaderMap) -> bool {
+    headers.get(X_FORWARDED_PROTO).map_or(client.listener().tls, |proto| proto == "https")
 }
 
 /// The client that an `X-Forwarded-For` names: from the right, the first address that is not trusted, or the last

@@ -9,7 +9,9 @@ use hyper::header::{
 };
 use hyper::{Method, Request, Response, StatusCode, Version};
 
-use super::forwarded::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
+use crate::connect::{Provenance, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
+use crate::snapshot::Settings;
+
 use super::{Client, Error, RequestBody, http2, target, websocket};
 
 use seen::{Kind, Seen};
@@ -21,10 +23,6 @@ const X_FORWARDED: &str = "x-forwarded-";
 const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
 pub(super) const CHUNKED: HeaderValue = HeaderValue::from_static("chunked");
 const VIA_US: HeaderValue = HeaderValue::from_static("1.1 loadbalancer");
-const VIA_US_FROM_1_0: HeaderValue = HeaderValue::from_static("1.0 loadbalancer");
-const VIA_US_FROM_2: HeaderValue = HeaderValue::from_static("2.0 loadbalancer");
-const HTTP: HeaderValue = HeaderValue::from_static("http");
-const HTTPS: HeaderValue = HeaderValue::from_static("https");
 
 /// What of a request decides how it is forwarded.
 #[derive(Clone, Copy, Debug)]
@@ -37,13 +35,16 @@ pub(super) struct Asked {
     pub(super) takes_interim: bool,
     /// It was a CONNECT for a WebSocket, and wants its answer to be that to one.
     pub(super) extended_connect: bool,
+    /// Its provenance is among its fields. That of others is told when they are sent.
+    pub(super) is_told: bool,
 }
 
-/// Makes a client's request one that a backend may get, and tells its host.
+/// Makes a client's request one that a backend may get, and finds where it comes from.
 pub(super) fn prepare(
     request: &mut Request<RequestBody>,
     client: &Client,
-) -> Result<(Asked, HeaderValue), Error> {
+    settings: &Settings,
+) -> Result<(Asked, Provenance), Error> {
     let version = request.version();
     let extended_connect = version == Version::HTTP_2 && from_http2(request, client)?;
     target::normalise(request)?;
@@ -76,7 +77,12 @@ pub(super) fn prepare(
     if seen.has(Kind::Claim) {
         remove_forwarded(headers);
     }
-    tell_of(client, host.clone(), version, headers);
+    let tls = client.listener().tls;
+    let provenance = Provenance { client: client.address().ip(), tls, host, version };
+    let is_told = client.is_proxied() || client.certificate().is_some() || settings.use_provenance();
+    if is_told {
+        tell(client, &provenance, headers);
+    }
     if version == Version::HTTP_2 {
         http2::frame(headers, has_body);
     }
@@ -87,7 +93,7 @@ pub(super) fn prepare(
     }
     let takes_interim = version == Version::HTTP_11;
     let expects_continue = seen.has(Kind::Expect) && has_body && takes_interim;
-    Ok((Asked { upgrade, expects_continue, takes_interim, extended_connect }, host))
+    Ok((Asked { upgrade, expects_continue, takes_interim, extended_connect, is_told }, provenance))
 }
 
 /// What HTTP/2 writes in another way; tells whether the request was an extended CONNECT.
@@ -98,25 +104,6 @@ fn from_http2(request: &mut Request<RequestBody>, client: &Client) -> Result<boo
         websocket::from_connect(request, client)?;
     }
     Ok(extended_connect)
-}
-
-/// Says whose request it is, and how it came.
-fn tell_of(client: &Client, host: HeaderValue, version: Version, headers: &mut HeaderMap) {
-    headers.insert(X_FORWARDED_FOR, client.forwarded_for().clone());
-    headers.insert(X_FORWARDED_PROTO, if client.listener().tls { HTTPS } else { HTTP });
-    headers.insert(X_FORWARDED_HOST, host);
-    client.shared.with_access(|_| pass_on_origin(headers, client));
-    if let Some(certificate) = client.certificate() {
-        headers.insert(CLIENT_CERT, certificate.clone());
-    }
-    headers.append(
-        VIA,
-        match version {
-            Version::HTTP_10 => VIA_US_FROM_1_0,
-            Version::HTTP_2 => VIA_US_FROM_2,
-            _ => VIA_US,
-        },
-    );
 }
 
 /// Makes a backend's answer to what was asked one that a client may get.
@@ -242,17 +229,21 @@ fn remove_named_in_connection(headers: &mut HeaderMap, upgrade: bool) {
     }
 }
 
-/// What trusted proxies said takes the place of what we know ourselves.
+/// Says where a request comes from, among its fields: what trusted proxies said takes the place of what we know ourselves.
 #[cold]
-fn pass_on_origin(headers: &mut HeaderMap, client: &Client) {
-    let origin = client.origin();
-    let Some(origin) = &*origin else { return };
-    headers.insert(X_FORWARDED_FOR, origin.chain.clone());
-    if let Some(proto) = &origin.proto {
-        headers.insert(X_FORWARDED_PROTO, proto.clone());
+fn tell(client: &Client, provenance: &Provenance, headers: &mut HeaderMap) {
+    provenance.add_to(headers);
+    if let Some(origin) = &*client.origin() {
+        headers.insert(X_FORWARDED_FOR, origin.chain.clone());
+        if let Some(proto) = &origin.proto {
+            headers.insert(X_FORWARDED_PROTO, proto.clone());
+        }
+        if let Some(host) = &origin.host {
+            headers.insert(X_FORWARDED_HOST, host.clone());
+        }
     }
-    if let Some(host) = &origin.host {
-        headers.insert(X_FORWARDED_HOST, host.clone());
+    if let Some(certificate) = client.certificate() {
+        headers.insert(CLIENT_CERT, certificate.clone());
     }
 }
 

@@ -25,8 +25,13 @@ const MOST_COPIES: u32 = 100;
 const MOST_BYTES: usize = 64 * 1024;
 
 /// What a copy asks for beside its head.
-const ASKED: Asked =
-    Asked { upgrade: false, expects_continue: false, takes_interim: false, extended_connect: false };
+const ASKED: Asked = Asked {
+    upgrade: false,
+    expects_continue: false,
+    takes_interim: false,
+    extended_connect: false,
+    is_told: true,
+};
 
 /// A request's copy, whose body is being gathered.
 #[derive(Debug)]
@@ -108,7 +113,7 @@ impl Copy {
         }
         let mut request = Some(head.map(|()| RequestBody::whole(Bytes::from(body))));
         let trial = Trial::begin(&client, pool, &lease);
-        match forward::send(&client, &view, &lease, &mut request, ASKED).await {
+        match forward::send(&client, &view, &lease, &mut request, None, ASKED).await {
             Ok((response, connection)) => {
                 trial.answered(&response);
                 let connections = Rc::clone(view.connections(lease.place()));

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::config::{Action, Config, Route, Treatment};
+use crate::config::{Action, Changes, Condition, Config, HashKey, Part, Pool, Route, Treatment};
+use crate::connect::Provenance;
 use crate::route::{Conflict, Routes};
 
 /// Settings with their routes compiled.
@@ -14,6 +15,7 @@ pub struct Settings {
     pub routes: Routes,
     /// For each route, its pool, if that is all that is said of its requests.
     plain: Vec<Option<usize>>,
+    use_provenance: bool,
 }
 
 impl Settings {
@@ -24,13 +26,34 @@ impl Settings {
     pub fn compile(config: Arc<Config>) -> Result<Self, Vec<Conflict>> {
         let routes = Routes::compile(&config.routes)?;
         let plain = config.routes.iter().map(plain_pool).collect();
-        Ok(Self { config, routes, plain })
+        let use_provenance =
+            config.routes.iter().any(uses_provenance) || config.pools.iter().any(is_hashed_by_provenance);
+        Ok(Self { config, routes, plain, use_provenance })
     }
 
     /// The pool of a route, if its requests and their answers pass as they are.
     pub fn plain_pool(&self, route: usize) -> Option<usize> {
         self.plain[route]
     }
+
+    /// Whether a route or a pool looks at the fields that tell of a request's provenance, changes them or copies them.
+    pub fn use_provenance(&self) -> bool {
+        self.use_provenance
+    }
+}
+
+fn uses_provenance(route: &Route) -> bool {
+    let looks =
+        |condition: &Condition| matches!(&condition.part, Part::Header(name) if Provenance::is_told_by(name));
+    let Changes { set, add, remove } = &route.treatment.request_headers;
+    let mut changed = set.iter().chain(add).map(|(name, _)| name).chain(remove);
+    route.when.conditions.iter().any(looks)
+        || changed.any(Provenance::is_told_by)
+        || route.treatment.mirror.is_some()
+}
+
+fn is_hashed_by_provenance(pool: &Pool) -> bool {
+    matches!(&pool.balancing.hash_key, HashKey::Header(name) if Provenance::is_told_by(name))
 }
 
 fn plain_pool(route: &Route) -> Option<usize> {

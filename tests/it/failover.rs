@@ -41,6 +41,23 @@ fn an_idempotent_request_without_a_body_is_tried_on_the_next_backend_when_one_cl
 }
 
 #[test]
+fn a_request_that_is_tried_again_is_told_of_once() {
+    let ok = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    let (first, (second, heads)) = (Backend::closes_before_the_head(), Backend::tells(ok));
+    let balancer = Balancer::before(&[first.address, second.address]).start();
+    request(balancer.address, "GET / HTTP/1.1\r\nHost: test\r\nX-Own: 1\r\n\r\n").expect_status(200);
+    let head = heads.recv().expect("a head").to_lowercase();
+    let lines: Vec<_> = head.trim_end().lines().skip(1).collect();
+    let told = [
+        "x-forwarded-for: 127.0.0.1",
+        "x-forwarded-proto: http",
+        "x-forwarded-host: test",
+        "via: 1.1 loadbalancer",
+    ];
+    assert_eq!(lines, [&["host: test", "x-own: 1"][..], &told].concat());
+}
+
+#[test]
 fn a_get_is_tried_on_the_next_backend_when_one_resets_amid_the_head_of_its_answer() {
     let (first, second) = (Backend::resets_mid_head(), Sample::start("second"));
     let balancer = Balancer::before(&[first.address, second.address()]).start();

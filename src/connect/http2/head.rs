@@ -6,12 +6,20 @@ use hyper::{Request, Uri, Version};
 
 use crate::config::Scheme;
 
-use super::super::{Broken, Unshared};
+use super::super::{Broken, Provenance, Unshared};
 
 /// The head of an HTTP/2 request that means the same as this one of HTTP/1.1: `Host` becomes the authority, what concerns
 /// a connection stays behind.
-pub(super) fn of(request: &Request<()>, scheme: Scheme, values: &Unshared) -> Result<Request<()>, Broken> {
+pub(super) fn of(
+    request: &Request<()>,
+    provenance: Option<&Provenance>,
+    scheme: Scheme,
+    values: &Unshared,
+) -> Result<Request<()>, Broken> {
     let mut headers = request.headers().clone();
+    if let Some(provenance) = provenance {
+        provenance.add_to(&mut headers);
+    }
     let host = headers.remove(HOST).ok_or(Broken::NoAuthority)?;
     let authority = Authority::try_from(host.as_bytes()).map_err(|_| Broken::NoAuthority)?;
     let mut uri = request.uri().clone().into_parts();
@@ -51,13 +59,14 @@ mod tests {
 
     #[test]
     fn the_host_becomes_the_authority_and_what_concerns_a_connection_stays_behind() {
-        let head = of(&request("/a?b", "example.com:81"), Scheme::H2c, &Unshared::default())
+        let head = of(&request("/a?b", "example.com:81"), None, Scheme::H2c, &Unshared::default())
             .expect("it can be said");
         assert_eq!(head.uri(), "http://example.com:81/a?b");
         let names: Vec<_> = head.headers().keys().map(HeaderName::as_str).collect();
         assert_eq!(names.len(), 2);
         assert!(head.headers().contains_key("te") && head.headers().contains_key("x-a"), "{names:?}");
-        let head = of(&request("/", "[::1]"), Scheme::Https, &Unshared::default()).expect("it can be said");
+        let head =
+            of(&request("/", "[::1]"), None, Scheme::Https, &Unshared::default()).expect("it can be said");
         assert_eq!(head.uri(), "https://[::1]/");
     }
 
@@ -66,7 +75,7 @@ mod tests {
         for host in ["", "a:b:c"] {
             assert!(
                 matches!(
-                    of(&request("/", host), Scheme::H2c, &Unshared::default()),
+                    of(&request("/", host), None, Scheme::H2c, &Unshared::default()),
                     Err(Broken::NoAuthority)
                 ),
                 "{host}"
@@ -76,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_request_about_the_whole_backend_stays_one() {
-        let head = of(&request("*", "a"), Scheme::H2c, &Unshared::default()).expect("it can be said");
+        let head = of(&request("*", "a"), None, Scheme::H2c, &Unshared::default()).expect("it can be said");
         assert_eq!(head.uri().path(), "*");
     }
 }

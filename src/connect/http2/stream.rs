@@ -13,7 +13,7 @@ use hyper::header::CONTENT_LENGTH;
 use hyper::{Request, Response};
 
 use super::super::connection::GIVEN;
-use super::super::{AnswerBody, Broken, Flow};
+use super::super::{AnswerBody, Broken, Flow, Provenance};
 use super::upload::Upload;
 use super::{Http2, head};
 
@@ -72,10 +72,11 @@ where
     pub(in super::super) async fn send<E>(
         &mut self,
         request: &mut Option<Request<B>>,
+        provenance: Option<&Provenance>,
         note: bool,
         mut watch: impl FnMut(&mut Context<'_>) -> Option<E>,
     ) -> Result<Response<AnswerBody>, Result<Broken, E>> {
-        let mut answer = self.begin(request).map_err(Ok)?;
+        let mut answer = self.begin(request, provenance).map_err(Ok)?;
         let heard = self.connection.status.heard.get();
         let polled = poll_fn(|cx| {
             if let Poll::Ready(answered) = self.poll_answer(&mut answer, cx) {
@@ -108,10 +109,14 @@ where
         }
     }
 
-    fn begin(&mut self, request: &mut Option<Request<B>>) -> Result<ResponseFuture, Broken> {
+    fn begin(
+        &mut self,
+        request: &mut Option<Request<B>>,
+        provenance: Option<&Provenance>,
+    ) -> Result<ResponseFuture, Broken> {
         let (parts, body) = request.take().expect(GIVEN).into_parts();
         let original = Request::from_parts(parts, ());
-        let head = head::of(&original, self.connection.scheme, &self.connection.values)?;
+        let head = head::of(&original, provenance, self.connection.scheme, &self.connection.values)?;
         let ended = body.is_end_stream();
         let begun = self.connection.sender.borrow_mut().send_request(head, ended);
         match begun {

@@ -70,6 +70,54 @@ fn header_lines_are_removed_set_and_added_both_ways() {
 }
 
 #[test]
+fn routes_look_at_and_change_what_backends_are_told_of_a_client() {
+    let (backend, heads) = Backend::tells(OK);
+    let routes = r#"
+        [routes.changed]
+        path = "/changed"
+        headers = { x-forwarded-proto = "http", x-forwarded-host = "test" }
+        pool = "one"
+        request_headers = { remove = ["x-forwarded-for"], set = { x-forwarded-proto = "https" }, add = { via = "1.1 other" } }
+        [routes.others]
+        pool = "one"
+    "#;
+    let (balancer, _settings) = start(routes, &[("one", backend.address)]);
+    let told = |path: &str| {
+        ask(balancer.address, "test", path, "Via: 1.0 first\r\nX-Forwarded-Proto: ftp\r\n")
+            .expect_status(200);
+        let head = heads.recv().expect("a head").to_lowercase();
+        let told = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "via"];
+        let lines = head.lines().filter_map(|line| line.split_once(": "));
+        let mut lines: Vec<_> = lines
+            .filter(|(name, _)| told.contains(name))
+            .map(|(name, value)| format!("{name}: {value}"))
+            .collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(
+        told("/changed"),
+        [
+            "via: 1.0 first",
+            "via: 1.1 loadbalancer",
+            "via: 1.1 other",
+            "x-forwarded-host: test",
+            "x-forwarded-proto: https"
+        ]
+    );
+    assert_eq!(
+        told("/"),
+        [
+            "via: 1.0 first",
+            "via: 1.1 loadbalancer",
+            "x-forwarded-for: 127.0.0.1",
+            "x-forwarded-host: test",
+            "x-forwarded-proto: http"
+        ]
+    );
+}
+
+#[test]
 fn answers_of_ours_are_changed_too() {
     let routes = r#"
         [routes.one]
