@@ -1,12 +1,15 @@
 //! The first hop: a worker's listening sockets.
 
 use std::cell::RefCell;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::os::fd::OwnedFd;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -165,12 +168,13 @@ impl Usher {
     /// Accepts clients until the door is to be closed, and then those that the system had already accepted for us.
     pub(super) async fn accept(self, queue: Queue, mut closing: watch::Receiver<bool>) {
         let mut complained: Option<Instant> = None;
-        loop {
-            let accepted = tokio::select! {
-                biased;
-                accepted = queue.accept() => accepted,
-                _ = closing.wait_for(|closing| *closing) => break,
-            };
+        let mut closed = pin!(closing.wait_for(|closing| *closing));
+        // Polled by hand, for to build a future for each client would be a part of what a short connection costs.
+        let mut next = |cx: &mut Context<'_>| match queue.poll_accept(cx) {
+            Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
+            Poll::Pending => closed.as_mut().poll(cx).map(|_| None),
+        };
+        while let Some(accepted) = poll_fn(&mut next).await {
             match accepted {
                 Ok((socket, address)) => self.admit(socket, address),
                 Err(error) if is_the_clients(&error) => {}
@@ -265,14 +269,15 @@ impl Queue {
         })
     }
 
-    async fn accept(&self) -> io::Result<(connect::Socket, SocketAddr)> {
-        Ok(match self {
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(connect::Socket, SocketAddr)>> {
+        match self {
             Self::Tcp(queue) => {
-                let (stream, address) = queue.accept().await?;
-                (connect::Socket::Tcp(stream), address)
+                queue.poll_accept(cx).map_ok(|(stream, address)| (connect::Socket::Tcp(stream), address))
             }
-            Self::Unix(queue) => (connect::Socket::Unix(queue.accept().await?.0), HERE),
-        })
+            Self::Unix(queue) => {
+                queue.poll_accept(cx).map_ok(|(stream, _)| (connect::Socket::Unix(stream), HERE))
+            }
+        }
     }
 
     fn into_system(self) -> io::Result<Socket> {
