@@ -54,10 +54,11 @@ pub enum Worse {
 }
 
 impl Vitals {
-    /// With what was counted, and what is known of the backends.
+    /// With what was counted, and what is known of the backends. Those that an operator holds are left out: no change of the
+    /// settings took them away.
     pub fn of(counted: Report, backends: &[Backend]) -> Self {
         let mut pools: Vec<(Arc<str>, u64, u64)> = Vec::new();
-        for backend in backends.iter().filter(|backend| !backend.leaving) {
+        for backend in backends.iter().filter(|backend| !backend.leaving && backend.hold.is_none()) {
             let weight = u64::from(backend.weight());
             let usable = if backend.is_usable() { weight } else { 0 };
             match pools.iter_mut().rfind(|(name, ..)| *name == backend.terms.pool) {

@@ -100,6 +100,20 @@ fn a_change_that_makes_nothing_worse_stays() {
 }
 
 #[test]
+fn what_an_operator_holds_while_a_change_is_watched_is_not_put_down_to_the_change() {
+    let (first, second) = (Sample::start("first"), Sample::start("second"));
+    let both = [first.address().to_string(), second.address().to_string()];
+    let settings_now = Settings::that_say(&settings(&both, ""));
+    let balancer = settings_now.balancer().start();
+    let admin = balancer.admin();
+    balancer.said("is healthy");
+    post(admin.address, "config?confirm=3s", &settings(&both, "policy = \"round_robin\"\n"))
+        .expect_status(200);
+    admin.patch(first.address(), r#"{"hold": "drain"}"#);
+    balancer.said("the change stays: nothing got worse in 3s");
+}
+
+#[test]
 fn a_change_that_is_changed_again_is_no_longer_watched() {
     let (first, second) = (Sample::start("first"), Sample::start("second"));
     let settings_now = Settings::that_say(&settings(&[first.address().to_string()], ""));
