@@ -77,8 +77,13 @@ where
         self.relay.ignore();
         let mut answer = pin!(self.sender.try_send_request(request.take().expect(GIVEN)));
         let Self { driver, ended, relay, waker, .. } = self;
+        let mut known = false;
         poll_fn(|cx| {
-            relay.pass_on_to(cx.waker());
+            // It is one task that waits for one answer.
+            match std::mem::replace(&mut known, true) {
+                true => relay.pass_on(),
+                false => relay.pass_on_to(cx.waker()),
+            }
             *ended = *ended || Pin::new(&mut *driver).poll(&mut Context::from_waker(waker)).is_ready();
             if let Poll::Ready(answer) = answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
                 return Poll::Ready(match answer {

@@ -29,6 +29,11 @@ impl Relay {
         if !task.as_ref().is_some_and(|task| task.will_wake(waker)) {
             *task = Some(waker.clone());
         }
+        self.pass_on();
+    }
+
+    /// From now on wake-ups go to the task that was told last.
+    pub(super) fn pass_on(&self) {
         self.mode.store(PASS_ON, Ordering::Relaxed);
     }
 

@@ -4,7 +4,8 @@
 const BLOCK: usize = 16;
 const WORD: usize = 8;
 
-/// The place of the first line feed.
+/// The place of the first line feed. Inlined, for lines are so short that a call would show.
+#[inline(always)]
 pub(super) fn line_feed(bytes: &[u8]) -> Option<usize> {
     let mut rest = bytes;
     while let Some((block, behind)) = rest.split_first_chunk::<BLOCK>() {
