@@ -53,6 +53,20 @@ pub enum StartError {
         /// What the system said.
         error: io::Error,
     },
+    /// A pool that has backends would lose all of them.
+    #[error(
+        "pool {pool} has {backends} backend{}, and would have none: {sources} told of nobody; mend that, or name backends in \
+         the settings",
+        if *.backends == 1 { "" } else { "s" }
+    )]
+    NobodyFound {
+        /// The pool.
+        pool: Arc<str>,
+        /// How many it has now.
+        backends: usize,
+        /// Where others are to come from.
+        sources: String,
+    },
     /// A file for TLS is of no use.
     #[error(transparent)]
     Tls(#[from] TlsError),

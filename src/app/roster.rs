@@ -14,6 +14,8 @@ use crate::config::{Backend, Config, Pool, Source};
 use crate::connect::Ways;
 use crate::control::Discovery;
 
+use super::StartError;
+
 /// A source, and the pool that it is for. The same source may serve two pools.
 type Key = (Arc<str>, Source);
 
@@ -83,6 +85,28 @@ impl Roster {
         // Who says nothing may do so later.
         let _ =
             timeout(FIRST_ANSWERS, async { while !have_told() && changes.changed().await.is_ok() {} }).await;
+    }
+
+    /// Whether each pool of these settings, whose sources were met, has backends if it has some now.
+    ///
+    /// # Errors
+    /// One would lose all, for its sources have told of none.
+    pub(super) fn check(&self, config: &Config) -> Result<(), StartError> {
+        let followed = self.followed.borrow();
+        let told = |pool: &Pool, source: &Source| {
+            let key = (Arc::clone(&pool.name), source.clone());
+            followed.get(&key).is_some_and(|followed| !followed.found.is_empty())
+        };
+        let present = self.registry.backends();
+        for pool in config.pools.iter().filter(|pool| pool.backends.is_empty()) {
+            let are_now = present.iter().filter(|known| known.terms.pool == pool.name && !known.leaving);
+            let backends = are_now.count();
+            if backends > 0 && !pool.sources.iter().any(|source| told(pool, source)) {
+                let sources = pool.sources.iter().map(Source::to_string).collect::<Vec<_>>().join(", ");
+                return Err(StartError::NobodyFound { pool: Arc::clone(&pool.name), backends, sources });
+            }
+        }
+        Ok(())
     }
 
     fn follow(self: &Rc<Self>, config: &Config, keys: &[Key], anew: bool) {

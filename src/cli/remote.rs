@@ -168,7 +168,8 @@ async fn status(caller: &Caller, form: Form) -> Result<String, RemoteError> {
         return Ok(json(&Status { overview: &overview, pools: &pools, confirmation: &confirmation }));
     }
     let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    Ok(status::page(&overview, &pools, &confirmation, colour))
+    let BackendList { backends } = caller.get("/api/v1/backends").await?;
+    Ok(status::page(&overview, &pools, &backends, &confirmation, colour))
 }
 
 async fn patch(caller: &Caller, target: &Target, patch: BackendPatch) -> Result<String, RemoteError> {

@@ -135,7 +135,7 @@ where
             self.drive();
         }
         self.reused = true;
-        !self.ended && self.sender.is_ready()
+        !self.ended && self.sender.is_ready() && !self.flow.owes()
     }
 
     /// Whether the backend still keeps this idle connection, as far as the runtime knows. With `probe` the system is
@@ -146,7 +146,7 @@ where
             self.drive();
             self.flow.probe(false);
         }
-        !self.ended && self.sender.is_ready()
+        !self.ended && self.sender.is_ready() && !self.flow.owes()
     }
 
     /// The socket and what was read ahead, after a `101 Switching Protocols`.

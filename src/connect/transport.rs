@@ -34,6 +34,8 @@ pub struct Flow {
     sent: RefCell<SentHead>,
     /// What is added to its head, with the empty line that ends that.
     lines: RefCell<Vec<u8>>,
+    /// Not all of that was written yet, though hyper thinks so.
+    owes: Cell<bool>,
 }
 
 impl Flow {
@@ -70,6 +72,11 @@ impl Flow {
         if let Some(provenance) = provenance {
             provenance.write(lines);
         }
+    }
+
+    /// Whether a part of the last request is not written yet: the connection can carry no other.
+    pub(super) fn owes(&self) -> bool {
+        self.owes.get()
     }
 
     /// Whether interim answers came without end. Nothing more is read then.
@@ -165,6 +172,7 @@ impl Transport {
             if written < head.len() + added {
                 // hyper knows nothing of the lines, so it cannot be told how much of them is written.
                 *unsent = [open, &lines].concat().split_off(written);
+                flow.owes.set(true);
                 head.len()
             } else {
                 written - added
@@ -182,6 +190,7 @@ impl Transport {
             }
             self.unsent.drain(..written);
         }
+        self.flow.owes.set(false);
         Poll::Ready(Ok(()))
     }
 
@@ -318,6 +327,23 @@ mod tests {
         };
         let ((), all) = futures::join!(write, read);
         (all, flow.sent())
+    }
+
+    #[tokio::test]
+    async fn a_head_that_is_not_all_written_is_owed() {
+        let (ours, mut theirs) = UnixStream::pair().expect("a pair of sockets");
+        socket2::SockRef::from(&ours).set_send_buffer_size(1).expect("a small buffer");
+        let flow = Rc::new(Flow::default());
+        let mut transport = Transport::new(Stream::Clear(Socket::Unix(ours)), Rc::clone(&flow));
+        flow.begin(false, Some(&provenance()));
+        let head = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(100_000));
+        let written = poll_fn(|cx| Pin::new(&mut transport).poll_write(cx, head.as_bytes())).await;
+        assert_eq!((written.ok(), flow.owes()), (Some(head.len()), true));
+        let read = async { while theirs.read(&mut [0; 4096]).await.is_ok_and(|read| read > 0) {} };
+        futures::join!(read, async {
+            transport.flush().await.map(|()| drop(transport)).expect("it is flushed")
+        });
+        assert!(!flow.owes());
     }
 
     #[tokio::test]

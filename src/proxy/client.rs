@@ -324,6 +324,11 @@ impl Client {
         self.unread.set(true);
     }
 
+    /// Whether the request's body has not all come, or not even been asked for.
+    pub(super) fn is_uploading(&self) -> bool {
+        matches!(self.phase.get(), Phase::Upload | Phase::Expect)
+    }
+
     /// Whether the upload is waiting for the client rather than for the backend.
     pub(super) fn is_starved(&self) -> bool {
         self.starved.get()

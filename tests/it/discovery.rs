@@ -129,6 +129,22 @@ fn a_reload_asks_a_known_source_no_sooner_and_keeps_what_it_told() {
 }
 
 #[test]
+fn a_reload_to_sources_that_tell_of_nobody_is_refused_where_there_are_backends() {
+    let (dns, sample) = (Dns::start(), Sample::start("named"));
+    dns.says("app.test.", &[Ipv4Addr::LOCALHOST]);
+    let source = format!("dns:app.test:{}", sample.address().port());
+    let settings = settings(Some(&dns), &source);
+    let balancer = settings.balancer().start();
+    assert_eq!(answers(&balancer), "hello from named\n");
+    dns.denies(true);
+    let text = std::fs::read_to_string(settings.path()).expect("a file of ours");
+    settings.write(&text.replace("dns:app.test", "dns:other.test"));
+    balancer.signal("HUP");
+    balancer.said("pool all has 1 backend, and would have none: dns:other.test");
+    assert_eq!(answers(&balancer), "hello from named\n");
+}
+
+#[test]
 fn the_lines_of_a_file_are_backends_and_change_with_it() {
     let (first, second) = (Sample::start("first"), Sample::start("second"));
     let list = Settings::that_say("");

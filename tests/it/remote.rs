@@ -110,6 +110,13 @@ fn who_takes_the_last_backend_out_of_a_pool_is_told() {
     let text = pools("first", one.address(), other.address());
     let (web, _) = text.split_once("[pools.api]").expect("a second pool");
     settings.change(&balancer, web);
+    let page = told(&balancer, &["status"]);
+    let leaves = |line: &str| {
+        let mut cells = line.split_whitespace();
+        [cells.next(), cells.next(), cells.next()]
+            == [Some("api"), Some(&*other.address().to_string()), Some("leaving")]
+    };
+    assert!(page.lines().any(leaves), "it is shown as long as it is known: {page}");
     told(&balancer, &["weight", &full, "default"]);
     let said = told(&balancer, &["enable", &full]);
     assert_eq!(said, format!("{full} is leaving: it is no longer among the settings"));

@@ -17,17 +17,24 @@ const HEAD: [&str; 7] = ["POOL", "BACKEND", "STATE", "SINCE", "WEIGHT", "IN FLIG
 const STATE: usize = 2;
 
 /// The page.
-pub(super) fn page(overview: &Overview, pools: &[Pool], last: &Confirmation, colour: bool) -> String {
+pub(super) fn page(
+    overview: &Overview,
+    pools: &[Pool],
+    backends: &[Backend],
+    last: &Confirmation,
+    colour: bool,
+) -> String {
     let now = SystemTime::now();
     let mut rows = vec![HEAD.map(str::to_owned)];
     let mut states = vec![None];
-    for backend in pools.iter().flat_map(|pool| &pool.backends) {
+    // Those of pools that are gone are among them until they have ended what they do.
+    for backend in backends {
         rows.push(row(backend, now));
         states.push(Some(backend.state));
     }
     let widths = widths(&rows);
     let mut page = summary(overview, pools, colour);
-    page += &last_change(last, colour);
+    page += &last_change(last, overview.revision, colour);
     page.push('\n');
     for (cells, state) in rows.iter().zip(states) {
         let paint = |column: usize, text: String| match state {
@@ -72,8 +79,12 @@ pub(super) fn empty(pool: &Pool) -> String {
     format!("pool {} has no backend that is used", pool.name)
 }
 
-/// What came of the last change that was to be confirmed, unless it is nothing to look at.
-fn last_change(last: &Confirmation, colour: bool) -> String {
+/// What came of the last change that was to be confirmed, unless it is nothing to look at, or the settings were changed since:
+/// to take a change back is a change as well.
+fn last_change(last: &Confirmation, revision: u64, colour: bool) -> String {
+    if last.revision.is_some_and(|watched| watched + 1 < revision) {
+        return String::new();
+    }
     let reason = last.reason.as_deref().unwrap_or_default();
     let (line, paint) = match last.verdict {
         Verdict::None | Verdict::Kept | Verdict::Overtaken => return String::new(),

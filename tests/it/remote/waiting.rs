@@ -35,12 +35,15 @@ fn a_change_that_stays_is_waited_for() {
 
 #[test]
 fn a_change_that_is_taken_back_is_told_with_the_reason_and_a_status_of_its_own() {
-    let (_good, _settings, balancer) = about_to_change(&Backend::refuses().to_string());
+    let (good, settings, balancer) = about_to_change(&Backend::refuses().to_string());
     let (code, said) = ask(&balancer, &["reload", "--confirm", "60s"]);
     assert_eq!(code, Some(3), "{said}");
+    assert!(told(&balancer, &["status"]).contains("the last change was taken back"));
     let why = "loadbalancer: the change was taken back: no backend of pool all could be used";
     assert!(said.contains(why), "{said}");
     get(balancer.address, "/").expect_status(200);
+    settings.change(&balancer, &(pool(&good.address().to_string()) + "policy = \"random\"\n"));
+    assert!(!told(&balancer, &["status"]).contains("taken back"), "it is not the last one any more");
 }
 
 #[test]
