@@ -104,7 +104,7 @@ pub struct Certificate {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Timeouts {
-    /// For a client to send the head of a request, from its first byte. Default: "10s"
+    /// For a client to send the head of a request, from its first byte; of the first, from the connection. Default: "10s"
     #[serde(skip_serializing_if = "Option::is_none")]
     pub header: Option<Time>,
     /// To establish a connection to a backend. Default: "2s"

@@ -79,7 +79,7 @@ pub struct Flags {
     #[arg(long, env = "LOADBALANCER_WORKERS", value_name = "N", value_parser = parse_number::<usize>, global = true)]
     pub workers: Option<usize>,
 
-    /// For a client to send the head of a request, from its first byte
+    /// For a client to send the head of a request, from its first byte; of the first, from the connection
     #[arg(long, env = "LOADBALANCER_HEADER_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "10s", global = true)]
     pub header_timeout: Duration,
 

@@ -15,6 +15,9 @@ use super::{Connection, DialError, Origin, Way};
 
 /// hyper keeps room for this many header lines on the stack; any other number costs an allocation for each message.
 const HEADERS_ON_THE_STACK: usize = 100;
+/// hyper buffers a little more than this of what it reads, whatever a head may have.
+const HYPERS_BUFFER: usize = 400 * 1024;
+const BEYOND_THE_HEAD: usize = 16 * 1024;
 
 /// What a backend may send as the head of an answer.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +29,11 @@ pub struct HeadLimits {
 }
 
 impl HeadLimits {
+    /// Bytes that hyper may buffer, if it must be told: more than the largest head has.
+    pub fn large_buffer(self) -> Option<usize> {
+        (self.size >= HYPERS_BUFFER).then_some(self.size + BEYOND_THE_HEAD)
+    }
+
     /// The number of header lines to tell hyper, if it must be told.
     pub fn headers_off_the_stack(self) -> Option<usize> {
         (self.headers != HEADERS_ON_THE_STACK).then_some(self.headers)

@@ -2,7 +2,7 @@
 
 use rustls::version::{TLS12, TLS13};
 
-use crate::support::pki::{Authority, Folder, Pair};
+use crate::support::pki::{Authority, Folder, Kind, Pair};
 use crate::support::tls_backend::{TlsBackend, settings, with_certificate};
 use crate::support::{Balancer, Client, Running, Sample, get};
 
@@ -78,7 +78,11 @@ fn a_certificate_that_is_not_good_is_refused_in_words_that_say_why() {
     let unknown = Authority::new();
     let ca = authority.file();
     let ca = ca.to_str().unwrap();
+    let authoritys = authority.signs_with(&["localhost"], Kind::Ecdsa, |params| {
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    });
     for (pair, sentence) in [
+        (authoritys, "its certificate is that of an authority, which is none for a server"),
         (authority.signs_until(-1), "its certificate has expired, "),
         (
             authority.signs(&["a.example", "b.example"]),

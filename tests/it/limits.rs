@@ -71,6 +71,15 @@ fn a_head_just_within_the_limit_passes() {
 }
 
 #[test]
+fn a_head_may_be_as_large_as_the_largest_limit() {
+    let backend = Backend::answers(SMALL_ANSWER);
+    let balancer = Balancer::before(&[backend.address]).flag("--max-header-size", "1048576").start();
+    for size in [500 << 10, 1000 << 10] {
+        request(balancer.address, &head_of(size)).expect_status(200);
+    }
+}
+
+#[test]
 fn a_head_may_have_as_many_lines_as_the_limit_says_and_no_more() {
     let backend = Backend::answers(SMALL_ANSWER);
     let balancer = Balancer::before(&[backend.address]).flag("--max-headers", "10").start();

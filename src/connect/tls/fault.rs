@@ -112,6 +112,10 @@ impl TlsFault {
                 f.write_str("its certificate is signed by an authority that is not trusted")
             }
             CertificateError::Revoked => f.write_str("its certificate has been revoked"),
+            // rustls knows this one only by what its verifier calls it.
+            other if other.to_string().contains("CaUsedAsEndEntity") => f.write_str(
+                "its certificate is that of an authority, which is none for a server; give it one that the authority signed",
+            ),
             other => write!(f, "its certificate cannot be trusted: {other}"),
         }
     }
