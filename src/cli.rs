@@ -11,8 +11,8 @@ use clap::CommandFactory;
 use serde::Serialize;
 
 use crate::config::{
-    Config, ConfigTool, Flags, Format, Loaded, Problem, Problems, Remote, Sources, Tool, convert, reference,
-    schema,
+    self, Config, ConfigTool, Flags, Format, KeyPair, Loaded, Problem, Problems, Remote, Sources, Tool,
+    convert, reference, schema,
 };
 use crate::connect::Ways;
 use crate::route::Routes;
@@ -75,9 +75,11 @@ struct Verdict<'a> {
 
 fn validate(sources: &Sources, json: bool) -> ExitCode {
     let loaded = sources.load().and_then(|loaded| {
-        Routes::of(&loaded)?;
-        check_files(&loaded.config).map_err(|text| Problems::of_later(vec![loaded.in_its_words(&text)]))?;
-        Ok(loaded)
+        let wrong_files = check_files(&loaded.config);
+        let wrong_files = wrong_files.iter().map(|text| loaded.in_its_words(text)).collect();
+        let found = Problems::of_later(wrong_files);
+        let found = Routes::of(&loaded).err().into_iter().fold(found, |found, routes| routes.and(found));
+        if found.all().is_empty() { Ok(loaded) } else { Err(found) }
     });
     let code = match &loaded {
         Ok(_) => ExitCode::SUCCESS,
@@ -103,13 +105,21 @@ fn validate(sources: &Sources, json: bool) -> ExitCode {
     code
 }
 
-/// Certificates and keys, whose files settings only name.
-fn check_files(config: &Config) -> Result<(), String> {
-    config.tls.as_ref().map(Tls::load).transpose().map_err(|error| error.to_string())?;
-    for pool in &config.pools {
-        Ways::of(pool).map_err(|error| error.to_string())?;
-    }
-    Ok(())
+/// What is wrong with certificates and keys, whose files settings only name.
+fn check_files(config: &Config) -> Vec<String> {
+    // Each alone, for together the first that is wrong would hide the others.
+    let alone = |tls: &config::Tls, pair: &KeyPair| {
+        let (certificates, clients) = (vec![pair.clone()], tls.clients.clone());
+        config::Tls { certificates, clients }
+    };
+    let of = |tls: &config::Tls| tls.certificates.iter().map(|pair| alone(tls, pair)).collect::<Vec<_>>();
+    let listeners = config.tls.iter().flat_map(of).filter_map(|tls| Tls::load(&tls).err());
+    let listeners = listeners.map(|error| error.to_string());
+    let pools = config.pools.iter().filter_map(|pool| Ways::of(pool).err());
+    let mut wrong: Vec<_> = listeners.chain(pools.map(|error| error.to_string())).collect();
+    // The file that signs clients' certificates is one for all pairs.
+    wrong.dedup();
+    wrong
 }
 
 fn praise(loaded: &Loaded) -> String {

@@ -66,6 +66,36 @@ fn validate_looks_into_certificates_and_keys_and_names_the_keys_that_name_them()
 }
 
 #[test]
+fn validate_tells_of_every_file_for_tls_and_of_routes_at_once() {
+    let text = r#"
+        [listeners.web]
+        address = "127.0.0.1:0"
+        tls = true
+        [tls]
+        certificates = [{ cert_file = "a.pem", key_file = "a.key" }, { cert_file = "b.pem", key_file = "b.key" }]
+        [pools.all]
+        backends = ["https://localhost:1"]
+        tls = { ca_file = "ca.pem" }
+        [routes.one]
+        path = "/a"
+        pool = "all"
+        [routes.other]
+        path = "/a"
+        pool = "all"
+    "#;
+    let (code, said) = run(&Folder::new().write("lb.toml", text), &["validate"]);
+    assert_eq!(code, Some(2), "{said}");
+    for part in [
+        "routes one and other",
+        "cert_file a.pem: cannot be read",
+        "cert_file b.pem: cannot be read",
+        "ca.pem: cannot be read",
+    ] {
+        assert_eq!(said.matches(part).count(), 1, "{part}: {said}");
+    }
+}
+
+#[test]
 fn validate_says_the_same_as_json() {
     let folder = Folder::new();
     let (code, said) = run(&folder.write("lb.toml", WRONG), &["validate", "--json"]);
