@@ -1,12 +1,16 @@
 //! Hundreds of reloads while clients ask without a pause.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use super::{Backend, Client, Sample, Settings, until};
 use crate::support::Balancer;
 
-/// Backends come and go, weights, policies and routes change.
+/// Weights that no reload changes.
+const EVEN: [usize; 4] = [1, 2, 3, 4];
+
+/// Backends come and go, weights, policies and routes change; one pool stays as it is.
 fn text(round: usize, backends: &[String], sick: &str) -> String {
     let chosen: Vec<_> = backends
         .iter()
@@ -18,16 +22,36 @@ fn text(round: usize, backends: &[String], sick: &str) -> String {
         .collect();
     let policy = ["first", "round_robin"][round / 2 % 2];
     let path = ["/", "/a/*", "/b"][round % 3];
+    let even = backends.iter().zip(EVEN);
+    let even: Vec<_> =
+        even.map(|(backend, weight)| format!("{{ address = \"{backend}\", weight = {weight} }}")).collect();
     format!(
         "[listeners.web]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"off\"\n\
          [timeouts]\nbody = \"{}s\"\n\
          [routes.some]\npath = \"{path}\"\npool = \"some\"\n[routes.rest]\npool = \"rest\"\n\
          [pools.some]\npolicy = \"{policy}\"\nbackends = [\"{sick}\", {}]\nhealth = {{ path = \"/health\" }}\n\
-         [pools.rest]\npolicy = \"first\"\nbackends = [{}]\nhealth = {{ path = \"/health\" }}\n",
+         [pools.rest]\npolicy = \"first\"\nbackends = [{}]\nhealth = {{ path = \"/health\" }}\n\
+         [routes.even]\npath = \"/even\"\nrewrite = \"/\"\npool = \"even\"\n\
+         [pools.even]\npolicy = \"round_robin\"\nbackends = [{}]\nhealth = {{ path = \"/health\" }}\n",
         30 + round % 7,
         chosen.join(", "),
         chosen.join(", "),
+        even.join(", "),
     )
+}
+
+/// Asks the pool that stays as it is, and tells how many answers each of its backends gave.
+fn ask_evenly(address: SocketAddr, over: &AtomicBool) -> [usize; 4] {
+    let mut client = Client::to(address);
+    let mut answers = [0; 4];
+    while !over.load(Ordering::SeqCst) {
+        client.send("GET /even HTTP/1.1\r\nHost: test\r\n\r\n");
+        let answer = client.answer().expect_status(200);
+        let who =
+            ["a", "b", "c", "d"].iter().position(|name| answer.text() == format!("hello from {name}\n"));
+        answers[who.expect("a sample answers")] += 1;
+    }
+    answers
 }
 
 #[test]
@@ -67,6 +91,7 @@ fn reload_under_load(workers: &str, reloads: usize) {
                 })
             })
             .into();
+        let even = scope.spawn(|| ask_evenly(balancer.address, &over));
         for round in 1..=reloads {
             settings.change(&balancer, &text(round, &addresses, &sick));
             let goal = answered.load(Ordering::SeqCst) + 5;
@@ -74,6 +99,13 @@ fn reload_under_load(workers: &str, reloads: usize) {
         }
         over.store(true, Ordering::SeqCst);
         clients.into_iter().for_each(|client| client.join().expect("every request is answered"));
+        // The turn goes on where it was: else those that come first in it would have more than their share.
+        let answers = even.join().expect("every request is answered");
+        let turns = answers.iter().sum::<usize>() as f64 / EVEN.iter().sum::<usize>() as f64;
+        for (answers, weight) in answers.iter().zip(EVEN) {
+            let share = turns * weight as f64;
+            assert!((*answers as f64 - share).abs() <= 2.0, "{answers} of a share of {share}");
+        }
     });
     println!("{} requests, {reloads} reloads, 0 requests failed", answered.into_inner());
     let found = balancer.times_said(&format!("{sick} is down"));
