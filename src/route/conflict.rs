@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use hyper::Method;
 
-use crate::config::{self, Action, Config};
+use crate::config::{self, Action, Condition, Config};
 
 use super::expand::TemplateError;
 use super::path::Path;
-use super::relation::{are_apart, asks_no_more, cover_together, covers, is_impossible, meet};
+use super::relation::{are_apart, asks_no_more, cover_together, covers, is_impossible, lacks_only, meet};
 use super::rule::Rule;
 use super::search::Entry;
 use super::{Case, Routes};
@@ -180,6 +180,8 @@ impl Before {
         let own = &compiled.rules[case.route as usize];
         let mut before = Self { covered_by: Vec::new(), rival: None };
         let mut parts = Vec::new();
+        // Those that hold if something is there, or absent.
+        let mut halves: Vec<(&Condition, u32)> = Vec::new();
         let mut visit = |leaf: &Vec<Entry>| {
             for entry in leaf.iter().take_while(|entry| entry.case < place) {
                 let other = &compiled.rules[entry.route as usize];
@@ -192,6 +194,14 @@ impl Before {
                 } else if !covers && parts.len() <= MOST_PARTS && asks_no_more(other, own) && meet(other, own)
                 {
                     parts.push(entry.route);
+                }
+                if let Some(half) = lacks_only(other, own).filter(|_| before.covered_by.is_empty()) {
+                    let is_rest =
+                        |(known, _): &&(&Condition, u32)| known.part == half.part && known.test != half.test;
+                    if let Some((_, rest)) = halves.iter().find(is_rest) {
+                        before.covered_by.extend([*rest, entry.route]);
+                    }
+                    halves.push((half, entry.route));
                 }
                 let is_equal = entry.route != case.route
                     && compiled.cases[entry.case as usize].class == case.class
