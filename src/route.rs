@@ -143,11 +143,17 @@ impl Routes {
     /// # Errors
     /// Everything that is wrong with them, where it stands.
     pub fn of(loaded: &Loaded) -> Result<Self, Problems> {
-        Self::compile(&loaded.config.routes).map_err(|conflicts| {
-            let place = |name: &str| vec!["routes".to_owned(), name.to_owned()];
-            let told = conflicts.iter().map(|conflict| (place(conflict.route()), conflict.to_string()));
-            loaded.problems(told)
-        })
+        let (compiled, mut conflicts) = match Self::compile(&loaded.config.routes) {
+            Ok(compiled) => (Some(compiled), Vec::new()),
+            Err(conflicts) => (None, conflicts),
+        };
+        conflicts.extend(conflict::find_tagless(&loaded.config));
+        if let (Some(compiled), []) = (compiled, &conflicts[..]) {
+            return Ok(compiled);
+        }
+        let place = |name: &str| vec!["routes".to_owned(), name.to_owned()];
+        let told = conflicts.iter().map(|conflict| (place(conflict.route()), conflict.to_string()));
+        Err(loaded.problems(told))
     }
 
     /// The route of a request.

@@ -14,6 +14,7 @@ use crate::telemetry::access_log::Entry;
 use super::body::Body;
 use super::exchange::Exchange;
 use super::own::Own;
+use super::treated::Treated;
 use super::{Client, Error, Row};
 
 const PROXY_STATUS: &str = "proxy-status";
@@ -118,7 +119,7 @@ fn explain(error: &Error, snapshot: &Snapshot, exchange: &Exchange) -> String {
     }
     for member in members.iter().take(MOST_TOLD) {
         text += &match error {
-            Error::NoBackend => why_unused(member, &snapshot.facts[member.place]),
+            Error::NoBackend => why_unused(member, &snapshot.facts[member.place], exchange),
             // What this request found out itself is not in its snapshot yet.
             _ => match client.shared.registry.health(member.id) {
                 Some(health) => learned(member, health.evidence(), health.learned()),
@@ -134,7 +135,11 @@ fn explain(error: &Error, snapshot: &Snapshot, exchange: &Exchange) -> String {
 }
 
 /// What is known of a backend that gets no requests.
-fn why_unused(member: &Member, fact: &Fact) -> String {
+fn why_unused(member: &Member, fact: &Fact, exchange: &Exchange) -> String {
+    let mut tags = exchange.treated().map_or(&[][..], Treated::tags).iter();
+    if let Some((name, value)) = tags.find(|(name, value)| member.tags.get(name) != Some(value)) {
+        return format!("{}: its tags do not say {name} = {value}\n", member.way.url);
+    }
     match taken_out(member, fact.state) {
         Some(why) => format!("{}: {why}\n", member.way.url),
         None => learned(member, &fact.evidence, fact.learned),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hyper::StatusCode;
 use hyper::header::{HeaderMap, HeaderValue, SET_COOKIE};
 
-use crate::config::{Changes, ErrorPage, Treatment};
+use crate::config::{Action, Changes, ErrorPage, Treatment};
 use crate::snapshot::Settings;
 
 /// A request's route, for when its answer is there.
@@ -45,6 +45,14 @@ impl Treated {
     /// What is shown in place of an answer of ours with this status.
     pub(super) fn page(&self, status: StatusCode) -> Option<&ErrorPage> {
         page(self.treatment(), status)
+    }
+
+    /// Tags that a backend must have.
+    pub(super) fn tags(&self) -> &[(Arc<str>, Arc<str>)] {
+        match &self.settings.config.routes[self.route].action {
+            Action::Forward(split) => &split.tags,
+            Action::Redirect { .. } | Action::Answer { .. } => &[],
+        }
     }
 
     fn treatment(&self) -> &Treatment {

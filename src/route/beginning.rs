@@ -14,6 +14,26 @@ pub(super) fn of(regex: &str) -> (&str, bool) {
     }
 }
 
+/// Whether what it matches surely begins with something else than a path does: a `/`, or the `*` that stands for the whole
+/// server.
+pub(super) fn is_of_no_path(regex: &str) -> bool {
+    let regex = regex.strip_prefix('^').unwrap_or(regex);
+    if has_alternatives(regex) {
+        return false;
+    }
+    let bytes = regex.as_bytes();
+    let [b'\\', escaped, rest @ ..] = bytes else {
+        let (text, _) = of(regex);
+        return !text.is_empty() && !text.starts_with('/');
+    };
+    let is_other = match escaped {
+        b'd' | b'w' | b's' => true,
+        other => other.is_ascii_punctuation() && !b"/*<>".contains(other),
+    };
+    // With one of these behind it, it may be missing.
+    is_other && !rest.first().is_some_and(|next| b"*?{".contains(next))
+}
+
 /// Whether it may be several expressions beside each other, of which each has a beginning of its own.
 fn has_alternatives(regex: &str) -> bool {
     // In these a bracket or a bar may be something else than it looks.
@@ -32,6 +52,34 @@ fn has_alternatives(regex: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_surely_begins_otherwise_is_of_no_path() {
+        for regex in ["foo.*", "^foo", "\\.php$", "\\.php", "\\d+", "-x", "fo*", "a"] {
+            assert!(is_of_no_path(regex), "{regex}");
+        }
+        for regex in [
+            "",
+            "/foo",
+            "^/foo",
+            ".*\\.php$",
+            "f*/x",
+            "f?/x",
+            "\\/x",
+            "\\*",
+            "\\.?/x",
+            "\\W",
+            "\\b/",
+            "\\x2fa",
+            "(?i)/x",
+            "a|/b",
+            "\\.|/b",
+            "[/a]b",
+            "^^/a",
+        ] {
+            assert!(!is_of_no_path(regex), "{regex}");
+        }
+    }
 
     #[test]
     fn only_what_surely_stands_there_counts() {

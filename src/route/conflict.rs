@@ -3,10 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::config;
+use hyper::Method;
+
+use crate::config::{self, Action, Condition, Config};
 
 use super::expand::TemplateError;
-use super::relation::{are_apart, asks_no_more, cover_together, covers, is_impossible, meet};
+use super::path::Path;
+use super::relation::{are_apart, asks_no_more, cover_together, covers, is_impossible, lacks_only, meet};
 use super::rule::Rule;
 use super::search::Entry;
 use super::{Case, Routes};
@@ -53,6 +56,19 @@ pub enum Conflict {
         /// Why, and what to do.
         why: &'static str,
     },
+    /// All its requests to a pool would be refused.
+    #[error(
+        "route {route}: no backend of pool {pool} has {}; give one of them these tags, or mend those of the route",
+        in_words(.tags)
+    )]
+    Tags {
+        /// The route.
+        route: Arc<str>,
+        /// The pool, which has no sources that could tell of one.
+        pool: Arc<str>,
+        /// The tags and their values.
+        tags: Vec<(Arc<str>, Arc<str>)>,
+    },
     /// A text with placeholders makes no sense.
     #[error("route {route}: {error}")]
     Template {
@@ -67,9 +83,10 @@ impl Conflict {
     /// The route that is in the way, or of two the later one.
     pub fn route(&self) -> &str {
         match self {
-            Self::Shadowed { route, .. } | Self::Impossible { route, .. } | Self::Template { route, .. } => {
-                route
-            }
+            Self::Shadowed { route, .. }
+            | Self::Impossible { route, .. }
+            | Self::Tags { route, .. }
+            | Self::Template { route, .. } => route,
             Self::Same { second, .. } | Self::Ambiguous { second, .. } => second,
         }
     }
@@ -81,6 +98,27 @@ const CONTRADICTION: &str =
     "something must be both there and absent, or no client is in its networks; remove one of its conditions";
 const NO_SUCH_PATH: &str =
     "no path has `.`, `..` or a `/` in a segment, or anything after a {rest...}; mend its path";
+const NO_SUCH_BEGINNING: &str = r"no path begins as its regular expression does, which must match the whole path; begin it with `/`, or with `/.*` if it is about the end of a path, as in `~ /.*\.php`";
+const ONLY_CONNECT: &str = "CONNECT is answered with 405 before routes are looked at; take CONNECT out of its methods (a WebSocket comes as a GET)";
+
+/// Routes that ask for tags which no backend has that they could go to, nor will have.
+pub(super) fn find_tagless(config: &Config) -> Vec<Conflict> {
+    let mut conflicts = Vec::new();
+    for route in &config.routes {
+        let Action::Forward(split) = &route.action else { continue };
+        for share in split.shares.iter().filter(|share| share.weight > 0) {
+            let pool = &config.pools[share.pool];
+            let has_all = |backend: &config::Backend| {
+                split.tags.iter().all(|(name, value)| backend.tags.get(name) == Some(value))
+            };
+            if pool.sources.is_empty() && !pool.backends.iter().any(has_all) {
+                let (route, pool) = (Arc::clone(&route.name), Arc::clone(&pool.name));
+                conflicts.push(Conflict::Tags { route, pool, tags: split.tags.clone() });
+            }
+        }
+    }
+    conflicts
+}
 
 /// All that is wrong with how these routes stand to each other.
 pub(super) fn find(routes: &[config::Route], compiled: &Routes) -> Vec<Conflict> {
@@ -90,6 +128,7 @@ pub(super) fn find(routes: &[config::Route], compiled: &Routes) -> Vec<Conflict>
         let before = Before::of(place, case, compiled);
         let fate = &mut fates[case.route as usize];
         fate.has_path |= !case.path.is_impossible();
+        fate.has_regex |= matches!(case.path, Path::Regex(_));
         if let (Some((other, conflict)), false) = (before.rival, fate.has_rival) {
             fate.has_rival = true;
             let [first, second] = [other, case.route].map(|route| name(routes, route));
@@ -115,6 +154,8 @@ pub(super) fn find(routes: &[config::Route], compiled: &Routes) -> Vec<Conflict>
 struct Fate {
     /// Whether there are paths that it is for.
     has_path: bool,
+    /// Whether one of its paths is a regular expression.
+    has_regex: bool,
     /// Whether one of its cases may be reached.
     is_reached: bool,
     /// Whether one was told of that cannot be told from it.
@@ -139,6 +180,8 @@ impl Before {
         let own = &compiled.rules[case.route as usize];
         let mut before = Self { covered_by: Vec::new(), rival: None };
         let mut parts = Vec::new();
+        // Those that hold if something is there, or absent.
+        let mut halves: Vec<(&Condition, u32)> = Vec::new();
         let mut visit = |leaf: &Vec<Entry>| {
             for entry in leaf.iter().take_while(|entry| entry.case < place) {
                 let other = &compiled.rules[entry.route as usize];
@@ -151,6 +194,14 @@ impl Before {
                 } else if !covers && parts.len() <= MOST_PARTS && asks_no_more(other, own) && meet(other, own)
                 {
                     parts.push(entry.route);
+                }
+                if let Some(half) = lacks_only(other, own).filter(|_| before.covered_by.is_empty()) {
+                    let is_rest =
+                        |(known, _): &&(&Condition, u32)| known.part == half.part && known.test != half.test;
+                    if let Some((_, rest)) = halves.iter().find(is_rest) {
+                        before.covered_by.extend([*rest, entry.route]);
+                    }
+                    halves.push((half, entry.route));
                 }
                 let is_equal = entry.route != case.route
                     && compiled.cases[entry.case as usize].class == case.class
@@ -184,9 +235,12 @@ fn ambiguous(first: Arc<str>, second: Arc<str>) -> Conflict {
 
 /// Why no request can be one of a route's own, if so.
 fn why_impossible(rule: &Rule, fate: &Fate) -> Option<&'static str> {
-    match is_impossible(rule) {
-        true => Some(CONTRADICTION),
-        false => (!fate.has_path).then_some(NO_SUCH_PATH),
+    let is_only_connect =
+        !rule.methods.is_empty() && rule.methods.iter().all(|method| method == Method::CONNECT);
+    match (is_impossible(rule), fate.has_path) {
+        (true, _) => Some(CONTRADICTION),
+        (false, false) => Some(if fate.has_regex { NO_SUCH_BEGINNING } else { NO_SUCH_PATH }),
+        (false, true) => is_only_connect.then_some(ONLY_CONNECT),
     }
 }
 
@@ -196,4 +250,9 @@ fn name(routes: &[config::Route], route: u32) -> Arc<str> {
 
 fn names(names: &[Arc<str>]) -> String {
     names.join(" and ")
+}
+
+fn in_words(tags: &[(Arc<str>, Arc<str>)]) -> String {
+    let tags: Vec<_> = tags.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+    tags.join(" and ")
 }

@@ -65,7 +65,11 @@ impl Path {
 
     /// Whether no path in normal form can be one of these.
     pub(super) fn is_impossible(&self) -> bool {
-        let Self::Steps(steps) = self else { return false };
+        let steps = match self {
+            Self::Exact(_) => return false,
+            Self::Steps(steps) => steps,
+            Self::Regex(pattern) => return beginning::is_of_no_path(pattern.text()),
+        };
         let is_literal =
             |text: &str| text != "." && text != ".." && !text.contains('/') && encoded_alike(text) == text;
         steps.iter().enumerate().any(|(index, step)| match step {

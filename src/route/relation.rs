@@ -8,15 +8,23 @@ use super::rule::Rule;
 
 /// Whether one holds whenever the other does.
 pub(super) fn covers(wide: &Rule, narrow: &Rule) -> bool {
-    let methods = wide.methods.is_empty()
-        || !narrow.methods.is_empty() && narrow.methods.iter().all(|method| wide.methods.contains(method));
-    methods && covers_clients(wide, narrow) && asks_no_more(wide, narrow)
+    covers_methods(wide, narrow) && covers_clients(wide, narrow) && asks_no_more(wide, narrow)
 }
 
 /// Whether the conditions of one hold whenever those of the other do.
 pub(super) fn asks_no_more(wide: &Rule, narrow: &Rule) -> bool {
     let follows = |wanted: &Condition| narrow.conditions.iter().any(|known| implies(known, wanted));
     wide.conditions.iter().all(follows)
+}
+
+/// The condition of one, whether a part is there or absent, without which it would [cover](covers) the other; none if it lacks
+/// more than that.
+pub(super) fn lacks_only<'r>(wide: &'r Rule, narrow: &Rule) -> Option<&'r Condition> {
+    let follows = |wanted: &Condition| narrow.conditions.iter().any(|known| implies(known, wanted));
+    let mut lacking = wide.conditions.iter().filter(|wanted| !follows(wanted));
+    let (Some(only), None) = (lacking.next(), lacking.next()) else { return None };
+    let is_half = matches!(only.test, Test::Present | Test::Absent);
+    (is_half && covers_methods(wide, narrow) && covers_clients(wide, narrow)).then_some(only)
 }
 
 /// Whether for each method and client of one there is one of the others, all of which [ask no more](asks_no_more).
@@ -63,6 +71,11 @@ pub(super) fn is_impossible(rule: &Rule) -> bool {
             && rule.conditions.iter().any(|other| other.part == condition.part && !is_absent(other))
     };
     rule.conditions.iter().any(contradicts) || rule.clients.as_ref().is_some_and(Networks::is_empty)
+}
+
+fn covers_methods(wide: &Rule, narrow: &Rule) -> bool {
+    wide.methods.is_empty()
+        || !narrow.methods.is_empty() && narrow.methods.iter().all(|method| wide.methods.contains(method))
 }
 
 fn covers_clients(wide: &Rule, narrow: &Rule) -> bool {

@@ -195,6 +195,18 @@ fn conflicts(routes: &[Route]) -> Vec<String> {
 }
 
 #[test]
+fn a_route_behind_one_for_what_is_there_and_one_for_what_is_absent_is_never_reached() {
+    let of = |test| Match { conditions: vec![header("x", test)], ..when(&[], &["/q"]) };
+    let with = |other: Test| {
+        [route("there", of(Test::Present)), route("other", of(other)), route("rest", when(&[], &["/q"]))]
+    };
+    let told = conflicts(&with(Test::Absent));
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("route rest: never reached, for all its requests go to "), "{told:?}");
+    Routes::compile(&with(Test::Is("1".into()))).expect("who has none takes the last one");
+}
+
+#[test]
 fn a_route_that_is_never_reached_is_refused_and_so_is_one_like_another() {
     let high = |name: &str, when: Match| route(name, Match { priority: 1, ..when });
     let shadowed = "route b: never reached, for all its requests go to a before; remove it, make it more specific, or raise its priority";

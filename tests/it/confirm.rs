@@ -1,5 +1,7 @@
 //! Changes that are planned before they are made, and those that are taken back by themselves.
 
+mod plan;
+
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -210,7 +212,8 @@ fn a_plan_knows_that_other_shares_and_tags_are_elsewhere() {
     let backend = Backend::refuses().to_string();
     let text = |route: &str| {
         let more = format!("[pools.new]\nbackends = [{backend:?}]\n[routes.all]\n{route}\n");
-        settings(std::slice::from_ref(&backend), &more)
+        let tagged = format!("{{ address = {backend:?}, tags = {{ version = \"2\" }} }}");
+        settings(&[], &more).replacen("[]", &format!("[{tagged}]"), 1)
     };
     let settings_now = Settings::that_say(&text("pools = { all = 1, new = 0 }"));
     let balancer = settings_now.balancer().start();

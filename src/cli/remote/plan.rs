@@ -46,8 +46,18 @@ pub(super) fn page(plan: &Plan) -> String {
         page += &format!("{sign} {}{values}\n", difference.what);
     }
     for moved in &plan.moved {
-        page +=
-            &format!("pool {}: {:.1} % of the keys would go to another backend\n", moved.pool, moved.percent);
+        page += &match moved.other_key {
+            true => format!(
+                "pool {}: hashes by something else, so that all clients may go to another backend\n",
+                moved.pool
+            ),
+            false => {
+                format!(
+                    "pool {}: {:.1} % of the keys would go to another backend\n",
+                    moved.pool, moved.percent
+                )
+            }
+        };
     }
     let requests = &plan.requests;
     let (elsewhere, all) = (requests.elsewhere, requests.looked_at);

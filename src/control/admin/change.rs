@@ -103,8 +103,17 @@ pub(super) async fn reload(
 pub(super) async fn plan(request: Request<Incoming>, desk: &Rc<Desk>) -> Result<Answer, Refused> {
     let format = format(request.headers())?;
     let text = read_settings(request.into_body()).await?;
-    let loaded = desk.read(text, format).await?;
-    Ok(json(StatusCode::OK, &plan::of(desk, loaded).await))
+    let own = Rc::clone(desk);
+    let planned = async move {
+        let loaded = own.read(text, format).await?;
+        let turn = own.turn().await;
+        // What could not be put in force is refused here as it would be there.
+        turn.apply(loaded.clone(), Intent::Trial).await?;
+        Ok(plan::of(&own, loaded).await)
+    };
+    let planned: Result<_, Refused> =
+        spawn_local(planned).await.map_err(|error| Refused::Unfit(error.into()))?;
+    Ok(json(StatusCode::OK, &planned?))
 }
 
 fn intent(wish: Wish) -> Intent {

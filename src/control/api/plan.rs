@@ -55,8 +55,10 @@ pub enum Kind {
 pub struct Moved {
     /// The pool.
     pub pool: String,
-    /// Of 100.
+    /// Of 100; all of them if it would hash by something else.
     pub percent: f64,
+    /// Whether it would hash by something else of a request than now, so that any client may go to another backend.
+    pub other_key: bool,
 }
 
 /// What would become of the last requests.

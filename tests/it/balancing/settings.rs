@@ -70,7 +70,8 @@ fn requests_of_one_key_overflow_to_others_when_their_backend_has_its_bound() {
 fn a_route_that_asks_for_tags_gets_only_backends_that_have_them() {
     let (old, new) = (Sample::start("old"), Sample::start("new"));
     let pool = "policy = \"round_robin\"\n\
-                backends = [\"{0}\", { address = \"{1}\", tags = { version = \"2\" } }]\n\
+                backends = [\"{0}\", { address = \"{1}\", tags = { version = \"2\" } }, \
+                { address = \"127.0.0.1:1\", weight = 0, tags = { version = \"3\" } }]\n\
                 [routes.new]\npath = \"/new/*\"\nrewrite = \"/\"\npool = \"app\"\ntags = { version = \"2\" }\n\
                 [routes.newest]\npath = \"/newest/*\"\npool = \"app\"\ntags = { version = \"3\" }\n\
                 [routes.rest]\npool = \"app\"";
@@ -80,5 +81,13 @@ fn a_route_that_asks_for_tags_gets_only_backends_that_have_them() {
     }
     let rest = [get(balancer.address, "/"), get(balancer.address, "/")];
     assert_ne!(rest[0].text(), rest[1].text());
-    get(balancer.address, "/newest/").expect_status(503);
+    let answer = get(balancer.address, "/newest/").expect_status(503);
+    for address in [old.address(), new.address()] {
+        assert!(
+            answer.text().contains(&format!("{address}: its tags do not say version = 3\n")),
+            "{}",
+            answer.text()
+        );
+    }
+    assert_eq!(answer.text().matches("its tags").count(), 2, "{}", answer.text());
 }

@@ -1,7 +1,7 @@
 //! Routes that stand in each other's way.
 
-use super::settings;
-use crate::support::Backend;
+use super::{settings, text};
+use crate::support::{Backend, Settings};
 
 const CONFLICTS: &str = r#"
     [routes.all]
@@ -59,6 +59,42 @@ fn expect_conflicts(said: &str) {
 }
 
 #[test]
+fn a_route_that_no_request_can_take_is_refused_with_what_to_write() {
+    for (route, wrong, mend) in [
+        ("path = \"~ \\\\.php$\"", "no path begins as its regular expression does", "as in `~ /.*\\.php`"),
+        ("path = \"~ foo.*\"", "no path begins as its regular expression does", "begin it with `/`"),
+        ("methods = [\"CONNECT\"]", "CONNECT is answered with 405", "take CONNECT out of its methods"),
+    ] {
+        let routes = format!("[routes.dead]\n{route}\npool = \"one\"\n[routes.rest]\npool = \"one\"\n");
+        let (code, said) = settings(&routes, &[("one", Backend::refuses())]).balancer().fail();
+        assert_eq!(code, Some(2), "{route}: {said}");
+        assert!(said.contains("route dead: never reached, for ") && said.contains(wrong), "{said}");
+        assert!(said.contains(mend), "{said}");
+    }
+}
+
+#[test]
+fn tags_that_no_backend_of_a_pool_has_are_refused_unless_a_source_may_tell_of_one() {
+    let settings = |more: &str| {
+        Settings::that_say(&format!(
+            "[listeners.web]\naddress = \"127.0.0.1:0\"\n[pools.app]\n\
+             backends = [{{ address = \"{}\", tags = {{ version = \"2\" }} }}]\n{more}\
+             [routes.newest]\npool = \"app\"\ntags = {{ version = \"3\" }}\n",
+            Backend::refuses()
+        ))
+    };
+    let (code, said) = settings("").balancer().word("validate").fail();
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("route newest: no backend of pool app has version = 3"), "{said}");
+    assert!(
+        said.contains("[routes.newest]") && said.contains("= help: give one of them these tags"),
+        "{said}"
+    );
+    let (code, said) = settings("discover = [\"file:list\"]\n").balancer().word("validate").fail();
+    assert_eq!(code, Some(0), "{said}");
+}
+
+#[test]
 fn what_the_page_shows_is_taken() {
     let page = include_str!("../../../docs/routing.md");
     let blocks: Vec<_> =
@@ -66,7 +102,10 @@ fn what_the_page_shows_is_taken() {
     assert!(blocks.len() > 10, "{page}");
     let pools = ["api", "canary", "web", "shadow"].map(|name| (name, Backend::refuses()));
     for block in blocks {
-        let (code, said) = settings(block, &pools).balancer().word("validate").fail();
+        let tagged = text(block, &pools)
+            .replace("backends = [\"", "backends = [{ tags = { version = \"2\" }, address = \"")
+            .replace("\"]\nhealth", "\" }]\nhealth");
+        let (code, said) = Settings::that_say(&tagged).balancer().word("validate").fail();
         assert_eq!(code, Some(0), "{block}\n{said}");
     }
 }

@@ -1,0 +1,161 @@
+//! Where requests go before and after, and whether that is elsewhere.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use hyper::Uri;
+use hyper::header::HOST;
+
+use crate::backends::Terms;
+use crate::config::{self, Action, BackendUrl, Config};
+use crate::control::api::{Elsewhere, Requests};
+use crate::route::{Asked, Missed, Routes};
+use crate::telemetry::Seen;
+
+use super::told_by_sources;
+
+/// Kinds of requests that are shown of those that would go elsewhere.
+const MOST_EXAMPLES: usize = 20;
+/// Characters that are shown of a path.
+const MOST_SHOWN: usize = 200;
+const TWO_READINGS: &str = "refused: its path can be read in two ways";
+const REPLACED: &str = ", none of whose backends is one of before";
+
+/// Which of the requests would go elsewhere.
+pub(super) fn requests(now: &Config, then: &Config, known: &[Arc<Terms>], recent: &[Seen]) -> Requests {
+    let compiled = |config: &Config| Routes::compile(&config.routes);
+    let (Ok(routes), Ok(others)) = (compiled(now), compiled(then)) else {
+        return Requests { looked_at: 0, elsewhere: 0, examples: Vec::new() };
+    };
+    let mut replaced = HashMap::new();
+    let mut moves: HashMap<(String, String), (usize, String)> = HashMap::new();
+    let mut elsewhere = 0;
+    for seen in recent {
+        let (from, to) = (Place::of(seen, &routes, now), Place::of(seen, &others, then));
+        let are_replaced = || are_replaced((now, from.route), (then, to.route), known);
+        let is_replaced = *replaced.entry((from.route, to.route)).or_insert_with(are_replaced);
+        if (&from.what, &from.arrival) != (&to.what, &to.arrival) || is_replaced {
+            elsewhere += 1;
+            let (from, to) =
+                (from.in_words(now, ""), to.in_words(then, if is_replaced { REPLACED } else { "" }));
+            let path = seen.target.split('?').next().unwrap_or_default();
+            let path: String = path.chars().take(MOST_SHOWN).collect();
+            moves.entry((from, to)).or_insert_with(|| (0, format!("{} {path}", seen.method))).0 += 1;
+        }
+    }
+    let mut examples: Vec<_> = moves
+        .into_iter()
+        .map(|((from, to), (count, example))| Elsewhere { from, to, count, example })
+        .collect();
+    examples
+        .sort_by(|one, other| (other.count, &one.from, &one.to).cmp(&(one.count, &other.from, &other.to)));
+    examples.truncate(MOST_EXAMPLES);
+    Requests { looked_at: recent.len(), elsewhere, examples }
+}
+
+/// Where a request goes.
+struct Place {
+    what: String,
+    /// The place of its route, if it takes one.
+    route: Option<usize>,
+    /// The target and the host that a backend would see, if one would.
+    arrival: Option<(String, Vec<u8>)>,
+}
+
+impl Place {
+    fn of(seen: &Seen, routes: &Routes, config: &Config) -> Self {
+        let headers = seen.headers();
+        let uri: Uri = seen.target.parse().unwrap_or_default();
+        let host = seen.authority.as_deref().or(headers.get(HOST).and_then(|host| host.to_str().ok()));
+        let asked = Asked {
+            host: host.unwrap_or_default(),
+            path: uri.path(),
+            query: uri.query(),
+            method: &seen.method,
+            headers: &headers,
+            client: seen.client.unwrap_or_else(|| [0, 0, 0, 0].into()),
+        };
+        let nowhere = |what: &str| Self { what: what.to_owned(), route: None, arrival: None };
+        let found = match routes.find(&asked) {
+            Ok(found) => found,
+            Err(Missed::NoRoute) => return nowhere("no route"),
+            Err(Missed::TwoReadings) => return nowhere(TWO_READINGS),
+        };
+        let Ok(target) = routes.expand(&found, &asked) else { return nowhere(TWO_READINGS) };
+        let route = &config.routes[found.route];
+        let arrival = matches!(route.action, Action::Forward(_)).then(|| {
+            let own = || asked.host.as_bytes().to_vec();
+            let host = route.treatment.host.as_ref().map_or_else(own, |host| host.as_bytes().to_vec());
+            (target.unwrap_or_else(|| seen.target.clone()), host)
+        });
+        Self { what: what(&route.action, config), route: Some(found.route), arrival }
+    }
+
+    fn in_words(&self, config: &Config, more: &str) -> String {
+        let Some(route) = self.route.map(|route| &config.routes[route]) else { return self.what.clone() };
+        let target = route.treatment.rewrite.as_ref().map(|to| format!(" as {to}")).unwrap_or_default();
+        let host = route.treatment.host.as_ref().and_then(|host| host.to_str().ok());
+        let host = host.map(|host| format!(" for {host}")).unwrap_or_default();
+        format!("{}{target}{host}{more} (route {})", self.what, route.name)
+    }
+}
+
+fn what(action: &Action, config: &Config) -> String {
+    match action {
+        Action::Forward(split) => {
+            let total: u32 = split.shares.iter().map(|share| share.weight).sum();
+            let share = |share: &config::Share| {
+                let name = Arc::clone(&config.pools[share.pool].name);
+                match share.weight {
+                    weight if weight == total => format!("pool {name}"),
+                    weight => format!("pool {name} ({:.0} %)", f64::from(weight) * 100.0 / f64::from(total)),
+                }
+            };
+            let shares = split.shares.iter().filter(|share| share.weight > 0).map(share);
+            let tags: String =
+                split.tags.iter().map(|(name, value)| format!(" with {name} = {value}")).collect();
+            shares.collect::<Vec<_>>().join(", ") + &tags
+        }
+        Action::Redirect { status, to } => format!("redirect {} to {to}", status.as_u16()),
+        Action::Answer { status, .. } => format!("answer {}", status.as_u16()),
+    }
+}
+
+/// Whether requests of one route can go to no backend any more that those of the other could go to.
+fn are_replaced(
+    (now, from): (&Config, Option<usize>),
+    (then, to): (&Config, Option<usize>),
+    known: &[Arc<Terms>],
+) -> bool {
+    let told = |pool: &config::Pool| Some(told_by_sources(pool, known));
+    let still_told = |pool: &config::Pool| {
+        let before = now.pools.iter().find(|before| before.name == pool.name);
+        let told = before.filter(|before| pool.sources.iter().all(|source| before.sources.contains(source)));
+        match told {
+            _ if pool.sources.is_empty() => Some(Vec::new()),
+            told => Some(told_by_sources(told?, known)),
+        }
+    };
+    let (before, after) = (backends(now, from, told), backends(then, to, still_told));
+    before.zip(after).is_some_and(|(before, after)| {
+        !after.iter().any(|backend| before.iter().any(|known| known.is_same(backend)))
+    })
+}
+
+/// The backends that a route's requests may go to; none if there are none, or a source is not known that may tell of others.
+fn backends(
+    config: &Config,
+    route: Option<usize>,
+    told: impl Fn(&config::Pool) -> Option<Vec<config::Backend>>,
+) -> Option<Vec<BackendUrl>> {
+    let Action::Forward(split) = &config.routes[route?].action else { return None };
+    let mut all = Vec::new();
+    for share in split.shares.iter().filter(|share| share.weight > 0) {
+        let pool = &config.pools[share.pool];
+        let backends = pool.backends.iter().cloned().chain(told(pool)?);
+        let wanted = backends
+            .filter(|backend| split.tags.iter().all(|(name, value)| backend.tags.get(name) == Some(value)));
+        all.extend(wanted.map(|backend| backend.url));
+    }
+    (!all.is_empty()).then_some(all)
+}

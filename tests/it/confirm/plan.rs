@@ -1,0 +1,89 @@
+//! What a plan says is what would be.
+
+use crate::support::{Backend, Balancer, Running, Settings, get};
+
+use super::{admin, body, post, settings};
+
+/// What the command line says of a plan, and the exit status.
+fn ask(balancer: &Running, settings: &Settings, text: &str) -> (Option<i32>, String) {
+    let file = settings.put("new.toml", text);
+    let asked = Balancer::bare().flag("--admin", &admin(balancer).to_string()).word("plan");
+    asked.word(file.to_str().expect("a path")).fail()
+}
+
+#[test]
+fn settings_that_could_not_be_put_in_force_are_refused_when_they_are_planned() {
+    let backend = Backend::refuses().to_string();
+    let usual = settings(std::slice::from_ref(&backend), "");
+    let settings_now = Settings::that_say(&usual);
+    let balancer = settings_now.balancer().start();
+    // An address of documentation (RFC 5737), which no interface has.
+    let elsewhere = format!("{usual}[listeners.b]\naddress = \"192.0.2.1:20005\"\n");
+    let tried = post(admin(&balancer), "config?dry_run=1", &elsewhere).expect_status(409);
+    let planned = post(admin(&balancer), "plan", &elsewhere).expect_status(409);
+    assert_eq!(body(&planned)["detail"], body(&tried)["detail"]);
+    let (code, said) = ask(&balancer, &settings_now, &elsewhere);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("cannot listen on 192.0.2.1:20005"), "{said}");
+    // One that could be opened is not opened by a plan.
+    let more = format!("{usual}[listeners.b]\naddress = \"127.0.0.1:0\"\n");
+    post(admin(&balancer), "plan", &more).expect_status(200);
+    assert_eq!(ask(&balancer, &settings_now, &usual), (Some(0), "nothing would change".to_owned()));
+    get(balancer.address, "/").expect_status(503);
+}
+
+#[test]
+fn requests_of_a_pool_whose_backends_are_all_replaced_would_go_elsewhere() {
+    let backends: Vec<_> = (1..=4).map(|number| format!("127.0.0.1:{}", 40_000 + number)).collect();
+    let settings_now = Settings::that_say(&settings(&backends[..2], ""));
+    let balancer = settings_now.balancer().start();
+    get(balancer.address, "/");
+    for (range, elsewhere) in [(0..3, 0), (1..3, 0), (2..4, 1)] {
+        let text = settings(&backends[range], "");
+        let plan = body(&post(admin(&balancer), "plan", &text).expect_status(200));
+        assert_eq!(plan["requests"]["elsewhere"], elsewhere, "{plan}");
+    }
+    let (code, said) = ask(&balancer, &settings_now, &settings(&backends[2..], ""));
+    assert_eq!(code, Some(0), "{said}");
+    let told = "1 from pool all (route default) to pool all, none of whose backends is one of before";
+    assert!(said.contains("of the last 1 requests 1 would go elsewhere") && said.contains(told), "{said}");
+}
+
+#[test]
+fn requests_that_would_arrive_with_another_target_or_host_would_go_elsewhere() {
+    let backend = Backend::refuses().to_string();
+    let text = |how: &str| {
+        let more = format!("[routes.all]\npath = \"/v1/*\"\npool = \"all\"\n{how}\n");
+        settings(std::slice::from_ref(&backend), &more)
+    };
+    let settings_now = Settings::that_say(&text(""));
+    let balancer = settings_now.balancer().start();
+    get(balancer.address, "/v1/users?token=secret");
+    for (how, to) in [
+        ("rewrite = \"/v1/{rest}\"", None),
+        ("rewrite = \"/{rest}\"", Some("pool all as /{rest} (route all)")),
+        ("set_host = \"users.test\"", Some("pool all for users.test (route all)")),
+    ] {
+        let plan = body(&post(admin(&balancer), "plan", &text(how)).expect_status(200));
+        assert_eq!(plan["requests"]["elsewhere"], usize::from(to.is_some()), "{plan}");
+        assert_eq!(plan["requests"]["examples"][0]["to"].as_str(), to, "{plan}");
+        assert!(!plan.to_string().contains("secret"), "{plan}");
+    }
+}
+
+#[test]
+fn a_pool_that_would_hash_by_something_else_may_send_all_its_clients_elsewhere() {
+    let backends: Vec<_> = (1..=3).map(|number| format!("127.0.0.1:{}", 40_000 + number)).collect();
+    let by = |key: &str| settings(&backends, &format!("policy = \"maglev\"\nhash_key = \"{key}\"\n"));
+    let settings_now = Settings::that_say(&by("query:k"));
+    let balancer = settings_now.balancer().start();
+    let plan = body(&post(admin(&balancer), "plan", &by("query:j")).expect_status(200));
+    assert_eq!((&plan["moved"][0]["percent"], &plan["moved"][0]["other_key"]), (&100.0.into(), &true.into()));
+    let (code, said) = ask(&balancer, &settings_now, &by("query:j"));
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains("pool all: hashes by something else, so that all clients may go to another backend")
+    );
+    let same = body(&post(admin(&balancer), "plan", &by("query:k")).expect_status(200));
+    assert_eq!((&same["moved"][0]["percent"], &same["moved"][0]["other_key"]), (&0.0.into(), &false.into()));
+}
