@@ -1,6 +1,6 @@
 //! What files say anew in place of what they said: not everything that can be read is meant.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use crate::config::origin::Text;
 use crate::config::problem::{Problem, Problems};
@@ -15,7 +15,8 @@ impl Loaded {
     pub fn replacing(self, before: &Self) -> Result<Self, Problems> {
         let mut problems: Vec<_> = self.emptied(before).map(emptied).collect();
         if problems.is_empty() && self.is_lost() && !before.is_lost() {
-            problems.extend(before.files.iter().find(|file| !self.files.contains(file)).map(gone));
+            problems
+                .extend(before.files.iter().find(|file| !self.files.contains(file)).map(|file| gone(file)));
         }
         if problems.is_empty() { Ok(self) } else { Err(Problems::of(problems)) }
     }
@@ -48,7 +49,7 @@ fn emptied(text: &Text) -> Problem {
     Problem::of_text(text.name.as_deref(), None, message, help)
 }
 
-fn gone(file: &PathBuf) -> Problem {
+fn gone(file: &Path) -> Problem {
     let message = "is gone, and no other file says where requests go".to_owned();
     let help = "put it back, or name a pool in another file";
     Problem::of_text(Some(&file.display().to_string()), None, message, help)
