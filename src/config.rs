@@ -45,7 +45,9 @@ pub use backend::{BackendFlags, BackendTls, BackendUrl, ProxyVersion, Scheme, Tr
 pub use duration::{DurationError, parse_duration};
 pub use fault::nearest;
 pub use file::File;
-pub use flags::{Command, ConfigTool, Flags, Form, NewWeight, PlaceError, Remote, Target, Tool};
+pub use flags::{
+    CONFIRM_TIMES, Command, ConfigTool, Flags, Form, NewWeight, PlaceError, Remote, Target, Tool,
+};
 pub use introduced::{Introduced, IntroducedFlags};
 pub use listen::{ClientAuth, ClientCertificates, KeyPair, ListenFlags, Tls};
 pub use load::{Format, Loaded, Sources};

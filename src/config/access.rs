@@ -199,6 +199,7 @@ pub(super) fn networks(texts: &[String], at: &Spot<'_>) -> Vec<IpNet> {
 }
 
 fn lists(given: &file::Access, at: &Spot<'_>) -> Lists {
+    at.key("allow").not_empty();
     let allow = networks(&given.allow, &at.key("allow"));
     let deny_at = at.key("deny");
     let deny = networks(&given.deny, &deny_at);

@@ -28,7 +28,8 @@ pub struct BackendFlags {
         value_name = "ADDRESS",
         value_delimiter = ',',
         action = ArgAction::Append,
-        default_value = "127.0.0.1:3000,127.0.0.1:3001"
+        default_value = "127.0.0.1:3000,127.0.0.1:3001",
+        global = true
     )]
     pub backends: Vec<String>,
 

@@ -45,6 +45,8 @@ pub(super) enum Fault {
     Needs(&'static str),
     /// Two keys of which only one counts.
     Both(&'static str),
+    /// A list that would restrict nothing.
+    EmptyList,
     /// A file cannot be read.
     File(String),
     /// A listener.
@@ -123,6 +125,9 @@ impl Fault {
             }
             Self::Needs(other) => say(format!("does nothing without {other}"), format!("add {other}")),
             Self::Both(other) => say(format!("{other} is given as well"), "remove one of them"),
+            Self::EmptyList => {
+                say("an empty list, which would let everybody in", "leave the key out for any")
+            }
             Self::File(reason) => say(format!("cannot be read: {reason}"), "name a file that we may read"),
             Self::Listen(fault) => fault.said(by),
             Self::Backend(fault) => fault.said(by),
@@ -180,5 +185,6 @@ subjects!(
 pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let likeness = |known: &str| strsim::jaro_winkler(word, known);
     let best = known.map(|known| (likeness(known), known)).max_by(|a, b| a.0.total_cmp(&b.0))?;
-    (best.0 > 0.8).then_some(best.1)
+    // One wrong letter amid three comes to 0.8.
+    (best.0 > 0.79).then_some(best.1)
 }

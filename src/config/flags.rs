@@ -18,7 +18,7 @@ use super::{
     AccessFlags, BackendFlags, Format, IntroducedFlags, ListenFlags, PolicyName, parse_duration, parse_number,
 };
 
-pub use remote::{Form, NewWeight, PlaceError, Remote, Target};
+pub use remote::{CONFIRM_TIMES, Form, NewWeight, PlaceError, Remote, Target};
 
 /// An HTTP load balancer: sends each request to a healthy backend, notices sick ones before users do, and says why it
 /// did what it did.

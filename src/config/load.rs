@@ -1,6 +1,7 @@
 //! Where settings come from: flags, the environment and files, read anew as often as it is asked.
 
 mod piece;
+mod replace;
 
 use std::ffi::OsStr;
 use std::io::{self, Read as _};
@@ -218,21 +219,6 @@ impl Loaded {
             Some(_) => in_words_of_files(text, &self.origin.given),
             None => text.to_owned(),
         }
-    }
-
-    /// These settings in place of those, both from files.
-    ///
-    /// # Errors
-    /// The files have nothing in them any more: that stands for the defaults, but a file is empty, too, while it is written.
-    pub fn replacing(self, before: &Self) -> Result<Self, Problems> {
-        let is_blank = |loaded: &Self| loaded.origin.texts.iter().all(|text| text.text.trim().is_empty());
-        if !is_blank(&self) || is_blank(before) {
-            return Ok(self);
-        }
-        let name = self.origin.texts.first().and_then(|text| text.name.as_deref());
-        let message = "has nothing in it, as a file that is being written".to_owned();
-        let help = "write a new one and rename it, or write a remark into it if the defaults are meant";
-        Err(Problems::of(vec![Problem::of_text(name, None, message, help)]))
     }
 
     /// What was found to be wrong later, each with the keys that lead to it and a line about it that may say behind `; ` how

@@ -114,7 +114,7 @@ fn fill_pool(pool: &mut Pool, config: &super::Pool) {
     pool.health.interval.get_or_insert(Time(config.health.interval));
     pool.health.timeout.get_or_insert(Time(config.health.timeout));
     for (backend, config) in pool.backends.iter_mut().zip(&config.backends) {
-        backend.0.weight.get_or_insert(config.weight);
+        backend.0.weight.get_or_insert(config.weight.into());
         backend.0.tier.get_or_insert(config.tier);
     }
 }
@@ -143,7 +143,7 @@ fn fill_balancing(pool: &mut Pool, balancing: &Balancing) {
         pool.decay.get_or_insert(Time(balancing.decay));
     }
     if overflows {
-        pool.overflow.get_or_insert(balancing.overflow);
+        pool.overflow.get_or_insert(balancing.overflow.into());
     }
 }
 

@@ -1,5 +1,6 @@
 //! Settings change while requests run, and nothing is lost or forgotten.
 
+mod files;
 mod listeners;
 mod unbroken;
 mod under_load;

@@ -33,7 +33,7 @@ pub struct Pool {
     pub hash_key: Option<String>,
     /// For policies that hash: per cent of the average load that no backend may exceed, more than 100. Default: any
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub hash_bound: Option<u32>,
+    pub hash_bound: Option<u64>,
     /// For "least_requests": backends that are drawn at random to take the better one, or "all". Default: 2
     #[serde(skip_serializing_if = "Option::is_none")]
     pub choices: Option<Choices>,
@@ -45,7 +45,7 @@ pub struct Pool {
     pub slow_start: Option<Time>,
     /// Per cent of a tier's weight that must be usable before its requests flow over to the next one. Default: 70
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub overflow: Option<u32>,
+    pub overflow: Option<u64>,
     /// Backends of this zone are preferred as long as they can carry their share. Default: none
     #[serde(skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
@@ -77,7 +77,7 @@ pub struct BackendTable {
     pub address: Option<String>,
     /// Its share of the requests beside that of the others; 0 takes it out of the balancing. Default: 1
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub weight: Option<u32>,
+    pub weight: Option<u64>,
     /// Its tier: those of tier 0 come first, then those of tier 1 (backups), and so on. Default: 0
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tier: Option<u8>,

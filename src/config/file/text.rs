@@ -155,11 +155,14 @@ impl<'de, T: ValueEnum> Deserialize<'de> for Word<T> {
         T::from_str(&text, false).map(Self).map_err(|_| {
             let all = Self::all();
             let known = all.join(", ");
-            match nearest(&text, all.iter().map(String::as_str)) {
+            // Other names of the same count as meant, too.
+            let values: Vec<_> =
+                T::value_variants().iter().filter_map(ValueEnum::to_possible_value).collect();
+            match nearest(&text, values.iter().flat_map(|value| value.get_name_and_aliases())) {
                 Some(nearest) => {
                     de::Error::custom(format_args!("not one of {known}; did you mean \"{nearest}\"?"))
                 }
-                None => de::Error::custom(format_args!("not one of {known}")),
+                None => de::Error::custom(format_args!("not one of {known}; write one of them")),
             }
         })
     }

@@ -1,5 +1,6 @@
 //! What is asked of a balancer that runs.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use crate::config::{Address, MOST_WEIGHT, parse_duration, parse_number};
 
 /// Where it is asked when nobody says so.
 const DEFAULT: &str = "127.0.0.1:8081";
+/// For how long a change may be watched.
+pub const CONFIRM_TIMES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
 /// Its weight as the settings say it.
 const AS_SET: &str = "default";
 
@@ -50,7 +53,7 @@ pub enum Remote {
     /// if it was taken back
     Reload {
         /// Watch the change for so long, and take it back if things get worse
-        #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+        #[arg(long, value_name = "DURATION", value_parser = parse_confirm)]
         confirm: Option<Duration>,
         /// Do not wait until a change that is watched stays or was taken back: `status` tells
         #[arg(long, requires = "confirm")]
@@ -134,4 +137,9 @@ fn parse_weight(text: &str) -> Result<NewWeight, String> {
         Ok(weight) if weight <= MOST_WEIGHT => Ok(NewWeight(Some(weight))),
         _ => Err(format!("write a whole number from 0 to {MOST_WEIGHT}, or `{AS_SET}`")),
     }
+}
+
+fn parse_confirm(text: &str) -> Result<Duration, String> {
+    let time = parse_duration(text).ok().filter(|time| CONFIRM_TIMES.contains(time));
+    time.ok_or_else(|| "write a time from 1s to 1h, for example 60s".to_owned())
 }

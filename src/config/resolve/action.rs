@@ -45,11 +45,23 @@ pub(super) fn action(
 pub(super) fn pool_named(name: &str, pools: &Pools, at: &Spot<'_>) -> Option<usize> {
     let found = pools.get_index_of(name);
     if found.is_none() && !at.is_told_enough() {
-        let nearest = nearest(name, pools.keys().map(String::as_str)).map(str::to_owned);
-        let known = pools.keys().cloned().collect();
-        at.wrong(name, PoolFault::Unknown { name: name.to_owned(), nearest, known });
+        at.wrong(name, unknown(name, pools));
     }
     found
+}
+
+/// The same for a name that is a key.
+fn pool_of_key(name: &str, pools: &Pools, at: &Spot<'_>) -> Option<usize> {
+    let found = pools.get_index_of(name);
+    if found.is_none() && !at.is_told_enough() {
+        at.wrong_key(name, unknown(name, pools));
+    }
+    found
+}
+
+fn unknown(name: &str, pools: &Pools) -> PoolFault {
+    let nearest = nearest(name, pools.keys().map(String::as_str)).map(str::to_owned);
+    PoolFault::Unknown { name: name.to_owned(), nearest, known: pools.keys().cloned().collect() }
 }
 
 fn forward(given: &file::Route, pools: &Pools, at: &Spot<'_>) -> Option<Split> {
@@ -59,7 +71,7 @@ fn forward(given: &file::Route, pools: &Pools, at: &Spot<'_>) -> Option<Split> {
     }
     let list = at.key("pools");
     for (name, weight) in &given.pools {
-        shares.push(pool_named(name, pools, &list.key(name)).map(|pool| Share { pool, weight: *weight }));
+        shares.push(pool_of_key(name, pools, &list.key(name)).map(|pool| Share { pool, weight: *weight }));
     }
     if !given.pools.is_empty() && given.pools.values().all(|weight| *weight == 0) {
         list.fault(RouteFault::NoWeight);

@@ -57,6 +57,8 @@ pub(in crate::config) enum RouteFault {
     NoWeight,
     /// A host is none.
     Host,
+    /// A host that is to be any.
+    AnyHost,
     /// A path is none.
     Path(&'static str),
     /// A regular expression is none.
@@ -184,6 +186,7 @@ impl RouteFault {
             Self::Host => {
                 say("not a host", "write a name without a port, for example api.example.com or *.example.com")
             }
+            Self::AnyHost => say("not a host", "leave it out for any"),
             Self::Path(why) => say(*why, "write /login, /v1/*, /users/{id}, /files/{rest...} or ~ REGEX"),
             Self::Regex(why) => say(format!("not a regular expression: {why}"), ""),
             Self::Method { fix: Some(fix) } => say("not a method", format!("did you mean {fix}?")),

@@ -18,6 +18,9 @@ const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OP
 
 /// The match, and the names that its path gives to parts of a request's.
 pub(super) fn matching(given: &file::Route, at: &Spot<'_>) -> Option<(Match, Vec<String>)> {
+    for list in ["hosts", "paths", "methods", "clients"] {
+        at.key(list).not_empty();
+    }
     let hosts = one_or_more(&given.host, &given.hosts, ("host", "hosts"), at, host);
     let paths = one_or_more(&given.path, &given.paths, ("path", "paths"), at, path);
     let list = at.key("methods");
@@ -59,6 +62,9 @@ fn one_or_more<T>(
 }
 
 fn host(text: &str) -> Result<HostMatch, RouteFault> {
+    if text == "*" {
+        return Err(RouteFault::AnyHost);
+    }
     let lower = text.to_ascii_lowercase();
     if let Some(under) = lower.strip_prefix('*') {
         let name = under.strip_prefix('.').filter(|name| is_name(name));

@@ -54,7 +54,7 @@ pub(super) fn pool(name: &str, given: &file::Pool, listeners: &[Listener], at: &
 }
 
 fn backend(given: &file::BackendTable, url: Option<BackendUrl>, at: &Spot<'_>) -> Option<Backend> {
-    let weight = at.key("weight").between(given.weight.unwrap_or(1).into(), 0, MOST_WEIGHT.into());
+    let weight = at.key("weight").between(given.weight.unwrap_or(1), 0, MOST_WEIGHT.into());
     let most = given.max_requests.map(|most| at.key("max_requests").between(most.into(), 1, u32::MAX.into()));
     Some(Backend {
         url: url?,
@@ -113,10 +113,8 @@ fn health(given: &file::Health, at: &Spot<'_>) -> Option<Health> {
 
 fn balancing(given: &file::Pool, at: &Spot<'_>) -> Option<Balancing> {
     let usual = Balancing::by(given.policy.map_or(PolicyName::First, |word| word.0));
-    let number = |key, value: Option<u32>, least, most| {
-        value.map(|value| {
-            at.key(key).between(value.into(), least, most).and_then(|value| u32::try_from(value).ok())
-        })
+    let number = |key, value: Option<u64>, least, most| {
+        value.map(|value| at.key(key).between(value, least, most).and_then(|value| u32::try_from(value).ok()))
     };
     let hash_bound = number("hash_bound", given.hash_bound, 101, 10_000);
     let overflow = number("overflow", given.overflow, 1, 100);
@@ -124,7 +122,7 @@ fn balancing(given: &file::Pool, at: &Spot<'_>) -> Option<Balancing> {
         None => usual.choices,
         Some(Choices::All) => None,
         Some(Choices::Some(choices)) => {
-            number("choices", Some(choices), 1, 100).flatten().and_then(NonZeroU32::new)
+            number("choices", Some(choices.into()), 1, 100).flatten().and_then(NonZeroU32::new)
         }
     };
     let hash_key = match &given.hash_key {

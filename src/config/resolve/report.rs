@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::config::fault::Fault;
 use crate::config::origin::{Origin, Wrong};
-use crate::config::tree::{MOST_FAULTS, Path, Step};
+use crate::config::tree::{MOST_FAULTS, Path, Step, Value};
 
 /// All that is wrong so far.
 pub(in crate::config) struct Report<'a> {
@@ -74,6 +74,16 @@ impl<'a> Spot<'a> {
     /// Something is wrong here that has no value, or whose value says nothing.
     pub(in crate::config) fn fault(&self, fault: impl Into<Fault>) {
         self.add(None, false, fault.into());
+    }
+
+    /// A list here has something in it: who writes that one of none must hold does not mean that all do.
+    pub(in crate::config) fn not_empty(&self) {
+        let Some(root) = &self.report.origin.tree else { return };
+        let path = self.path();
+        let found = path.find(root, false);
+        if found.exact && matches!(&found.node.value, Value::List(list) if list.is_empty()) {
+            self.fault(Fault::EmptyList);
+        }
     }
 
     /// What it is, unless it is wrong.

@@ -13,7 +13,7 @@ use hyper::header::{
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 
-use crate::config::parse_duration;
+use crate::config::{CONFIRM_TIMES, parse_duration};
 use crate::control::api::{Liveness, Readiness};
 use crate::control::desk::Desk;
 
@@ -23,10 +23,6 @@ use super::{change, guard, openapi, view};
 
 /// An answer of the admin API: small, and made before it is sent.
 pub(super) type Answer = Response<Full<Bytes>>;
-
-/// For how long a change may be watched.
-const SHORTEST_CONFIRM: Duration = Duration::from_secs(1);
-const LONGEST_CONFIRM: Duration = Duration::from_secs(3600);
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -219,7 +215,7 @@ fn dry_run(value: &str) -> Result<bool, Refused> {
 fn confirm(value: &str) -> Result<Duration, Refused> {
     let refused = || Refused::Confirm(value.to_owned());
     let time = parse_duration(value).map_err(|_| refused())?;
-    if (SHORTEST_CONFIRM..=LONGEST_CONFIRM).contains(&time) { Ok(time) } else { Err(refused()) }
+    if CONFIRM_TIMES.contains(&time) { Ok(time) } else { Err(refused()) }
 }
 
 #[cfg(test)]

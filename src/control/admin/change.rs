@@ -191,8 +191,9 @@ fn media_type(headers: &HeaderMap) -> String {
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
-    let value: serde_json::Map<_, _> = serde_json::from_slice(body)?;
-    Ok(T::deserialize(serde_json::Value::Object(value))?)
+    // A list of values is no object, and a key that is there twice is told only by the type itself.
+    serde_json::from_slice::<serde_json::Map<_, _>>(body)?;
+    Ok(serde_json::from_slice(body)?)
 }
 
 /// Reads settings. That nothing stands for the defaults is right for a file, and not for a body that was forgotten.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::task::spawn_blocking;
 
-use crate::config::{Backend, BackendUrl, UrlError, read_file};
+use crate::config::{Backend, BackendUrl, MOST_WEIGHT, UrlError, parse_number, read_file};
 
 use super::Found;
 
@@ -29,7 +29,9 @@ pub(super) enum FileError {
         error: UrlError,
     },
     /// A line has a weight that is none.
-    #[error("line {line}: {word}: not a weight; write weight=N with a whole number after the address")]
+    #[error(
+        "line {line}: {word}: not a weight; write weight=N with a whole number from 0 to {MOST_WEIGHT} after the address"
+    )]
     Weight {
         /// From 1.
         line: usize,
@@ -60,9 +62,9 @@ fn parse(text: &str) -> Result<Vec<Backend>, FileError> {
         let url = BackendUrl::read(address).map_err(|error| FileError::Line { line: number, error })?;
         let mut backend = Backend::at(url);
         for word in words {
-            let weight = word.strip_prefix("weight=").and_then(|weight| weight.parse().ok());
+            let weight = word.strip_prefix("weight=").and_then(|weight| parse_number(weight).ok());
             let refused = || FileError::Weight { line: number, word: word.to_owned() };
-            backend.weight = weight.ok_or_else(refused)?;
+            backend.weight = weight.filter(|weight| *weight <= MOST_WEIGHT).ok_or_else(refused)?;
         }
         backends.push(backend);
     }
@@ -84,7 +86,11 @@ mod tests {
     fn a_line_that_is_none_is_named() {
         let told = |text: &str| parse(text).expect_err("not a list").to_string();
         assert!(told("10.0.0.1:80\nhere").starts_with("line 2: here: not an address"), "{}", told("x\nhere"));
-        let weight = "line 1: weight=x: not a weight; write weight=N with a whole number after the address";
-        assert_eq!(told("10.0.0.1:80 weight=x"), weight);
+        for wrong in ["x", "99999999", "10001", "-1", "+1", ""] {
+            let weight = format!(
+                "line 1: weight={wrong}: not a weight; write weight=N with a whole number from 0 to 10000 after the address"
+            );
+            assert_eq!(told(&format!("10.0.0.1:80 weight={wrong}")), weight);
+        }
     }
 }

@@ -133,6 +133,21 @@ fn who_looked_before_others_changed_a_backend_changes_nothing() {
 }
 
 #[test]
+fn a_key_that_is_there_twice_is_refused_and_changes_nothing() {
+    let sample = Sample::start("only");
+    let settings = Settings::that_say(&pool("first", &[sample.address()]));
+    let balancer = start(&settings);
+    let admin = balancer.admin();
+    for patch in [r#"{"hold": "drain", "hold": null}"#, r#"{"hold": null, "weight": 1, "hold": "drain"}"#] {
+        let answer = admin.ask("PATCH", &backend(sample.address()), JSON, patch);
+        let problem = expect_problem(answer, 422, "body");
+        let told = "duplicate field `hold`";
+        assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains(told)), "{problem}");
+    }
+    assert_eq!(admin.backend(sample.address())["hold"], json!(null));
+}
+
+#[test]
 fn backends_are_drained_disabled_and_enabled_under_load_and_no_request_fails() {
     let samples = ["one", "two", "three"].map(Sample::start);
     let addresses = samples.each_ref().map(Sample::address);

@@ -47,7 +47,10 @@ fn validate_tells_by_its_exit_status_what_is_wrong_and_draws_it() {
     assert_eq!(code, Some(2), "{said}");
     assert!(said.starts_with("error: 0: too small\n --> lb.toml:1:11\n"), "{said}");
     assert!(said.contains("\nerror: polcy: unknown key\n --> lb.toml:4:1\n"), "{said}");
+    let (code, said) = Balancer::bare().word("validate").flag("--backend", "127.0.0.1:1").fail();
+    assert_eq!(code, Some(0), "{said}");
     let (code, said) = Balancer::bare().word("validate").flag("--backend", "x").fail();
+    assert!(said.contains("--backend x: not an address"), "{said}");
     assert_eq!((code, said.lines().count()), (Some(2), 1), "{said}");
 }
 

@@ -111,3 +111,12 @@ fn not_to_wait_makes_sense_only_for_a_change_that_is_watched() {
     assert_eq!(code, Some(2));
     assert!(said.contains("--confirm <DURATION> is missing"), "{said}");
 }
+
+#[test]
+fn a_time_to_confirm_in_that_cannot_be_is_shown_as_it_was_written() {
+    for time in ["99h", "100ms", "soon"] {
+        let (code, said) = Balancer::bare().word("reload").flag("--confirm", time).fail();
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains(time) && said.contains("a time from 1s to 1h"), "{said}");
+    }
+}

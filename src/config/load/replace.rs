@@ -1,0 +1,56 @@
+//! What files say anew in place of what they said: not everything that can be read is meant.
+
+use std::path::Path;
+
+use crate::config::origin::Text;
+use crate::config::problem::{Problem, Problems};
+use crate::config::{Action, Loaded};
+
+impl Loaded {
+    /// These settings, as they were read from the same place again, in place of those.
+    ///
+    /// # Errors
+    /// A file has nothing in it any more: that says nothing, but a file is empty, too, while it is written. Or a file is gone,
+    /// and with it all that said where requests go.
+    pub fn replacing(self, before: &Self) -> Result<Self, Problems> {
+        let mut problems: Vec<_> = self.emptied(before).map(emptied).collect();
+        if problems.is_empty() && self.is_lost() && !before.is_lost() {
+            problems
+                .extend(before.files.iter().find(|file| !self.files.contains(file)).map(|file| gone(file)));
+        }
+        if problems.is_empty() { Ok(self) } else { Err(Problems::of(problems)) }
+    }
+
+    /// The texts that are blank and were not. Of settings that came through the admin API nobody knows what the files said.
+    fn emptied<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = &'a Text> {
+        let nameless = before.origin.texts.iter().any(|text| text.name.is_none() && !text.is_blank());
+        let had = move |text: &Text| {
+            before.origin.texts.iter().any(|other| other.name == text.name && !other.is_blank())
+        };
+        self.origin.texts.iter().filter(move |text| text.is_blank() && (nameless || had(text)))
+    }
+
+    /// Whether requests go where they go when nobody says where.
+    fn is_lost(&self) -> bool {
+        let forwards = || self.config.routes.iter().any(|route| matches!(route.action, Action::Forward(_)));
+        self.file.pools.is_empty() && forwards()
+    }
+}
+
+impl Text {
+    fn is_blank(&self) -> bool {
+        self.text.trim().is_empty()
+    }
+}
+
+fn emptied(text: &Text) -> Problem {
+    let message = "has nothing in it, as a file that is being written".to_owned();
+    let help = "write a new one and rename it, or write a remark into it if that is meant";
+    Problem::of_text(text.name.as_deref(), None, message, help)
+}
+
+fn gone(file: &Path) -> Problem {
+    let message = "is gone, and no other file says where requests go".to_owned();
+    let help = "put it back, or name a pool in another file";
+    Problem::of_text(Some(&file.display().to_string()), None, message, help)
+}
