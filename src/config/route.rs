@@ -1,5 +1,6 @@
 //! Routes: which requests they are for, and what is done with those.
 
+use std::fmt::{self, Display, Formatter};
 use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,6 +61,22 @@ pub enum PathMatch {
     Template(Arc<[Segment]>),
     /// A regular expression that the whole path must match: `~ /v[0-9]+/.*`.
     Regex(Pattern),
+}
+
+impl Display for PathMatch {
+    /// As it is written in a file.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(path) => f.write_str(path),
+            Self::Prefix(path) => write!(f, "{path}/*"),
+            Self::Regex(pattern) => write!(f, "~ {}", pattern.text()),
+            Self::Template(segments) => segments.iter().try_for_each(|segment| match segment {
+                Segment::Literal(text) => write!(f, "/{text}"),
+                Segment::Capture(name) => write!(f, "/{{{name}}}"),
+                Segment::Rest(name) => write!(f, "/{{{name}...}}"),
+            }),
+        }
+    }
 }
 
 /// A segment of a path's template.

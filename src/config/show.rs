@@ -103,7 +103,7 @@ fn fill(file: &mut File, config: &Config) {
     for (route, config) in file.routes.values_mut().zip(&config.routes) {
         route.priority.get_or_insert(config.when.priority);
         if matches!(config.action, Action::Forward(_)) {
-            route.retry.attempts.get_or_insert(config.treatment.retry.attempts.get());
+            route.retry.attempts.get_or_insert(config.treatment.retry.attempts.get().into());
         }
     }
 }
@@ -135,7 +135,7 @@ fn fill_balancing(pool: &mut Pool, balancing: &Balancing) {
     }
     if counts("choices") {
         pool.choices.get_or_insert(match balancing.choices {
-            Some(choices) => Choices::Some(choices.get()),
+            Some(choices) => Choices::Some(choices.get().into()),
             None => Choices::All,
         });
     }

@@ -118,7 +118,11 @@ impl Heard {
     /// The same complaint once, however often it is tried.
     fn complain(&mut self, source: &Source, error: SourceError) {
         if self.complaint.as_ref() != Some(&error) {
-            warn!("{source}: {error}; what was known of it before still holds");
+            let known = match self.known.is_empty() {
+                true => "nothing was known of it before",
+                false => "what was known of it before still holds",
+            };
+            warn!("{source}: {error}; {known}");
             self.complaint = Some(error);
         }
     }

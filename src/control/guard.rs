@@ -95,7 +95,9 @@ impl Vitals {
         (now < before - LESS_CAPACITY).then_some(Worse::Capacity { before, now })
     }
 
-    /// The part of all weight that can be used.
+    /// The part of all weight that can be used: of what is configured now, for backends that a change takes out are wanted
+    /// gone, and those that it brings are wanted well. It is one for all pools, as one backend of a small pool that fails
+    /// meanwhile by chance is no reason to take a change back; a pool that is left without any is.
     fn capacity(&self) -> f64 {
         let (all, usable) = self.pools.iter().fold((0, 0), |sum, pool| (sum.0 + pool.1, sum.1 + pool.2));
         if all == 0 { 1.0 } else { usable as f64 / all as f64 }
@@ -149,6 +151,15 @@ mod tests {
         assert_eq!(few.worse_than(&before), None, "too few to tell");
         let was_down = vitals(100, 0, 50, 0);
         assert_eq!(vitals(100, 0, 50, 0).worse_than(&was_down), None);
+    }
+
+    #[test]
+    fn backends_that_the_change_removes_are_wanted_gone_and_those_that_fail_are_not() {
+        let of = |all, usable| Vitals { counted: Report::default(), pools: vec![("a".into(), all, usable)] };
+        assert_eq!(of(1, 1).worse_than(&of(3, 3)), None);
+        assert_eq!(of(1, 1).worse_than(&of(3, 1)), None);
+        assert!(of(3, 1).worse_than(&of(3, 3)).is_some());
+        assert!(of(2, 1).worse_than(&of(3, 3)).is_some());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod difference;
 mod elsewhere;
+mod remarks;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -27,7 +28,9 @@ pub(super) async fn of(desk: &Desk, loaded: Loaded) -> Plan {
     differences.extend(untold.into_iter().map(Difference::of_file));
     let known = told(desk);
     let requests = elsewhere::requests(&now, then, &known, &recent);
-    Plan { changes: !differences.is_empty(), differences, moved: moved(&now, then, &known), requests }
+    let changes = !differences.is_empty();
+    let remarks = if changes { remarks::remarks(&now, then) } else { Vec::new() };
+    Plan { changes, differences, remarks, moved: moved(&now, then, &known), requests }
 }
 
 /// Settings that name files which do not say the same before and after.

@@ -56,6 +56,22 @@ pub enum Conflict {
         /// Why, and what to do.
         why: &'static str,
     },
+    /// No request can have one of its paths, while it can have others.
+    #[error("route {route}: no request can have the path {path}, for {why}")]
+    DeadPath {
+        /// The route.
+        route: Arc<str>,
+        /// The path, as it is written.
+        path: String,
+        /// Why, and what to do.
+        why: &'static str,
+    },
+    /// One of its methods comes to no route, while others do.
+    #[error("route {route}: {ONLY_CONNECT}")]
+    DeadMethod {
+        /// The route.
+        route: Arc<str>,
+    },
     /// All its requests to a pool would be refused.
     #[error(
         "route {route}: no backend of pool {pool} has {}; give one of them these tags, or mend those of the route",
@@ -85,6 +101,8 @@ impl Conflict {
         match self {
             Self::Shadowed { route, .. }
             | Self::Impossible { route, .. }
+            | Self::DeadPath { route, .. }
+            | Self::DeadMethod { route }
             | Self::Tags { route, .. }
             | Self::Template { route, .. } => route,
             Self::Same { second, .. } | Self::Ambiguous { second, .. } => second,
@@ -140,7 +158,10 @@ pub(super) fn find(routes: &[config::Route], compiled: &Routes) -> Vec<Conflict>
     for (route, fate) in (0_u32..).zip(fates) {
         if let Some(why) = why_impossible(&compiled.rules[route as usize], &fate) {
             conflicts.push(Conflict::Impossible { route: name(routes, route), why });
-        } else if !fate.is_reached && !fate.has_rival {
+            continue;
+        }
+        conflicts.extend(dead_parts(&routes[route as usize]));
+        if !fate.is_reached && !fate.has_rival {
             let by = fate.covered_by.into_iter().filter(|other| *other != route);
             let by = by.map(|other| name(routes, other)).collect();
             conflicts.push(Conflict::Shadowed { route: name(routes, route), by });
@@ -242,6 +263,22 @@ fn why_impossible(rule: &Rule, fate: &Fate) -> Option<&'static str> {
         (false, false) => Some(if fate.has_regex { NO_SUCH_BEGINNING } else { NO_SUCH_PATH }),
         (false, true) => is_only_connect.then_some(ONLY_CONNECT),
     }
+}
+
+/// What a route says beside other paths and methods, and no request can have.
+fn dead_parts(route: &config::Route) -> Vec<Conflict> {
+    let name = || Arc::clone(&route.name);
+    let dead = route.when.paths.iter().filter_map(|written| {
+        let path = Path::of(written);
+        let why = if matches!(path, Path::Regex(_)) { NO_SUCH_BEGINNING } else { NO_SUCH_PATH };
+        let conflict = || Conflict::DeadPath { route: name(), path: written.to_string(), why };
+        path.is_impossible().then(conflict)
+    });
+    let mut parts: Vec<_> = dead.collect();
+    if route.when.methods.contains(&Method::CONNECT) {
+        parts.push(Conflict::DeadMethod { route: name() });
+    }
+    parts
 }
 
 fn name(routes: &[config::Route], route: u32) -> Arc<str> {

@@ -281,6 +281,23 @@ fn a_route_all_of_whose_methods_or_clients_go_elsewhere_is_never_reached() {
 }
 
 #[test]
+fn a_path_or_a_method_of_a_route_that_no_request_can_have_is_told_of() {
+    let told = |when| conflicts(&[route("a", when)]);
+    for (dead, alive) in [("~ v1/.*", "/v2"), ("/a/../{x}", "~ /v1")] {
+        let told = told(when(&[], &[alive, dead]));
+        assert_eq!(told.len(), 1, "{told:?}");
+        let begins = format!("route a: no request can have the path {dead}, for no path ");
+        assert!(told[0].starts_with(&begins), "{told:?}");
+    }
+    let methods = vec![Method::GET, Method::CONNECT];
+    assert_eq!(
+        told(Match { methods, ..when(&["x", "y"], &["/a", "/b"]) }),
+        ["route a: CONNECT is answered with 405 before routes are looked at; \
+          take CONNECT out of its methods (a WebSocket comes as a GET)"]
+    );
+}
+
+#[test]
 fn routes_that_can_be_told_apart_are_no_conflict() {
     let with = |test| Match { conditions: vec![test], ..Match::default() };
     let high = |when: Match| Match { priority: 1, ..when };

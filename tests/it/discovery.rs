@@ -94,11 +94,12 @@ fn a_failure_to_tell_of_one_family_of_addresses_takes_none_of_them_away_and_keep
 fn why_a_name_leads_nowhere_is_said_in_words() {
     let dns = Dns::start();
     let balancer = settings(Some(&dns), "dns:app.test:80").balancer().start();
-    balancer.said("dns:app.test:80: the name cannot be resolved: there is nothing of this kind under it;");
+    balancer.said("dns:app.test:80: the name cannot be resolved: there is nothing of this kind under it; nothing was known of it before");
     let told = "no backend is healthy\nthe pool has no backends: its sources have told of none\n";
     assert_eq!(get(balancer.address, "/").expect_status(503).text(), told);
     dns.denies(true);
     balancer.said("dns:app.test:80: the name cannot be resolved: there is no such name;");
+    assert_eq!(balancer.times_said("what was known of it before still holds"), 0);
 }
 
 #[test]
@@ -111,6 +112,30 @@ fn services_of_a_name_have_ports_and_those_of_a_higher_priority_stand_by() {
     assert_eq!(answers(&balancer), "hello from first\n");
     samples[0].kill();
     assert_eq!(answers(&balancer), "hello from second\n");
+}
+
+#[test]
+fn a_service_that_leads_nowhere_takes_nobody_away_and_is_named() {
+    let (dns, sample) = (Dns::start(), Sample::start("named"));
+    let (name, port) = ("_http._tcp.app.test.", sample.address().port());
+    dns.says("host.test.", &[Ipv4Addr::LOCALHOST]);
+    dns.serves(name, &[(0, 1, port, "host.test.")]);
+    let balancer = settings(Some(&dns), "srv:_http._tcp.app.test").balancer().start();
+    assert_eq!(answers(&balancer), "hello from named\n");
+    let named = (0, 1, port, "host.test.");
+    for (services, told) in [
+        (vec![named, (0, 1, port, "gone.test.")], "its target gone.test cannot be resolved: there is"),
+        (vec![(0, 1, 0, "host.test.")], "its target host.test has the port 0"),
+        (
+            vec![(0, 0, 0, ".")],
+            "it says that there is no such service; what was known of it before still holds",
+        ),
+    ] {
+        dns.serves(name, &services);
+        balancer.said(told);
+        assert_eq!(answers(&balancer), "hello from named\n");
+    }
+    assert_eq!(balancer.times_said("is removed"), 0);
 }
 
 #[test]

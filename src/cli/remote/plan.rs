@@ -45,6 +45,9 @@ pub(super) fn page(plan: &Plan) -> String {
         };
         page += &format!("{sign} {}{values}\n", difference.what);
     }
+    for remark in &plan.remarks {
+        page += &format!("{remark}\n");
+    }
     for moved in &plan.moved {
         page += &match moved.other_key {
             true => format!(

@@ -150,7 +150,7 @@ pub struct BackendTls {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choices {
     /// So many.
-    Some(u32),
+    Some(u64),
     /// All are looked at.
     All,
 }
@@ -215,7 +215,7 @@ impl JsonSchema for Backend {
 impl Serialize for Choices {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Some(number) => serializer.serialize_u32(*number),
+            Self::Some(number) => serializer.serialize_u64(*number),
             Self::All => serializer.serialize_str("all"),
         }
     }
@@ -233,8 +233,8 @@ impl<'de> Deserialize<'de> for Choices {
             }
 
             fn visit_i64<E: de::Error>(self, number: i64) -> Result<Choices, E> {
-                let number = u32::try_from(number).map_err(|_| E::custom("not a number of backends"))?;
-                Ok(Choices::Some(number))
+                let refused = |_| E::custom("too small; use at least 1, or \"all\"");
+                u64::try_from(number).map(Choices::Some).map_err(refused)
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Choices, E> {

@@ -63,7 +63,7 @@ pub struct Route {
     pub redirect: Option<String>,
     /// Status of the redirect: 301, 302, 303, 307 or 308. Default: 308
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub redirect_status: Option<u16>,
+    pub redirect_status: Option<u64>,
     /// In place of a pool: answer this
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer: Option<Answer>,
@@ -112,7 +112,7 @@ pub struct Route {
 pub struct Answer {
     /// Its status. Default: 200
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub status: Option<u16>,
+    pub status: Option<u64>,
     /// Its body. Default: empty
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
@@ -142,10 +142,10 @@ pub struct Changes {
 pub struct Retry {
     /// Backends that may see a request, from 1 to 10. Default: 3
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub attempts: Option<u32>,
+    pub attempts: Option<u64>,
     /// Statuses of an answer that count as a failure, for requests that may be repeated. Default: none
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub statuses: Vec<u16>,
+    pub statuses: Vec<u64>,
 }
 
 /// A copy of some requests for another pool.
@@ -157,7 +157,7 @@ pub struct Mirror {
     pub pool: Option<String>,
     /// Of 100 requests. Default: 100
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub percent: Option<u8>,
+    pub percent: Option<u64>,
 }
 
 /// What is shown in place of an error.

@@ -1,5 +1,7 @@
 //! What is done with a route's requests.
 
+use std::ops::Range;
+
 use hyper::StatusCode;
 use hyper::header::HeaderValue;
 
@@ -11,7 +13,7 @@ use crate::config::fault::nearest;
 use crate::config::file;
 use crate::config::{Action, Share, Split};
 
-const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];
+const REDIRECTS: [u64; 5] = [301, 302, 303, 307, 308];
 
 pub(super) fn action(
     given: &file::Route,
@@ -92,11 +94,11 @@ fn is_cookie_value(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\",;\\".contains(&byte))
 }
 
-fn redirect(to: &str, status: Option<u16>, captures: &[String], at: &Spot<'_>) -> Option<Action> {
+fn redirect(to: &str, status: Option<u64>, captures: &[String], at: &Spot<'_>) -> Option<Action> {
     let at_status = at.key("redirect_status");
     let code = status.unwrap_or(308);
     let code = match REDIRECTS.contains(&code) {
-        true => StatusCode::from_u16(code).ok(),
+        true => status_within(300..400, code),
         false => {
             at_status.wrong(code, RouteFault::Status("301, 302, 303, 307 or 308"));
             None
@@ -117,13 +119,19 @@ fn redirect(to: &str, status: Option<u16>, captures: &[String], at: &Spot<'_>) -
 fn answer(given: &file::Answer, at: &Spot<'_>) -> Option<Action> {
     let status = given.status.unwrap_or(200);
     let body = given.body.as_deref().unwrap_or_default();
-    let code = StatusCode::from_u16(status).ok().filter(|_| (200..600).contains(&status));
-    let code = at.key("status").take(status, code.ok_or(RouteFault::Status("200 to 599")));
+    let code = status_within(200..600, status).ok_or(RouteFault::Status("200 to 599"));
+    let code = at.key("status").take(status, code);
     if [204, 205, 304].contains(&status) && !body.is_empty() {
         at.key("body").fault(RouteFault::NoBody);
     }
     let content_type = content_type(given.content_type.as_deref(), "text/plain; charset=utf-8", at);
     Some(Action::Answer { status: code?, content_type: content_type?, body: body.into() })
+}
+
+/// The status with this number, if it is one of these.
+pub(super) fn status_within(which: Range<u64>, number: u64) -> Option<StatusCode> {
+    let number = Some(number).filter(|number| which.contains(number))?;
+    StatusCode::from_u16(u16::try_from(number).ok()?).ok()
 }
 
 /// The media type that is said by the key `content_type` here.

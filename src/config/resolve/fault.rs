@@ -36,6 +36,8 @@ pub(in crate::config) enum PoolFault {
     NoTiers,
     /// No backend is in any zone.
     NoZones,
+    /// No backend gets anything.
+    NoWeight,
     /// No names are to be looked up.
     NoNames,
     /// Anybody could use the admin API.
@@ -94,7 +96,12 @@ impl PoolFault {
     pub(in crate::config) fn is_of_whole_pool(&self) -> bool {
         matches!(
             self,
-            Self::NotForPolicy { .. } | Self::NotForFirst | Self::NoPolicy | Self::NoTiers | Self::NoZones
+            Self::NotForPolicy { .. }
+                | Self::NotForFirst
+                | Self::NoPolicy
+                | Self::NoTiers
+                | Self::NoZones
+                | Self::NoWeight
         )
     }
 
@@ -163,6 +170,10 @@ impl PoolFault {
             Self::NoZones => say(
                 "does nothing, for no backend is in a zone",
                 "remove it, or say where backends are, for example { address = \"HOST:PORT\", zone = \"a\" }",
+            ),
+            Self::NoWeight => say(
+                "all weights are 0, so no backend gets a request",
+                "give one a weight, for example weight = 1",
             ),
             Self::NoNames => say(
                 "does nothing, for no pool asks for names",

@@ -122,7 +122,7 @@ fn balancing(given: &file::Pool, at: &Spot<'_>) -> Option<Balancing> {
         None => usual.choices,
         Some(Choices::All) => None,
         Some(Choices::Some(choices)) => {
-            number("choices", Some(choices.into()), 1, 100).flatten().and_then(NonZeroU32::new)
+            number("choices", Some(choices), 1, 100).flatten().and_then(NonZeroU32::new)
         }
     };
     let hash_key = match &given.hash_key {

@@ -7,7 +7,7 @@ use hyper::StatusCode;
 use hyper::header::{HeaderName, HeaderValue};
 use indexmap::IndexMap;
 
-use super::action::{content_type, pool_named};
+use super::action::{content_type, pool_named, status_within};
 use super::route::Pools;
 use super::{PoolFault, RouteFault, Spot, contents};
 use crate::config::access::rate;
@@ -123,8 +123,8 @@ fn header_name(text: &str) -> Result<HeaderName, RouteFault> {
 
 fn retry(given: &file::Retry, at: &Spot<'_>) -> Option<Retry> {
     let usual = Retry::default();
-    let attempts = given.attempts.unwrap_or(usual.attempts.get());
-    let attempts = at.key("attempts").between(attempts.into(), 1, 10);
+    let attempts = given.attempts.unwrap_or(usual.attempts.get().into());
+    let attempts = at.key("attempts").between(attempts, 1, 10);
     let list = at.key("statuses");
     let statuses = given.statuses.iter().enumerate();
     let statuses = statuses.map(|(index, status)| list.index(index).take(status, failure(*status)));
@@ -136,9 +136,8 @@ fn retry(given: &file::Retry, at: &Spot<'_>) -> Option<Retry> {
 }
 
 /// A status that says that something went wrong.
-fn failure(status: u16) -> Result<StatusCode, RouteFault> {
-    let code = StatusCode::from_u16(status).ok().filter(|_| (400..600).contains(&status));
-    code.ok_or(RouteFault::Status("400 to 599"))
+fn failure(status: u64) -> Result<StatusCode, RouteFault> {
+    status_within(400..600, status).ok_or(RouteFault::Status("400 to 599"))
 }
 
 fn mirror(given: &file::Mirror, route: &file::Route, pools: &Pools, at: &Spot<'_>) -> Option<Mirror> {
@@ -146,7 +145,7 @@ fn mirror(given: &file::Mirror, route: &file::Route, pools: &Pools, at: &Spot<'_
         at.fault(PoolFault::Required("pool"));
         return None;
     };
-    let percent = at.key("percent").between(given.percent.unwrap_or(100).into(), 1, 100);
+    let percent = at.key("percent").between(given.percent.unwrap_or(100), 1, 100);
     let at = at.key("pool");
     let pool = pool_named(name, pools, &at)?;
     if route.pool.as_ref() == Some(name) || route.pools.contains_key(name) {

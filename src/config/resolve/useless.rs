@@ -49,6 +49,11 @@ pub(super) fn of_pool(given: &file::Pool, at: &Spot<'_>) {
     if let Some(index) = given.backends.iter().position(weighs).filter(|_| given.policy.is_none()) {
         at.key("backends").index(index).key("weight").fault(PoolFault::NoPolicy);
     }
+    // A source may tell of others.
+    let is_out = |backend: &file::Backend| backend.0.weight == Some(0);
+    if !given.backends.is_empty() && given.discover.is_empty() && given.backends.iter().all(is_out) {
+        at.key("backends").fault(PoolFault::NoWeight);
+    }
     if given.overflow.is_some() && policy != First && !overflows(given) {
         at.key("overflow").fault(PoolFault::NoTiers);
     }

@@ -10,6 +10,9 @@ pub struct Plan {
     pub changes: bool,
     /// Listeners, routes, pools, backends and other settings that would change.
     pub differences: Vec<Difference>,
+    /// What else is to be known, in words: pools that only get another name, routes that cannot be judged.
+    #[serde(default)]
+    pub remarks: Vec<String>,
     /// For each pool that hashes, before and after: how many of the keys would go elsewhere.
     pub moved: Vec<Moved>,
     /// Of the last requests, which would go elsewhere.

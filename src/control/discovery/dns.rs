@@ -36,6 +36,28 @@ pub(super) enum DnsError {
         /// Why.
         reason: Reason,
     },
+    /// It is said that nobody offers the service (RFC 2782: a target of one dot).
+    #[error("it says that there is no such service")]
+    NoService,
+    /// A service has a target of no use.
+    #[error("its target {target} {why}")]
+    Target {
+        /// The name of the target.
+        target: String,
+        /// What is wrong with it.
+        why: BadTarget,
+    },
+}
+
+/// What is wrong with the target of a service.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum BadTarget {
+    /// It leads nowhere.
+    #[error("cannot be resolved: {0}")]
+    Nowhere(Reason),
+    /// Nothing can be reached there.
+    #[error("has the port 0, which nobody can be reached at")]
+    NoPort,
 }
 
 /// Why there was no answer, or none of use.
@@ -178,14 +200,26 @@ pub(super) async fn services(
             RData::SRV(service) => Some(service),
             _ => None,
         })
+        .filter(|service| !service.target.is_root())
         .collect();
+    if services.is_empty() {
+        return Err(DnsError::NoService);
+    }
     let mut priorities: Vec<_> = services.iter().map(|service| service.priority).collect();
     priorities.sort_unstable();
     priorities.dedup();
     let mut backends = Vec::new();
     for service in services {
+        let name = service.target.to_utf8();
+        let bad = |why| DnsError::Target { target: name.trim_end_matches('.').to_owned(), why };
+        if service.port == 0 {
+            return Err(bad(BadTarget::NoPort));
+        }
         // One that cannot be resolved fails all: the others alone would take it away.
-        let found = addresses(resolver, scheme, &service.target.to_utf8(), service.port, known).await?;
+        let found = match addresses(resolver, scheme, &name, service.port, known).await {
+            Err(DnsError::NoAnswer(reason)) => return Err(bad(BadTarget::Nowhere(reason))),
+            found => found?,
+        };
         holds = holds.min(found.holds);
         failed = failed.or(found.failed);
         let tier = priorities.iter().position(|priority| *priority == service.priority).unwrap_or_default();

@@ -55,6 +55,8 @@ pub(super) async fn read(path: PathBuf) -> Result<Found, FileError> {
 
 fn parse(text: &str) -> Result<Vec<Backend>, FileError> {
     let mut backends = Vec::new();
+    // Some editors begin a file with a mark of UTF-8.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     for (number, line) in (1..).zip(text.lines()) {
         let line = line.split('#').next().unwrap_or_default();
         let mut words = line.split_whitespace();
@@ -80,6 +82,13 @@ mod tests {
         let backends = parse("# ours\n10.0.0.1:80\n\n10.0.0.2:80 weight=3 # large\n").expect("a list");
         let told: Vec<_> = backends.iter().map(|backend| (backend.url.to_string(), backend.weight)).collect();
         assert_eq!(told, [("10.0.0.1:80".to_owned(), 1), ("10.0.0.2:80".to_owned(), 3)]);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_an_address() {
+        let backends = parse("\u{feff}10.0.0.1:80\r\n10.0.0.2:80\r\n").expect("a list");
+        let told: Vec<_> = backends.iter().map(|backend| backend.url.to_string()).collect();
+        assert_eq!(told, ["10.0.0.1:80", "10.0.0.2:80"]);
     }
 
     #[test]

@@ -263,6 +263,50 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
         "add [pools.zz], or name one of default",
     ),
     (
+        "[pools.a]\nbackends = [{ address = '[::1]:1', weight = 0 }, { address = '[::1]:2', weight = 0 }]",
+        "2:12",
+        "all weights are 0, so no backend gets a request",
+        "give one a weight, for example weight = 1",
+    ),
+    (
+        "[pools.a]\nbackends = ['[::1]:1']\npolicy = 'p2c'\nchoices = 5000000000",
+        "4:11",
+        "5000000000: too large",
+        "use at most 100",
+    ),
+    (
+        "[pools.a]\nbackends = ['[::1]:1']\npolicy = 'p2c'\nchoices = -1",
+        "4:11",
+        "-1: too small",
+        "use at least 1, or \"all\"",
+    ),
+    (
+        "[routes.a]\nredirect = '/'\nredirect_status = 70000",
+        "3:19",
+        "70000: not a status for this",
+        "use 301, ",
+    ),
+    ("[routes.a]\nanswer.status = 70000", "2:17", "70000: not a status for this", "use 200 to 599"),
+    (
+        "[routes.a]\npool = 'default'\nretry.statuses = [70000]",
+        "3:19",
+        "70000: not a status for this",
+        "use 400 to 599",
+    ),
+    (
+        "[routes.a]\npool = 'default'\nretry.attempts = 5000000000",
+        "3:18",
+        "5000000000: too large",
+        "use at most 10",
+    ),
+    (
+        "pools.b.backends = ['[::1]:1']\n[routes.a]\npool = 'default'\nmirror = { pool = 'b', percent = 300 }\n\
+         [pools.default]\nbackends = ['[::1]:2']",
+        "4:34",
+        "300: too large",
+        "use at most 100",
+    ),
+    (
         "[pools.a]\npolicy = 'random'\nbackends = [{ address = '[::1]:1', weight = 4294967296 }]",
         "3:45",
         "4294967296: too large",

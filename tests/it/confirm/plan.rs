@@ -87,3 +87,33 @@ fn a_pool_that_would_hash_by_something_else_may_send_all_its_clients_elsewhere()
     let same = body(&post(admin(&balancer), "plan", &by("query:k")).expect_status(200));
     assert_eq!((&same["moved"][0]["percent"], &same["moved"][0]["other_key"]), (&0.0.into(), &false.into()));
 }
+
+#[test]
+fn a_pool_that_only_gets_another_name_begins_anew_and_that_is_told() {
+    let backend = Backend::refuses().to_string();
+    let usual = settings(std::slice::from_ref(&backend), "");
+    let settings_now = Settings::that_say(&usual);
+    let balancer = settings_now.balancer().start();
+    let (code, said) = ask(&balancer, &settings_now, &usual.replace("[pools.all]", "[pools.web]"));
+    assert_eq!(code, Some(0), "{said}");
+    let told = "pool web has the backends of pool all, and nothing of what is known of them there: \
+                checks, holds and weights begin anew";
+    assert!(said.contains(told), "{said}");
+    let other = usual.replace("[pools.all]", "[pools.web]").replace(&backend, "127.0.0.1:40009");
+    let (_, said) = ask(&balancer, &settings_now, &other);
+    assert!(!said.contains("begin anew"), "{said}");
+}
+
+#[test]
+fn routes_that_go_by_what_we_say_of_a_client_are_not_judged_and_that_is_told() {
+    let backend = Backend::refuses().to_string();
+    let usual = settings(std::slice::from_ref(&backend), "");
+    let settings_now = Settings::that_say(&usual);
+    let balancer = settings_now.balancer().start();
+    get(balancer.address, "/");
+    let more = "[routes.all]\npool = \"all\"\n[routes.old]\nheaders = { via = \"1.0 loadbalancer\" }\npool = \"all\"\n";
+    let (code, said) = ask(&balancer, &settings_now, &format!("{usual}{more}"));
+    assert_eq!(code, Some(0), "{said}");
+    let told = "route old goes by via, which we write ourselves: which of the last requests it is for cannot be told";
+    assert!(said.contains(told), "{said}");
+}
