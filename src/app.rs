@@ -1,5 +1,6 @@
 //! Where all parts meet.
 
+mod check;
 mod live;
 mod prepare;
 mod roster;
@@ -24,6 +25,8 @@ use crate::route::Conflict;
 use crate::server::{Bound, News, Order, Team, TlsError, Worker, Workers};
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::{Destination, Writer};
+
+pub use check::check;
 
 use live::Live;
 use prepare::Prepared;

@@ -10,13 +10,10 @@ use std::process::ExitCode;
 use clap::CommandFactory;
 use serde::Serialize;
 
+use crate::app;
 use crate::config::{
-    self, Config, ConfigTool, Flags, Format, KeyPair, Loaded, Problem, Problems, Remote, Sources, Tool,
-    convert, reference, schema,
+    ConfigTool, Flags, Format, Loaded, Problem, Problems, Remote, Sources, Tool, convert, reference, schema,
 };
-use crate::connect::Ways;
-use crate::route::Routes;
-use crate::server::Tls;
 
 /// Something that was asked for could not be done.
 const FAILED: u8 = 1;
@@ -27,7 +24,7 @@ const USAGE: u8 = 2;
 pub fn run(tool: &Tool, flags: &Flags, open_files: u64) -> ExitCode {
     let sources = || Sources::new(flags.clone(), open_files);
     match tool {
-        Tool::Validate { json } => validate(&sources(), *json),
+        Tool::Validate { json } => validate(&sources().checked(app::check), *json),
         Tool::Config(ConfigTool::Show { effective, format }) => match sources().load() {
             Ok(loaded) => print(&loaded.show(*effective, *format)),
             Err(problems) => refuse(&problems),
@@ -74,13 +71,7 @@ struct Verdict<'a> {
 }
 
 fn validate(sources: &Sources, json: bool) -> ExitCode {
-    let loaded = sources.load().and_then(|loaded| {
-        let wrong_files = check_files(&loaded.config);
-        let wrong_files = wrong_files.iter().map(|text| loaded.in_its_words(text)).collect();
-        let found = Problems::of_later(wrong_files);
-        let found = Routes::of(&loaded).err().into_iter().fold(found, |found, routes| routes.and(found));
-        if found.all().is_empty() { Ok(loaded) } else { Err(found) }
-    });
+    let loaded = sources.load();
     let code = match &loaded {
         Ok(_) => ExitCode::SUCCESS,
         Err(problems) if problems.is_unreadable() => ExitCode::from(FAILED),
@@ -103,23 +94,6 @@ fn validate(sources: &Sources, json: bool) -> ExitCode {
         }
     }
     code
-}
-
-/// What is wrong with certificates and keys, whose files settings only name.
-fn check_files(config: &Config) -> Vec<String> {
-    // Each alone, for together the first that is wrong would hide the others.
-    let alone = |tls: &config::Tls, pair: &KeyPair| {
-        let (certificates, clients) = (vec![pair.clone()], tls.clients.clone());
-        config::Tls { certificates, clients }
-    };
-    let of = |tls: &config::Tls| tls.certificates.iter().map(|pair| alone(tls, pair)).collect::<Vec<_>>();
-    let listeners = config.tls.iter().flat_map(of).filter_map(|tls| Tls::load(&tls).err());
-    let listeners = listeners.map(|error| error.to_string());
-    let pools = config.pools.iter().filter_map(|pool| Ways::of(pool).err());
-    let mut wrong: Vec<_> = listeners.chain(pools.map(|error| error.to_string())).collect();
-    // The file that signs clients' certificates is one for all pairs.
-    wrong.dedup();
-    wrong
 }
 
 fn praise(loaded: &Loaded) -> String {

@@ -7,6 +7,7 @@ mod access;
 mod address;
 mod admin;
 mod backend;
+mod draft;
 mod duration;
 mod fault;
 pub mod file;
@@ -42,6 +43,7 @@ pub use access::{Access, AccessFlags, Lists};
 pub use address::Address;
 pub use admin::{Admin, Token};
 pub use backend::{BackendFlags, BackendTls, BackendUrl, ProxyVersion, Scheme, Trust, UrlError};
+pub use draft::{Authorities, Check, Draft, Flaw, NamedFile, Place, Side, TlsFiles};
 pub use duration::{DurationError, parse_duration};
 pub use fault::nearest;
 pub use file::File;
@@ -94,6 +96,8 @@ pub struct Config {
     pub access_log: Option<Destination>,
     /// How much the program says of itself.
     pub log_level: LogLevel,
+    /// Whether files of settings are read anew when they change.
+    pub watch: bool,
     /// Where the program is asked about itself and told what to do, if anywhere.
     pub admin: Option<Admin>,
 }

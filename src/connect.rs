@@ -29,7 +29,7 @@ pub use files::{is_our_want, ran_out_of_files, shortages};
 pub use pem::TlsFileError;
 pub use provenance::{Provenance, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, address};
 pub use stream::{Peeked, Socket, Stream};
-pub use tls::TlsFault;
+pub use tls::{TlsFault, check_files};
 pub use transport::{Flow, Transport};
 pub use unshare::{Unshared, unshare};
 pub use way::{DialError, Origin, Way, Ways};

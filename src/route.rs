@@ -40,7 +40,7 @@ use std::sync::Arc;
 use hyper::Method;
 use hyper::header::HeaderMap;
 
-use crate::config::{self, Action, HostMatch, Loaded, Problems};
+use crate::config::{self, Action, Draft, Flaw, HostMatch, Place};
 
 pub use conflict::Conflict;
 pub use expand::{Template, TemplateError};
@@ -138,22 +138,16 @@ impl Routes {
         if conflicts.is_empty() { Ok(compiled) } else { Err(conflicts) }
     }
 
-    /// Compiles the routes of settings that were read.
-    ///
-    /// # Errors
-    /// Everything that is wrong with them, where it stands.
-    pub fn of(loaded: &Loaded) -> Result<Self, Problems> {
-        let (compiled, mut conflicts) = match Self::compile(&loaded.config.routes) {
-            Ok(compiled) => (Some(compiled), Vec::new()),
-            Err(conflicts) => (None, conflicts),
+    /// What is wrong with the routes of settings, as far as these make sense.
+    pub fn check(draft: &Draft) -> Vec<Flaw> {
+        let mut conflicts = Self::compile(&draft.routes).err().unwrap_or_default();
+        conflicts.extend(conflict::find_tagless(draft));
+        let flaw = |conflict: &Conflict| Flaw {
+            place: Place::of_route(conflict.route()),
+            value: None,
+            text: conflict.to_string(),
         };
-        conflicts.extend(conflict::find_tagless(&loaded.config));
-        if let (Some(compiled), []) = (compiled, &conflicts[..]) {
-            return Ok(compiled);
-        }
-        let place = |name: &str| vec!["routes".to_owned(), name.to_owned()];
-        let told = conflicts.iter().map(|conflict| (place(conflict.route()), conflict.to_string()));
-        Err(loaded.problems(told))
+        conflicts.iter().map(flaw).collect()
     }
 
     /// The route of a request.

@@ -19,6 +19,6 @@ mod worker;
 pub use framing::{Framing, Refusal};
 pub use listener::{Bound, Opened};
 pub use team::{Handed, Seat, Team};
-pub use tls::{Current as LoadedTls, Tls, TlsError};
+pub use tls::{Current as LoadedTls, Tls, TlsError, check_files};
 pub use unix::SocketFile;
 pub use worker::{News, Order, Worker, Workers};

@@ -8,7 +8,6 @@ use anyhow::Context as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use loadbalancer::backends::Registry;
 use loadbalancer::config::{Address, Backend, Command, Flags, Loaded, Sources};
-use loadbalancer::route::Routes;
 use loadbalancer::{app, cli, demo, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -43,8 +42,8 @@ fn main() -> ExitCode {
         }
         None => false,
     };
-    let sources = Sources::new(flags, open_files);
-    let loaded = match sources.load().and_then(|loaded| Routes::of(&loaded).map(|_| loaded)) {
+    let sources = Sources::new(flags, open_files).checked(app::check);
+    let loaded = match sources.load() {
         Ok(loaded) => loaded,
         Err(problems) => return cli::refuse(&problems),
     };

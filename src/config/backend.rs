@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, ValueEnum};
 
+use super::draft::{Authorities, Side, TlsFiles};
 use super::file;
 use super::resolve::Spot;
 use super::{Address, KeyPair, Listener};
@@ -129,6 +130,24 @@ fn check(
     Ok(url)
 }
 
+/// The files of how TLS is spoken to backends are to be looked into, and whom the system trusts if one does speak it.
+pub(super) fn look_into_files(given: &file::BackendTls, any_speaks: bool, at: &Spot<'_>) {
+    let is_pair = at.is_of_file() || given.cert_file.is_some() == given.key_file.is_some();
+    let named = |key, name: &Option<String>| name.as_ref().map(|name| at.key(key).named_file(name));
+    let authorities = match named("ca_file", &given.ca_file) {
+        _ if given.insecure => Authorities::None,
+        Some(file) => Authorities::File(file),
+        None if !any_speaks => Authorities::None,
+        None => Authorities::System(at.place()),
+    };
+    at.look_into(TlsFiles {
+        with: Side::Backends,
+        certificate: named("cert_file", &given.cert_file).filter(|_| is_pair),
+        key: named("key_file", &given.key_file).filter(|_| is_pair),
+        authorities,
+    });
+}
+
 /// How TLS is spoken to backends, if any of them may speak it.
 pub(super) fn tls(given: &file::BackendTls, any_speaks: bool, at: &Spot<'_>) -> Option<BackendTls> {
     let keys = [
@@ -144,6 +163,7 @@ pub(super) fn tls(given: &file::BackendTls, any_speaks: bool, at: &Spot<'_>) -> 
         }
         return None;
     }
+    look_into_files(given, any_speaks, at);
     let trust = match (&given.ca_file, given.insecure) {
         (Some(_), true) => {
             at.key("insecure").fault(BackendFault::TrustTwice);

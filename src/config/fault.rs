@@ -5,6 +5,7 @@ use super::backend::BackendFault;
 use super::file::Size;
 use super::listen::ListenFault;
 use super::resolve::{PoolFault, RouteFault};
+use super::tree::{Path, Span};
 
 /// What is wrong with a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub(super) enum Fault {
     Reference(String),
     /// A variable of the environment is not set.
     Unset { name: String, why: String },
+    /// A key that is given twice in one text.
+    Duplicate { path: Path, first: Option<Span>, is_table: bool },
     /// A key that another file has, too.
     InTwoFiles { name: String, other: String },
     /// A key that means nothing.
@@ -33,6 +36,8 @@ pub(super) enum Fault {
     Kind { expected: String, found: &'static str },
     /// A value that its type does not take, in that type's words. Behind `; ` is how to mend it.
     Said(String),
+    /// How a route stands to others, in words as above. What else is wrong in it was thought of.
+    Conflict(String),
     /// A number below what can work.
     TooSmall(u64),
     /// A number above what can work.
@@ -103,7 +108,7 @@ impl Fault {
     pub(super) fn said(&self, by: By) -> Said {
         match self {
             Self::Kind { expected, found } => say(format!("expected {expected}, found {found}"), ""),
-            Self::Said(text) => match text.split_once("; ") {
+            Self::Said(text) | Self::Conflict(text) => match text.split_once("; ") {
                 Some((message, help)) => say(message, help),
                 None => say(text, ""),
             },
@@ -157,11 +162,66 @@ impl Fault {
             Self::Unset { name, why } => {
                 say(format!("the environment has no {name}: {why}"), format!("set {name}"))
             }
+            Self::Duplicate { path, is_table, .. } => {
+                let help = match (is_table, path.0.len()) {
+                    (true, 1) => "write all of it in one place",
+                    (true, _) => "give one of them another name, or write all of it in one place",
+                    (false, _) => "remove one of them",
+                };
+                say(format!("duplicate key `{}`", path.last().unwrap_or_default()), help)
+            }
             Self::InTwoFiles { name, other } => {
                 say(format!("{name} is given in another file, too: {other}"), "remove one of them")
             }
-            Self::Syntax(text) => say(text, ""),
+            // Whoever leaves the quotes out is told of what the text looks like without them.
+            Self::Syntax(text) => say(
+                text,
+                match text.split(',').next() {
+                    Some("string values must be quoted") => "write text in quotes",
+                    Some("invalid boolean") => "write true or false, or text in quotes",
+                    Some("invalid float") => "write a number, or text in quotes",
+                    _ => "",
+                },
+            ),
             _ => say("makes no sense", ""),
+        }
+    }
+}
+
+/// What must be known of other settings, so that a fault is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Nothing.
+    Own,
+    /// All of the listener, the route, the pool or the section that it is in.
+    Entry,
+    /// All of a section.
+    Section(&'static str),
+    /// That there is no pool of a name.
+    Pools,
+}
+
+impl Fault {
+    /// What must be known of other settings. While it is not, the fault may be a mere consequence of another one.
+    pub(super) fn scope(&self) -> Scope {
+        match self {
+            Self::Pool(PoolFault::Unknown { .. }) => Scope::Pools,
+            Self::Pool(PoolFault::NoNames) => Scope::Section("pools"),
+            Self::Route(RouteFault::NoRoutes) => Scope::Section("routes"),
+            Self::Listen(ListenFault::NoTlsListener) | Self::Backend(BackendFault::Loop) => {
+                Scope::Section("listeners")
+            }
+            Self::Listen(ListenFault::UnpairedKeys { certificates: 0, keys: 0 }) => Scope::Section("tls"),
+            Self::Listen(
+                ListenFault::NoClientCa | ListenFault::UnpairedKeys { .. } | ListenFault::NoAddress,
+            )
+            | Self::Backend(BackendFault::NoTls | BackendFault::UnpairedKey | BackendFault::NoAddress)
+            | Self::Access(AccessFault::BurstAlone)
+            | Self::Route(RouteFault::NoAction | RouteFault::NoWeight)
+            | Self::Needs(_) => Scope::Entry,
+            // Who knows what a policy or a backend that cannot be read was to be.
+            Self::Pool(fault) if fault.is_of_whole_pool() => Scope::Entry,
+            _ => Scope::Own,
         }
     }
 }

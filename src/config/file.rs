@@ -30,6 +30,9 @@ pub struct File {
     /// File that gets a line of JSON for each request, or "-" for standard output. Default: none
     #[serde(skip_serializing_if = "Option::is_none")]
     pub access_log: Option<String>,
+    /// Whether the files of settings are read anew when they change, as upon SIGHUP. Default: false
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watch: Option<bool>,
     /// Where clients connect, by a name of your choice. Default: one on 127.0.0.1:8080
     #[serde(skip_serializing_if = "IndexMap::is_empty")]
     pub listeners: IndexMap<String, Listener>,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{ArgAction, Args, ValueEnum};
 
 use super::address::{LONGEST_PATH, UNIX};
+use super::draft::{Authorities, Side, TlsFiles};
 use super::fault::{By, Said, say};
 use super::file::{self, File};
 use super::resolve::Spot;
@@ -206,6 +207,18 @@ pub(super) fn tls(file: &File, root: &Spot<'_>) -> Option<Tls> {
     };
     for (index, pair) in given.certificates.iter().enumerate() {
         let at = list.index(index);
+        // Which of two lists of flags lacks one, and which one, nobody knows.
+        let is_pair = at.is_of_file()
+            || count(|pair| pair.cert_file.is_some()) == count(|pair| pair.key_file.is_some());
+        let named = |key, name: &Option<String>| {
+            name.as_ref().filter(|_| is_pair).map(|name| at.key(key).named_file(name))
+        };
+        at.look_into(TlsFiles {
+            with: Side::Clients,
+            certificate: named("cert_file", &pair.cert_file),
+            key: named("key_file", &pair.key_file),
+            authorities: Authorities::None,
+        });
         match (&pair.cert_file, &pair.key_file) {
             (Some(certificate), Some(key)) => pairs.push(KeyPair {
                 certificate: at.key("cert_file").file(certificate),
@@ -216,6 +229,10 @@ pub(super) fn tls(file: &File, root: &Spot<'_>) -> Option<Tls> {
     }
     if given.certificates.is_empty() {
         root.key("listeners").key(secure).key("tls").fault(unpaired);
+    }
+    if let Some(name) = &given.client_ca_file {
+        let authorities = Authorities::File(at.key("client_ca_file").named_file(name));
+        at.look_into(TlsFiles { with: Side::Clients, certificate: None, key: None, authorities });
     }
     let auth = given.client_auth.map(|auth| auth.0);
     let clients = given.client_ca_file.as_ref().map(|ca| ClientCertificates {

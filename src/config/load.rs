@@ -5,17 +5,18 @@ mod replace;
 
 use std::ffi::OsStr;
 use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::{Path as FilePath, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
+use super::draft::{Check, Flaw};
 use super::fault::Fault;
 use super::file::File;
 use super::origin::{Origin, Read, Text, Wrong, in_words_of_files};
 use super::plain::MOST_FILE_BYTES;
 use super::problem::{Problem, Problems};
-use super::resolve::resolve;
-use super::tree::{self, MOST_FAULTS, Misread, Node, Step, interpolate, merge, parse, read};
+use super::resolve::{Resolved, resolve};
+use super::tree::{MOST_FAULTS, Misread, Node, Path, Step, interpolate, merge, parse, read};
 use super::{Config, Flags};
 
 pub(super) use piece::toml_files;
@@ -33,6 +34,8 @@ pub(super) const STDIN: &str = "-";
 pub struct Sources {
     pub(super) flags: Flags,
     open_files: u64,
+    /// Looks into what is beyond the settings themselves.
+    check: Check,
     /// Standard input can be read once.
     stdin: Arc<OnceLock<Vec<u8>>>,
     /// The state of the files when they were read last.
@@ -66,7 +69,13 @@ pub enum Format {
 impl Sources {
     /// These flags, and the files that they name. `open_files` is the process's limit on open files.
     pub fn new(flags: Flags, open_files: u64) -> Self {
-        Self { flags, open_files, stdin: Arc::default(), state_read: Arc::default() }
+        let check: Check = |_| Vec::new();
+        Self { flags, open_files, check, stdin: Arc::default(), state_read: Arc::default() }
+    }
+
+    /// The same, of which is told as well what this finds: with all that is wrong otherwise, and at its place.
+    pub fn checked(self, check: Check) -> Self {
+        Self { check, ..self }
     }
 
     /// Reads them. A reload reads them again; what changed in the files is then in what is given. Files are read and names
@@ -79,7 +88,8 @@ impl Sources {
         self.note_state();
         self.refuse_useless()?;
         let Some(place) = &self.flags.config else {
-            let origin = Origin { texts: Vec::new(), tree: None, given: self.flags.given.clone() };
+            let origin =
+                Origin { texts: Vec::new(), tree: None, cut: Vec::new(), given: self.flags.given.clone() };
             return self.resolve(self.flags.to_file(), origin, &Read::default(), Vec::new());
         };
         if let Some(flag) = self.flags.given.by_name() {
@@ -111,38 +121,46 @@ impl Sources {
 
     /// To watch what cannot change is a mistake.
     fn refuse_useless(&self) -> Result<(), Problems> {
-        let why = match &self.flags.config {
-            _ if !self.flags.watch => return Ok(()),
-            None => "there is no file to watch",
-            Some(place) if place.as_os_str() == STDIN => "standard input is read once",
-            Some(_) => return Ok(()),
-        };
+        let Some(why) = self.unwatchable().filter(|_| self.flags.watch) else { return Ok(()) };
         let help = "add --config FILE, or remove --watch".to_owned();
         Err(Problems::of(vec![Problem::of_flags("--watch", None, why.to_owned(), help)]))
     }
 
-    /// From where the files name others.
-    fn folder(&self) -> &Path {
+    /// Why there are no files that could be watched, if there are none.
+    fn unwatchable(&self) -> Option<&'static str> {
         match &self.flags.config {
-            Some(place) if place.as_os_str() == STDIN => Path::new(""),
+            None => Some("there is no file to watch"),
+            Some(place) if place.as_os_str() == STDIN => Some("standard input is read once"),
+            Some(_) => None,
+        }
+    }
+
+    /// From where the files name others.
+    fn folder(&self) -> &FilePath {
+        match &self.flags.config {
+            Some(place) if place.as_os_str() == STDIN => FilePath::new(""),
             Some(place) if place.is_dir() => place,
-            Some(place) => place.parent().unwrap_or(Path::new("")),
-            None => Path::new(""),
+            Some(place) => place.parent().unwrap_or(FilePath::new("")),
+            None => FilePath::new(""),
         }
     }
 
     fn read_pieces(&self, pieces: Vec<Piece>, files: Vec<PathBuf>) -> Result<Loaded, Problems> {
         let (texts, formats): (Vec<_>, Vec<_>) =
             pieces.into_iter().map(|piece| (piece.text, piece.format)).unzip();
-        let mut origin = Origin { texts, tree: None, given: self.flags.given.clone() };
-        let (mut tree, merged) =
-            plant(&origin, &formats).map_err(|misread| Problems::of(origin.misread(&misread)))?;
+        let mut origin = Origin { texts, tree: None, cut: Vec::new(), given: self.flags.given.clone() };
+        let (mut tree, misread, doubled) = plant(&mut origin, &formats);
         let mut faults = interpolate(&mut tree, &|name| std::env::var(name).ok());
         let (mut file, more) = read::<File>(&mut tree);
         faults.extend(more);
+        for path in doubled {
+            if let Some(node) = path.find_mut(&mut tree) {
+                node.broken = true;
+            }
+        }
         origin.tree = Some(tree);
         self.flags.add_process_wide(&mut file);
-        let read = Read { merged, faults };
+        let read = Read { misread, faults };
         self.resolve(file, origin, &read, files)
     }
 
@@ -153,19 +171,29 @@ impl Sources {
         read: &Read,
         files: Vec<PathBuf>,
     ) -> Result<Loaded, Problems> {
-        match resolve(&file, &origin, self.open_files) {
-            Ok(config) if read.is_clean() => Ok(Loaded { config, file, files, origin: Arc::new(origin) }),
-            Ok(_) => Err(origin.problems(read, &[], &file)),
-            Err(wrong) => Err(origin.problems(read, &wrong, &file)),
+        let Resolved { config, draft, mut wrong } = resolve(&file, &origin, self.open_files);
+        let useless = self.unwatchable().filter(|_| file.watch == Some(true));
+        wrong.extend(useless.map(|why| Wrong {
+            path: Path(vec![Step::Key("watch".to_owned())]),
+            value: Some("true".to_owned()),
+            is_key: false,
+            fault: Fault::Said(format!("{why}; name a file with --config FILE, or remove this")),
+        }));
+        wrong.extend((self.check)(&draft).into_iter().take(MOST_FAULTS).map(|flaw| told(flaw, &origin)));
+        match config {
+            Some(config) if wrong.is_empty() && read.is_clean() && origin.cut.is_empty() => {
+                Ok(Loaded { config, file, files, origin: Arc::new(origin) })
+            }
+            _ => Err(origin.problems(read, &wrong, &file)),
         }
     }
 
     /// The texts that are at a place, in the order in which they count.
-    fn pieces(&self, place: &Path) -> Result<Vec<Piece>, Problems> {
+    fn pieces(&self, place: &FilePath) -> Result<Vec<Piece>, Problems> {
         if place.as_os_str() == STDIN {
             return self.standard_input().map(|piece| vec![piece]);
         }
-        let refuse = |path: &Path, error: &io::Error| Problems::unreadable(Problem::of_file(path, error));
+        let refuse = |path: &FilePath, error: &io::Error| Problems::unreadable(Problem::of_file(path, error));
         if !place.is_dir() {
             return piece(place, MOST_FILE_BYTES).map(|piece| vec![piece]);
         }
@@ -200,7 +228,7 @@ impl Sources {
             None => {
                 let mut bytes = Vec::new();
                 let read = io::stdin().lock().take(MOST_FILE_BYTES + 1).read_to_end(&mut bytes);
-                read.map_err(|error| Problems::unreadable(Problem::of_file(Path::new(NAME), &error)))?;
+                read.map_err(|error| Problems::unreadable(Problem::of_file(FilePath::new(NAME), &error)))?;
                 self.stdin.get_or_init(|| bytes).clone()
             }
         };
@@ -220,24 +248,11 @@ impl Loaded {
             None => text.to_owned(),
         }
     }
-
-    /// What was found to be wrong later, each with the keys that lead to it and a line about it that may say behind `; ` how
-    /// to mend it.
-    pub fn problems(&self, found: impl IntoIterator<Item = (Vec<String>, String)>) -> Problems {
-        let wrong = |(keys, text): (Vec<String>, String)| Wrong {
-            path: tree::Path(keys.into_iter().map(Step::Key).collect()),
-            value: None,
-            is_key: false,
-            fault: Fault::Said(text),
-        };
-        let wrong: Vec<_> = found.into_iter().take(MOST_FAULTS).map(wrong).collect();
-        self.origin.problems(&Read::default(), &wrong, &self.file)
-    }
 }
 
 impl Format {
     /// By a file's name; TOML unless it says otherwise.
-    pub fn of(path: &Path) -> Self {
+    pub fn of(path: &FilePath) -> Self {
         match path.extension().and_then(OsStr::to_str) {
             Some("yaml" | "yml") => Self::Yaml,
             Some("json") => Self::Json,
@@ -246,19 +261,32 @@ impl Format {
     }
 }
 
-/// One tree of all texts, and what is in two of them.
-fn plant(origin: &Origin, formats: &[Format]) -> Result<(Node, Vec<Misread>), Vec<Misread>> {
+fn told(Flaw { place, value, text }: Flaw, origin: &Origin) -> Wrong {
+    let is_of_route = place.0.0.first() == Some(&Step::Key("routes".to_owned()));
+    let text = if origin.tree.is_some() { in_words_of_files(&text, &origin.given) } else { text };
+    let fault = if is_of_route { Fault::Conflict(text) } else { Fault::Said(text) };
+    Wrong { path: place.0, value, is_key: false, fault }
+}
+
+/// One tree of all texts, what is wrong with them, and the tables that are given twice in one.
+fn plant(origin: &mut Origin, formats: &[Format]) -> (Node, Vec<Misread>, Vec<Path>) {
     let mut tree = Node::empty();
-    let (mut merged, mut misread) = (Vec::new(), Vec::new());
+    let (mut misread, mut doubled) = (Vec::new(), Vec::new());
     let several = origin.texts.len() > 1;
     for (number, (text, format)) in origin.texts.iter().zip(formats).enumerate() {
-        match parse(&text.text, number, *format) {
-            Ok(one) if several => merge(&mut tree, one, &|span| origin.tell(span), &mut merged),
-            Ok(one) => tree = one,
-            Err(mut more) => misread.append(&mut more),
+        let mut parsed = parse(&text.text, number, *format);
+        misread.append(&mut parsed.misread);
+        doubled.append(&mut parsed.doubled);
+        if parsed.is_cut {
+            origin.cut.push(number);
+        }
+        match parsed.tree {
+            Some(one) if several => merge(&mut tree, one, &|span| origin.tell(span), &mut misread),
+            Some(one) => tree = one,
+            None => {}
         }
     }
-    if misread.is_empty() { Ok((tree, merged)) } else { Err(misread) }
+    (tree, misread, doubled)
 }
 
 #[cfg(test)]

@@ -3,15 +3,15 @@
 use std::cmp::Reverse;
 use std::path::{Path as FilePath, PathBuf};
 
-use super::fault::{By, Fault, Said};
+use super::fault::{By, Fault, Said, Scope};
 use super::file::File;
 use super::flags::Given;
 use super::problem::{Excerpt, Problem, Problems};
 use super::resolve::PoolFault;
-use super::tree::{Misread, Node, Path, Span, Step, Value};
+use super::tree::{Found, MOST_FAULTS, Misread, Node, Path, Span, Step, Value};
 
 /// Where each setting stands that a flag can say. A `*` stands for any name.
-const FLAGS: [(&str, &str); 45] = [
+const FLAGS: [(&str, &str); 46] = [
     ("listeners.*.address", "--listen"),
     ("listeners.*.tls", "--tls-listen"),
     ("tls.certificates", "--tls-listen"),
@@ -55,6 +55,7 @@ const FLAGS: [(&str, &str); 45] = [
     ("access.deny", "--deny"),
     ("access_log", "--access-log"),
     ("log_level", "--log-level"),
+    ("watch", "--watch"),
     ("admin.address", "--admin"),
     ("admin.token_file", "--admin-token-file"),
 ];
@@ -89,6 +90,8 @@ pub(super) struct Origin {
     pub(super) texts: Vec<Text>,
     /// What they say, as a tree; none if there are only flags.
     pub(super) tree: Option<Node>,
+    /// The numbers of the texts that say more than is known.
+    pub(super) cut: Vec<usize>,
     /// Which flags count.
     pub(super) given: Given,
 }
@@ -96,8 +99,8 @@ pub(super) struct Origin {
 /// What was found to be wrong when texts were read.
 #[derive(Default)]
 pub(super) struct Read {
-    /// What is in two files.
-    pub(super) merged: Vec<Misread>,
+    /// What is no settings, or is given twice.
+    pub(super) misread: Vec<Misread>,
     /// What is not of its kind.
     pub(super) faults: Vec<(Path, Fault)>,
 }
@@ -105,7 +108,7 @@ pub(super) struct Read {
 impl Read {
     /// Whether there is nothing.
     pub(super) fn is_clean(&self) -> bool {
-        self.merged.is_empty() && self.faults.is_empty()
+        self.misread.is_empty() && self.faults.is_empty()
     }
 }
 
@@ -124,22 +127,30 @@ impl Origin {
     /// One text alone.
     pub(super) fn of_text(name: &str, text: &str) -> Self {
         let text = Text { name: Some(name.to_owned()), folder: PathBuf::new(), text: text.to_owned() };
-        Self { texts: vec![text], tree: None, given: Given::default() }
+        Self { texts: vec![text], tree: None, cut: Vec::new(), given: Given::default() }
     }
 
     /// All problems, each at its place. What is only a consequence of another is left out.
     pub(super) fn problems(&self, read: &Read, wrong: &[Wrong], file: &File) -> Problems {
-        let mut problems = self.misread(&read.merged);
+        let mut problems = self.misread(&read.misread);
         problems.extend(read.faults.iter().filter_map(|(path, fault)| self.misfit(path, fault)));
         problems.extend(wrong.iter().filter_map(|wrong| self.resolved(wrong, file)));
+        let number = |file: &Option<String>| self.texts.iter().position(|text| text.name == *file);
+        problems.sort_by_cached_key(|problem| (number(&problem.file), problem.line, problem.column));
         problems.dedup();
-        problems.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
+        problems.truncate(MOST_FAULTS);
         Problems::of(problems)
     }
 
     /// What is said of texts that are no settings.
     pub(super) fn misread(&self, misread: &[Misread]) -> Vec<Problem> {
-        let problem = |misread: &Misread| self.problem(misread.span.as_ref(), None, None, &misread.fault);
+        let problem = |Misread { span, fault }: &Misread| {
+            let path = match fault {
+                Fault::Duplicate { path, .. } => Some(path),
+                _ => None,
+            };
+            self.problem(span.as_ref(), path, None, fault)
+        };
         misread.iter().map(problem).collect()
     }
 
@@ -147,9 +158,7 @@ impl Origin {
     fn misfit(&self, path: &Path, fault: &Fault) -> Option<Problem> {
         let found = path.find(self.tree.as_ref()?, true);
         let (span, value) = match fault {
-            Fault::UnknownKey { .. } => {
-                (found.key.or(found.node.span.as_ref()), path.0.last().map(Step::shown))
-            }
+            Fault::UnknownKey { .. } => (found.key.or(found.node.span.as_ref()), path.last()),
             _ => (found.node.span.as_ref().or(found.key), found.node.shown()),
         };
         Some(self.problem(span, Some(path), value, fault))
@@ -169,7 +178,10 @@ impl Origin {
     pub(super) fn tell(&self, span: &Span) -> String {
         let Some(text) = self.texts.get(span.file) else { return String::new() };
         let (line, column) = place(&text.text, span.bytes.start);
-        format!("{}:{line}:{column}", text.name.as_deref().unwrap_or_default())
+        match &text.name {
+            Some(name) => format!("{name}:{line}:{column}"),
+            None => format!("line {line}, column {column}"),
+        }
     }
 
     fn resolved(&self, Wrong { path, value, is_key, fault }: &Wrong, file: &File) -> Option<Problem> {
@@ -182,14 +194,8 @@ impl Origin {
             return Some(self.problem(None, Some(path), value.clone(), fault));
         };
         let found = path.find(root, false);
-        let depends = match fault {
-            Fault::Pool(PoolFault::Unknown { name, .. }) => is_broken(root, &["pools", name]),
-            // Who knows what a policy or a backend that cannot be read was to be.
-            Fault::Pool(fault) if fault.is_of_whole_pool() => holds_broken(root, path.0.get(..2)),
-            Fault::Pool(PoolFault::NoNames) => holds_broken(root, Some(&[Step::Key("pools".to_owned())])),
-            _ => false,
-        };
-        if found.broken || has_broken(found.node) || depends {
+        let is_of_all = !matches!(fault, Fault::Conflict(_));
+        if found.broken || (is_of_all && found.node.has_broken()) || self.is_unsure(root, path, fault) {
             return None;
         }
         let shown =
@@ -205,6 +211,33 @@ impl Origin {
         Some(self.problem(span, Some(path), shown.or_else(|| value.clone()), fault))
     }
 
+    /// Whether something that a fault depends on is not known.
+    fn is_unsure(&self, root: &Node, path: &Path, fault: &Fault) -> bool {
+        let section = |name: &str| Path(vec![Step::Key(name.to_owned())]);
+        match (fault.scope(), fault) {
+            (Scope::Own, _) => false,
+            (Scope::Pools, Fault::Pool(PoolFault::Unknown { name, .. })) => {
+                !self.cut.is_empty() || is_broken(root, &["pools", name])
+            }
+            (Scope::Pools, _) => !self.cut.is_empty(),
+            (Scope::Section(name), _) => !self.cut.is_empty() || holds_broken(root, &section(name)),
+            (Scope::Entry, _) => {
+                let entry = path.entry();
+                self.is_cut(&entry.find(root, false)) || holds_broken(root, &entry)
+            }
+        }
+    }
+
+    /// Whether more may be said of something than is known. A listener, a route and a pool are in one text; any other section
+    /// may be in several.
+    pub(super) fn is_cut(&self, found: &Found<'_>) -> bool {
+        let file = found.node.span.as_ref().map(|span| span.file);
+        match file {
+            Some(file) if found.path.0.len() > 1 => self.cut.contains(&file),
+            _ => !self.cut.is_empty(),
+        }
+    }
+
     fn problem(
         &self,
         span: Option<&Span>,
@@ -212,7 +245,10 @@ impl Origin {
         value: Option<String>,
         fault: &Fault,
     ) -> Problem {
-        let Said { message, help } = fault.said(By::File);
+        let Said { mut message, help } = fault.said(By::File);
+        if let Fault::Duplicate { first: Some(first), .. } = fault {
+            message = format!("{message}, which is at {} already", self.tell(first));
+        }
         let text = self.texts.get(span.map_or(0, |span| span.file));
         let file = text.and_then(|text| text.name.clone());
         let mut problem = Problem { file, value, help, ..Problem::saying(message) };
@@ -220,7 +256,7 @@ impl Origin {
         if let (Some(span), Some(text)) = (span, text) {
             let (line, column) = place(&text.text, span.bytes.start);
             (problem.line, problem.column) = (Some(line), Some(column));
-            problem.excerpt = Some(excerpt(&text.text, line, span));
+            problem.excerpt = excerpt(&text.text, line, span);
         }
         problem
     }
@@ -247,47 +283,32 @@ impl Origin {
     }
 }
 
-impl Step {
-    fn shown(&self) -> String {
-        match self {
-            Self::Key(key) => key.clone(),
-            Self::Index(index) => index.to_string(),
-        }
-    }
-}
-
 fn is_broken(root: &Node, keys: &[&str]) -> bool {
     let path = Path(keys.iter().map(|key| Step::Key((*key).to_owned())).collect());
     path.find(root, true).broken
 }
 
-fn holds_broken(root: &Node, steps: Option<&[Step]>) -> bool {
-    steps.is_some_and(|steps| has_broken(Path(steps.to_vec()).find(root, true).node))
-}
-
-fn has_broken(node: &Node) -> bool {
-    node.broken
-        || match &node.value {
-            Value::List(list) => list.iter().any(has_broken),
-            Value::Table(table) => table.values().any(|entry| has_broken(&entry.node)),
-            _ => false,
-        }
+fn holds_broken(root: &Node, path: &Path) -> bool {
+    path.find(root, true).node.has_broken()
 }
 
 /// The line and the column of a byte, from 1.
 fn place(text: &str, at: usize) -> (usize, usize) {
     let before = text.get(..at).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |end| end + 1);
-    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+    (memchr::memchr_iter(b'\n', before.as_bytes()).count() + 1, before[line_start..].chars().count() + 1)
 }
 
 /// The line where a span begins, with as much of it as is on that line.
-fn excerpt(text: &str, line: usize, span: &Span) -> Excerpt {
+/// None of one that nobody wants to see.
+fn excerpt(text: &str, line: usize, span: &Span) -> Option<Excerpt> {
+    const LONGEST_LINE: usize = 2000;
     let at = text.floor_char_boundary(span.bytes.start);
     let start = text[..at].rfind('\n').map_or(0, |end| end + 1);
     let rest = &text[start..];
     let text = rest.split('\n').next().unwrap_or_default().trim_end_matches('\r');
     let from = (at - start).min(text.len());
     let to = text.ceil_char_boundary((span.bytes.end.max(at + 1) - start).min(text.len()));
-    Excerpt { text: text.to_owned(), first_line: line, wrong: from..to.max(from) }
+    let wrong = from..to.max(from);
+    (text.len() <= LONGEST_LINE).then(|| Excerpt { text: text.to_owned(), first_line: line, wrong })
 }

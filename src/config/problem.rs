@@ -74,17 +74,6 @@ impl Problems {
         Self { all: vec![problem], unreadable: true }
     }
 
-    /// These and others.
-    pub fn and(mut self, others: Self) -> Self {
-        self.all.extend(others.all);
-        self
-    }
-
-    /// Of settings that made sense until all of them, and what they name, were looked at together.
-    pub fn of_later(messages: Vec<String>) -> Self {
-        Self::of(messages.into_iter().map(Problem::saying).collect())
-    }
-
     /// Each of them. Never empty.
     pub fn all(&self) -> &[Problem] {
         &self.all

@@ -20,10 +20,11 @@ use indexmap::IndexMap;
 use crate::telemetry::LogLevel;
 use crate::telemetry::access_log::Destination;
 
+use super::draft::Draft;
 use super::file::{self, File, Time};
 use super::origin::{Origin, Wrong};
 use super::plain::read_file;
-use super::{Config, Limits, Route, Timeouts, access, introduced, listen};
+use super::{Config, Limits, Pool, Route, Timeouts, access, introduced, listen};
 
 pub(super) use fault::{PoolFault, RouteFault};
 pub(super) use report::{Report, Spot};
@@ -45,18 +46,26 @@ pub const DEFAULT_POOL: &str = "default";
 /// The backends of that pool.
 pub(super) const DEFAULT_ADDRESSES: [&str; 2] = ["127.0.0.1:3000", "127.0.0.1:3001"];
 
-/// The configuration that a file means, or all that is wrong with it. `open_files` is the process's limit on open files.
-pub(super) fn resolve(file: &File, origin: &Origin, open_files: u64) -> Result<Config, Vec<Wrong>> {
-    let report = Report::new(origin);
-    let config = whole(file, &report.root(), open_files, origin.tree.is_some());
-    let wrong = report.into_wrong();
-    match config {
-        Some(config) if wrong.is_empty() => Ok(config),
-        _ => Err(wrong),
-    }
+/// What a file was found to mean.
+pub(super) struct Resolved {
+    /// All of it, if all makes sense.
+    pub(super) config: Option<Config>,
+    /// What is to be looked into.
+    pub(super) draft: Draft,
+    /// All that is wrong so far.
+    pub(super) wrong: Vec<Wrong>,
 }
 
-fn whole(file: &File, root: &Spot<'_>, open_files: u64, has_file: bool) -> Option<Config> {
+/// What a file means. `open_files` is the process's limit on open files.
+pub(super) fn resolve(file: &File, origin: &Origin, open_files: u64) -> Resolved {
+    let report = Report::new(origin);
+    let mut draft = Draft::default();
+    let config = whole(file, &report.root(), open_files, origin.tree.is_some(), &mut draft);
+    let (wrong, files) = report.into_parts();
+    Resolved { config: config.filter(|_| wrong.is_empty()), draft: Draft { files, ..draft }, wrong }
+}
+
+fn whole(file: &File, root: &Spot<'_>, open_files: u64, has_file: bool, draft: &mut Draft) -> Option<Config> {
     let mut pools = IndexMap::new();
     if file.pools.is_empty() {
         let backends = DEFAULT_ADDRESSES.map(file::Backend::at).into();
@@ -72,7 +81,11 @@ fn whole(file: &File, root: &Spot<'_>, open_files: u64, has_file: bool) -> Optio
         .iter()
         .map(|(name, pool)| pool::pool(name, pool, &listeners, &root.key("pools").key(name)))
         .collect();
-    let routes = route::routes(file, pools, root);
+    let routes = routes(file, pools, root, draft);
+    let sure = |(name, pool): (&String, &Option<Pool>)| {
+        pool.clone().filter(|_| !root.key("pools").key(name).is_unsure(&[]))
+    };
+    draft.pools = pools.keys().zip(&resolved).map(sure).collect();
     let tls = listen::tls(file, root);
     let workers = workers(file, root);
     let limits = limits(&file.limits, open_files, &root.key("limits"));
@@ -97,8 +110,20 @@ fn whole(file: &File, root: &Spot<'_>, open_files: u64, has_file: bool) -> Optio
             path => Destination::File(root.key("access_log").file(path)),
         }),
         log_level: file.log_level.map_or(LogLevel::Info, |word| word.0),
+        watch: file.watch.unwrap_or(false),
         admin,
     })
+}
+
+/// All routes, if all of them make sense. Those of which is known which requests they are for are in the draft.
+fn routes(file: &File, pools: &route::Pools, root: &Spot<'_>, draft: &mut Draft) -> Option<Vec<Route>> {
+    let drafts = route::routes(file, pools, root);
+    if drafts.is_empty() {
+        return Some(only_route());
+    }
+    let whole = drafts.iter().map(|route| route.as_ref().and_then(route::RouteDraft::whole)).collect();
+    draft.routes = drafts.into_iter().flatten().filter_map(route::RouteDraft::matching).collect();
+    whole
 }
 
 /// Names stand in logs, on pages and in paths.

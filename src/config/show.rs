@@ -16,7 +16,7 @@ impl Loaded {
             fill(&mut file, &self.config);
         }
         let text = serde_json::to_string(&file).expect("settings can be written as JSON");
-        let mut tree = serde_json::from_str(&text).expect("what was just written can be read");
+        let mut tree = parse(&text, 0, Format::Json).whole().expect("what was just written can be read");
         if let Some(written) = &self.origin.tree {
             hide(&mut tree, written);
         }
@@ -29,7 +29,7 @@ impl Loaded {
 /// # Errors
 /// The text is not in its format.
 pub fn convert(name: &str, text: &str, from: Format, to: Format) -> Result<String, Problems> {
-    match parse(text, 0, from) {
+    match parse(text, 0, from).whole() {
         Ok(tree) => Ok(write(&tree, to)),
         Err(misread) => Err(Problems::of(Origin::of_text(name, text).misread(&misread))),
     }
@@ -63,6 +63,7 @@ fn hide(shown: &mut Node, written: &Node) {
 fn fill(file: &mut File, config: &Config) {
     file.workers.get_or_insert(config.workers.get() as u64);
     file.log_level.get_or_insert(Word(config.log_level));
+    file.watch.get_or_insert(config.watch);
     if file.listeners.is_empty() {
         let listener = |listener: &super::Listener| {
             let address = Some(listener.address.to_string());

@@ -1,5 +1,6 @@
 //! Settings as a tree, in whatever they were written, and where in which file each part of it stands.
 
+mod again;
 mod de;
 mod interpolate;
 mod json;
@@ -19,7 +20,7 @@ use super::fault::Fault;
 pub(super) use de::{MOST_FAULTS, read};
 pub(super) use interpolate::interpolate;
 pub(super) use merge::merge;
-pub(super) use path::{Path, Step};
+pub(super) use path::{Found, Path, Step};
 pub(super) use write::write;
 
 /// How deep tables and lists may be in each other. Settings need less than ten.
@@ -72,18 +73,48 @@ pub(super) struct Span {
 }
 
 /// What is wrong before there is a tree.
-#[derive(PartialEq)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Misread {
     pub(super) span: Option<Span>,
     pub(super) fault: Fault,
 }
 
-/// The tree of a text, which is the file of this number.
-pub(super) fn parse(text: &str, file: usize, format: Format) -> Result<Node, Vec<Misread>> {
+/// What is known of a text.
+pub(super) struct Parsed {
+    /// Its settings, if any of them are known.
+    pub(super) tree: Option<Node>,
+    /// What is wrong with it.
+    pub(super) misread: Vec<Misread>,
+    /// Tables that are given twice. All keys of both are in one, but nobody knows which of them are meant to be.
+    pub(super) doubled: Vec<Path>,
+    /// Whether it says more than is known.
+    pub(super) is_cut: bool,
+}
+
+/// Reads a text, which is the file of this number.
+pub(super) fn parse(text: &str, file: usize, format: Format) -> Parsed {
     match format {
         Format::Toml => toml::parse(text, file),
-        Format::Yaml => yaml::parse(text, file).map_err(|misread| vec![misread]),
-        Format::Json => json::parse(text, file).map_err(|misread| vec![misread]),
+        Format::Yaml => yaml::parse(text, file),
+        Format::Json => json::parse(text, file),
+    }
+}
+
+impl Parsed {
+    fn all(tree: Node) -> Self {
+        Self { tree: Some(tree), misread: Vec::new(), doubled: Vec::new(), is_cut: false }
+    }
+
+    fn nothing(misread: Vec<Misread>) -> Self {
+        Self { tree: None, misread, doubled: Vec::new(), is_cut: true }
+    }
+
+    /// Its tree, if nothing is wrong with it.
+    pub(super) fn whole(self) -> Result<Node, Vec<Misread>> {
+        match self.tree {
+            Some(tree) if self.misread.is_empty() => Ok(tree),
+            _ => Err(self.misread),
+        }
     }
 }
 
@@ -121,6 +152,16 @@ impl Node {
             (None, Value::Text(value)) => Some(value.clone()),
             _ => None,
         }
+    }
+
+    /// Whether it or a part of it is broken.
+    pub(super) fn has_broken(&self) -> bool {
+        self.broken
+            || match &self.value {
+                Value::List(list) => list.iter().any(Self::has_broken),
+                Value::Table(table) => table.values().any(|entry| entry.node.has_broken()),
+                _ => false,
+            }
     }
 
     /// The elements that are not broken, with their places among all.

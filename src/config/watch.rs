@@ -9,11 +9,6 @@ use std::sync::atomic::Ordering;
 use super::load::{MORE, STDIN, Sources, toml_files};
 
 impl Sources {
-    /// Whether files are to be read anew when they change.
-    pub fn watches(&self) -> bool {
-        self.flags.watch && self.flags.config.as_ref().is_some_and(|place| place.as_os_str() != STDIN)
-    }
-
     /// What [`Sources::state`] was when they were read last, however that ended.
     pub fn state_when_read(&self) -> u64 {
         self.state_read.load(Ordering::Relaxed)
@@ -21,15 +16,13 @@ impl Sources {
 
     /// They are about to be read.
     pub(super) fn note_state(&self) {
-        if self.watches() {
-            self.state_read.store(self.state(), Ordering::Relaxed);
-        }
+        self.state_read.store(self.state(), Ordering::Relaxed);
     }
 
     /// A number that tells one state of the files from the next, by their places, times and sizes.
     pub fn state(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
-        if let Some(place) = &self.flags.config {
+        if let Some(place) = self.flags.config.as_ref().filter(|place| place.as_os_str() != STDIN) {
             note(place, &mut hasher);
             for folder in [place.clone(), place.join(MORE)] {
                 let mut files = toml_files(&folder).unwrap_or_default();

@@ -8,56 +8,67 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::config::{MOST_FILE_BYTES, read_file};
 
-/// A file for TLS that cannot be used: says which flag, which file, what is wrong and how to mend it.
+/// Why TLS cannot be spoken to backends: a file that cannot be used, or a system that trusts nobody.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsFileError {
-    /// It cannot be read.
-    #[error("{flag} {}: cannot be read: {error}; name a file that exists and that we may read", .path.display())]
-    Unreadable {
+    /// A file cannot be used: says which flag, which file, what is wrong and how to mend it.
+    #[error("{flag} {}: {fault}", .path.display())]
+    File {
         /// The flag.
         flag: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the system said.
-        error: io::Error,
+        /// What is wrong with it.
+        fault: PemFault,
     },
+    /// The system has no list of authorities.
+    #[error("--backend https://…: {}", no_authorities(.0))]
+    NoAuthorities(rustls::Error),
+}
+
+/// What is wrong with a file for TLS.
+#[derive(Debug, thiserror::Error)]
+pub enum PemFault {
+    /// It cannot be read.
+    #[error("cannot be read: {0}; name a file that exists and that we may read")]
+    Unreadable(io::Error),
     /// It holds something else, or something broken.
-    #[error("{flag} {}: holds no {wanted} that can be read; expected PEM, `-----BEGIN {begins}-----`", .path.display())]
+    #[error("holds no {wanted} that can be read; expected PEM, `-----BEGIN {begins}-----`")]
     NotOne {
-        /// The flag.
-        flag: &'static str,
-        /// The file.
-        path: PathBuf,
         /// What was expected in it.
         wanted: &'static str,
         /// How that begins.
         begins: &'static str,
     },
     /// The key is another certificate's.
-    #[error("{flag} {}: is not the key of the certificate in {}; give both of one pair", .key.display(), .certificate.display())]
-    WrongKey {
-        /// The key's flag.
-        flag: &'static str,
-        /// The key's file.
-        key: PathBuf,
-        /// The certificate's file.
-        certificate: PathBuf,
-    },
+    #[error("is not the key of the certificate in {}; give both of one pair", .0.display())]
+    WrongKey(PathBuf),
     /// A certificate or key that cannot be worked with.
-    #[error("{flag} {}: cannot be used: {error}", .path.display())]
-    Unusable {
-        /// The flag.
-        flag: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        error: rustls::Error,
-    },
-    /// The system has no list of authorities.
-    #[error(
-        "--backend https://…: this system trusts no authorities ({0}); install its certificates (ca-certificates) or name some with --backend-ca FILE"
-    )]
-    NoAuthorities(rustls::Error),
+    #[error("cannot be used: {0}")]
+    Unusable(rustls::Error),
+}
+
+impl TlsFileError {
+    /// What is wrong, without the name of the file.
+    pub(super) fn said(&self) -> String {
+        match self {
+            Self::File { fault, .. } => fault.to_string(),
+            Self::NoAuthorities(error) => no_authorities(error),
+        }
+    }
+}
+
+impl PemFault {
+    /// Of this file.
+    pub(super) fn of(self, flag: &'static str, path: &Path) -> TlsFileError {
+        TlsFileError::File { flag, path: path.to_owned(), fault: self }
+    }
+}
+
+fn no_authorities(error: &rustls::Error) -> String {
+    format!(
+        "this system trusts no authorities ({error}); install its certificates (ca-certificates) or name some with --backend-ca FILE"
+    )
 }
 
 /// All certificates in a file: at least one.
@@ -81,10 +92,9 @@ pub fn private_key(flag: &'static str, path: &Path) -> Result<PrivateKeyDer<'sta
 }
 
 fn not_one(flag: &'static str, path: &Path, wanted: &'static str, begins: &'static str) -> TlsFileError {
-    TlsFileError::NotOne { flag, path: path.to_owned(), wanted, begins }
+    PemFault::NotOne { wanted, begins }.of(flag, path)
 }
 
 fn read(flag: &'static str, path: &Path) -> Result<Vec<u8>, TlsFileError> {
-    let unreadable = |error| TlsFileError::Unreadable { flag, path: path.to_owned(), error };
-    read_file(path, MOST_FILE_BYTES).map_err(unreadable)
+    read_file(path, MOST_FILE_BYTES).map_err(|error| PemFault::Unreadable(error).of(flag, path))
 }

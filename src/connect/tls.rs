@@ -4,18 +4,22 @@ mod fault;
 mod insecure;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::ServerName;
+use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
 use tokio_rustls::{TlsConnector, TlsStream};
 
-use crate::config::{self, MOST_FILE_BYTES, ProxyVersion, Trust, read_file};
+use crate::config::{
+    self, Authorities, Flaw, MOST_FILE_BYTES, NamedFile, ProxyVersion, TlsFiles, Trust, read_file,
+};
 
-use super::pem::{self, TlsFileError};
+use super::pem::{self, PemFault, TlsFileError};
 use super::way::Protocol;
 use super::{DialError, Socket, Stream};
 
@@ -113,16 +117,9 @@ fn client_config(settings: &config::BackendTls) -> Result<ClientConfig, TlsFileE
         .with_safe_default_protocol_versions()
         .expect("the provider knows the versions");
     let builder = match &settings.trust {
-        Trust::Authorities(path) => {
-            let mut roots = RootCertStore::empty();
-            for certificate in pem::certificates(CA, path)? {
-                let unusable = |error| TlsFileError::Unusable { flag: CA, path: path.clone(), error };
-                roots.add(certificate).map_err(unusable)?;
-            }
-            builder.with_root_certificates(roots)
-        }
+        Trust::Authorities(path) => builder.with_root_certificates(authorities(path)?),
         Trust::System => {
-            let verifier = Verifier::new(provider).map_err(TlsFileError::NoAuthorities)?;
+            let verifier = system(provider)?;
             builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
         }
         Trust::Anything => anything(builder, &provider),
@@ -132,18 +129,64 @@ fn client_config(settings: &config::BackendTls) -> Result<ClientConfig, TlsFileE
         Some(pair) => {
             let chain = pem::certificates(CERT, &pair.certificate)?;
             let key = pem::private_key(KEY, &pair.key)?;
-            builder.with_client_auth_cert(chain, key).map_err(|error| match error {
-                rustls::Error::InconsistentKeys(_) => TlsFileError::WrongKey {
-                    flag: KEY,
-                    key: pair.key.clone(),
-                    certificate: pair.certificate.clone(),
-                },
-                error => TlsFileError::Unusable { flag: CERT, path: pair.certificate.clone(), error },
-            })?
+            let unfit = |error| unfit(error, &pair.certificate, &pair.key);
+            builder.with_client_auth_cert(chain, key).map_err(unfit)?
         }
     };
     client.alpn_protocols = vec![HTTP_1_1.to_vec()];
     Ok(client)
+}
+
+/// What is wrong with files for TLS to backends. Each is looked into alone, and a pair together if both are sound.
+pub fn check_files(files: &TlsFiles) -> Vec<Flaw> {
+    let mut flaws = Vec::new();
+    let mut tell = |file: &NamedFile, error: &TlsFileError| flaws.push(file.flaw(&error.said()));
+    let (certificate, key) = (files.certificate.as_ref(), files.key.as_ref());
+    let chain = certificate
+        .and_then(|file| pem::certificates(CERT, &file.path).inspect_err(|error| tell(file, error)).ok());
+    let private =
+        key.and_then(|file| pem::private_key(KEY, &file.path).inspect_err(|error| tell(file, error)).ok());
+    let provider = Arc::new(default_provider());
+    if let (Some(chain_file), Some(file), Some(chain), Some(private)) = (certificate, key, chain, private)
+        && let Err(error) = CertifiedKey::from_der(chain, private, &provider)
+    {
+        let error = unfit(error, &chain_file.path, &file.path);
+        tell(if matches!(&error, TlsFileError::File { flag: CERT, .. }) { chain_file } else { file }, &error);
+    }
+    match &files.authorities {
+        Authorities::File(file) => {
+            if let Err(error) = authorities(&file.path) {
+                tell(file, &error);
+            }
+        }
+        Authorities::System(place) => {
+            if let Err(error) = system(provider) {
+                flaws.push(Flaw { place: place.clone(), value: None, text: error.said() });
+            }
+        }
+        Authorities::None => {}
+    }
+    flaws
+}
+
+fn authorities(path: &Path) -> Result<RootCertStore, TlsFileError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in pem::certificates(CA, path)? {
+        roots.add(certificate).map_err(|error| PemFault::Unusable(error).of(CA, path))?;
+    }
+    Ok(roots)
+}
+
+fn system(provider: Arc<CryptoProvider>) -> Result<Verifier, TlsFileError> {
+    Verifier::new(provider).map_err(TlsFileError::NoAuthorities)
+}
+
+/// A certificate and a key that cannot be worked with together.
+fn unfit(error: rustls::Error, certificate: &Path, key: &Path) -> TlsFileError {
+    match error {
+        rustls::Error::InconsistentKeys(_) => PemFault::WrongKey(certificate.to_owned()).of(KEY, key),
+        error => PemFault::Unusable(error).of(CERT, certificate),
+    }
 }
 
 /// Of what is in the files that these settings name, to tell when they were replaced.

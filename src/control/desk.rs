@@ -12,7 +12,6 @@ use tokio::time::sleep;
 
 use crate::backends::Registry;
 use crate::config::{Config, Format, Listener, Loaded, Problems, Sources};
-use crate::route::Routes;
 use crate::snapshot::{Settings, Snapshot};
 use crate::telemetry::{Report, Seen};
 
@@ -137,6 +136,11 @@ impl Desk {
         Arc::clone(&self.means.settings.borrow().config)
     }
 
+    /// The settings in force, now and whenever they change.
+    pub(super) fn settings(&self) -> watch::Receiver<Arc<Settings>> {
+        self.means.settings.clone()
+    }
+
     /// The settings in force, as they were written.
     pub fn written(&self) -> Arc<Loaded> {
         Arc::clone(&self.written.borrow())
@@ -242,14 +246,13 @@ impl Desk {
         Turn { desk: self, _lock: self.turn.lock().await }
     }
 
-    /// Files and names take their time, and with one worker this is its thread, too. Routes that are in each other's way are
-    /// told at their places.
+    /// Files and names take their time, and with one worker this is its thread, too.
     async fn load<R>(&self, read: R) -> Result<Loaded, Refusal>
     where
         R: FnOnce(&Sources) -> Result<Loaded, Problems> + Send + 'static,
     {
         let Some(sources) = self.means.sources.clone() else { return Err(Refusal::BuiltIn) };
-        let read = move || read(&sources).and_then(|loaded| Routes::of(&loaded).map(|_| loaded));
+        let read = move || read(&sources);
         match spawn_blocking(read).await {
             Ok(read) => Ok(read?),
             Err(error) => Err(Refusal::Unfit(error.into())),

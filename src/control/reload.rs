@@ -8,6 +8,8 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
+use crate::config::Sources;
+
 use super::desk::{Desk, Intent, Outcome, Refusal};
 
 /// Between two looks at whether files have changed.
@@ -26,9 +28,21 @@ pub async fn reload(hangups: Option<Signal>, desk: Rc<Desk>) {
     }
 }
 
-/// Does the same whenever the files have changed, if that is asked for.
+/// Does the same whenever the files have changed, while the settings in force ask for it.
 pub async fn watch(desk: Rc<Desk>) {
-    let Some(sources) = desk.sources().filter(|sources| sources.watches()).cloned() else { return };
+    let Some(sources) = desk.sources().cloned() else { return };
+    let mut settings = desk.settings();
+    while settings.wait_for(|settings| settings.config.watch).await.is_ok() {
+        info!("the files of settings are watched");
+        if look_after(&desk, &sources).await.is_none() {
+            return;
+        }
+        info!("the files of settings are no longer watched");
+    }
+}
+
+/// Until the settings in force no longer ask for it. None if nothing can be done any more.
+async fn look_after(desk: &Desk, sources: &Sources) -> Option<()> {
     let look = || {
         let sources = sources.clone();
         spawn_blocking(move || sources.state())
@@ -38,7 +52,10 @@ pub async fn watch(desk: Rc<Desk>) {
     let mut before = used;
     loop {
         sleep(LOOK_EVERY).await;
-        let Ok(seen) = look().await else { return };
+        if !desk.config().watch {
+            return Some(());
+        }
+        let seen = look().await.ok()?;
         // A file is not written at once: it is read when it has stayed the same for a while.
         if seen != used && seen == before {
             let reloaded = desk.turn().await.follow().await;

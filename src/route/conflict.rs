@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hyper::Method;
 
-use crate::config::{self, Action, Condition, Config};
+use crate::config::{self, Action, Condition, Draft};
 
 use super::expand::TemplateError;
 use super::path::Path;
@@ -120,12 +120,12 @@ const NO_SUCH_BEGINNING: &str = r"no path begins as its regular expression does,
 const ONLY_CONNECT: &str = "CONNECT is answered with 405 before routes are looked at; take CONNECT out of its methods (a WebSocket comes as a GET)";
 
 /// Routes that ask for tags which no backend has that they could go to, nor will have.
-pub(super) fn find_tagless(config: &Config) -> Vec<Conflict> {
+pub(super) fn find_tagless(draft: &Draft) -> Vec<Conflict> {
     let mut conflicts = Vec::new();
-    for route in &config.routes {
+    for route in &draft.routes {
         let Action::Forward(split) = &route.action else { continue };
         for share in split.shares.iter().filter(|share| share.weight > 0) {
-            let pool = &config.pools[share.pool];
+            let Some(pool) = &draft.pools[share.pool] else { continue };
             let has_all = |backend: &config::Backend| {
                 split.tags.iter().all(|(name, value)| backend.tags.get(name) == Some(value))
             };

@@ -1,28 +1,29 @@
 //! TLS with clients: what is loaded from files and renewed when they change.
 
 mod certificate;
+mod files;
 mod names;
 
 use std::fs;
-use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{NoClientAuth, ServerSessionMemoryCache, WebPkiClientVerifier};
-use rustls::{RootCertStore, ServerConfig};
+use rustls::server::{NoClientAuth, ServerSessionMemoryCache};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use crate::config::{ClientAuth, ClientCertificates, MOST_FILE_BYTES, Tls as Settings, read_file};
+use crate::config::Tls as Settings;
+
+pub use files::{TlsError, check_files};
 
 use certificate::Certificate;
+use files::{CLIENT_CA, read_certificates, verifier};
 use names::Names;
 
 /// What a client may choose from, the best first (RFC 7301).
@@ -34,59 +35,6 @@ const SESSIONS: usize = 16 * 1024;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often the end of certificates is thought of.
 const REMIND_EVERY: Duration = Duration::from_secs(12 * 3600);
-
-/// A file for TLS that is of no use. Says which, and what would be.
-#[derive(Debug, thiserror::Error)]
-pub enum TlsError {
-    /// It cannot be read.
-    #[error("{flag} {path}: cannot be read: {error}; name a file in PEM form that we may read")]
-    Unreadable {
-        /// The flag that names it.
-        flag: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        error: io::Error,
-    },
-    /// It has nothing in it that can be used.
-    #[error("{flag} {path}: holds no {what}; name a file in PEM form with a part BEGIN {label}")]
-    Empty {
-        /// The flag that names it.
-        flag: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What was looked for.
-        what: &'static str,
-        /// What PEM calls it.
-        label: &'static str,
-    },
-    /// It holds something that cannot be understood.
-    #[error("{flag} {path}: {reason}; name a file in PEM form that `openssl` can read")]
-    Broken {
-        /// The flag that names it.
-        flag: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
-    /// The key cannot be read without a password, which nobody is there to give.
-    #[error("--tls-key {key}: is encrypted; decrypt it with `openssl pkey -in {key} -out NEW`")]
-    Encrypted {
-        /// The key's file.
-        key: PathBuf,
-    },
-    /// The key is that of another certificate.
-    #[error(
-        "--tls-key {key}: is not the key of --tls-cert {certificate}; name the two that were made together"
-    )]
-    Mismatch {
-        /// The key's file.
-        key: PathBuf,
-        /// The certificate's file.
-        certificate: PathBuf,
-    },
-}
 
 /// TLS with clients, for all workers. What is in force changes when its files do.
 #[derive(Debug)]
@@ -194,7 +142,7 @@ impl Current {
         let load = |pair| Certificate::load(pair, &provider);
         let certificates = settings.certificates.iter().map(load).collect::<Result<Vec<_>, _>>()?;
         let client_roots = match &settings.clients {
-            Some(clients) => read_certificates("--tls-client-ca", &clients.ca)?,
+            Some(clients) => read_certificates(CLIENT_CA, &clients.ca)?,
             None => Vec::new(),
         };
         let verifier = match &settings.clients {
@@ -233,52 +181,4 @@ impl Current {
             certificate.warn_of_its_end();
         }
     }
-}
-
-fn verifier(
-    clients: &ClientCertificates,
-    roots: &[CertificateDer<'static>],
-    provider: &Arc<CryptoProvider>,
-) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
-    let broken =
-        |reason: String| TlsError::Broken { flag: "--tls-client-ca", path: clients.ca.clone(), reason };
-    let mut store = RootCertStore::empty();
-    for root in roots {
-        store.add(root.clone()).map_err(|error| broken(error.to_string()))?;
-    }
-    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(store), Arc::clone(provider));
-    let builder = match clients.auth {
-        ClientAuth::Required => builder,
-        ClientAuth::Optional => builder.allow_unauthenticated(),
-    };
-    let verifier = builder.build().map_err(|error| broken(error.to_string()))?;
-    Ok(verifier)
-}
-
-/// All certificates of a PEM file, at least one.
-fn read_certificates(flag: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let bytes = read(flag, path)?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-    let found = found.map_err(|error| broken(flag, path, &error))?;
-    if found.is_empty() {
-        return Err(TlsError::Empty {
-            flag,
-            path: path.to_owned(),
-            what: "certificate",
-            label: "CERTIFICATE",
-        });
-    }
-    Ok(found)
-}
-
-fn read(flag: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
-    read_file(path, MOST_FILE_BYTES).map_err(|error| TlsError::Unreadable {
-        flag,
-        path: path.to_owned(),
-        error,
-    })
-}
-
-fn broken(flag: &'static str, path: &Path, error: &pem::Error) -> TlsError {
-    TlsError::Broken { flag, path: path.to_owned(), reason: error.to_string() }
 }

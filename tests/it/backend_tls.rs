@@ -272,7 +272,7 @@ fn files_that_cannot_be_used_keep_it_from_starting_in_one_line() {
         let balancer = Balancer::before(&[]).flag("--backend", "https://localhost:1");
         let balancer = flags.iter().fold(balancer, |balancer, (name, value)| balancer.flag(name, value));
         let (status, said) = balancer.fail();
-        assert_eq!(status, Some(1), "{said}");
+        assert_eq!(status, Some(2), "{said}");
         assert!(said.starts_with(&format!("loadbalancer: {line}")), "{said}");
         assert_eq!(said.lines().count(), 1, "{said}");
     }

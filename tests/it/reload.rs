@@ -223,6 +223,41 @@ fn with_watch_a_changed_file_is_read_by_itself() {
 }
 
 #[test]
+fn a_file_may_ask_to_be_watched_and_cease_to() {
+    let (first, second) = (Sample::start("first"), Sample::start("second"));
+    let watched =
+        |sample: &Sample| format!("watch = true\n{}", pool("first", &[sample.address().to_string()]));
+    let settings = Settings::that_say(&watched(&first));
+    let balancer = settings.balancer().start();
+    balancer.said("the files of settings are watched");
+    settings.write(&watched(&second));
+    balancer.said(" reloaded");
+    until("the other one answers", || get(balancer.address, "/").text() == "hello from second\n");
+    settings.write(&pool("first", &[first.address().to_string()]));
+    balancer.said("the files of settings are no longer watched");
+    until("the first one answers", || get(balancer.address, "/").text() == "hello from first\n");
+    // And back again, without a start.
+    settings.change(&balancer, &watched(&second));
+    balancer.said_times("the files of settings are watched", 2);
+    settings.write(&watched(&first));
+    until("the first one answers", || get(balancer.address, "/").text() == "hello from first\n");
+}
+
+#[test]
+fn a_reload_tells_of_a_file_for_tls_where_it_is_named() {
+    let sample = Sample::start("only");
+    let settings = Settings::that_say(&pool("first", &[sample.address().to_string()]));
+    let balancer = settings.balancer().start();
+    let text = "[pools.app]\nbackends = ['https://127.0.0.1:1']\ntls.ca_file = 'nowhere.pem'\n[routes.a]\npool = 'ap'\n";
+    settings.write(text);
+    balancer.signal("HUP");
+    let line = balancer.said("reload refused, the settings stay as they were");
+    let place = "loadbalancer.toml:3:15: pools.app.tls.ca_file nowhere.pem: cannot be read: No such file";
+    assert!(line.contains(place) && line.contains("routes.a.pool ap: no pool has this name"), "{line}");
+    get(balancer.address, "/").expect_status(200);
+}
+
+#[test]
 fn with_watch_a_folder_that_is_swapped_behind_a_link_is_read_by_itself() {
     let (first, second) = (Sample::start("first"), Sample::start("second"));
     let folder = Settings::that_say("");

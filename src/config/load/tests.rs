@@ -112,20 +112,24 @@ fn flags_of_the_process_win_over_a_text() {
 fn what_came_without_a_file_is_told_by_its_path() {
     let said = refused(r#"{"pools": {"a": {"backends": ["x", {"adress": 1}]}}}"#, Format::Json);
     let paths: Vec<_> = said.iter().map(|problem| (problem.path.as_deref(), problem.line)).collect();
-    assert_eq!(paths, [(Some("pools.a.backends[1].adress"), None), (Some("pools.a.backends[0]"), None)]);
-    assert_eq!(said[1].value.as_deref(), Some("x"));
     assert_eq!(
-        said[1].to_string(),
+        paths,
+        [(Some("pools.a.backends[0]"), Some(1)), (Some("pools.a.backends[1].adress"), Some(1))]
+    );
+    assert_eq!(said[0].value.as_deref(), Some("x"));
+    assert_eq!(
+        said[0].to_string(),
         "pools.a.backends[0] x: not an address; write HOST:PORT, for example 127.0.0.1:3000"
     );
-    let fields = serde_json::to_value(&said[0]).unwrap();
+    let fields = serde_json::to_value(&said[1]).unwrap();
     let expected = serde_json::json!({
-        "path": "pools.a.backends[1].adress", "value": "adress", "message": "unknown key",
+        "line": 1, "column": 37, "path": "pools.a.backends[1].adress", "value": "adress", "message": "unknown key",
         "help": "did you mean address?",
     });
     assert_eq!(fields, expected);
     let said = refused("{\n\"a\": 1,\n\"a\": 2}", Format::Json);
-    assert_eq!((said[0].message.as_str(), said[0].line), ("duplicate key `a`", Some(3)));
+    let expected = "duplicate key `a`, which is at line 2, column 1 already";
+    assert_eq!((said[0].message.as_str(), said[0].line), (expected, Some(3)));
     assert_eq!(refused("[1]", Format::Json)[0].message, "expected a table, found a list");
     assert!(sources(&[]).read(b"\xff", Format::Toml).is_err());
 }
@@ -150,8 +154,175 @@ fn what_follows_from_a_mistake_is_not_told_beside_it() {
         "[pools.a]\nbackends = ['[::1]:1']\npolicy = 'chance'\nhash_key = 'path'\nslow_start = '1s'",
         "dns_servers = ['127.0.0.1']\n[pools.a]\nbackends = ['[::1]:1']\ndiscover = [3]",
         "[pools.a]\npolicy = 'p2c'\noverflow = 50\nbackends = ['[::1]:1', { address = '[::1]:2', tier = 'x' }]",
+        "pools.a.backends = ['[::1]:1']\npools.b.backends = ['[::1]:1']\nroutes = 3",
+        "pools = 3\n[routes.a]\npool = 'b'\nrewrite = '/'",
+        "pools = 3\npools = 4\n[routes.a]\npool = 'b'",
+        "[routes.a]\npools = 3\nsplit_cookie = 'x'",
+        "[listeners.a]\naddress = '1'\ntls = 'yes'\n[tls]\nclient_ca_file = 'ca'",
+        "[listeners.a]\naddress = '1'\ntls = true\n[tls]\ncertificates = 'site.pem'",
+        "[listeners.a]\naddress = 1\n[pools.a]\nbackends = ['127.0.0.1:8080']",
+        "[limits]\nrate = 100\nrate_burst = 3",
+        "[admin]\naddress = ':1'\ntoken_file = 3",
+        "[pools.a]\nbackends = ['[::1]:1', 3]\ntls.ca_file = 'x'",
     ] {
         assert_eq!(refused(text, Format::Toml).len(), 1, "{text}");
+    }
+}
+
+/// Where problems are and what they are, the start of each.
+fn told(text: &str, format: Format) -> Vec<String> {
+    let problem = |problem: &Problem| {
+        let [line, column] = [problem.line, problem.column].map(|number| number.unwrap_or_default());
+        format!("{line}:{column} {}", problem.message)
+    };
+    refused(text, format).iter().map(problem).collect()
+}
+
+#[test]
+fn a_key_that_is_given_twice_hides_nothing_else_and_nothing_follows_from_it() {
+    let text = "workers = 2\nworkers = 'x'\nlog_levle = 'info'\n[timeouts]\nheader = '5'\n\
+                [pools.app]\nbackends = ['[::1]:1']\nbackends = ['x']\npolicy = 'ring'\npolcy = 1\nhash_bound = 3\n\
+                [routes.a]\npool = 'ap'\n[timeouts]\nheader = '1s'\ndrain = 1\n\
+                [pools.web]\nbackends = ['x']\n[pools.web]\nbackends = ['y']\nzones = 1\n\
+                [routes.b]\npool = 'web'\npath = '/b'\n";
+    assert_eq!(
+        told(text, Format::Toml),
+        [
+            "2:1 duplicate key `workers`, which is at line 1, column 1 already",
+            "3:1 unknown key",
+            "8:1 duplicate key `backends`, which is at line 7, column 1 already",
+            "10:1 unknown key",
+            "11:14 too small",
+            "13:8 no pool has this name",
+            "14:2 duplicate key `timeouts`, which is at line 4, column 2 already",
+            "15:1 duplicate key `header`, which is at line 5, column 1 already",
+            "16:9 a unit is missing: write 1ms, 1s, 1m or 1h",
+            "19:8 duplicate key `web`, which is at line 17, column 8 already",
+            "21:1 unknown key",
+        ][..]
+    );
+    let text = "workers: 2\nworkers: x\npools:\n  app:\n    backends: ['[::1]:1']\n    backends: [x]\n    polcy: 1\n\
+                routes: { a: { pool: ap } }\npools:\n  web: { backends: [x] }\n  app: { backends: [y] }\n";
+    assert_eq!(
+        told(text, Format::Yaml),
+        [
+            "2:1 duplicate key `workers`, which is at line 1, column 1 already",
+            "6:5 duplicate key `backends`, which is at line 5, column 5 already",
+            "7:5 unknown key",
+            "8:22 no pool has this name",
+            "9:1 duplicate key `pools`, which is at line 3, column 1 already",
+            "10:21 not an address",
+            "11:3 duplicate key `app`, which is at line 4, column 3 already",
+        ][..]
+    );
+    let text = "{\"workers\": 2, \"workers\": \"x\",\n\"pools\": {\"app\": {\"backends\": [\"[::1]:1\"], \"polcy\": 1}},\n\
+                \"pools\": {\"a\\\"b\": {\"backends\": [\"x\"]}}, \"routes\": {\"a\": {\"pool\": \"app\", \"priority\": 1.5}}}";
+    assert_eq!(
+        told(text, Format::Json),
+        [
+            "1:16 duplicate key `workers`, which is at line 1, column 2 already",
+            "2:44 unknown key",
+            "3:1 duplicate key `pools`, which is at line 2, column 1 already",
+            "3:33 not an address",
+            "3:85 expected a whole number, found a number with a fraction",
+        ][..]
+    );
+}
+
+#[test]
+fn of_two_keys_the_one_that_is_meant_is_named_however_it_is_written() {
+    for (text, expected) in [
+        (
+            "pools.a.policy = 'ring'\n[pools.a]\nbackends = ['[::1]:1']",
+            "2:8 duplicate key `a`, which is at line 1, column 7",
+        ),
+        ("[limits]\nheaders = 1\n'headers' = 2", "3:1 duplicate key `headers`, which is at line 2, column 1"),
+        ("limits = 1\n[limits]\nheaders = 1", "2:2 duplicate key `limits`, which is at line 1, column 1"),
+        (
+            "timeouts = 1\ntimeouts.header = '1s'",
+            "2:1 duplicate key `timeouts`, which is at line 1, column 1",
+        ),
+        (
+            "limits = { headers = 1, headers = 2 }",
+            "1:25 duplicate key `headers`, which is at line 1, column 12",
+        ),
+        (
+            "[pools.a]\nbackends = ['[::1]:1', { address = '[::1]:2', tier = 1, tier = 2 }]",
+            "2:57 duplicate key `tier`, which is at line 2, column 47",
+        ),
+        (
+            "[[pools.a.backends]]\naddress = '[::1]:1'\n[[pools.a.backends]]\naddress = '[::1]:2'\naddress = 'x'",
+            "5:1 duplicate key `address`, which is at line 4, column 1",
+        ),
+        (
+            "[pools.a.health]\npath = '/'\n[pools.a]\nbackends = ['[::1]:1']\nhealth.interval = '1s'",
+            "5:1 duplicate key `health`, which is at line 1, column 10",
+        ),
+    ] {
+        let told = told(text, Format::Toml);
+        assert_eq!(told.len(), 1, "{text}: {told:?}");
+        assert!(told[0].starts_with(expected), "{text}: {told:?}");
+    }
+    let said = refused("[pools.a]\nbackends = ['[::1]:1']\n[pools.a]", Format::Toml);
+    assert_eq!(said[0].path.as_deref(), Some("pools.a"));
+    assert_eq!(
+        said[0].help.as_deref(),
+        Some("give one of them another name, or write all of it in one place")
+    );
+}
+
+#[test]
+fn a_value_that_is_none_leaves_the_rest_of_a_text_known() {
+    let text = "workers = many\nlog_levle = 1\n[pools.a]\nbackends = ['x']\npolicy = 'ring\nhash_bound = 200\n\
+                [routes.a]\npool = b\n[routes.b]\npool = 'c'\n";
+    assert_eq!(
+        told(text, Format::Toml),
+        [
+            "1:11 string values must be quoted, expected literal string",
+            "2:1 unknown key",
+            "4:13 not an address",
+            "5:15 invalid literal string, expected `'`",
+            "8:8 string values must be quoted, expected literal string",
+            "10:8 no pool has this name",
+        ][..]
+    );
+}
+
+#[test]
+fn no_text_with_a_mistake_is_taken_however_large_or_deep_it_is() {
+    let deep = format!("{}a = 1\n", "a.".repeat(40)).repeat(2);
+    assert!(refused(&deep, Format::Toml)[0].message.starts_with("too deep"));
+    assert_eq!(refused(&"[a.b]\n".repeat(100), Format::Toml).len(), 50);
+    assert_eq!(refused(&"a: 1\n".repeat(100), Format::Yaml).len(), 50);
+    let long = format!("{{\"a\": \"{}\", \"a\": 1}}", "x".repeat(1 << 20));
+    let said = refused(&long, Format::Json);
+    assert!(said[0].column.is_some() && said[0].to_string().len() < 200, "{}", said[0]);
+}
+
+#[test]
+fn of_a_text_that_is_not_closed_only_what_stands_before_is_told() {
+    let text = "workers = 0\n[routes.a]\npool = 'later'\nretry.attemps = 2\n[pools.a]\npolicy = 'ring'\n[pools.b]\n\
+                backends = ['x'\n[routes.b]\npool = 'a'\nunknown = 1";
+    let told = told(text, Format::Toml);
+    assert_eq!(
+        told,
+        [
+            "1:11 too small",
+            "4:7 unknown key",
+            "9:1 missing comma between array elements, expected `,`",
+            "9:2 string values must be quoted, expected literal string",
+            "11:12 unclosed array, expected `]`",
+        ][..]
+    );
+    // Nobody knows what these were to be.
+    for text in [
+        "[pools.a\nbackends = ['x']",
+        "a = \"\"\"\nb = 1\n",
+        "?\nworkers = 0",
+        "pools = [\n'a'\n'b']\nworkers = 0",
+    ] {
+        let all_syntax = refused(text, Format::Toml).iter().all(|problem| problem.path.is_none());
+        assert!(all_syntax, "{text}");
     }
 }
 

@@ -92,7 +92,7 @@ pub(in crate::config) enum RouteFault {
 }
 
 impl PoolFault {
-    /// Whether it lies in how keys of a pool stand to each other.
+    /// Whether it lies in how keys of a pool, or of the admin API, stand to each other.
     pub(in crate::config) fn is_of_whole_pool(&self) -> bool {
         matches!(
             self,
@@ -102,6 +102,10 @@ impl PoolFault {
                 | Self::NoTiers
                 | Self::NoZones
                 | Self::NoWeight
+                | Self::Empty
+                | Self::Required(_)
+                | Self::NoToken
+                | Self::NoAdmin
         )
     }
 

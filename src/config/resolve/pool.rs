@@ -9,7 +9,7 @@ use hyper::header::HeaderName;
 use indexmap::IndexMap;
 
 use super::{PoolFault, Spot, secret, useless};
-use crate::config::backend::{BackendUrl, Scheme, is_name, tls, urls};
+use crate::config::backend::{BackendUrl, Scheme, is_name, look_into_files, tls, urls};
 use crate::config::file::{self, Choices};
 use crate::config::{
     Backend, Balancing, HashKey, Health, Listener, MOST_WEIGHT, PolicyName, Pool, Source, Sticky,
@@ -37,7 +37,14 @@ pub(super) fn pool(name: &str, given: &file::Pool, listeners: &[Listener], at: &
     });
     let speaks = urls.iter().flatten().any(|url| url.scheme == Scheme::Https);
     let is_unsure = urls.iter().any(Option::is_none);
-    let tls = if is_unsure { None } else { tls(&given.tls, speaks || may_speak, &at.key("tls")) };
+    let tls = match is_unsure {
+        true => {
+            // Some of them may speak it.
+            look_into_files(&given.tls, speaks, &at.key("tls"));
+            None
+        }
+        false => tls(&given.tls, speaks || may_speak, &at.key("tls")),
+    };
     let backends = given.backends.iter().zip(urls).enumerate();
     let backends = backends.map(|(index, (given, url))| backend(&given.0, url, &list.index(index)));
     let backends: Vec<_> = backends.collect();

@@ -3,14 +3,16 @@
 use std::cell::RefCell;
 use std::path::PathBuf;
 
+use crate::config::draft::{NamedFile, Place, TlsFiles};
 use crate::config::fault::Fault;
 use crate::config::origin::{Origin, Wrong};
-use crate::config::tree::{MOST_FAULTS, Path, Step, Value};
+use crate::config::tree::{Entry, MOST_FAULTS, Path, Step, Value};
 
 /// All that is wrong so far.
 pub(in crate::config) struct Report<'a> {
     origin: &'a Origin,
     wrong: RefCell<Vec<Wrong>>,
+    files: RefCell<Vec<TlsFiles>>,
 }
 
 /// A place among the settings.
@@ -30,7 +32,7 @@ enum Leg<'a> {
 
 impl<'a> Report<'a> {
     pub(in crate::config) fn new(origin: &'a Origin) -> Self {
-        Self { origin, wrong: RefCell::default() }
+        Self { origin, wrong: RefCell::default(), files: RefCell::default() }
     }
 
     /// The settings as a whole.
@@ -38,8 +40,9 @@ impl<'a> Report<'a> {
         Spot { report: self, up: None, step: Leg::Root }
     }
 
-    pub(in crate::config) fn into_wrong(self) -> Vec<Wrong> {
-        self.wrong.into_inner()
+    /// What is wrong, and the files for TLS that are named.
+    pub(in crate::config) fn into_parts(self) -> (Vec<Wrong>, Vec<TlsFiles>) {
+        (self.wrong.into_inner(), self.files.into_inner())
     }
 }
 
@@ -118,6 +121,36 @@ impl<'a> Spot<'a> {
     /// A file that is named here. What does not begin with `/` starts from the folder of the file that names it.
     pub(in crate::config) fn file(&self, name: &str) -> PathBuf {
         self.report.origin.folder(&self.path()).join(name)
+    }
+
+    /// The same, to be looked into.
+    pub(in crate::config) fn named_file(&self, name: &str) -> NamedFile {
+        NamedFile { path: self.file(name), place: self.place() }
+    }
+
+    /// Files for TLS that are to be looked into.
+    pub(in crate::config) fn look_into(&self, files: TlsFiles) {
+        self.report.files.borrow_mut().push(files);
+    }
+
+    /// Whether a file says it, not flags.
+    pub(in crate::config) fn is_of_file(&self) -> bool {
+        self.report.origin.tree.is_some()
+    }
+
+    /// Where this is.
+    pub(in crate::config) fn place(&self) -> Place {
+        Place(self.path())
+    }
+
+    /// Whether something here was found to be wrong before, but for what stands under these keys.
+    pub(in crate::config) fn is_unsure(&self, but: &[&str]) -> bool {
+        let Some(root) = &self.report.origin.tree else { return false };
+        let found = self.path().find(root, true);
+        let unsure = |(key, entry): (&String, &Entry)| !but.contains(&&**key) && entry.node.has_broken();
+        found.broken
+            || self.report.origin.is_cut(&found)
+            || matches!(&found.node.value, Value::Table(table) if table.iter().any(unsure))
     }
 
     /// Whether so much is wrong that nothing more is told.

@@ -26,6 +26,7 @@ fn fill(
         path.0.pop();
     };
     match &mut node.value {
+        _ if node.broken => {}
         Value::List(list) => {
             list.iter_mut().enumerate().for_each(|(index, node)| down(Step::Index(index), node));
         }

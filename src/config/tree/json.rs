@@ -1,79 +1,154 @@
-//! From JSON (RFC 8259) to a tree. It comes through the admin API, so its places are paths, not lines.
+//! From JSON (RFC 8259) to a tree.
 
-use std::fmt::{self, Formatter};
+use serde::de::IgnoredAny;
 
-use serde::Deserialize;
-use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
-
-use super::{Entry, Misread, Node, Span, Table, Value};
+use super::again::Again;
+use super::{DEEPEST, Entry, Misread, Node, Parsed, Path, Span, Step, Table, Value};
 use crate::config::fault::Fault;
 
-pub(super) fn parse(text: &str, file: usize) -> Result<Node, Misread> {
-    serde_json::from_str(text).map_err(|error| {
-        let said = error.to_string();
-        let said = said.split(" at line ").next().unwrap_or_default();
-        let before = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len);
-        let at = (before.sum::<usize>() + error.column().saturating_sub(1)).min(text.len());
-        Misread { span: Some(Span { file, bytes: at..at }), fault: Fault::of_syntax(said) }
+pub(super) fn parse(text: &str, file: usize) -> Parsed {
+    // It is known to be JSON before places are looked for in it.
+    if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
+        let deep = too_deep(text)
+            .map(|at| Misread { span: Some(Span { file, bytes: at..at }), fault: Fault::TooDeep });
+        return Parsed::nothing(vec![deep.unwrap_or_else(|| misread(&error, text, file))]);
+    }
+    let mut reader = Reader { text, file, at: 0, path: Path::default(), again: Again::default() };
+    match reader.value() {
+        Ok(tree) => {
+            let Again { misread, doubled } = reader.again;
+            Parsed { tree: Some(tree), misread, doubled, is_cut: false }
+        }
+        Err(misread) => Parsed::nothing(vec![misread]),
+    }
+}
+
+fn misread(error: &serde_json::Error, text: &str, file: usize) -> Misread {
+    let said = error.to_string();
+    let said = said.split(" at line ").next().unwrap_or_default();
+    let before = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len);
+    let at = (before.sum::<usize>() + error.column().saturating_sub(1)).min(text.len());
+    Misread { span: Some(Span { file, bytes: at..at }), fault: Fault::of_syntax(said) }
+}
+
+/// Where a text that may be no JSON gets too deep.
+fn too_deep(text: &str) -> Option<usize> {
+    let (mut depth, mut in_string, mut is_escaped) = (0_usize, false, false);
+    text.bytes().position(|byte| {
+        in_string ^= byte == b'"' && !is_escaped;
+        is_escaped = in_string && byte == b'\\' && !is_escaped;
+        match byte {
+            b'[' | b'{' if !in_string => depth += 1,
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth > DEEPEST
     })
 }
 
-impl<'de> Deserialize<'de> for Node {
-    /// serde_json itself bounds the depth.
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Reader).map(|value| Self::new(value, None))
-    }
+struct Reader<'t> {
+    text: &'t str,
+    file: usize,
+    /// How many bytes are read.
+    at: usize,
+    /// Where the value is that is next.
+    path: Path,
+    again: Again,
 }
 
-struct Reader;
-
-impl<'de> Visitor<'de> for Reader {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str("settings")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Nothing)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Integer(value.into()))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::Integer(value.into()))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Value::Float(value))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::Text(value.to_owned()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
-        let mut nodes = Vec::new();
-        while let Some(node) = list.next_element()? {
-            nodes.push(node);
+impl Reader<'_> {
+    fn value(&mut self) -> Result<Node, Misread> {
+        let start = self.skip_blanks();
+        if self.path.0.len() > DEEPEST {
+            return Err(Misread { span: Some(self.span(start)), fault: Fault::TooDeep });
         }
-        Ok(Value::List(nodes))
+        let value = match self.text.as_bytes().get(start) {
+            Some(b'{') => Value::Table(self.table()?),
+            Some(b'[') => Value::List(self.list()?),
+            Some(b'"') => Value::Text(self.string()),
+            _ => self.scalar(),
+        };
+        Ok(Node::new(value, Some(self.span(start))))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+    fn table(&mut self) -> Result<Table, Misread> {
         let mut table = Table::new();
-        while let Some((key, node)) = map.next_entry::<String, _>()? {
-            if table.contains_key(&key) {
-                return Err(de::Error::custom(format_args!("duplicate key `{key}`")));
-            }
-            table.insert(key, Entry { key: None, node });
+        self.at += 1;
+        while !self.ends(b'}') {
+            let start = self.skip_blanks();
+            let name = self.string();
+            let key = Some(self.span(start));
+            self.skip_blanks();
+            self.at += ":".len();
+            self.path.0.push(Step::Key(name.clone()));
+            let node = self.value()?;
+            self.path.0.pop();
+            let path = &self.path;
+            self.again.add(&mut table, name, Entry { key, node }, &|| path.clone());
         }
-        Ok(Value::Table(table))
+        Ok(table)
+    }
+
+    fn list(&mut self) -> Result<Vec<Node>, Misread> {
+        let mut list = Vec::new();
+        self.at += 1;
+        while !self.ends(b']') {
+            self.path.0.push(Step::Index(list.len()));
+            list.push(self.value()?);
+            self.path.0.pop();
+        }
+        Ok(list)
+    }
+
+    fn string(&mut self) -> String {
+        let start = self.at;
+        let mut is_escaped = false;
+        let end = self.text.bytes().enumerate().skip(start + 1).find(|(_, byte)| {
+            let ends = *byte == b'"' && !is_escaped;
+            is_escaped = *byte == b'\\' && !is_escaped;
+            ends
+        });
+        self.at = end.map_or(self.text.len(), |(at, _)| at + 1);
+        serde_json::from_str(&self.text[start..self.at]).unwrap_or_default()
+    }
+
+    fn scalar(&mut self) -> Value {
+        let rest = &self.text[self.at..];
+        let length = rest.find([',', ']', '}', ' ', '\t', '\r', '\n']).unwrap_or(rest.len());
+        self.at += length;
+        match serde_json::from_str(&rest[..length]) {
+            Ok(serde_json::Value::Bool(value)) => Value::Bool(value),
+            Ok(serde_json::Value::Number(number)) => match number.as_i128() {
+                Some(number) => Value::Integer(number),
+                None => Value::Float(number.as_f64().unwrap_or(f64::NAN)),
+            },
+            _ => Value::Nothing,
+        }
+    }
+
+    /// Whether a list or a table ends here; if not, what is between two of its parts is behind us.
+    fn ends(&mut self, mark: u8) -> bool {
+        let at = self.skip_blanks();
+        match self.text.as_bytes().get(at) {
+            Some(b',') => {
+                self.at += 1;
+                false
+            }
+            Some(byte) if *byte != mark => false,
+            _ => {
+                self.at += 1;
+                true
+            }
+        }
+    }
+
+    fn skip_blanks(&mut self) -> usize {
+        let rest = &self.text[self.at..];
+        self.at += rest.len() - rest.trim_start_matches([' ', '\t', '\r', '\n']).len();
+        self.at
+    }
+
+    fn span(&self, start: usize) -> Span {
+        Span { file: self.file, bytes: start..self.at }
     }
 }

@@ -9,7 +9,7 @@ use super::{Entry, Node, Span, Value};
 pub(in crate::config) struct Path(pub(in crate::config) Vec<Step>);
 
 /// From a table or a list to a part of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(in crate::config) enum Step {
     Key(String),
     /// Among the elements that are not broken, when it comes from settings that were read.
@@ -55,6 +55,24 @@ impl Path {
             found = Found { node, key, broken: found.broken || node.broken, ..found };
         }
         found
+    }
+
+    /// The listener, the route, the pool or the other section that this is in.
+    pub(in crate::config) fn entry(&self) -> Self {
+        let is_named = |section: &str| ["listeners", "routes", "pools"].contains(&section);
+        let length = match self.0.first() {
+            Some(Step::Key(section)) if is_named(section) => 2,
+            _ => 1,
+        };
+        Self(self.0.iter().take(length).cloned().collect())
+    }
+
+    /// Its last step, as it is shown.
+    pub(in crate::config) fn last(&self) -> Option<String> {
+        self.0.last().map(|step| match step {
+            Step::Key(key) => key.clone(),
+            Step::Index(index) => index.to_string(),
+        })
     }
 
     /// The part of a tree that stands there, counting broken elements.

@@ -1,32 +1,38 @@
 //! From TOML to a tree.
 
+mod keys;
+mod recover;
+
 use std::ops::Range;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{DEEPEST, Entry, MOST_FAULTS, Misread, Node, Span, Table, Value};
+use super::{DEEPEST, Entry, MOST_FAULTS, Misread, Node, Parsed, Span, Table, Value};
 use crate::config::fault::Fault;
+use recover::recover;
 
 /// Of a text that is larger than this only the first mistake is told: for each of them memory is taken, and what is no TOML at
 /// all is nothing but mistakes.
 const MOST_RECOVERED: usize = 256 << 10;
 
 /// All that is wrong with a text is told, not only the first of it.
-pub(super) fn parse(text: &str, file: usize) -> Result<Node, Vec<Misread>> {
+pub(super) fn parse(text: &str, file: usize) -> Parsed {
     match DeTable::parse(text) {
         Ok(root) => {
             let reader = Reader { file };
             let span = reader.span(0..0);
-            let table = reader.table(root.into_inner(), 0).map_err(|misread| vec![misread])?;
-            Ok(Node::new(Value::Table(table), span))
+            match reader.table(root.into_inner(), 0) {
+                Ok(table) => Parsed::all(Node::new(Value::Table(table), span)),
+                Err(misread) => Parsed::nothing(vec![misread]),
+            }
         }
-        Err(_) if text.len() <= MOST_RECOVERED => Err(misread(&DeTable::parse_recoverable(text).1, file)),
-        Err(first) => Err(misread(&[first], file)),
+        Err(_) if text.len() <= MOST_RECOVERED => recover(text, file),
+        Err(first) => Parsed::nothing(misread([&first].into_iter(), file)),
     }
 }
 
-fn misread(errors: &[toml::de::Error], file: usize) -> Vec<Misread> {
+fn misread<'e>(errors: impl Iterator<Item = &'e toml::de::Error>, file: usize) -> Vec<Misread> {
     let mut told = Vec::new();
     for error in errors {
         let misread = Misread {

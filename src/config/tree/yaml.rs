@@ -6,7 +6,8 @@ use std::collections::HashMap;
 
 use granit_parser::{Event, Parser, ScalarStyle, ScanError};
 
-use super::{DEEPEST, Entry, Misread, Node, Span, Table, Value};
+use super::again::Again;
+use super::{DEEPEST, Entry, Misread, Node, Parsed, Path, Span, Step, Table, Value};
 use crate::config::fault::Fault;
 
 pub(super) use write::to_yaml;
@@ -15,18 +16,30 @@ pub(super) use write::to_yaml;
 /// become billions.
 const MOST_ALIASED: usize = 1 << 16;
 
-pub(super) fn parse(text: &str, file: usize) -> Result<Node, Misread> {
-    let mut builder =
-        Builder { file, text, nodes: 0, aliased: 0, open: Vec::new(), anchors: HashMap::new(), root: None };
-    for event in Parser::new_from_str(text) {
-        let (event, span) = event.map_err(|error| builder.misread(&error))?;
-        builder.take(event, &span)?;
+/// What follows a mistake depends on it, but for keys that are given twice.
+pub(super) fn parse(text: &str, file: usize) -> Parsed {
+    let mut builder = Builder {
+        file,
+        text,
+        nodes: 0,
+        aliased: 0,
+        open: Vec::new(),
+        anchors: HashMap::new(),
+        root: None,
+        again: Again::default(),
+    };
+    let read = builder.read();
+    let Builder { root, again: Again { mut misread, doubled }, .. } = builder;
+    if let Err(wrong) = read {
+        misread.push(wrong);
+        return Parsed::nothing(misread);
     }
-    match builder.root {
+    let tree = match root {
         // An empty document says nothing.
-        None | Some(Node { value: Value::Nothing, .. }) => Ok(Node::empty()),
-        Some(root) => Ok(root),
-    }
+        None | Some(Node { value: Value::Nothing, .. }) => Node::empty(),
+        Some(root) => root,
+    };
+    Parsed { tree: Some(tree), misread, doubled, is_cut: false }
 }
 
 struct Builder<'t> {
@@ -39,6 +52,8 @@ struct Builder<'t> {
     /// What aliases stand for, and how many parts that has.
     anchors: HashMap<usize, (Node, usize)>,
     root: Option<Node>,
+    /// Keys that are given twice.
+    again: Again,
 }
 
 /// A list or a table whose end is not reached.
@@ -53,6 +68,14 @@ struct Open {
 }
 
 impl Builder<'_> {
+    fn read(&mut self) -> Result<(), Misread> {
+        for event in Parser::new_from_str(self.text) {
+            let (event, span) = event.map_err(|error| self.misread(&error))?;
+            self.take(event, &span)?;
+        }
+        Ok(())
+    }
+
     fn take(&mut self, event: Event<'_>, span: &granit_parser::Span) -> Result<(), Misread> {
         let span = self.span(span);
         match event {
@@ -119,13 +142,13 @@ impl Builder<'_> {
     /// Puts a whole part where it belongs.
     fn add(&mut self, node: Node, parts: usize) -> Result<(), Misread> {
         self.nodes += parts;
-        let Some(open) = self.open.last_mut() else {
+        let Some((open, around)) = self.open.split_last_mut() else {
             self.root = Some(node);
             return Ok(());
         };
         match (&mut open.value, open.key.take()) {
             (Value::List(list), _) => list.push(node),
-            (Value::Table(table), None) => {
+            (Value::Table(_), None) => {
                 let span = node.span.clone().expect("each part has its place");
                 let Value::Text(key) = node.value else {
                     return Err(Misread {
@@ -133,14 +156,11 @@ impl Builder<'_> {
                         fault: Fault::Syntax("a key must be text".into()),
                     });
                 };
-                if table.contains_key(&key) {
-                    let fault = Fault::Syntax(format!("duplicate key `{key}`"));
-                    return Err(Misread { span: Some(span), fault });
-                }
                 open.key = Some((key, span));
             }
             (Value::Table(table), Some((key, span))) => {
-                table.insert(key, Entry { key: Some(span), node });
+                let entry = Entry { key: Some(span), node };
+                self.again.add(table, key, entry, &|| path_of(around));
             }
             // Only lists and tables have parts.
             _ => {}
@@ -166,6 +186,15 @@ impl Builder<'_> {
         let text = self.text.get(bytes.clone()).unwrap_or_default();
         Span { file: self.file, bytes: bytes.start..bytes.start + text.trim_end().len() }
     }
+}
+
+/// Where the table is that is in these.
+fn path_of(around: &[Open]) -> Path {
+    let step = |open: &Open| match (&open.value, &open.key) {
+        (Value::List(list), _) => Some(Step::Index(list.len())),
+        (_, key) => key.as_ref().map(|(key, _)| Step::Key(key.clone())),
+    };
+    Path(around.iter().filter_map(step).collect())
 }
 
 impl Open {

@@ -1,13 +1,13 @@
 //! One certificate and its key.
 
 use std::fmt::{self, Display, Formatter};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use tracing::warn;
 use x509_parser::extensions::GeneralName;
@@ -15,7 +15,7 @@ use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
 
 use crate::config::KeyPair;
 
-use super::{TlsError, broken, read, read_certificates};
+use super::files::{CERT, KEY, TlsError, TlsFileFault, broken, read, read_certificates};
 
 /// A certificate whose end is this near is warned of.
 const NEAR: Duration = Duration::from_secs(14 * 24 * 3600);
@@ -30,38 +30,62 @@ pub(super) struct Certificate {
     ends: ASN1Time,
 }
 
-impl Certificate {
-    /// Reads a pair and makes sure that it is one.
-    pub(super) fn load(pair: &KeyPair, provider: &CryptoProvider) -> Result<Self, TlsError> {
-        const CERT: &str = "--tls-cert";
-        const KEY: &str = "--tls-key";
-        let chain = read_certificates(CERT, &pair.certificate)?;
+/// A chain of certificates, and what the first one says of itself.
+pub(super) struct Chain {
+    file: PathBuf,
+    certificates: Vec<CertificateDer<'static>>,
+    names: Vec<String>,
+    ends: ASN1Time,
+}
+
+impl Chain {
+    /// Reads one.
+    pub(super) fn read(path: &Path) -> Result<Self, TlsError> {
+        let certificates = read_certificates(CERT, path)?;
         let (names, ends) = {
-            let leaf = X509Certificate::from_der(&chain[0]).map_err(|error| TlsError::Broken {
-                flag: CERT,
-                path: pair.certificate.clone(),
-                reason: format!("its first certificate cannot be understood ({error})"),
+            let leaf = X509Certificate::from_der(&certificates[0]).map_err(|error| {
+                let reason = format!("its first certificate cannot be understood ({error})");
+                TlsFileFault::Broken(reason).of(CERT, path)
             })?;
             (names(&leaf.1), leaf.1.validity().not_after)
         };
-        let pem = read(KEY, &pair.key)?;
-        let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|error| match error {
-            _ if is_encrypted(&pem) => TlsError::Encrypted { key: pair.key.clone() },
-            pem::Error::NoItemsFound => TlsError::Empty {
-                flag: KEY,
-                path: pair.key.clone(),
-                what: "private key",
-                label: "PRIVATE KEY",
-            },
-            error => broken(KEY, &pair.key, &error),
-        })?;
-        let key = CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
+        Ok(Self { file: path.to_owned(), certificates, names, ends })
+    }
+}
+
+/// The private key in a file.
+pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let pem = read(KEY, path)?;
+    PrivateKeyDer::from_pem_slice(&pem).map_err(|error| match error {
+        _ if is_encrypted(&pem) => TlsFileFault::Encrypted { key: path.to_owned() }.of(KEY, path),
+        pem::Error::NoItemsFound => {
+            TlsFileFault::Empty { what: "private key", label: "PRIVATE KEY" }.of(KEY, path)
+        }
+        error => broken(KEY, path, &error),
+    })
+}
+
+impl Certificate {
+    /// Reads a pair and makes sure that it is one.
+    pub(super) fn load(pair: &KeyPair, provider: &CryptoProvider) -> Result<Self, TlsError> {
+        let chain = Chain::read(&pair.certificate)?;
+        Self::of(chain, (&pair.key, private_key(&pair.key)?), provider)
+    }
+
+    /// Of a chain and the key in a file, if they are a pair.
+    pub(super) fn of(
+        chain: Chain,
+        (path, key): (&Path, PrivateKeyDer<'static>),
+        provider: &CryptoProvider,
+    ) -> Result<Self, TlsError> {
+        let Chain { file, certificates, names, ends } = chain;
+        let key = CertifiedKey::from_der(certificates, key, provider).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => {
-                TlsError::Mismatch { key: pair.key.clone(), certificate: pair.certificate.clone() }
+                TlsFileFault::Mismatch { certificate: file.clone() }.of(KEY, path)
             }
-            error => TlsError::Broken { flag: KEY, path: pair.key.clone(), reason: error.to_string() },
+            error => TlsFileFault::Broken(error.to_string()).of(KEY, path),
         })?;
-        Ok(Self { file: pair.certificate.clone(), key: Arc::new(key), names, ends })
+        Ok(Self { file, key: Arc::new(key), names, ends })
     }
 
     /// Says when it ends, if that is soon or was before now.

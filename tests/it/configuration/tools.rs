@@ -60,12 +60,63 @@ fn validate_looks_into_certificates_and_keys_and_names_the_keys_that_name_them()
     fs::remove_file(folder.path("shop.key")).unwrap();
     let (code, said) = run(&folder.path("tls.toml"), &["validate"]);
     assert_eq!(code, Some(2), "{said}");
-    let start = "loadbalancer: tls.certificates.key_file shop.key: cannot be read: No such file";
-    assert!(said.starts_with(start), "{said}");
+    let start = "error: shop.key: cannot be read: No such file or directory (os error 2)\n  --> ";
+    assert!(said.starts_with(&format!("{start}tls.toml:")), "{said}");
+    assert!(said.contains(" ^^^^^^^^^^ tls.certificates[1].key_file\n"), "{said}");
     let text = fs::read_to_string(folder.path("tls.toml")).unwrap();
     let text = text.replace(":8443", "127.0.0.1:0").replace(":8080", "127.0.0.1:0");
     let (code, said) = run(&folder.write("lb.toml", text), &[]);
-    assert_eq!((code, said.starts_with(start)), (Some(1), true), "{said}");
+    assert_eq!((code, said.starts_with(&format!("{start}lb.toml:"))), (Some(2), true), "{said}");
+}
+
+/// All kinds of mistakes in two files of a folder.
+#[test]
+fn validate_tells_all_that_is_wrong_in_several_files_at_once() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path("conf.d")).unwrap();
+    folder.write(
+        "loadbalancer.toml",
+        "workers = 2\nworkers = 3\nlog_levle = 'info'\n[timeouts]\nheader = '5'\n\
+         [listeners.web]\naddress = '127.0.0.1:0'\ntls = true\n\
+         [tls]\ncertificates = [{ cert_file = 'a.pem', key_file = 'a.key' }]\n\
+         [routes.one]\npath = '/a'\npool = 'al'\n",
+    );
+    folder.write(
+        "conf.d/b.toml",
+        "[routes.other]\npath = '/a'\npool = 'all'\nretry.attemps = 1\n[routes.third]\npath = 'x'\npool = all\n\
+         [pools.all]\nbackends = ['https://localhost:1', 'x']\ntls = { ca_file = 'ca.pem' }\n",
+    );
+    let (code, said) = run(&folder.path(""), &["validate", "--json"]);
+    let verdict = serde_json::from_str::<Value>(&said).unwrap();
+    let told = verdict["problems"].as_array().unwrap().iter().map(|problem| {
+        let file = problem["file"].as_str().unwrap().rsplit('/').next().unwrap();
+        let path = problem["path"].as_str().unwrap_or_default();
+        format!(
+            "{file}:{}:{} {path} {}",
+            problem["line"],
+            problem["column"],
+            problem["message"].as_str().unwrap()
+        )
+    });
+    let told: Vec<_> = told.collect();
+    let expected = [
+        "loadbalancer.toml:2:1 workers duplicate key `workers`, which is at ",
+        "loadbalancer.toml:3:1 log_levle unknown key",
+        "loadbalancer.toml:5:10 timeouts.header a unit is missing",
+        "loadbalancer.toml:10:31 tls.certificates[0].cert_file cannot be read: No such file",
+        "loadbalancer.toml:10:51 tls.certificates[0].key_file cannot be read: No such file",
+        "loadbalancer.toml:13:8 routes.one.pool no pool has this name",
+        "b.toml:1:9 routes.other routes one and other: hold for exactly the same requests",
+        "b.toml:4:7 routes.other.retry.attemps unknown key",
+        "b.toml:6:8 routes.third.path a path begins with /",
+        "b.toml:7:8  string values must be quoted",
+        "b.toml:9:36 pools.all.backends[1] not an address",
+        "b.toml:10:19 pools.all.tls.ca_file cannot be read: No such file",
+    ];
+    assert_eq!((code, told.len()), (Some(2), expected.len()), "{told:#?}");
+    for (told, expected) in told.iter().zip(expected) {
+        assert!(told.starts_with(expected), "{told}, not {expected}");
+    }
 }
 
 #[test]
@@ -90,9 +141,11 @@ fn validate_tells_of_every_file_for_tls_and_of_routes_at_once() {
     assert_eq!(code, Some(2), "{said}");
     for part in [
         "routes one and other",
-        "cert_file a.pem: cannot be read",
-        "cert_file b.pem: cannot be read",
-        "ca.pem: cannot be read",
+        "error: a.pem: cannot be read",
+        "error: a.key: cannot be read",
+        "error: b.pem: cannot be read",
+        "error: b.key: cannot be read",
+        "error: ca.pem: cannot be read",
     ] {
         assert_eq!(said.matches(part).count(), 1, "{part}: {said}");
     }
@@ -224,4 +277,13 @@ fn to_watch_what_cannot_change_is_refused() {
     let expected = "loadbalancer: --watch: standard input is read once; add --config FILE, or remove --watch";
     let (code, said) = Balancer::bare().flag("--config", "-").word("--watch").fail();
     assert_eq!((code, said.as_str()), (Some(2), expected));
+    let file = Folder::new();
+    let file = file.write("lb.toml", "workers = 1\nwatch = true\n");
+    let (code, said) = Balancer::bare().flag("--config", "-").reading(&file).fail();
+    assert_eq!(code, Some(2), "{said}");
+    assert!(
+        said.starts_with("error: true: standard input is read once\n --> standard input:2:9\n"),
+        "{said}"
+    );
+    assert!(said.ends_with("= help: name a file with --config FILE, or remove this"), "{said}");
 }

@@ -64,7 +64,12 @@ fn yaml_that_is_none_is_refused_with_its_place() {
     let said = said_of("lb.yaml", "workers: 1\npools:\n  app: [\n");
     assert!(said.starts_with("error: ") && said.contains("lb.yaml:"), "{said}");
     let said = said_of("lb.yaml", "workers: 1\nworkers: 2\n");
-    assert!(said.starts_with("error: duplicate key `workers`\n --> lb.yaml:2:1\n"), "{said}");
+    assert!(
+        said.starts_with(
+            "error: duplicate key `workers`, which is at lb.yaml:1:1 already\n --> lb.yaml:2:1\n"
+        ),
+        "{said}"
+    );
     let said = said_of("lb.yaml", "workers: !!str 1\n");
     assert!(said.starts_with("error: has a tag, which no setting needs\n"), "{said}");
     let said = said_of("lb.yaml", "workers: 1\n---\nworkers: 1\n");
@@ -81,7 +86,8 @@ fn yaml_whose_aliases_stand_for_billions_is_refused_at_once() {
     let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(1 << 20), "*a, ".repeat(1 << 15));
     for bomb in [bomb, long] {
         let said = said_of("lb.yaml", bomb);
-        assert!(said.starts_with("error: aliases stand for more settings than anybody writes\n"), "{said}");
+        assert!(said.contains(": aliases stand for more settings than anybody writes"), "{said}");
+        assert!(said.len() < 1000, "{said}");
     }
 }
 
@@ -122,7 +128,7 @@ fn what_is_no_file_is_named_and_nobody_waits_for_it() {
     let (pipe, flags) = (pipe.to_str().unwrap(), ["--tls-cert", "--tls-key"]);
     let balancer = flags.iter().fold(Balancer::bare(), |balancer, flag| balancer.flag(flag, pipe));
     let (code, said) = balancer.flag("--tls-listen", "127.0.0.1:0").fail();
-    assert!(code == Some(1) && said.contains("it is a pipe, not a file"), "{code:?}: {said}");
+    assert_eq!((code, said.matches("it is a pipe, not a file").count()), (Some(2), 2), "{said}");
     let secret =
         format!("[pools.a]\nbackends = ['[::1]:1']\nsticky = {{ cookie = 'lb', secret_file = '{pipe}' }}\n");
     let said = said_of("lb.toml", secret);

@@ -35,7 +35,7 @@ fn a_certificate_or_key_that_cannot_be_used_is_named_with_the_fix() {
     let only_keys = "name a file in PEM form with a part BEGIN PRIVATE KEY";
     let readable = "name a file in PEM form that we may read";
     let sound = "name a file in PEM form that `openssl` can read";
-    let cases: [(&Path, &Path, &Path, &str, &str, &str); 11] = [
+    let cases: [(&Path, &Path, &Path, &str, &str, &str); 10] = [
         (&missing, &key, &missing, "--tls-cert", "cannot be read: No such file", readable),
         (&cert, &missing, &missing, "--tls-key", "cannot be read: No such file", readable),
         (&empty, &key, &empty, "--tls-cert", "holds no certificate", only_certs),
@@ -45,13 +45,15 @@ fn a_certificate_or_key_that_cannot_be_used_is_named_with_the_fix() {
         (&cert, &garbage, &garbage, "--tls-key", "holds no private key", only_keys),
         (&broken, &key, &broken, "--tls-cert", "", sound),
         (&hollow, &key, &hollow, "--tls-cert", "its first certificate cannot be understood", sound),
-        // The two exchanged: each is named for what it lacks.
-        (&key, &cert, &key, "--tls-cert", "holds no certificate", only_certs),
         (&cert, &cert, &cert, "--tls-key", "holds no private key", only_keys),
     ];
     for (cert, key, named, flag, problem, fix) in cases {
-        refuses(with(cert, key), 1, &format!("{flag} {}: {problem}", named.display()), fix);
+        refuses(with(cert, key), 2, &format!("{flag} {}: {problem}", named.display()), fix);
     }
+    // The two exchanged: each is named for what it lacks.
+    let (code, said) = with(&key, &cert).fail();
+    assert_eq!((code, said.lines().count()), (Some(2), 2), "{said}");
+    assert!(said.contains(only_certs) && said.ends_with(only_keys), "{said}");
 }
 
 #[test]
@@ -59,11 +61,11 @@ fn the_key_of_another_certificate_is_refused() {
     let authority = Authority::new();
     let [one, other] = [authority.signs(&["localhost"]), authority.signs(&["localhost"])];
     let end = format!(
-        "is not the key of --tls-cert {}; name the two that were made together",
+        "is not the key of the certificate in {}; name the two that were made together",
         one.certificate().display()
     );
     let start = format!("--tls-key {}: ", other.key().display());
-    refuses(with(&one.certificate(), &other.key()), 1, &start, &end);
+    refuses(with(&one.certificate(), &other.key()), 2, &start, &end);
 }
 
 #[test]
@@ -78,7 +80,7 @@ fn an_encrypted_key_is_refused_with_the_way_to_decrypt_it() {
     for key in [modern, old] {
         let start = format!("--tls-key {}: is encrypted", key.display());
         let fix = format!("decrypt it with `openssl pkey -in {} -out NEW`", key.display());
-        refuses(with(&pair.certificate(), &key), 1, &start, &fix);
+        refuses(with(&pair.certificate(), &key), 2, &start, &fix);
     }
 }
 
@@ -94,7 +96,7 @@ fn authorities_that_cannot_be_used_are_named() {
     for (file, problem) in files {
         let balancer = with(&pair.certificate(), &pair.key());
         let balancer = balancer.flag("--tls-client-ca", file.to_str().unwrap());
-        refuses(balancer, 1, &format!("--tls-client-ca {}: {problem}", file.display()), "");
+        refuses(balancer, 2, &format!("--tls-client-ca {}: {problem}", file.display()), "");
     }
 }
 

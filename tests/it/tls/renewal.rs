@@ -82,7 +82,7 @@ fn a_pair_that_does_not_fit_changes_nothing_is_said_once_and_can_be_repaired() {
     let kept = "; the certificates that were loaded before stay in use";
     replace(&pair.key(), &fs::read(other.key()).unwrap());
     let said = balancer.said(kept);
-    let problem = format!("WARN --tls-key {}: is not the key of --tls-cert", pair.key().display());
+    let problem = format!("WARN --tls-key {}: is not the key of the certificate in ", pair.key().display());
     assert!(said.contains(&problem), "{said}");
     assert!(shows(&balancer, &config, &pair));
     replace(&pair.key(), b"");

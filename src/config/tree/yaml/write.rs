@@ -152,7 +152,7 @@ mod tests {
         fn what_is_written_is_what_is_read(tree in trees()) {
             for format in [Format::Yaml, Format::Json, Format::Toml] {
                 let text = write(&tree, format);
-                let read = parse(&text, 0, format).map_err(|wrong| format!("{:?}: {text}", wrong[0].fault));
+                let read = parse(&text, 0, format).whole().map_err(|wrong| format!("{:?}: {text}", wrong[0].fault));
                 let read = read.map_err(TestCaseError::fail)?;
                 prop_assert!(same(&tree, &read), "{format:?}\n{text}\n{tree:?}\n{read:?}");
             }

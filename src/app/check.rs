@@ -1,0 +1,17 @@
+//! What is looked into beyond the settings themselves, before anything is started or changed.
+
+use crate::config::{Draft, Flaw, Side, TlsFiles};
+use crate::route::Routes;
+use crate::{connect, server};
+
+/// What is wrong with how routes stand to each other, and with files for TLS. Each file is looked into, however many of them
+/// are of no use.
+pub fn check(draft: &Draft) -> Vec<Flaw> {
+    let look = |files: &TlsFiles| match files.with {
+        Side::Clients => server::check_files(files),
+        Side::Backends => connect::check_files(files),
+    };
+    let mut flaws = Routes::check(draft);
+    flaws.extend(draft.files.iter().flat_map(look));
+    flaws
+}

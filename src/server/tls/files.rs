@@ -1,0 +1,143 @@
+//! Files for TLS with clients, and what can be wrong with them.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::RootCertStore;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+
+use crate::config::{
+    Authorities, ClientAuth, ClientCertificates, Flaw, MOST_FILE_BYTES, NamedFile, TlsFiles, read_file,
+};
+
+use super::certificate::{Certificate, Chain, private_key};
+
+pub(super) const CERT: &str = "--tls-cert";
+pub(super) const KEY: &str = "--tls-key";
+pub(super) const CLIENT_CA: &str = "--tls-client-ca";
+
+/// A file for TLS that is of no use. Says which, and what would be.
+#[derive(Debug, thiserror::Error)]
+#[error("{flag} {}: {fault}", .path.display())]
+pub struct TlsError {
+    /// The flag that names it.
+    pub flag: &'static str,
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    #[source]
+    pub fault: TlsFileFault,
+}
+
+/// What is wrong with a file for TLS.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsFileFault {
+    /// It cannot be read.
+    #[error("cannot be read: {0}; name a file in PEM form that we may read")]
+    Unreadable(io::Error),
+    /// It has nothing in it that can be used.
+    #[error("holds no {what}; name a file in PEM form with a part BEGIN {label}")]
+    Empty {
+        /// What was looked for.
+        what: &'static str,
+        /// What PEM calls it.
+        label: &'static str,
+    },
+    /// It holds something that cannot be understood.
+    #[error("{0}; name a file in PEM form that `openssl` can read")]
+    Broken(String),
+    /// The key cannot be read without a password, which nobody is there to give.
+    #[error("is encrypted; decrypt it with `openssl pkey -in {} -out NEW`", .key.display())]
+    Encrypted {
+        /// The key's file.
+        key: PathBuf,
+    },
+    /// The key is that of another certificate.
+    #[error(
+        "is not the key of the certificate in {}; name the two that were made together",
+        .certificate.display()
+    )]
+    Mismatch {
+        /// The certificate's file.
+        certificate: PathBuf,
+    },
+}
+
+/// What is wrong with files for TLS with clients. Each is looked into alone, and a pair together if both are sound.
+pub fn check_files(files: &TlsFiles) -> Vec<Flaw> {
+    let mut flaws = Vec::new();
+    let mut tell = |file: &NamedFile, error: &TlsError| flaws.push(file.flaw(&error.fault));
+    let certificate = files.certificate.as_ref();
+    let chain =
+        certificate.and_then(|file| Chain::read(&file.path).inspect_err(|error| tell(file, error)).ok());
+    let key = files.key.as_ref();
+    let private = key.and_then(|file| private_key(&file.path).inspect_err(|error| tell(file, error)).ok());
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    if let (Some(file), Some(chain), Some(private)) = (key, chain, private)
+        && let Err(error) = Certificate::of(chain, (&file.path, private), &provider)
+    {
+        tell(file, &error);
+    }
+    if let Authorities::File(file) = &files.authorities {
+        let clients = ClientCertificates { ca: file.path.clone(), auth: ClientAuth::Required };
+        let roots = read_certificates(CLIENT_CA, &clients.ca);
+        if let Err(error) = roots.and_then(|roots| verifier(&clients, &roots, &provider)) {
+            tell(file, &error);
+        }
+    }
+    flaws
+}
+
+/// What looks at certificates of clients.
+pub(super) fn verifier(
+    clients: &ClientCertificates,
+    roots: &[CertificateDer<'static>],
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let broken = |reason: String| TlsFileFault::Broken(reason).of(CLIENT_CA, &clients.ca);
+    let mut store = RootCertStore::empty();
+    for root in roots {
+        store.add(root.clone()).map_err(|error| broken(error.to_string()))?;
+    }
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(store), Arc::clone(provider));
+    let builder = match clients.auth {
+        ClientAuth::Required => builder,
+        ClientAuth::Optional => builder.allow_unauthenticated(),
+    };
+    let verifier = builder.build().map_err(|error| broken(error.to_string()))?;
+    Ok(verifier)
+}
+
+/// All certificates of a PEM file, at least one.
+pub(super) fn read_certificates(
+    flag: &'static str,
+    path: &Path,
+) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let bytes = read(flag, path)?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    let found = found.map_err(|error| broken(flag, path, &error))?;
+    if found.is_empty() {
+        return Err(TlsFileFault::Empty { what: "certificate", label: "CERTIFICATE" }.of(flag, path));
+    }
+    Ok(found)
+}
+
+pub(super) fn read(flag: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
+    read_file(path, MOST_FILE_BYTES).map_err(|error| TlsFileFault::Unreadable(error).of(flag, path))
+}
+
+pub(super) fn broken(flag: &'static str, path: &Path, error: &pem::Error) -> TlsError {
+    TlsFileFault::Broken(error.to_string()).of(flag, path)
+}
+
+impl TlsFileFault {
+    /// Of this file.
+    pub(super) fn of(self, flag: &'static str, path: &Path) -> TlsError {
+        TlsError { flag, path: path.to_owned(), fault: self }
+    }
+}
