@@ -12,7 +12,7 @@ use hyper::body::{Body, Bytes};
 use crate::backends::{Backend, BackendId, Evidence, Hold, State};
 use crate::balance::{Member, Pool, Turn};
 use crate::config::{self, Action, Config};
-use crate::connect::{Connections, Way};
+use crate::connect::{Connections, Outbox, Way};
 
 pub use settings::Settings;
 
@@ -122,6 +122,8 @@ pub struct View<B: Body + 'static> {
     pub snapshot: Arc<Snapshot>,
     /// For each backend, by its place.
     connections: Vec<Rc<Connections<B>>>,
+    /// What goes out to them.
+    outbox: Rc<Outbox<B>>,
     /// For each pool.
     turns: Vec<Rc<Turn>>,
 }
@@ -133,9 +135,11 @@ where
 {
     /// The first view of a worker.
     pub fn new(snapshot: Arc<Snapshot>) -> Self {
-        let connections = snapshot.facts.iter().map(|fact| Rc::new(Connections::to(&fact.way))).collect();
+        let outbox = Rc::default();
+        let connections = |fact: &Fact| Rc::new(Connections::to(&fact.way, &outbox));
+        let connections = snapshot.facts.iter().map(connections).collect();
         let turns = snapshot.pools.iter().map(|_| first_turn()).collect();
-        Self { snapshot, connections, turns }
+        Self { snapshot, connections, outbox, turns }
     }
 
     /// The view of a newer snapshot. Connections to backends that stay and are usable are kept, and pools that stay go on
@@ -150,7 +154,8 @@ where
             {
                 kept.clear();
             }
-            kept.map_or_else(|| Rc::new(Connections::to(&fact.way)), |kept| Rc::clone(kept))
+            let none = || Rc::new(Connections::to(&fact.way, &self.outbox));
+            kept.map_or_else(none, |kept| Rc::clone(kept))
         });
         let connections = connections.collect();
         let pools = self.snapshot.settings.config.pools.iter().zip(&self.turns);
@@ -158,7 +163,7 @@ where
         let turn =
             |pool: &config::Pool| before.get(&pool.name).map_or_else(first_turn, |turn| Rc::clone(turn));
         let turns = snapshot.settings.config.pools.iter().map(turn).collect();
-        Self { snapshot, connections, turns }
+        Self { snapshot, connections, outbox: Rc::clone(&self.outbox), turns }
     }
 
     /// The connections to the backend at one place.
@@ -169,6 +174,11 @@ where
     /// The connections to each backend.
     pub fn all_connections(&self) -> &[Rc<Connections<B>>] {
         &self.connections
+    }
+
+    /// What goes out to all of them.
+    pub fn outbox(&self) -> &Rc<Outbox<B>> {
+        &self.outbox
     }
 
     /// Whose turn it is in one pool.

@@ -5,6 +5,7 @@ mod schedule;
 
 use std::collections::HashMap;
 use std::mem;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -68,7 +69,7 @@ fn is_checked(backend: &Backend) -> bool {
 async fn check(way: &Arc<Way>, settings: &Settings) -> Option<Evidence> {
     let started = Instant::now();
     // Not one that requests share: whether the backend takes new ones is a part of what is asked.
-    let connections = Connections::to(way);
+    let connections = Connections::to(way, &Rc::default());
     let need = Need { upgrade: false, fresh: true, origin: None, limits: LIMITS };
     let mut connection = match timeout(settings.timeout, connections.connect(need)).await {
         Ok(Ok(connection)) => connection,

@@ -1,17 +1,19 @@
 //! One worker's connections to one backend.
 
 use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use hyper::body::{Body, Bytes};
 use tokio::sync::Notify;
 
+use super::counted::Counted;
 use super::http1::Http1;
 use super::http2::{Http2, MOST_STREAMS};
 use super::idle::Idle;
 use super::shared::Shared;
 use super::way::Protocol;
-use super::{Connection, DialError, Origin, Way};
+use super::{Connection, DialError, Origin, Outbox, Way};
 
 /// hyper keeps room for this many header lines on the stack; any other number costs an allocation for each message.
 const HEADERS_ON_THE_STACK: usize = 100;
@@ -57,6 +59,7 @@ pub struct Need {
 #[derive(Debug)]
 pub struct Connections<B: Body + 'static> {
     way: Arc<Way>,
+    outbox: Rc<Outbox<B>>,
     idle: Idle<B>,
     shared: Shared,
     /// What the backend spoke last, or is known to speak.
@@ -74,10 +77,11 @@ where
     B: Body<Data = Bytes> + Unpin + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    /// None yet, to this backend.
-    pub fn to(way: &Arc<Way>) -> Self {
+    /// None yet, to this backend. What need not be sent at once goes through the `outbox`.
+    pub fn to(way: &Arc<Way>, outbox: &Rc<Outbox<B>>) -> Self {
         Self {
             way: Arc::clone(way),
+            outbox: Rc::clone(outbox),
             idle: Idle::default(),
             shared: Shared::default(),
             speaks: Cell::new(way.protocol()),
@@ -173,7 +177,8 @@ where
         }
         match protocol {
             Protocol::Http1 => {
-                let connection = Http1::over(stream, need.limits).await.map_err(std::io::Error::other)?;
+                let connection = Http1::over(stream, need.limits, Rc::clone(&self.outbox));
+                let connection = connection.await.map_err(std::io::Error::other)?;
                 Ok(Connection::Exclusive(Box::new(connection)))
             }
             Protocol::Http2 => {
@@ -186,22 +191,6 @@ where
                 Ok(Connection::Shared(Box::new(stream)))
             }
         }
-    }
-}
-
-/// One of those who do something, for as long as it is held.
-struct Counted<'a>(&'a Cell<usize>);
-
-impl<'a> Counted<'a> {
-    fn one_more(count: &'a Cell<usize>) -> Self {
-        count.set(count.get() + 1);
-        Self(count)
-    }
-}
-
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
     }
 }
 

@@ -1,14 +1,11 @@
 //! One HTTP/1.1 connection to a backend, which carries one request at a time.
 //!
-//! hyper splits such a connection into a sender and a driver that is meant to run in a task of its own. Ours has no
-//! task: whoever uses the connection drives it, so that a request never waits for the scheduler. What the driver feeds
-//! (the answer and its body) is polled with a waker that does nothing, because it can only have changed while the
-//! driver ran; and the driver's own waker is a [`Relay`], which is deaf to what we cause ourselves.
+//! What its [`Driver`] feeds (the answer and its body) is polled with a waker that does nothing, because it can only have
+//! changed while the driver ran.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use hyper::body::{Body, Bytes, Frame, Incoming};
@@ -19,21 +16,16 @@ use tokio::io::AsyncWrite;
 use tokio::task::coop::has_budget_remaining;
 
 use super::connection::GIVEN;
-use super::relay::Relay;
-use super::{AnswerBody, Broken, Flow, HeadLimits, Provenance, Stream, Transport};
-
-type Driver<B> = http1::Connection<TokioIo<Transport>, B>;
+use super::driver::Driver;
+use super::{AnswerBody, Broken, Flow, HeadLimits, Outbox, Provenance, Stream, Transport};
 
 /// A connection to a backend that carries one request at a time.
 #[derive(Debug)]
 pub struct Http1<B: Body + 'static> {
     sender: SendRequest<B>,
-    driver: Driver<B>,
-    ended: bool,
-    flow: Rc<Flow>,
+    driver: Rc<Driver<B>>,
+    outbox: Rc<Outbox<B>>,
     reused: bool,
-    relay: Arc<Relay>,
-    waker: Waker,
 }
 
 impl<B> Http1<B>
@@ -41,8 +33,12 @@ where
     B: Body<Data = Bytes> + Unpin + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    /// Speaks HTTP/1.1 over a fresh connection.
-    pub(super) async fn over(stream: Stream, limits: HeadLimits) -> hyper::Result<Self> {
+    /// Speaks HTTP/1.1 over a fresh connection. What need not be sent at once goes through the `outbox`.
+    pub(super) async fn over(
+        stream: Stream,
+        limits: HeadLimits,
+        outbox: Rc<Outbox<B>>,
+    ) -> hyper::Result<Self> {
         let flow = Rc::new(Flow::default());
         let transport = TokioIo::new(Transport::new(stream, Rc::clone(&flow)));
         let mut builder = http1::Builder::new();
@@ -53,14 +49,13 @@ where
         if let Some(headers) = limits.headers_off_the_stack() {
             builder.max_headers(headers);
         }
-        let (sender, driver) = builder.handshake(transport).await?;
-        let relay = Arc::new(Relay::default());
-        let waker = Waker::from(Arc::clone(&relay));
-        Ok(Self { sender, driver, ended: false, flow, reused: false, relay, waker })
+        let (sender, connection) = builder.handshake(transport).await?;
+        let driver = Rc::new(Driver::of(connection, flow));
+        Ok(Self { sender, driver, outbox, reused: false })
     }
 
     pub(super) fn flow(&self) -> &Rc<Flow> {
-        &self.flow
+        self.driver.flow()
     }
 
     pub(super) fn is_reused(&self) -> bool {
@@ -75,19 +70,26 @@ where
         note: bool,
         mut watch: impl FnMut(&mut Context<'_>) -> Option<E>,
     ) -> Result<Response<AnswerBody>, Result<Broken, E>> {
-        self.flow.begin(note, provenance);
+        let Self { sender, driver, outbox, .. } = self;
+        driver.flow().begin(note, provenance);
         // The request itself would wake the driver, which is about to run anyway.
-        self.relay.ignore();
-        let mut answer = pin!(self.sender.try_send_request(request.take().expect(GIVEN)));
-        let Self { driver, ended, relay, waker, .. } = self;
+        driver.relay().ignore();
+        let _under_way = outbox.begin();
+        let mut answer = pin!(sender.try_send_request(request.take().expect(GIVEN)));
         let mut known = false;
         poll_fn(|cx| {
             // It is one task that waits for one answer.
             match std::mem::replace(&mut known, true) {
-                true => relay.pass_on(),
-                false => relay.pass_on_to(cx.waker()),
+                true => driver.relay().pass_on(),
+                false => {
+                    driver.relay().pass_on_to(cx.waker());
+                    // What may be sent again may also be sent a little later: its connection may close meanwhile.
+                    if note && outbox.take(driver) {
+                        return Poll::Pending;
+                    }
+                }
             }
-            *ended = *ended || Pin::new(&mut *driver).poll(&mut Context::from_waker(waker)).is_ready();
+            driver.drive();
             if let Poll::Ready(answer) = answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
                 return Poll::Ready(match answer {
                     Ok(answer) => Ok(answer.map(AnswerBody::Http1)),
@@ -116,46 +118,46 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let silent = &mut Context::from_waker(Waker::noop());
-        self.relay.ignore();
+        let relay = self.driver.relay();
+        relay.ignore();
         let mut polled = Pin::new(&mut *body).poll_frame(silent);
-        if polled.is_pending() && !self.ended {
-            self.relay.pass_on_to(cx.waker());
-            self.drive();
-            self.relay.ignore();
+        if polled.is_pending() && !self.driver.has_ended() {
+            relay.pass_on_to(cx.waker());
+            self.driver.drive();
+            relay.ignore();
             polled = Pin::new(body).poll_frame(silent);
         }
         match &polled {
-            Poll::Pending => self.relay.pass_on_to(cx.waker()),
-            Poll::Ready(_) => self.relay.remember(),
+            Poll::Pending => relay.pass_on_to(cx.waker()),
+            Poll::Ready(_) => relay.remember(),
         }
         polled
     }
 
     /// Whether the last exchange is over and another may begin. Settles what is left of the last one.
     pub(super) fn settle(&mut self) -> bool {
-        self.relay.remember();
+        self.driver.relay().remember();
         if !self.sender.is_ready() {
-            self.drive();
+            self.driver.drive();
         }
         self.reused = true;
-        !self.ended && self.sender.is_ready() && !self.flow.owes()
+        self.is_free()
     }
 
     /// Whether the backend still keeps this idle connection, as far as the runtime knows. With `probe` the system is
     /// asked, which costs a system call and leaves a smaller gap.
     pub(super) fn is_alive(&mut self, probe: bool) -> bool {
-        if probe || self.relay.was_called() {
-            self.flow.probe(probe);
-            self.drive();
-            self.flow.probe(false);
+        if probe || self.driver.relay().was_called() {
+            self.flow().probe(probe);
+            self.driver.drive();
+            self.flow().probe(false);
         }
-        !self.ended && self.sender.is_ready() && !self.flow.owes()
+        self.is_free()
     }
 
     /// The socket and what was read ahead, after a `101 Switching Protocols`.
     pub(super) fn into_upgraded(self) -> (Stream, Bytes) {
-        let parts = self.driver.into_parts();
-        (parts.io.into_inner().into_inner(), parts.read_buf)
+        Rc::into_inner(self.driver).expect("an outbox keeps no connection").into_upgraded()
     }
 
     /// Closes it, and tells a backend behind TLS that this is the end, if that can be done without waiting.
@@ -166,9 +168,7 @@ where
         }
     }
 
-    fn drive(&mut self) {
-        // How it ended is told through the answer or its body, where it can be acted upon.
-        let cx = &mut Context::from_waker(&self.waker);
-        self.ended = self.ended || Pin::new(&mut self.driver).poll(cx).is_ready();
+    fn is_free(&self) -> bool {
+        !self.driver.has_ended() && self.sender.is_ready() && !self.flow().owes()
     }
 }

@@ -47,6 +47,13 @@ impl Relay {
         self.mode.store(IGNORE, Ordering::Relaxed);
     }
 
+    /// Wakes the task that was told last.
+    pub(super) fn call(&self) {
+        if let Some(task) = &*self.task.lock().unwrap_or_else(PoisonError::into_inner) {
+            task.wake_by_ref();
+        }
+    }
+
     /// Whether a wake-up was remembered since last asked.
     pub(super) fn was_called(&self) -> bool {
         self.called.load(Ordering::Relaxed) && self.called.swap(false, Ordering::Relaxed)
@@ -61,11 +68,7 @@ impl Wake for Relay {
     fn wake_by_ref(self: &Arc<Self>) {
         match self.mode.load(Ordering::Relaxed) {
             IGNORE => {}
-            PASS_ON => {
-                if let Some(task) = &*self.task.lock().unwrap_or_else(PoisonError::into_inner) {
-                    task.wake_by_ref();
-                }
-            }
+            PASS_ON => self.call(),
             _ => self.called.store(true, Ordering::Relaxed),
         }
     }

@@ -74,6 +74,11 @@ impl Flow {
         }
     }
 
+    /// Whether a byte of the request under way is written.
+    pub(super) fn has_begun(&self) -> bool {
+        !self.begins.get()
+    }
+
     /// Whether a part of the last request is not written yet: the connection can carry no other.
     pub(super) fn owes(&self) -> bool {
         self.owes.get()

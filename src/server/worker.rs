@@ -140,6 +140,8 @@ impl Worker {
         self.sockets.into_iter().for_each(|(opened, socket)| house.open(opened, socket));
         spawn_local(keep_time(Rc::clone(&shared), ticks));
         spawn_local(keep_up(Rc::clone(&shared), snapshots));
+        let outbox = Rc::clone(shared.view().outbox());
+        spawn_local(async move { outbox.deliver().await });
         let take_in = spawn_local(take_in(Rc::clone(&house), self.inbox, stop.clone()));
         // It ends at a stop, or when whoever could ask for one is gone as well.
         obey(&house, self.orders, &mut stop, &drain).await;

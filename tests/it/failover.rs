@@ -192,12 +192,17 @@ fn when_all_backends_have_died_the_answer_says_what_was_found_at_each() {
 
 #[test]
 fn under_load_no_request_fails_while_backends_die_and_come_back() {
-    survives("first");
+    survives("first", "2", 8);
 }
 
 #[test]
 fn under_load_in_turns_no_request_fails_while_backends_die_and_come_back() {
-    survives("round_robin");
+    survives("round_robin", "2", 8);
+}
+
+#[test]
+fn under_load_of_many_clients_on_one_worker_no_request_fails_while_backends_die_and_come_back() {
+    survives("round_robin", "1", 48);
 }
 
 #[test]
@@ -233,10 +238,10 @@ fn closes_behind_each_answer() -> (Backend, Receiver<()>) {
 }
 
 /// Clients ask without a pause while one backend after the other is killed or interrupted and comes back.
-fn survives(policy: &str) {
+fn survives(policy: &str, workers: &str, clients: usize) {
     let mut samples = [Sample::start("first"), Sample::start("second")];
     let addresses = [samples[0].address(), samples[1].address()];
-    let balancer = Balancer::before(&addresses).flag("--policy", policy).flag("--workers", "2");
+    let balancer = Balancer::before(&addresses).flag("--policy", policy).flag("--workers", workers);
     let balancer = balancer.flag("--health-interval", "50ms").start();
     let (answered, over) = (AtomicUsize::new(0), AtomicBool::new(false));
     let (began, long) = (Instant::now(), Duration::from_secs(seconds_asked_for()));
@@ -246,7 +251,7 @@ fn survives(policy: &str) {
     };
     thread::scope(|scope| {
         let clients: Vec<_> =
-            (0..8).map(|_| scope.spawn(|| ask(balancer.address, &answered, &over))).collect();
+            (0..clients).map(|_| scope.spawn(|| ask(balancer.address, &answered, &over))).collect();
         for round in (1..).take_while(|round| *round <= 3 || began.elapsed() < long) {
             for (index, sample) in samples.iter_mut().enumerate() {
                 balancer.said_times(&format!("{} is healthy", addresses[1 - index]), round);

@@ -35,5 +35,6 @@ mod stopping;
 mod streaming;
 mod timeouts;
 mod tls;
+mod together;
 mod trust;
 mod upgrade;
