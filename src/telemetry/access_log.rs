@@ -3,28 +3,21 @@
 //! Workers format lines into a buffer of their own and hand full buffers to one writer thread through a bounded queue.
 //! A worker never waits for the disk: when the queue is full, the buffer's lines are dropped and counted.
 
+mod writer;
+
 use std::borrow::Cow;
-use std::cell::{Cell, RefCell};
-use std::fs::OpenOptions;
-use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use hyper::header::{HOST, HeaderValue, USER_AGENT};
 use hyper::http::uri::PathAndQuery;
 use hyper::{Method, Request, Version};
 use serde::Serialize;
-use tracing::warn;
 
-/// A buffer this full is handed to the writer.
-const FULL: usize = 16 * 1024;
-/// Buffers that may wait for the writer.
-const QUEUE: usize = 256;
+pub use writer::{Buffer, Writer};
+
 /// Bytes of a target, a host or an agent that are logged.
 const MOST: usize = 2048;
 
@@ -231,102 +224,4 @@ fn shortened(text: &str) -> &str {
 fn text(value: &HeaderValue) -> Cow<'_, str> {
     let bytes = value.as_bytes();
     String::from_utf8_lossy(&bytes[..bytes.len().min(MOST)])
-}
-
-/// One worker's end of the log.
-#[derive(Debug)]
-pub struct Buffer {
-    lines: RefCell<Vec<u8>>,
-    count: Cell<u64>,
-    queue: SyncSender<Vec<u8>>,
-    dropped: Arc<AtomicU64>,
-}
-
-impl Buffer {
-    /// Adds a line.
-    pub fn write(&self, line: &[u8]) {
-        self.lines.borrow_mut().extend_from_slice(line);
-        self.count.set(self.count.get() + 1);
-        if self.lines.borrow().len() >= FULL {
-            self.flush();
-        }
-    }
-
-    /// Hands the lines so far to the writer. To be called now and then, so that a quiet worker's lines are seen.
-    pub fn flush(&self) {
-        let count = self.count.take();
-        if count > 0 && self.queue.try_send(self.lines.take()).is_err() {
-            self.dropped.fetch_add(count, Ordering::Relaxed);
-        }
-    }
-}
-
-impl Drop for Buffer {
-    fn drop(&mut self) {
-        self.flush();
-    }
-}
-
-/// The log's writer thread. It ends when the last [`Buffer`] and the writer itself are gone.
-#[derive(Debug)]
-pub struct Writer {
-    queue: SyncSender<Vec<u8>>,
-    dropped: Arc<AtomicU64>,
-    thread: JoinHandle<()>,
-}
-
-impl Writer {
-    /// Opens the log and starts its thread.
-    ///
-    /// # Errors
-    /// The file cannot be opened for writing.
-    pub fn start(log: &Destination) -> io::Result<Self> {
-        let to: Box<dyn Write + Send> = match log {
-            Destination::Stdout => Box::new(io::stdout()),
-            Destination::File(path) => Box::new(OpenOptions::new().create(true).append(true).open(path)?),
-        };
-        let (queue, lines) = sync_channel(QUEUE);
-        let dropped = Arc::new(AtomicU64::new(0));
-        let counter = Arc::clone(&dropped);
-        let thread = thread::Builder::new()
-            .name("access-log".to_owned())
-            .spawn(move || write_all(to, &lines, &counter))?;
-        Ok(Self { queue, dropped, thread })
-    }
-
-    /// A worker's end of it.
-    pub fn buffer(&self) -> Buffer {
-        Buffer {
-            lines: RefCell::default(),
-            count: Cell::new(0),
-            queue: self.queue.clone(),
-            dropped: Arc::clone(&self.dropped),
-        }
-    }
-
-    /// Waits until all lines are written. The buffers must be gone.
-    pub fn finish(self) {
-        drop(self.queue);
-        if self.thread.join().is_err() {
-            warn!("the access log's writer ended early; lines are missing");
-        }
-    }
-}
-
-fn write_all(mut to: Box<dyn Write + Send>, lines: &Receiver<Vec<u8>>, dropped: &AtomicU64) {
-    const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
-    let mut complained: Option<Instant> = None;
-    while let Ok(buffer) = lines.recv() {
-        let trouble = to.write_all(&buffer).and_then(|()| to.flush()).err();
-        let lost = dropped.load(Ordering::Relaxed);
-        let may_complain = complained.is_none_or(|last| last.elapsed() >= COMPLAIN_EVERY);
-        if may_complain && let Some(error) = trouble {
-            warn!("the access log cannot be written: {error}");
-            complained = Some(Instant::now());
-        } else if may_complain && lost > 0 {
-            dropped.fetch_sub(lost, Ordering::Relaxed);
-            warn!("{lost} lines of the access log were dropped: its disk is slower than the requests come");
-            complained = Some(Instant::now());
-        }
-    }
 }

@@ -207,6 +207,40 @@ fn a_disk_that_is_full_costs_lines_but_no_request() {
     get(balancer.address, "/").expect_status(200);
 }
 
+#[test]
+fn a_log_that_was_rotated_goes_on_in_a_new_file_and_no_line_is_lost() {
+    let sample = Sample::start("one");
+    let (balancer, log) = logging(&[sample.address()]);
+    let rotated = Log::new();
+    get(balancer.address, "/status/201");
+    log.wait_for_a_line();
+    fs::rename(log.path(), rotated.path()).unwrap();
+    get(balancer.address, "/status/202");
+    until("there is a new file", || log.0.exists());
+    assert_eq!(log.wait_for_a_line()["status"], 202);
+    fs::remove_file(log.path()).unwrap();
+    get(balancer.address, "/status/203");
+    let lines = log.lines_after(&balancer, 1);
+    assert!(lines.len() == 1 && lines[0]["status"] == 203, "{lines:?}");
+    assert_eq!(rotated.wait_for_a_line()["status"], 201);
+}
+
+#[test]
+fn a_log_that_cannot_be_begun_anew_goes_on_in_the_old_file() {
+    let sample = Sample::start("one");
+    let (balancer, log) = logging(&[sample.address()]);
+    let rotated = Log::new();
+    get(balancer.address, "/status/201");
+    log.wait_for_a_line();
+    fs::rename(log.path(), rotated.path()).unwrap();
+    fs::create_dir(log.path()).unwrap();
+    get(balancer.address, "/status/202");
+    balancer.said("the access log cannot be written: Is a directory");
+    fs::remove_dir(log.path()).unwrap();
+    let lines = rotated.lines_after(&balancer, 2);
+    assert_eq!(lines[1]["status"], 202);
+}
+
 /// Where a balancer logs to. The file goes with it.
 struct Log(PathBuf);
 
@@ -238,7 +272,7 @@ impl Log {
     }
 
     fn wait_for_a_line(&self) -> Value {
-        until("a line is written", || self.lines().len() == 1);
+        until("a line is written", || fs::metadata(&self.0).is_ok_and(|file| file.len() > 0));
         self.lines().remove(0)
     }
 
