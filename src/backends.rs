@@ -201,11 +201,23 @@ impl Registry {
         found
     }
 
-    /// Takes a piece of evidence into account that was sought since `since`. A backend that was removed meanwhile is
-    /// ignored.
+    /// Takes into account what a check found that was made since `since`. A backend that was removed meanwhile is ignored.
     pub fn observe(&self, backend: BackendId, evidence: Evidence, since: Instant) {
+        self.learn(backend, evidence, since, |_| true);
+    }
+
+    /// Takes into account what a request found. One that is down already is so no more than before: many requests find it
+    /// in one moment, and only checks tell that it stays so.
+    pub fn suspect(&self, backend: BackendId, evidence: Evidence) {
+        self.learn(backend, evidence, Instant::now(), Health::is_usable);
+    }
+
+    fn learn(&self, id: BackendId, evidence: Evidence, since: Instant, counts: impl FnOnce(&Health) -> bool) {
         let mut backends = self.lock();
-        let Some(backend) = backends.iter_mut().find(|known| known.id == backend) else { return };
+        let Some(backend) = backends.iter_mut().find(|known| known.id == id) else { return };
+        if !counts(&backend.health) {
+            return;
+        }
         let before = backend.health.state();
         backend.health.learn(evidence, since, Instant::now());
         let (terms, health) = (Arc::clone(&backend.terms), backend.health.clone());
@@ -344,6 +356,18 @@ mod tests {
             (terms, Arc::new(url.into()))
         };
         ports.iter().map(one).collect()
+    }
+
+    #[test]
+    fn requests_that_find_a_backend_dead_in_one_moment_do_not_put_off_its_next_check() {
+        let registry = Registry::isolated();
+        registry.replace(wanted(&[1]));
+        let id = registry.backends()[0].id;
+        let failures = || registry.health(id).expect("it is known").failures();
+        (0..64).for_each(|_| registry.suspect(id, Evidence::Closed));
+        assert_eq!(failures(), 1);
+        registry.observe(id, Evidence::Refused, Instant::now());
+        assert_eq!(failures(), 2);
     }
 
     #[test]

@@ -131,7 +131,7 @@ where
     /// The bytes' two ends and what was read ahead, after a `101 Switching Protocols`; streams switch no protocols.
     pub fn into_upgraded(self) -> Option<(Stream, Bytes)> {
         match self {
-            Self::Exclusive(connection) => Some(connection.into_upgraded()),
+            Self::Exclusive(connection) => connection.into_upgraded(),
             Self::Shared(_) => None,
         }
     }

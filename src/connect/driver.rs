@@ -22,7 +22,8 @@ type Connection<B> = http1::Connection<TokioIo<Transport>, B>;
 /// Reads and writes what a connection's sender asks for.
 #[derive(Debug)]
 pub(super) struct Driver<B: Body + 'static> {
-    connection: RefCell<Connection<B>>,
+    /// None once it was let go.
+    connection: RefCell<Option<Connection<B>>>,
     ended: Cell<bool>,
     flow: Rc<Flow>,
     relay: Arc<Relay>,
@@ -37,7 +38,7 @@ where
     pub(super) fn of(connection: Connection<B>, flow: Rc<Flow>) -> Self {
         let relay = Arc::new(Relay::default());
         let waker = Waker::from(Arc::clone(&relay));
-        Self { connection: RefCell::new(connection), ended: Cell::new(false), flow, relay, waker }
+        Self { connection: RefCell::new(Some(connection)), ended: Cell::new(false), flow, relay, waker }
     }
 
     /// What was seen on the wire.
@@ -57,8 +58,9 @@ where
 
     /// Reads and writes what can be now.
     pub(super) fn drive(&self) {
-        if !self.ended.get() {
-            let connection = &mut *self.connection.borrow_mut();
+        if !self.ended.get()
+            && let Some(connection) = &mut *self.connection.borrow_mut()
+        {
             let polled = Pin::new(connection).poll(&mut Context::from_waker(&self.waker));
             self.ended.set(polled.is_ready());
         }
@@ -72,9 +74,15 @@ where
         }
     }
 
-    /// The socket and what was read ahead.
-    pub(super) fn into_upgraded(self) -> (Stream, Bytes) {
-        let parts = self.connection.into_inner().into_parts();
-        (parts.io.into_inner().into_inner(), parts.read_buf)
+    /// Closes what has ended, which gives a request back that it had not begun to send: hyper keeps one when it finds that a
+    /// backend has closed in order.
+    pub(super) fn let_go(&self) {
+        drop(self.connection.take());
+    }
+
+    /// The socket and what was read ahead, unless it was let go.
+    pub(super) fn into_upgraded(self) -> Option<(Stream, Bytes)> {
+        let parts = self.connection.into_inner()?.into_parts();
+        Some((parts.io.into_inner().into_inner(), parts.read_buf))
     }
 }

@@ -90,7 +90,13 @@ where
                 }
             }
             driver.drive();
-            if let Poll::Ready(answer) = answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            let silent = &mut Context::from_waker(Waker::noop());
+            let mut polled = answer.as_mut().poll(silent);
+            if polled.is_pending() && driver.has_ended() {
+                driver.let_go();
+                polled = answer.as_mut().poll(silent);
+            }
+            if let Poll::Ready(answer) = polled {
                 return Poll::Ready(match answer {
                     Ok(answer) => Ok(answer.map(AnswerBody::Http1)),
                     Err(mut failed) => {
@@ -156,14 +162,15 @@ where
     }
 
     /// The socket and what was read ahead, after a `101 Switching Protocols`.
-    pub(super) fn into_upgraded(self) -> (Stream, Bytes) {
+    pub(super) fn into_upgraded(self) -> Option<(Stream, Bytes)> {
         Rc::into_inner(self.driver).expect("an outbox keeps no connection").into_upgraded()
     }
 
     /// Closes it, and tells a backend behind TLS that this is the end, if that can be done without waiting.
     pub(super) fn part(self) {
-        let (mut stream, _) = self.into_upgraded();
-        if stream.is_tls() {
+        if let Some((mut stream, _)) = self.into_upgraded()
+            && stream.is_tls()
+        {
             let _ = Pin::new(&mut stream).poll_shutdown(&mut Context::from_waker(Waker::noop()));
         }
     }

@@ -88,16 +88,19 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::task::{Context, Wake};
+    use std::time::Duration;
 
     use http_body_util::Empty;
     use hyper::Request;
     use socket2::SockRef;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
     use tokio::runtime::Builder;
+    use tokio::task::yield_now;
 
     use super::*;
     use crate::connect::http1::Http1;
-    use crate::connect::{HeadLimits, Socket, Stream};
+    use crate::connect::{Broken, HeadLimits, Socket, Stream};
 
     #[derive(Default)]
     struct Task(AtomicBool);
@@ -109,32 +112,54 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_hears_of_it_when_the_request_could_not_be_sent() {
-        Builder::new_current_thread().enable_io().build().unwrap().block_on(async {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-            let (backend, _) = listener.accept().await.unwrap();
-            let outbox = Rc::new(Outbox::<Empty<Bytes>>::default());
-            let mut deliver = pin!(outbox.deliver());
-            let cx = &mut Context::from_waker(Waker::noop());
-            assert!(deliver.as_mut().poll(cx).is_pending());
-            let _others: Vec<_> = (0..FEW).map(|_| outbox.begin()).collect();
+    fn who_waits_hears_of_it_when_the_backend_has_gone_before_the_request() {
+        for reset in [true, false] {
+            let runtime = Builder::new_current_thread().enable_io().build().unwrap();
+            let is_back = runtime.block_on(send_to_one_that_goes(reset));
+            // Of one that was closed in order it is known that nothing was sent.
+            assert_eq!(is_back, !reset);
+        }
+    }
 
-            let limits = HeadLimits { size: 16384, headers: 100 };
-            let over = Http1::over(Stream::Clear(Socket::Tcp(stream)), limits, Rc::clone(&outbox));
-            let mut connection = over.await.unwrap();
-            let (mut request, task) = (Some(Request::new(Empty::new())), Arc::new(Task::default()));
-            let mut sent = pin!(connection.send(&mut request, None, true, |_| None::<()>));
-            let waker = Waker::from(Arc::clone(&task));
-            assert!(sent.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
-            assert_eq!(outbox.waiting.borrow().len(), 1);
+    /// Whether a request is given back whose backend resets or closes its connection while it waits.
+    async fn send_to_one_that_goes(reset: bool) -> bool {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut backend, _) = listener.accept().await.unwrap();
+        let outbox = Rc::new(Outbox::<Empty<Bytes>>::default());
+        let mut deliver = pin!(outbox.deliver());
+        let cx = &mut Context::from_waker(Waker::noop());
+        assert!(deliver.as_mut().poll(cx).is_pending());
+        let limits = HeadLimits { size: 16384, headers: 100 };
+        let over = Http1::over(Stream::Clear(Socket::Tcp(stream)), limits, Rc::clone(&outbox));
+        let mut connection = over.await.unwrap();
+        let mut first = Some(Request::new(Empty::new()));
+        backend.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+        connection.send(&mut first, None, true, |_| None::<()>).await.unwrap();
+        assert!(connection.settle());
+        // What nobody has read would make any end a reset.
+        assert!(backend.read(&mut [0; 1024]).await.unwrap() > 0);
 
-            SockRef::from(&backend).set_linger(Some(std::time::Duration::ZERO)).unwrap();
-            drop(backend);
-            assert!(!task.0.load(Ordering::Relaxed));
-            assert!(deliver.as_mut().poll(cx).is_pending());
-            assert!(task.0.load(Ordering::Relaxed) && outbox.waiting.borrow().is_empty());
-            assert!(sent.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
-        });
+        let _others: Vec<_> = (0..FEW).map(|_| outbox.begin()).collect();
+        let (mut request, task) = (Some(Request::new(Empty::new())), Arc::new(Task::default()));
+        let mut sent = Box::pin(connection.send(&mut request, None, true, |_| None::<()>));
+        let waker = Waker::from(Arc::clone(&task));
+        assert!(sent.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        assert_eq!(outbox.waiting.borrow().len(), 1);
+
+        if reset {
+            SockRef::from(&backend).set_linger(Some(Duration::ZERO)).unwrap();
+        }
+        drop(backend);
+        if !reset {
+            // The runtime hears of it.
+            yield_now().await;
+        }
+        assert!(deliver.as_mut().poll(cx).is_pending());
+        assert!(task.0.load(Ordering::Relaxed) && outbox.waiting.borrow().is_empty());
+        let answer = sent.as_mut().poll(&mut Context::from_waker(&waker));
+        assert!(matches!(answer, Poll::Ready(Err(Ok(Broken::Http1(_))))), "{answer:?}");
+        drop(sent);
+        request.is_some()
     }
 }

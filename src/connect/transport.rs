@@ -75,7 +75,7 @@ impl Flow {
     }
 
     /// Whether a byte of the request under way is written.
-    pub(super) fn has_begun(&self) -> bool {
+    pub fn has_begun(&self) -> bool {
         !self.begins.get()
     }
 

@@ -4,7 +4,6 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use hyper::{Request, Response};
 
@@ -38,7 +37,7 @@ impl Failure {
     /// Tells the registry what it says of the backend, if anything.
     pub(super) fn tell(&self, client: &Client, lease: &Lease) {
         if let Some(evidence) = &self.evidence {
-            client.shared.registry.observe(lease.backend(), evidence.clone(), Instant::now());
+            client.shared.registry.suspect(lease.backend(), evidence.clone());
         }
     }
 }
@@ -78,7 +77,8 @@ pub(super) async fn send(
         };
         let failure = judge(client, &mut connection, request, broken);
         // It was kept too long: that says nothing of the backend, and a new connection will do.
-        fresh = request.is_some() && connection.is_reused() && !flow.answered();
+        let unheard = !flow.answered() || !flow.has_begun();
+        fresh = request.is_some() && connection.is_reused() && unheard;
         if !fresh {
             return Err(failure);
         }
