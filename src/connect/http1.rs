@@ -92,7 +92,8 @@ where
             driver.drive();
             let silent = &mut Context::from_waker(Waker::noop());
             let mut polled = answer.as_mut().poll(silent);
-            if polled.is_pending() && driver.has_ended() {
+            if polled.is_pending() && driver.has_ended() && has_budget_remaining() {
+                // Now it is certain that no answer is there, but what was to be sent may be.
                 driver.let_go();
                 polled = answer.as_mut().poll(silent);
             }
