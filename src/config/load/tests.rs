@@ -304,25 +304,84 @@ fn of_a_text_that_is_not_closed_only_what_stands_before_is_told() {
     let text = "workers = 0\n[routes.a]\npool = 'later'\nretry.attemps = 2\n[pools.a]\npolicy = 'ring'\n[pools.b]\n\
                 backends = ['x'\n[routes.b]\npool = 'a'\nunknown = 1";
     let told = told(text, Format::Toml);
-    assert_eq!(
-        told,
-        [
-            "1:11 too small",
-            "4:7 unknown key",
-            "9:1 missing comma between array elements, expected `,`",
-            "9:2 string values must be quoted, expected literal string",
-            "11:12 unclosed array, expected `]`",
-        ][..]
-    );
+    assert_eq!(told, ["1:11 too small", "4:7 unknown key", "8:12 unclosed array, expected `]`"]);
     // Nobody knows what these were to be.
-    for text in [
-        "[pools.a\nbackends = ['x']",
-        "a = \"\"\"\nb = 1\n",
-        "?\nworkers = 0",
-        "pools = [\n'a'\n'b']\nworkers = 0",
-    ] {
+    for text in
+        ["[pools.a\nbackends = ['x']", "a = \"\"\"\nb = 1\n", "?\nworkers = 0", "pools = {\nworkers = 0"]
+    {
         let all_syntax = refused(text, Format::Toml).iter().all(|problem| problem.path.is_none());
         assert!(all_syntax, "{text}");
+    }
+}
+
+/// Where mistakes are that are told of a text.
+fn places(text: &str) -> Vec<(usize, usize)> {
+    let place = |problem: &Problem| (problem.line.unwrap_or_default(), problem.column.unwrap_or_default());
+    refused(text, Format::Toml).iter().map(place).collect()
+}
+
+#[test]
+fn a_mistake_in_a_line_hides_no_other_line() {
+    for (text, expected) in [
+        // Values that are none.
+        (
+            "workers = two\nlog_level = info\n[timeouts]\nheader = 10s\nconnect = '1 year'",
+            &[(1, 11), (2, 13), (4, 10), (5, 11)][..],
+        ),
+        // In a list, between others.
+        (
+            "[pools.p]\nbackends = [\n 'x',\n 127.0.0.1:1,\n]\npolcy = 1\n[limits]\nrate = '5'",
+            &[(3, 2), (4, 7), (6, 1), (8, 8)],
+        ),
+        (
+            "[pools.p]\nbackends = [{ address = 'x', weigth = 1, zone = eu }]\npolcy = 1",
+            &[(2, 25), (2, 30), (2, 49), (3, 1)],
+        ),
+        // No key: what is behind it is in another table, maybe.
+        ("[routes.a]\npth = 1\noops\nunknown = 1\n[limits]\nrate = '5'", &[(2, 1), (3, 5), (6, 8)]),
+        ("?\nworkers = 0\n[limits]\nrat = 1", &[(1, 2), (4, 1)]),
+        ("[pools.a\nunknown = 1\n[limits]\nrat = 1", &[(1, 9), (4, 1)]),
+        (
+            "[routes.a]\npth = 1\n\u{e9} = 5\npth2 = 1\npath = '/x\n[limits]\nrat = 5",
+            &[(2, 1), (3, 1), (4, 1), (5, 11), (7, 1)],
+        ),
+        // Brackets that are closed, but not as they should be.
+        ("[pools.p]\nbackends = [\n 'x'\n 'y']\npolcy = 1", &[(4, 2), (5, 1)]),
+        ("[pools.p]\nbackends = [{ address = 'x' ]\npolcy = 1", &[(2, 13), (3, 1)]),
+        ("[pools.p]\nbackends = ['x' }]\npolcy = 1", &[(2, 17), (3, 1)]),
+        ("[pools.p]\nbackends = 'x',\n  'y'\n]\npolcy = 1\n[limits]\nrat = 1", &[(2, 15), (7, 1)]),
+        // Brackets that are not closed, and what may not be said of what is behind them.
+        ("polcy = 1\n[pools.a]\nbackends = ['x'\n[pools.b]\nbackends = ['y']", &[(1, 1), (3, 12)]),
+        ("polcy = 1\n[pools.a]\nbackends = [\n 'x',\n[pools.b]\nbackends = ['y']", &[(1, 1), (3, 12)]),
+        ("polcy = 1\n[pools.a]\nbackends = [\n x,\n[pools.b]", &[(1, 1), (3, 12), (4, 2)]),
+        ("[routes.a]\nset = { a = { b = 1 }\nunknown = { c = ['x'] }\n[pools.q]\nb = ['x']", &[(2, 7)]),
+        ("polcy = 1\na = \"\"\"\nunknown = 1\n", &[(1, 1), (2, 5)]),
+        ("[routes.a]\npool = 'later'\nmethods = ['GET'\n[pools.later]\nbackends = ['x']", &[(3, 11)]),
+    ] {
+        assert_eq!(places(text), expected, "{text}: {:?}", told(text, Format::Toml));
+    }
+}
+
+#[test]
+fn many_routes_and_many_mistakes_are_no_reason_to_tell_less() {
+    let route = |number: usize| {
+        format!("[routes.r{number}]\npath = '/{number}'\npool = 'p'\nresponse_timeout = '5s'\n")
+    };
+    let routes: String = (0..10_000).map(route).collect();
+    let text = format!(
+        "{routes}[routes.r1]\npth = 1\n[limits]\nrate = 5\n[pools.p]\nbackends = ['127.0.0.1:1']\npolcy = x\n"
+    );
+    let said = refused(&text, Format::Toml);
+    let paths: Vec<_> = said.iter().map(|problem| problem.path.as_deref()).collect();
+    assert_eq!(paths, [Some("routes.r1"), Some("routes.r1.pth"), Some("limits.rate"), None]);
+    assert!(said[0].message.ends_with("which is at line 5, column 9 already") && said[0].help.is_some());
+    for text in [
+        "a = 1\n".repeat(300_000),
+        "[".repeat(1_000_000),
+        format!("a = {}", "[".repeat(1_000_000)),
+        "?\n".repeat(1_000_000),
+    ] {
+        assert!((1..=MOST_FAULTS).contains(&refused(&text, Format::Toml).len()));
     }
 }
 
