@@ -385,6 +385,19 @@ fn many_routes_and_many_mistakes_are_no_reason_to_tell_less() {
     }
 }
 
+#[test]
+fn of_one_mistake_in_a_text_that_is_good_otherwise_no_other_follows() {
+    for at in TOML.char_indices().map(|(at, _)| at) {
+        let put = "[]{}\"'=,.#x\n?".chars().map(|put| format!("{}{put}{}", &TOML[..at], &TOML[at..]));
+        for text in put.chain([format!("{}{}", &TOML[..at], &TOML[at + 1..])]) {
+            let Err(problems) = sources(&[]).read(text.as_bytes(), Format::Toml) else { continue };
+            // Some of these texts are TOML, and mean something else.
+            let count = problems.all().iter().filter(|problem| problem.path.is_none()).count();
+            assert!(count == 0 || (count < 3 && count == problems.all().len()), "{text}: {problems}");
+        }
+    }
+}
+
 /// Puts something else in place of some characters of a text.
 fn broken(text: &str, at: &[prop::sample::Index], with: &str) -> String {
     let mut chars: Vec<char> = text.chars().collect();

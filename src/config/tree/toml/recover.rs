@@ -4,13 +4,14 @@
 //! that is not closed nothing is known.
 
 use toml_parser::parser::EventKind;
-use toml_parser::{ParseError, Source};
+use toml_parser::{Expected, ParseError, Source};
 
-use super::grow::{Garden, Key};
+use super::grow::{Garden, Key, Told};
 use super::message;
 use super::statement::{Form, Statement, Statements};
 use super::value::{Value, Values, key_names};
 use crate::config::fault::Fault;
+use crate::config::tree::Value::Nothing;
 use crate::config::tree::{DEEPEST, MOST_FAULTS, Misread, Node, Parsed, Span};
 
 /// Reads a text that was found to be no TOML. Nothing if nothing was found to be wrong with it.
@@ -23,6 +24,7 @@ pub(super) fn recover(text: &str, file: usize) -> Parsed {
         is_cut: false,
         is_lost: false,
         is_wrong: false,
+        awaits_value: false,
     };
     let mut statements = Statements::of(recovery.source);
     while let Some(statement) = statements.next() {
@@ -54,6 +56,8 @@ struct Recovery<'t> {
     is_lost: bool,
     /// Whether something is wrong with the statement before.
     is_wrong: bool,
+    /// Whether its value is missing.
+    awaits_value: bool,
 }
 
 impl Recovery<'_> {
@@ -69,10 +73,15 @@ impl Recovery<'_> {
                 self.blank(statement);
                 return !self.is_full();
             }
+            Form::Header if self.awaits_value && statement.is_list() => {
+                (self.is_lost, self.is_cut) = (true, true);
+                true
+            }
             Form::Header => self.header(statement),
             Form::Key => self.key(statement),
             Form::Neither => self.neither(statement),
         };
+        self.awaits_value = statement.awaits_value();
         self.is_wrong = self.misread.len() > told || (self.is_wrong && statement.form == Form::Neither);
         goes_on && !self.is_full()
     }
@@ -93,9 +102,14 @@ impl Recovery<'_> {
         let mut wrong = Vec::new();
         let keys = key_names(&events, self.source, self.file, &mut wrong);
         let is_array = events.iter().any(|event| event.kind() == EventKind::ArrayTableOpen);
-        let is_closed = events
-            .iter()
-            .any(|event| matches!(event.kind(), EventKind::StdTableClose | EventKind::ArrayTableClose));
+        let is_close = |event: &&toml_parser::parser::Event| {
+            matches!(event.kind(), EventKind::StdTableClose | EventKind::ArrayTableClose)
+        };
+        // What is written to its end may be a part of its name.
+        let is_closed = events.iter().find(is_close).is_some_and(|close| {
+            let behind = self.source.input().get(close.span().end()..).unwrap_or_default();
+            behind.is_empty() || behind.starts_with([' ', '\t', '\r', '\n', '#'])
+        });
         let error = wrong.first().cloned().or(error);
         if let Some(error) = &error {
             self.tell_error(error);
@@ -114,46 +128,71 @@ impl Recovery<'_> {
     }
 
     fn key(&mut self, statement: &Statement) -> bool {
-        let (events, mut error) = statement.events(self.source);
-        let length = events.iter().position(|event| event.kind() == EventKind::KeyValSep).unwrap_or(0);
+        let (events, error) = statement.events(self.source);
+        let length = events.iter().position(|event| event.kind() == EventKind::KeyValSep);
         let mut wrong = Vec::new();
-        let keys = key_names(&events[..length], self.source, self.file, &mut wrong);
-        let is_known = wrong.is_empty();
-        if let Some(open) = statement.unclosed {
-            error = Some(statement.unclosed_error(open));
+        let keys = key_names(&events[..length.unwrap_or(0)], self.source, self.file, &mut wrong);
+        if let Some(at) = too_deep(&keys, self.garden.depth()) {
+            self.tell(at, at, Fault::TooDeep);
+            return false;
         }
-        let mut values = Values::new(self.source, self.file, &events[length..], wrong);
-        let depth = self.garden.depth();
-        let goes_on = match too_deep(&keys, depth) {
-            Some(at) => {
-                self.tell(at, at, Fault::TooDeep);
-                return false;
-            }
-            None => !statement.is_unsure,
-        };
+        let is_known = wrong.is_empty() && length.is_some();
         let path = self.garden.path(&keys);
-        let Value { node, wrong, is_cut } = values.value(&path, self.garden.told());
-        let end = statement.certain_end(error.as_ref());
-        for wrong in wrong.iter().filter(|wrong| start(wrong) < end) {
-            self.tell_error(wrong);
+        let mut nowhere = Told::default();
+        let told = if self.is_lost { &mut nowhere } else { self.garden.told() };
+        let mut values = Values::new(self.source, self.file, &events[length.unwrap_or(0)..], wrong);
+        let Value { node, wrong, is_cut } = values.value(&path, told);
+        let is_broken = error.is_some() || statement.unclosed.is_some();
+        let wrong = self.told_of(statement, wrong, error, is_known);
+        if !(self.is_wrong && statement.may_follow(self.source)) {
+            wrong.iter().for_each(|wrong| self.tell_error(wrong));
         }
-        let is_wrong = error.is_some() || !wrong.is_empty();
-        if let Some(error) = &error {
-            self.tell_error(error);
-        }
-        self.is_cut |= is_cut || !is_known;
+        self.is_cut |= is_cut || !is_known || self.is_lost;
         if is_known && !self.is_lost {
-            let broken =
-                Node { broken: true, ..Node::new(crate::config::tree::Value::Nothing, node.span.clone()) };
-            let node = if error.is_some() { broken } else { node };
+            let nothing = Node::new(Nothing, node.span.clone());
+            let node = if is_broken { Node { broken: true, ..nothing } } else { node };
             self.garden.key(&keys, node);
         }
-        goes_on && !(is_wrong && statement.has_long_text)
+        if !wrong.is_empty() && (length.is_none() || statement.may_hold_header) {
+            (self.is_lost, self.is_cut) = (true, true);
+        }
+        !statement.is_unsure && (wrong.is_empty() || !statement.has_long_text)
+    }
+
+    /// Of what is wrong with a key and its value, what does not follow from the rest of it.
+    fn told_of(
+        &self,
+        statement: &Statement,
+        mut wrong: Vec<ParseError>,
+        error: Option<ParseError>,
+        is_known: bool,
+    ) -> Vec<ParseError> {
+        let end = statement.certain_end(error.as_ref());
+        wrong.retain(|wrong| start(wrong) < end);
+        // A key that is none has swallowed what its value begins with, and an open text what is behind it.
+        if !is_known {
+            wrong.truncate(1);
+        }
+        let open_text = wrong.iter().position(is_open_text);
+        if let Some(first) = open_text {
+            wrong.truncate(first + 1);
+        }
+        let error = statement.unclosed.map(|open| statement.unclosed_error(open)).or(error);
+        let last = wrong.last().map(start);
+        let is_in_line_of = |last: usize, error: &ParseError| {
+            self.source.input().get(last..start(error)).is_some_and(|text| !text.contains('\n'))
+        };
+        let follows = |error: &ParseError| match last {
+            Some(last) => !is_known || open_text.is_some() || is_in_line_of(last, error),
+            None => false,
+        };
+        wrong.extend(error.filter(|error| !follows(error)));
+        wrong
     }
 
     /// What is neither may be a header, or belong to what is wrong before it.
     fn neither(&mut self, statement: &Statement) -> bool {
-        let follows = self.is_wrong && statement.may_follow();
+        let follows = self.is_wrong && statement.may_follow(self.source);
         if let (_, Some(error)) = statement.events(self.source)
             && !follows
         {
@@ -174,6 +213,12 @@ impl Recovery<'_> {
             self.misread.push(misread);
         }
     }
+}
+
+/// Whether a text begins and does not end.
+fn is_open_text(error: &ParseError) -> bool {
+    let is_quote = |expected: &Expected| matches!(expected, Expected::Literal("\"" | "'"));
+    error.description().ends_with("string") && error.expected().is_some_and(|all| all.iter().any(is_quote))
 }
 
 fn start(error: &ParseError) -> usize {

@@ -31,6 +31,8 @@ pub(super) struct Statement {
     pub(super) is_unsure: bool,
     /// Whether there is a text over several lines in it.
     pub(super) has_long_text: bool,
+    /// Whether a header may be in it that was to be a line of its own.
+    pub(super) may_hold_header: bool,
 }
 
 pub(super) struct Statements<'t> {
@@ -61,6 +63,7 @@ impl<'t> Statements<'t> {
 struct Scan {
     tokens: Vec<Token>,
     form: Option<Form>,
+    is_keyless: bool,
     /// The value has begun, if it is in brackets; how it begins otherwise does not matter.
     in_value: bool,
     is_done: bool,
@@ -74,6 +77,7 @@ struct Scan {
     too_deep: Option<Span>,
     is_unsure: bool,
     has_long_text: bool,
+    may_hold_header: bool,
 }
 
 impl Scan {
@@ -100,6 +104,7 @@ impl Scan {
         let ends = match self.form {
             None => {
                 let is_header = kind == TokenKind::LeftSquareBracket;
+                self.is_keyless = kind == TokenKind::Equals;
                 self.form = Some(match kind {
                     _ if is_header => Form::Header,
                     TokenKind::Equals => Form::Key,
@@ -125,11 +130,13 @@ impl Scan {
         let kind = token.kind();
         if !self.in_value {
             self.in_value = true;
+            self.may_hold_header = self.is_keyless && kind == TokenKind::LeftSquareBracket;
             self.is_done = !matches!(kind, TokenKind::LeftSquareBracket | TokenKind::LeftCurlyBracket);
         }
         if self.is_done {
             // Something behind brackets that do not fit may belong to what follows.
             self.is_unsure |= self.unclosed.is_some();
+            self.may_hold_header |= kind == TokenKind::LeftSquareBracket;
             return false;
         }
         let innermost = self.open.last().copied();
@@ -172,10 +179,12 @@ impl Scan {
     }
 
     fn statement(self) -> Statement {
-        let Self { tokens, form, unclosed, too_deep, is_unsure, has_long_text, open, .. } = self;
+        let Self {
+            tokens, form, unclosed, too_deep, is_unsure, has_long_text, may_hold_header, open, ..
+        } = self;
         let form = form.unwrap_or(Form::Blank);
         let is_unsure = is_unsure || !open.is_empty();
-        Statement { tokens, form, unclosed, too_deep, is_unsure, has_long_text }
+        Statement { tokens, form, unclosed, too_deep, is_unsure, has_long_text, may_hold_header }
     }
 }
 
@@ -194,17 +203,22 @@ impl Statement {
     pub(super) fn certain_end(&self, error: Option<&ParseError>) -> usize {
         let end = error.and_then(ParseError::unexpected).map_or(usize::MAX, |span| span.start());
         let Some(open) = self.unclosed else { return end };
+        // A line that is a header, or that has the key by which it was found out.
+        let is_found_out = self.tokens.last().is_some_and(|token| token.kind() == TokenKind::Equals);
+        let mut line = None;
         let mut starts_line = false;
-        let header = self.tokens.iter().skip_while(|token| token.span() != open).skip(1).find(|token| {
-            let is_header = starts_line && token.kind() == TokenKind::LeftSquareBracket;
-            starts_line = match token.kind() {
-                TokenKind::Newline => true,
-                TokenKind::Whitespace => starts_line,
-                _ => false,
-            };
-            is_header
-        });
-        header.map_or(usize::MAX, |token| token.span().start())
+        for token in self.tokens.iter().skip_while(|token| token.span() != open).skip(1) {
+            match token.kind() {
+                TokenKind::Newline => starts_line = true,
+                TokenKind::Whitespace => {}
+                TokenKind::LeftSquareBracket if starts_line => return end.min(token.span().start()),
+                _ if starts_line => {
+                    (line, starts_line) = (Some(token.span().start()), false);
+                }
+                _ => {}
+            }
+        }
+        end.min(line.filter(|_| is_found_out).unwrap_or(usize::MAX))
     }
 
     pub(super) fn unclosed_error(&self, open: Span) -> ParseError {
@@ -219,10 +233,40 @@ impl Statement {
         ParseError::new(said).with_expected(expected).with_unexpected(open)
     }
 
-    /// Whether it looks like the rest of a value.
-    pub(super) fn may_follow(&self) -> bool {
-        let blank = |token: &&Token| token.kind() == TokenKind::Whitespace;
-        let first = self.tokens.iter().find(|token| !blank(token)).map(Token::kind);
-        !matches!(first, Some(TokenKind::Atom | TokenKind::Dot) | None)
+    /// Whether it looks like the rest of something.
+    pub(super) fn may_follow(&self, source: Source<'_>) -> bool {
+        let is_seen = |token: &&Token| {
+            !matches!(
+                token.kind(),
+                TokenKind::Whitespace | TokenKind::Newline | TokenKind::Eof | TokenKind::Comment
+            )
+        };
+        let first = self.tokens.iter().find(is_seen).map(Token::kind);
+        let last = self.tokens.iter().rfind(is_seen).and_then(|token| source.get(token.span()));
+        let ends = |text: &str| text.ends_with(['"', '\'', ']', '}']);
+        let is_end = self.form == Form::Neither && last.is_some_and(|last| ends(last.as_str()));
+        is_end
+            || match first {
+                Some(TokenKind::Atom | TokenKind::Dot) | None => false,
+                // A key may be in quotes.
+                Some(TokenKind::LiteralString | TokenKind::BasicString) => self.form == Form::Neither,
+                _ => true,
+            }
+    }
+
+    /// Whether its value is in another line, or nowhere.
+    pub(super) fn awaits_value(&self) -> bool {
+        let is_blank = |kind: &TokenKind| {
+            matches!(kind, TokenKind::Whitespace | TokenKind::Newline | TokenKind::Comment | TokenKind::Eof)
+        };
+        let last = self.tokens.iter().rev().map(Token::kind).find(|kind| !is_blank(kind));
+        last == Some(TokenKind::Equals)
+    }
+
+    /// Whether a header is rather a list.
+    pub(super) fn is_list(&self) -> bool {
+        let mut kinds = self.tokens.iter().map(Token::kind);
+        let first = kinds.find(|kind| !matches!(kind, TokenKind::Whitespace | TokenKind::LeftSquareBracket));
+        matches!(first, Some(TokenKind::LiteralString | TokenKind::BasicString))
     }
 }

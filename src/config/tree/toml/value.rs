@@ -108,6 +108,10 @@ impl<'t> Values<'t> {
                     path.0.extend(keys.iter().map(|key| Step::Key(key.name.clone())));
                     let node = self.node(path, told);
                     path.0.truncate(length);
+                    // What a key that is none stands for may be a part of it.
+                    if !is_known {
+                        self.wrong.truncate(known + 1);
+                    }
                     known = self.wrong.len();
                     self.is_cut |= !is_known;
                     if is_known {
