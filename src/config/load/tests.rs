@@ -363,6 +363,49 @@ fn a_mistake_in_a_line_hides_no_other_line() {
 }
 
 #[test]
+fn what_is_yaml_but_no_settings_hides_nothing_and_nothing_follows_from_it() {
+    for (text, expected) in [
+        (
+            "wrokers: 3\nlog_level: !foo verbose\npools:\n  p:\n    backends: ['[::1]:1', !x '[::1]:2']\n    polcy: x\n",
+            &["1:1 unknown key", "2:17 has a tag", "5:30 has a tag", "6:5 unknown key"][..],
+        ),
+        (
+            "wrokers: 1\nroutes: { a: { pool: later } }\n---\npools: 1\n",
+            &["1:1 unknown key", "3:1 a second document"],
+        ),
+        (
+            "routes:\n  ? [a, b]\n  : { pool: p }\n  ? { c: d, e: f }\n  : x\n  d: { pol: p }\nwrokers: 3\n",
+            &["2:5 a key must be text", "4:5 a key must be text", "6:8 unknown key", "7:1 unknown key"],
+        ),
+        ("pools:\n  !x a:\n    polcy: 1\n  b: { polcy: 1 }\n", &["2:6 has a tag", "4:8 unknown key"]),
+        ("pools: !x y\nroutes: { a: { pool: p } }\n", &["1:11 has a tag"]),
+    ] {
+        let told = told(text, Format::Yaml);
+        let same = told.len() == expected.len()
+            && told.iter().zip(expected).all(|(told, start)| told.starts_with(start));
+        assert!(same, "{text}: {told:?}");
+    }
+}
+
+#[test]
+fn a_comma_too_many_in_json_hides_nothing() {
+    let text = "{\"wrokers\": 1, \"pools\": {\"p\": {\"backends\": [\"x\",], \"polcy\": \",}\"}},\n\"routes\": {\"a\": {\"pool\": \"zz\"}},\n}";
+    assert_eq!(
+        told(text, Format::Json),
+        [
+            "1:2 unknown key",
+            "1:45 not an address",
+            "1:48 a comma behind the last element",
+            "1:52 unknown key",
+            "2:26 no pool has this name",
+            "2:32 a comma behind the last element",
+        ]
+    );
+    assert_eq!(told("{\"a\": [1,], \"b\" 2}", Format::Json).len(), 2);
+    assert_eq!(told("{\"a\": [,]}", Format::Json).len(), 2);
+}
+
+#[test]
 fn many_routes_and_many_mistakes_are_no_reason_to_tell_less() {
     let route = |number: usize| {
         format!("[routes.r{number}]\npath = '/{number}'\npool = 'p'\nresponse_timeout = '5s'\n")
