@@ -18,7 +18,11 @@ pub(super) fn parse(text: &str, file: usize) -> Parsed {
     let mut told: Vec<_> = commas.iter().take(MOST_FAULTS).map(comma).collect();
     let error =
         if commas.is_empty() { Some(error) } else { serde_json::from_str::<IgnoredAny>(&mended).err() };
-    let Some(error) = error else { return read(&mended, file, told) };
+    let Some(error) = error else {
+        // What is little else takes memory for nothing.
+        let is_full = told.len() == MOST_FAULTS;
+        return if is_full { Parsed::nothing(told) } else { read(&mended, file, told) };
+    };
     match too_deep(text) {
         Some(at) => {
             let span = Some(Span { file, bytes: at..at });

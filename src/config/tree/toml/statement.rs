@@ -6,6 +6,9 @@ use toml_parser::{Expected, ParseError, Source, Span};
 
 use crate::config::tree::DEEPEST;
 
+/// A list of more than this is not looked into: its parts take memory, and nobody writes it.
+const MOST_TOKENS: usize = 1 << 20;
+
 /// What a statement looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
@@ -38,20 +41,27 @@ pub(super) struct Statement {
 pub(super) struct Statements<'t> {
     source: Source<'t>,
     lexer: Lexer<'t>,
+    /// Whether the end of the text was seen.
+    pub(super) is_at_end: bool,
 }
 
 impl<'t> Statements<'t> {
     pub(super) fn of(source: Source<'t>) -> Self {
-        Self { source, lexer: source.lex() }
+        Self { source, lexer: source.lex(), is_at_end: false }
     }
 
+    /// None at the end of the text, or of what of it is looked into.
     pub(super) fn next(&mut self) -> Option<Statement> {
         let mut scan = Scan::default();
         for token in self.lexer.by_ref() {
             let is_whole = scan.take(token, self.source);
             scan.tokens.push(token);
+            self.is_at_end = token.kind() == TokenKind::Eof;
             if is_whole {
                 break;
+            }
+            if scan.tokens.len() > MOST_TOKENS {
+                return None;
             }
         }
         (!scan.tokens.is_empty()).then(|| scan.statement())
@@ -201,6 +211,8 @@ impl Statement {
 
     /// Up to where what is wrong in its value is not said of something that follows it.
     pub(super) fn certain_end(&self, error: Option<&ParseError>) -> usize {
+        // That something is open is said at the end of the text, whatever is wrong there.
+        let error = error.filter(|error| !error.description().starts_with("unclosed"));
         let end = error.and_then(ParseError::unexpected).map_or(usize::MAX, |span| span.start());
         let Some(open) = self.unclosed else { return end };
         // A line that is a header, or that has the key by which it was found out.
