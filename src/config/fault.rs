@@ -29,7 +29,7 @@ pub(super) enum Fault {
     /// A key that is given twice in one text.
     Duplicate { path: Path, first: Option<Span>, is_table: bool },
     /// A key that another file has, too.
-    InTwoFiles { name: String, other: String },
+    InTwoFiles { path: Path, other: String },
     /// A key that means nothing.
     UnknownKey { nearest: Option<String>, known: Vec<String> },
     /// Something of another kind.
@@ -170,7 +170,8 @@ impl Fault {
                 };
                 say(format!("duplicate key `{}`", path.last().unwrap_or_default()), help)
             }
-            Self::InTwoFiles { name, other } => {
+            Self::InTwoFiles { path, other } => {
+                let name = path.last().unwrap_or_default();
                 say(format!("{name} is given in another file, too: {other}"), "remove one of them")
             }
             // Whoever leaves the quotes out is told of what the text looks like without them.

@@ -4,7 +4,6 @@ mod piece;
 mod replace;
 
 use std::ffi::OsStr;
-use std::io::{self, Read as _};
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
@@ -21,7 +20,7 @@ use super::{Config, Flags};
 
 pub(super) use piece::toml_files;
 
-use piece::{Piece, piece, to_text};
+use piece::{Piece, to_text};
 
 /// The file of a folder that is read first, and the folder in it whose files follow.
 const MAIN: &str = "loadbalancer.toml";
@@ -116,7 +115,7 @@ impl Sources {
     pub fn read(&self, text: &[u8], format: Format) -> Result<Loaded, Problems> {
         let bytes = text.get(..=MOST_FILE_BYTES as usize).unwrap_or(text).to_vec();
         let text = Text { name: None, folder: self.folder().to_owned(), text: to_text(None, bytes)? };
-        self.read_pieces(vec![Piece { text, format }], Vec::new())
+        self.read_pieces(vec![Piece { text, format, unread: None }], Vec::new())
     }
 
     /// To watch what cannot change is a mistake.
@@ -146,8 +145,14 @@ impl Sources {
     }
 
     fn read_pieces(&self, pieces: Vec<Piece>, files: Vec<PathBuf>) -> Result<Loaded, Problems> {
-        let (texts, formats): (Vec<_>, Vec<_>) =
-            pieces.into_iter().map(|piece| (piece.text, piece.format)).unzip();
+        let unread = pieces.iter().filter_map(|piece| piece.unread.as_ref());
+        let unread: Vec<_> = unread.flat_map(Problems::all).cloned().collect();
+        if pieces.iter().all(|piece| piece.unread.is_some()) {
+            return Err(Problems::unreadable(unread));
+        }
+        let format = |piece: &Piece| piece.unread.is_none().then_some(piece.format);
+        let formats: Vec<_> = pieces.iter().map(format).collect();
+        let texts = pieces.into_iter().map(|piece| piece.text).collect();
         let mut origin = Origin { texts, tree: None, cut: Vec::new(), given: self.flags.given.clone() };
         let (mut tree, misread, doubled) = plant(&mut origin, &formats);
         let mut faults = interpolate(&mut tree, &|name| std::env::var(name).ok());
@@ -161,7 +166,9 @@ impl Sources {
         origin.tree = Some(tree);
         self.flags.add_process_wide(&mut file);
         let read = Read { misread, faults };
-        self.resolve(file, origin, &read, files)
+        let order = origin.texts.iter().map(|text| text.name.clone()).collect::<Vec<_>>();
+        let resolved = self.resolve(file, origin, &read, files);
+        resolved.map_err(|problems| problems.and_unreadable(unread, &order))
     }
 
     fn resolve(
@@ -186,57 +193,6 @@ impl Sources {
             }
             _ => Err(origin.problems(read, &wrong, &file)),
         }
-    }
-
-    /// The texts that are at a place, in the order in which they count.
-    fn pieces(&self, place: &FilePath) -> Result<Vec<Piece>, Problems> {
-        if place.as_os_str() == STDIN {
-            return self.standard_input().map(|piece| vec![piece]);
-        }
-        let refuse = |path: &FilePath, error: &io::Error| Problems::unreadable(Problem::of_file(path, error));
-        if !place.is_dir() {
-            return piece(place, MOST_FILE_BYTES).map(|piece| vec![piece]);
-        }
-        let main = place.join(MAIN);
-        let (mut paths, more) = match main.is_file() {
-            true => (vec![main], place.join(MORE)),
-            false => (Vec::new(), place.to_owned()),
-        };
-        if more.is_dir() {
-            let mut found = toml_files(&more).map_err(|error| refuse(&more, &error))?;
-            found.sort();
-            paths.append(&mut found);
-        }
-        if paths.is_empty() {
-            let none = io::Error::other(format!("the folder has neither {MAIN} nor other .toml files"));
-            return Err(refuse(place, &none));
-        }
-        let mut left = MOST_FILE_BYTES;
-        let mut pieces = Vec::new();
-        for path in paths {
-            let piece = piece(&path, left)?;
-            left -= piece.text.text.len() as u64;
-            pieces.push(piece);
-        }
-        Ok(pieces)
-    }
-
-    fn standard_input(&self) -> Result<Piece, Problems> {
-        const NAME: &str = "standard input";
-        let bytes = match self.stdin.get() {
-            Some(bytes) => bytes.clone(),
-            None => {
-                let mut bytes = Vec::new();
-                let read = io::stdin().lock().take(MOST_FILE_BYTES + 1).read_to_end(&mut bytes);
-                read.map_err(|error| Problems::unreadable(Problem::of_file(FilePath::new(NAME), &error)))?;
-                self.stdin.get_or_init(|| bytes).clone()
-            }
-        };
-        let text = to_text(Some(NAME), bytes)?;
-        Ok(Piece {
-            text: Text { name: Some(NAME.to_owned()), folder: PathBuf::new(), text },
-            format: Format::Toml,
-        })
     }
 }
 
@@ -268,20 +224,28 @@ fn told(Flaw { place, value, text }: Flaw, origin: &Origin) -> Wrong {
     Wrong { path: place.0, value, is_key: false, fault }
 }
 
-/// One tree of all texts, what is wrong with them, and the tables that are given twice in one.
-fn plant(origin: &mut Origin, formats: &[Format]) -> (Node, Vec<Misread>, Vec<Path>) {
+/// One tree of all texts, what is wrong with them, and the tables that are given twice. A text without a format is not known.
+fn plant(origin: &mut Origin, formats: &[Option<Format>]) -> (Node, Vec<Misread>, Vec<Path>) {
     let mut tree = Node::empty();
     let (mut misread, mut doubled) = (Vec::new(), Vec::new());
     let several = origin.texts.len() > 1;
     for (number, (text, format)) in origin.texts.iter().zip(formats).enumerate() {
-        let mut parsed = parse(&text.text, number, *format);
+        let Some(format) = *format else {
+            origin.cut.push(number);
+            continue;
+        };
+        let mut parsed = parse(&text.text, number, format);
         misread.append(&mut parsed.misread);
         doubled.append(&mut parsed.doubled);
         if parsed.is_cut {
             origin.cut.push(number);
         }
         match parsed.tree {
-            Some(one) if several => merge(&mut tree, one, &|span| origin.tell(span), &mut misread),
+            Some(one) if several => {
+                let mut merged = merge(&mut tree, one, &|span| origin.tell(span));
+                misread.append(&mut merged.misread);
+                doubled.append(&mut merged.doubled);
+            }
             Some(one) => tree = one,
             None => {}
         }

@@ -146,7 +146,7 @@ impl Origin {
     pub(super) fn misread(&self, misread: &[Misread]) -> Vec<Problem> {
         let problem = |Misread { span, fault }: &Misread| {
             let path = match fault {
-                Fault::Duplicate { path, .. } => Some(path),
+                Fault::Duplicate { path, .. } | Fault::InTwoFiles { path, .. } => Some(path),
                 _ => None,
             };
             self.problem(span.as_ref(), path, None, fault)

@@ -9,6 +9,8 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::tree::MOST_FAULTS;
+
 /// Characters that are shown of a value, or of a path.
 const LONGEST_VALUE: usize = 200;
 /// Characters that are shown of what is said of it.
@@ -69,9 +71,18 @@ impl Problems {
         Self { all, unreadable: false }
     }
 
-    /// Of a file that cannot be read at all.
-    pub(super) fn unreadable(problem: Problem) -> Self {
-        Self { all: vec![problem], unreadable: true }
+    /// Of files that cannot be read at all.
+    pub(super) fn unreadable(all: Vec<Problem>) -> Self {
+        Self { all, unreadable: true }
+    }
+
+    /// These, and those of files that cannot be read, in the order of the files.
+    pub(super) fn and_unreadable(mut self, unread: Vec<Problem>, files: &[Option<String>]) -> Self {
+        self.unreadable |= !unread.is_empty();
+        self.all.splice(..0, unread);
+        self.all.truncate(MOST_FAULTS);
+        self.all.sort_by_cached_key(|problem| files.iter().position(|file| *file == problem.file));
+        self
     }
 
     /// Each of them. Never empty.
@@ -130,7 +141,7 @@ impl Problem {
         Self { file, help, ..Self::saying(format!("cannot be read: {error}")) }
     }
 
-    /// Of a text that is none.
+    /// Of a text of which only this is to be said.
     pub(super) fn of_text(name: Option<&str>, line: Option<usize>, message: String, help: &str) -> Self {
         let file = name.map(str::to_owned);
         Self { file, line, help: Some(help.to_owned()), ..Self::saying(message) }

@@ -5,14 +5,82 @@ use std::path::{Path, PathBuf};
 
 use crate::config::origin::Text;
 use crate::config::plain::{MOST_FILE_BYTES, open_file};
-use crate::config::problem::{Problem, Problems};
+use crate::config::problem::{Excerpt, Problem, Problems};
 
-use super::Format;
+use super::{Format, MAIN, MORE, STDIN, Sources};
 
 /// A text and how it says settings.
 pub(super) struct Piece {
     pub(super) text: Text,
     pub(super) format: Format,
+    /// Why nothing is known of what it says, if nothing is.
+    pub(super) unread: Option<Problems>,
+}
+
+impl Sources {
+    /// The texts that are at a place, in the order in which they count.
+    pub(super) fn pieces(&self, place: &Path) -> Result<Vec<Piece>, Problems> {
+        if place.as_os_str() == STDIN {
+            return self.standard_input().map(|piece| vec![piece]);
+        }
+        if !place.is_dir() {
+            return Ok(vec![piece(place, MOST_FILE_BYTES)]);
+        }
+        let main = place.join(MAIN);
+        let (mut paths, more) = match main.is_file() {
+            true => (vec![main], place.join(MORE)),
+            false => (Vec::new(), place.to_owned()),
+        };
+        let mut unread = None;
+        if more.is_dir() {
+            match toml_files(&more) {
+                Ok(mut found) => {
+                    found.sort();
+                    paths.append(&mut found);
+                }
+                Err(error) => {
+                    unread = Some(Piece::unread(&more, unreadable(Problem::of_file(&more, &error))));
+                }
+            }
+        }
+        if paths.is_empty() && unread.is_none() {
+            let none = io::Error::other(format!("the folder has neither {MAIN} nor other .toml files"));
+            return Err(unreadable(Problem::of_file(place, &none)));
+        }
+        let mut left = MOST_FILE_BYTES;
+        let mut pieces = Vec::new();
+        for path in paths {
+            let piece = piece(&path, left);
+            left -= piece.text.text.len() as u64;
+            pieces.push(piece);
+        }
+        pieces.extend(unread);
+        Ok(pieces)
+    }
+
+    fn standard_input(&self) -> Result<Piece, Problems> {
+        const NAME: &str = "standard input";
+        let bytes = match self.stdin.get() {
+            Some(bytes) => bytes.clone(),
+            None => {
+                let mut bytes = Vec::new();
+                let read = io::stdin().lock().take(MOST_FILE_BYTES + 1).read_to_end(&mut bytes);
+                read.map_err(|error| unreadable(Problem::of_file(Path::new(NAME), &error)))?;
+                self.stdin.get_or_init(|| bytes).clone()
+            }
+        };
+        let text = to_text(Some(NAME), bytes)?;
+        let text = Text { name: Some(NAME.to_owned()), folder: PathBuf::new(), text };
+        Ok(Piece { text, format: Format::Toml, unread: None })
+    }
+}
+
+impl Piece {
+    fn unread(path: &Path, problems: Problems) -> Self {
+        let name = Some(path.display().to_string());
+        let text = Text { name, folder: PathBuf::new(), text: String::new() };
+        Self { text, format: Format::of(path), unread: Some(problems) }
+    }
 }
 
 /// The files of a folder that are TOML by their names.
@@ -29,18 +97,29 @@ pub(in crate::config) fn toml_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// What is in a file of at most so many bytes.
-pub(super) fn piece(path: &Path, most: u64) -> Result<Piece, Problems> {
-    let refuse = |error: &io::Error| Problems::unreadable(Problem::of_file(path, error));
-    let mut bytes = Vec::new();
-    let file = open_file(path).map_err(|error| refuse(&error))?;
-    file.take(most + 1).read_to_end(&mut bytes).map_err(|error| refuse(&error))?;
+fn piece(path: &Path, most: u64) -> Piece {
     let name = path.display().to_string();
-    let text = to_text(Some(&name), bytes)?;
-    if text.len() as u64 > most {
-        return Err(too_large(Some(&name)));
+    let text = read(path, most).and_then(|bytes| match bytes.len() as u64 > most {
+        true => Err(too_large(Some(&name))),
+        false => to_text(Some(&name), bytes),
+    });
+    match text {
+        Ok(text) => {
+            let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+            let text = Text { name: Some(name), folder, text };
+            Piece { text, format: Format::of(path), unread: None }
+        }
+        Err(problems) => Piece::unread(path, problems),
     }
-    let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-    Ok(Piece { text: Text { name: Some(name), folder, text }, format: Format::of(path) })
+}
+
+/// What is in a file, but not much more than so many bytes.
+fn read(path: &Path, most: u64) -> Result<Vec<u8>, Problems> {
+    let refuse = |error: io::Error| unreadable(Problem::of_file(path, &error));
+    let mut bytes = Vec::new();
+    let file = open_file(path).map_err(refuse)?;
+    file.take(most + 1).read_to_end(&mut bytes).map_err(refuse)?;
+    Ok(bytes)
 }
 
 /// The text that bytes are. `name` is how they are called, if they have a name.
@@ -48,18 +127,37 @@ pub(super) fn to_text(name: Option<&str>, bytes: Vec<u8>) -> Result<String, Prob
     if bytes.len() as u64 > MOST_FILE_BYTES {
         return Err(too_large(name));
     }
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
-        let wrong = error.as_bytes()[valid.len()];
-        let message = format!("byte {wrong:#04x} is not UTF-8");
-        Problems::unreadable(Problem::of_text(name, Some(line), message, "save it as UTF-8"))
-    })?;
+    let text = String::from_utf8(bytes)
+        .map_err(|error| not_utf8(name, error.as_bytes(), error.utf8_error().valid_up_to()))?;
     // Some editors begin a file with a mark that says so.
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
+/// From this byte on it is something else. It is shown with marks in place of what is no text.
+fn not_utf8(name: Option<&str>, bytes: &[u8], at: usize) -> Problems {
+    const LONGEST_LINE: usize = 2000;
+    let (before, rest) = bytes.split_at(at);
+    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let before = String::from_utf8_lossy(&before[line_start..]);
+    let before = before.trim_start_matches('\u{feff}');
+    let length = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
+    let message = format!("byte {:#04x} is not UTF-8", rest.first().copied().unwrap_or_default());
+    let mut problem = Problem::of_text(name, Some(line), message, "save it as UTF-8");
+    problem.column = Some(before.chars().count() + 1);
+    if before.len() + length <= LONGEST_LINE {
+        let text = format!("{before}{}", String::from_utf8_lossy(&rest[..length]).trim_end_matches('\r'));
+        let wrong = before.len()..before.len() + char::REPLACEMENT_CHARACTER.len_utf8();
+        problem.excerpt = Some(Excerpt { text, first_line: line, wrong });
+    }
+    unreadable(problem)
+}
+
 fn too_large(name: Option<&str>) -> Problems {
     let message = "larger than 16 MiB, which no settings are".to_owned();
-    Problems::unreadable(Problem::of_text(name, None, message, "name another file"))
+    unreadable(Problem::of_text(name, None, message, "name another file"))
+}
+
+fn unreadable(problem: Problem) -> Problems {
+    Problems::unreadable(vec![problem])
 }

@@ -3,24 +3,77 @@
 use serde::de::IgnoredAny;
 
 use super::again::Again;
-use super::{DEEPEST, Entry, Misread, Node, Parsed, Path, Span, Step, Table, Value};
+use super::{DEEPEST, Entry, MOST_FAULTS, Misread, Node, Parsed, Path, Span, Step, Table, Value};
 use crate::config::fault::Fault;
 
+/// Of a text that is no JSON the first mistake is told, and commas too many: without them it is known what it says.
 pub(super) fn parse(text: &str, file: usize) -> Parsed {
     // It is known to be JSON before places are looked for in it.
-    if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
-        let deep = too_deep(text)
-            .map(|at| Misread { span: Some(Span { file, bytes: at..at }), fault: Fault::TooDeep });
-        return Parsed::nothing(vec![deep.unwrap_or_else(|| misread(&error, text, file))]);
+    let Err(error) = serde_json::from_str::<IgnoredAny>(text) else { return read(text, file, Vec::new()) };
+    let (mended, commas) = without_last_commas(text);
+    let comma = |at: &usize| Misread {
+        span: Some(Span { file, bytes: *at..*at + ",".len() }),
+        fault: Fault::Syntax("a comma behind the last element".into()),
+    };
+    let mut told: Vec<_> = commas.iter().take(MOST_FAULTS).map(comma).collect();
+    let error =
+        if commas.is_empty() { Some(error) } else { serde_json::from_str::<IgnoredAny>(&mended).err() };
+    let Some(error) = error else {
+        // What is little else takes memory for nothing.
+        let is_full = told.len() == MOST_FAULTS;
+        return if is_full { Parsed::nothing(told) } else { read(&mended, file, told) };
+    };
+    match too_deep(text) {
+        Some(at) => {
+            let span = Some(Span { file, bytes: at..at });
+            Parsed::nothing(vec![Misread { span, fault: Fault::TooDeep }])
+        }
+        None => {
+            // Behind it nobody knows what is a comma and what is text.
+            let error = misread(&error, text, file);
+            let start = |misread: &Misread| misread.span.as_ref().map(|span| span.bytes.start);
+            told.retain(|told| start(told) < start(&error));
+            told.push(error);
+            Parsed::nothing(told)
+        }
     }
+}
+
+fn read(text: &str, file: usize, mut told: Vec<Misread>) -> Parsed {
     let mut reader = Reader { text, file, at: 0, path: Path::default(), again: Again::default() };
     match reader.value() {
         Ok(tree) => {
             let Again { misread, doubled } = reader.again;
-            Parsed { tree: Some(tree), misread, doubled, is_cut: false }
+            told.extend(misread);
+            Parsed { tree: Some(tree), misread: told, doubled, is_cut: false }
         }
         Err(misread) => Parsed::nothing(vec![misread]),
     }
+}
+
+/// The text with blanks in place of commas behind the last part of something, and where these were.
+fn without_last_commas(text: &str) -> (String, Vec<usize>) {
+    let (mut commas, mut last) = (Vec::new(), None);
+    let (mut in_string, mut is_escaped) = (false, false);
+    for (at, byte) in text.bytes().enumerate() {
+        in_string ^= byte == b'"' && !is_escaped;
+        is_escaped = in_string && byte == b'\\' && !is_escaped;
+        match byte {
+            b']' | b'}' if !in_string => commas.extend(last.take()),
+            b',' if !in_string => last = Some(at),
+            b' ' | b'\t' | b'\r' | b'\n' => {}
+            _ => last = None,
+        }
+    }
+    let mut mended = String::with_capacity(text.len());
+    let mut from = 0;
+    for at in &commas {
+        mended.push_str(&text[from..*at]);
+        mended.push(' ');
+        from = at + ",".len();
+    }
+    mended.push_str(&text[from..]);
+    (mended, commas)
 }
 
 fn misread(error: &serde_json::Error, text: &str, file: usize) -> Misread {

@@ -1,20 +1,19 @@
 //! From TOML to a tree.
 
-mod keys;
+mod grow;
 mod recover;
+mod statement;
+mod value;
 
 use std::ops::Range;
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeTable, DeValue, Error};
+use toml_parser::{Expected, ParseError};
 
-use super::{DEEPEST, Entry, MOST_FAULTS, Misread, Node, Parsed, Span, Table, Value};
+use super::{DEEPEST, Entry, Misread, Node, Parsed, Span, Table, Value};
 use crate::config::fault::Fault;
 use recover::recover;
-
-/// Of a text that is larger than this only the first mistake is told: for each of them memory is taken, and what is no TOML at
-/// all is nothing but mistakes.
-const MOST_RECOVERED: usize = 256 << 10;
 
 /// All that is wrong with a text is told, not only the first of it.
 pub(super) fn parse(text: &str, file: usize) -> Parsed {
@@ -27,28 +26,34 @@ pub(super) fn parse(text: &str, file: usize) -> Parsed {
                 Err(misread) => Parsed::nothing(vec![misread]),
             }
         }
-        Err(_) if text.len() <= MOST_RECOVERED => recover(text, file),
-        Err(first) => Parsed::nothing(misread([&first].into_iter(), file)),
+        Err(first) => {
+            let parsed = recover(text, file);
+            match parsed.misread.is_empty() {
+                true => Parsed::nothing(vec![misread(&first, file)]),
+                false => parsed,
+            }
+        }
     }
 }
 
-fn misread<'e>(errors: impl Iterator<Item = &'e toml::de::Error>, file: usize) -> Vec<Misread> {
-    let mut told = Vec::new();
-    for error in errors {
-        let misread = Misread {
-            span: error.span().map(|bytes| Span { file, bytes }),
-            fault: Fault::of_syntax(&error.message().replace('\n', ", ")),
-        };
-        match misread.fault {
-            // All else follows from it.
-            Fault::TooDeep => return vec![misread],
-            // What is not closed is told again for each that is around it.
-            _ if told.contains(&misread) => {}
-            _ if told.len() == MOST_FAULTS => break,
-            _ => told.push(misread),
-        }
-    }
-    told
+fn misread(error: &Error, file: usize) -> Misread {
+    let fault = Fault::of_syntax(&error.message().replace('\n', ", "));
+    Misread { span: error.span().map(|bytes| Span { file, bytes }), fault }
+}
+
+/// What is wrong, and what was expected.
+fn message(error: &ParseError) -> String {
+    let Some(expected) = error.expected() else { return error.description().to_owned() };
+    let word = |expected: &Expected| match expected {
+        Expected::Literal("\n") => "newline".to_owned(),
+        Expected::Literal("`") => "'`'".to_owned(),
+        Expected::Literal(text) => format!("`{text}`"),
+        Expected::Description(text) => (*text).to_owned(),
+        _ => "something else".to_owned(),
+    };
+    let words: Vec<_> = expected.iter().map(word).collect();
+    let words = if words.is_empty() { "nothing".to_owned() } else { words.join(", ") };
+    format!("{}, expected {words}", error.description())
 }
 
 struct Reader {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use granit_parser::{Event, Parser, ScalarStyle, ScanError};
 
 use super::again::Again;
-use super::{DEEPEST, Entry, Misread, Node, Parsed, Path, Span, Step, Table, Value};
+use super::{DEEPEST, Entry, MOST_FAULTS, Misread, Node, Parsed, Path, Span, Step, Table, Value};
 use crate::config::fault::Fault;
 
 pub(super) use write::to_yaml;
@@ -16,7 +16,8 @@ pub(super) use write::to_yaml;
 /// become billions.
 const MOST_ALIASED: usize = 1 << 16;
 
-/// What follows a mistake depends on it, but for keys that are given twice.
+/// What follows a mistake depends on it, but for what is YAML, and no settings: keys that are given twice or are no text, tags,
+/// a second document.
 pub(super) fn parse(text: &str, file: usize) -> Parsed {
     let mut builder = Builder {
         file,
@@ -27,9 +28,10 @@ pub(super) fn parse(text: &str, file: usize) -> Parsed {
         anchors: HashMap::new(),
         root: None,
         again: Again::default(),
+        is_cut: false,
     };
     let read = builder.read();
-    let Builder { root, again: Again { mut misread, doubled }, .. } = builder;
+    let Builder { root, again: Again { mut misread, doubled }, is_cut, .. } = builder;
     if let Err(wrong) = read {
         misread.push(wrong);
         return Parsed::nothing(misread);
@@ -39,7 +41,7 @@ pub(super) fn parse(text: &str, file: usize) -> Parsed {
         None | Some(Node { value: Value::Nothing, .. }) => Node::empty(),
         Some(root) => root,
     };
-    Parsed { tree: Some(tree), misread, doubled, is_cut: false }
+    Parsed { tree: Some(tree), misread, doubled, is_cut }
 }
 
 struct Builder<'t> {
@@ -52,8 +54,10 @@ struct Builder<'t> {
     /// What aliases stand for, and how many parts that has.
     anchors: HashMap<usize, (Node, usize)>,
     root: Option<Node>,
-    /// Keys that are given twice.
+    /// Keys that are given twice, and what else is no settings.
     again: Again,
+    /// Whether there is more than is known.
+    is_cut: bool,
 }
 
 /// A list or a table whose end is not reached.
@@ -65,12 +69,19 @@ struct Open {
     before: usize,
     /// A key of a table whose value is to come.
     key: Option<(String, Span)>,
+    /// Whether that key is none.
+    is_no_key: bool,
 }
 
 impl Builder<'_> {
     fn read(&mut self) -> Result<(), Misread> {
         for event in Parser::new_from_str(self.text) {
             let (event, span) = event.map_err(|error| self.misread(&error))?;
+            if matches!(event, Event::DocumentStart(..)) && self.root.is_some() {
+                self.is_cut = true;
+                self.tell(self.span(&span), Fault::SecondDocument);
+                break;
+            }
             self.take(event, &span)?;
         }
         Ok(())
@@ -80,21 +91,27 @@ impl Builder<'_> {
         let span = self.span(span);
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                if tag.is_some() {
-                    return Err(Misread { span: Some(span), fault: Fault::Tag });
+                let is_tagged = tag.is_some();
+                if is_tagged {
+                    self.tell(span.clone(), Fault::Tag);
                 }
                 let plain = style == ScalarStyle::Plain;
                 let is_key = self.open.last().is_some_and(Open::awaits_key);
                 let value =
                     if plain && !is_key { plain_value(&text) } else { Value::Text(text.into_owned()) };
                 let parts = parts_of(&value);
-                let node = Node::new(value, Some(span));
+                // Nobody knows what the tag makes of it.
+                let node = Node { broken: is_tagged, ..Node::new(value, Some(span)) };
                 self.keep(anchor, &node, parts);
-                self.add(node, parts)
+                self.add(node, parts);
+                Ok(())
             }
             Event::SequenceStart(_, anchor, _) => self.open(Value::List(Vec::new()), span, anchor),
             Event::MappingStart(_, anchor, _) => self.open(Value::Table(Table::new()), span, anchor),
-            Event::SequenceEnd | Event::MappingEnd => self.close(),
+            Event::SequenceEnd | Event::MappingEnd => {
+                self.close();
+                Ok(())
+            }
             Event::Alias(anchor) => match self.anchors.get(&anchor) {
                 Some((node, parts)) => {
                     let parts = *parts;
@@ -103,13 +120,11 @@ impl Builder<'_> {
                         return Err(Misread { span: Some(span), fault: Fault::TooMany });
                     }
                     let node = Node { span: Some(span), ..node.clone() };
-                    self.add(node, parts)
+                    self.add(node, parts);
+                    Ok(())
                 }
                 None => Err(Misread { span: Some(span), fault: Fault::Syntax("an alias of itself".into()) }),
             },
-            Event::DocumentStart(..) if self.root.is_some() => {
-                Err(Misread { span: Some(span), fault: Fault::SecondDocument })
-            }
             _ => Ok(()),
         }
     }
@@ -118,19 +133,16 @@ impl Builder<'_> {
         if self.open.len() >= DEEPEST {
             return Err(Misread { span: Some(span), fault: Fault::TooDeep });
         }
-        if self.open.last().is_some_and(Open::awaits_key) {
-            return Err(Misread { span: Some(span), fault: Fault::Syntax("a key must be text".into()) });
-        }
-        self.open.push(Open { value, span, anchor, before: self.nodes, key: None });
+        self.open.push(Open { value, span, anchor, before: self.nodes, key: None, is_no_key: false });
         Ok(())
     }
 
-    fn close(&mut self) -> Result<(), Misread> {
+    fn close(&mut self) {
         let open = self.open.pop().expect("what ends has begun");
         let parts = 1 + self.nodes - open.before;
         let node = Node::new(open.value, Some(open.span));
         self.keep(open.anchor, &node, parts);
-        self.add(node, 1)
+        self.add(node, 1);
     }
 
     fn keep(&mut self, anchor: usize, node: &Node, parts: usize) {
@@ -140,24 +152,28 @@ impl Builder<'_> {
     }
 
     /// Puts a whole part where it belongs.
-    fn add(&mut self, node: Node, parts: usize) -> Result<(), Misread> {
+    fn add(&mut self, node: Node, parts: usize) {
         self.nodes += parts;
         let Some((open, around)) = self.open.split_last_mut() else {
             self.root = Some(node);
-            return Ok(());
+            return;
         };
         match (&mut open.value, open.key.take()) {
             (Value::List(list), _) => list.push(node),
             (Value::Table(_), None) => {
                 let span = node.span.clone().expect("each part has its place");
-                let Value::Text(key) = node.value else {
-                    return Err(Misread {
-                        span: Some(span),
-                        fault: Fault::Syntax("a key must be text".into()),
-                    });
-                };
-                open.key = Some((key, span));
+                open.is_no_key = node.broken;
+                match node.value {
+                    Value::Text(key) => open.key = Some((key, span)),
+                    _ => {
+                        open.is_no_key = true;
+                        open.key = Some(("?".to_owned(), span.clone()));
+                        self.tell(span, Fault::Syntax("a key must be text".into()));
+                    }
+                }
             }
+            // It may be anything's.
+            (Value::Table(_), Some(_)) if open.is_no_key => self.is_cut = true,
             (Value::Table(table), Some((key, span))) => {
                 let entry = Entry { key: Some(span), node };
                 self.again.add(table, key, entry, &|| path_of(around));
@@ -165,7 +181,12 @@ impl Builder<'_> {
             // Only lists and tables have parts.
             _ => {}
         }
-        Ok(())
+    }
+
+    fn tell(&mut self, span: Span, fault: Fault) {
+        if self.again.misread.len() < MOST_FAULTS {
+            self.again.misread.push(Misread { span: Some(span), fault });
+        }
     }
 
     fn misread(&self, error: &ScanError) -> Misread {

@@ -42,7 +42,7 @@ fn a_name_or_a_key_that_two_files_have_is_refused_and_both_are_named() {
  --> b.toml:2:1
   |
 2 | header = \"2s\"
-  | ^^^^^^
+  | ^^^^^^ timeouts.header
   |
   = help: remove one of them
 
@@ -50,10 +50,25 @@ error: app is given in another file, too: a.toml:1:8
  --> b.toml:3:8
   |
 3 | [pools.app]
-  |        ^^^
+  |        ^^^ pools.app
   |
   = help: remove one of them";
     assert_eq!(said, expected);
+}
+
+#[test]
+fn a_table_that_two_files_have_is_looked_into_in_both() {
+    let folder = Folder::new();
+    folder.write("a.toml", "[pools.app]\nbackends = [\"127.0.0.1:1\"]\n[routes.a]\npool = \"none\"\n");
+    folder.write(
+        "b.toml",
+        "[pools.app]\nbackends = [\"x\"]\npolcy = 1\n[routes.a]\npth = \"/\"\npriority = \"x\"\n",
+    );
+    let (code, said) = Balancer::bare().flag("--config", folder.path("").to_str().unwrap()).fail();
+    assert_eq!(code, Some(2), "{said}");
+    let said = said.replace(folder.path("").to_str().unwrap(), "");
+    let places: Vec<_> = said.lines().filter_map(|line| line.trim_start().strip_prefix("--> ")).collect();
+    assert_eq!(places, ["b.toml:1:8", "b.toml:3:1", "b.toml:4:9", "b.toml:5:1", "b.toml:6:12"], "{said}");
 }
 
 #[test]

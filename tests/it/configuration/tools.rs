@@ -237,7 +237,7 @@ fn a_file_is_converted_to_each_format_and_back() {
         .word("--to=json")
         .fail();
     assert_eq!(code, Some(2), "{said}");
-    assert!(said.contains("broken.toml:1:6"), "{said}");
+    assert!(said.contains("broken.toml:1:5"), "{said}");
 }
 
 #[test]

@@ -36,22 +36,40 @@ fn a_file_of_100_megabytes_is_refused_without_being_read_to_its_end() {
 }
 
 #[test]
-fn a_file_that_is_not_utf_8_is_refused_with_the_line() {
-    let said = said_of("lb.toml", b"workers = 1\naccess_log = \"\xff\"\n");
-    assert_eq!(said, "loadbalancer: lb.toml:2: byte 0xff is not UTF-8; save it as UTF-8");
+fn a_file_that_is_not_utf_8_is_refused_with_its_place() {
+    let expected = "error: byte 0xff is not UTF-8
+ --> lb.toml:2:16
+  |
+2 | access_log = \"é\u{fffd}\"
+  |                ^
+  |
+  = help: save it as UTF-8";
+    assert_eq!(said_of("lb.toml", b"workers = 1\naccess_log = \"\xc3\xa9\xff\"\n"), expected);
+    let said = said_of("lb.json", b"{\"workers\": \xe6}");
+    assert!(said.contains(" --> lb.json:1:13\n"), "{said}");
+}
+
+#[test]
+fn what_cannot_be_read_hides_nothing_of_other_files_and_nothing_follows_from_it() {
+    let folder = Folder::new();
+    folder.write("a.toml", "[routes.a]\npool = \"elsewhere\"\npth = \"/\"\n");
+    folder.write("b.toml", b"[pools.elsewhere]\n\xff");
+    folder.write("c.toml", "[pools.app]\nbackends = [\"x\"]\n");
+    std::os::unix::fs::symlink(folder.path("nowhere"), folder.path("d.toml")).unwrap();
+    let (code, said) = Balancer::bare().flag("--config", folder.path("").to_str().unwrap()).fail();
+    assert_eq!(code, Some(2), "{said}");
+    let said = said.replace(folder.path("").to_str().unwrap(), "");
+    let place = |line: &str| line.trim_start().strip_prefix("--> ").map(str::to_owned);
+    let places: Vec<_> = said.lines().filter_map(place).collect();
+    assert_eq!(places, ["a.toml:3:1", "b.toml:2:1", "c.toml:2:13"], "{said}");
+    assert!(said.ends_with("d.toml: cannot be read: No such file or directory (os error 2); name a file or a folder that we may read"), "{said}");
 }
 
 #[test]
 fn a_file_that_was_written_half_is_refused_with_each_place() {
     let whole = format!("{START}[pools.app]\nbackends = [\"127.0.0.1:1\", \"127.0.0.1:2\"]\n");
     let half = &whole[..whole.len() - 10];
-    let expected = "error: unclosed array, expected `]`
- --> lb.toml:7:33
-  |
-7 | backends = [\"127.0.0.1:1\", \"127.
-  |                                 ^
-
-error: invalid basic string, expected `\"`
+    let expected = "error: invalid basic string, expected `\"`
  --> lb.toml:7:33
   |
 7 | backends = [\"127.0.0.1:1\", \"127.

@@ -1,183 +1,232 @@
-//! What is known of a text with mistakes in it. A key that is given twice, and a value in one line that is none, leave the rest
-//! as it is. What is behind any other mistake may be part of something that was not closed: then only the tables before it are
-//! known.
+//! What is known of a text with mistakes in it. It is read statement by statement: a mistake in one leaves the others as they
+//! are, unless it may have eaten them. A value that is none leaves its key known. Behind a line that is neither a key nor a
+//! header nobody knows in which table the next keys are, until a header says so. Behind a bracket or a text over several lines
+//! that is not closed nothing is known.
 
-use toml::de::{DeTable, Error};
+use toml_parser::parser::EventKind;
+use toml_parser::{Expected, ParseError, Source};
 
-use super::keys::given_before;
-use super::{Reader, misread};
+use super::grow::{Garden, Key, Told};
+use super::message;
+use super::statement::{Form, Statement, Statements};
+use super::value::{Value, Values, key_names};
 use crate::config::fault::Fault;
-use crate::config::tree::again::Again;
-use crate::config::tree::{Entry, MOST_FAULTS, Misread, Node, Parsed, Span, Step, Value};
+use crate::config::tree::Value::Nothing;
+use crate::config::tree::{DEEPEST, MOST_FAULTS, Misread, Node, Parsed, Span};
 
-/// Headers before a mistake at which it is tried to end a text.
-const MOST_ENDS: usize = 4;
-
-/// Reads a text that was found to be no TOML.
+/// Reads a text that was found to be no TOML. Nothing if nothing was found to be wrong with it.
 pub(super) fn recover(text: &str, file: usize) -> Parsed {
-    let errors = DeTable::parse_recoverable(text).1;
-    let mut wrong = misread(errors.iter().filter(|error| !is_of_key(error)), file);
-    if wrong.iter().any(|wrong| wrong.fault == Fault::TooDeep) {
-        return Parsed::nothing(wrong);
-    }
-    let at: Vec<_> = errors.iter().filter(|error| !is_of_key(error)).map(|error| error.span()).collect();
-    let at: Option<Vec<_>> = at.into_iter().map(|span| Some(span?.start)).collect();
-    let whole = at.as_ref().and_then(|at| mend(text, at)).and_then(|(text, ends)| read(&text, &ends, file));
-    let beginning = || {
-        let parsed = ends(text, at.as_ref()?).find_map(|end| read(&text[..end], &[], file));
-        parsed.map(|parsed| Parsed { is_cut: true, ..parsed })
+    let mut recovery = Recovery {
+        source: Source::new(text),
+        file,
+        garden: Garden::new(file),
+        misread: Vec::new(),
+        is_cut: false,
+        is_lost: false,
+        is_wrong: false,
+        awaits_value: false,
     };
-    let parsed = whole.or_else(beginning).unwrap_or_else(|| Parsed::nothing(Vec::new()));
-    leave_out_what_follows(text, &mut wrong);
-    if wrong.is_empty() && parsed.misread.is_empty() {
-        return Parsed::nothing(misread(errors.iter(), file));
-    }
-    wrong.extend(parsed.misread);
-    wrong.sort_by_key(|wrong| wrong.span.as_ref().map(|span| span.bytes.start));
-    wrong.truncate(MOST_FAULTS);
-    Parsed { misread: wrong, ..parsed }
-}
-
-/// All behind something that is not closed is read as a part of it.
-fn leave_out_what_follows(text: &str, wrong: &mut Vec<Misread>) {
-    let start = |wrong: &Misread| wrong.span.as_ref().map_or(0, |span| span.bytes.start);
-    let is_unclosed =
-        |wrong: &Misread| matches!(&wrong.fault, Fault::Syntax(said) if said.starts_with("unclosed"));
-    if wrong.iter().any(is_unclosed) {
-        let first = wrong.iter().map(start).min().unwrap_or_default();
-        let end = text[line_start(text, first)..]
-            .find('\n')
-            .map_or(text.len(), |end| end + line_start(text, first));
-        wrong.retain(|wrong| start(wrong) <= end || is_unclosed(wrong));
-    }
-}
-
-/// A key that is given twice, or a table that is something else as well.
-fn is_of_key(error: &Error) -> bool {
-    error.message() == "duplicate key" || error.message().starts_with("cannot extend value of type")
-}
-
-/// Reads a text in which nothing is wrong but keys that are given twice, and values in place of others, which end here.
-fn read(text: &str, keys: &[usize], file: usize) -> Option<Parsed> {
-    let (root, errors) = DeTable::parse_recoverable(text);
-    if !errors.iter().all(is_of_key) {
-        return None;
-    }
-    let reader = Reader { file };
-    let table = match reader.table(root.into_inner(), 0) {
-        Ok(table) => table,
-        Err(misread) => return Some(Parsed::nothing(vec![misread])),
-    };
-    let mut tree = Node::new(Value::Table(table), reader.span(0..0));
-    for key in keys {
-        key_at(&mut tree, *key)?.broken = true;
-    }
-    let wanted: Option<Vec<_>> = errors.iter().map(|error| Some(error.span()?.start)).collect();
-    let again: Option<Vec<_>> = given_before(text, &wanted?).into_iter().collect();
-    let mut told = Again::default();
-    for again in again? {
-        let node = again.path.find_mut(&mut tree)?;
-        let is_table = matches!(node.value, Value::Table(_));
-        // Sections are one, however often they are begun. All in a table that is given twice may be meant for two.
-        let is_section = is_table && again.path.0.len() == 1;
-        if told.doubled.iter().any(|path| again.path.is_within(path)) {
-            continue;
-        }
-        if !is_section {
-            told.spoil(node, again.path.clone());
-        }
-        let span = |bytes| Span { file, bytes };
-        told.tell(again.path, Some(span(again.key)), Some(span(again.first)), is_table);
-        if told.misread.len() >= MOST_FAULTS {
-            return Some(Parsed::nothing(told.misread));
+    let mut statements = Statements::of(recovery.source);
+    while let Some(statement) = statements.next() {
+        if !recovery.take(&statement) {
+            recovery.is_cut = true;
+            break;
         }
     }
-    let Again { misread, doubled } = told;
-    Some(Parsed { tree: Some(tree), misread, doubled, is_cut: false })
+    let Recovery { garden, mut misread, is_cut, .. } = recovery;
+    let is_cut = is_cut || !statements.is_at_end;
+    if let Some(deep) = misread.iter().position(|misread| misread.fault == Fault::TooDeep) {
+        // All else may follow from it.
+        return Parsed::nothing(vec![misread.swap_remove(deep)]);
+    }
+    let (tree, again) = garden.grown();
+    misread.extend(again.misread);
+    misread.sort_by_key(|wrong| wrong.span.as_ref().map(|span| span.bytes.start));
+    misread.truncate(MOST_FAULTS);
+    Parsed { tree: Some(tree), misread, doubled: again.doubled, is_cut }
 }
 
-/// What the key that begins here stands for.
-fn key_at(node: &mut Node, start: usize) -> Option<&mut Node> {
-    match &mut node.value {
-        Value::Table(table) => table.values_mut().find_map(|Entry { key, node }| {
-            match key.as_ref().is_some_and(|key| key.bytes.start == start) {
-                true => Some(node),
-                false => key_at(node, start),
+struct Recovery<'t> {
+    source: Source<'t>,
+    file: usize,
+    garden: Garden,
+    misread: Vec<Misread>,
+    /// Whether the text says more than is known.
+    is_cut: bool,
+    /// Whether nobody knows in which table the next keys are.
+    is_lost: bool,
+    /// Whether something is wrong with the statement before.
+    is_wrong: bool,
+    /// Whether its value is missing.
+    awaits_value: bool,
+}
+
+impl Recovery<'_> {
+    /// Whether something is known of what follows this.
+    fn take(&mut self, statement: &Statement) -> bool {
+        if let Some(deep) = statement.too_deep {
+            self.tell(deep.start(), deep.end(), Fault::TooDeep);
+            return false;
+        }
+        let told = self.misread.len();
+        let goes_on = match statement.form {
+            Form::Blank => {
+                self.blank(statement);
+                return !self.is_full();
             }
-        }),
-        Value::List(list) => list.iter_mut().find_map(|node| key_at(node, start)),
-        _ => None,
-    }
-}
-
-/// The text with a value in place of each that is wrong, if each is alone in its line with its key; and where these keys begin.
-fn mend(text: &str, wrong: &[usize]) -> Option<(String, Vec<usize>)> {
-    let mut mended = text.to_owned();
-    let mut keys = Vec::new();
-    let mut lines: Vec<_> = wrong.iter().map(|at| line_start(text, *at)).collect();
-    lines.dedup();
-    // What is no TOML at all is nothing but mistakes.
-    if lines.len() >= MOST_FAULTS {
-        return None;
-    }
-    for start in lines {
-        let end = text[start..].find('\n').map_or(text.len(), |length| start + length);
-        let (key, key_end) = key_before_value(text, start, end)?;
-        let room = (end - key_end).checked_sub("=0".len())?;
-        mended.replace_range(key_end..end, &format!("=0{}", " ".repeat(room)));
-        keys.push(key);
-    }
-    Some((mended, keys))
-}
-
-/// Where the last part of the key begins that a line begins with, and where it ends.
-fn key_before_value(text: &str, start: usize, end: usize) -> Option<(usize, usize)> {
-    let line = &text[start..end];
-    let skip = |at: usize| at + line[at..].len() - line[at..].trim_start().len();
-    let mut at = skip(0);
-    loop {
-        let rest = &line[at..];
-        let length = match rest.chars().next()? {
-            quote @ ('"' | '\'') => rest[1..].find(quote)? + 2,
-            _ => rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-')?,
+            Form::Header if self.awaits_value && statement.is_list() => {
+                (self.is_lost, self.is_cut) = (true, true);
+                true
+            }
+            Form::Header => self.header(statement),
+            Form::Key => self.key(statement),
+            Form::Neither => self.neither(statement),
         };
-        let (key, key_end) = (at, at + length);
-        at = skip(key_end);
-        match line[at..].chars().next()? {
-            '.' => at = skip(at + 1),
-            '=' if length > 0 => return Some((start + key, start + key_end)),
-            _ => return None,
+        self.awaits_value = statement.awaits_value();
+        self.is_wrong = self.misread.len() > told || (self.is_wrong && statement.form == Form::Neither);
+        goes_on && !self.is_full()
+    }
+
+    fn is_full(&self) -> bool {
+        self.misread.len() >= MOST_FAULTS || self.garden.is_full()
+    }
+
+    /// A remark may have characters in it that no text may have.
+    fn blank(&mut self, statement: &Statement) {
+        if let (_, Some(error)) = statement.events(self.source) {
+            self.tell_error(&error);
+        }
+    }
+
+    fn header(&mut self, statement: &Statement) -> bool {
+        let (events, error) = statement.events(self.source);
+        let mut wrong = Vec::new();
+        let keys = key_names(&events, self.source, self.file, &mut wrong);
+        let is_array = events.iter().any(|event| event.kind() == EventKind::ArrayTableOpen);
+        let is_close = |event: &&toml_parser::parser::Event| {
+            matches!(event.kind(), EventKind::StdTableClose | EventKind::ArrayTableClose)
+        };
+        // What is written to its end may be a part of its name.
+        let is_closed = events.iter().find(is_close).is_some_and(|close| {
+            let behind = self.source.input().get(close.span().end()..).unwrap_or_default();
+            behind.is_empty() || behind.starts_with([' ', '\t', '\r', '\n', '#'])
+        });
+        let error = wrong.first().cloned().or(error);
+        if let Some(error) = &error {
+            self.tell_error(error);
+        }
+        if !is_closed || !wrong.is_empty() {
+            (self.is_lost, self.is_cut) = (true, true);
+            return true;
+        }
+        if let Some(at) = too_deep(&keys, 0) {
+            self.tell(at, at, Fault::TooDeep);
+            return false;
+        }
+        // Keys of what is something else as well are not looked at; it is broken.
+        self.is_lost = !self.garden.header(&keys, is_array);
+        true
+    }
+
+    fn key(&mut self, statement: &Statement) -> bool {
+        let (events, error) = statement.events(self.source);
+        let length = events.iter().position(|event| event.kind() == EventKind::KeyValSep);
+        let mut wrong = Vec::new();
+        let keys = key_names(&events[..length.unwrap_or(0)], self.source, self.file, &mut wrong);
+        if let Some(at) = too_deep(&keys, self.garden.depth()) {
+            self.tell(at, at, Fault::TooDeep);
+            return false;
+        }
+        let is_known = wrong.is_empty() && length.is_some();
+        let path = self.garden.path(&keys);
+        let mut nowhere = Told::default();
+        let told = if self.is_lost { &mut nowhere } else { self.garden.told() };
+        let mut values = Values::new(self.source, self.file, &events[length.unwrap_or(0)..], wrong);
+        let Value { node, wrong, is_cut } = values.value(&path, told);
+        let is_broken = error.is_some() || statement.unclosed.is_some();
+        let wrong = self.told_of(statement, wrong, error, is_known);
+        if !(self.is_wrong && statement.may_follow(self.source)) {
+            wrong.iter().for_each(|wrong| self.tell_error(wrong));
+        }
+        self.is_cut |= is_cut || !is_known || self.is_lost;
+        if is_known && !self.is_lost {
+            let nothing = Node::new(Nothing, node.span.clone());
+            let node = if is_broken { Node { broken: true, ..nothing } } else { node };
+            self.garden.key(&keys, node);
+        }
+        if !wrong.is_empty() && (length.is_none() || statement.may_hold_header) {
+            (self.is_lost, self.is_cut) = (true, true);
+        }
+        !statement.is_unsure && (wrong.is_empty() || !statement.has_long_text)
+    }
+
+    /// Of what is wrong with a key and its value, what does not follow from the rest of it.
+    fn told_of(
+        &self,
+        statement: &Statement,
+        mut wrong: Vec<ParseError>,
+        error: Option<ParseError>,
+        is_known: bool,
+    ) -> Vec<ParseError> {
+        let end = statement.certain_end(error.as_ref());
+        wrong.retain(|wrong| start(wrong) < end);
+        // A key that is none has swallowed what its value begins with, and an open text what is behind it.
+        if !is_known {
+            wrong.truncate(1);
+        }
+        let open_text = wrong.iter().position(is_open_text);
+        if let Some(first) = open_text {
+            wrong.truncate(first + 1);
+        }
+        let error = statement.unclosed.map(|open| statement.unclosed_error(open)).or(error);
+        let last = wrong.last().map(start);
+        let is_in_line_of = |last: usize, error: &ParseError| {
+            self.source.input().get(last..start(error)).is_some_and(|text| !text.contains('\n'))
+        };
+        let follows = |error: &ParseError| match last {
+            Some(last) => !is_known || open_text.is_some() || is_in_line_of(last, error),
+            None => false,
+        };
+        wrong.extend(error.filter(|error| !follows(error)));
+        wrong
+    }
+
+    /// What is neither may be a header, or belong to what is wrong before it.
+    fn neither(&mut self, statement: &Statement) -> bool {
+        let follows = self.is_wrong && statement.may_follow(self.source);
+        if let (_, Some(error)) = statement.events(self.source)
+            && !follows
+        {
+            self.tell_error(&error);
+        }
+        (self.is_lost, self.is_cut) = (true, true);
+        !statement.has_long_text
+    }
+
+    fn tell_error(&mut self, error: &ParseError) {
+        let span = error.unexpected().unwrap_or_default();
+        self.tell(span.start(), span.end(), Fault::of_syntax(&message(error)));
+    }
+
+    fn tell(&mut self, start: usize, end: usize, fault: Fault) {
+        let misread = Misread { span: Some(Span { file: self.file, bytes: start..end }), fault };
+        if self.misread.len() < MOST_FAULTS {
+            self.misread.push(misread);
         }
     }
 }
 
-/// Where a text could end before the first mistake: before the headers before it, the nearest first, or before its line if
-/// there are none.
-fn ends(text: &str, wrong: &[usize]) -> impl Iterator<Item = usize> {
-    let first = wrong.iter().min().map_or(0, |at| line_start(text, *at));
-    let line_end = text[first..].find('\n').map_or(text.len(), |length| first + length);
-    let mut ends = Vec::new();
-    let mut at = 0;
-    for line in text[..line_end].split_inclusive('\n') {
-        if line.trim_start().starts_with('[') {
-            ends.push(at);
-        }
-        at += line.len();
-    }
-    if ends.is_empty() {
-        ends.push(first);
-    }
-    ends.into_iter().rev().take(MOST_ENDS)
+/// Whether a text begins and does not end.
+fn is_open_text(error: &ParseError) -> bool {
+    let is_quote = |expected: &Expected| matches!(expected, Expected::Literal("\"" | "'"));
+    error.description().ends_with("string") && error.expected().is_some_and(|all| all.iter().any(is_quote))
 }
 
-fn line_start(text: &str, at: usize) -> usize {
-    let at = text.floor_char_boundary(at);
-    text[..at].rfind('\n').map_or(0, |end| end + 1)
+fn start(error: &ParseError) -> usize {
+    error.unexpected().map_or(0, |span| span.start())
 }
 
-impl crate::config::tree::Path {
-    fn is_within(&self, other: &Self) -> bool {
-        let (own, other): (&[Step], &[Step]) = (&self.0, &other.0);
-        own.len() > other.len() && own.starts_with(other)
-    }
+/// Where keys get too deep that are in so many tables.
+fn too_deep(keys: &[Key], around: usize) -> Option<usize> {
+    keys.get(DEEPEST.saturating_sub(around)).map(|key| key.span.bytes.start)
 }
