@@ -7,7 +7,7 @@ use clap::{ArgAction, Args, ValueEnum};
 
 use super::address::{LONGEST_PATH, UNIX};
 use super::draft::{Authorities, Side, TlsFiles};
-use super::fault::{By, Said, say};
+use super::fault::{By, Said, Scope, say};
 use super::file::{self, File};
 use super::resolve::Spot;
 use super::{Address, Listener};
@@ -126,6 +126,19 @@ pub(super) enum ListenFault {
 }
 
 impl ListenFault {
+    pub(super) fn scope(&self) -> Scope<'_> {
+        match self {
+            Self::NoAddress => Scope::Within(&["address"]),
+            Self::NoTlsListener => Scope::All(&["listeners.*.tls"]),
+            Self::UnpairedKeys { certificates: 0, keys: 0 } => {
+                Scope::All(&["tls.certificates.*.cert_file", "tls.certificates.*.key_file"])
+            }
+            Self::UnpairedKeys { .. } => Scope::Within(&["cert_file", "key_file"]),
+            Self::NoClientCa => Scope::Beside(&["client_ca_file"]),
+            Self::Address | Self::SocketPath | Self::Twice => Scope::Own,
+        }
+    }
+
     pub(super) fn said(&self, by: By) -> Said {
         match self {
             Self::NoAddress => say("has no address", "add address, for example address = \":8080\""),
@@ -189,15 +202,15 @@ pub(super) fn listeners(file: &File, at: &Spot<'_>) -> Vec<Listener> {
     listeners
 }
 
-/// How TLS is spoken on them, if it is.
+/// How TLS is spoken on them, if it is. All that is said of it is looked at in any case.
 pub(super) fn tls(file: &File, root: &Spot<'_>) -> Option<Tls> {
     let none = file::Tls::default();
     let (given, at) = (file.tls.as_ref().unwrap_or(&none), root.key("tls"));
     let list = at.key("certificates");
-    let Some((secure, _)) = file.listeners.iter().find(|(_, listener)| listener.tls) else {
+    let secure = file.listeners.iter().find(|(_, listener)| listener.tls).map(|(name, _)| name);
+    if secure.is_none() {
         refuse_stray(given, &at);
-        return None;
-    };
+    }
     let mut pairs = Vec::new();
     let count =
         |named: fn(&file::Certificate) -> bool| given.certificates.iter().filter(|pair| named(pair)).count();
@@ -227,7 +240,7 @@ pub(super) fn tls(file: &File, root: &Spot<'_>) -> Option<Tls> {
             _ => at.fault(unpaired.clone()),
         }
     }
-    if given.certificates.is_empty() {
+    if let Some(secure) = secure.filter(|_| given.certificates.is_empty()) {
         root.key("listeners").key(secure).key("tls").fault(unpaired);
     }
     if let Some(name) = &given.client_ca_file {
@@ -242,7 +255,7 @@ pub(super) fn tls(file: &File, root: &Spot<'_>) -> Option<Tls> {
     if auth.is_some() && clients.is_none() {
         at.key("client_auth").fault(ListenFault::NoClientCa);
     }
-    Some(Tls { certificates: pairs, clients })
+    secure.map(|_| Tls { certificates: pairs, clients })
 }
 
 /// Settings for TLS mean nothing where nobody speaks it.

@@ -7,7 +7,6 @@ use super::fault::{By, Fault, Said, Scope};
 use super::file::File;
 use super::flags::Given;
 use super::problem::{Excerpt, Problem, Problems};
-use super::resolve::PoolFault;
 use super::tree::{Found, MOST_FAULTS, Misread, Node, Path, Span, Step, Value};
 
 /// Where each setting stands that a flag can say. A `*` stands for any name.
@@ -110,6 +109,29 @@ impl Read {
     pub(super) fn is_clean(&self) -> bool {
         self.misread.is_empty() && self.faults.is_empty()
     }
+
+    /// Whether a key of a table means nothing but looks as if this one were meant. With `any`, so does one that looks like no
+    /// other, if what it says could be needed: that is never a number or a switch.
+    fn may_mean(&self, table: &Path, key: &str, root: &Node, any: bool) -> bool {
+        self.faults.iter().any(|(path, fault)| match fault {
+            Fault::UnknownKey { nearest, .. } if path.around() == *table => match nearest {
+                Some(nearest) => nearest == key,
+                None => {
+                    let value = &path.find(root, true).node.value;
+                    any && matches!(value, Value::Text(_) | Value::List(_) | Value::Table(_))
+                }
+            },
+            _ => false,
+        })
+    }
+
+    /// The known key that an unknown one looks like.
+    pub(super) fn nearest(&self, unknown: &Path) -> Option<&str> {
+        self.faults.iter().find(|(path, _)| path == unknown).and_then(|(_, fault)| match fault {
+            Fault::UnknownKey { nearest, .. } => nearest.as_deref(),
+            _ => None,
+        })
+    }
 }
 
 /// Something that is wrong, at its path.
@@ -134,7 +156,7 @@ impl Origin {
     pub(super) fn problems(&self, read: &Read, wrong: &[Wrong], file: &File) -> Problems {
         let mut problems = self.misread(&read.misread);
         problems.extend(read.faults.iter().filter_map(|(path, fault)| self.misfit(path, fault)));
-        problems.extend(wrong.iter().filter_map(|wrong| self.resolved(wrong, file)));
+        problems.extend(wrong.iter().filter_map(|wrong| self.resolved(wrong, file, read)));
         let number = |file: &Option<String>| self.texts.iter().position(|text| text.name == *file);
         problems.sort_by_cached_key(|problem| (number(&problem.file), problem.line, problem.column));
         problems.dedup();
@@ -184,7 +206,8 @@ impl Origin {
         }
     }
 
-    fn resolved(&self, Wrong { path, value, is_key, fault }: &Wrong, file: &File) -> Option<Problem> {
+    fn resolved(&self, wrong: &Wrong, file: &File, read: &Read) -> Option<Problem> {
+        let Wrong { path, value, is_key, fault } = wrong;
         if let Some(flag) = self.flag(path, Some(file)) {
             let Said { message, help } = fault.said(By::Flags);
             let flag = Some(flag.to_owned());
@@ -194,8 +217,7 @@ impl Origin {
             return Some(self.problem(None, Some(path), value.clone(), fault));
         };
         let found = path.find(root, false);
-        let is_of_all = !matches!(fault, Fault::Conflict(_));
-        if found.broken || (is_of_all && found.node.has_broken()) || self.is_unsure(root, path, fault) {
+        if found.broken || self.is_unsure(root, &found, path, fault, read) {
             return None;
         }
         let shown =
@@ -212,20 +234,37 @@ impl Origin {
     }
 
     /// Whether something that a fault depends on is not known.
-    fn is_unsure(&self, root: &Node, path: &Path, fault: &Fault) -> bool {
-        let section = |name: &str| Path(vec![Step::Key(name.to_owned())]);
-        match (fault.scope(), fault) {
-            (Scope::Own, _) => false,
-            (Scope::Pools, Fault::Pool(PoolFault::Unknown { name, .. })) => {
-                !self.cut.is_empty() || is_broken(root, &["pools", name])
+    fn is_unsure(&self, root: &Node, found: &Found<'_>, path: &Path, fault: &Fault, read: &Read) -> bool {
+        let entry = path.entry();
+        let around = match found.exact {
+            true => found.path.around(),
+            false => found.path.clone(),
+        };
+        let (table, keys) = match fault.scope() {
+            Scope::Own => return false,
+            Scope::Whole => return found.node.has_broken(),
+            Scope::Within(keys) => (&found.path, keys),
+            Scope::Beside(keys) => (&around, keys),
+            Scope::Entry(keys) => (&entry, keys),
+            Scope::All(keys) => (&Path::default(), keys),
+            Scope::Pool(name) => {
+                let pools = Path(vec![Step::Key("pools".to_owned())]);
+                let named = pools.with(Step::Key(name.to_owned())).find(root, true);
+                return !self.cut.is_empty()
+                    || named.broken
+                    || read.may_mean(&pools.around(), "pools", root, false);
             }
-            (Scope::Pools, _) => !self.cut.is_empty(),
-            (Scope::Section(name), _) => !self.cut.is_empty() || holds_broken(root, &section(name)),
-            (Scope::Entry, _) => {
-                let entry = path.entry();
-                self.is_cut(&entry.find(root, false)) || holds_broken(root, &entry)
-            }
-        }
+        };
+        let is_cut = match table.0.is_empty() {
+            true => !self.cut.is_empty(),
+            false => self.is_cut(&entry.find(root, false)),
+        };
+        let node = table.find(root, true).node;
+        let open = |key: &&str| {
+            let steps: Vec<_> = key.split('.').collect();
+            is_open(node, &steps, table, &|table, key| read.may_mean(table, key, root, fault.is_lack()))
+        };
+        is_cut || keys.iter().any(open)
     }
 
     /// Whether more may be said of something than is known. A listener, a route and a pool are in one text; any other section
@@ -283,13 +322,23 @@ impl Origin {
     }
 }
 
-fn is_broken(root: &Node, keys: &[&str]) -> bool {
-    let path = Path(keys.iter().map(|key| Step::Key((*key).to_owned())).collect());
-    path.find(root, true).broken
-}
-
-fn holds_broken(root: &Node, path: &Path) -> bool {
-    path.find(root, true).node.has_broken()
+/// Whether something that stands under these keys in a table, or that may be meant to, could not be read.
+fn is_open(node: &Node, keys: &[&str], at: &Path, may_mean: &dyn Fn(&Path, &str) -> bool) -> bool {
+    let Some((key, rest)) = keys.split_first().filter(|_| !node.broken) else { return node.broken };
+    let below = |step: Step, node: &Node| is_open(node, rest, &at.with(step), may_mean);
+    match (&node.value, *key) {
+        (Value::List(list), "*") => {
+            list.iter().enumerate().any(|(index, node)| below(Step::Index(index), node))
+        }
+        (Value::Table(table), "*") => {
+            table.iter().any(|(name, entry)| below(Step::Key(name.clone()), &entry.node))
+        }
+        (Value::Table(table), key) => {
+            let given = table.get(key);
+            may_mean(at, key) || given.is_some_and(|entry| below(Step::Key(key.to_owned()), &entry.node))
+        }
+        _ => false,
+    }
 }
 
 /// The line and the column of a byte, from 1.

@@ -9,7 +9,7 @@ use hyper::header::HeaderName;
 use indexmap::IndexMap;
 
 use super::{PoolFault, Spot, secret, useless};
-use crate::config::backend::{BackendUrl, Scheme, is_name, look_into_files, tls, urls};
+use crate::config::backend::{BackendUrl, Scheme, Speaks, is_name, tls, urls};
 use crate::config::file::{self, Choices};
 use crate::config::{
     Backend, Balancing, HashKey, Health, Listener, MOST_WEIGHT, PolicyName, Pool, Source, Sticky,
@@ -36,15 +36,14 @@ pub(super) fn pool(name: &str, given: &file::Pool, listeners: &[Listener], at: &
         Source::File(_) => true,
     });
     let speaks = urls.iter().flatten().any(|url| url.scheme == Scheme::Https);
+    // So may those whose addresses are none.
     let is_unsure = urls.iter().any(Option::is_none);
-    let tls = match is_unsure {
-        true => {
-            // Some of them may speak it.
-            look_into_files(&given.tls, speaks, &at.key("tls"));
-            None
-        }
-        false => tls(&given.tls, speaks || may_speak, &at.key("tls")),
+    let speaks = match (speaks || may_speak, is_unsure) {
+        (true, _) => Speaks::Yes,
+        (false, true) => Speaks::Unknown,
+        (false, false) => Speaks::No,
     };
+    let tls = tls(&given.tls, speaks, &at.key("tls"));
     let backends = given.backends.iter().zip(urls).enumerate();
     let backends = backends.map(|(index, (given, url))| backend(&given.0, url, &list.index(index)));
     let backends: Vec<_> = backends.collect();
@@ -133,22 +132,22 @@ fn balancing(given: &file::Pool, at: &Spot<'_>) -> Option<Balancing> {
         }
     };
     let hash_key = match &given.hash_key {
-        None => usual.hash_key,
-        Some(text) => at.key("hash_key").take(text, hash_key(text).ok_or(PoolFault::HashKey))?,
+        None => Some(usual.hash_key),
+        Some(text) => at.key("hash_key").take(text, hash_key(text).ok_or(PoolFault::HashKey)),
     };
-    let sticky = match &given.sticky {
-        None => None,
-        Some(given) => Some(sticky(given, &at.key("sticky"))?),
-    };
+    let sticky = given.sticky.as_ref().map(|given| sticky(given, &at.key("sticky")));
     Some(Balancing {
-        hash_key,
+        hash_key: hash_key?,
         hash_bound: hash_bound.flatten().and_then(NonZeroU32::new),
         choices,
         decay: given.decay.map_or(usual.decay, |time| time.0),
         slow_start: given.slow_start.map(|time| time.0),
         overflow: overflow.flatten().unwrap_or(usual.overflow),
         zone: given.zone.as_deref().map(Arc::from),
-        sticky,
+        sticky: match sticky {
+            Some(sticky) => Some(sticky?),
+            None => None,
+        },
         policy: usual.policy,
     })
 }
