@@ -256,7 +256,12 @@ pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&
     };
     let likeness = |known: &str| {
         let likeness = strsim::jaro_winkler(word, known);
-        if is_slip(known) { likeness.max(0.8) } else { likeness }
+        match known.starts_with(word) && word.len() > 3 {
+            // Who leaves out the end of a word means that word rather than any other.
+            true => 0.9 + likeness / 10.0,
+            false if is_slip(known) => likeness.max(0.8),
+            false => likeness,
+        }
     };
     let best = known.map(|known| (likeness(known), known)).max_by(|a, b| a.0.total_cmp(&b.0))?;
     // One wrong letter amid three comes to 0.8.

@@ -181,9 +181,18 @@ impl Origin {
         let found = path.find(self.tree.as_ref()?, true);
         let (span, value) = match fault {
             Fault::UnknownKey { .. } => (found.key.or(found.node.span.as_ref()), path.last()),
-            _ => (found.node.span.as_ref().or(found.key), found.node.shown()),
+            _ => (found.node.span.as_ref().or(found.key), self.shown(found.node)),
         };
         Some(self.problem(span, Some(path), value, fault))
+    }
+
+    /// What a part of the settings says, if that can be said in a word. A number is shown as it was written: `1e3`.
+    fn shown(&self, node: &Node) -> Option<String> {
+        let is_number = matches!(node.value, Value::Integer(_) | Value::Float(_)) && node.written.is_none();
+        let span = node.span.as_ref().filter(|_| is_number);
+        let text = span.and_then(|span| self.texts.get(span.file)?.text.get(span.bytes.clone()));
+        let is_one_word = |text: &&str| !text.is_empty() && !text.contains(char::is_whitespace);
+        text.filter(is_one_word).map(str::to_owned).or_else(|| node.shown())
     }
 
     /// The folder from which the paths of files start that stand here.
@@ -221,7 +230,7 @@ impl Origin {
             return None;
         }
         let shown =
-            if found.exact && !is_key { value.as_ref().and_then(|_| found.node.shown()) } else { None };
+            if found.exact && !is_key { value.as_ref().and_then(|_| self.shown(found.node)) } else { None };
         let is_table = *is_key || matches!(found.node.value, Value::Table(_)) || !found.exact;
         let span = match found.key {
             Some(key) if is_table => Some(key),

@@ -36,8 +36,8 @@ pub(super) fn pool(name: &str, given: &file::Pool, listeners: &[Listener], at: &
         Source::File(_) => true,
     });
     let speaks = urls.iter().flatten().any(|url| url.scheme == Scheme::Https);
-    // So may those whose addresses are none.
-    let is_unsure = urls.iter().any(Option::is_none);
+    // So may those whose addresses, or sources, are none.
+    let is_unsure = urls.iter().any(Option::is_none) || sources.len() < given.discover.len();
     let speaks = match (speaks || may_speak, is_unsure) {
         (true, _) => Speaks::Yes,
         (false, true) => Speaks::Unknown,

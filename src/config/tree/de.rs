@@ -71,6 +71,8 @@ impl<'de> Deserializer<'de> for Reader<'_> {
             Value::Bool(value) => visitor.visit_bool(*value),
             Value::Integer(number) => match i64::try_from(*number) {
                 Ok(number) => visitor.visit_i64(number),
+                // What is to be text says so; of a number the real limit is told.
+                Err(_) if *number > 0 => visitor.visit_u64(u64::MAX),
                 Err(_) => Err(Error::number(self.0, i64::MIN.into(), i64::MAX.into())),
             },
             Value::Float(value) => visitor.visit_f64(*value),
@@ -100,8 +102,15 @@ impl<'de> Deserializer<'de> for Reader<'_> {
 
     numbers!(
         deserialize_u8 visit_u8 u8, deserialize_u16 visit_u16 u16, deserialize_u32 visit_u32 u32,
-        deserialize_u64 visit_u64 u64, deserialize_i32 visit_i32 i32
+        deserialize_i32 visit_i32 i32
     );
+
+    /// No setting can be as large as this: which one it can be is told by who knows what it is for.
+    fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        let refused = || Error::number(self.0, u64::MIN.into(), u64::MAX.into());
+        let number = self.integer().map(|number| number.min(u64::MAX.into()));
+        visitor.visit_u64(number.and_then(|number| number.try_into().ok()).ok_or_else(refused)?)
+    }
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match &self.0.value {
