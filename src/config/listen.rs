@@ -9,7 +9,7 @@ use super::address::{LONGEST_PATH, UNIX};
 use super::draft::{Authorities, Side, TlsFiles};
 use super::fault::{By, Said, Scope, say};
 use super::file::{self, File};
-use super::resolve::Spot;
+use super::resolve::{PoolFault, Spot};
 use super::{Address, Listener};
 
 const DEFAULT: &str = "127.0.0.1:8080";
@@ -237,6 +237,10 @@ pub(super) fn tls(file: &File, root: &Spot<'_>) -> Option<Tls> {
                 certificate: at.key("cert_file").file(certificate),
                 key: at.key("key_file").file(key),
             }),
+            (None, None) => {
+                at.fault(PoolFault::Required("cert_file"));
+                at.fault(PoolFault::Required("key_file"));
+            }
             _ => at.fault(unpaired.clone()),
         }
     }

@@ -90,6 +90,14 @@ impl<'a> Spot<'a> {
         }
     }
 
+    /// Whether a file says something here, whatever it is.
+    pub(in crate::config) fn is_there(&self) -> bool {
+        let Some(root) = &self.report.origin.tree else { return false };
+        let path = self.path();
+        let found = path.find(root, false);
+        found.exact && !matches!(found.node.value, Value::Nothing)
+    }
+
     /// What it is, unless it is wrong.
     pub(in crate::config) fn take<T, F: Into<Fault>>(
         &self,

@@ -184,6 +184,8 @@ fn the_first_thing_that_is_wrong_does_not_hide_the_next() {
             7,
         ),
         ("[routes.a]\nsplit_cookie = 'a b'\nredirect_status = 999", 5),
+        ("[routes.a]\nredirect = 3\nrewrite = '/x'", 2),
+        ("listeners.a = { address = '1', tls = true }\ntls.certificates = [{ cert_file = 3 }, {}]", 4),
         (
             "[routes.a]\npool = 'default'\nerror_pages = { 1 = { file = 'x' }, 404 = { file = 'y', body = 'z' } }",
             4,

@@ -51,11 +51,6 @@ fn misread<'e>(errors: impl Iterator<Item = &'e toml::de::Error>, file: usize) -
     told
 }
 
-/// What stands for a number that is larger, or smaller, than any.
-fn beyond(text: &str) -> i128 {
-    if text.starts_with('-') { i128::MIN } else { i128::MAX }
-}
-
 struct Reader {
     file: usize,
 }
@@ -81,7 +76,7 @@ impl Reader {
         let value = match value.into_inner() {
             DeValue::String(text) => Value::Text(text.into_owned()),
             DeValue::Integer(number) => i128::from_str_radix(number.as_str(), number.radix())
-                .map_or_else(|_| Value::Integer(beyond(number.as_str())), Value::Integer),
+                .map_or_else(|_| Value::Float(f64::INFINITY), Value::Integer),
             DeValue::Float(number) => Value::Float(number.as_str().parse().unwrap_or(f64::NAN)),
             DeValue::Boolean(value) => Value::Bool(value),
             DeValue::Datetime(_) => Value::Date,
