@@ -202,7 +202,7 @@ pub(super) fn listeners(file: &File, at: &Spot<'_>) -> Vec<Listener> {
     listeners
 }
 
-/// How TLS is spoken on them, if it is. All that is said of it is looked at in any case.
+/// How TLS is spoken on them, if it is. All that a file says of it is looked at in any case.
 pub(super) fn tls(file: &File, root: &Spot<'_>) -> Option<Tls> {
     let none = file::Tls::default();
     let (given, at) = (file.tls.as_ref().unwrap_or(&none), root.key("tls"));
@@ -210,15 +210,40 @@ pub(super) fn tls(file: &File, root: &Spot<'_>) -> Option<Tls> {
     let secure = file.listeners.iter().find(|(_, listener)| listener.tls).map(|(name, _)| name);
     if secure.is_none() {
         refuse_stray(given, &at);
+        // Of a pair of flags there is nothing to say but with the flag for the listener.
+        if !at.is_of_file() {
+            return None;
+        }
     }
+    let pairs = pairs(&given.certificates, &list);
+    if let Some(secure) = secure.filter(|_| given.certificates.is_empty()) {
+        let none = ListenFault::UnpairedKeys { certificates: 0, keys: 0 };
+        root.key("listeners").key(secure).key("tls").fault(none);
+    }
+    if let Some(name) = &given.client_ca_file {
+        let authorities = Authorities::File(at.key("client_ca_file").named_file(name));
+        at.look_into(TlsFiles { with: Side::Clients, certificate: None, key: None, authorities });
+    }
+    let auth = given.client_auth.map(|auth| auth.0);
+    let clients = given.client_ca_file.as_ref().map(|ca| ClientCertificates {
+        ca: at.key("client_ca_file").file(ca),
+        auth: auth.unwrap_or(ClientAuth::Required),
+    });
+    if auth.is_some() && clients.is_none() {
+        at.key("client_auth").fault(ListenFault::NoClientCa);
+    }
+    secure.map(|_| Tls { certificates: pairs, clients })
+}
+
+/// The certificates with their keys, as far as both are named.
+fn pairs(given: &[file::Certificate], list: &Spot<'_>) -> Vec<KeyPair> {
     let mut pairs = Vec::new();
-    let count =
-        |named: fn(&file::Certificate) -> bool| given.certificates.iter().filter(|pair| named(pair)).count();
+    let count = |named: fn(&file::Certificate) -> bool| given.iter().filter(|pair| named(pair)).count();
     let unpaired = ListenFault::UnpairedKeys {
         certificates: count(|pair| pair.cert_file.is_some()),
         keys: count(|pair| pair.key_file.is_some()),
     };
-    for (index, pair) in given.certificates.iter().enumerate() {
+    for (index, pair) in given.iter().enumerate() {
         let at = list.index(index);
         // Which of two lists of flags lacks one, and which one, nobody knows.
         let is_pair = at.is_of_file()
@@ -244,22 +269,7 @@ pub(super) fn tls(file: &File, root: &Spot<'_>) -> Option<Tls> {
             _ => at.fault(unpaired.clone()),
         }
     }
-    if let Some(secure) = secure.filter(|_| given.certificates.is_empty()) {
-        root.key("listeners").key(secure).key("tls").fault(unpaired);
-    }
-    if let Some(name) = &given.client_ca_file {
-        let authorities = Authorities::File(at.key("client_ca_file").named_file(name));
-        at.look_into(TlsFiles { with: Side::Clients, certificate: None, key: None, authorities });
-    }
-    let auth = given.client_auth.map(|auth| auth.0);
-    let clients = given.client_ca_file.as_ref().map(|ca| ClientCertificates {
-        ca: at.key("client_ca_file").file(ca),
-        auth: auth.unwrap_or(ClientAuth::Required),
-    });
-    if auth.is_some() && clients.is_none() {
-        at.key("client_auth").fault(ListenFault::NoClientCa);
-    }
-    secure.map(|_| Tls { certificates: pairs, clients })
+    pairs
 }
 
 /// Settings for TLS mean nothing where nobody speaks it.
