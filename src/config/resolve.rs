@@ -82,8 +82,9 @@ fn whole(file: &File, root: &Spot<'_>, open_files: u64, has_file: bool, draft: &
         .map(|(name, pool)| pool::pool(name, pool, &listeners, &root.key("pools").key(name)))
         .collect();
     let routes = routes(file, pools, root, draft);
-    let sure = |(name, pool): (&String, &Option<Pool>)| {
-        pool.clone().filter(|_| !root.key("pools").key(name).is_unsure(&[]))
+    let sure = |(name, pool): (&String, &Option<(Pool, bool)>)| {
+        let pool = pool.as_ref().filter(|_| !root.key("pools").key(name).is_unsure(&pool::ASIDE));
+        pool.map(|(pool, _)| pool.clone())
     };
     draft.pools = pools.keys().zip(&resolved).map(sure).collect();
     let tls = listen::tls(file, root);
@@ -94,13 +95,15 @@ fn whole(file: &File, root: &Spot<'_>, open_files: u64, has_file: bool, draft: &
     let introduced = introduced::introduced(networks, &root.key("access").key("proxy_protocol_from"));
     let admin = admin::admin(&file.admin, has_file, &root.key("admin"));
     let dns_servers = dns_servers(file, root);
+    let whole_pool =
+        |pool: Option<(Pool, bool)>| pool.filter(|(_, is_whole)| *is_whole).map(|(pool, _)| pool);
     // All was looked at. What is missing from here on was found to be wrong.
     Some(Config {
         listeners,
         tls,
         introduced,
         routes: routes?,
-        pools: resolved.into_iter().collect::<Option<_>>()?,
+        pools: resolved.into_iter().map(whole_pool).collect::<Option<_>>()?,
         dns_servers: dns_servers?,
         workers: workers?,
         timeouts: timeouts(&file.timeouts),

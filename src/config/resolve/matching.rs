@@ -28,6 +28,7 @@ pub(super) fn matching(given: &file::Route, at: &Spot<'_>) -> (Option<Match>, Op
     let methods = methods.map(|(index, text)| list.index(index).take(text, method(text))).collect::<Vec<_>>();
     let conditions = conditions(given, at);
     let clients = networks(&given.clients, &at.key("clients"));
+    let are_sound = clients.len() == given.clients.len();
     let clients = Networks::of(clients.into_iter().map(|network| (network, ())));
     let captures = paths.as_deref().map(captures);
     let when = || {
@@ -40,7 +41,7 @@ pub(super) fn matching(given: &file::Route, at: &Spot<'_>) -> (Option<Match>, Op
             clients: (!given.clients.is_empty()).then_some(clients),
         })
     };
-    (when(), captures)
+    (when().filter(|_| are_sound), captures)
 }
 
 fn one_or_more<T>(

@@ -15,7 +15,29 @@ use crate::config::{
     Backend, Balancing, HashKey, Health, Listener, MOST_WEIGHT, PolicyName, Pool, Source, Sticky,
 };
 
-pub(super) fn pool(name: &str, given: &file::Pool, listeners: &[Listener], at: &Spot<'_>) -> Option<Pool> {
+/// Keys of a pool that do not say which backends are in it.
+pub(super) const ASIDE: [&str; 12] = [
+    "policy",
+    "hash_key",
+    "hash_bound",
+    "choices",
+    "decay",
+    "slow_start",
+    "overflow",
+    "zone",
+    "sticky",
+    "proxy_protocol",
+    "health",
+    "tls",
+];
+
+/// A pool whose backends make sense, and whether all else does. What does not is as if it were not given.
+pub(super) fn pool(
+    name: &str,
+    given: &file::Pool,
+    listeners: &[Listener],
+    at: &Spot<'_>,
+) -> Option<(Pool, bool)> {
     if given.backends.is_empty() && given.discover.is_empty() {
         at.fault(PoolFault::Empty);
     }
@@ -48,15 +70,17 @@ pub(super) fn pool(name: &str, given: &file::Pool, listeners: &[Listener], at: &
     let backends = backends.map(|(index, (given, url))| backend(&given.0, url, &list.index(index)));
     let backends: Vec<_> = backends.collect();
     let (balancing, health) = (balancing(given, at), health(&given.health, &at.key("health")));
-    Some(Pool {
+    let is_whole = balancing.is_some() && health.is_some();
+    let pool = Pool {
         name: name.into(),
         backends: backends.into_iter().collect::<Option<_>>()?,
         sources,
-        balancing: balancing?,
-        health: health?,
+        balancing: balancing.unwrap_or_else(|| Balancing::by(PolicyName::First)),
+        health: health.unwrap_or_else(|| usual_health("/")),
         tls,
         proxy_protocol: given.proxy_protocol.map(|word| word.0),
-    })
+    };
+    Some((pool, is_whole))
 }
 
 fn backend(given: &file::BackendTable, url: Option<BackendUrl>, at: &Spot<'_>) -> Option<Backend> {
@@ -113,8 +137,14 @@ fn health(given: &file::Health, at: &Spot<'_>) -> Option<Health> {
         at.key("path").wrong(path, PoolFault::HealthPath);
         return None;
     }
-    let or = |time: Option<file::Time>, seconds| time.map_or(Duration::from_secs(seconds), |time| time.0);
-    Some(Health { interval: or(given.interval, 30), timeout: or(given.timeout, 2), path: path.to_owned() })
+    let usual = usual_health(path);
+    let interval = given.interval.map_or(usual.interval, |time| time.0);
+    let timeout = given.timeout.map_or(usual.timeout, |time| time.0);
+    Some(Health { interval, timeout, ..usual })
+}
+
+fn usual_health(path: &str) -> Health {
+    Health { interval: Duration::from_secs(30), timeout: Duration::from_secs(2), path: path.to_owned() }
 }
 
 fn balancing(given: &file::Pool, at: &Spot<'_>) -> Option<Balancing> {

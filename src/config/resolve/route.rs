@@ -63,10 +63,7 @@ impl RouteDraft {
             content_type: HeaderValue::from_static("text/plain"),
             body: Default::default(),
         };
-        let (action, treatment) = match (self.action, self.treatment) {
-            (Some(action), Some(treatment)) => (action, treatment),
-            _ => (nothing(), Treatment::default()),
-        };
+        let (action, treatment) = (self.action.unwrap_or_else(nothing), self.treatment.unwrap_or_default());
         self.is_sure.then_some(Route { name: self.name, when: self.when, action, treatment })
     }
 }
