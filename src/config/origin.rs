@@ -1,9 +1,11 @@
 //! Where settings were written, so that what is wrong with one can be shown at its place.
 
+mod unsure;
+
 use std::cmp::Reverse;
 use std::path::{Path as FilePath, PathBuf};
 
-use super::fault::{By, Fault, Said, Scope};
+use super::fault::{By, Fault, Said};
 use super::file::File;
 use super::flags::Given;
 use super::problem::{Excerpt, Problem, Problems};
@@ -108,29 +110,6 @@ impl Read {
     /// Whether there is nothing.
     pub(super) fn is_clean(&self) -> bool {
         self.misread.is_empty() && self.faults.is_empty()
-    }
-
-    /// Whether a key of a table means nothing but looks as if this one were meant. With `any`, so does one that looks like no
-    /// other, if what it says could be needed: that is never a number or a switch.
-    fn may_mean(&self, table: &Path, key: &str, root: &Node, any: bool) -> bool {
-        self.faults.iter().any(|(path, fault)| match fault {
-            Fault::UnknownKey { nearest, .. } if path.around() == *table => match nearest {
-                Some(nearest) => nearest == key,
-                None => {
-                    let value = &path.find(root, true).node.value;
-                    any && matches!(value, Value::Text(_) | Value::List(_) | Value::Table(_))
-                }
-            },
-            _ => false,
-        })
-    }
-
-    /// The known key that an unknown one looks like.
-    pub(super) fn nearest(&self, unknown: &Path) -> Option<&str> {
-        self.faults.iter().find(|(path, _)| path == unknown).and_then(|(_, fault)| match fault {
-            Fault::UnknownKey { nearest, .. } => nearest.as_deref(),
-            _ => None,
-        })
     }
 }
 
@@ -242,40 +221,6 @@ impl Origin {
         Some(self.problem(span, Some(path), shown.or_else(|| value.clone()), fault))
     }
 
-    /// Whether something that a fault depends on is not known.
-    fn is_unsure(&self, root: &Node, found: &Found<'_>, path: &Path, fault: &Fault, read: &Read) -> bool {
-        let entry = path.entry();
-        let around = match found.exact {
-            true => found.path.around(),
-            false => found.path.clone(),
-        };
-        let (table, keys) = match fault.scope() {
-            Scope::Own => return false,
-            Scope::Whole => return found.node.has_broken(),
-            Scope::Within(keys) => (&found.path, keys),
-            Scope::Beside(keys) => (&around, keys),
-            Scope::Entry(keys) => (&entry, keys),
-            Scope::All(keys) => (&Path::default(), keys),
-            Scope::Pool(name) => {
-                let pools = Path(vec![Step::Key("pools".to_owned())]);
-                let named = pools.with(Step::Key(name.to_owned())).find(root, true);
-                return !self.cut.is_empty()
-                    || named.broken
-                    || read.may_mean(&pools.around(), "pools", root, false);
-            }
-        };
-        let is_cut = match table.0.is_empty() {
-            true => !self.cut.is_empty(),
-            false => self.is_cut(&entry.find(root, false)),
-        };
-        let node = table.find(root, true).node;
-        let open = |key: &&str| {
-            let steps: Vec<_> = key.split('.').collect();
-            is_open(node, &steps, table, &|table, key| read.may_mean(table, key, root, fault.is_lack()))
-        };
-        is_cut || keys.iter().any(open)
-    }
-
     /// Whether more may be said of something than is known. A listener, a route and a pool are in one text; any other section
     /// may be in several.
     pub(super) fn is_cut(&self, found: &Found<'_>) -> bool {
@@ -328,25 +273,6 @@ impl Origin {
         let place = keys.join(".");
         let (_, flag) = FLAGS.iter().find(|(known, _)| *known == place)?;
         (self.tree.is_none() || self.given.process_wide(flag)).then_some(flag)
-    }
-}
-
-/// Whether something that stands under these keys in a table, or that may be meant to, could not be read.
-fn is_open(node: &Node, keys: &[&str], at: &Path, may_mean: &dyn Fn(&Path, &str) -> bool) -> bool {
-    let Some((key, rest)) = keys.split_first().filter(|_| !node.broken) else { return node.broken };
-    let below = |step: Step, node: &Node| is_open(node, rest, &at.with(step), may_mean);
-    match (&node.value, *key) {
-        (Value::List(list), "*") => {
-            list.iter().enumerate().any(|(index, node)| below(Step::Index(index), node))
-        }
-        (Value::Table(table), "*") => {
-            table.iter().any(|(name, entry)| below(Step::Key(name.clone()), &entry.node))
-        }
-        (Value::Table(table), key) => {
-            let given = table.get(key);
-            may_mean(at, key) || given.is_some_and(|entry| below(Step::Key(key.to_owned()), &entry.node))
-        }
-        _ => false,
     }
 }
 
