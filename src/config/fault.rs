@@ -252,7 +252,7 @@ subjects!(
 pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     // Two letters of three that changed places come to less.
     let is_slip = |known: &str| {
-        word.len().min(known.len()) > 2 && word.is_ascii() && strsim::osa_distance(word, known) == 1
+        word.len() + known.len() > 4 && word.is_ascii() && strsim::osa_distance(word, known) == 1
     };
     let likeness = |known: &str| {
         let likeness = strsim::jaro_winkler(word, known);
