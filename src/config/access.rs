@@ -163,7 +163,7 @@ pub(super) fn access(file: &File, root: &Spot<'_>) -> Access {
     let trusted = networks(&given.trusted_proxies, &at.key("trusted_proxies"));
     let per_client = limits
         .connections_per_client
-        .and_then(|number| limits_at.key("connections_per_client").between(number, 1, usize::MAX as u64));
+        .and_then(|number| limits_at.key("connections_per_client").between(number, 1, u32::MAX.into()));
     let data_rate =
         limits.min_data_rate.and_then(|rate| limits_at.key("min_data_rate").between(rate.0, 1, u64::MAX));
     let total =

@@ -130,13 +130,24 @@ fn check(
     Ok(url)
 }
 
+/// Whether any backend of a pool speaks TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Speaks {
+    /// One does, or may come to.
+    Yes,
+    /// None does.
+    No,
+    /// One may be meant to, whose address is none.
+    Unknown,
+}
+
 /// The files of how TLS is spoken to backends are to be looked into, and whom the system trusts if one does speak it.
-pub(super) fn look_into_files(given: &file::BackendTls, any_speaks: bool, at: &Spot<'_>) {
+fn look_into_files(given: &file::BackendTls, any_speaks: bool, at: &Spot<'_>) {
     let is_pair = at.is_of_file() || given.cert_file.is_some() == given.key_file.is_some();
     let named = |key, name: &Option<String>| name.as_ref().map(|name| at.key(key).named_file(name));
     let authorities = match named("ca_file", &given.ca_file) {
-        _ if given.insecure => Authorities::None,
         Some(file) => Authorities::File(file),
+        None if given.insecure => Authorities::None,
         None if !any_speaks => Authorities::None,
         None => Authorities::System(at.place()),
     };
@@ -148,8 +159,8 @@ pub(super) fn look_into_files(given: &file::BackendTls, any_speaks: bool, at: &S
     });
 }
 
-/// How TLS is spoken to backends, if any of them may speak it.
-pub(super) fn tls(given: &file::BackendTls, any_speaks: bool, at: &Spot<'_>) -> Option<BackendTls> {
+/// How TLS is spoken to backends, if any of them may speak it. All that is said of it is looked at in any case.
+pub(super) fn tls(given: &file::BackendTls, speaks: Speaks, at: &Spot<'_>) -> Option<BackendTls> {
     let keys = [
         ("ca_file", given.ca_file.is_some()),
         ("name", given.name.is_some()),
@@ -157,19 +168,15 @@ pub(super) fn tls(given: &file::BackendTls, any_speaks: bool, at: &Spot<'_>) -> 
         ("key_file", given.key_file.is_some()),
         ("insecure", given.insecure),
     ];
-    if !any_speaks {
-        if let Some((key, _)) = keys.iter().find(|(_, given)| *given) {
-            at.key(key).fault(BackendFault::NoTls);
-        }
-        return None;
+    if let Some((key, _)) = keys.iter().find(|(_, given)| *given && speaks == Speaks::No) {
+        at.key(key).fault(BackendFault::NoTls);
     }
-    look_into_files(given, any_speaks, at);
+    look_into_files(given, speaks == Speaks::Yes, at);
+    if given.ca_file.is_some() && given.insecure {
+        at.key("insecure").fault(BackendFault::TrustTwice);
+    }
     let trust = match (&given.ca_file, given.insecure) {
-        (Some(_), true) => {
-            at.key("insecure").fault(BackendFault::TrustTwice);
-            return None;
-        }
-        (None, true) => Trust::Anything,
+        (_, true) => Trust::Anything,
         (Some(ca), false) => Trust::Authorities(at.key("ca_file").file(ca)),
         (None, false) => Trust::System,
     };
@@ -187,7 +194,7 @@ pub(super) fn tls(given: &file::BackendTls, any_speaks: bool, at: &Spot<'_>) -> 
     if let Some(name) = given.name.as_ref().filter(|name| !is_name(name) && name.parse::<IpAddr>().is_err()) {
         at.key("name").wrong(name, BackendFault::TlsName);
     }
-    Some(BackendTls { trust, name: given.name.clone(), client })
+    (speaks == Speaks::Yes).then(|| BackendTls { trust, name: given.name.clone(), client })
 }
 
 fn is_ourselves(backend: &Address, listen: &Address) -> bool {

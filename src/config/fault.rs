@@ -1,5 +1,7 @@
 //! What can be wrong with a setting, and how it is said: to who wrote flags and to who wrote a file.
 
+use std::slice;
+
 use super::access::AccessFault;
 use super::backend::BackendFault;
 use super::file::Size;
@@ -189,41 +191,46 @@ impl Fault {
     }
 }
 
-/// What must be known of other settings, so that a fault is one.
+/// What must be known of other settings, so that a fault is one: keys that could answer it. Each is a path with dots, where `*`
+/// stands for anything in a table or a list. While one of them may be meant, the fault may be a mere consequence of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scope {
+pub(super) enum Scope<'a> {
     /// Nothing.
     Own,
-    /// All of the listener, the route, the pool or the section that it is in.
-    Entry,
-    /// All of a section.
-    Section(&'static str),
+    /// All that is in the thing itself.
+    Whole,
+    /// Keys in the table that it is of.
+    Within(&'a [&'a str]),
+    /// Keys of the table in which it is.
+    Beside(&'a [&'a str]),
+    /// Keys of the listener, the route, the pool or the section in which it is.
+    Entry(&'a [&'a str]),
+    /// Keys of the settings as a whole.
+    All(&'a [&'a str]),
     /// That there is no pool of a name.
-    Pools,
+    Pool(&'a str),
 }
 
 impl Fault {
     /// What must be known of other settings. While it is not, the fault may be a mere consequence of another one.
-    pub(super) fn scope(&self) -> Scope {
+    pub(super) fn scope(&self) -> Scope<'_> {
         match self {
-            Self::Pool(PoolFault::Unknown { .. }) => Scope::Pools,
-            Self::Pool(PoolFault::NoNames) => Scope::Section("pools"),
-            Self::Route(RouteFault::NoRoutes) => Scope::Section("routes"),
-            Self::Listen(ListenFault::NoTlsListener) | Self::Backend(BackendFault::Loop) => {
-                Scope::Section("listeners")
-            }
-            Self::Listen(ListenFault::UnpairedKeys { certificates: 0, keys: 0 }) => Scope::Section("tls"),
-            Self::Listen(
-                ListenFault::NoClientCa | ListenFault::UnpairedKeys { .. } | ListenFault::NoAddress,
-            )
-            | Self::Backend(BackendFault::NoTls | BackendFault::UnpairedKey | BackendFault::NoAddress)
-            | Self::Access(AccessFault::BurstAlone)
-            | Self::Route(RouteFault::NoAction | RouteFault::NoWeight)
-            | Self::Needs(_) => Scope::Entry,
-            // Who knows what a policy or a backend that cannot be read was to be.
-            Self::Pool(fault) if fault.is_of_whole_pool() => Scope::Entry,
+            Self::Said(_) => Scope::Whole,
+            Self::Needs("pool" | "pools") => Scope::Beside(&["pool", "pools.*"]),
+            Self::Needs(key) => Scope::Beside(slice::from_ref(key)),
+            Self::Listen(fault) => fault.scope(),
+            Self::Backend(fault) => fault.scope(),
+            Self::Access(AccessFault::BurstAlone) => Scope::Beside(&["rate"]),
+            Self::Pool(fault) => fault.scope(),
+            Self::Route(fault) => fault.scope(),
             _ => Scope::Own,
         }
+    }
+
+    /// Whether it is that something is not there, for which any other thing could stand that is not known.
+    pub(super) fn is_lack(&self) -> bool {
+        let is_within = matches!(self.scope(), Scope::Within(_));
+        is_within || matches!(self, Self::Listen(ListenFault::UnpairedKeys { .. }))
     }
 }
 
@@ -244,7 +251,19 @@ subjects!(
 
 /// The one of some words that a word was most likely meant as.
 pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let likeness = |known: &str| strsim::jaro_winkler(word, known);
+    // Two letters of three that changed places come to less.
+    let is_slip = |known: &str| {
+        word.len() + known.len() > 4 && word.is_ascii() && strsim::osa_distance(word, known) == 1
+    };
+    let likeness = |known: &str| {
+        let likeness = strsim::jaro_winkler(word, known);
+        match known.starts_with(word) && word.len() > 3 {
+            // Who leaves out the end of a word means that word rather than any other.
+            true => 0.9 + likeness / 10.0,
+            false if is_slip(known) => likeness.max(0.8),
+            false => likeness,
+        }
+    };
     let best = known.map(|known| (likeness(known), known)).max_by(|a, b| a.0.total_cmp(&b.0))?;
     // One wrong letter amid three comes to 0.8.
     (best.0 > 0.79).then_some(best.1)

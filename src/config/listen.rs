@@ -7,9 +7,9 @@ use clap::{ArgAction, Args, ValueEnum};
 
 use super::address::{LONGEST_PATH, UNIX};
 use super::draft::{Authorities, Side, TlsFiles};
-use super::fault::{By, Said, say};
+use super::fault::{By, Said, Scope, say};
 use super::file::{self, File};
-use super::resolve::Spot;
+use super::resolve::{PoolFault, Spot};
 use super::{Address, Listener};
 
 const DEFAULT: &str = "127.0.0.1:8080";
@@ -126,6 +126,19 @@ pub(super) enum ListenFault {
 }
 
 impl ListenFault {
+    pub(super) fn scope(&self) -> Scope<'_> {
+        match self {
+            Self::NoAddress => Scope::Within(&["address"]),
+            Self::NoTlsListener => Scope::All(&["listeners.*.tls"]),
+            Self::UnpairedKeys { certificates: 0, keys: 0 } => {
+                Scope::All(&["tls.certificates.*.cert_file", "tls.certificates.*.key_file"])
+            }
+            Self::UnpairedKeys { .. } => Scope::Within(&["cert_file", "key_file"]),
+            Self::NoClientCa => Scope::Beside(&["client_ca_file"]),
+            Self::Address | Self::SocketPath | Self::Twice => Scope::Own,
+        }
+    }
+
     pub(super) fn said(&self, by: By) -> Said {
         match self {
             Self::NoAddress => say("has no address", "add address, for example address = \":8080\""),
@@ -189,23 +202,48 @@ pub(super) fn listeners(file: &File, at: &Spot<'_>) -> Vec<Listener> {
     listeners
 }
 
-/// How TLS is spoken on them, if it is.
+/// How TLS is spoken on them, if it is. All that a file says of it is looked at in any case.
 pub(super) fn tls(file: &File, root: &Spot<'_>) -> Option<Tls> {
     let none = file::Tls::default();
     let (given, at) = (file.tls.as_ref().unwrap_or(&none), root.key("tls"));
     let list = at.key("certificates");
-    let Some((secure, _)) = file.listeners.iter().find(|(_, listener)| listener.tls) else {
+    let secure = file.listeners.iter().find(|(_, listener)| listener.tls).map(|(name, _)| name);
+    if secure.is_none() {
         refuse_stray(given, &at);
-        return None;
-    };
+        // Of a pair of flags there is nothing to say but with the flag for the listener.
+        if !at.is_of_file() {
+            return None;
+        }
+    }
+    let pairs = pairs(&given.certificates, &list);
+    if let Some(secure) = secure.filter(|_| given.certificates.is_empty()) {
+        let none = ListenFault::UnpairedKeys { certificates: 0, keys: 0 };
+        root.key("listeners").key(secure).key("tls").fault(none);
+    }
+    if let Some(name) = &given.client_ca_file {
+        let authorities = Authorities::File(at.key("client_ca_file").named_file(name));
+        at.look_into(TlsFiles { with: Side::Clients, certificate: None, key: None, authorities });
+    }
+    let auth = given.client_auth.map(|auth| auth.0);
+    let clients = given.client_ca_file.as_ref().map(|ca| ClientCertificates {
+        ca: at.key("client_ca_file").file(ca),
+        auth: auth.unwrap_or(ClientAuth::Required),
+    });
+    if auth.is_some() && clients.is_none() {
+        at.key("client_auth").fault(ListenFault::NoClientCa);
+    }
+    secure.map(|_| Tls { certificates: pairs, clients })
+}
+
+/// The certificates with their keys, as far as both are named.
+fn pairs(given: &[file::Certificate], list: &Spot<'_>) -> Vec<KeyPair> {
     let mut pairs = Vec::new();
-    let count =
-        |named: fn(&file::Certificate) -> bool| given.certificates.iter().filter(|pair| named(pair)).count();
+    let count = |named: fn(&file::Certificate) -> bool| given.iter().filter(|pair| named(pair)).count();
     let unpaired = ListenFault::UnpairedKeys {
         certificates: count(|pair| pair.cert_file.is_some()),
         keys: count(|pair| pair.key_file.is_some()),
     };
-    for (index, pair) in given.certificates.iter().enumerate() {
+    for (index, pair) in given.iter().enumerate() {
         let at = list.index(index);
         // Which of two lists of flags lacks one, and which one, nobody knows.
         let is_pair = at.is_of_file()
@@ -224,25 +262,14 @@ pub(super) fn tls(file: &File, root: &Spot<'_>) -> Option<Tls> {
                 certificate: at.key("cert_file").file(certificate),
                 key: at.key("key_file").file(key),
             }),
+            (None, None) => {
+                at.fault(PoolFault::Required("cert_file"));
+                at.fault(PoolFault::Required("key_file"));
+            }
             _ => at.fault(unpaired.clone()),
         }
     }
-    if given.certificates.is_empty() {
-        root.key("listeners").key(secure).key("tls").fault(unpaired);
-    }
-    if let Some(name) = &given.client_ca_file {
-        let authorities = Authorities::File(at.key("client_ca_file").named_file(name));
-        at.look_into(TlsFiles { with: Side::Clients, certificate: None, key: None, authorities });
-    }
-    let auth = given.client_auth.map(|auth| auth.0);
-    let clients = given.client_ca_file.as_ref().map(|ca| ClientCertificates {
-        ca: at.key("client_ca_file").file(ca),
-        auth: auth.unwrap_or(ClientAuth::Required),
-    });
-    if auth.is_some() && clients.is_none() {
-        at.key("client_auth").fault(ListenFault::NoClientCa);
-    }
-    Some(Tls { certificates: pairs, clients })
+    pairs
 }
 
 /// Settings for TLS mean nothing where nobody speaks it.

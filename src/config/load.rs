@@ -178,7 +178,7 @@ impl Sources {
         read: &Read,
         files: Vec<PathBuf>,
     ) -> Result<Loaded, Problems> {
-        let Resolved { config, draft, mut wrong } = resolve(&file, &origin, self.open_files);
+        let Resolved { config, draft, mut wrong } = resolve(&file, &origin, read, self.open_files);
         let useless = self.unwatchable().filter(|_| file.watch == Some(true));
         wrong.extend(useless.map(|why| Wrong {
             path: Path(vec![Step::Key("watch".to_owned())]),

@@ -1,13 +1,14 @@
 //! Where settings were written, so that what is wrong with one can be shown at its place.
 
+mod unsure;
+
 use std::cmp::Reverse;
 use std::path::{Path as FilePath, PathBuf};
 
-use super::fault::{By, Fault, Said, Scope};
+use super::fault::{By, Fault, Said};
 use super::file::File;
 use super::flags::Given;
 use super::problem::{Excerpt, Problem, Problems};
-use super::resolve::PoolFault;
 use super::tree::{Found, MOST_FAULTS, Misread, Node, Path, Span, Step, Value};
 
 /// Where each setting stands that a flag can say. A `*` stands for any name.
@@ -134,7 +135,7 @@ impl Origin {
     pub(super) fn problems(&self, read: &Read, wrong: &[Wrong], file: &File) -> Problems {
         let mut problems = self.misread(&read.misread);
         problems.extend(read.faults.iter().filter_map(|(path, fault)| self.misfit(path, fault)));
-        problems.extend(wrong.iter().filter_map(|wrong| self.resolved(wrong, file)));
+        problems.extend(wrong.iter().filter_map(|wrong| self.resolved(wrong, file, read)));
         let number = |file: &Option<String>| self.texts.iter().position(|text| text.name == *file);
         problems.sort_by_cached_key(|problem| (number(&problem.file), problem.line, problem.column));
         problems.dedup();
@@ -159,9 +160,18 @@ impl Origin {
         let found = path.find(self.tree.as_ref()?, true);
         let (span, value) = match fault {
             Fault::UnknownKey { .. } => (found.key.or(found.node.span.as_ref()), path.last()),
-            _ => (found.node.span.as_ref().or(found.key), found.node.shown()),
+            _ => (found.node.span.as_ref().or(found.key), self.shown(found.node)),
         };
         Some(self.problem(span, Some(path), value, fault))
+    }
+
+    /// What a part of the settings says, if that can be said in a word. A number is shown as it was written: `1e3`.
+    fn shown(&self, node: &Node) -> Option<String> {
+        let is_number = matches!(node.value, Value::Integer(_) | Value::Float(_)) && node.written.is_none();
+        let span = node.span.as_ref().filter(|_| is_number);
+        let text = span.and_then(|span| self.texts.get(span.file)?.text.get(span.bytes.clone()));
+        let is_one_word = |text: &&str| !text.is_empty() && !text.contains(char::is_whitespace);
+        text.filter(is_one_word).map(str::to_owned).or_else(|| node.shown())
     }
 
     /// The folder from which the paths of files start that stand here.
@@ -184,7 +194,8 @@ impl Origin {
         }
     }
 
-    fn resolved(&self, Wrong { path, value, is_key, fault }: &Wrong, file: &File) -> Option<Problem> {
+    fn resolved(&self, wrong: &Wrong, file: &File, read: &Read) -> Option<Problem> {
+        let Wrong { path, value, is_key, fault } = wrong;
         if let Some(flag) = self.flag(path, Some(file)) {
             let Said { message, help } = fault.said(By::Flags);
             let flag = Some(flag.to_owned());
@@ -194,12 +205,11 @@ impl Origin {
             return Some(self.problem(None, Some(path), value.clone(), fault));
         };
         let found = path.find(root, false);
-        let is_of_all = !matches!(fault, Fault::Conflict(_));
-        if found.broken || (is_of_all && found.node.has_broken()) || self.is_unsure(root, path, fault) {
+        if found.broken || self.is_unsure(root, &found, path, fault, read) {
             return None;
         }
         let shown =
-            if found.exact && !is_key { value.as_ref().and_then(|_| found.node.shown()) } else { None };
+            if found.exact && !is_key { value.as_ref().and_then(|_| self.shown(found.node)) } else { None };
         let is_table = *is_key || matches!(found.node.value, Value::Table(_)) || !found.exact;
         let span = match found.key {
             Some(key) if is_table => Some(key),
@@ -209,23 +219,6 @@ impl Origin {
         let is_all = found.exact || !matches!(found.node.value, Value::Table(_));
         let path = if is_all { &found.path } else { path };
         Some(self.problem(span, Some(path), shown.or_else(|| value.clone()), fault))
-    }
-
-    /// Whether something that a fault depends on is not known.
-    fn is_unsure(&self, root: &Node, path: &Path, fault: &Fault) -> bool {
-        let section = |name: &str| Path(vec![Step::Key(name.to_owned())]);
-        match (fault.scope(), fault) {
-            (Scope::Own, _) => false,
-            (Scope::Pools, Fault::Pool(PoolFault::Unknown { name, .. })) => {
-                !self.cut.is_empty() || is_broken(root, &["pools", name])
-            }
-            (Scope::Pools, _) => !self.cut.is_empty(),
-            (Scope::Section(name), _) => !self.cut.is_empty() || holds_broken(root, &section(name)),
-            (Scope::Entry, _) => {
-                let entry = path.entry();
-                self.is_cut(&entry.find(root, false)) || holds_broken(root, &entry)
-            }
-        }
     }
 
     /// Whether more may be said of something than is known. A listener, a route and a pool are in one text; any other section
@@ -281,15 +274,6 @@ impl Origin {
         let (_, flag) = FLAGS.iter().find(|(known, _)| *known == place)?;
         (self.tree.is_none() || self.given.process_wide(flag)).then_some(flag)
     }
-}
-
-fn is_broken(root: &Node, keys: &[&str]) -> bool {
-    let path = Path(keys.iter().map(|key| Step::Key((*key).to_owned())).collect());
-    path.find(root, true).broken
-}
-
-fn holds_broken(root: &Node, path: &Path) -> bool {
-    path.find(root, true).node.has_broken()
 }
 
 /// The line and the column of a byte, from 1.

@@ -22,7 +22,7 @@ use crate::telemetry::access_log::Destination;
 
 use super::draft::Draft;
 use super::file::{self, File, Time};
-use super::origin::{Origin, Wrong};
+use super::origin::{Origin, Read, Wrong};
 use super::plain::read_file;
 use super::{Config, Limits, Pool, Route, Timeouts, access, introduced, listen};
 
@@ -57,8 +57,8 @@ pub(super) struct Resolved {
 }
 
 /// What a file means. `open_files` is the process's limit on open files.
-pub(super) fn resolve(file: &File, origin: &Origin, open_files: u64) -> Resolved {
-    let report = Report::new(origin);
+pub(super) fn resolve(file: &File, origin: &Origin, read: &Read, open_files: u64) -> Resolved {
+    let report = Report::new(origin, read);
     let mut draft = Draft::default();
     let config = whole(file, &report.root(), open_files, origin.tree.is_some(), &mut draft);
     let (wrong, files) = report.into_parts();
@@ -82,8 +82,9 @@ fn whole(file: &File, root: &Spot<'_>, open_files: u64, has_file: bool, draft: &
         .map(|(name, pool)| pool::pool(name, pool, &listeners, &root.key("pools").key(name)))
         .collect();
     let routes = routes(file, pools, root, draft);
-    let sure = |(name, pool): (&String, &Option<Pool>)| {
-        pool.clone().filter(|_| !root.key("pools").key(name).is_unsure(&[]))
+    let sure = |(name, pool): (&String, &Option<(Pool, bool)>)| {
+        let pool = pool.as_ref().filter(|_| !root.key("pools").key(name).is_unsure(&pool::ASIDE));
+        pool.map(|(pool, _)| pool.clone())
     };
     draft.pools = pools.keys().zip(&resolved).map(sure).collect();
     let tls = listen::tls(file, root);
@@ -93,14 +94,17 @@ fn whole(file: &File, root: &Spot<'_>, open_files: u64, has_file: bool, draft: &
     let networks = &file.access.proxy_protocol_from;
     let introduced = introduced::introduced(networks, &root.key("access").key("proxy_protocol_from"));
     let admin = admin::admin(&file.admin, has_file, &root.key("admin"));
-    // What is missing from here on was found to be wrong.
+    let dns_servers = dns_servers(file, root);
+    let whole_pool =
+        |pool: Option<(Pool, bool)>| pool.filter(|(_, is_whole)| *is_whole).map(|(pool, _)| pool);
+    // All was looked at. What is missing from here on was found to be wrong.
     Some(Config {
         listeners,
         tls,
         introduced,
         routes: routes?,
-        pools: resolved.into_iter().collect::<Option<_>>()?,
-        dns_servers: dns_servers(file, root)?,
+        pools: resolved.into_iter().map(whole_pool).collect::<Option<_>>()?,
+        dns_servers: dns_servers?,
         workers: workers?,
         timeouts: timeouts(&file.timeouts),
         limits: limits?,
@@ -146,7 +150,8 @@ fn dns_servers(file: &File, root: &Spot<'_>) -> Option<Vec<SocketAddr>> {
         let address = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, DNS)).or_else(|_| text.parse());
         at.index(index).take(text, address.map_err(|_| PoolFault::DnsServer))
     };
-    file.dns_servers.iter().enumerate().map(server).collect()
+    let servers: Vec<_> = file.dns_servers.iter().enumerate().map(server).collect();
+    servers.into_iter().collect()
 }
 
 fn workers(file: &File, root: &Spot<'_>) -> Option<NonZeroUsize> {

@@ -1,6 +1,6 @@
 //! What can be wrong with a backend, or with TLS to it.
 
-use crate::config::fault::{By, Said, say};
+use crate::config::fault::{By, Said, Scope, say};
 
 /// What can be wrong with a backend, or with TLS to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +38,17 @@ pub(in crate::config) enum BackendFault {
 }
 
 impl BackendFault {
+    pub(in crate::config) fn scope(&self) -> Scope<'_> {
+        match self {
+            Self::NoAddress => Scope::Within(&["address"]),
+            Self::UnpairedKey => Scope::Within(&["cert_file", "key_file"]),
+            Self::NoTls => Scope::Entry(&["backends.*.address", "discover.*"]),
+            // Without any listener that makes sense there is the usual one.
+            Self::Loop => Scope::All(&["listeners.*"]),
+            _ => Scope::Own,
+        }
+    }
+
     pub(in crate::config) fn said(&self, by: By) -> Said {
         match self {
             Self::NoAddress => say("has no address", "add address, for example address = \"127.0.0.1:3000\""),

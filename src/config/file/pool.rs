@@ -237,6 +237,10 @@ impl<'de> Deserialize<'de> for Choices {
                 u64::try_from(number).map(Choices::Some).map_err(refused)
             }
 
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Choices, E> {
+                Ok(Choices::Some(number))
+            }
+
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Choices, E> {
                 if text == "all" { Ok(Choices::All) } else { Err(E::custom("expected a number or \"all\"")) }
             }

@@ -18,7 +18,7 @@ const REDIRECTS: [u64; 5] = [301, 302, 303, 307, 308];
 pub(super) fn action(
     given: &file::Route,
     pools: &Pools,
-    captures: &[String],
+    captures: Option<&[String]>,
     at: &Spot<'_>,
 ) -> Option<Action> {
     let actions = [
@@ -28,19 +28,20 @@ pub(super) fn action(
         ("answer", given.answer.is_some()),
     ];
     let mut actions = actions.into_iter().filter(|(_, given)| *given).map(|(key, _)| key);
-    let Some(first) = actions.next() else {
+    let first = actions.next();
+    if first.is_none() {
         at.fault(RouteFault::NoAction);
-        return None;
-    };
-    if let Some(second) = actions.next() {
-        at.key(second).fault(RouteFault::TwoActions(first));
-        return None;
     }
-    match (&given.redirect, &given.answer) {
-        (Some(to), _) => redirect(to, given.redirect_status, captures, at),
-        (None, Some(answer)) => self::answer(answer, &at.key("answer")),
-        (None, None) => forward(given, pools, at).map(Action::Forward),
+    let others: Vec<_> = actions.collect();
+    for other in &others {
+        at.key(other).fault(RouteFault::TwoActions(first.unwrap_or_default()));
     }
+    // Whichever of them is kept, it has to make sense.
+    let status = redirect_status(given.redirect_status, at);
+    let redirect = given.redirect.as_ref().map(|to| redirect(to, status, captures, &at.key("redirect")));
+    let answer = given.answer.as_ref().map(|answer| self::answer(answer, &at.key("answer")));
+    let forward = forward(given, pools, at).map(Action::Forward);
+    redirect.or(answer).unwrap_or(forward).filter(|_| first.is_some() && others.is_empty())
 }
 
 /// The place of a pool among all, by its name.
@@ -94,26 +95,31 @@ fn is_cookie_value(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\",;\\".contains(&byte))
 }
 
-fn redirect(to: &str, status: Option<u64>, captures: &[String], at: &Spot<'_>) -> Option<Action> {
-    let at_status = at.key("redirect_status");
-    let code = status.unwrap_or(308);
-    let code = match REDIRECTS.contains(&code) {
-        true => status_within(300..400, code),
-        false => {
-            at_status.wrong(code, RouteFault::Status("301, 302, 303, 307 or 308"));
-            None
-        }
-    };
-    let at = at.key("redirect");
+fn redirect_status(given: Option<u64>, at: &Spot<'_>) -> Option<StatusCode> {
+    let code = given.unwrap_or(308);
+    if !REDIRECTS.contains(&code) {
+        at.key("redirect_status").wrong(code, RouteFault::Status("301, 302, 303, 307 or 308"));
+        return None;
+    }
+    status_within(300..400, code)
+}
+
+fn redirect(
+    to: &str,
+    status: Option<StatusCode>,
+    captures: Option<&[String]>,
+    at: &Spot<'_>,
+) -> Option<Action> {
     let begins = ["http://", "https://", "/", "{"].iter().any(|start| to.starts_with(start));
-    if !begins || header_value(to).is_none() {
+    let fits = begins && header_value(to).is_some();
+    if !fits {
         at.wrong(
             to,
             RouteFault::Target("write https://HOST/PATH or /PATH, for example https://{host}{path}"),
         );
-        return None;
     }
-    Some(Action::Redirect { status: code?, to: template(to, captures, &at)? })
+    let to = template(to, captures, at).filter(|_| fits);
+    Some(Action::Redirect { status: status?, to: to? })
 }
 
 fn answer(given: &file::Answer, at: &Spot<'_>) -> Option<Action> {

@@ -22,8 +22,9 @@ pub(super) fn admin(given: &file::Admin, has_file: bool, at: &Spot<'_>) -> Optio
         Some(address) => address,
     };
     let at_address = at.key("address");
-    let address = at_address.take(text, parse(text))?;
+    let address = at_address.take(text, parse(text));
     let token = given.token_file.as_ref().map(|name| secret(name, &at.key("token_file")).map(Token::new));
+    let address = address?;
     let is_near = match &address {
         Address::Ip(address) => address.ip().is_loopback(),
         Address::Unix(_) => true,

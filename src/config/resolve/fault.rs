@@ -1,7 +1,9 @@
 //! What can be wrong with a pool, a route or the admin API.
 
+use std::slice;
+
 use crate::config::PolicyName;
-use crate::config::fault::{By, Said, say};
+use crate::config::fault::{By, Said, Scope, say};
 
 /// What can be wrong with a pool, or with the admin API.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,21 +94,29 @@ pub(in crate::config) enum RouteFault {
 }
 
 impl PoolFault {
-    /// Whether it lies in how keys of a pool, or of the admin API, stand to each other.
-    pub(in crate::config) fn is_of_whole_pool(&self) -> bool {
-        matches!(
-            self,
-            Self::NotForPolicy { .. }
-                | Self::NotForFirst
-                | Self::NoPolicy
-                | Self::NoTiers
-                | Self::NoZones
-                | Self::NoWeight
-                | Self::Empty
-                | Self::Required(_)
-                | Self::NoToken
-                | Self::NoAdmin
-        )
+    pub(in crate::config) fn scope(&self) -> Scope<'_> {
+        match self {
+            Self::Unknown { name, .. } => Scope::Pool(name),
+            Self::NoNames => Scope::All(&["pools.*.discover.*"]),
+            Self::Empty => Scope::Within(&["backends.*", "discover.*"]),
+            // A page that stands in the settings needs no file.
+            Self::Required("file") => Scope::Within(&["file", "body"]),
+            Self::Required(key) => Scope::Within(slice::from_ref(key)),
+            // Who knows what a policy that cannot be read was to be.
+            Self::NotForPolicy { .. } | Self::NotForFirst | Self::NoPolicy => Scope::Entry(&["policy"]),
+            Self::NoTiers => Scope::Entry(&["policy", "backends.*.tier", "zone", "discover.*"]),
+            Self::NoZones => Scope::Entry(&["backends.*.zone"]),
+            Self::NoWeight => Scope::Entry(&["backends.*.weight", "discover.*"]),
+            Self::NoToken => Scope::Entry(&["token_file"]),
+            Self::NoAdmin => Scope::Entry(&["address"]),
+            Self::DnsServer
+            | Self::Source
+            | Self::HashKey
+            | Self::HealthPath
+            | Self::Name
+            | Self::NoName
+            | Self::ShortSecret => Scope::Own,
+        }
     }
 
     pub(in crate::config) fn said(&self, by: By) -> Said {
@@ -189,6 +199,16 @@ impl PoolFault {
 }
 
 impl RouteFault {
+    pub(in crate::config) fn scope(&self) -> Scope<'_> {
+        match self {
+            Self::NoRoutes => Scope::All(&["routes.*"]),
+            Self::NoAction => Scope::Within(&["pool", "pools.*", "redirect", "answer"]),
+            Self::NoWeight => Scope::Entry(&["pools.*"]),
+            Self::Placeholder { .. } => Scope::Beside(&["path", "paths.*"]),
+            _ => Scope::Own,
+        }
+    }
+
     pub(in crate::config) fn said(&self) -> Said {
         match self {
             Self::NoRoutes => say(

@@ -16,8 +16,8 @@ use crate::config::{Condition, HostMatch, Match, Networks, Part, PathMatch, Patt
 
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"];
 
-/// The match, and the names that its path gives to parts of a request's.
-pub(super) fn matching(given: &file::Route, at: &Spot<'_>) -> Option<(Match, Vec<String>)> {
+/// The match, and the names that its path gives to parts of a request's. Each is there if it makes sense.
+pub(super) fn matching(given: &file::Route, at: &Spot<'_>) -> (Option<Match>, Option<Vec<String>>) {
     for list in ["hosts", "paths", "methods", "clients"] {
         at.key(list).not_empty();
     }
@@ -28,18 +28,20 @@ pub(super) fn matching(given: &file::Route, at: &Spot<'_>) -> Option<(Match, Vec
     let methods = methods.map(|(index, text)| list.index(index).take(text, method(text))).collect::<Vec<_>>();
     let conditions = conditions(given, at);
     let clients = networks(&given.clients, &at.key("clients"));
+    let are_sound = clients.len() == given.clients.len();
     let clients = Networks::of(clients.into_iter().map(|network| (network, ())));
-    let paths = paths?;
-    let captures = captures(&paths);
-    let when = Match {
-        priority: given.priority.unwrap_or(0),
-        hosts: hosts?,
-        paths,
-        methods: methods.into_iter().collect::<Option<_>>()?,
-        conditions: conditions?,
-        clients: (!given.clients.is_empty()).then_some(clients),
+    let captures = paths.as_deref().map(captures);
+    let when = || {
+        Some(Match {
+            priority: given.priority.unwrap_or(0),
+            hosts: hosts?,
+            paths: paths?,
+            methods: methods.into_iter().collect::<Option<_>>()?,
+            conditions: conditions?,
+            clients: (!given.clients.is_empty()).then_some(clients),
+        })
     };
-    Some((when, captures))
+    (when().filter(|_| are_sound), captures)
 }
 
 fn one_or_more<T>(
@@ -49,16 +51,16 @@ fn one_or_more<T>(
     at: &Spot<'_>,
     parse: fn(&str) -> Result<T, RouteFault>,
 ) -> Option<Vec<T>> {
-    if one.is_some() && !more.is_empty() {
+    let is_one = one.is_none() || more.is_empty();
+    if !is_one {
         at.key(keys).fault(Fault::Both(key));
-        return None;
     }
     let list = at.key(keys);
     let one = one.iter().map(|text| at.key(key).take(text, parse(text)));
     let more = more.iter().enumerate().map(|(index, text)| list.index(index).take(text, parse(text)));
     // All are looked at before any is missed.
     let all: Vec<_> = one.chain(more).collect();
-    all.into_iter().collect()
+    all.into_iter().collect::<Option<_>>().filter(|_| is_one)
 }
 
 fn host(text: &str) -> Result<HostMatch, RouteFault> {
@@ -196,7 +198,7 @@ fn those_of(
 ) -> Vec<Option<Condition>> {
     let condition = |(name, wanted): (&String, &Wanted)| {
         let at = at.key(name);
-        let part = part(name).map_err(|fault| at.wrong_key(name, fault)).ok()?;
+        let part = part(name).map_err(|fault| at.wrong_key(name, fault)).ok();
         let test = match wanted {
             Wanted::There(true) => Test::Present,
             Wanted::There(false) => Test::Absent,
@@ -205,7 +207,7 @@ fn those_of(
                 None => Test::Is(Arc::from(text.as_str())),
             },
         };
-        Some(Condition { part, test })
+        Some(Condition { part: part?, test })
     };
     given.iter().map(condition).collect()
 }

@@ -9,13 +9,35 @@ use hyper::header::HeaderName;
 use indexmap::IndexMap;
 
 use super::{PoolFault, Spot, secret, useless};
-use crate::config::backend::{BackendUrl, Scheme, is_name, look_into_files, tls, urls};
+use crate::config::backend::{BackendUrl, Scheme, Speaks, is_name, tls, urls};
 use crate::config::file::{self, Choices};
 use crate::config::{
     Backend, Balancing, HashKey, Health, Listener, MOST_WEIGHT, PolicyName, Pool, Source, Sticky,
 };
 
-pub(super) fn pool(name: &str, given: &file::Pool, listeners: &[Listener], at: &Spot<'_>) -> Option<Pool> {
+/// Keys of a pool that do not say which backends are in it.
+pub(super) const ASIDE: [&str; 12] = [
+    "policy",
+    "hash_key",
+    "hash_bound",
+    "choices",
+    "decay",
+    "slow_start",
+    "overflow",
+    "zone",
+    "sticky",
+    "proxy_protocol",
+    "health",
+    "tls",
+];
+
+/// A pool whose backends make sense, and whether all else does. What does not is as if it were not given.
+pub(super) fn pool(
+    name: &str,
+    given: &file::Pool,
+    listeners: &[Listener],
+    at: &Spot<'_>,
+) -> Option<(Pool, bool)> {
     if given.backends.is_empty() && given.discover.is_empty() {
         at.fault(PoolFault::Empty);
     }
@@ -36,28 +58,29 @@ pub(super) fn pool(name: &str, given: &file::Pool, listeners: &[Listener], at: &
         Source::File(_) => true,
     });
     let speaks = urls.iter().flatten().any(|url| url.scheme == Scheme::Https);
-    let is_unsure = urls.iter().any(Option::is_none);
-    let tls = match is_unsure {
-        true => {
-            // Some of them may speak it.
-            look_into_files(&given.tls, speaks, &at.key("tls"));
-            None
-        }
-        false => tls(&given.tls, speaks || may_speak, &at.key("tls")),
+    // So may those whose addresses, or sources, are none.
+    let is_unsure = urls.iter().any(Option::is_none) || sources.len() < given.discover.len();
+    let speaks = match (speaks || may_speak, is_unsure) {
+        (true, _) => Speaks::Yes,
+        (false, true) => Speaks::Unknown,
+        (false, false) => Speaks::No,
     };
+    let tls = tls(&given.tls, speaks, &at.key("tls"));
     let backends = given.backends.iter().zip(urls).enumerate();
     let backends = backends.map(|(index, (given, url))| backend(&given.0, url, &list.index(index)));
     let backends: Vec<_> = backends.collect();
     let (balancing, health) = (balancing(given, at), health(&given.health, &at.key("health")));
-    Some(Pool {
+    let is_whole = balancing.is_some() && health.is_some();
+    let pool = Pool {
         name: name.into(),
         backends: backends.into_iter().collect::<Option<_>>()?,
         sources,
-        balancing: balancing?,
-        health: health?,
+        balancing: balancing.unwrap_or_else(|| Balancing::by(PolicyName::First)),
+        health: health.unwrap_or_else(|| usual_health("/")),
         tls,
         proxy_protocol: given.proxy_protocol.map(|word| word.0),
-    })
+    };
+    Some((pool, is_whole))
 }
 
 fn backend(given: &file::BackendTable, url: Option<BackendUrl>, at: &Spot<'_>) -> Option<Backend> {
@@ -114,8 +137,14 @@ fn health(given: &file::Health, at: &Spot<'_>) -> Option<Health> {
         at.key("path").wrong(path, PoolFault::HealthPath);
         return None;
     }
-    let or = |time: Option<file::Time>, seconds| time.map_or(Duration::from_secs(seconds), |time| time.0);
-    Some(Health { interval: or(given.interval, 30), timeout: or(given.timeout, 2), path: path.to_owned() })
+    let usual = usual_health(path);
+    let interval = given.interval.map_or(usual.interval, |time| time.0);
+    let timeout = given.timeout.map_or(usual.timeout, |time| time.0);
+    Some(Health { interval, timeout, ..usual })
+}
+
+fn usual_health(path: &str) -> Health {
+    Health { interval: Duration::from_secs(30), timeout: Duration::from_secs(2), path: path.to_owned() }
 }
 
 fn balancing(given: &file::Pool, at: &Spot<'_>) -> Option<Balancing> {
@@ -133,22 +162,22 @@ fn balancing(given: &file::Pool, at: &Spot<'_>) -> Option<Balancing> {
         }
     };
     let hash_key = match &given.hash_key {
-        None => usual.hash_key,
-        Some(text) => at.key("hash_key").take(text, hash_key(text).ok_or(PoolFault::HashKey))?,
+        None => Some(usual.hash_key),
+        Some(text) => at.key("hash_key").take(text, hash_key(text).ok_or(PoolFault::HashKey)),
     };
-    let sticky = match &given.sticky {
-        None => None,
-        Some(given) => Some(sticky(given, &at.key("sticky"))?),
-    };
+    let sticky = given.sticky.as_ref().map(|given| sticky(given, &at.key("sticky")));
     Some(Balancing {
-        hash_key,
+        hash_key: hash_key?,
         hash_bound: hash_bound.flatten().and_then(NonZeroU32::new),
         choices,
         decay: given.decay.map_or(usual.decay, |time| time.0),
         slow_start: given.slow_start.map(|time| time.0),
         overflow: overflow.flatten().unwrap_or(usual.overflow),
         zone: given.zone.as_deref().map(Arc::from),
-        sticky,
+        sticky: match sticky {
+            Some(sticky) => Some(sticky?),
+            None => None,
+        },
         policy: usual.policy,
     })
 }

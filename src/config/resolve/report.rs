@@ -5,12 +5,13 @@ use std::path::PathBuf;
 
 use crate::config::draft::{NamedFile, Place, TlsFiles};
 use crate::config::fault::Fault;
-use crate::config::origin::{Origin, Wrong};
+use crate::config::origin::{Origin, Read, Wrong};
 use crate::config::tree::{Entry, MOST_FAULTS, Path, Step, Value};
 
 /// All that is wrong so far.
 pub(in crate::config) struct Report<'a> {
     origin: &'a Origin,
+    read: &'a Read,
     wrong: RefCell<Vec<Wrong>>,
     files: RefCell<Vec<TlsFiles>>,
 }
@@ -31,8 +32,8 @@ enum Leg<'a> {
 }
 
 impl<'a> Report<'a> {
-    pub(in crate::config) fn new(origin: &'a Origin) -> Self {
-        Self { origin, wrong: RefCell::default(), files: RefCell::default() }
+    pub(in crate::config) fn new(origin: &'a Origin, read: &'a Read) -> Self {
+        Self { origin, read, wrong: RefCell::default(), files: RefCell::default() }
     }
 
     /// The settings as a whole.
@@ -89,6 +90,14 @@ impl<'a> Spot<'a> {
         }
     }
 
+    /// Whether a file says something here, whatever it is.
+    pub(in crate::config) fn is_there(&self) -> bool {
+        let Some(root) = &self.report.origin.tree else { return false };
+        let path = self.path();
+        let found = path.find(root, false);
+        found.exact && !matches!(found.node.value, Value::Nothing)
+    }
+
     /// What it is, unless it is wrong.
     pub(in crate::config) fn take<T, F: Into<Fault>>(
         &self,
@@ -143,11 +152,16 @@ impl<'a> Spot<'a> {
         Place(self.path())
     }
 
-    /// Whether something here was found to be wrong before, but for what stands under these keys.
+    /// Whether something here was found to be wrong before, but for what stands under these keys or may be meant to.
     pub(in crate::config) fn is_unsure(&self, but: &[&str]) -> bool {
         let Some(root) = &self.report.origin.tree else { return false };
         let found = self.path().find(root, true);
-        let unsure = |(key, entry): (&String, &Entry)| !but.contains(&&**key) && entry.node.has_broken();
+        let path = self.path();
+        let is_aside = |key: &String| {
+            let meant = || self.report.read.nearest(&path.with(Step::Key(key.clone())));
+            but.contains(&&**key) || meant().is_some_and(|meant| but.contains(&meant))
+        };
+        let unsure = |(key, entry): (&String, &Entry)| entry.node.has_broken() && !is_aside(key);
         found.broken
             || self.report.origin.is_cut(&found)
             || matches!(&found.node.value, Value::Table(table) if table.iter().any(unsure))

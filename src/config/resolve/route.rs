@@ -63,10 +63,7 @@ impl RouteDraft {
             content_type: HeaderValue::from_static("text/plain"),
             body: Default::default(),
         };
-        let (action, treatment) = match (self.action, self.treatment) {
-            (Some(action), Some(treatment)) => (action, treatment),
-            _ => (nothing(), Treatment::default()),
-        };
+        let (action, treatment) = (self.action.unwrap_or_else(nothing), self.treatment.unwrap_or_default());
         self.is_sure.then_some(Route { name: self.name, when: self.when, action, treatment })
     }
 }
@@ -83,10 +80,10 @@ pub(super) fn routes(file: &File, pools: &Pools, root: &Spot<'_>) -> Vec<Option<
 
 fn route(name: &str, given: &file::Route, pools: &Pools, at: &Spot<'_>) -> Option<RouteDraft> {
     useless::of_route(given, at);
-    let matched = matching(given, at);
-    let captures = matched.as_ref().map(|(_, captures)| captures.as_slice()).unwrap_or_default();
+    let (matched, captures) = matching(given, at);
+    let captures = captures.as_deref();
     let action = action(given, pools, captures, at);
     let treatment = treatment(given, pools, captures, at);
     let is_sure = !at.is_unsure(&ASIDE);
-    Some(RouteDraft { name: name.into(), when: matched?.0, is_sure, action, treatment })
+    Some(RouteDraft { name: name.into(), when: matched?, is_sure, action, treatment })
 }

@@ -32,7 +32,7 @@ const FRAMING: [&str; 10] = [
 pub(super) fn treatment(
     given: &file::Route,
     pools: &Pools,
-    captures: &[String],
+    captures: Option<&[String]>,
     at: &Spot<'_>,
 ) -> Option<Treatment> {
     let rewrite = given.rewrite.as_ref().map(|text| rewrite(text, captures, &at.key("rewrite")));
@@ -59,8 +59,10 @@ pub(super) fn treatment(
     })
 }
 
-/// A text with names in braces, all of which stand for something.
-pub(super) fn template(text: &str, captures: &[String], at: &Spot<'_>) -> Option<Arc<str>> {
+/// A text with names in braces, all of which stand for something. Without `captures` nobody knows which ones the path gives.
+pub(super) fn template(text: &str, captures: Option<&[String]>, at: &Spot<'_>) -> Option<Arc<str>> {
+    let captures = captures?;
+    let mut fits = true;
     let of_request = ["host", "path", "query"];
     let mut rest = text;
     while let Some((_, behind)) = rest.split_once('{') {
@@ -68,11 +70,11 @@ pub(super) fn template(text: &str, captures: &[String], at: &Spot<'_>) -> Option
         if !of_request.contains(&name) && !captures.iter().any(|capture| capture == name) {
             let known = captures.iter().cloned().chain(of_request.map(str::to_owned)).collect();
             at.wrong(text, RouteFault::Placeholder { name: name.to_owned(), known });
-            return None;
+            fits = false;
         }
         rest = behind;
     }
-    Some(text.into())
+    fits.then(|| text.into())
 }
 
 /// What can be the value of a header line.
@@ -80,13 +82,13 @@ pub(super) fn header_value(text: &str) -> Option<HeaderValue> {
     HeaderValue::from_bytes(text.as_bytes()).ok()
 }
 
-fn rewrite(text: &str, captures: &[String], at: &Spot<'_>) -> Option<Arc<str>> {
+fn rewrite(text: &str, captures: Option<&[String]>, at: &Spot<'_>) -> Option<Arc<str>> {
     let begins = text.starts_with('/') || text.starts_with('{');
-    if !begins || !text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
+    let fits = begins && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    if !fits {
         at.wrong(text, RouteFault::Target("write a path that begins with /, for example /new/{rest}"));
-        return None;
     }
-    template(text, captures, at)
+    template(text, captures, at).filter(|_| fits)
 }
 
 fn host(text: &str, at: &Spot<'_>) -> Option<HeaderValue> {
@@ -141,11 +143,11 @@ fn failure(status: u64) -> Result<StatusCode, RouteFault> {
 }
 
 fn mirror(given: &file::Mirror, route: &file::Route, pools: &Pools, at: &Spot<'_>) -> Option<Mirror> {
+    let percent = at.key("percent").between(given.percent.unwrap_or(100), 1, 100);
     let Some(name) = &given.pool else {
         at.fault(PoolFault::Required("pool"));
         return None;
     };
-    let percent = at.key("percent").between(given.percent.unwrap_or(100), 1, 100);
     let at = at.key("pool");
     let pool = pool_named(name, pools, &at)?;
     if route.pool.as_ref() == Some(name) || route.pools.contains_key(name) {
@@ -158,6 +160,7 @@ fn error_pages(given: &IndexMap<String, file::ErrorPage>, at: &Spot<'_>) -> Vec<
     let mut pages = Vec::<(&str, ErrorPage)>::new();
     for (text, given) in given {
         let at = at.key(text);
+        let page = error_page(given, &at);
         let statuses = match range(text) {
             Ok(statuses) => statuses,
             Err(fault) => {
@@ -170,21 +173,19 @@ fn error_pages(given: &IndexMap<String, file::ErrorPage>, at: &Spot<'_>) -> Vec<
         if let Some((other, _)) = pages.iter().find(overlaps) {
             at.wrong_key(text, RouteFault::Overlap((*other).to_owned()));
         }
-        pages.extend(error_page(given, statuses, &at).map(|page| (text.as_str(), page)));
+        let page = page.map(|(content_type, body)| ErrorPage { statuses, content_type, body });
+        pages.extend(page.map(|page| (text.as_str(), page)));
     }
     pages.into_iter().map(|(_, page)| page).collect()
 }
 
-fn error_page(
-    given: &file::ErrorPage,
-    statuses: (StatusCode, StatusCode),
-    at: &Spot<'_>,
-) -> Option<ErrorPage> {
+/// The media type of a page, and the page.
+fn error_page(given: &file::ErrorPage, at: &Spot<'_>) -> Option<(HeaderValue, Arc<[u8]>)> {
     let content_type = content_type(given.content_type.as_deref(), "text/html; charset=utf-8", at);
     let body = match (&given.file, &given.body) {
-        (Some(_), Some(_)) => {
+        (Some(name), Some(_)) => {
             at.key("body").fault(Fault::Both("file"));
-            None
+            contents(name, &at.key("file"))
         }
         (Some(name), None) => contents(name, &at.key("file")),
         (None, Some(body)) => Some(body.clone().into_bytes()),
@@ -193,7 +194,7 @@ fn error_page(
             None
         }
     };
-    Some(ErrorPage { statuses, content_type: content_type?, body: body?.into() })
+    Some((content_type?, body?.into()))
 }
 
 /// `502` or `502-504`.

@@ -66,7 +66,9 @@ pub(super) fn of_pool(given: &file::Pool, at: &Spot<'_>) {
 /// Those of a route.
 pub(super) fn of_route(given: &file::Route, at: &Spot<'_>) {
     let forwards = given.pool.is_some() || !given.pools.is_empty();
-    let answers = given.redirect.is_some() || given.answer.is_some();
+    let is_there = |key| at.key(key).is_there();
+    let answers =
+        given.redirect.is_some() || given.answer.is_some() || is_there("redirect") || is_there("answer");
     if answers && !forwards {
         let unused = [
             ("tags", !given.tags.is_empty()),

@@ -30,6 +30,9 @@ pub(in crate::config) fn read<T: DeserializeOwned + Default>(root: &mut Node) ->
     }
 }
 
+/// Numbers from here on have no fraction: 2 to the power of 64.
+const BEYOND: f64 = 18_446_744_073_709_551_616.0;
+
 #[derive(Clone, Copy)]
 struct Reader<'a>(&'a Node);
 
@@ -37,17 +40,19 @@ struct Reader<'a>(&'a Node);
 macro_rules! numbers {
     ($($method:ident $visit:ident $type:ty),*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-            let refused = || Error::number(self.0, <$type>::MIN.into(), <$type>::MAX.into());
+            let refused = || Error::number(self.0, self.integer(), <$type>::MIN.into(), <$type>::MAX.into());
             visitor.$visit(self.integer().and_then(|number| number.try_into().ok()).ok_or_else(refused)?)
         }
     )*};
 }
 
 impl<'a> Reader<'a> {
-    /// The number, which may have come of the environment as text.
+    /// The number, which may have come of the environment as text, or be too large for any but one with a fraction.
     fn integer(self) -> Option<i128> {
         match &self.0.value {
             Value::Integer(number) => Some(*number),
+            Value::Float(number) if *number >= BEYOND => Some(i128::MAX),
+            Value::Float(number) if *number <= -BEYOND => Some(i128::MIN),
             Value::Text(text) if self.0.written.is_some() => text.parse().ok(),
             _ => None,
         }
@@ -71,8 +76,11 @@ impl<'de> Deserializer<'de> for Reader<'_> {
             Value::Bool(value) => visitor.visit_bool(*value),
             Value::Integer(number) => match i64::try_from(*number) {
                 Ok(number) => visitor.visit_i64(number),
-                Err(_) => Err(Error::number(self.0, i64::MIN.into(), i64::MAX.into())),
+                // What is to be text says so; of a number the real limit is told.
+                Err(_) if *number > 0 => visitor.visit_u64(u64::MAX),
+                Err(_) => Err(Error::number(self.0, Some(*number), i64::MIN.into(), i64::MAX.into())),
             },
+            Value::Float(value) if *value >= BEYOND => visitor.visit_u64(u64::MAX),
             Value::Float(value) => visitor.visit_f64(*value),
             Value::Date => Err(Error::kind(self.0, "text or a number")),
             Value::Text(text) => visitor.visit_str(text),
@@ -100,8 +108,15 @@ impl<'de> Deserializer<'de> for Reader<'_> {
 
     numbers!(
         deserialize_u8 visit_u8 u8, deserialize_u16 visit_u16 u16, deserialize_u32 visit_u32 u32,
-        deserialize_u64 visit_u64 u64, deserialize_i32 visit_i32 i32
+        deserialize_i32 visit_i32 i32
     );
+
+    /// No setting can be as large as this: which one it can be is told by who knows what it is for.
+    fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        let number = self.integer().map(|number| number.min(u64::MAX.into()));
+        let refused = || Error::number(self.0, number, u64::MIN.into(), u64::MAX.into());
+        visitor.visit_u64(number.and_then(|number| number.try_into().ok()).ok_or_else(refused)?)
+    }
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match &self.0.value {

@@ -67,6 +67,16 @@ impl Path {
         Self(self.0.iter().take(length).cloned().collect())
     }
 
+    /// The table or the list that it is in.
+    pub(in crate::config) fn around(&self) -> Self {
+        Self(self.0.split_last().map(|(_, steps)| steps.to_vec()).unwrap_or_default())
+    }
+
+    /// A part of what stands there.
+    pub(in crate::config) fn with(&self, step: Step) -> Self {
+        Self(self.0.iter().cloned().chain([step]).collect())
+    }
+
     /// Its last step, as it is shown.
     pub(in crate::config) fn last(&self) -> Option<String> {
         self.0.last().map(|step| match step {

@@ -34,6 +34,7 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
     ("[listeners.web]\naddress = 'here'", "2:11", "here: not an address", "write ADDRESS:PORT, :PORT, "),
     ("[listeners]\na.address = '1'\nb.address = '1'", "3:13", "1: given twice", "remove one of them, for"),
     ("[listeners.a]\naddress = '1'\ntls = true", "3:7", "there is no certificate for TLS", "add [tls] with"),
+    ("[routes.a]\npool = 'default'\nclients = ['x']", "3:12", "x: not a network", "write ADDRESS"),
     ("[tls]\nclient_ca_file = 'ca'", "2:18", "no listener speaks TLS", "set tls = true in a listener, or"),
     ("[pools.'']\nbackends = ['[::1]:1']", "1:8", ": cannot be a name", "use a text without control"),
     ("[routes.\"a\\n\"]\npool = 'default'", "1:9", "a\\n: cannot be a name", "use a text without control"),
@@ -146,7 +147,7 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
         "write one of them",
     ),
     ("[pools.a]\nbackends = ['[::1]:1']\nhealth.path = 'x'", "3:15", "x: must start with / and hold no ", ""),
-    ("[pools.a]\nbackends = ['[::1]:1']\ntls.ca_file = 'x'", "3:15", "no backend speaks TLS", "write https"),
+    ("[pools.a]\nbackends = ['[::1]:1']\ntls.name = 'x'", "3:12", "no backend speaks TLS", "write https"),
     ("[pools.a]\nbackends = ['[::1]:1']\nsticky.cookie = 'a'", "3:1", "secret_file is missing", "add"),
     (
         "[pools.a]\nbackends = ['[::1]:1']\nsticky = { cookie = 'lb', secret_file = 'lb.toml.key' }",
@@ -338,8 +339,19 @@ fn each_setting_that_makes_no_sense_is_refused_with_its_line_and_column() {
         assert!(said.starts_with(&start), "{text}\n{said}");
         assert!(said.contains(&format!("--> lb.toml:{place}\n")), "{text}\n{said}");
         assert!(help.is_empty() || said.contains(&format!("= help: {help}")), "{text}\n{said}");
-        assert_eq!(said.matches("error: ").count(), 1, "{text}\n{said}");
+        // Where TLS is not spoken its files are looked into, too.
+        let others = said.replace("error: ca: cannot be read", "");
+        assert_eq!(others.matches("error: ").count(), 1, "{text}\n{said}");
     }
+}
+
+#[test]
+fn what_is_wrong_beside_the_tags_of_a_route_and_of_a_pool_does_not_hide_that_they_do_not_meet() {
+    let text = "[routes.a]\npool = 'p'\nretry.attempts = 0\nrwrite = 'x'\ntags = { v = '1' }\n\
+                [pools.p]\nbackends = ['[::1]:1']\npolcy = 'ring'\nhealth = { path = 'x', intervall = '1s' }\n";
+    let (code, said) = Balancer::configured(&Folder::new().write("lb.toml", text)).fail();
+    assert_eq!((code, said.matches("error: ").count()), (Some(2), 6), "{said}");
+    assert!(said.contains("error: route a: no backend of pool p has v = 1"), "{said}");
 }
 
 #[test]

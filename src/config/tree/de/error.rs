@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use serde::de::{self, Expected, Unexpected};
 
 use crate::config::fault::{Fault, nearest};
-use crate::config::tree::{Node, Path, Step, Value};
+use crate::config::tree::{Node, Path, Step};
 
 #[derive(Debug)]
 pub(super) struct Error {
@@ -20,16 +20,12 @@ impl Error {
         Self::of(Fault::Kind { expected: expected.to_owned(), found: found.kind() })
     }
 
-    /// No number between these.
-    pub(super) fn number(found: &Node, least: i128, most: i128) -> Self {
+    /// No number between these, or none at all.
+    pub(super) fn number(found: &Node, number: Option<i128>, least: i128, most: i128) -> Self {
         let bound = |bound: i128| u64::try_from(bound).ok();
-        match (&found.value, bound(least), bound(most)) {
-            (Value::Integer(number), Some(least), _) if *number < i128::from(least) => {
-                Self::of(Fault::TooSmall(least))
-            }
-            (Value::Integer(number), _, Some(most)) if *number > i128::from(most) => {
-                Self::of(Fault::TooLarge(most))
-            }
+        match (number, bound(least), bound(most)) {
+            (Some(number), Some(least), _) if number < i128::from(least) => Self::of(Fault::TooSmall(least)),
+            (Some(number), _, Some(most)) if number > i128::from(most) => Self::of(Fault::TooLarge(most)),
             _ => Self::kind(found, "a whole number"),
         }
     }
