@@ -38,8 +38,8 @@ pub struct Sources {
     check: Check,
     /// Standard input can be read once.
     stdin: Arc<OnceLock<Vec<u8>>>,
-    /// The state of the files when they were read last.
-    pub(super) state_read: Arc<AtomicU64>,
+    /// The state of the files when it was noted last.
+    pub(super) state_noted: Arc<AtomicU64>,
 }
 
 /// Settings that were read.
@@ -70,7 +70,7 @@ impl Sources {
     /// These flags, and the files that they name. `open_files` is the process's limit on open files.
     pub fn new(flags: Flags, open_files: u64) -> Self {
         let check: Check = |_| Vec::new();
-        Self { flags, open_files, check, stdin: Arc::default(), state_read: Arc::default() }
+        Self { flags, open_files, check, stdin: Arc::default(), state_noted: Arc::default() }
     }
 
     /// The same, of which is told as well what this finds: with all that is wrong otherwise, and at its place.
