@@ -29,7 +29,7 @@ pub(super) async fn of(desk: &Desk, loaded: Loaded) -> Plan {
     let known = told(desk);
     let requests = elsewhere::requests(&now, then, &known, &recent);
     let changes = !differences.is_empty();
-    let remarks = if changes { remarks::remarks(&now, then) } else { Vec::new() };
+    let remarks = if changes { remarks::remarks(&now, then, &known) } else { Vec::new() };
     Plan { changes, differences, remarks, moved: moved(&now, then, &known), requests }
 }
 

@@ -77,7 +77,9 @@ pub(super) fn page(plan: &Plan) -> String {
     }
     let requests = &plan.requests;
     let (elsewhere, all) = (requests.elsewhere, requests.looked_at);
-    page += &format!("\nof the last {all} requests {elsewhere} would go elsewhere\n");
+    page += &format!(
+        "\nof the last {all} requests {elsewhere} would go elsewhere by their routes, pools and targets\n"
+    );
     for example in &requests.examples {
         page += &format!(
             "  {} from {} to {}, such as {}\n",
