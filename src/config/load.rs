@@ -17,7 +17,7 @@ use super::plain::MOST_FILE_BYTES;
 use super::problem::{Problem, Problems};
 use super::resolve::{Resolved, resolve};
 use super::tree::{MOST_FAULTS, Misread, Node, Path, Step, interpolate, merge, parse, read};
-use super::{Config, Flags};
+use super::{Config, Flags, Listener};
 
 pub(super) use piece::toml_files;
 
@@ -243,10 +243,18 @@ impl Sources {
 impl Loaded {
     /// A text about these settings, in the words in which they were written: keys of files in place of flags that nobody wrote.
     pub fn in_its_words(&self, text: &str) -> String {
-        match &self.origin.tree {
-            Some(_) => in_words_of_files(text, &self.origin.given),
-            None => text.to_owned(),
+        if self.origin.tree.is_none() {
+            return text.to_owned();
         }
+        let parts = text.split(" | ").map(|part| {
+            let is_of = |listener: &&Listener| part.contains(&format!("listen on {}: ", listener.address));
+            let part = in_words_of_files(part, &self.origin.given);
+            match self.config.listeners.iter().find(is_of) {
+                Some(listener) => part.replace("listeners.NAME.", &format!("listeners.{}.", listener.name)),
+                None => part,
+            }
+        });
+        parts.collect::<Vec<_>>().join(" | ")
     }
 }
 
