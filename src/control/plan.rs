@@ -13,6 +13,8 @@ use crate::backends::{BackendId, Load, Terms};
 use crate::balance::{Member, Pool};
 use crate::config::{self, Config, Format, Loaded};
 
+pub use remarks::starved;
+
 use super::api::{Difference, Moved, Plan};
 use super::desk::Desk;
 

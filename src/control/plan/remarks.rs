@@ -16,13 +16,18 @@ const MOST_NAMED: usize = 8;
 /// What is to be said of settings that are to be in force then, in place of those now. `known` are the backends that there are.
 pub(super) fn remarks(now: &Config, then: &Config, known: &[Arc<Terms>]) -> Vec<String> {
     let mut remarks: Vec<_> = taken_out(now, then, known).chain(renamed(now, then)).collect();
-    remarks.extend(then.routes.iter().filter_map(|route| starved(route, then)));
+    remarks.extend(starved(then));
     for remark in now.routes.iter().chain(&then.routes).filter_map(unjudged) {
         if !remarks.contains(&remark) {
             remarks.push(remark);
         }
     }
     remarks
+}
+
+/// Routes whose tags only backends have that get no requests: an operator may mean to weigh those later, and may not.
+pub fn starved(config: &Config) -> impl Iterator<Item = String> {
+    config.routes.iter().filter_map(|route| is_starved(route, config))
 }
 
 /// Which backend served a request is not kept, so that those are named whose requests surely go to others.
@@ -56,8 +61,7 @@ fn taken_out<'a>(
     })
 }
 
-/// A route whose tags only backends have that get no requests.
-fn starved(route: &Route, config: &Config) -> Option<String> {
+fn is_starved(route: &Route, config: &Config) -> Option<String> {
     let Action::Forward(split) = &route.action else { return None };
     let has = |backend: &Backend| {
         split.tags.iter().all(|(name, value)| backend.tags.get(name) == Some(value)) && backend.weight > 0

@@ -168,5 +168,9 @@ fn a_route_whose_tags_only_backends_without_weight_have_is_told() {
         let (code, said) = ask(&balancer, &settings_now, &format!("{usual}{}", tagged(weight)));
         assert_eq!(code, Some(0), "{said}");
         assert_eq!(said.contains(told), is_told, "{said}");
+        let (code, said) =
+            Settings::that_say(&format!("{usual}{}", tagged(weight))).balancer().word("validate").fail();
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains("all is well") && said.contains(told) == is_told, "{said}");
     }
 }
