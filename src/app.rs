@@ -89,9 +89,39 @@ pub enum StartError {
     /// A file for TLS cannot be used.
     #[error(transparent)]
     TlsFile(#[from] TlsFileError),
+    /// Several of these.
+    #[error("{}", all_in_one_line(.0))]
+    Several(Vec<Self>),
     /// The system gives no thread or no event queue.
     #[error("the system gives no thread or event queue: {0}; see `ulimit -a`")]
     System(#[from] io::Error),
+}
+
+impl StartError {
+    /// Those that are to be told one by one.
+    pub fn each(&self) -> &[Self] {
+        match self {
+            Self::Several(all) => all,
+            one => std::slice::from_ref(one),
+        }
+    }
+
+    /// All of them as one. None if there are none.
+    fn of(errors: impl IntoIterator<Item = Self>) -> Option<Self> {
+        let mut all: Vec<_> = errors.into_iter().flat_map(Self::parts).collect();
+        if all.len() > 1 { Some(Self::Several(all)) } else { all.pop() }
+    }
+
+    fn parts(self) -> Vec<Self> {
+        match self {
+            Self::Several(all) => all,
+            one => vec![one],
+        }
+    }
+}
+
+fn all_in_one_line(errors: &[StartError]) -> String {
+    errors.iter().map(StartError::to_string).collect::<Vec<_>>().join(" | ")
 }
 
 fn in_one_line(conflicts: &[Conflict]) -> String {
@@ -132,8 +162,8 @@ pub fn run<F: Future<Output = ()>>(
     shutdown: impl FnOnce(&Address) -> F,
 ) -> Result<(), StartError> {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
-    let prepared = Prepared::from(Arc::new(loaded.config.clone()), None)?;
-    let log = open_log(&prepared.settings.config)?;
+    let (prepared, log) =
+        both(Prepared::from(Arc::new(loaded.config.clone()), None), open_log(&loaded.config))?;
     let ended = runtime.block_on(serve((prepared, loaded), sources, registry, log.as_ref(), shutdown));
     // Requests that were cut have their lines written when they are dropped. Settings that are being read, from a file that
     // has no end or a name that nobody answers for, are not waited for.
@@ -144,6 +174,17 @@ pub fn run<F: Future<Output = ()>>(
     ended?;
     info!("stopped");
     Ok(())
+}
+
+/// What came of two steps, or all that is wrong with either.
+fn both<A, B>(one: Result<A, StartError>, other: Result<B, StartError>) -> Result<(A, B), StartError> {
+    match (one, other) {
+        (Ok(one), Ok(other)) => Ok((one, other)),
+        (one, other) => {
+            let errors = one.err().into_iter().chain(other.err());
+            Err(StartError::of(errors).expect("one of them failed"))
+        }
+    }
 }
 
 async fn serve<F: Future<Output = ()>>(

@@ -14,6 +14,7 @@ use crate::app;
 use crate::config::{
     ConfigTool, Flags, Format, Loaded, Problem, Problems, Remote, Sources, Tool, convert, reference, schema,
 };
+use crate::control::starved;
 
 /// Something that was asked for could not be done.
 const FAILED: u8 = 1;
@@ -88,6 +89,7 @@ fn validate(sources: &Sources, json: bool) -> ExitCode {
         }
         (Ok(loaded), false) => {
             print(&format!("{}\n", praise(loaded)));
+            starved(&loaded.config).for_each(|remark| eprintln!("loadbalancer: {remark}"));
         }
         (Err(problems), false) => {
             refuse(problems);

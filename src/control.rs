@@ -29,6 +29,7 @@ pub use confirm::{Confirmation, Verdict};
 pub use desk::{Apply, Desk, Intent, Means, Outcome, Refusal, Turn, Unfit};
 pub use discovery::Discovery;
 pub use guard::{Vitals, Worse};
+pub use plan::starved;
 pub use reload::{hangups, reload, watch};
 
 /// Between two looks at whether removed backends have ended what they did.

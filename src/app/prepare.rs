@@ -10,7 +10,7 @@ use crate::connect::Ways;
 use crate::server::{Bound, LoadedTls, Opened, Tls};
 use crate::snapshot::Settings;
 
-use super::StartError;
+use super::{StartError, both};
 
 /// What is in force while other settings are prepared.
 #[derive(Clone, Debug)]
@@ -63,8 +63,7 @@ impl Prepared {
         let Places { kept, changed, left } = Places::of(config, tls.as_ref(), present);
         let missing = config.listeners.iter().zip(&kept).filter(|(_, kept)| kept.is_none());
         let bound = missing.map(|(listener, _)| bind(listener, config, tls.as_ref(), &left));
-        let bound = bound.collect::<Result<_, _>>()?;
-        let admin = bind_admin(config, present)?;
+        let (bound, admin) = both(all(bound), bind_admin(config, present))?;
         Ok(Self { settings, ways, tls, renewal, kept, changed, bound, admin })
     }
 
@@ -81,6 +80,16 @@ impl Prepared {
         }
         Ok(())
     }
+}
+
+/// All of them, or all that is wrong with them.
+fn all(bound: impl Iterator<Item = Result<Bound, StartError>>) -> Result<Vec<Bound>, StartError> {
+    let (mut all, mut errors) = (Vec::new(), Vec::new());
+    bound.for_each(|bound| match bound {
+        Ok(bound) => all.push(bound),
+        Err(error) => errors.push(error),
+    });
+    StartError::of(errors).map_or(Ok(all), Err)
 }
 
 fn prepare_tls(

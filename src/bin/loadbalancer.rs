@@ -1,13 +1,16 @@
 //! The balancer: flags, logging, allocator, [`app::run`].
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use loadbalancer::app::StartError;
 use loadbalancer::backends::Registry;
 use loadbalancer::config::{Address, Backend, Command, Flags, Loaded, Sources};
+
 use loadbalancer::{app, cli, demo, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -55,11 +58,20 @@ fn main() -> ExitCode {
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => complain(FAILED, &loaded.in_its_words(&error.to_string())),
+        Err(error) => {
+            let each = error.downcast_ref::<StartError>().map(StartError::each).unwrap_or_default();
+            for error in each {
+                complain(FAILED, &loaded.in_its_words(&error.to_string()));
+            }
+            if each.is_empty() {
+                complain(FAILED, &loaded.in_its_words(&error.to_string()));
+            }
+            ExitCode::from(FAILED)
+        }
     }
 }
 
-fn complain(code: u8, problem: &dyn std::fmt::Display) -> ExitCode {
+fn complain(code: u8, problem: &dyn Display) -> ExitCode {
     eprintln!("loadbalancer: {problem}");
     ExitCode::from(code)
 }

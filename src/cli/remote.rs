@@ -7,6 +7,7 @@ mod plan;
 mod status;
 
 use std::fmt::Write;
+use std::fs;
 use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::process::ExitCode;
@@ -16,7 +17,7 @@ use serde::Serialize;
 use tokio::runtime::Builder;
 
 use crate::backends::Hold;
-use crate::config::{Address, Flags, Form, Format, NewWeight, PlaceError, Remote, Target};
+use crate::config::{self, Address, Flags, Form, Format, NewWeight, PlaceError, Problems, Remote, Target};
 use crate::control::api::{
     Applied, Backend, BackendList, BackendPatch, Change, Confirmation, Overview, Plan, Pool, PoolList,
     Problem,
@@ -26,7 +27,7 @@ use caller::Caller;
 use follow::{Fate, Leave};
 use meant::instead;
 
-use super::{FAILED, USAGE, print};
+use super::{FAILED, USAGE, print, refuse};
 
 /// Why it did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -53,8 +54,8 @@ enum RemoteError {
     Broken { address: Address, error: hyper::Error },
     #[error("{0} does not answer as a balancer's admin API does; say with --admin where that is")]
     Stranger(Address),
-    #[error("{}", told(.0))]
-    Refused(Box<Problem>),
+    #[error("{}", .0.detail)]
+    Refused(Box<Problem>, Option<String>),
     #[error("there is no backend {wanted}; {}", instead(.wanted, .known))]
     NoBackend { wanted: String, known: Vec<String> },
     #[error("{wanted} is in several pools; write one of: {}", .known.join(", "))]
@@ -63,15 +64,6 @@ enum RemoteError {
     LostSight(Box<RemoteError>),
     #[error("the system gives no event queue: {0}")]
     System(io::Error),
-}
-
-/// All that is wrong, each with its place.
-fn told(problem: &Problem) -> String {
-    if problem.errors.is_empty() {
-        return problem.detail.clone();
-    }
-    let lines: Vec<_> = problem.errors.iter().map(ToString::to_string).collect();
-    lines.join("\n")
 }
 
 /// A plan would change something, and it was asked whether; a change did not stay, and it was asked to watch it.
@@ -123,8 +115,8 @@ pub(super) fn run(remote: &Remote, flags: &Flags) -> ExitCode {
             complaint.inspect(|complaint| eprintln!("loadbalancer: {complaint}"));
             code.map_or(printed, ExitCode::from)
         }
-        Err(RemoteError::Refused(problem)) if remote.form().json => {
-            print(&json(&problem));
+        Err(RemoteError::Refused(problem, text)) => {
+            refused(&problem, text.as_deref(), remote);
             ExitCode::from(FAILED)
         }
         Err(error) => {
@@ -133,6 +125,22 @@ pub(super) fn run(remote: &Remote, flags: &Flags) -> ExitCode {
             }
             ExitCode::from(if matches!(error, RemoteError::Place(_)) { USAGE } else { FAILED })
         }
+    }
+}
+
+/// Says why not: of settings, all that is wrong with them, as `validate` does. `text` is theirs, if it was sent.
+fn refused(problem: &Problem, text: Option<&str>, remote: &Remote) {
+    if remote.form().json {
+        print(&json(problem));
+        return;
+    }
+    let text_of = |problem: &config::Problem| match text {
+        Some(text) => Some(text.to_owned()),
+        None => fs::read_to_string(problem.file.as_ref()?).ok(),
+    };
+    match Problems::again(problem.errors.clone(), text_of) {
+        Some(problems) => drop(refuse(&problems)),
+        None => eprintln!("loadbalancer: {}", problem.detail),
     }
 }
 
@@ -212,7 +220,8 @@ fn find<'a>(backends: &'a [Backend], wanted: &str) -> Result<&'a Backend, Remote
 
 async fn plan(caller: &Caller, file: &Path, exit_code: bool, form: Form) -> Result<Told, RemoteError> {
     let text = plan::read(file)?;
-    let plan: Plan = caller.post_settings("/api/v1/plan", Format::of(file), text).await?;
+    let planned = caller.post_settings("/api/v1/plan", Format::of(file), text.clone()).await;
+    let plan: Plan = planned.map_err(|error| plan::at_home(error, file, &text))?;
     let text = if form.json { json(&plan) } else { plan::page(&plan) };
     Ok(Told { code: (exit_code && plan.changes).then_some(OTHERWISE), ..text.into() })
 }

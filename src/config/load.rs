@@ -16,7 +16,7 @@ use super::plain::MOST_FILE_BYTES;
 use super::problem::{Problem, Problems};
 use super::resolve::{Resolved, resolve};
 use super::tree::{MOST_FAULTS, Misread, Node, Path, Step, interpolate, merge, parse, read};
-use super::{Config, Flags};
+use super::{Config, Flags, Listener};
 
 pub(super) use piece::toml_files;
 
@@ -37,8 +37,8 @@ pub struct Sources {
     check: Check,
     /// Standard input can be read once.
     stdin: Arc<OnceLock<Vec<u8>>>,
-    /// The state of the files when they were read last.
-    pub(super) state_read: Arc<AtomicU64>,
+    /// The state of the files when it was noted last.
+    pub(super) state_noted: Arc<AtomicU64>,
 }
 
 /// Settings that were read.
@@ -69,7 +69,7 @@ impl Sources {
     /// These flags, and the files that they name. `open_files` is the process's limit on open files.
     pub fn new(flags: Flags, open_files: u64) -> Self {
         let check: Check = |_| Vec::new();
-        Self { flags, open_files, check, stdin: Arc::default(), state_read: Arc::default() }
+        Self { flags, open_files, check, stdin: Arc::default(), state_noted: Arc::default() }
     }
 
     /// The same, of which is told as well what this finds: with all that is wrong otherwise, and at its place.
@@ -199,10 +199,18 @@ impl Sources {
 impl Loaded {
     /// A text about these settings, in the words in which they were written: keys of files in place of flags that nobody wrote.
     pub fn in_its_words(&self, text: &str) -> String {
-        match &self.origin.tree {
-            Some(_) => in_words_of_files(text, &self.origin.given),
-            None => text.to_owned(),
+        if self.origin.tree.is_none() {
+            return text.to_owned();
         }
+        let parts = text.split(" | ").map(|part| {
+            let is_of = |listener: &&Listener| part.contains(&format!("listen on {}: ", listener.address));
+            let part = in_words_of_files(part, &self.origin.given);
+            match self.config.listeners.iter().find(is_of) {
+                Some(listener) => part.replace("listeners.NAME.", &format!("listeners.{}.", listener.name)),
+                None => part,
+            }
+        });
+        parts.collect::<Vec<_>>().join(" | ")
     }
 }
 

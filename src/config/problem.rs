@@ -1,5 +1,7 @@
 //! What is wrong with settings, as it is told: drawn for a terminal, in a line for a log, as fields for a program.
 
+mod again;
+
 use std::fmt::{self, Display, Formatter};
 use std::io;
 use std::ops::Range;
@@ -190,7 +192,10 @@ impl Display for Problem {
             f.write_str(": ")?;
         }
         let place = self.flag.as_deref().or(self.path.as_deref()).map(|text| legible(text, LONGEST_VALUE));
-        let value = self.value.as_ref().map(|value| legible(value, LONGEST_VALUE));
+        // Of a key that is wrong itself, the path ends with it.
+        let is_told = |value: &&String| self.path.as_ref().is_some_and(|path| ends_with_key(path, value));
+        let value = self.value.as_ref().filter(|value| self.flag.is_some() || !is_told(value));
+        let value = value.map(|value| legible(value, LONGEST_VALUE));
         match (place, value) {
             (Some(place), Some(value)) => write!(f, "{place} {value}: ")?,
             (Some(text), None) => write!(f, "{text}: ")?,
@@ -200,6 +205,10 @@ impl Display for Problem {
         f.write_str(&legible(&self.message, LONGEST_TEXT))?;
         self.help.as_ref().map_or(Ok(()), |help| write!(f, "; {}", legible(help, LONGEST_TEXT)))
     }
+}
+
+fn ends_with_key(path: &str, key: &str) -> bool {
+    path.strip_suffix(key).is_some_and(|before| before.is_empty() || before.ends_with('.'))
 }
 
 /// A text as it can be shown in a line: not too long, and nothing in it moves what stands around it.

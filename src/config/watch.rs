@@ -9,14 +9,15 @@ use std::sync::atomic::Ordering;
 use super::load::{MORE, STDIN, Sources, toml_files};
 
 impl Sources {
-    /// What [`Sources::state`] was when they were read last, however that ended.
-    pub fn state_when_read(&self) -> u64 {
-        self.state_read.load(Ordering::Relaxed)
+    /// What [`Sources::state`] was when it was noted last: when they were read, however that ended, or when others came to
+    /// count in their place.
+    pub fn state_noted(&self) -> u64 {
+        self.state_noted.load(Ordering::Relaxed)
     }
 
-    /// They are about to be read.
-    pub(super) fn note_state(&self) {
-        self.state_read.store(self.state(), Ordering::Relaxed);
+    /// They are about to be read, or no longer what counts: only what changes from now on is a change.
+    pub fn note_state(&self) {
+        self.state_noted.store(self.state(), Ordering::Relaxed);
     }
 
     /// A number that tells one state of the files from the next, by their places, times and sizes.

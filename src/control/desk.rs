@@ -261,6 +261,21 @@ impl Desk {
 }
 
 impl Turn<'_> {
+    /// Puts settings in force that no file says. If the files are watched from then on, it is for what changes in them later.
+    ///
+    /// # Errors
+    /// They do not fit here and now. Nothing has changed.
+    pub async fn put(&self, loaded: Loaded, intent: Intent) -> Result<Outcome, Refusal> {
+        let begins_to_watch = loaded.config.watch && !self.desk.config().watch;
+        if let Some(sources) =
+            self.desk.means.sources.clone().filter(|_| begins_to_watch && intent == Intent::Force)
+        {
+            let noted = spawn_blocking(move || sources.note_state()).await;
+            noted.map_err(|error| Refusal::Unfit(error.into()))?;
+        }
+        self.apply(loaded, intent).await
+    }
+
     /// Reads the files anew and puts what they say in force.
     ///
     /// # Errors

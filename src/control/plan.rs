@@ -13,6 +13,8 @@ use crate::backends::{BackendId, Load, Terms};
 use crate::balance::{Member, Pool};
 use crate::config::{self, Config, Format, Loaded};
 
+pub use remarks::starved;
+
 use super::api::{Difference, Moved, Plan};
 use super::desk::Desk;
 
@@ -29,7 +31,7 @@ pub(super) async fn of(desk: &Desk, loaded: Loaded) -> Plan {
     let known = told(desk);
     let requests = elsewhere::requests(&now, then, &known, &recent);
     let changes = !differences.is_empty();
-    let remarks = if changes { remarks::remarks(&now, then) } else { Vec::new() };
+    let remarks = if changes { remarks::remarks(&now, then, &known) } else { Vec::new() };
     Plan { changes, differences, remarks, moved: moved(&now, then, &known), requests }
 }
 

@@ -48,7 +48,7 @@ async fn look_after(desk: &Desk, sources: &Sources) -> Option<()> {
         spawn_blocking(move || sources.state())
     };
     // Later they may have been read for a trial, which puts nothing in force.
-    let mut used = sources.state_when_read();
+    let mut used = sources.state_noted();
     let mut before = used;
     loop {
         sleep(LOOK_EVERY).await;

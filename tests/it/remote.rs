@@ -197,10 +197,47 @@ fn what_is_wrong_with_settings_is_told_with_each_place() {
     let said = refused(&balancer, &["reload"]);
     let places: Vec<_> = said.lines().filter(|line| line.contains(settings.path())).collect();
     assert_eq!(places.len(), 2, "{said}");
-    assert!(places[0].contains(".toml:2:10: ") && places[1].contains(".toml:3:"), "{said}");
+    assert!(places[0].ends_with(".toml:2:10") && places[1].ends_with(".toml:3:13"), "{said}");
+    expect_drawn(&said, &settings);
     let problem = refused(&balancer, &["reload", "--json"]);
     let problem: Value = serde_json::from_str(&problem).expect("a problem document");
     assert_eq!((&problem["status"], problem["errors"].as_array().map(Vec::len)), (&json!(422), Some(2)));
+}
+
+/// As `validate` does.
+fn expect_drawn(said: &str, settings: &Settings) {
+    let (code, drawn) = settings.balancer().word("validate").fail();
+    assert_eq!(code, Some(2), "{drawn}");
+    assert_eq!(said, drawn);
+}
+
+#[test]
+fn what_is_wrong_with_settings_that_are_planned_is_drawn_as_it_is_when_they_are_validated() {
+    let settings = Settings::that_say(&pools("first", Backend::refuses(), Backend::refuses()));
+    let balancer = start(&settings);
+    let bad = "wrokers = 2\ndns_servers = [\"a\", \"b\"]\n[timeouts]\ndrain = 5\n[pools.web]\npolicy = \"fist\"\n\
+               backends = [{ address = \"here\", weight = 2 }]\n[routes.a]\npath = '~ ('\npool = \"web\"\n";
+    settings.write(bad);
+    expect_drawn(&refused(&balancer, &["plan", settings.path()]), &settings);
+    let asked =
+        Balancer::bare().flag("--admin", &balancer.admin().address.to_string()).word("plan").word("-");
+    let (code, said) = asked.reading(std::path::Path::new(settings.path())).fail();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("error: wrokers: unknown key\n --> standard input:1:1\n"), "{said}");
+    let planned: Value =
+        serde_json::from_str(&refused(&balancer, &["plan", "--json", settings.path()])).expect("JSON");
+    assert_eq!(planned["errors"][0]["file"], settings.path(), "{planned}");
+}
+
+#[test]
+fn of_a_file_that_cannot_be_drawn_each_problem_is_told_in_a_line_that_says_nothing_twice() {
+    let settings = Settings::that_say(&pools("first", Backend::refuses(), Backend::refuses()));
+    // What it reads is not where the caller is.
+    let balancer = Balancer::configured(std::path::Path::new(settings.path()));
+    let balancer = balancer.flag("--workers", "1").flag("--admin", "127.0.0.1:0").start();
+    settings.write("wrokers = 2\n");
+    let said = refused(&balancer, &["reload"]);
+    assert_eq!(said, "loadbalancer: loadbalancer.toml:1:1: wrokers: unknown key; did you mean workers?");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::path::Path;
 
-use crate::support::{Backend, Balancer, Sample, get};
+use crate::support::{Backend, Balancer, Sample, Settings, get};
 
 /// What does not make sense on a command line, and the start of what is said of it.
 const REFUSED: &[(&str, &str)] = &[
@@ -229,4 +229,29 @@ fn refuses_to_listen(address: &str) {
     assert_eq!((code, said.lines().count()), (Some(1), 1), "{said}");
     assert!(said.contains("cannot listen on ") && said.contains(address.trim_start_matches(':')), "{said}");
     assert!(said.contains("the port is in use; stop the program that has it"), "{said}");
+}
+
+#[test]
+fn all_that_keeps_it_from_starting_is_told_with_the_names_of_listeners() {
+    let [one, other, admin] = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+    let place = |listener: &TcpListener| listener.local_addr().expect("an address").to_string();
+    let (one, other, admin) = (&place(&one), &place(&other), &place(&admin));
+    let settings = Settings::that_say(&format!(
+        "access_log = \"nowhere/a.log\"\n[admin]\naddress = \"{admin}\"\n[listeners.a]\naddress = \"{one}\"\n\
+         [listeners.b]\naddress = \"{other}\"\n[pools.p]\nbackends = [\"{}\"]\n",
+        Backend::refuses()
+    ));
+    let (code, said) = settings.balancer().fail();
+    assert_eq!(code, Some(1), "{said}");
+    let lines: Vec<_> = said.lines().collect();
+    assert_eq!(lines.len(), 4, "{said}");
+    for (line, (address, name)) in lines.iter().zip([(one, "a"), (other, "b")]) {
+        assert!(
+            line.starts_with(&format!("loadbalancer: cannot listen on {address}: the port is in use")),
+            "{said}"
+        );
+        assert!(line.ends_with(&format!("or choose another with listeners.{name}.address")), "{said}");
+    }
+    assert!(lines[2].starts_with(&format!("loadbalancer: no admin API on {admin}: ")), "{said}");
+    assert!(lines[3].contains("nowhere/a.log: cannot be opened for writing: "), "{said}");
 }

@@ -115,7 +115,7 @@ impl Caller {
             return serde_json::from_slice(&body).map_err(|_| stranger());
         }
         let problem = serde_json::from_slice(&body).map_err(|_| stranger())?;
-        Err(RemoteError::Refused(Box::<Problem>::new(problem)))
+        Err(RemoteError::Refused(Box::<Problem>::new(problem), None))
     }
 
     async fn connect(&self) -> Result<Socket, RemoteError> {

@@ -28,6 +28,19 @@ pub(super) fn read(file: &Path) -> Result<Vec<u8>, RemoteError> {
     text.map_err(|error| RemoteError::File { path: file.display().to_string(), error })
 }
 
+/// What is wrong with these settings, where they are here: who was asked does not know what their file is called.
+pub(super) fn at_home(error: RemoteError, file: &Path, text: &[u8]) -> RemoteError {
+    let RemoteError::Refused(mut problem, None) = error else { return error };
+    let name = match file.as_os_str() == STDIN {
+        true => "standard input".to_owned(),
+        false => file.display().to_string(),
+    };
+    for error in problem.errors.iter_mut().filter(|error| error.flag.is_none()) {
+        error.file.get_or_insert_with(|| name.clone());
+    }
+    RemoteError::Refused(problem, Some(String::from_utf8_lossy(text).into_owned()))
+}
+
 /// The page.
 pub(super) fn page(plan: &Plan) -> String {
     if !plan.changes {
@@ -64,7 +77,9 @@ pub(super) fn page(plan: &Plan) -> String {
     }
     let requests = &plan.requests;
     let (elsewhere, all) = (requests.elsewhere, requests.looked_at);
-    page += &format!("\nof the last {all} requests {elsewhere} would go elsewhere\n");
+    page += &format!(
+        "\nof the last {all} requests {elsewhere} would go elsewhere by their routes, pools and targets\n"
+    );
     for example in &requests.examples {
         page += &format!(
             "  {} from {} to {}, such as {}\n",

@@ -150,7 +150,7 @@ fn mirror(given: &file::Mirror, route: &file::Route, pools: &Pools, at: &Spot<'_
     };
     let at = at.key("pool");
     let pool = pool_named(name, pools, &at)?;
-    if route.pool.as_ref() == Some(name) || route.pools.contains_key(name) {
+    if route.pool.as_ref() == Some(name) || route.pools.get(name).is_some_and(|weight| *weight > 0) {
         at.wrong(name, RouteFault::OwnMirror);
     }
     Some(Mirror { pool, percent: u8::try_from(percent?).ok()? })

@@ -70,7 +70,7 @@ pub(super) async fn put_config(
         let turn = own.turn().await;
         check_match(&head.headers, &revision_tag(own.revision()))?;
         let before = Before::now(&own).await;
-        let outcome = turn.apply(loaded, intent(wish)).await;
+        let outcome = turn.put(loaded, intent(wish)).await;
         Ok(changed(&own, before, outcome, wish))
     };
     finish(spawn_local(change).await, wish)

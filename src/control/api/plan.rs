@@ -10,12 +10,14 @@ pub struct Plan {
     pub changes: bool,
     /// Listeners, routes, pools, backends and other settings that would change.
     pub differences: Vec<Difference>,
-    /// What else is to be known, in words: pools that only get another name, routes that cannot be judged.
+    /// What else is to be known, in words: backends that would be taken out, pools that only get another name, routes that
+    /// would find no backend or cannot be judged.
     #[serde(default)]
     pub remarks: Vec<String>,
     /// For each pool that hashes, before and after: how many of the keys would go elsewhere.
     pub moved: Vec<Moved>,
-    /// Of the last requests, which would go elsewhere.
+    /// Of the last requests, which would go elsewhere by their routes, pools and targets. Which backend of its pool served one
+    /// is not kept: `remarks` names the backends that would be taken out.
     pub requests: Requests,
 }
 

@@ -1,19 +1,78 @@
 //! What an operator should know of other settings, and would not see in what differs.
 
+use std::sync::Arc;
+
 use hyper::header::HeaderName;
 
-use crate::config::{Config, Part, Pool, Route};
+use crate::backends::Terms;
+use crate::config::{Action, Backend, Config, Part, Pool, Route};
 use crate::connect::Provenance;
 
-/// What is to be said of these settings in place of those.
-pub(super) fn remarks(now: &Config, then: &Config) -> Vec<String> {
-    let mut remarks: Vec<_> = renamed(now, then).collect();
+use super::{names, told_by_sources};
+
+/// Backends that are named of those that go.
+const MOST_NAMED: usize = 8;
+
+/// What is to be said of settings that are to be in force then, in place of those now. `known` are the backends that there are.
+pub(super) fn remarks(now: &Config, then: &Config, known: &[Arc<Terms>]) -> Vec<String> {
+    let mut remarks: Vec<_> = taken_out(now, then, known).chain(renamed(now, then)).collect();
+    remarks.extend(starved(then));
     for remark in now.routes.iter().chain(&then.routes).filter_map(unjudged) {
         if !remarks.contains(&remark) {
             remarks.push(remark);
         }
     }
     remarks
+}
+
+/// Routes whose tags only backends have that get no requests: an operator may mean to weigh those later, and may not.
+pub fn starved(config: &Config) -> impl Iterator<Item = String> {
+    config.routes.iter().filter_map(|route| is_starved(route, config))
+}
+
+/// Which backend served a request is not kept, so that those are named whose requests surely go to others.
+fn taken_out<'a>(
+    now: &'a Config,
+    then: &'a Config,
+    known: &'a [Arc<Terms>],
+) -> impl Iterator<Item = String> + use<'a> {
+    let pairs = now.pools.iter().filter_map(|pool| {
+        let after = then.pools.iter().find(|other| other.name == pool.name)?;
+        Some((pool, after))
+    });
+    pairs.filter_map(|(pool, after)| {
+        let told = told_by_sources(pool, known);
+        let stays = after.sources.iter().any(|source| pool.sources.contains(source));
+        let serves = |backend: &Backend| match names(after, backend) {
+            true => after.backends.iter().any(|other| other.url.is_same(&backend.url) && other.weight > 0),
+            false => stays && told.iter().any(|told| told.url.is_same(&backend.url)),
+        };
+        let before = pool.backends.iter().chain(&told).filter(|backend| backend.weight > 0);
+        let mut gone: Vec<_> =
+            before.filter(|backend| !serves(backend)).map(|backend| backend.url.to_string()).collect();
+        let more = gone.len().saturating_sub(MOST_NAMED);
+        gone.truncate(MOST_NAMED);
+        gone.extend((more > 0).then(|| format!("{more} more")));
+        let gone = (!gone.is_empty()).then(|| gone.join(", "))?;
+        Some(format!(
+            "pool {}: no more requests for {gone}; which of the last ones went there is not known",
+            pool.name
+        ))
+    })
+}
+
+fn is_starved(route: &Route, config: &Config) -> Option<String> {
+    let Action::Forward(split) = &route.action else { return None };
+    let has = |backend: &Backend| {
+        split.tags.iter().all(|(name, value)| backend.tags.get(name) == Some(value)) && backend.weight > 0
+    };
+    let shares = split.shares.iter().filter(|share| share.weight > 0 && !split.tags.is_empty());
+    let mut pools = shares.map(|share| &config.pools[share.pool]);
+    let pool = pools.find(|pool| pool.sources.is_empty() && !pool.backends.iter().any(has))?;
+    Some(format!(
+        "route {}: all backends of pool {} that have its tags have weight 0, so that its requests there get 503",
+        route.name, pool.name
+    ))
 }
 
 /// Backends are known by their pool, too.
@@ -31,9 +90,8 @@ fn renamed<'a>(now: &'a Config, then: &'a Config) -> impl Iterator<Item = String
 }
 
 fn have_the_same(one: &Pool, other: &Pool) -> bool {
-    let has = |pool: &Pool, backend: &crate::config::Backend| {
-        pool.backends.iter().any(|known| known.url.is_same(&backend.url))
-    };
+    let has =
+        |pool: &Pool, backend: &Backend| pool.backends.iter().any(|known| known.url.is_same(&backend.url));
     one.sources == other.sources
         && one.backends.len() == other.backends.len()
         && one.backends.iter().all(|backend| has(other, backend))

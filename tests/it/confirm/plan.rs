@@ -117,3 +117,60 @@ fn routes_that_go_by_what_we_say_of_a_client_are_not_judged_and_that_is_told() {
     let told = "route old goes by via, which we write ourselves: which of the last requests it is for cannot be told";
     assert!(said.contains(told), "{said}");
 }
+
+#[test]
+fn backends_that_would_be_taken_out_are_named_for_their_requests_are_not_counted() {
+    let backends: Vec<_> = (1..=3).map(|number| format!("127.0.0.1:{}", 40_000 + number)).collect();
+    let usual = settings(&backends, "");
+    let settings_now = Settings::that_say(&usual);
+    let balancer = settings_now.balancer().start();
+    get(balancer.address, "/");
+    let told = |gone: &str| {
+        format!("pool all: no more requests for {gone}; which of the last ones went there is not known\n")
+    };
+    let without_weight = format!("{{ address = {:?}, weight = 0 }}", backends[1]);
+    let moved = format!("{}[pools.other]\nbackends = [{:?}]\n", settings(&backends[1..], ""), backends[0]);
+    let moved =
+        moved + "[routes.other]\npath = \"/other\"\npool = \"other\"\n[routes.default]\npool = \"all\"\n";
+    for (text, gone) in [
+        (settings(&backends[..1], ""), format!("{}, {}", backends[1], backends[2])),
+        (usual.replace(&format!("{:?}", backends[1]), &without_weight), backends[1].clone()),
+        (moved, backends[0].clone()),
+    ] {
+        let (code, said) = ask(&balancer, &settings_now, &text);
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains(&told(&gone)), "{said}");
+        assert!(
+            said.contains("of the last 1 requests 0 would go elsewhere by their routes, pools and targets"),
+            "{said}"
+        );
+    }
+    let (_, said) = ask(&balancer, &settings_now, &settings(&backends, "policy = \"random\"\n"));
+    assert!(!said.contains("no more requests"), "{said}");
+}
+
+#[test]
+fn a_route_whose_tags_only_backends_without_weight_have_is_told() {
+    let usual = settings(&[Backend::refuses().to_string()], "");
+    let settings_now = Settings::that_say(&usual);
+    let balancer = settings_now.balancer().start();
+    let tagged = |weight: u32| {
+        let backends = format!(
+            "[{{ address = \"127.0.0.1:40001\", weight = {weight}, tags = {{ v = \"1\" }} }}, \"127.0.0.1:40002\"]"
+        );
+        format!(
+            "[pools.tagged]\nbackends = {backends}\n[routes.b]\npath = \"/b\"\npool = \"tagged\"\n\
+             tags = {{ v = \"1\" }}\n[routes.rest]\npool = \"all\"\n"
+        )
+    };
+    let told = "route b: all backends of pool tagged that have its tags have weight 0";
+    for (weight, is_told) in [(0, true), (1, false)] {
+        let (code, said) = ask(&balancer, &settings_now, &format!("{usual}{}", tagged(weight)));
+        assert_eq!(code, Some(0), "{said}");
+        assert_eq!(said.contains(told), is_told, "{said}");
+        let (code, said) =
+            Settings::that_say(&format!("{usual}{}", tagged(weight))).balancer().word("validate").fail();
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains("all is well") && said.contains(told) == is_told, "{said}");
+    }
+}

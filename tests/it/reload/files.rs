@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::{Sample, get, pool, until};
 use crate::support::admin::JSON;
 use crate::support::pki::Folder;
-use crate::support::{Balancer, Running};
+use crate::support::{Backend, Balancer, PATIENCE, Running, Settings};
 
 const REFUSED: &str = "reload refused, the settings stay as they were";
 
@@ -107,4 +107,33 @@ fn without_files_a_reload_goes_back_to_the_flags() {
     balancer.signal("HUP");
     balancer.said_times(" reloaded", reloaded + 1);
     until("it goes by the flags", || get(balancer.address, "/").text() == "hello from first\n");
+}
+
+#[test]
+fn what_was_posted_is_not_undone_by_files_that_were_changed_before_it() {
+    let [first, second, third] = ["first", "second", "third"].map(Sample::start);
+    let (watched, heads) = Backend::tells("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let says = |sample: &Sample| {
+        pool("first", &[sample.address().to_string()]).replace("\"off\"", "\"127.0.0.1:0\"")
+    };
+    let settings = Settings::that_say(&says(&first));
+    let balancer = settings.balancer().start();
+    let admin = balancer.admin();
+    settings.write(&says(&second));
+    let posted = format!(
+        "watch = true\n{}[pools.clock]\nbackends = [\"{}\"]\nhealth = {{ path = \"/\", interval = \"1s\" }}\n\
+         [routes.clock]\npath = \"/clock\"\npool = \"clock\"\n[routes.rest]\npool = \"all\"\n",
+        says(&third),
+        watched.address
+    );
+    let lines = JSON.replace("json", "toml");
+    admin.ask("POST", "/api/v1/config", &lines, &posted).expect_status(200);
+    balancer.said("the files of settings are watched");
+    // One a second: by then the files were looked at several times.
+    for _ in 0..5 {
+        heads.recv_timeout(PATIENCE).expect("a check, for what was posted is in force");
+    }
+    assert_eq!(get(balancer.address, "/").expect_status(200).text(), "hello from third\n");
+    settings.write(&format!("{}# later\n", says(&second)));
+    until("a later change is followed", || get(balancer.address, "/").text() == "hello from second\n");
 }

@@ -1,6 +1,6 @@
 //! Copies of requests.
 
-use super::start;
+use super::{settings, start};
 use crate::support::{Backend, Client, Sample, get, request, until};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nshadow";
@@ -117,4 +117,18 @@ fn a_pool_learns_from_copies_as_from_requests() {
         });
         counts.0 <= 8
     });
+}
+
+#[test]
+fn a_pool_that_gets_no_share_yet_may_get_copies() {
+    let sample = Sample::start("one");
+    let (canary, heads) = Backend::tells(OK);
+    let pools = [("stable", sample.address()), ("canary", canary.address)];
+    let route = "[routes.all]\npools = { stable = 1, canary = 0 }\nmirror = { pool = \"canary\" }\n";
+    let (balancer, _settings) = start(route, &pools);
+    assert_eq!(get(balancer.address, "/?first").expect_status(200).text(), "hello from one\n");
+    assert!(heads.recv().expect("a copy").starts_with("GET /?first "));
+    let (code, said) = settings(&route.replace("canary = 0", "canary = 1"), &pools).balancer().fail();
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("its requests go to this pool anyway"), "{said}");
 }
