@@ -148,7 +148,7 @@ impl Recovery<'_> {
         if !(self.is_wrong && statement.may_follow(self.source)) {
             wrong.iter().for_each(|wrong| self.tell_error(wrong));
         }
-        self.is_cut |= is_cut || !is_known || self.is_lost;
+        self.is_cut |= is_cut || !is_known || self.is_lost || statement.may_hold_key;
         if is_known && !self.is_lost {
             let nothing = Node::new(Nothing, node.span.clone());
             let node = if is_broken { Node { broken: true, ..nothing } } else { node };

@@ -36,6 +36,8 @@ pub(super) struct Statement {
     pub(super) has_long_text: bool,
     /// Whether a header may be in it that was to be a line of its own.
     pub(super) may_hold_header: bool,
+    /// Whether a key may be, behind its value.
+    pub(super) may_hold_key: bool,
 }
 
 pub(super) struct Statements<'t> {
@@ -88,6 +90,7 @@ struct Scan {
     is_unsure: bool,
     has_long_text: bool,
     may_hold_header: bool,
+    may_hold_key: bool,
 }
 
 impl Scan {
@@ -147,6 +150,7 @@ impl Scan {
             // Something behind brackets that do not fit may belong to what follows.
             self.is_unsure |= self.unclosed.is_some();
             self.may_hold_header |= kind == TokenKind::LeftSquareBracket;
+            self.may_hold_key |= kind == TokenKind::Equals;
             return false;
         }
         let innermost = self.open.last().copied();
@@ -189,12 +193,16 @@ impl Scan {
     }
 
     fn statement(self) -> Statement {
-        let Self {
-            tokens, form, unclosed, too_deep, is_unsure, has_long_text, may_hold_header, open, ..
-        } = self;
-        let form = form.unwrap_or(Form::Blank);
-        let is_unsure = is_unsure || !open.is_empty();
-        Statement { tokens, form, unclosed, too_deep, is_unsure, has_long_text, may_hold_header }
+        Statement {
+            form: self.form.unwrap_or(Form::Blank),
+            is_unsure: self.is_unsure || !self.open.is_empty(),
+            tokens: self.tokens,
+            unclosed: self.unclosed,
+            too_deep: self.too_deep,
+            has_long_text: self.has_long_text,
+            may_hold_header: self.may_hold_header,
+            may_hold_key: self.may_hold_key,
+        }
     }
 }
 
