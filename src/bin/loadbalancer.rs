@@ -59,11 +59,11 @@ fn main() -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let each = error.downcast_ref::<StartError>().map(StartError::each).unwrap_or_default();
-            for error in each {
-                complain(FAILED, &loaded.in_its_words(&error.to_string()));
-            }
-            if each.is_empty() {
+            let all: Vec<&dyn Display> = match error.downcast_ref::<StartError>() {
+                Some(error) => error.each().iter().map(|error| error as &dyn Display).collect(),
+                None => vec![&error],
+            };
+            for error in all {
                 complain(FAILED, &loaded.in_its_words(&error.to_string()));
             }
             ExitCode::from(FAILED)

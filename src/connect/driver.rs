@@ -1,8 +1,8 @@
 //! The half of an HTTP/1.1 connection that reads and writes.
 //!
 //! hyper splits a connection into a sender and a driver that is meant to run in a task of its own. Ours has no task: whoever
-//! uses the connection drives it, so that a request never waits for the scheduler. The driver's own waker is a [`Relay`],
-//! which is deaf to what we cause ourselves.
+//! uses the connection drives it, or, when a worker is busy, its [outbox](super::Outbox) does. The driver's own waker is a
+//! [`Relay`], which is deaf to what we cause ourselves.
 
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;

@@ -86,8 +86,7 @@ where
 mod tests {
     use std::pin::pin;
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, Ordering};
-    use std::task::{Context, Wake};
+    use std::task::Context;
     use std::time::Duration;
 
     use http_body_util::Empty;
@@ -100,16 +99,8 @@ mod tests {
 
     use super::*;
     use crate::connect::http1::Http1;
+    use crate::connect::relay::Relay;
     use crate::connect::{Broken, HeadLimits, Socket, Stream};
-
-    #[derive(Default)]
-    struct Task(AtomicBool);
-
-    impl Wake for Task {
-        fn wake(self: Arc<Self>) {
-            self.0.store(true, Ordering::Relaxed);
-        }
-    }
 
     #[test]
     fn who_waits_hears_of_it_when_the_backend_has_gone_before_the_request() {
@@ -141,7 +132,7 @@ mod tests {
         assert!(backend.read(&mut [0; 1024]).await.unwrap() > 0);
 
         let _others: Vec<_> = (0..FEW).map(|_| outbox.begin()).collect();
-        let (mut request, task) = (Some(Request::new(Empty::new())), Arc::new(Task::default()));
+        let (mut request, task) = (Some(Request::new(Empty::new())), Arc::new(Relay::default()));
         let mut sent = Box::pin(connection.send(&mut request, None, true, |_| None::<()>));
         let waker = Waker::from(Arc::clone(&task));
         assert!(sent.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
@@ -156,7 +147,7 @@ mod tests {
             yield_now().await;
         }
         assert!(deliver.as_mut().poll(cx).is_pending());
-        assert!(task.0.load(Ordering::Relaxed) && outbox.waiting.borrow().is_empty());
+        assert!(task.was_called() && outbox.waiting.borrow().is_empty());
         let answer = sent.as_mut().poll(&mut Context::from_waker(&waker));
         assert!(matches!(answer, Poll::Ready(Err(Ok(Broken::Http1(_))))), "{answer:?}");
         drop(sent);

@@ -209,12 +209,7 @@ fn a_disk_that_is_full_costs_lines_but_no_request() {
 
 #[test]
 fn a_log_that_was_rotated_goes_on_in_a_new_file_and_no_line_is_lost() {
-    let sample = Sample::start("one");
-    let (balancer, log) = logging(&[sample.address()]);
-    let rotated = Log::new();
-    get(balancer.address, "/status/201");
-    log.wait_for_a_line();
-    fs::rename(log.path(), rotated.path()).unwrap();
+    let (_sample, balancer, log, rotated) = rotated_after_a_201();
     get(balancer.address, "/status/202");
     until("there is a new file", || log.0.exists());
     assert_eq!(log.wait_for_a_line()["status"], 202);
@@ -227,18 +222,24 @@ fn a_log_that_was_rotated_goes_on_in_a_new_file_and_no_line_is_lost() {
 
 #[test]
 fn a_log_that_cannot_be_begun_anew_goes_on_in_the_old_file() {
-    let sample = Sample::start("one");
-    let (balancer, log) = logging(&[sample.address()]);
-    let rotated = Log::new();
-    get(balancer.address, "/status/201");
-    log.wait_for_a_line();
-    fs::rename(log.path(), rotated.path()).unwrap();
+    let (_sample, balancer, log, rotated) = rotated_after_a_201();
     fs::create_dir(log.path()).unwrap();
     get(balancer.address, "/status/202");
     balancer.said("the access log cannot be written: Is a directory");
     fs::remove_dir(log.path()).unwrap();
     let lines = rotated.lines_after(&balancer, 2);
     assert_eq!(lines[1]["status"], 202);
+}
+
+/// A balancer whose log was renamed when it had a line, and where to.
+fn rotated_after_a_201() -> (Sample, Running, Log, Log) {
+    let sample = Sample::start("one");
+    let (balancer, log) = logging(&[sample.address()]);
+    let rotated = Log::new();
+    get(balancer.address, "/status/201");
+    log.wait_for_a_line();
+    fs::rename(log.path(), rotated.path()).unwrap();
+    (sample, balancer, log, rotated)
 }
 
 /// Where a balancer logs to. The file goes with it.
