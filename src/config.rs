@@ -42,7 +42,9 @@ use crate::telemetry::access_log::Destination;
 pub use access::{Access, AccessFlags, Lists};
 pub use address::Address;
 pub use admin::{Admin, Token};
-pub use backend::{BackendFlags, BackendTls, BackendUrl, ProxyVersion, Scheme, Trust, UrlError};
+pub use backend::{
+    BackendFlags, BackendTls, BackendUrl, ProxyVersion, Scheme, Trust, UrlError, is_ourselves,
+};
 pub use draft::{Authorities, Check, Draft, Flaw, NamedFile, Place, Side, TlsFiles};
 pub use duration::{DurationError, parse_duration};
 pub use fault::nearest;

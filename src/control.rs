@@ -27,7 +27,7 @@ use crate::snapshot::{Settings, Snapshot};
 pub use admin::{AdminDoor, admin, openapi};
 pub use confirm::{Confirmation, Verdict};
 pub use desk::{Apply, Desk, Intent, Means, Outcome, Refusal, Turn, Unfit};
-pub use discovery::Discovery;
+pub use discovery::{Discovery, Objection};
 pub use guard::{Vitals, Worse};
 pub use plan::starved;
 pub use reload::{hangups, reload, watch};

@@ -10,9 +10,9 @@ use tokio::task::{AbortHandle, spawn_local};
 use tokio::time::timeout;
 
 use crate::backends::{Registry, Terms};
-use crate::config::{Backend, Config, Pool, Source};
+use crate::config::{Backend, Config, Pool, Source, is_ourselves};
 use crate::connect::Ways;
-use crate::control::Discovery;
+use crate::control::{Discovery, Objection};
 
 use super::StartError;
 
@@ -119,23 +119,46 @@ impl Roster {
             }
             let found = known.map(|known| known.found.clone()).unwrap_or_default();
             let (this, own) = (Rc::downgrade(self), key.clone());
-            let tell = move |found| {
-                if let Some(this) = this.upgrade() {
-                    this.found(&own, found);
-                }
-            };
+            let tell = move |found| this.upgrade().map_or(Ok(()), |this| this.found(&own, found));
             let asking = discovery.clone().follow(key.1.clone(), found.clone(), tell);
             let asking = spawn_local(asking).abort_handle();
             followed.insert(key.clone(), Followed { found, asking });
         }
     }
 
-    fn found(&self, key: &Key, found: Vec<Backend>) {
-        match self.followed.borrow_mut().get_mut(key) {
-            Some(followed) if followed.found != found => followed.found = found,
-            _ => return,
+    /// Goes by what a source found.
+    fn found(&self, key: &Key, mut found: Vec<Backend>) -> Result<(), Objection> {
+        let config = Arc::clone(&self.current.borrow().config);
+        let is_other = |backend: &Backend| !is_ourselves(&backend.url.address, &config.listeners);
+        let ourselves = found.iter().find(|backend| !is_other(backend)).map(|backend| backend.url.clone());
+        found.retain(is_other);
+        let objection = ourselves.map_or(Ok(()), |url| Err(Objection::Ourselves(url)));
+        if found.is_empty() {
+            return objection;
         }
-        self.tell();
+        let changes = self.followed.borrow().get(key).is_some_and(|followed| followed.found != found);
+        if changes {
+            self.check_weights(key, &found)?;
+            self.followed.borrow_mut().entry(key.clone()).and_modify(|followed| followed.found = found);
+            self.tell();
+        }
+        objection
+    }
+
+    /// Whether a pool of which some get requests has such backends yet if a source of it found these.
+    fn check_weights(&self, key: &Key, found: &[Backend]) -> Result<(), Objection> {
+        let Current { config, .. } = &*self.current.borrow();
+        let followed = self.followed.borrow();
+        let Some(pool) = config.pools.iter().find(|pool| pool.name == key.0) else { return Ok(()) };
+        let others = pool.sources.iter().filter(|source| **source != key.1);
+        let others = others.filter_map(|source| followed.get(&(Arc::clone(&pool.name), source.clone())));
+        let known = others.flat_map(|followed| &followed.found).chain(&pool.backends);
+        let gets_requests = |backend: &Backend| backend.weight > 0;
+        let before = followed.get(key).map_or(&[][..], |followed| &followed.found);
+        match before.iter().any(gets_requests) && !found.iter().chain(known).any(gets_requests) {
+            true => Err(Objection::Weightless),
+            false => Ok(()),
+        }
     }
 
     fn tell(&self) {

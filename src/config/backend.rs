@@ -123,7 +123,7 @@ fn check(
     if known.contains(&url.address) {
         return Err(BackendFault::Twice);
     }
-    if listeners.iter().any(|listener| is_ourselves(&url.address, &listener.address)) {
+    if is_ourselves(&url.address, listeners) {
         return Err(BackendFault::Loop);
     }
     known.insert(url.address.clone());
@@ -197,9 +197,12 @@ pub(super) fn tls(given: &file::BackendTls, speaks: Speaks, at: &Spot<'_>) -> Op
     (speaks == Speaks::Yes).then(|| BackendTls { trust, name: given.name.clone(), client })
 }
 
-fn is_ourselves(backend: &Address, listen: &Address) -> bool {
-    let (Some(backend), Some(listen)) = (backend.ip(), listen.ip()) else { return backend == listen };
-    let same_host =
-        backend.ip() == listen.ip() || (listen.ip().is_unspecified() && backend.ip().is_loopback());
-    same_host && backend.port() == listen.port()
+/// Whether a backend would be one of these listeners of ours, so that requests to it would go round in circles.
+pub fn is_ourselves(backend: &Address, listeners: &[Listener]) -> bool {
+    listeners.iter().any(|Listener { address: listen, .. }| {
+        let (Some(backend), Some(listen)) = (backend.ip(), listen.ip()) else { return backend == listen };
+        let same_host =
+            backend.ip() == listen.ip() || (listen.ip().is_unspecified() && backend.ip().is_loopback());
+        same_host && backend.port() == listen.port()
+    })
 }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use smallvec::SmallVec;
 use socket2::{Domain, SockRef};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsStream;
 
@@ -89,6 +89,15 @@ impl Socket {
             Self::Tcp(stream) => stream.poll_read_ready(cx),
             Self::Unix(stream) => stream.poll_read_ready(cx),
         }
+    }
+
+    /// Whether the runtime was told, since all was read, that there is something to read. Costs no system call.
+    pub fn is_told_of(&self) -> bool {
+        match self {
+            Self::Tcp(stream) => stream.try_io(Interest::READABLE, || Ok(())),
+            Self::Unix(stream) => stream.try_io(Interest::READABLE, || Ok(())),
+        }
+        .is_ok()
     }
 
     /// Takes it from its runtime, so that another can have it.

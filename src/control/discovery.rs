@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use crate::config::{Backend, Source};
+use crate::config::{Backend, BackendUrl, Source};
 
 use dns::{DnsError, Resolver};
 use file::FileError;
@@ -50,6 +50,19 @@ enum SourceError {
     /// There would be nobody left to send requests to.
     #[error("it tells of no backend")]
     Nobody,
+    #[error(transparent)]
+    Objection(#[from] Objection),
+}
+
+/// Why what a source told is not gone by.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Objection {
+    /// One is the balancer itself. The others are gone by.
+    #[error("{0} is where we listen, and requests would go round in circles")]
+    Ourselves(BackendUrl),
+    /// Nobody in the pool would get a request any more.
+    #[error("all weights are 0, and no backend of its pool would get a request")]
+    Weightless,
 }
 
 impl Discovery {
@@ -59,22 +72,22 @@ impl Discovery {
     }
 
     /// Asks a source, of which these are known, for ever, and tells what it said whenever it said something.
-    pub async fn follow(self, source: Source, known: Vec<Backend>, tell: impl Fn(Vec<Backend>)) {
+    pub async fn follow(
+        self,
+        source: Source,
+        known: Vec<Backend>,
+        tell: impl Fn(Vec<Backend>) -> Result<(), Objection>,
+    ) {
         let mut heard = Heard { known, ..Heard::default() };
         loop {
-            match self.ask(&source, &heard.known).await {
-                Ok(mut found) => {
-                    heard.tells_of(&source, found.backends.len(), found.failed.map(SourceError::Dns));
-                    found.backends.truncate(MOST_FOUND);
-                    heard.known.clone_from(&found.backends);
-                    tell(found.backends);
-                    sleep(found.holds.clamp(SHORTEST, LONGEST)).await;
-                }
+            let pause = match self.ask(&source, &heard.known).await {
+                Ok(found) => heard.pass_on(&source, found, &tell),
                 Err(error) => {
                     heard.complain(&source, error);
-                    sleep(AGAIN_AFTER).await;
+                    AGAIN_AFTER
                 }
-            }
+            };
+            sleep(pause).await;
         }
     }
 
@@ -101,6 +114,25 @@ struct Heard {
 }
 
 impl Heard {
+    /// Tells what was found, and for how long nobody needs to ask again.
+    fn pass_on(
+        &mut self,
+        source: &Source,
+        mut found: Found,
+        tell: impl Fn(Vec<Backend>) -> Result<(), Objection>,
+    ) -> Duration {
+        let count = found.backends.len();
+        found.backends.truncate(MOST_FOUND);
+        let objection = tell(found.backends.clone()).err();
+        if objection == Some(Objection::Weightless) {
+            self.complain(source, Objection::Weightless.into());
+            return AGAIN_AFTER;
+        }
+        self.known = found.backends;
+        self.tells_of(source, count, found.failed.map(SourceError::Dns).or(objection.map(Into::into)));
+        found.holds.clamp(SHORTEST, LONGEST)
+    }
+
     fn tells_of(&mut self, source: &Source, count: usize, failed: Option<SourceError>) {
         let is_well_again = failed.is_none() && self.complaint.take().is_some();
         if is_well_again || self.count != Some(count) {
@@ -118,11 +150,12 @@ impl Heard {
     /// The same complaint once, however often it is tried.
     fn complain(&mut self, source: &Source, error: SourceError) {
         if self.complaint.as_ref() != Some(&error) {
-            let known = match self.known.is_empty() {
-                true => "nothing was known of it before",
-                false => "what was known of it before still holds",
+            let consequence = match (&error, self.known.is_empty()) {
+                (SourceError::Objection(Objection::Ourselves(_)), _) => "it is left out",
+                (_, true) => "nothing was known of it before",
+                (_, false) => "what was known of it before still holds",
             };
-            warn!("{source}: {error}; {known}");
+            warn!("{source}: {error}; {consequence}");
             self.complaint = Some(error);
         }
     }

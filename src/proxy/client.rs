@@ -64,6 +64,7 @@ pub struct Client {
     sent_at: Cell<Option<Instant>>,
     blocked: Cell<bool>,
     unread: Cell<bool>,
+    last: Cell<bool>,
     watched: Cell<bool>,
     starved: Cell<bool>,
     may_upload: Cell<bool>,
@@ -134,6 +135,7 @@ impl Client {
             sent_at: Cell::new(None),
             blocked: Cell::new(false),
             unread: Cell::new(false),
+            last: Cell::new(false),
             watched: Cell::new(false),
             starved: Cell::new(false),
             may_upload: Cell::new(true),
@@ -322,6 +324,15 @@ impl Client {
 
     pub(super) fn set_unread(&self) {
         self.unread.set(true);
+    }
+
+    /// Whether it said of a request that no other follows (RFC 9112 section 9.6).
+    pub fn said_last(&self) -> bool {
+        self.last.get()
+    }
+
+    pub(super) fn set_last(&self) {
+        self.last.set(true);
     }
 
     /// Whether the request's body has not all come, or not even been asked for.

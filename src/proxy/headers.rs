@@ -62,6 +62,9 @@ pub(super) fn prepare(
         check_transfer_encoding(headers)?;
     }
     let trailers = seen.has(Kind::Te) && lists(headers, &TE, "trailers");
+    if seen.has(Kind::Connection) && lists(headers, &CONNECTION, "close") {
+        client.set_last();
+    }
     remove_hop_by_hop(headers, seen, upgrade);
     if seen.has(Kind::TransferEncoding) && has_body {
         headers.insert(TRANSFER_ENCODING, CHUNKED);

@@ -7,11 +7,15 @@ use hickory_resolver::proto::rr::RecordType;
 use crate::support::{Dns, Running, Sample, Settings, get, until};
 
 fn settings(dns: Option<&Dns>, source: &str) -> Settings {
+    Settings::that_say(&settings_text(dns, source))
+}
+
+fn settings_text(dns: Option<&Dns>, source: &str) -> String {
     let servers = dns.map_or(String::new(), |dns| format!("dns_servers = [\"{}\"]\n", dns.address));
-    Settings::that_say(&format!(
+    format!(
         "{servers}[listeners.web]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"off\"\n\
          [pools.all]\ndiscover = [\"{source}\"]\nhealth = {{ path = \"/health\" }}\n"
-    ))
+    )
 }
 
 fn answers(balancer: &Running) -> String {
@@ -181,11 +185,28 @@ fn the_lines_of_a_file_are_backends_and_change_with_it() {
         balancer.said("what was known of it before still holds");
         assert_eq!(answers(&balancer), "hello from first\n");
     }
+    list.put("backends.txt", format!("{} weight=0", first.address()));
+    balancer.said("all weights are 0, and no backend of its pool would get a request; what was known");
+    assert_eq!(answers(&balancer), "hello from first\n");
     list.put("backends.txt", second.address().to_string());
     until("the other one answers", || answers(&balancer) == "hello from second\n");
     std::fs::remove_file(&path).expect("a file of ours");
     balancer.said("cannot be read: No such file");
     assert_eq!(answers(&balancer), "hello from second\n");
+}
+
+#[test]
+fn where_we_listen_ourselves_is_left_out_of_what_a_source_tells() {
+    let other = Sample::start("other");
+    // Nobody else's, so that it can be named before it is listened on.
+    let ours = "127.77.65.83:8080";
+    let list = Settings::that_say("");
+    let path = list.put("backends.txt", format!("{ours}\n{}\n", other.address()));
+    let text = settings_text(None, &format!("file:{}", path.display())).replace("127.0.0.1:0", ours);
+    let balancer = Settings::that_say(&text).balancer().start();
+    balancer
+        .said(&format!("{ours} is where we listen, and requests would go round in circles; it is left out"));
+    assert_eq!(answers(&balancer), "hello from other\n");
 }
 
 #[test]

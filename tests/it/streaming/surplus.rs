@@ -12,15 +12,18 @@ const LAST: [&str; 2] =
 fn an_answer_is_not_destroyed_by_what_its_client_sent_behind_the_request() {
     for (last, surplus) in LAST.into_iter().flat_map(|last| [1, 100, 100_000].map(|surplus| (last, surplus)))
     {
-        let (opener, gate) = gate();
+        let (opener, answer) = gate();
+        let (asked, was_asked) = gate();
         let backend = Backend::that(move |mut transport| {
-            gate.wait();
+            asked.open();
+            answer.wait();
             transport.send(ANSWER);
             transport.wait_for_end();
         });
         let balancer = Balancer::before(&[backend.address]).start();
         let mut client = Client::to(balancer.address);
         client.send(last);
+        was_asked.wait();
         client.send("a".repeat(surplus));
         opener.open();
         assert_eq!(client.answer().expect_status(200).text(), "ok\n");
