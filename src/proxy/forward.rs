@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode, Version};
 
 use crate::backends::Evidence;
 use crate::balance::Lease;
@@ -67,6 +67,15 @@ pub(super) async fn send(
         let watch = |cx: &mut Context<'_>| watch(client, &flow, asked, cx);
         let broken = match connection.send(request, untold, repeatable, watch).await {
             Ok(response) => {
+                if repeatable
+                    && connection.is_reused()
+                    && waited_in_vain(&response)
+                    && let Some(head) = connection.sent()
+                {
+                    *request = Some(head.map(|()| RequestBody::default()));
+                    fresh = true;
+                    continue;
+                }
                 // They may have come in one piece with the answer.
                 pass_interim(client, &flow, asked);
                 pass_word_to_go_on(client, &flow);
@@ -83,6 +92,12 @@ pub(super) async fn send(
             return Err(failure);
         }
     }
+}
+
+/// Whether a backend gave up waiting for a request. On a connection that was idle, that may have crossed the request on its
+/// way (RFC 9110 section 15.5.9).
+fn waited_in_vain<B>(response: &Response<B>) -> bool {
+    response.status() == StatusCode::REQUEST_TIMEOUT && response.version() < Version::HTTP_2
 }
 
 /// Whether a request may be sent again though a backend may have seen it (RFC 9110 section 9.2.2).

@@ -107,6 +107,24 @@ fn a_connection_that_the_backend_closed_while_idle_is_never_the_clients_problem(
 }
 
 #[test]
+fn a_backend_that_gave_up_waiting_for_a_request_just_when_it_came_is_asked_anew() {
+    let backend = Backend::that(|mut transport| {
+        transport.send("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n");
+        if transport.read_head() {
+            transport.send("HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        }
+    });
+    let balancer = Balancer::before(&[backend.address]).start();
+    let mut client = Client::to(balancer.address);
+    for (text, status) in [("GET", 200), ("GET", 200), ("GET", 200), ("POST", 408)] {
+        client.send(format!("{text} / HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n"));
+        client.answer().expect_status(status);
+    }
+    assert_eq!(backend.requests(), 3);
+    assert_eq!(balancer.times_said("is down"), 0);
+}
+
+#[test]
 fn a_backend_that_was_restarted_between_two_requests_answers_the_second() {
     let mut backend = Sample::start("only");
     let balancer = Balancer::before(&[backend.address()]).start();
