@@ -1,4 +1,6 @@
-//! A client's connection, as its requests see it: where it comes from, what it waits for and until when.
+//! A client's connection, as its requests see it.
+
+mod waiting;
 
 use std::cell::{Cell, OnceCell, Ref, RefCell};
 use std::net::{IpAddr, SocketAddr};
@@ -11,38 +13,18 @@ use bytes::Bytes;
 use hyper::header::HeaderValue;
 use hyper::upgrade::OnUpgrade;
 
-use crate::config::{Listener, Treatment};
+use crate::config::Listener;
 use crate::connect::Stream;
 
 use super::deadline::Alarm;
 use super::forwarded::Origin;
 use super::pace::Paces;
-use super::shared::millis;
 use super::upgrade::Tunnel;
 use super::{Entrance, Error, Shared};
 
-/// What a connection waits for. Each has its own deadline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// A request: not one byte of it has come.
-    Idle,
-    /// The rest of a request's head.
-    Head,
-    /// A connection to a backend.
-    Connect,
-    /// The backend's word that it wants the body (`Expect: 100-continue`).
-    Expect,
-    /// The request's body to pass.
-    Upload,
-    /// The head of the backend's answer.
-    Response,
-    /// The answer's body to pass.
-    Answer,
-    /// The client to take the last of the answer.
-    Flush,
-    /// Bytes in either direction of an upgraded connection.
-    Tunnel,
-}
+pub use waiting::Phase;
+
+use waiting::OwnDeadlines;
 
 /// One client's connection. Shared by its transport, its requests and the task that drives them.
 #[derive(Debug)]
@@ -80,24 +62,6 @@ pub struct Client {
     broken_off: Cell<bool>,
     bytes_in: Cell<u64>,
     bytes_out: Cell<u64>,
-}
-
-/// Milliseconds in place of those that all requests have.
-#[derive(Clone, Copy, Debug, Default)]
-struct OwnDeadlines {
-    response: Option<u64>,
-    body: Option<u64>,
-}
-
-impl OwnDeadlines {
-    #[cold]
-    fn millis(self, phase: Phase) -> Option<u64> {
-        match phase {
-            Phase::Response => self.response,
-            Phase::Upload | Phase::Answer | Phase::Flush => self.body,
-            Phase::Idle | Phase::Head | Phase::Connect | Phase::Expect | Phase::Tunnel => None,
-        }
-    }
 }
 
 impl Client {
@@ -208,105 +172,6 @@ impl Client {
         self.certificate.get().map(Box::as_ref)
     }
 
-    /// What is waited for.
-    pub fn phase(&self) -> Phase {
-        self.phase.get()
-    }
-
-    /// Waits for something else from now on, with that thing's own deadline.
-    pub fn enter(&self, phase: Phase) {
-        self.phase.set(phase);
-        self.alarm.set(self.millis(phase));
-        // In the other phases it is not the client that is waited for, or not for a body.
-        if matches!(phase, Phase::Answer | Phase::Flush)
-            && let Some(paces) = &self.paces
-        {
-            self.tighten(paces);
-        }
-    }
-
-    /// From now on it is noted, or not, when a request has been sent.
-    pub(super) fn time_answer(&self, timed: bool) {
-        self.timed.set(timed);
-        if timed {
-            self.sent_at.set(None);
-        }
-    }
-
-    /// The request was sent to its end, or a new attempt to send it begins.
-    pub(super) fn mark_sent(&self, is_sent: bool) {
-        if self.timed.get() {
-            self.sent_at.set(is_sent.then(Instant::now));
-        }
-    }
-
-    /// When the request was sent to its end, if that was noted.
-    pub(super) fn sent_at(&self) -> Option<Instant> {
-        self.sent_at.get()
-    }
-
-    /// Bytes went by: the deadline of the present phase starts anew.
-    pub fn progress(&self) {
-        self.alarm.set(self.millis(self.phase.get()));
-        if let Some(paces) = &self.paces {
-            self.tighten(paces);
-        }
-    }
-
-    /// A least rate can make a deadline sooner, never later.
-    #[cold]
-    fn tighten(&self, paces: &Paces) {
-        if let Some(left) = paces.left(self.shared.clock.now()) {
-            self.alarm.tighten(left);
-        }
-    }
-
-    /// Whether what is waited for is overdue.
-    pub fn is_due(&self) -> bool {
-        self.alarm.is_due()
-    }
-
-    /// The deadline itself.
-    pub fn alarm(&self) -> &Alarm {
-        &self.alarm
-    }
-
-    /// Whether the client takes no more of what it is sent.
-    pub fn is_blocked(&self) -> bool {
-        self.blocked.get()
-    }
-
-    /// Notes whether the client takes what it is sent.
-    pub fn set_blocked(&self, blocked: bool) {
-        self.blocked.set(blocked);
-        if let Some(paces) = &self.paces {
-            paces.down.set_waiting(blocked, self.shared.clock.now());
-            self.tighten(paces);
-        }
-    }
-
-    /// Notes that the client took bytes: of an answer, they put off its deadline.
-    pub fn took(&self, bytes: usize) {
-        self.blocked.set(false);
-        let answers = matches!(self.phase.get(), Phase::Answer | Phase::Flush);
-        if answers {
-            self.alarm.set(self.millis(self.phase.get()));
-        }
-        if let Some(paces) = &self.paces {
-            paces.down.set_waiting(false, self.shared.clock.now());
-            paces.down.add(if answers { bytes as u64 } else { 0 });
-            self.tighten(paces);
-        }
-    }
-
-    /// Notes that a stream's client was given bytes, which it has to take before it is given more.
-    pub(super) fn gave(&self, bytes: u64) {
-        if let Some(paces) = &self.paces {
-            paces.down.add(bytes);
-        }
-        self.set_blocked(true);
-    }
-
     /// Whether a request is under way and all of it has come: the only thing the client can do is leave.
     pub fn is_watched(&self) -> bool {
         self.watched.get()
@@ -333,61 +198,6 @@ impl Client {
 
     pub(super) fn set_last(&self) {
         self.last.set(true);
-    }
-
-    /// Whether the request's body has not all come, or not even been asked for.
-    pub(super) fn is_uploading(&self) -> bool {
-        matches!(self.phase.get(), Phase::Upload | Phase::Expect)
-    }
-
-    /// Whether the upload is waiting for the client rather than for the backend.
-    pub(super) fn is_starved(&self) -> bool {
-        self.starved.get()
-    }
-
-    pub(super) fn set_starved(&self, starved: bool) {
-        self.starved.set(starved);
-        if let Some(paces) = &self.paces {
-            paces.up.set_waiting(starved, self.shared.clock.now());
-            self.tighten(paces);
-        }
-    }
-
-    /// The upload is over: what comes now is not its fault.
-    pub(super) fn end_upload(&self) {
-        if let Some(paces) = &self.paces {
-            paces.up.reset();
-        }
-    }
-
-    /// The request under way has deadlines of its own, as far as its route says so.
-    pub(super) fn set_own_deadlines(&self, treatment: &Treatment) {
-        let [response, body] =
-            [treatment.response_timeout, treatment.body_timeout].map(|own| own.map(millis));
-        self.own_deadlines.set(OwnDeadlines { response, body });
-        self.has_own_deadlines.set(response.is_some() || body.is_some());
-    }
-
-    fn millis(&self, phase: Phase) -> u64 {
-        let usual = self.shared.deadlines.millis(phase);
-        if self.has_own_deadlines.get() {
-            self.own_deadlines.get().millis(phase).unwrap_or(usual)
-        } else {
-            usual
-        }
-    }
-
-    /// A request begins.
-    pub(super) fn begin_exchange(&self) {
-        self.has_own_deadlines.set(false);
-        if let Some(paces) = &self.paces {
-            paces.reset();
-        }
-    }
-
-    /// Whether the client took longer for its upload than it may.
-    pub(super) fn upload_is_late(&self) -> bool {
-        self.paces.as_ref().is_some_and(|paces| paces.upload_is_late())
     }
 
     /// Whether the backend may be given the request's body.

@@ -1,0 +1,121 @@
+//! Why the balancer could not start.
+
+use std::io;
+use std::slice::from_ref;
+use std::sync::Arc;
+
+use crate::config::Address;
+use crate::connect::TlsFileError;
+use crate::route::Conflict;
+use crate::server::TlsError;
+
+/// Why the balancer could not start. Nothing was started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The listening address cannot be had.
+    #[error("cannot listen on {address}: {}", explain(.error))]
+    Listen {
+        /// The address asked for.
+        address: Address,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The admin API's address cannot be had.
+    #[error("no admin API on {address}: {}", explain_admin(.error))]
+    Admin {
+        /// The address asked for.
+        address: Address,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// A pool that has backends would lose all of them.
+    #[error(
+        "pool {pool} has {backends} backend{}, and would have none: {sources} told of nobody; mend that, or name backends in \
+         the settings",
+        if *.backends == 1 { "" } else { "s" }
+    )]
+    NobodyFound {
+        /// The pool.
+        pool: Arc<str>,
+        /// How many it has now.
+        backends: usize,
+        /// Where others are to come from.
+        sources: String,
+    },
+    /// A file for TLS is of no use.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// Some routes cannot be reached, or cannot be told apart.
+    #[error("{}", in_one_line(.0))]
+    Routes(Vec<Conflict>),
+    /// The access log cannot be written.
+    #[error(
+        "--access-log {path}: cannot be opened for writing: {error}; name a file in a folder that exists and is ours"
+    )]
+    AccessLog {
+        /// The file.
+        path: String,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// A file for TLS cannot be used.
+    #[error(transparent)]
+    TlsFile(#[from] TlsFileError),
+    /// Several of these.
+    #[error("{}", all_in_one_line(.0))]
+    Several(Vec<Self>),
+    /// The system gives no thread or no event queue.
+    #[error("the system gives no thread or event queue: {0}; see `ulimit -a`")]
+    System(#[from] io::Error),
+}
+
+impl StartError {
+    /// Those that are to be told one by one.
+    pub fn each(&self) -> &[Self] {
+        match self {
+            Self::Several(all) => all,
+            one => from_ref(one),
+        }
+    }
+
+    /// All of them as one. None if there are none.
+    pub(super) fn of(errors: impl IntoIterator<Item = Self>) -> Option<Self> {
+        let mut all: Vec<_> = errors.into_iter().flat_map(Self::parts).collect();
+        if all.len() > 1 { Some(Self::Several(all)) } else { all.pop() }
+    }
+
+    fn parts(self) -> Vec<Self> {
+        match self {
+            Self::Several(all) => all,
+            one => vec![one],
+        }
+    }
+}
+
+fn all_in_one_line(errors: &[StartError]) -> String {
+    errors.iter().map(StartError::to_string).collect::<Vec<_>>().join(" | ")
+}
+
+fn in_one_line(conflicts: &[Conflict]) -> String {
+    conflicts.iter().map(Conflict::to_string).collect::<Vec<_>>().join(" | ")
+}
+
+fn explain_admin(error: &io::Error) -> String {
+    explain(error).replace("--listen", "--admin")
+}
+
+fn explain(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "the port is in use; stop the program that has it (`ss -ltnp` shows it) or choose another with --listen"
+                .to_owned()
+        }
+        io::ErrorKind::PermissionDenied => {
+            "the port is reserved; choose one above 1023 with --listen, or grant CAP_NET_BIND_SERVICE".to_owned()
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "no interface of this machine has that address; choose another with --listen".to_owned()
+        }
+        _ => error.to_string(),
+    }
+}

@@ -1,0 +1,112 @@
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hyper::StatusCode;
+
+use crate::config::BackendUrl;
+
+use super::*;
+
+fn wanted(ports: &[u16]) -> Vec<(Terms, Arc<Way>)> {
+    let check = Arc::new(config::Health {
+        path: "/".to_owned(),
+        interval: Duration::from_secs(1),
+        timeout: Duration::from_secs(1),
+    });
+    let one = |port: &u16| {
+        let url = BackendUrl::from(SocketAddr::from(([127, 0, 0, 1], *port)));
+        let terms = Terms {
+            pool: "pool".into(),
+            backend: config::Backend::at(url.clone()),
+            check: Arc::clone(&check),
+        };
+        (terms, Arc::new(url.into()))
+    };
+    ports.iter().map(one).collect()
+}
+
+#[test]
+fn requests_that_find_a_backend_dead_in_one_moment_do_not_put_off_its_next_check() {
+    let registry = Registry::isolated();
+    registry.replace(wanted(&[1]));
+    let id = registry.backends()[0].id;
+    let failures = || registry.health(id).expect("it is known").failures();
+    (0..64).for_each(|_| registry.suspect(id, Evidence::Closed));
+    assert_eq!(failures(), 1);
+    registry.observe(id, Evidence::Refused, Instant::now());
+    assert_eq!(failures(), 2);
+}
+
+#[test]
+fn backends_that_stay_keep_their_identity_health_and_load() {
+    let registry = Registry::isolated();
+    registry.replace(wanted(&[1, 2]));
+    let before = registry.backends();
+    registry.observe(before[1].id, Evidence::Refused, Instant::now());
+    registry.replace(wanted(&[2, 3]));
+    let after = registry.backends();
+    let names: Vec<_> = after.iter().map(|backend| backend.way.url.to_string()).collect();
+    assert_eq!(names, ["127.0.0.1:2", "127.0.0.1:3"]);
+    assert_eq!(after[0].id, before[1].id);
+    assert_eq!(after[0].health.state(), State::Down);
+    assert!(Arc::ptr_eq(&after[0].load, &before[1].load));
+    assert!(before.iter().all(|known| known.id != after[1].id));
+    assert_eq!(after[1].health.state(), State::Unknown);
+}
+
+#[test]
+fn who_was_there_from_the_beginning_has_no_need_to_warm_up() {
+    let registry = Registry::isolated();
+    registry.replace(wanted(&[1]));
+    assert_eq!(registry.backends()[0].health.well_since(), None);
+    registry.replace(wanted(&[1, 2]));
+    assert_eq!(registry.backends()[0].health.well_since(), None);
+    assert!(registry.backends()[1].health.well_since().is_some());
+}
+
+#[test]
+fn each_change_of_a_fact_is_announced() {
+    let registry = Registry::isolated();
+    let mut revision = registry.subscribe();
+    registry.replace(wanted(&[1]));
+    assert!(revision.has_changed().unwrap());
+    revision.mark_unchanged();
+    registry.observe(registry.backends()[0].id, Evidence::Refused, Instant::now());
+    assert!(revision.has_changed().unwrap());
+}
+
+#[test]
+fn that_a_backend_is_still_well_is_no_news() {
+    let registry = Registry::isolated();
+    registry.replace(wanted(&[1]));
+    let (id, well) = (registry.backends()[0].id, Evidence::Answered(StatusCode::OK, Duration::ZERO));
+    registry.observe(id, well.clone(), Instant::now());
+    let mut revision = registry.subscribe();
+    revision.mark_unchanged();
+    registry.observe(id, well, Instant::now());
+    assert!(!revision.has_changed().unwrap());
+}
+
+#[test]
+fn ten_thousand_backends_are_replaced_by_as_many_others_in_their_order() {
+    let registry = Registry::isolated();
+    let ports: Vec<u16> = (1..=10_000).collect();
+    registry.replace(wanted(&ports));
+    let before = registry.backends();
+    let turned: Vec<u16> = (5_001..=15_000).rev().collect();
+    registry.replace(wanted(&turned));
+    let after = registry.backends();
+    assert_eq!(after.len(), 10_000);
+    assert!(after[5_000..].iter().zip(before[5_000..].iter().rev()).all(|(one, other)| one.id == other.id));
+}
+
+#[test]
+fn evidence_about_a_removed_backend_is_ignored() {
+    let registry = Registry::isolated();
+    registry.replace(wanted(&[1]));
+    let removed = registry.backends()[0].id;
+    registry.replace(wanted(&[2]));
+    registry.observe(removed, Evidence::Refused, Instant::now());
+    assert_eq!(registry.backends()[0].health.state(), State::Unknown);
+    assert!(registry.health(removed).is_none());
+}
