@@ -91,7 +91,7 @@ pub struct Tls {
     pub client_auth: Option<Word<ClientAuth>>,
 }
 
-/// A certificate and its key. Renewed files are noticed within a second.
+/// A certificate and its key. Renewed files are noticed within two seconds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Certificate {

@@ -32,7 +32,7 @@ pub struct Flags {
     #[command(subcommand)]
     pub command: Option<Command>,
 
-    /// File with the settings (TOML, or YAML by its name), a folder with such files, or `-` for TOML on standard input; it takes the place of the flags that say where requests come from and go to
+    /// File with the settings (TOML, or YAML or JSON by its name), a folder of TOML files, or `-` for TOML on standard input; it takes the place of the flags that say where requests come from and go to
     #[arg(long, env = "LOADBALANCER_CONFIG", value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
 
