@@ -205,21 +205,38 @@ impl Registry {
 
     /// Takes into account what a check found that was made since `since`. A backend that was removed meanwhile is ignored.
     pub fn observe(&self, backend: BackendId, evidence: Evidence, since: Instant) {
-        self.learn(backend, evidence, since, |_| true);
+        self.learn(self.lock(), backend, evidence, since);
     }
 
     /// Takes into account what a request found. One that is down already is so no more than before: many requests find it
-    /// in one moment, and only checks tell that it stays so.
-    pub fn suspect(&self, backend: BackendId, evidence: Evidence) {
-        self.learn(backend, evidence, Instant::now(), Health::is_usable);
-    }
-
-    fn learn(&self, id: BackendId, evidence: Evidence, since: Instant, counts: impl FnOnce(&Health) -> bool) {
+    /// in one moment, and only checks tell that it stays so. And one that closed a connection without an answer stays in use if
+    /// its pool has no other, but is checked at once: else a request that kills whoever gets it, and goes from one to
+    /// the next, would take all of them from everybody.
+    pub fn suspect(&self, id: BackendId, evidence: Evidence) {
         let mut backends = self.lock();
-        let Some(backend) = backends.iter_mut().find(|known| known.id == id) else { return };
-        if !counts(&backend.health) {
+        let Some(place) = backends.iter().position(|known| known.id == id) else { return };
+        if !backends[place].health.is_usable() {
             return;
         }
+        let stands_in = |other: &Backend| other.id != id && other.stands_in_for(&backends[place]);
+        if evidence != Evidence::Closed || backends.iter().any(stands_in) {
+            return self.learn(backends, id, evidence, Instant::now());
+        }
+        let is_new = backends[place].health.doubt();
+        drop(backends);
+        if is_new {
+            self.publish();
+        }
+    }
+
+    fn learn(
+        &self,
+        mut backends: MutexGuard<'_, Vec<Backend>>,
+        id: BackendId,
+        evidence: Evidence,
+        since: Instant,
+    ) {
+        let Some(backend) = backends.iter_mut().find(|known| known.id == id) else { return };
         let before = backend.health.state();
         backend.health.learn(evidence, since, Instant::now());
         let (terms, health) = (Arc::clone(&backend.terms), backend.health.clone());
@@ -268,6 +285,11 @@ impl Backend {
     /// Whether requests may be sent to it.
     pub fn is_usable(&self) -> bool {
         self.health.is_usable() && self.hold.is_none()
+    }
+
+    /// Whether requests go to it if the other cannot be used.
+    fn stands_in_for(&self, other: &Self) -> bool {
+        self.terms.pool == other.terms.pool && self.is_usable() && !self.leaving && self.weight() > 0
     }
 
     /// Whether there is nothing to know of it any more once it is no longer wanted. What an operator said of it holds until

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 use std::io;
+use std::mem;
 use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
@@ -109,13 +110,14 @@ pub struct Health {
     since: Instant,
     failures: u32,
     well_since: Option<Instant>,
+    doubted: bool,
 }
 
 impl Health {
     /// That of a backend nobody has looked at.
     pub fn unknown(now: Instant) -> Self {
         let (state, evidence) = (State::Unknown, Evidence::Nothing);
-        Self { state, evidence, learned: now, since: now, failures: 0, well_since: None }
+        Self { state, evidence, learned: now, since: now, failures: 0, well_since: None, doubted: false }
     }
 
     /// That of a backend that joins others which are at work already.
@@ -164,9 +166,20 @@ impl Health {
         self.well_since = Some(now);
     }
 
+    /// It is to be checked at once. Tells whether that is new.
+    pub fn doubt(&mut self) -> bool {
+        !mem::replace(&mut self.doubted, true)
+    }
+
+    /// Whether it is to be checked at once.
+    pub fn is_doubted(&self) -> bool {
+        self.doubted
+    }
+
     /// Takes a piece of evidence, sought since `since` and found at `now`, into account. A success that was sought before
     /// the backend was found dead says nothing of it any more.
     pub fn learn(&mut self, evidence: Evidence, since: Instant, now: Instant) {
+        self.doubted = false;
         if evidence.verdict() == State::Up && self.state == State::Down && since < self.learned {
             return;
         }

@@ -31,10 +31,26 @@ fn requests_that_find_a_backend_dead_in_one_moment_do_not_put_off_its_next_check
     registry.replace(wanted(&[1]));
     let id = registry.backends()[0].id;
     let failures = || registry.health(id).expect("it is known").failures();
-    (0..64).for_each(|_| registry.suspect(id, Evidence::Closed));
+    (0..64).for_each(|_| registry.suspect(id, Evidence::Refused));
     assert_eq!(failures(), 1);
     registry.observe(id, Evidence::Refused, Instant::now());
     assert_eq!(failures(), 2);
+}
+
+#[test]
+fn a_request_that_closes_whoever_gets_it_takes_all_but_the_last_out_of_use() {
+    let registry = Registry::isolated();
+    registry.replace(wanted(&[1, 2, 3]));
+    let usable = || registry.backends().iter().filter(|backend| backend.is_usable()).count();
+    for left in [2, 1, 1] {
+        let next = registry.backends().into_iter().find(|backend| backend.is_usable()).expect("one is left");
+        registry.suspect(next.id, Evidence::Closed);
+        assert_eq!(usable(), left);
+    }
+    let last = registry.backends()[2].clone();
+    assert!(last.health.is_doubted());
+    registry.observe(last.id, Evidence::Closed, Instant::now());
+    assert_eq!(usable(), 0, "a check is believed");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A backend dies, and no client notices.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -181,6 +182,39 @@ fn a_request_that_kills_its_backends_is_given_up_before_it_has_killed_all() {
 }
 
 #[test]
+fn a_request_that_kills_whoever_gets_it_does_not_take_the_last_backend_from_everybody() {
+    let backends: Vec<_> = (0..2).map(|_| dies_of_poison()).collect();
+    let addresses: Vec<_> = backends.iter().map(|backend| backend.address).collect();
+    let balancer = Balancer::before(&addresses).start();
+    for address in &addresses {
+        balancer.said(&format!("{address} is healthy"));
+    }
+    get(balancer.address, "/poison").expect_status(502);
+    balancer.said(&format!("{} is down: connection closed without an answer", addresses[0]));
+    assert_eq!(get(balancer.address, "/").expect_status(200).text(), "well");
+    assert_eq!(balancer.times_said(&format!("{} is down", addresses[1])), 0);
+}
+
+#[test]
+fn the_last_backend_is_checked_at_once_when_a_request_finds_that_it_closes() {
+    let is_well = Arc::new(AtomicBool::new(true));
+    let backend = {
+        let is_well = Arc::clone(&is_well);
+        Backend::that(move |mut transport| {
+            if is_well.load(Ordering::SeqCst) {
+                transport.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            }
+        })
+    };
+    let balancer = Balancer::before(&[backend.address]).flag("--health-path", "/well").start();
+    balancer.said("is healthy");
+    is_well.store(false, Ordering::SeqCst);
+    get(balancer.address, "/").expect_status(502);
+    // The next check but for this would be in half a minute.
+    balancer.said("is down: connection closed without an answer");
+}
+
+#[test]
 fn backends_that_refuse_do_not_count_as_having_seen_the_request() {
     let last = Sample::start("last");
     let mut addresses: Vec<_> = (0..5).map(|_| Backend::refuses()).collect();
@@ -241,6 +275,15 @@ fn shares(balancer: &Running, requests: usize) -> [usize; 3] {
     let answers: Vec<_> = (0..requests).map(|_| get(balancer.address, "/").expect_status(200)).collect();
     ["a", "b", "c"]
         .map(|name| answers.iter().filter(|answer| answer.text() == format!("hello from {name}\n")).count())
+}
+
+/// A backend that is well but for what is asked for by one path.
+fn dies_of_poison() -> Backend {
+    Backend::that(|mut transport| {
+        if !transport.head.starts_with("GET /poison ") {
+            transport.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nwell");
+        }
+    })
 }
 
 /// A backend that answers as if it kept the connection and closes it, and word of each time it did.

@@ -32,8 +32,8 @@ struct Group {
     ids: RefCell<Vec<BackendId>>,
     /// Told whenever one of them is known to be dead.
     dead: Notify,
-    /// Told whenever one has come of which nothing is known.
-    joined: Notify,
+    /// Told whenever one has come of which nothing is known, or is doubted.
+    wanted: Notify,
 }
 
 impl Schedule {
@@ -59,8 +59,10 @@ impl Schedule {
     /// It is for this backend, too.
     pub(super) fn take(&self, backend: &Backend) {
         self.group.ids.borrow_mut().push(backend.id);
-        if self.before.as_ref().is_some_and(|before| !before.contains(&backend.id)) {
-            self.group.joined.notify_one();
+        if self.before.as_ref().is_some_and(|before| !before.contains(&backend.id))
+            || backend.health.is_doubted()
+        {
+            self.group.wanted.notify_one();
         }
         if backend.health.state() == State::Down {
             self.group.dead.notify_one();
@@ -107,7 +109,7 @@ async fn keep_checking(
             let known = dead(&healths);
             tokio::select! {
                 () = sleep(pause) => break,
-                () = group.joined.notified() => break,
+                () = group.wanted.notified() => break,
                 () = group.more_dead(registry, known) => healths = group.healths(registry),
             }
         }
