@@ -132,6 +132,8 @@ pub struct Transport {
     line_ends: LineEnds,
     /// The rest of a head that hyper takes for written.
     unsent: Vec<u8>,
+    /// Why what is written goes nowhere any more.
+    unheard: Option<io::Error>,
 }
 
 impl Transport {
@@ -143,6 +145,7 @@ impl Transport {
             doorbell: Doorbell::default(),
             line_ends: LineEnds::default(),
             unsent: Vec::new(),
+            unheard: None,
         }
     }
 
@@ -187,6 +190,18 @@ impl Transport {
         Poll::Ready(Ok(written))
     }
 
+    /// Writes what comes behind the first bytes. A backend that answers a request before it has read it all, and closes, makes
+    /// writing fail while its answer lies there to be read: to hyper all is written then, and what is read tells the end.
+    fn write_on(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        if self.unheard.is_none() {
+            match ready!(self.stream.write_slices(cx, slices)) {
+                Err(error) if is_of_the_other_end(&error) => self.unheard = Some(error),
+                written => return Poll::Ready(written),
+            }
+        }
+        Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()))
+    }
+
     fn send_unsent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.unsent.is_empty() {
             let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.unsent))?;
@@ -227,8 +242,16 @@ impl AsyncRead for Transport {
         }
         let before = buf.filled().len();
         let Self { stream, doorbell, .. } = &mut *self;
-        ready!(doorbell.poll(cx, |cx| Pin::new(stream).poll_read(cx, buf)))?;
-        if buf.filled().len() > before {
+        let read = ready!(doorbell.poll(cx, |cx| Pin::new(stream).poll_read(cx, buf)));
+        let came = buf.filled().len() > before;
+        if !came
+            && !self.flow.answered()
+            && let Some(error) = self.unheard.take()
+        {
+            return Poll::Ready(Err(error));
+        }
+        read?;
+        if came {
             let bytes = &buf.filled()[before..];
             let first = !self.flow.answered();
             self.flow.received(bytes);
@@ -244,7 +267,7 @@ impl AsyncWrite for Transport {
         if self.flow.begins.get() || !self.unsent.is_empty() {
             return self.begin_write(cx, &[IoSlice::new(bytes)]);
         }
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        self.write_on(cx, &[IoSlice::new(bytes)])
     }
 
     fn poll_write_vectored(
@@ -255,7 +278,7 @@ impl AsyncWrite for Transport {
         if self.flow.begins.get() || !self.unsent.is_empty() {
             return self.begin_write(cx, slices);
         }
-        self.stream.write_slices(cx, slices)
+        self.write_on(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -266,13 +289,24 @@ impl AsyncWrite for Transport {
         if !self.unsent.is_empty() {
             ready!(self.send_unsent(cx))?;
         }
-        Pin::new(&mut self.stream).poll_flush(cx)
+        match ready!(Pin::new(&mut self.stream).poll_flush(cx)) {
+            Err(error) if self.flow.has_begun() && is_of_the_other_end(&error) => {
+                self.unheard.get_or_insert(error);
+                Poll::Ready(Ok(()))
+            }
+            flushed => Poll::Ready(flushed),
+        }
     }
 
     /// Nothing: closing the socket says the same with one system call less.
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
+}
+
+/// Whether writing failed because the other end had closed.
+fn is_of_the_other_end(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
 }
 
 #[cfg(test)]

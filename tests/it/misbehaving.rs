@@ -254,3 +254,19 @@ fn an_early_answer_reaches_a_client_that_is_still_sending() {
     }
     assert_eq!(backend.requests(), 3);
 }
+
+#[test]
+fn an_early_answer_reaches_its_client_though_the_backend_closes_at_once() {
+    let refusal = "HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nno\n";
+    // What it has not read makes its close a reset, which the balancer may find when it writes on.
+    let backend = Backend::that(move |mut transport| transport.send(refusal));
+    let balancer = Balancer::before(&[backend.address]).start();
+    balancer.said("is healthy");
+    for _ in 0..40 {
+        let mut client = Client::to(balancer.address);
+        client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1000000\r\n\r\n");
+        let _ = client.try_send(vec![b'a'; 1_000_000]);
+        assert_eq!(client.answer().expect_status(413).text(), "no\n");
+    }
+    assert_eq!(balancer.times_said("is down"), 0);
+}
