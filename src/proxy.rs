@@ -75,7 +75,10 @@ pub async fn handle(client: Rc<Client>, request: Request<Incoming>) -> Result<Re
     let mut exchange = Exchange::begin(Rc::clone(&client), &request);
     // It stays here, for requests are large, and what it is handed to would move it.
     let mut unsent = Some(request.map(|body| RequestBody::new(body, &client)));
-    Ok(match forward(&client, &view, &mut exchange, &mut unsent).await {
+    let outcome = forward(&client, &view, &mut exchange, &mut unsent).await;
+    // Only now the client knows whether all of its body was read.
+    drop(unsent);
+    Ok(match outcome {
         Ok(Outcome::Backend(answered)) => pass_on(answered, &client, exchange),
         Ok(Outcome::Own(own)) => own.give(exchange),
         Err(error) => answer::answer(&error, &view.snapshot, exchange),

@@ -183,7 +183,10 @@ impl Drop for Upload {
     fn drop(&mut self) {
         if !self.ended {
             self.client.set_starved(false);
-            self.client.set_unread();
+            // hyper passes over a body of which it has all, if it knows where it ends.
+            if !(self.client.is_whole() && self.incoming.size_hint().exact().is_some()) {
+                self.client.set_unread();
+            }
         }
     }
 }

@@ -45,6 +45,7 @@ pub struct Client {
     timed: Cell<bool>,
     sent_at: Cell<Option<Instant>>,
     blocked: Cell<bool>,
+    whole: Cell<bool>,
     unread: Cell<bool>,
     last: Cell<bool>,
     watched: Cell<bool>,
@@ -98,6 +99,7 @@ impl Client {
             timed: Cell::new(false),
             sent_at: Cell::new(None),
             blocked: Cell::new(false),
+            whole: Cell::new(false),
             unread: Cell::new(false),
             last: Cell::new(false),
             watched: Cell::new(false),
@@ -180,6 +182,16 @@ impl Client {
     /// Notes whether the client can only leave.
     pub fn set_watched(&self, watched: bool) {
         self.watched.set(watched);
+    }
+
+    /// Whether the request under way has come to its end, though all of it may not be read from hyper yet.
+    pub(super) fn is_whole(&self) -> bool {
+        self.whole.get()
+    }
+
+    /// Notes whether the request under way has come to its end.
+    pub fn set_whole(&self, whole: bool) {
+        self.whole.set(whole);
     }
 
     /// Whether a request's body was not read to its end, so that more of it may be on its way.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use hyper::body::Bytes;
 use hyper::header::{
-    ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_LOCATION,
-    CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED, LOCATION, TRAILER,
-    TRANSFER_ENCODING,
+    ACCEPT_RANGES, CONNECTION, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH,
+    CONTENT_LOCATION, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED,
+    LOCATION, TRAILER, TRANSFER_ENCODING,
 };
 use hyper::{Response, StatusCode};
 
@@ -88,6 +88,11 @@ impl Own {
     pub(super) fn give(self, mut exchange: Exchange) -> Response<Body> {
         let Self { status, mut headers, body } = self;
         exchange.answered(status.as_u16());
+        let client = exchange.client();
+        if client.has_unread() && !client.is_stream() {
+            // What is left of the request goes with its connection, so the next one would be lost (RFC 9112 section 9.6).
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         if let Some(treated) = exchange.treated() {
             treated.finish(&mut headers);
         }

@@ -152,6 +152,7 @@ impl AsyncRead for ClientTransport {
         if self.client.phase() == Phase::Idle && buf.filled().len() > before {
             self.client.enter(Phase::Head);
         }
+        self.client.set_whole(self.framing.is_between());
         Poll::Ready(Ok(()))
     }
 }

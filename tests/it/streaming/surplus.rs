@@ -1,4 +1,5 @@
-//! A client that goes on sending behind its last request gets the whole answer all the same (RFC 9112 section 9.6).
+//! A client that goes on sending behind its last request, or whose request is answered before it has all come, gets the whole
+//! answer all the same (RFC 9112 section 9.6).
 
 use std::io::ErrorKind;
 
@@ -43,4 +44,27 @@ fn a_client_that_never_stops_sending_is_parted_from_all_the_same() {
         }
     };
     assert!(matches!(error, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{error}");
+}
+
+#[test]
+fn our_own_answer_to_a_request_that_has_not_all_come_says_that_the_connection_ends() {
+    let balancer = Balancer::before(&[Backend::refuses()]).start();
+    for (fields, body, ends) in [
+        ("Content-Length: 5", "hello", false),
+        ("Content-Length: 5\r\nExpect: 100-continue", "", true),
+        ("Content-Length: 300000", "hello", true),
+        ("Transfer-Encoding: chunked", "5\r\nhello\r\n0\r\n\r\n", true),
+    ] {
+        let mut client = Client::to(balancer.address);
+        client.send(format!("POST / HTTP/1.1\r\nHost: test\r\n{fields}\r\n\r\n{body}"));
+        let answer = client.answer().expect_status(503);
+        assert_eq!(answer.header("connection"), ends.then_some("close"), "{fields}");
+        match ends {
+            true => assert_eq!(client.rest(), b"", "{fields}"),
+            false => {
+                client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+                client.answer().expect_status(503);
+            }
+        }
+    }
 }
