@@ -1,20 +1,20 @@
 //! How to part from a client.
 
-use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
-use futures::future::select;
+use futures::future::{Either, select};
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::connect::{Peeked, Stream};
 use crate::proxy::{Client, Error, Phase, Shared, last_words};
 
-/// How many milliseconds a client that we part from has to take our last words and to stop sending, and how many bytes it
-/// may send meanwhile.
-const LINGER: u64 = 2000;
-const LINGER_BYTES: usize = 1 << 20;
+/// How many milliseconds a client that we part from has to take our last words and to stop sending, how long it may be silent
+/// meanwhile, and how many bytes it may send.
+const LINGER: u64 = 10_000;
+const LINGER_SILENT: u64 = 2000;
+const LINGER_BYTES: usize = 64 << 20;
 
 /// Says why nothing more will be said, and parts.
 pub(super) async fn refuse(client: &Client, stream: Stream, error: &Error) {
@@ -29,20 +29,32 @@ pub(super) async fn refuse(client: &Client, stream: Stream, error: &Error) {
 /// Parts, with these words, from a client that may still be sending, and need not be reading. To close at once would
 /// reset the connection, and the reset can overtake the answer (RFC 9112 section 9.6).
 pub(super) async fn part(shared: &Shared, mut stream: Stream, words: &[u8]) {
-    let parted = pin!(async {
+    let said = within(shared, LINGER_SILENT, async {
         stream.write_all(words).await?;
-        stream.shutdown().await?;
-        let mut buffer = vec![0; 16 * 1024];
+        stream.shutdown().await
+    });
+    if !matches!(said.await, Some(Ok(()))) {
+        return;
+    }
+    let hear_out = async {
+        let mut buffer = vec![0; 64 * 1024];
         let mut left = LINGER_BYTES;
-        while let read @ 1.. = stream.read(&mut buffer).await? {
+        while let Some(Ok(read @ 1..)) = within(shared, LINGER_SILENT, stream.read(&mut buffer)).await {
             left = left.saturating_sub(read);
             if left == 0 {
                 break;
             }
         }
-        io::Result::Ok(())
-    });
-    select(parted, pin!(shared.clock.sleep(LINGER))).await;
+    };
+    within(shared, LINGER, hear_out).await;
+}
+
+/// What comes of the future in so many milliseconds.
+async fn within<T>(shared: &Shared, millis: u64, future: impl Future<Output = T>) -> Option<T> {
+    match select(pin!(future), pin!(shared.clock.sleep(millis))).await {
+        Either::Left((done, _)) => Some(done),
+        Either::Right(_) => None,
+    }
 }
 
 /// Closes a connection on which all was said. TLS has a farewell of its own, without which a client cannot tell the end of
@@ -50,8 +62,8 @@ pub(super) async fn part(shared: &Shared, mut stream: Stream, words: &[u8]) {
 pub(super) async fn close(shared: &Shared, mut stream: Stream) {
     if stream.is_tls() {
         // Boxed, for few connections are closed at a time.
-        let farewell = Box::pin(stream.shutdown());
-        select(farewell, Box::pin(shared.clock.sleep(LINGER))).await;
+        // It fails only if the client is gone.
+        let _ = Box::pin(within(shared, LINGER_SILENT, stream.shutdown())).await;
     }
 }
 

@@ -270,3 +270,20 @@ fn an_early_answer_reaches_its_client_though_the_backend_closes_at_once() {
     }
     assert_eq!(balancer.times_said("is down"), 0);
 }
+
+#[test]
+fn an_early_answer_is_whole_for_a_client_that_reads_it_only_when_it_has_sent_all() {
+    const LENGTH: usize = 1 << 20;
+    let backend = Backend::that(|mut transport| {
+        let head = format!(
+            "HTTP/1.1 413 Content Too Large\r\nContent-Length: {LENGTH}\r\nConnection: close\r\n\r\n"
+        );
+        transport.send(head + &"n".repeat(LENGTH));
+        transport.rest();
+    });
+    let balancer = Balancer::before(&[backend.address]).start();
+    let mut client = Client::to(balancer.address);
+    client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 20000000\r\n\r\n");
+    client.send(vec![b'a'; 20_000_000]);
+    assert_eq!(client.answer().expect_status(413).text().len(), LENGTH);
+}
