@@ -4,6 +4,7 @@ mod folders;
 mod refused;
 mod tools;
 mod unreadable;
+mod variables;
 
 use std::path::PathBuf;
 
