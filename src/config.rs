@@ -104,6 +104,17 @@ pub struct Config {
     pub admin: Option<Admin>,
 }
 
+impl Config {
+    /// The names of settings that take effect at a start only, and are not as in those that are in force.
+    pub fn waiting(&self, present: &Self) -> Vec<&'static str> {
+        let differ = [
+            ("workers", self.workers != present.workers),
+            ("access_log", self.access_log != present.access_log),
+        ];
+        differ.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
+    }
+}
+
 /// An address that clients connect to, and how they speak there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
