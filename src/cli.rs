@@ -25,7 +25,7 @@ const USAGE: u8 = 2;
 pub fn run(tool: &Tool, flags: &Flags, open_files: u64) -> ExitCode {
     let sources = || Sources::new(flags.clone(), open_files);
     match tool {
-        Tool::Validate { json } => validate(&sources().checked(app::check), *json),
+        Tool::Validate { json } => validate(&sources().checked(app::check_start), *json),
         Tool::Config(ConfigTool::Show { effective, format }) => match sources().load() {
             Ok(loaded) => print(&loaded.show(*effective, *format)),
             Err(problems) => refuse(&problems),

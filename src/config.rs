@@ -126,6 +126,13 @@ pub struct Listener {
     pub tls: bool,
 }
 
+impl Listener {
+    /// Whether it takes this address from others. Of ports that the system chooses each is another one.
+    fn is_at(&self, address: &Address) -> bool {
+        self.address == *address && address.ip().is_none_or(|address| address.port() != 0)
+    }
+}
+
 /// How backends are checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {

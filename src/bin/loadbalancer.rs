@@ -46,7 +46,7 @@ fn main() -> ExitCode {
         None => false,
     };
     let sources = Sources::new(flags, open_files).checked(app::check);
-    let loaded = match sources.load() {
+    let loaded = match sources.clone().checked(app::check_start).load() {
         Ok(loaded) => loaded,
         Err(problems) => return cli::refuse(&problems),
     };

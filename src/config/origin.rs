@@ -255,7 +255,7 @@ impl Origin {
     }
 
     /// The flag that says what stands at a path, if one does.
-    fn flag(&self, path: &Path, file: Option<&File>) -> Option<&'static str> {
+    pub(super) fn flag(&self, path: &Path, file: Option<&File>) -> Option<&'static str> {
         let name = |step: &Step| match step {
             Step::Key(key) => Some(key.clone()),
             Step::Index(_) => None,

@@ -1,11 +1,11 @@
-//! What can be wrong with a pool, a route or the admin API.
+//! What can be wrong with a pool, a route, the admin API or the access log.
 
 use std::slice;
 
 use crate::config::PolicyName;
 use crate::config::fault::{By, Said, Scope, say};
 
-/// What can be wrong with a pool, or with the admin API.
+/// What can be wrong with a pool, with the admin API or with the access log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::config) enum PoolFault {
     /// Whom to ask for names is no address.
@@ -46,6 +46,10 @@ pub(in crate::config) enum PoolFault {
     NoToken,
     /// A token, and no admin API.
     NoAdmin,
+    /// The access log has no name.
+    NoLog,
+    /// The admin API's address is a listener's, too: that of the named one, or nobody wrote where the admin API is.
+    AdminTwice(Option<String>),
 }
 
 /// What can be wrong with a route.
@@ -115,7 +119,10 @@ impl PoolFault {
             | Self::HealthPath
             | Self::Name
             | Self::NoName
-            | Self::ShortSecret => Scope::Own,
+            | Self::ShortSecret
+            | Self::NoLog
+            | Self::AdminTwice(Some(_)) => Scope::Own,
+            Self::AdminTwice(None) => Scope::All(&["admin.address"]),
         }
     }
 
@@ -154,7 +161,22 @@ impl PoolFault {
                     "add token_file, or use an address of 127.0.0.1",
                 ),
             ),
-            Self::NoAdmin => say("there is no admin API", "add --admin, for example --admin 127.0.0.1:8081"),
+            Self::NoAdmin => say(
+                "there is no admin API",
+                by.pick(
+                    "add --admin with an address, for example --admin 127.0.0.1:8081, or remove this",
+                    "remove it, or set address to where the admin API is to be",
+                ),
+            ),
+            Self::NoLog => say("names no file", "name a file, or \"-\" for standard output"),
+            Self::AdminTwice(Some(listener)) => say(
+                format!("given twice: listener {listener} has it, too"),
+                "choose another one, or \"off\" for no admin API",
+            ),
+            Self::AdminTwice(None) => say(
+                "given twice: it is the admin API's, which is there unless it is told otherwise",
+                "choose another one, or set admin.address, for example to \"off\"",
+            ),
             _ => self.said_of_useless(),
         }
     }

@@ -33,6 +33,9 @@ fn all_examples_are_valid() {
         assert_eq!(code, Some(0), "{said}");
         assert!(said.starts_with(&format!("{name}: all is well: ")), "{said}");
     }
+    // What a flag turns off for once may stay in the file.
+    let (code, said) = run(&folder.path("everything.toml"), &["validate", "--admin=off"]);
+    assert_eq!(code, Some(0), "{said}");
     let (_, said) = run(&folder.path("everything.toml"), &["validate"]);
     assert_eq!(said, "everything.toml: all is well: 2 listeners, 4 routes, 3 pools, 4 backends");
 }
