@@ -9,7 +9,7 @@ use super::fault::{By, Fault, Said};
 use super::file::File;
 use super::flags::Given;
 use super::problem::{Excerpt, Problem, Problems};
-use super::tree::{Found, MOST_FAULTS, Misread, Node, Path, Span, Step, Value};
+use super::tree::{Found, Misread, Node, Path, Span, Step, Value};
 
 /// Where each setting stands that a flag can say. A `*` stands for any name.
 const FLAGS: [(&str, &str); 46] = [
@@ -139,7 +139,6 @@ impl Origin {
         let number = |file: &Option<String>| self.texts.iter().position(|text| text.name == *file);
         problems.sort_by_cached_key(|problem| (number(&problem.file), problem.line, problem.column));
         problems.dedup();
-        problems.truncate(MOST_FAULTS);
         Problems::of(problems)
     }
 

@@ -129,6 +129,26 @@ fn an_address_of_no_interface_cannot_be_listened_on() {
 }
 
 #[test]
+fn a_socket_that_cannot_be_had_is_refused_with_what_would_help() {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no socket");
+    std::fs::write(&file, "").unwrap();
+    for (path, why) in [
+        (
+            "/nowhere/lb",
+            "the folder of the socket does not exist; make it, or choose another path with --listen",
+        ),
+        (
+            file.to_str().unwrap(),
+            "a file is there that is no socket; remove it, or choose another path with --listen",
+        ),
+    ] {
+        let (code, said) = Balancer::bare().flag("--listen", &format!("unix:{path}")).fail();
+        let expected = format!("loadbalancer: cannot listen on unix:{path}: {why}");
+        assert_eq!((code, said), (Some(1), expected));
+    }
+}
+
+#[test]
 fn an_access_log_that_cannot_be_written_is_named_before_anything_listens() {
     let nowhere = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no such folder").join("log");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));

@@ -87,6 +87,8 @@ pub(in crate::config) enum RouteFault {
     Status(&'static str),
     /// A body for a status that has none.
     NoBody,
+    /// A page that is nowhere.
+    NoPage,
     /// Statuses of two pages overlap.
     Overlap(String),
     /// The name of a pool cannot be the value of a cookie.
@@ -103,8 +105,6 @@ impl PoolFault {
             Self::Unknown { name, .. } => Scope::Pool(name),
             Self::NoNames => Scope::All(&["pools.*.discover.*"]),
             Self::Empty => Scope::Within(&["backends.*", "discover.*"]),
-            // A page that stands in the settings needs no file.
-            Self::Required("file") => Scope::Within(&["file", "body"]),
             Self::Required(key) => Scope::Within(slice::from_ref(key)),
             // Who knows what a policy that cannot be read was to be.
             Self::NotForPolicy { .. } | Self::NotForFirst | Self::NoPolicy => Scope::Entry(&["policy"]),
@@ -226,6 +226,7 @@ impl RouteFault {
             Self::NoRoutes => Scope::All(&["routes.*"]),
             Self::NoAction => Scope::Within(&["pool", "pools.*", "redirect", "answer"]),
             Self::NoWeight => Scope::Entry(&["pools.*"]),
+            Self::NoPage => Scope::Within(&["file", "body"]),
             Self::Placeholder { .. } => Scope::Beside(&["path", "paths.*"]),
             _ => Scope::Own,
         }
@@ -261,6 +262,7 @@ impl RouteFault {
             Self::Target(help) => say("nothing that a client could ask for", *help),
             Self::Status(which) => say("not a status for this", format!("use {which}")),
             Self::NoBody => say("an answer with this status has no body", "remove body, or change status"),
+            Self::NoPage => say("has neither a file nor a body", "add file or body"),
             Self::Overlap(other) => say(format!("{other} is for some of these, too"), "separate them"),
             Self::NoCookieValue => say(
                 "cannot be in a cookie, where split_cookie puts it",

@@ -257,6 +257,12 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
         "nowhere.html: cannot be read: No such file",
         "name a file that we may read",
     ),
+    (
+        "[routes.a]\npool = 'default'\nerror_pages.500 = {}",
+        "3:13",
+        "has neither a file nor a body",
+        "add file or body",
+    ),
     ("[routes.a]\nredirect = 'x'", "2:12", "x: nothing that a client could ask for", "write https://HOST/PA"),
     ("[routes.a]\nredirect = '/'\nredirect_status = 200", "3:19", "200: not a status for this", "use 301, "),
     ("[routes.a]\nredirect = '/'\nretry.attempts = 2", "3:1", "does nothing without pool", "add pool"),
