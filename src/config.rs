@@ -28,6 +28,7 @@ mod resolve;
 mod route;
 mod show;
 mod size;
+mod switch;
 mod tree;
 mod watch;
 
@@ -70,6 +71,7 @@ pub use route::{
 };
 pub use show::convert;
 pub use size::{SizeError, parse_data_rate, parse_size};
+pub use switch::{SwitchError, parse_switch};
 
 /// Every setting of a running balancer.
 #[derive(Clone, Debug, PartialEq, Eq)]
