@@ -24,7 +24,7 @@ use crate::server::{Bound, News, Order, Team, Worker, Workers};
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::{Destination, Writer};
 
-pub use check::check;
+pub use check::{check, check_start};
 pub use error::StartError;
 
 use live::Live;

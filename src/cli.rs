@@ -4,6 +4,7 @@ mod remote;
 
 use std::fs;
 use std::io::{self, IsTerminal, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -25,7 +26,7 @@ const USAGE: u8 = 2;
 pub fn run(tool: &Tool, flags: &Flags, open_files: u64) -> ExitCode {
     let sources = || Sources::new(flags.clone(), open_files);
     match tool {
-        Tool::Validate { json } => validate(&sources().checked(app::check), *json),
+        Tool::Validate { json } => validate(&sources().checked(app::check_start), *json),
         Tool::Config(ConfigTool::Show { effective, format }) => match sources().load() {
             Ok(loaded) => print(&loaded.show(*effective, *format)),
             Err(problems) => refuse(&problems),
@@ -63,12 +64,29 @@ pub fn refuse(problems: &Problems) -> ExitCode {
     ExitCode::from(USAGE)
 }
 
+/// Says as JSON that words of the command line make no sense, and gives the exit status for it.
+pub fn refuse_words(flag: Option<String>, value: Option<String>, message: String) -> ExitCode {
+    let problem = Problem::of_words(flag, value, message);
+    Verdict { valid: false, files: Vec::new(), problems: &[problem], more: false }.print();
+    ExitCode::from(USAGE)
+}
+
 /// What `validate --json` says.
 #[derive(Serialize)]
 struct Verdict<'a> {
     valid: bool,
     files: Vec<String>,
     problems: &'a [Problem],
+    /// Whether more is wrong than that.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    more: bool,
+}
+
+impl Verdict<'_> {
+    fn print(&self) {
+        let text = serde_json::to_string_pretty(self).expect("a verdict can be written as JSON");
+        print(&(text + "\n"));
+    }
 }
 
 fn validate(sources: &Sources, json: bool) -> ExitCode {
@@ -83,9 +101,8 @@ fn validate(sources: &Sources, json: bool) -> ExitCode {
             let files = loaded.iter().flat_map(|loaded| &loaded.files);
             let files = files.map(|file| file.display().to_string()).collect();
             let problems = loaded.as_ref().err().map(Problems::all).unwrap_or_default();
-            let verdict = Verdict { valid: loaded.is_ok(), files, problems };
-            let text = serde_json::to_string_pretty(&verdict).expect("a verdict can be written as JSON");
-            print(&(text + "\n"));
+            let more = loaded.as_ref().is_err_and(Problems::has_more);
+            Verdict { valid: loaded.is_ok(), files, problems, more }.print();
         }
         (Ok(loaded), false) => {
             print(&format!("{}\n", praise(loaded)));
@@ -113,6 +130,12 @@ fn praise(loaded: &Loaded) -> String {
 }
 
 fn convert_file(from: &Path, into: Option<&Path>, to: Option<Format>) -> ExitCode {
+    let number = |path: &Path| fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
+    if let Some(into) = into.filter(|into| number(into).is_some() && number(into) == number(from)) {
+        let help = "name another one, or none for standard output";
+        eprintln!("loadbalancer: {}: is the file to read; {help}", into.display());
+        return ExitCode::from(USAGE);
+    }
     let text = match fs::read_to_string(from) {
         Ok(text) => text,
         Err(error) => return fail(&format_args!("{}: cannot be read: {error}", from.display())),

@@ -28,6 +28,7 @@ mod resolve;
 mod route;
 mod show;
 mod size;
+mod switch;
 mod tree;
 mod watch;
 
@@ -70,6 +71,7 @@ pub use route::{
 };
 pub use show::convert;
 pub use size::{SizeError, parse_data_rate, parse_size};
+pub use switch::{SwitchError, parse_switch};
 
 /// Every setting of a running balancer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,6 +106,17 @@ pub struct Config {
     pub admin: Option<Admin>,
 }
 
+impl Config {
+    /// The names of settings that take effect at a start only, and are not as in those that are in force.
+    pub fn waiting(&self, present: &Self) -> Vec<&'static str> {
+        let differ = [
+            ("workers", self.workers != present.workers),
+            ("access_log", self.access_log != present.access_log),
+        ];
+        differ.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
+    }
+}
+
 /// An address that clients connect to, and how they speak there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
@@ -113,6 +126,13 @@ pub struct Listener {
     pub address: Address,
     /// Whether it speaks TLS.
     pub tls: bool,
+}
+
+impl Listener {
+    /// Whether it takes this address from others. Of ports that the system chooses each is another one.
+    fn is_at(&self, address: &Address) -> bool {
+        self.address == *address && address.ip().is_none_or(|address| address.port() != 0)
+    }
 }
 
 /// How backends are checked.

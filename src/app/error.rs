@@ -13,7 +13,7 @@ use crate::server::TlsError;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The listening address cannot be had.
-    #[error("cannot listen on {address}: {}", explain(.error))]
+    #[error("cannot listen on {address}: {}", explain(.address, .error))]
     Listen {
         /// The address asked for.
         address: Address,
@@ -21,7 +21,7 @@ pub enum StartError {
         error: io::Error,
     },
     /// The admin API's address cannot be had.
-    #[error("no admin API on {address}: {}", explain_admin(.error))]
+    #[error("no admin API on {address}: {}", explain(.address, .error).replace("--listen", "--admin"))]
     Admin {
         /// The address asked for.
         address: Address,
@@ -100,22 +100,30 @@ fn in_one_line(conflicts: &[Conflict]) -> String {
     conflicts.iter().map(Conflict::to_string).collect::<Vec<_>>().join(" | ")
 }
 
-fn explain_admin(error: &io::Error) -> String {
-    explain(error).replace("--listen", "--admin")
-}
-
-fn explain(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => {
+fn explain(address: &Address, error: &io::Error) -> String {
+    let why = match (address, error.kind()) {
+        (Address::Unix(_), io::ErrorKind::AddrInUse) => {
+            "a program answers there; stop it, or choose another path with --listen"
+        }
+        (Address::Unix(_), io::ErrorKind::NotFound) => {
+            "the folder of the socket does not exist; make it, or choose another path with --listen"
+        }
+        (Address::Unix(_), io::ErrorKind::AlreadyExists) => {
+            "a file is there that is no socket; remove it, or choose another path with --listen"
+        }
+        (Address::Unix(_), io::ErrorKind::PermissionDenied) => {
+            "we may not make a socket in its folder; choose another path with --listen"
+        }
+        (_, io::ErrorKind::AddrInUse) => {
             "the port is in use; stop the program that has it (`ss -ltnp` shows it) or choose another with --listen"
-                .to_owned()
         }
-        io::ErrorKind::PermissionDenied => {
-            "the port is reserved; choose one above 1023 with --listen, or grant CAP_NET_BIND_SERVICE".to_owned()
+        (_, io::ErrorKind::PermissionDenied) => {
+            "the port is reserved; choose one above 1023 with --listen, or grant CAP_NET_BIND_SERVICE"
         }
-        io::ErrorKind::AddrNotAvailable => {
-            "no interface of this machine has that address; choose another with --listen".to_owned()
+        (_, io::ErrorKind::AddrNotAvailable) => {
+            "no interface of this machine has that address; choose another with --listen"
         }
-        _ => error.to_string(),
-    }
+        _ => return error.to_string(),
+    };
+    why.to_owned()
 }

@@ -118,7 +118,7 @@ impl Live {
             if intent == Intent::Force {
                 tell_later(&later);
             }
-            return Ok(if later.is_empty() { Outcome::Unchanged } else { Outcome::Later(later) });
+            return Ok(if later.is_empty() { Outcome::Unchanged } else { Outcome::Waiting(later) });
         }
         // Files and names take their time, and with one worker this is its thread, too.
         let prepared = spawn_blocking(move || Prepared::from(Arc::new(config), Some(&present)));
@@ -272,15 +272,9 @@ impl Live {
 
 /// The settings as far as they can be put in force now, and the names of those that wait for the next start.
 fn without_what_stays(mut config: Config, present: &Config) -> (Config, Vec<&'static str>) {
-    let mut later = Vec::new();
-    if config.workers != present.workers {
-        later.push("workers");
-        config.workers = present.workers;
-    }
-    if config.access_log != present.access_log {
-        later.push("access_log");
-        config.access_log.clone_from(&present.access_log);
-    }
+    let later = config.waiting(present);
+    config.workers = present.workers;
+    config.access_log.clone_from(&present.access_log);
     (config, later)
 }
 

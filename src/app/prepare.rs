@@ -167,16 +167,11 @@ fn bind_admin(config: &Config, present: Option<&Present>) -> Result<Admin, Start
     }
     let Some(address) = wanted else { return Ok(Admin::Closed) };
     let listener = Listener { name: "admin".into(), address, tls: false };
-    let bound = bind_alone(&listener, config).map_err(|error| refused_admin(&listener.address, error))?;
+    let bound = bind_alone(&listener).map_err(|error| refused_admin(&listener.address, error))?;
     Ok(Admin::Bound(bound))
 }
 
-fn bind_alone(listener: &Listener, config: &Config) -> io::Result<Bound> {
-    // We ourselves could share it, and would take half of the clients for callers.
-    let port = listener.address.ip().map(|address| address.port());
-    if port != Some(0) && config.listeners.iter().any(|other| other.address == listener.address) {
-        return Err(io::ErrorKind::AddrInUse.into());
-    }
+fn bind_alone(listener: &Listener) -> io::Result<Bound> {
     let bound = Bound::bind(listener, None, 1, false)?;
     if let Address::Unix(path) = &listener.address {
         // Whoever may write to it may use it.

@@ -46,7 +46,7 @@ fn main() -> ExitCode {
         None => false,
     };
     let sources = Sources::new(flags, open_files).checked(app::check);
-    let loaded = match sources.load() {
+    let loaded = match sources.clone().checked(app::check_start).load() {
         Ok(loaded) => loaded,
         Err(problems) => return cli::refuse(&problems),
     };
@@ -127,8 +127,23 @@ fn read_flags() -> Result<Flags, ExitCode> {
             let _ = error.print();
             ExitCode::SUCCESS
         }
-        _ => complain(USAGE, &in_one_line(&error)),
+        _ if is_for_json() => {
+            let told = |kind| match error.get(kind) {
+                Some(ContextValue::String(text)) => Some(text.clone()),
+                _ => None,
+            };
+            // It is told with what it takes.
+            let flag =
+                told(ContextKind::InvalidArg).and_then(|flag| Some(flag.split(' ').next()?.to_owned()));
+            cli::refuse_words(flag, told(ContextKind::InvalidValue), in_one_line(&error))
+        }
+        _ => complain(USAGE, &format_args!("{} (see --help)", in_one_line(&error))),
     })
+}
+
+/// Whether it was asked for JSON by words that make no sense as a whole.
+fn is_for_json() -> bool {
+    ["validate", "--json"].iter().all(|wanted| std::env::args_os().skip(1).any(|word| word == *wanted))
 }
 
 /// clap's report is a paragraph; an operator's log wants a line.
@@ -139,9 +154,11 @@ fn in_one_line(error: &clap::Error) -> String {
     if let (ErrorKind::MissingRequiredArgument, Some(ContextValue::Strings(missing))) =
         (error.kind(), error.get(ContextKind::InvalidArg))
     {
-        return format!("{} is missing (see --help)", missing.join(" and "));
+        return format!("{} is missing", missing.join(" and "));
     }
-    let nearest = match error.get(ContextKind::SuggestedArg).or(error.get(ContextKind::SuggestedValue)) {
+    let suggested =
+        [ContextKind::SuggestedArg, ContextKind::SuggestedValue, ContextKind::SuggestedSubcommand];
+    let nearest = match suggested.iter().find_map(|kind| error.get(*kind)) {
         Some(ContextValue::String(nearest)) => format!("; did you mean {nearest}?"),
         Some(ContextValue::Strings(nearest)) if !nearest.is_empty() => {
             format!("; did you mean {}?", nearest.join(" or "))
@@ -151,7 +168,7 @@ fn in_one_line(error: &clap::Error) -> String {
             _ => String::new(),
         },
     };
-    format!("{problem}{nearest} (see --help)")
+    format!("{problem}{nearest}")
 }
 
 /// Ready at the first SIGINT or SIGTERM; a second one ends the process at once.

@@ -7,13 +7,12 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, ValueEnum};
 
 use super::draft::{Authorities, Side, TlsFiles};
 use super::file;
 use super::resolve::Spot;
-use super::{Address, KeyPair, Listener};
+use super::{Address, KeyPair, Listener, parse_switch};
 
 pub(super) use fault::BackendFault;
 pub(super) use url::is_name;
@@ -51,7 +50,7 @@ pub struct BackendFlags {
     pub backend_key: Option<PathBuf>,
 
     /// Take any certificate of https:// backends, so that whoever is between can read and change all; for trials only
-    #[arg(long, env = "LOADBALANCER_BACKEND_TLS_INSECURE", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue, global = true)]
+    #[arg(long, env = "LOADBALANCER_BACKEND_TLS_INSECURE", value_parser = parse_switch, action = ArgAction::SetTrue, global = true)]
     pub backend_tls_insecure: bool,
 
     /// Tell backends the client's address in a PROXY protocol header; their connections are then not reused

@@ -1,5 +1,5 @@
-//! What is looked into beyond the settings themselves, as far as they make sense: how routes stand to each other, and what is
-//! in files for TLS.
+//! What is looked into beyond the settings themselves, as far as they make sense: how routes stand to each other, what is in
+//! files for TLS, and whether the access log can be written.
 
 use std::path::PathBuf;
 
@@ -15,6 +15,8 @@ pub struct Draft {
     pub pools: Vec<Option<Pool>>,
     /// The files for TLS that are named.
     pub files: Vec<TlsFiles>,
+    /// The access log, if it is a file.
+    pub access_log: Option<NamedFile>,
 }
 
 /// Files for TLS that belong together.

@@ -2,23 +2,24 @@
 
 mod meaning;
 mod remote;
+mod tool;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::BoolishValueParser;
 use clap::parser::ValueSource;
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
-use clap_complete::Shell;
 
 use crate::telemetry::LogLevel;
 
 use super::{
-    AccessFlags, BackendFlags, Format, IntroducedFlags, ListenFlags, PolicyName, parse_duration, parse_number,
+    AccessFlags, BackendFlags, IntroducedFlags, ListenFlags, PolicyName, parse_duration, parse_number,
+    parse_switch,
 };
 
 pub use remote::{CONFIRM_TIMES, Form, NewWeight, PlaceError, Remote, Target};
+pub use tool::{ConfigTool, Tool};
 
 /// An HTTP load balancer: sends each request to a healthy backend, notices sick ones before users do, and says why it
 /// did what it did.
@@ -37,7 +38,7 @@ pub struct Flags {
     pub config: Option<PathBuf>,
 
     /// Read the files of --config anew when they change, as upon SIGHUP
-    #[arg(long, env = "LOADBALANCER_WATCH", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue, global = true)]
+    #[arg(long, env = "LOADBALANCER_WATCH", value_parser = parse_switch, action = ArgAction::SetTrue, global = true)]
     pub watch: bool,
 
     /// Where clients connect.
@@ -177,59 +178,6 @@ pub enum Command {
     Remote(Remote),
 }
 
-/// What is done with settings, without a balancer.
-#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
-pub enum Tool {
-    /// Check the settings and the files that they name, and start nothing. Exit status: 0 if all is well, 1 if a file of
-    /// settings cannot be read, 2 if it makes no sense
-    Validate {
-        /// Say it as JSON, on standard output
-        #[arg(long)]
-        json: bool,
-    },
-    /// Show or convert settings
-    #[command(subcommand)]
-    Config(ConfigTool),
-    /// Print the completions of a shell
-    Completions {
-        /// The shell
-        shell: Shell,
-    },
-    /// Print the manual page, for man(1)
-    Man,
-}
-
-/// What is done with a file of settings.
-#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
-pub enum ConfigTool {
-    /// Print the settings, those of all files and flags together
-    Show {
-        /// With the defaults of all that nobody wrote
-        #[arg(long)]
-        effective: bool,
-        /// How
-        #[arg(long, value_enum, value_name = "FORMAT", default_value = "toml")]
-        format: Format,
-    },
-    /// Print the JSON Schema of the file, for editors
-    Schema,
-    /// Say a file of settings in another format, which the name of OUT tells, or --to. Comments are lost
-    Convert {
-        /// File to read: .toml, .yaml, .yml or .json
-        #[arg(value_name = "IN")]
-        from: PathBuf,
-        /// File to write; standard output if there is none
-        #[arg(value_name = "OUT")]
-        into: Option<PathBuf>,
-        /// Format to write
-        #[arg(long, value_enum, value_name = "FORMAT", required_unless_present = "into")]
-        to: Option<Format>,
-    },
-    /// Print the reference of all keys, as Markdown
-    #[command(hide = true)]
-    Reference,
-}
-
 /// Flags that say what a file says by name.
 const BY_NAME: [&str; 18] = [
     "--listen",
@@ -252,13 +200,19 @@ const BY_NAME: [&str; 18] = [
     "--backend-cert and --backend-key",
 ];
 
+/// What is said of a value below zero is said by who knows what it is for: these begin with a sign at most.
+const COUNTS: [&str; 4] = ["N", "BYTES", "DURATION", "RATE"];
+
 impl Flags {
     /// What these words, of which the first is the program's name, and the environment say.
     ///
     /// # Errors
     /// They are no flags of ours, or ask for help.
     pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let mut command = Self::command();
+        let mut command = Self::command().mut_args(|flag| {
+            let is_count = flag.get_value_names().is_some_and(|names| COUNTS.contains(&names[0].as_str()));
+            if is_count { flag.allow_hyphen_values(true) } else { flag }
+        });
         let matches = command.try_get_matches_from_mut(words)?;
         let mut flags = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
         let known = command.get_arguments().filter_map(|argument| {

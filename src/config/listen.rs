@@ -193,8 +193,7 @@ pub(super) fn listeners(file: &File, at: &Spot<'_>) -> Vec<Listener> {
         };
         let at = at.key("address");
         let Some(address) = at.take(text, parse(text)) else { continue };
-        let port = address.ip().map(|address| address.port());
-        if port != Some(0) && listeners.iter().any(|known| known.address == address) {
+        if listeners.iter().any(|known| known.is_at(&address)) {
             at.wrong(text, ListenFault::Twice);
         }
         listeners.push(Listener { name: name.as_str().into(), address, tls: listener.tls });

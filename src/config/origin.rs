@@ -9,7 +9,7 @@ use super::fault::{By, Fault, Said};
 use super::file::File;
 use super::flags::Given;
 use super::problem::{Excerpt, Problem, Problems};
-use super::tree::{Found, MOST_FAULTS, Misread, Node, Path, Span, Step, Value};
+use super::tree::{Found, Misread, Node, Path, Span, Step, Value};
 
 /// Where each setting stands that a flag can say. A `*` stands for any name.
 const FLAGS: [(&str, &str); 46] = [
@@ -139,7 +139,6 @@ impl Origin {
         let number = |file: &Option<String>| self.texts.iter().position(|text| text.name == *file);
         problems.sort_by_cached_key(|problem| (number(&problem.file), problem.line, problem.column));
         problems.dedup();
-        problems.truncate(MOST_FAULTS);
         Problems::of(problems)
     }
 
@@ -255,7 +254,7 @@ impl Origin {
     }
 
     /// The flag that says what stands at a path, if one does.
-    fn flag(&self, path: &Path, file: Option<&File>) -> Option<&'static str> {
+    pub(super) fn flag(&self, path: &Path, file: Option<&File>) -> Option<&'static str> {
         let name = |step: &Step| match step {
             Step::Key(key) => Some(key.clone()),
             Step::Index(_) => None,

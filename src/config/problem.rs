@@ -11,17 +11,22 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::tree::MOST_FAULTS;
+use super::tree::MOST_TOLD;
 
 /// Characters that are shown of a value, or of a path.
 const LONGEST_VALUE: usize = 200;
 /// Characters that are shown of what is said of it.
 const LONGEST_TEXT: usize = 1000;
 
+/// What is said when more is wrong than is told.
+const MORE: &str = "more is wrong, and is told when this is mended";
+
 /// All that is wrong with settings. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems {
     all: Vec<Problem>,
+    /// Whether there are more.
+    more: bool,
     unreadable: bool,
 }
 
@@ -69,20 +74,23 @@ pub(super) struct Excerpt {
 
 impl Problems {
     /// Of settings that could be read.
-    pub(super) fn of(all: Vec<Problem>) -> Self {
-        Self { all, unreadable: false }
+    pub(super) fn of(mut all: Vec<Problem>) -> Self {
+        let more = all.len() > MOST_TOLD;
+        all.truncate(MOST_TOLD);
+        Self { all, more, unreadable: false }
     }
 
     /// Of files that cannot be read at all.
     pub(super) fn unreadable(all: Vec<Problem>) -> Self {
-        Self { all, unreadable: true }
+        Self { unreadable: true, ..Self::of(all) }
     }
 
     /// These, and those of files that cannot be read, in the order of the files.
     pub(super) fn and_unreadable(mut self, unread: Vec<Problem>, files: &[Option<String>]) -> Self {
         self.unreadable |= !unread.is_empty();
         self.all.splice(..0, unread);
-        self.all.truncate(MOST_FAULTS);
+        self.more |= self.all.len() > MOST_TOLD;
+        self.all.truncate(MOST_TOLD);
         self.all.sort_by_cached_key(|problem| files.iter().position(|file| *file == problem.file));
         self
     }
@@ -90,6 +98,11 @@ impl Problems {
     /// Each of them. Never empty.
     pub fn all(&self) -> &[Problem] {
         &self.all
+    }
+
+    /// Whether more is wrong than these.
+    pub fn has_more(&self) -> bool {
+        self.more
     }
 
     /// Whether a file could not be read, so that nothing is known of what it says.
@@ -112,6 +125,9 @@ impl Problems {
             }
             drawn.push('\n');
         }
+        if self.more {
+            drawn.push_str(&format!("\nloadbalancer: {MORE}"));
+        }
         drawn.truncate(drawn.trim_end().len());
         drawn
     }
@@ -124,13 +140,18 @@ impl Display for Problems {
             let before = if index == 0 { "" } else { " | " };
             write!(f, "{before}{problem}")?;
         }
-        Ok(())
+        if self.more { write!(f, " | {MORE}") } else { Ok(()) }
     }
 }
 
 impl std::error::Error for Problems {}
 
 impl Problem {
+    /// Of words of the command line that say no settings.
+    pub fn of_words(flag: Option<String>, value: Option<String>, message: String) -> Self {
+        Self { flag, value, ..Self::saying(message) }
+    }
+
     /// Of flags that cannot be.
     pub(super) fn of_flags(flag: &str, value: Option<String>, message: String, help: String) -> Self {
         Self { flag: Some(flag.to_owned()), value, help: Some(help), ..Self::saying(message) }

@@ -93,7 +93,8 @@ fn whole(file: &File, root: &Spot<'_>, open_files: u64, has_file: bool, draft: &
     let access = access::access(file, root);
     let networks = &file.access.proxy_protocol_from;
     let introduced = introduced::introduced(networks, &root.key("access").key("proxy_protocol_from"));
-    let admin = admin::admin(&file.admin, has_file, &root.key("admin"));
+    let access_log = access_log(file, &root.key("access_log"), draft);
+    let admin = admin::admin(&file.admin, &listeners, has_file, root);
     let dns_servers = dns_servers(file, root);
     let whole_pool =
         |pool: Option<(Pool, bool)>| pool.filter(|(_, is_whole)| *is_whole).map(|(pool, _)| pool);
@@ -109,10 +110,7 @@ fn whole(file: &File, root: &Spot<'_>, open_files: u64, has_file: bool, draft: &
         timeouts: timeouts(&file.timeouts),
         limits: limits?,
         access,
-        access_log: file.access_log.as_ref().map(|path| match path.as_str() {
-            "-" => Destination::Stdout,
-            path => Destination::File(root.key("access_log").file(path)),
-        }),
+        access_log,
         log_level: file.log_level.map_or(LogLevel::Info, |word| word.0),
         watch: file.watch.unwrap_or(false),
         admin,
@@ -140,6 +138,20 @@ fn names(file: &File, root: &Spot<'_>) {
     for (section, names) in named {
         for name in names.into_iter().filter(|name| name.is_empty() || name.chars().any(char::is_control)) {
             root.key(section).key(name).wrong_key(name, PoolFault::NoName);
+        }
+    }
+}
+
+fn access_log(file: &File, at: &Spot<'_>, draft: &mut Draft) -> Option<Destination> {
+    match file.access_log.as_deref()? {
+        "" => {
+            at.fault(PoolFault::NoLog);
+            None
+        }
+        "-" => Some(Destination::Stdout),
+        name => {
+            draft.access_log = Some(at.named_file(name));
+            Some(Destination::File(at.file(name)))
         }
     }
 }

@@ -4,7 +4,7 @@ use super::file::{Backend, Choices, File, Listener, Pool, Size, Time, Word};
 use super::load::Loaded;
 use super::origin::Origin;
 use super::problem::Problems;
-use super::tree::{Node, Value, parse, write};
+use super::tree::{Node, Value, parse, read, write};
 use super::{Action, Balancing, Config, Format, HashKey, PolicyName, resolve};
 
 impl Loaded {
@@ -15,14 +15,17 @@ impl Loaded {
         if effective {
             fill(&mut file, &self.config);
         }
-        let text = serde_json::to_string(&file).expect("settings can be written as JSON");
-        let mut tree = parse(&text, 0, Format::Json).whole().expect("what was just written can be read");
+        let mut tree = to_tree(&file);
         if let Some(written) = &self.origin.tree {
-            hide(&mut tree, written);
+            let (own, _) = read::<File>(&mut written.clone());
+            hide(&mut tree, &to_tree(&own), written);
         }
         write(&tree, format)
     }
 }
+
+/// The key of a backend that may stand for all of it.
+const ADDRESS: &str = "address";
 
 /// A text in another format. Comments are lost, and settings that make no sense are taken over as they are.
 ///
@@ -35,28 +38,57 @@ pub fn convert(name: &str, text: &str, from: Format, to: Format) -> Result<Strin
     }
 }
 
-/// Puts names of variables back where their values are.
-fn hide(shown: &mut Node, written: &Node) {
-    match (&mut shown.value, &written.value) {
-        (Value::Table(shown), Value::Table(written)) => {
+/// Settings as a tree, in which what means the same is the same.
+fn to_tree(file: &File) -> Node {
+    let text = serde_json::to_string(file).expect("settings can be written as JSON");
+    parse(&text, 0, Format::Json).whole().expect("what was just written can be read")
+}
+
+/// Puts names of variables back where what they stand for is. `own` is what was written, without what flags say.
+fn hide(shown: &mut Node, own: &Node, written: &Node) {
+    // A flag may have said something else.
+    if written.written.is_some() && shown.shown() == own.shown() {
+        return shown.clone_from(written);
+    }
+    match (&mut shown.value, &own.value, &written.value) {
+        (Value::Table(shown), Value::Table(own), Value::Table(written)) => {
             for (key, entry) in written {
-                if let Some(shown) = shown.get_mut(key) {
-                    hide(&mut shown.node, &entry.node);
+                match (shown.get_mut(key), own.get(key)) {
+                    (Some(shown), Some(own)) => hide(&mut shown.node, &own.node, &entry.node),
+                    // It says the same as nothing, but with another value of its variable it would not.
+                    (None, None) if has_variable(&entry.node) => {
+                        shown.insert(key.clone(), entry.clone());
+                    }
+                    _ => {}
                 }
             }
         }
-        (Value::List(shown), Value::List(written)) => {
-            shown.iter_mut().zip(written).for_each(|(shown, written)| hide(shown, written));
+        (Value::List(shown), Value::List(own), Value::List(written)) => {
+            let all = shown.iter_mut().zip(own).zip(written);
+            all.for_each(|((shown, own), written)| hide(shown, own, written));
         }
-        // A flag may have said something else.
-        (Value::Text(now), Value::Text(then)) if now == then => shown.written.clone_from(&written.written),
-        (Value::Table(shown), Value::Text(_)) if shown.contains_key("address") => {
-            if let Some(address) = shown.get_mut("address") {
-                hide(&mut address.node, written);
+        // A backend of which nothing but its address was said.
+        (Value::Table(shown), Value::Text(_), _) if shown.contains_key(ADDRESS) => {
+            if let Some(address) = shown.get_mut(ADDRESS) {
+                hide(&mut address.node, own, written);
+            }
+        }
+        (_, Value::Text(_), Value::Table(written)) => {
+            if let Some(address) = written.get(ADDRESS) {
+                hide(shown, own, &address.node);
             }
         }
         _ => {}
     }
+}
+
+fn has_variable(node: &Node) -> bool {
+    node.written.is_some()
+        || match &node.value {
+            Value::List(list) => list.iter().any(has_variable),
+            Value::Table(table) => table.values().any(|entry| has_variable(&entry.node)),
+            _ => false,
+        }
 }
 
 /// Sets all that has a default to what it is.

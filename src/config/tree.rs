@@ -17,7 +17,7 @@ use indexmap::IndexMap;
 use super::Format;
 use super::fault::Fault;
 
-pub(super) use de::{MOST_FAULTS, read};
+pub(super) use de::{MOST_FAULTS, MOST_TOLD, read};
 pub(super) use interpolate::interpolate;
 pub(super) use merge::merge;
 pub(super) use path::{Found, Path, Step};

@@ -63,6 +63,8 @@ pub enum Intent {
 pub enum Outcome {
     /// They are the ones that were.
     Unchanged,
+    /// They are the ones that were, but for the named ones, which wait for the next start.
+    Waiting(Vec<&'static str>),
     /// They are in force.
     Changed,
     /// They are in force, but for the named ones, which wait for the next start.

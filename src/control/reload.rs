@@ -72,7 +72,7 @@ async fn look_after(desk: &Desk, sources: &Sources) -> Option<()> {
 /// Tells what came of it.
 pub(super) fn tell(reloaded: &Result<Outcome, Refusal>) {
     match reloaded {
-        Ok(Outcome::Unchanged) => info!("reload: nothing has changed"),
+        Ok(Outcome::Unchanged | Outcome::Waiting(_)) => info!("reload: nothing has changed"),
         Ok(Outcome::Changed | Outcome::Later(_)) => info!("reloaded"),
         Err(error) => warn!("reload refused, the settings stay as they were: {error}"),
     }

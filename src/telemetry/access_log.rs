@@ -16,7 +16,7 @@ use hyper::http::uri::PathAndQuery;
 use hyper::{Method, Request, Version};
 use serde::Serialize;
 
-pub use writer::{Buffer, Writer};
+pub use writer::{Buffer, Writer, check};
 
 /// Bytes of a target, a host or an agent that are logged.
 const MOST: usize = 2048;

@@ -1,9 +1,11 @@
 //! A file says the settings, or is refused with all that is wrong with it.
 
 mod folders;
+mod logs;
 mod refused;
 mod tools;
 mod unreadable;
+mod variables;
 
 use std::path::PathBuf;
 
@@ -28,7 +30,7 @@ fn a_file_that_says_everything_is_taken() {
     let text = std::fs::read_to_string(folder.path("everything.toml")).unwrap();
     let text = text.replace("127.0.0.1:3000", &sample.address().to_string());
     let text = text.replace("127.0.0.1:8080", "127.0.0.1:0").replace("127.0.0.1:8443", "127.0.0.1:0");
-    let text = text.replace("127.0.0.1:8081", "off");
+    let text = text.replace("127.0.0.1:8081", "127.0.0.1:0");
     let balancer = Balancer::configured(&folder.write("lb.toml", text)).start();
     balancer.said("listening on https://");
     assert_eq!(get(balancer.address, "/").expect_status(200).text(), "hello from one\n");

@@ -3,27 +3,34 @@
 use super::{PoolFault, Spot, secret};
 use crate::config::file;
 use crate::config::listen::parse;
-use crate::config::{Address, Admin, Token};
+use crate::config::{Address, Admin, Listener, Token};
 
 /// Where it is when nobody says so.
 const DEFAULT: &str = "127.0.0.1:8081";
 
 /// With a file it is there unless it is turned off; without one only if a flag asks for it.
-pub(super) fn admin(given: &file::Admin, has_file: bool, at: &Spot<'_>) -> Option<Admin> {
+pub(super) fn admin(
+    given: &file::Admin,
+    listeners: &[Listener],
+    has_file: bool,
+    root: &Spot<'_>,
+) -> Option<Admin> {
+    let at = root.key("admin");
+    let (at_address, at_token) = (at.key("address"), at.key("token_file"));
     let text = match given.address.as_deref() {
         None if has_file => DEFAULT,
-        None => {
-            if given.token_file.is_some() {
-                at.key("token_file").fault(PoolFault::NoAdmin);
+        None | Some("off") => {
+            // A flag may turn off for a while what the file says.
+            let is_overruled = at_address.is_of_flag() && !at_token.is_of_flag();
+            if given.token_file.is_some() && !is_overruled {
+                at_token.fault(PoolFault::NoAdmin);
             }
             return None;
         }
-        Some("off") => return None,
         Some(address) => address,
     };
-    let at_address = at.key("address");
     let address = at_address.take(text, parse(text));
-    let token = given.token_file.as_ref().map(|name| secret(name, &at.key("token_file")).map(Token::new));
+    let token = given.token_file.as_ref().map(|name| secret(name, &at_token).map(Token::new));
     let address = address?;
     let is_near = match &address {
         Address::Ip(address) => address.ip().is_loopback(),
@@ -31,6 +38,16 @@ pub(super) fn admin(given: &file::Admin, has_file: bool, at: &Spot<'_>) -> Optio
     };
     if token.is_none() && !is_near {
         at_address.wrong(text, PoolFault::NoToken);
+    }
+    if let Some(listener) = listeners.iter().find(|listener| listener.is_at(&address)) {
+        let name = listener.name.to_string();
+        match given.address {
+            Some(_) => at_address.wrong(text, PoolFault::AdminTwice(Some(name))),
+            None => {
+                let at = root.key("listeners");
+                at.key(&name).key("address").wrong(&address, PoolFault::AdminTwice(None));
+            }
+        }
     }
     Some(Admin { address, token: token.flatten() })
 }

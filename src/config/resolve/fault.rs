@@ -1,11 +1,11 @@
-//! What can be wrong with a pool, a route or the admin API.
+//! What can be wrong with a pool, a route, the admin API or the access log.
 
 use std::slice;
 
 use crate::config::PolicyName;
 use crate::config::fault::{By, Said, Scope, say};
 
-/// What can be wrong with a pool, or with the admin API.
+/// What can be wrong with a pool, with the admin API or with the access log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::config) enum PoolFault {
     /// Whom to ask for names is no address.
@@ -46,6 +46,10 @@ pub(in crate::config) enum PoolFault {
     NoToken,
     /// A token, and no admin API.
     NoAdmin,
+    /// The access log has no name.
+    NoLog,
+    /// The admin API's address is a listener's, too: that of the named one, or nobody wrote where the admin API is.
+    AdminTwice(Option<String>),
 }
 
 /// What can be wrong with a route.
@@ -83,6 +87,8 @@ pub(in crate::config) enum RouteFault {
     Status(&'static str),
     /// A body for a status that has none.
     NoBody,
+    /// A page that is nowhere.
+    NoPage,
     /// Statuses of two pages overlap.
     Overlap(String),
     /// The name of a pool cannot be the value of a cookie.
@@ -99,8 +105,6 @@ impl PoolFault {
             Self::Unknown { name, .. } => Scope::Pool(name),
             Self::NoNames => Scope::All(&["pools.*.discover.*"]),
             Self::Empty => Scope::Within(&["backends.*", "discover.*"]),
-            // A page that stands in the settings needs no file.
-            Self::Required("file") => Scope::Within(&["file", "body"]),
             Self::Required(key) => Scope::Within(slice::from_ref(key)),
             // Who knows what a policy that cannot be read was to be.
             Self::NotForPolicy { .. } | Self::NotForFirst | Self::NoPolicy => Scope::Entry(&["policy"]),
@@ -115,7 +119,10 @@ impl PoolFault {
             | Self::HealthPath
             | Self::Name
             | Self::NoName
-            | Self::ShortSecret => Scope::Own,
+            | Self::ShortSecret
+            | Self::NoLog
+            | Self::AdminTwice(Some(_)) => Scope::Own,
+            Self::AdminTwice(None) => Scope::All(&["admin.address"]),
         }
     }
 
@@ -154,7 +161,22 @@ impl PoolFault {
                     "add token_file, or use an address of 127.0.0.1",
                 ),
             ),
-            Self::NoAdmin => say("there is no admin API", "add --admin, for example --admin 127.0.0.1:8081"),
+            Self::NoAdmin => say(
+                "there is no admin API",
+                by.pick(
+                    "add --admin with an address, for example --admin 127.0.0.1:8081, or remove this",
+                    "remove it, or set address to where the admin API is to be",
+                ),
+            ),
+            Self::NoLog => say("names no file", "name a file, or \"-\" for standard output"),
+            Self::AdminTwice(Some(listener)) => say(
+                format!("given twice: listener {listener} has it, too"),
+                "choose another one, or \"off\" for no admin API",
+            ),
+            Self::AdminTwice(None) => say(
+                "given twice: it is the admin API's, which is there unless it is told otherwise",
+                "choose another one, or set admin.address, for example to \"off\"",
+            ),
             _ => self.said_of_useless(),
         }
     }
@@ -204,6 +226,7 @@ impl RouteFault {
             Self::NoRoutes => Scope::All(&["routes.*"]),
             Self::NoAction => Scope::Within(&["pool", "pools.*", "redirect", "answer"]),
             Self::NoWeight => Scope::Entry(&["pools.*"]),
+            Self::NoPage => Scope::Within(&["file", "body"]),
             Self::Placeholder { .. } => Scope::Beside(&["path", "paths.*"]),
             _ => Scope::Own,
         }
@@ -239,6 +262,7 @@ impl RouteFault {
             Self::Target(help) => say("nothing that a client could ask for", *help),
             Self::Status(which) => say("not a status for this", format!("use {which}")),
             Self::NoBody => say("an answer with this status has no body", "remove body, or change status"),
+            Self::NoPage => say("has neither a file nor a body", "add file or body"),
             Self::Overlap(other) => say(format!("{other} is for some of these, too"), "separate them"),
             Self::NoCookieValue => say(
                 "cannot be in a cookie, where split_cookie puts it",

@@ -147,6 +147,11 @@ impl<'a> Spot<'a> {
         self.report.origin.tree.is_some()
     }
 
+    /// Whether a flag says it, or would if anybody did.
+    pub(in crate::config) fn is_of_flag(&self) -> bool {
+        self.report.origin.flag(&self.path(), None).is_some()
+    }
+
     /// Where this is.
     pub(in crate::config) fn place(&self) -> Place {
         Place(self.path())

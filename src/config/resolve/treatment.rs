@@ -190,7 +190,7 @@ fn error_page(given: &file::ErrorPage, at: &Spot<'_>) -> Option<(HeaderValue, Ar
         (Some(name), None) => contents(name, &at.key("file")),
         (None, Some(body)) => Some(body.clone().into_bytes()),
         (None, None) => {
-            at.fault(PoolFault::Required("file"));
+            at.fault(RouteFault::NoPage);
             None
         }
     };

@@ -11,8 +11,10 @@ use super::{Entry, Node, Path, Step, Value};
 use crate::config::fault::Fault;
 use error::Error;
 
-/// More than these in one file are hardly read, and each costs another look at all of it.
-pub(in crate::config) const MOST_FAULTS: usize = 50;
+/// More than these are hardly read, and each costs another look at all of a file.
+pub(in crate::config) const MOST_TOLD: usize = 50;
+/// One more is looked for, so that it is known whether there are more.
+pub(in crate::config) const MOST_FAULTS: usize = MOST_TOLD + 1;
 
 /// What a tree says. What is wrong is marked as broken, and left out of what is given.
 pub(in crate::config) fn read<T: DeserializeOwned + Default>(root: &mut Node) -> (T, Vec<(Path, Fault)>) {

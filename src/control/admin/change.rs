@@ -145,9 +145,11 @@ fn finish(tried: Result<Tried, JoinError>, wish: Wish) -> Result<Answer, Refused
     }
     let (result, later) = match outcome? {
         Outcome::Unchanged => (Change::Unchanged, Vec::new()),
+        Outcome::Waiting(later) => (Change::Unchanged, later),
         Outcome::Changed => (Change::Changed, Vec::new()),
-        Outcome::Later(later) => (Change::Changed, later.into_iter().map(str::to_owned).collect()),
+        Outcome::Later(later) => (Change::Changed, later),
     };
+    let later = later.into_iter().map(str::to_owned).collect();
     let watched = wish.confirm.is_some() && !wish.dry_run && result == Change::Changed;
     let applied = Applied { result, later, revision, dry_run: wish.dry_run, watched };
     Ok(tagged(json(StatusCode::OK, &applied), &revision_tag(revision)))

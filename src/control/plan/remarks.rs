@@ -15,7 +15,9 @@ const MOST_NAMED: usize = 8;
 
 /// What is to be said of settings that are to be in force then, in place of those now. `known` are the backends that there are.
 pub(super) fn remarks(now: &Config, then: &Config, known: &[Arc<Terms>]) -> Vec<String> {
-    let mut remarks: Vec<_> = taken_out(now, then, known).chain(renamed(now, then)).collect();
+    let later = |name| format!("{name}: the change takes effect at the next start");
+    let mut remarks: Vec<_> = then.waiting(now).into_iter().map(later).collect();
+    remarks.extend(taken_out(now, then, known).chain(renamed(now, then)));
     remarks.extend(starved(then));
     for remark in now.routes.iter().chain(&then.routes).filter_map(unjudged) {
         if !remarks.contains(&remark) {

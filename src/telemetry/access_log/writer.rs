@@ -132,6 +132,22 @@ impl Sink {
     }
 }
 
+/// Finds out whether a file can be written, without making or changing it. What only an attempt would tell is passed over.
+///
+/// # Errors
+/// It cannot.
+pub fn check(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        // To open something else, such as a pipe, could mean to wait.
+        Ok(known) if !known.is_file() && !known.is_dir() => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            fs::metadata(folder.unwrap_or(Path::new("."))).map(drop)
+        }
+        _ => OpenOptions::new().append(true).open(path).map(drop),
+    }
+}
+
 fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(path)
 }

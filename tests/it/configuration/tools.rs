@@ -33,6 +33,9 @@ fn all_examples_are_valid() {
         assert_eq!(code, Some(0), "{said}");
         assert!(said.starts_with(&format!("{name}: all is well: ")), "{said}");
     }
+    // What a flag turns off for once may stay in the file.
+    let (code, said) = run(&folder.path("everything.toml"), &["validate", "--admin=off"]);
+    assert_eq!(code, Some(0), "{said}");
     let (_, said) = run(&folder.path("everything.toml"), &["validate"]);
     assert_eq!(said, "everything.toml: all is well: 2 listeners, 4 routes, 3 pools, 4 backends");
 }
@@ -164,41 +167,29 @@ fn validate_says_the_same_as_json() {
         ],
     });
     assert_eq!((code, serde_json::from_str::<Value>(&said).unwrap()), (Some(2), expected));
+    let (code, said) = run(&folder.path("lb.toml"), &["--workers=two", "validate", "--json"]);
+    let expected = json!({
+        "valid": false, "files": [], "problems": [{"flag": "--workers", "value": "two",
+            "message": "invalid value 'two' for '--workers <N>': expected a whole number in digits, such as 100"}],
+    });
+    assert_eq!((code, serde_json::from_str::<Value>(&said).unwrap()), (Some(2), expected));
     let (code, said) = run(&folder.write("lb.toml", ""), &["validate", "--json"]);
     let expected = json!({"valid": true, "files": ["lb.toml"], "problems": []});
     assert_eq!((code, serde_json::from_str::<Value>(&said).unwrap()), (Some(0), expected));
 }
 
 #[test]
-fn what_is_shown_means_the_same_and_names_variables_in_place_of_what_they_hold() {
+fn that_more_is_wrong_than_is_told_is_told() {
+    let text = |count: usize| (0..count).map(|number| format!("key{number} = 1\n")).collect::<String>();
     let folder = Folder::new();
-    let text = "[routes.all]\npool = \"app\"\nrequest_headers.set.authorization = \"${LB_TOKEN}\"\n\
-                [routes.away]\npath = \"/away\"\nredirect = \"/\"\n\
-                [pools.app]\nbackends = [\"127.0.0.1:${LB_PORT}\"]\n";
-    let file = folder.write("lb.toml", text);
-    for (words, effective) in [(&["config", "show"][..], false), (&["config", "show", "--effective"], true)] {
-        let shown = |format: &str| {
-            let balancer = Balancer::configured(&file).env("LB_TOKEN", "hush-hush").env("LB_PORT", "3000");
-            let balancer = words.iter().fold(balancer, |balancer, word| balancer.word(word));
-            let (code, said) = balancer.word("--format").word(format).word("--workers=3").fail();
-            assert_eq!(code, Some(0), "{said}");
-            assert!(said.contains("${LB_TOKEN}") && said.contains("127.0.0.1:${LB_PORT}"), "{said}");
-            assert!(!said.contains("hush"), "{said}");
-            said
-        };
-        let json: Value = serde_json::from_str(&shown("json")).unwrap();
-        assert_eq!(json["workers"], 3);
-        assert_eq!(json["timeouts"]["header"], if effective { json!("10s") } else { Value::Null });
-        let again = folder.write("again.toml", shown("toml"));
-        let balancer = Balancer::configured(&again).env("LB_TOKEN", "x").env("LB_PORT", "3000");
-        let (code, said) = balancer.word("validate").fail();
-        assert_eq!(
-            (code, said.as_str()),
-            (Some(0), "again.toml: all is well: 1 listener, 2 routes, 1 pool, 1 backend")
-        );
-        let again = folder.write("again.yaml", shown("yaml"));
-        let balancer = Balancer::configured(&again).env("LB_TOKEN", "x").env("LB_PORT", "3000");
-        assert_eq!(balancer.word("validate").fail().0, Some(0));
+    for (count, is_more) in [(50, false), (60, true)] {
+        let file = folder.write("lb.toml", text(count));
+        let (_, said) = Balancer::configured(&file).word("validate").fail();
+        assert_eq!(said.matches("error: ").count(), 50, "{said}");
+        let more = "loadbalancer: more is wrong, and is told when this is mended";
+        assert_eq!(said.ends_with(more), is_more, "{said}");
+        let (_, said) = Balancer::configured(&file).word("validate").word("--json").fail();
+        assert_eq!(said.contains("\"more\": true"), is_more, "{said}");
     }
 }
 
@@ -238,6 +229,24 @@ fn a_file_is_converted_to_each_format_and_back() {
         .fail();
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("broken.toml:1:5"), "{said}");
+}
+
+#[test]
+fn a_file_is_not_converted_into_itself() {
+    let folder = folder_of_examples();
+    let file = folder.path("minimal.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    let other = folder.path("link.yaml");
+    std::os::unix::fs::symlink(&file, &other).unwrap();
+    for into in [&file, &other] {
+        let (from, into) = (file.to_str().unwrap(), into.to_str().unwrap());
+        let (code, said) = Balancer::bare().word("config").word("convert").word(from).word(into).fail();
+        let expected = format!(
+            "loadbalancer: {into}: is the file to read; name another one, or none for standard output"
+        );
+        assert_eq!((code, said), (Some(2), expected));
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap(), text);
 }
 
 #[test]

@@ -174,3 +174,23 @@ fn a_route_whose_tags_only_backends_without_weight_have_is_told() {
         assert!(said.contains("all is well") && said.contains(told) == is_told, "{said}");
     }
 }
+
+#[test]
+fn what_waits_for_the_next_start_is_told_and_changes_nothing() {
+    let usual = settings(&[Backend::refuses().to_string()], "");
+    let text = format!("workers = 7\n{usual}");
+    let settings_now = Settings::that_say(&usual);
+    let balancer = Balancer::bare().flag("--config", settings_now.path()).start();
+    let (code, said) = ask(&balancer, &settings_now, &text);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("\nworkers: the change takes effect at the next start\n"), "{said}");
+    settings_now.write(&text);
+    for _ in 0..2 {
+        let asked = Balancer::bare().flag("--admin", &admin(&balancer).to_string()).word("reload");
+        let expected = "nothing has changed\nworkers: the change takes effect at the next start";
+        assert_eq!(asked.fail(), (Some(0), expected.to_owned()));
+    }
+    let more = format!("{text}policy = \"random\"\n");
+    let changed = body(&post(admin(&balancer), "config", &more).expect_status(200));
+    assert_eq!((&changed["revision"], &changed["later"][0]), (&2.into(), &"workers".into()));
+}

@@ -1,0 +1,61 @@
+//! What is done without a balancer.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use clap_complete::Shell;
+
+use crate::config::Format;
+
+/// What is done with settings, without a balancer.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum Tool {
+    /// Check the settings and the files that they name, and start nothing. Exit status: 0 if all is well, 1 if a file of
+    /// settings cannot be read, 2 if it makes no sense
+    Validate {
+        /// Say it as JSON, on standard output
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show or convert settings
+    #[command(subcommand)]
+    Config(ConfigTool),
+    /// Print the completions of a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page, for man(1)
+    Man,
+}
+
+/// What is done with a file of settings.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum ConfigTool {
+    /// Print the settings, those of all files and flags together
+    Show {
+        /// With the defaults of all that nobody wrote
+        #[arg(long)]
+        effective: bool,
+        /// How
+        #[arg(long, value_enum, value_name = "FORMAT", default_value = "toml")]
+        format: Format,
+    },
+    /// Print the JSON Schema of the file, for editors
+    Schema,
+    /// Say a file of settings in another format, which the name of OUT tells, or --to. Comments are lost
+    Convert {
+        /// File to read: .toml, .yaml, .yml or .json
+        #[arg(value_name = "IN")]
+        from: PathBuf,
+        /// File to write; standard output if there is none
+        #[arg(value_name = "OUT")]
+        into: Option<PathBuf>,
+        /// Format to write
+        #[arg(long, value_enum, value_name = "FORMAT", required_unless_present = "into")]
+        to: Option<Format>,
+    },
+    /// Print the reference of all keys, as Markdown
+    #[command(hide = true)]
+    Reference,
+}

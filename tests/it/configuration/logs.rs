@@ -1,0 +1,39 @@
+//! Whether the access log can be written is known before anything is started, and nothing is written to find out.
+
+use std::fs;
+
+use crate::support::pki::Folder;
+use crate::support::{Backend, Balancer, Settings, get};
+
+#[test]
+fn validate_neither_makes_nor_changes_an_access_log() {
+    let folder = Folder::new();
+    let file = folder.write("lb.toml", "access_log = 'a.log'\n");
+    let validate = || Balancer::configured(&file).word("validate").fail();
+    assert_eq!(validate().0, Some(0));
+    assert!(!folder.path("a.log").exists());
+    folder.write("a.log", "a line\n");
+    assert_eq!(validate().0, Some(0));
+    assert_eq!(fs::read_to_string(folder.path("a.log")).unwrap(), "a line\n");
+    let (code, said) = Balancer::bare().flag("--access-log", "/nowhere/a.log").word("validate").fail();
+    let expected = "loadbalancer: --access-log /nowhere/a.log: cannot be opened for writing: ";
+    assert!(code == Some(2) && said.starts_with(expected), "{code:?}: {said}");
+}
+
+#[test]
+fn who_balances_already_is_not_kept_from_a_reload_by_the_access_log() {
+    let text = |more: &str| {
+        let start = super::START;
+        format!(
+            "access_log = 'nowhere/a.log'\n{start}[pools.p]\nbackends = ['{}']\n{more}",
+            Backend::refuses()
+        )
+    };
+    let settings = Settings::that_say(&text(""));
+    let log = settings.put("log", "");
+    let balancer = settings.balancer().flag("--access-log", log.to_str().unwrap()).start();
+    fs::remove_file(&log).unwrap();
+    fs::create_dir(&log).unwrap();
+    settings.change(&balancer, &text("policy = 'random'\n"));
+    get(balancer.address, "/").expect_status(503);
+}

@@ -1,0 +1,109 @@
+//! What is shown of settings names variables of the environment in place of what they hold.
+
+use serde_json::{Value, json};
+
+use crate::support::pki::Folder;
+use crate::support::{Balancer, Settings};
+
+/// Variables for numbers, words, sizes and times, some of which mean what they would not be written as.
+const TEXT: &str = r#"
+    workers = "${LB_N:-2}"
+    watch = "${LB_WATCH:-false}"
+    [listeners.web]
+    address = "${LB_WEB:-127.0.0.1:0}"
+    tls = "${LB_TLS:-false}"
+    [admin]
+    address = "127.0.0.1:0"
+    [limits]
+    body_size = "${LB_SIZE:-1024KiB}"
+    headers = "${LB_N:-2}0"
+    [pools.app]
+    policy = "${LB_POLICY:-p2c}"
+    backends = [{ address = "${LB_BACKEND:-127.0.0.1:1}" }, { address = "127.0.0.1:2", weight = "${LB_N:-2}" }]
+    health.interval = "${LB_TIME:-60s}"
+    tls.insecure = "${LB_TLS:-false}"
+"#;
+
+#[test]
+fn a_variable_is_shown_by_its_name_whatever_it_stands_for() {
+    let folder = Folder::new();
+    let file = folder.write("lb.toml", TEXT);
+    let shown = |words: &[&str]| {
+        let balancer = Balancer::configured(&file).word("config").word("show").word("--format=json");
+        let (code, said) = words.iter().fold(balancer, |balancer, word| balancer.word(word)).fail();
+        assert_eq!(code, Some(0), "{said}");
+        serde_json::from_str::<Value>(&said).unwrap()
+    };
+    let backends = |tier: Value| match tier {
+        Value::Null => {
+            json!(["${LB_BACKEND:-127.0.0.1:1}", {"address": "127.0.0.1:2", "weight": "${LB_N:-2}"}])
+        }
+        tier => json!([
+            {"address": "${LB_BACKEND:-127.0.0.1:1}", "weight": 1, "tier": tier},
+            {"address": "127.0.0.1:2", "weight": "${LB_N:-2}", "tier": tier},
+        ]),
+    };
+    for (words, tier) in [(&[][..], Value::Null), (&["--effective"], json!(0))] {
+        let shown = shown(words);
+        for (place, written) in [
+            ("/workers", "${LB_N:-2}"),
+            ("/watch", "${LB_WATCH:-false}"),
+            ("/listeners/web/address", "${LB_WEB:-127.0.0.1:0}"),
+            ("/listeners/web/tls", "${LB_TLS:-false}"),
+            ("/limits/body_size", "${LB_SIZE:-1024KiB}"),
+            ("/limits/headers", "${LB_N:-2}0"),
+            ("/pools/app/policy", "${LB_POLICY:-p2c}"),
+            ("/pools/app/health/interval", "${LB_TIME:-60s}"),
+            ("/pools/app/tls/insecure", "${LB_TLS:-false}"),
+        ] {
+            assert_eq!(shown.pointer(place), Some(&json!(written)), "{place}: {shown}");
+        }
+        assert_eq!(shown["pools"]["app"]["backends"], backends(tier), "{shown}");
+    }
+    // A flag has said something else.
+    let shown = shown(&["--workers=3", "--max-body-size=5", "--max-headers=20", "--watch"]);
+    assert_eq!((&shown["workers"], &shown["limits"]["body_size"]), (&json!(3), &json!("5B")));
+    assert_eq!((&shown["limits"]["headers"], &shown["watch"]), (&json!("${LB_N:-2}0"), &json!(true)));
+}
+
+#[test]
+fn the_admin_api_shows_variables_by_their_names_too() {
+    let settings = Settings::that_say(TEXT);
+    let shown = settings.balancer().env("LB_SIZE", "3072KiB").start().admin().get("/api/v1/config");
+    assert_eq!(shown["limits"]["body_size"], json!("${LB_SIZE:-1024KiB}"), "{shown}");
+    assert_eq!(shown["pools"]["app"]["policy"], json!("${LB_POLICY:-p2c}"), "{shown}");
+    assert_eq!(shown["workers"], json!(1), "{shown}");
+}
+
+#[test]
+fn what_is_shown_means_the_same_and_names_variables_in_place_of_what_they_hold() {
+    let folder = Folder::new();
+    let text = "[routes.all]\npool = \"app\"\nrequest_headers.set.authorization = \"${LB_TOKEN}\"\n\
+                [routes.away]\npath = \"/away\"\nredirect = \"/\"\n\
+                [pools.app]\nbackends = [\"127.0.0.1:${LB_PORT}\"]\n";
+    let file = folder.write("lb.toml", text);
+    for (words, effective) in [(&["config", "show"][..], false), (&["config", "show", "--effective"], true)] {
+        let shown = |format: &str| {
+            let balancer = Balancer::configured(&file).env("LB_TOKEN", "hush-hush").env("LB_PORT", "3000");
+            let balancer = words.iter().fold(balancer, |balancer, word| balancer.word(word));
+            let (code, said) = balancer.word("--format").word(format).word("--workers=3").fail();
+            assert_eq!(code, Some(0), "{said}");
+            assert!(said.contains("${LB_TOKEN}") && said.contains("127.0.0.1:${LB_PORT}"), "{said}");
+            assert!(!said.contains("hush"), "{said}");
+            said
+        };
+        let json: Value = serde_json::from_str(&shown("json")).unwrap();
+        assert_eq!(json["workers"], 3);
+        assert_eq!(json["timeouts"]["header"], if effective { json!("10s") } else { Value::Null });
+        let again = folder.write("again.toml", shown("toml"));
+        let balancer = Balancer::configured(&again).env("LB_TOKEN", "x").env("LB_PORT", "3000");
+        let (code, said) = balancer.word("validate").fail();
+        assert_eq!(
+            (code, said.as_str()),
+            (Some(0), "again.toml: all is well: 1 listener, 2 routes, 1 pool, 1 backend")
+        );
+        let again = folder.write("again.yaml", shown("yaml"));
+        let balancer = Balancer::configured(&again).env("LB_TOKEN", "x").env("LB_PORT", "3000");
+        assert_eq!(balancer.word("validate").fail().0, Some(0));
+    }
+}

@@ -1,0 +1,105 @@
+//! Words of the command line that make no sense.
+
+use crate::support::Balancer;
+
+/// What does not make sense on a command line, and the start of what is said of it.
+const REFUSED: &[(&str, &str)] = &[
+    ("--lisen=1", "unexpected argument '--lisen' found; did you mean --listen? (see --help)"),
+    ("frob", "unrecognized subcommand 'frob' (see --help)"),
+    ("statsu", "unrecognized subcommand 'statsu'; did you mean status? (see --help)"),
+    ("config shwo", "unrecognized subcommand 'shwo'; did you mean show? (see --help)"),
+    (
+        "--health-interval -5s",
+        "invalid value '-5s' for '--health-interval <DURATION>': expected a number and a unit, such as 250ms",
+    ),
+    ("--max-body-size -1", "invalid value '-1' for '--max-body-size <BYTES>': expected a whole number"),
+    ("--rate-limit -1/s", "--rate-limit -1/s: not a rate; write "),
+    ("--workers --watch", "invalid value '--watch' for '--workers <N>': expected a whole number in digits"),
+    (
+        "validate --drain-timeout -5s",
+        "invalid value '-5s' for '--drain-timeout <DURATION>': expected a number",
+    ),
+    (
+        "--admin off --admin-token-file x",
+        "--admin-token-file: there is no admin API; add --admin with an address",
+    ),
+    (
+        "--admin 7081 --listen 127.0.0.1:7081",
+        "--admin 7081: given twice: listener 127.0.0.1:7081 has it, too; ",
+    ),
+    ("--listen", "a value is required for '--listen <ADDRESS>' but none was supplied (see --help)"),
+    (
+        "--listen=here",
+        "--listen here: not an address; write ADDRESS:PORT, :PORT, PORT or unix:PATH, for example 127.0.0.1:8080",
+    ),
+    ("--listen=127.0.0.1:99999", "--listen 127.0.0.1:99999: not an address; write ADDRESS:PORT, "),
+    ("--backend=nowhere", "--backend nowhere: not an address; write HOST:PORT, for example 127.0.0.1:3000"),
+    ("--backend=127.0.0.1:0", "--backend 127.0.0.1:0: not an address; write HOST:PORT, "),
+    ("--backend=[::1]", "--backend [::1]: not an address; write HOST:PORT, "),
+    (
+        "--backend=ftp://127.0.0.1:21",
+        "--backend ftp://127.0.0.1:21: not a scheme that is spoken; write http://, https://",
+    ),
+    (
+        "--backend=http://127.0.0.1:1/",
+        "--backend http://127.0.0.1:1/: has a path, but requests keep their own; write ",
+    ),
+    ("--backend=nobody.invalid:80", "--backend nobody.invalid:80: the name cannot be resolved ("),
+    ("--backend=127.0.0.1:1,127.0.0.1:1", "--backend 127.0.0.1:1: given twice; remove one of them"),
+    ("--backend=localhost:1,127.0.0.1:1", "--backend 127.0.0.1:1: given twice; remove one of them"),
+    (
+        "--listen=5000 --backend=localhost:5000",
+        "--backend localhost:5000: that is where we listen, so requests would go round in circles; name another",
+    ),
+    (
+        "--health-interval=30",
+        "invalid value '30' for '--health-interval <DURATION>': a unit is missing: write 30ms, 30s, 30m or 30h",
+    ),
+    (
+        "--drain-timeout=soon",
+        "invalid value 'soon' for '--drain-timeout <DURATION>': expected a number and a unit, such as 250ms",
+    ),
+    ("--body-timeout=0s", "invalid value '0s' for '--body-timeout <DURATION>': expected more than zero"),
+    ("--workers=0", "--workers 0: too small; use at least 1"),
+    ("--workers=x", "invalid value 'x' for '--workers <N>': expected a whole number in digits, such as 100"),
+    ("--workers=2000", "--workers 2000: too large; use at most 1024"),
+    ("--max-header-size=100", "--max-header-size 100: too small; use at least 8192"),
+    ("--max-connections=0", "--max-connections 0: too small; use at least 1"),
+    ("--max-connections=-1", "invalid value '-1' for '--max-connections <N>': expected a whole number"),
+    ("--max-headers=", "invalid value '' for '--max-headers <N>': expected a whole number in digits"),
+    ("--max-header-size=9e9", "invalid value '9e9' for '--max-header-size <BYTES>': expected digits only"),
+    (
+        "--max-body-size=1k",
+        "invalid value '1k' for '--max-body-size <BYTES>': expected digits only: write the number in full, without `k`",
+    ),
+    (
+        "--max-body-size=99999999999999999999",
+        "invalid value '99999999999999999999' for '--max-body-size <BYTES>': expected fewer digits",
+    ),
+    (
+        "--policy=chance",
+        "invalid value 'chance' for '--policy <POLICY>'; use first or round_robin or random or least_requests or peak_ewma or maglev or ring (see --help)",
+    ),
+    ("drain", "<BACKEND> is missing (see --help)"),
+    ("weight web/127.0.0.1:80", "<N> is missing (see --help)"),
+    (
+        "weight web/127.0.0.1:80 -3",
+        "invalid value '-3' for '<N>': write a whole number from 0 to 10000, or `default` (see --help)",
+    ),
+    ("--policy=firs", "invalid value 'firs' for '--policy <POLICY>'; did you mean first? (see --help)"),
+    ("--health-path=health", "--health-path health: must start with / and hold no spaces, "),
+    (
+        "--log-level=loud",
+        "invalid value 'loud' for '--log-level <LEVEL>'; use error or warn or info or debug",
+    ),
+];
+
+#[test]
+fn what_makes_no_sense_is_refused_in_one_line_that_names_it_and_says_what_would() {
+    for (words, complaint) in REFUSED {
+        let balancer = words.split(' ').fold(Balancer::bare(), Balancer::word);
+        let (code, said) = balancer.fail();
+        assert_eq!((code, said.lines().count()), (Some(2), 1), "{words}: {said}");
+        assert!(said.starts_with(&format!("loadbalancer: {complaint}")), "{words}: {said}");
+    }
+}
