@@ -314,6 +314,10 @@ impl HttpBody for Body {
 }
 
 impl Download {
+    fn is_whole(&self) -> bool {
+        self.ended || self.incoming.is_end_stream()
+    }
+
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         if let Some(error) = self.broken.take() {
             return Poll::Ready(Some(Err(Error::AnswerBroken(*error))));
@@ -326,6 +330,9 @@ impl Download {
                 let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
                 self.client.count_out(bytes);
                 self.client.progress();
+                if let Some(trailers) = frame.trailers_mut() {
+                    clean_trailers(trailers);
+                }
                 // A stream is asked for more only when its client can take more; other connections see that when they
                 // write.
                 if self.client.is_stream() {
@@ -359,11 +366,11 @@ impl Download {
 
 impl Drop for Body {
     fn drop(&mut self) {
-        let complete = match &self.source {
-            Source::Empty | Source::Text(_) => true,
-            Source::Backend(download) => download.ended || download.incoming.is_end_stream(),
-        };
-        if let (true, Some(exchange)) = (complete, &mut self.exchange) {
+        if let Source::Backend(download) = &self.source
+            && !download.is_whole()
+        {
+            download.client.set_cut_short();
+        } else if let Some(exchange) = &mut self.exchange {
             exchange.completed();
         }
     }
@@ -372,7 +379,7 @@ impl Drop for Body {
 impl Drop for Download {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take()
-            && (self.ended || self.incoming.is_end_stream())
+            && self.is_whole()
         {
             self.connections.put(connection, self.client.shared.clock.now());
         }

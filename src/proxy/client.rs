@@ -48,6 +48,8 @@ pub struct Client {
     whole: Cell<bool>,
     unread: Cell<bool>,
     last: Cell<bool>,
+    open_ended: Cell<bool>,
+    cut_short: Cell<bool>,
     watched: Cell<bool>,
     starved: Cell<bool>,
     may_upload: Cell<bool>,
@@ -102,6 +104,8 @@ impl Client {
             whole: Cell::new(false),
             unread: Cell::new(false),
             last: Cell::new(false),
+            open_ended: Cell::new(false),
+            cut_short: Cell::new(false),
             watched: Cell::new(false),
             starved: Cell::new(false),
             may_upload: Cell::new(true),
@@ -210,6 +214,19 @@ impl Client {
 
     pub(super) fn set_last(&self) {
         self.last.set(true);
+    }
+
+    /// Whether its last answer broke off, and an orderly end of the connection would look like its end, as in HTTP/1.0.
+    pub fn was_cut_short(&self) -> bool {
+        self.open_ended.get() && self.cut_short.get()
+    }
+
+    pub(super) fn set_cut_short(&self) {
+        self.cut_short.set(true);
+    }
+
+    pub(super) fn set_open_ended(&self, open_ended: bool) {
+        self.open_ended.set(open_ended);
     }
 
     /// Whether the backend may be given the request's body.

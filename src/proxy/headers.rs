@@ -46,6 +46,7 @@ pub(super) fn prepare(
     settings: &Settings,
 ) -> Result<(Asked, Provenance), Error> {
     let version = request.version();
+    client.set_open_ended(version == Version::HTTP_10);
     let extended_connect = version == Version::HTTP_2 && from_http2(request, client)?;
     target::normalise(request)?;
     let (seen, host) = Seen::in_head(request.headers());

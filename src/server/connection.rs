@@ -59,6 +59,8 @@ pub(super) async fn serve(client: Rc<Client>, mut stream: Stream) -> Option<Stre
             Stop::Over(Err(error)) => {
                 if let Some(error) = malformed(&error, &unused, client.shared.head_limits().size) {
                     refuse(client, stream, &error).await;
+                } else if client.was_cut_short() {
+                    cut(&stream);
                 }
                 return None;
             }
@@ -75,7 +77,7 @@ pub(super) async fn serve(client: Rc<Client>, mut stream: Stream) -> Option<Stre
                 return None;
             }
             Stop::Due(_) => {
-                if client.is_blocked() {
+                if client.is_blocked() || client.was_cut_short() {
                     cut(&stream);
                 }
                 return None;

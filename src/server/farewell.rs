@@ -14,7 +14,7 @@ use crate::proxy::{Client, Error, Phase, Shared, last_words};
 /// meanwhile, and how many bytes it may send.
 const LINGER: u64 = 10_000;
 const LINGER_SILENT: u64 = 2000;
-const LINGER_BYTES: usize = 64 << 20;
+const LINGER_BYTES: usize = 32 << 20;
 
 /// Says why nothing more will be said, and parts.
 pub(super) async fn refuse(client: &Client, stream: Stream, error: &Error) {
@@ -67,8 +67,8 @@ pub(super) async fn close(shared: &Shared, mut stream: Stream) {
     }
 }
 
-/// Makes the end of this connection a reset, for a client that takes nothing: else the system would hold what is on the way
-/// to it, and offer it again and again, for a quarter of an hour.
+/// Makes the end of this connection a reset: for a client that takes nothing, to which the system would offer what is on the way
+/// again and again, for a quarter of an hour; and for one that would take an orderly end for that of its answer.
 pub(super) fn cut(stream: &Stream) {
     // It fails only if the connection is gone already.
     let _ = SockRef::from(stream.socket()).set_linger(Some(Duration::ZERO));

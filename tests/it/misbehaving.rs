@@ -1,6 +1,6 @@
 //! Backends that misbehave: the client is told, nothing broken looks whole, and nobody else suffers.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::support::{Answer, Backend, Balancer, Client, Running, Sample, Transport, get, request};
@@ -190,6 +190,25 @@ fn an_answer_that_breaks_off_is_cut_and_never_ended() {
     assert_eq!(client.remains(), b"first");
     let line = balancer.said("\"reason\":\"answer_broken\"");
     assert!(line.contains("\"termination\":\"SD\"") && line.contains("\"bytes_out\":5"), "{line}");
+}
+
+#[test]
+fn an_answer_that_breaks_off_does_not_look_whole_where_the_end_of_the_connection_ends_it() {
+    let broken = Backend::that(|mut transport| {
+        transport.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n");
+    });
+    let stalled = Backend::that(|mut transport| {
+        transport.send("HTTP/1.1 200 OK\r\n\r\nfirst");
+        transport.wait_for_end();
+    });
+    for backend in [broken, stalled] {
+        let balancer = Balancer::before(&[backend.address]).flag("--body-timeout", "300ms").start();
+        let mut client = Client::to(balancer.address);
+        client.send("GET / HTTP/1.0\r\nHost: test\r\n\r\n");
+        client.head().expect_status(200);
+        let (_, end) = client.try_rest();
+        assert_eq!(end.expect_err("the end of a part").kind(), ErrorKind::ConnectionReset);
+    }
 }
 
 #[test]
