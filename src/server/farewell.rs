@@ -50,7 +50,7 @@ pub(super) async fn part(shared: &Shared, mut stream: Stream, words: &[u8]) {
 }
 
 /// What comes of the future in so many milliseconds.
-async fn within<T>(shared: &Shared, millis: u64, future: impl Future<Output = T>) -> Option<T> {
+pub(super) async fn within<T>(shared: &Shared, millis: u64, future: impl Future<Output = T>) -> Option<T> {
     match select(pin!(future), pin!(shared.clock.sleep(millis))).await {
         Either::Left((done, _)) => Some(done),
         Either::Right(_) => None,

@@ -151,6 +151,22 @@ fn a_request_whose_head_was_on_its_way_at_a_stop_is_answered() {
 }
 
 #[test]
+fn the_first_request_of_a_client_that_had_just_connected_at_a_stop_is_answered() {
+    let sample = Sample::start("one");
+    let balancer = Balancer::before(&[sample.address()]).start();
+    let mut first = Client::to(balancer.address);
+    // An answer behind it says that it was let in.
+    let mut second = Client::to(balancer.address);
+    second.send(GET);
+    second.answer().expect_status(200);
+    stop(&balancer, "TERM");
+    until("nobody listens", || TcpStream::connect(balancer.address).is_err());
+    first.send(GET);
+    assert_eq!(first.answer().expect_status(200).header("connection"), Some("close"));
+    ended_well(&balancer);
+}
+
+#[test]
 fn failover_goes_on_during_a_stop() {
     let (backend, reached, sends) = scripted();
     let second = Sample::start("second");

@@ -194,6 +194,7 @@ impl Client {
 
     /// A request begins.
     pub(in crate::proxy) fn begin_exchange(&self) {
+        self.asked.set(true);
         self.has_own_deadlines.set(false);
         if let Some(paces) = &self.paces {
             paces.reset();
