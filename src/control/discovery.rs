@@ -108,6 +108,8 @@ impl Discovery {
 #[derive(Default)]
 struct Heard {
     known: Vec<Backend>,
+    /// What was found last, gone by or not.
+    seen: Option<Vec<Backend>>,
     /// How many backends it told of last.
     count: Option<usize>,
     complaint: Option<SourceError>,
@@ -123,6 +125,9 @@ impl Heard {
     ) -> Duration {
         let count = found.backends.len();
         found.backends.truncate(MOST_FOUND);
+        if self.may_change_yet(source, &found.backends) {
+            return found.holds;
+        }
         let objection = tell(found.backends.clone()).err();
         if objection == Some(Objection::Weightless) {
             self.complain(source, Objection::Weightless.into());
@@ -131,6 +136,13 @@ impl Heard {
         self.known = found.backends;
         self.tells_of(source, count, found.failed.map(SourceError::Dns).or(objection.map(Into::into)));
         found.holds.clamp(SHORTEST, LONGEST)
+    }
+
+    /// Whether a file may be half written: what is new in it counts when it says the same a look later.
+    fn may_change_yet(&mut self, source: &Source, found: &[Backend]) -> bool {
+        let is_new = matches!(source, Source::File(_)) && !self.known.is_empty() && self.known != found;
+        let before = self.seen.replace(found.to_vec());
+        is_new && before.as_deref() != Some(found)
     }
 
     fn tells_of(&mut self, source: &Source, count: usize, failed: Option<SourceError>) {
@@ -158,5 +170,32 @@ impl Heard {
             warn!("{source}: {error}; {consequence}");
             self.complaint = Some(error);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    fn at(ports: &[u16]) -> Vec<Backend> {
+        let url = |port| BackendUrl::read(&format!("192.0.2.1:{port}")).expect("an address");
+        ports.iter().map(|port| Backend::at(url(port))).collect()
+    }
+
+    #[test]
+    fn a_file_that_is_being_written_is_gone_by_when_it_is_whole() {
+        let (told, source) = (RefCell::new(Vec::new()), Source::File("backends".into()));
+        let mut heard = Heard { known: at(&[1]), ..Heard::default() };
+        let tell = |backends| {
+            told.borrow_mut().push(backends);
+            Ok(())
+        };
+        for seen in [&[1][..], &[2], &[2, 3], &[2, 3]] {
+            let found = Found { backends: at(seen), holds: SHORTEST, failed: None };
+            heard.pass_on(&source, found, tell);
+        }
+        assert_eq!(*told.borrow(), [at(&[1]), at(&[2, 3])]);
     }
 }
