@@ -3,6 +3,7 @@
 //! Workers format lines into a buffer of their own and hand full buffers to one writer thread through a bounded queue.
 //! A worker never waits for the disk: when the queue is full, the buffer's lines are dropped and counted.
 
+mod sink;
 mod writer;
 
 use std::borrow::Cow;

@@ -1,5 +1,6 @@
 //! The access log has one line of JSON for each request, and says how it ended.
 
+mod lost;
 mod refused;
 
 use std::fs;
@@ -196,15 +197,6 @@ fn the_log_may_go_to_standard_output() {
     get(balancer.address, "/status/201").expect_status(201);
     let line: Value = serde_json::from_str(&balancer.said("/status/201")).expect("a line of JSON");
     assert_eq!(line["status"], 201);
-}
-
-#[test]
-fn a_disk_that_is_full_costs_lines_but_no_request() {
-    let sample = Sample::start("one");
-    let balancer = Balancer::before(&[sample.address()]).flag("--access-log", "/dev/full").start();
-    get(balancer.address, "/").expect_status(200);
-    balancer.said("the access log cannot be written: ");
-    get(balancer.address, "/").expect_status(200);
 }
 
 #[test]
