@@ -4,6 +4,7 @@ pub mod access_log;
 mod histogram;
 mod recent;
 mod tally;
+mod voice;
 
 use std::io;
 use std::sync::OnceLock;
@@ -17,6 +18,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 pub use histogram::Histogram;
 pub use recent::{Recent, Seen};
 pub use tally::{Report, Tally};
+pub use voice::settle;
+
+use voice::Voice;
 
 /// What lets events through, once [`init`] has been called.
 static FILTER: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
@@ -36,11 +40,11 @@ pub enum LogLevel {
     Trace,
 }
 
-/// Sends the program's events to standard error, a line each.
+/// Sends the program's events to standard error, a line each. Nobody waits for its reader: see [`settle`].
 pub fn init(level: LogLevel) {
     let colour = io::IsTerminal::is_terminal(&io::stderr()) && std::env::var_os("NO_COLOR").is_none();
     let (filter, handle) = reload::Layer::new(targets(level));
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false).with_ansi(colour);
+    let lines = tracing_subscriber::fmt::layer().with_writer(|| Voice).with_target(false).with_ansi(colour);
     tracing_subscriber::registry().with(filter).with(lines).init();
     // A second call would have panicked above.
     let _ = FILTER.set(handle);
@@ -66,4 +70,8 @@ fn targets(level: LogLevel) -> Targets {
     let ours = Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("loadbalancer", level);
     // What h2 warns of is what a client did, as often as it likes.
     ours.with_target("h2", level.min(LevelFilter::ERROR))
+}
+
+fn count_of_lines(count: u64) -> String {
+    format!("{count} line{}", if count == 1 { "" } else { "s" })
 }

@@ -4,6 +4,8 @@ use std::io;
 use std::slice::from_ref;
 use std::sync::Arc;
 
+use rustix::io::Errno;
+
 use crate::config::Address;
 use crate::connect::TlsFileError;
 use crate::route::Conflict;
@@ -49,9 +51,7 @@ pub enum StartError {
     #[error("{}", in_one_line(.0))]
     Routes(Vec<Conflict>),
     /// The access log cannot be written.
-    #[error(
-        "--access-log {path}: cannot be opened for writing: {error}; name a file in a folder that exists and is ours"
-    )]
+    #[error("--access-log {path}: cannot be opened for writing: {}", explain_log(.error))]
     AccessLog {
         /// The file.
         path: String,
@@ -98,6 +98,13 @@ fn all_in_one_line(errors: &[StartError]) -> String {
 
 fn in_one_line(conflicts: &[Conflict]) -> String {
     conflicts.iter().map(Conflict::to_string).collect::<Vec<_>>().join(" | ")
+}
+
+fn explain_log(error: &io::Error) -> String {
+    if error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) {
+        return "nobody reads this pipe; start its reader first".to_owned();
+    }
+    format!("{error}; name a file in a folder that exists and is ours")
 }
 
 fn explain(address: &Address, error: &io::Error) -> String {

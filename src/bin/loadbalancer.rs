@@ -12,7 +12,7 @@ use loadbalancer::backends::Registry;
 use loadbalancer::config::{Address, Backend, Command, Flags, Loaded, Sources};
 
 use loadbalancer::{app, cli, demo, telemetry};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -56,6 +56,7 @@ fn main() -> ExitCode {
         false => app::run(loaded.clone(), Some(sources), Registry::global(), |_| stop_signal())
             .map_err(anyhow::Error::from),
     };
+    telemetry::settle();
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -84,6 +85,7 @@ fn run_demo(mut loaded: Loaded) -> anyhow::Result<()> {
         let commands = commands_to_try(address, first);
         // It is polled when all is started: before, the commands would not work.
         async move {
+            telemetry::settle();
             println!("{commands}");
             stop.await;
         }
@@ -180,9 +182,20 @@ fn stop_signal() -> impl Future<Output = ()> {
             return std::future::pending().await;
         };
         tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-        tokio::spawn(async move {
-            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-            std::process::exit(INTERRUPTED);
-        });
+        end_at_the_next(interrupt, terminate);
     }
+}
+
+/// On a thread of its own, for the last log lines are waited for when no runtime is there any more.
+fn end_at_the_next(mut interrupt: Signal, mut terminate: Signal) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+    let wait = move || {
+        let Ok(runtime) = runtime else { return };
+        runtime.block_on(async {
+            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+        });
+        std::process::exit(INTERRUPTED);
+    };
+    // Without a thread, the drain time ends it.
+    let _ = std::thread::Builder::new().name("signals".to_owned()).spawn(wait);
 }

@@ -129,7 +129,9 @@ pub(super) fn find_tagless(draft: &Draft) -> Vec<Conflict> {
             let has_all = |backend: &config::Backend| {
                 split.tags.iter().all(|(name, value)| backend.tags.get(name) == Some(value))
             };
-            if pool.sources.is_empty() && !pool.backends.iter().any(has_all) {
+            // One without backends is refused for that.
+            let is_known = pool.sources.is_empty() && !pool.backends.is_empty();
+            if is_known && !pool.backends.iter().any(has_all) {
                 let (route, pool) = (Arc::clone(&route.name), Arc::clone(&pool.name));
                 conflicts.push(Conflict::Tags { route, pool, tags: split.tags.clone() });
             }

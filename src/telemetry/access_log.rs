@@ -3,6 +3,7 @@
 //! Workers format lines into a buffer of their own and hand full buffers to one writer thread through a bounded queue.
 //! A worker never waits for the disk: when the queue is full, the buffer's lines are dropped and counted.
 
+mod sink;
 mod writer;
 
 use std::borrow::Cow;
@@ -16,7 +17,8 @@ use hyper::http::uri::PathAndQuery;
 use hyper::{Method, Request, Version};
 use serde::Serialize;
 
-pub use writer::{Buffer, Writer, check};
+pub use sink::check;
+pub use writer::{Buffer, Writer};
 
 /// Bytes of a target, a host or an agent that are logged.
 const MOST: usize = 2048;

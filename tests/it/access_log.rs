@@ -1,6 +1,8 @@
 //! The access log has one line of JSON for each request, and says how it ended.
 
+mod lost;
 mod refused;
+mod rotated;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -196,50 +198,6 @@ fn the_log_may_go_to_standard_output() {
     get(balancer.address, "/status/201").expect_status(201);
     let line: Value = serde_json::from_str(&balancer.said("/status/201")).expect("a line of JSON");
     assert_eq!(line["status"], 201);
-}
-
-#[test]
-fn a_disk_that_is_full_costs_lines_but_no_request() {
-    let sample = Sample::start("one");
-    let balancer = Balancer::before(&[sample.address()]).flag("--access-log", "/dev/full").start();
-    get(balancer.address, "/").expect_status(200);
-    balancer.said("the access log cannot be written: ");
-    get(balancer.address, "/").expect_status(200);
-}
-
-#[test]
-fn a_log_that_was_rotated_goes_on_in_a_new_file_and_no_line_is_lost() {
-    let (_sample, balancer, log, rotated) = rotated_after_a_201();
-    get(balancer.address, "/status/202");
-    until("there is a new file", || log.0.exists());
-    assert_eq!(log.wait_for_a_line()["status"], 202);
-    fs::remove_file(log.path()).unwrap();
-    get(balancer.address, "/status/203");
-    let lines = log.lines_after(&balancer, 1);
-    assert!(lines.len() == 1 && lines[0]["status"] == 203, "{lines:?}");
-    assert_eq!(rotated.wait_for_a_line()["status"], 201);
-}
-
-#[test]
-fn a_log_that_cannot_be_begun_anew_goes_on_in_the_old_file() {
-    let (_sample, balancer, log, rotated) = rotated_after_a_201();
-    fs::create_dir(log.path()).unwrap();
-    get(balancer.address, "/status/202");
-    balancer.said("the access log cannot be written: Is a directory");
-    fs::remove_dir(log.path()).unwrap();
-    let lines = rotated.lines_after(&balancer, 2);
-    assert_eq!(lines[1]["status"], 202);
-}
-
-/// A balancer whose log was renamed when it had a line, and where to.
-fn rotated_after_a_201() -> (Sample, Running, Log, Log) {
-    let sample = Sample::start("one");
-    let (balancer, log) = logging(&[sample.address()]);
-    let rotated = Log::new();
-    get(balancer.address, "/status/201");
-    log.wait_for_a_line();
-    fs::rename(log.path(), rotated.path()).unwrap();
-    (sample, balancer, log, rotated)
 }
 
 /// Where a balancer logs to. The file goes with it.

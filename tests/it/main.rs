@@ -37,4 +37,5 @@ mod timeouts;
 mod tls;
 mod together;
 mod trust;
+mod unread;
 mod upgrade;

@@ -7,6 +7,7 @@ pub mod admin;
 mod backend;
 mod client;
 mod dns;
+mod fifo;
 mod frames;
 mod gate;
 pub mod h2_backend;
@@ -26,10 +27,11 @@ use std::time::{Duration, Instant};
 pub use backend::{Backend, Transport};
 pub use client::{Answer, Client, get, request};
 pub use dns::Dns;
+pub use fifo::Fifo;
 pub use frames::{Frame, frame, head, settings};
 pub use gate::{Gate, Opener, gate};
 pub use http2::{Http2, Stream, get as http2_get};
-pub use program::{Balancer, Running, Sample, backends};
+pub use program::{Balancer, Running, Sample, address_in, backends};
 pub use settings::Settings;
 
 /// How long anything may take before its test fails: far longer than it ever should.

@@ -1,19 +1,18 @@
 //! The thread that writes the log, and what workers hand to it.
 
 use std::cell::{Cell, RefCell};
-use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::{self, JoinHandle};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use tracing::warn;
 
 use super::Destination;
+use super::sink::{Sink, Trouble};
+use crate::telemetry::count_of_lines;
 
 /// A buffer this full is handed to the writer.
 const FULL: usize = 16 * 1024;
@@ -21,6 +20,8 @@ const FULL: usize = 16 * 1024;
 const QUEUE: usize = 256;
 /// Between two lines about the same trouble.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
+/// How long the end of the program waits for the next buffer to be written.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// One worker's end of the log.
 #[derive(Debug)]
@@ -28,7 +29,16 @@ pub struct Buffer {
     lines: RefCell<Vec<u8>>,
     count: Cell<u64>,
     queue: SyncSender<Vec<u8>>,
-    dropped: Arc<AtomicU64>,
+    counts: Arc<Counts>,
+}
+
+/// What became of lines that were handed over.
+#[derive(Debug, Default)]
+struct Counts {
+    /// Lines that wait for the writer, or that it writes.
+    waiting: AtomicU64,
+    /// Lines for which there was no room.
+    dropped: AtomicU64,
 }
 
 impl Buffer {
@@ -44,8 +54,13 @@ impl Buffer {
     /// Hands the lines so far to the writer. To be called now and then, so that a quiet worker's lines are seen.
     pub fn flush(&self) {
         let count = self.count.take();
-        if count > 0 && self.queue.try_send(self.lines.take()).is_err() {
-            self.dropped.fetch_add(count, Ordering::Relaxed);
+        if count == 0 {
+            return;
+        }
+        self.counts.waiting.fetch_add(count, Ordering::Relaxed);
+        if self.queue.try_send(self.lines.take()).is_err() {
+            self.counts.waiting.fetch_sub(count, Ordering::Relaxed);
+            self.counts.dropped.fetch_add(count, Ordering::Relaxed);
         }
     }
 }
@@ -60,8 +75,9 @@ impl Drop for Buffer {
 #[derive(Debug)]
 pub struct Writer {
     queue: SyncSender<Vec<u8>>,
-    dropped: Arc<AtomicU64>,
-    thread: JoinHandle<()>,
+    counts: Arc<Counts>,
+    /// Closed when the thread has ended.
+    ended: Receiver<()>,
 }
 
 impl Writer {
@@ -70,17 +86,17 @@ impl Writer {
     /// # Errors
     /// The file cannot be opened for writing.
     pub fn start(log: &Destination) -> io::Result<Self> {
-        let to = match log {
-            Destination::Stdout => Sink::Stdout,
-            Destination::File(path) => Sink::File(path.clone(), open(path)?),
-        };
+        let sink = Sink::open(log)?;
         let (queue, lines) = sync_channel(QUEUE);
-        let dropped = Arc::new(AtomicU64::new(0));
-        let counter = Arc::clone(&dropped);
-        let thread = thread::Builder::new()
-            .name("access-log".to_owned())
-            .spawn(move || write_all(to, &lines, &counter))?;
-        Ok(Self { queue, dropped, thread })
+        let (end, ended) = sync_channel::<()>(0);
+        let counts = Arc::new(Counts::default());
+        let own = Arc::clone(&counts);
+        let write = move || {
+            write_all(sink, &lines, &own);
+            drop(end);
+        };
+        thread::Builder::new().name("access-log".to_owned()).spawn(write)?;
+        Ok(Self { queue, counts, ended })
     }
 
     /// A worker's end of it.
@@ -89,83 +105,76 @@ impl Writer {
             lines: RefCell::default(),
             count: Cell::new(0),
             queue: self.queue.clone(),
-            dropped: Arc::clone(&self.dropped),
+            counts: Arc::clone(&self.counts),
         }
     }
 
-    /// Waits until all lines are written. The buffers must be gone.
+    /// Waits until all lines are written, as long as some are: a pipe that nobody reads keeps nobody from stopping. The
+    /// buffers must be gone.
     pub fn finish(self) {
         drop(self.queue);
-        if self.thread.join().is_err() {
-            warn!("the access log's writer ended early; lines are missing");
+        let waiting = || self.counts.waiting.load(Ordering::Relaxed);
+        let mut before = waiting();
+        while self.ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) && waiting() != before {
+            before = waiting();
+        }
+        if waiting() > 0 {
+            let lost = waiting() + self.counts.dropped.load(Ordering::Relaxed);
+            let lines = count_of_lines(lost);
+            warn!("lost of the access log, for nobody took it for {PATIENCE:?}: {lines}");
         }
     }
 }
 
-/// Where lines are written.
-enum Sink {
-    Stdout,
-    File(PathBuf, File),
+/// What is yet to be said of lines that are missing.
+#[derive(Default)]
+struct Complaint {
+    trouble: Option<Trouble>,
+    last: Option<Instant>,
 }
 
-impl Sink {
-    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Stdout => {
-                let mut stdout = io::stdout().lock();
-                stdout.write_all(lines).and_then(|()| stdout.flush())
+impl Complaint {
+    /// Trouble that is not told before the next one comes is told with it.
+    fn note(&mut self, trouble: Trouble) {
+        let earlier = self.trouble.take().map_or(0, |earlier| earlier.lost);
+        self.trouble = Some(Trouble { lost: earlier + trouble.lost, ..trouble });
+    }
+
+    fn is_due(&self) -> bool {
+        self.last.is_none_or(|last| last.elapsed() >= COMPLAIN_EVERY)
+    }
+
+    fn tell(&mut self, dropped: &AtomicU64) {
+        let trouble = self.trouble.take();
+        let dropped = dropped.swap(0, Ordering::Relaxed);
+        if trouble.is_some() || dropped > 0 {
+            self.last = Some(Instant::now());
+        }
+        match trouble {
+            Some(Trouble { error, lost: 0 }) => warn!("the access log cannot be written: {error}"),
+            Some(Trouble { error, lost }) => {
+                warn!("the access log cannot be written: {error}; lost: {}", count_of_lines(lost));
             }
-            Self::File(_, file) => file.write_all(lines),
+            None => {}
         }
-    }
-
-    /// Opens the file anew if its name leads elsewhere by now, because somebody rotated it. What cannot be opened changes
-    /// nothing.
-    fn follow(&mut self) -> io::Result<()> {
-        let Self::File(path, file) = self else { return Ok(()) };
-        let (open_one, named) = (file.metadata()?, fs::metadata(&*path));
-        let is_same = |named: &Metadata| (named.dev(), named.ino()) == (open_one.dev(), open_one.ino());
-        if !named.as_ref().is_ok_and(is_same) {
-            *file = open(path)?;
+        if dropped > 0 {
+            let lines = count_of_lines(dropped);
+            warn!("dropped of the access log, for its disk is slower than the requests come: {lines}");
         }
-        Ok(())
     }
 }
 
-/// Finds out whether a file can be written, without making or changing it. What only an attempt would tell is passed over.
-///
-/// # Errors
-/// It cannot.
-pub fn check(path: &Path) -> io::Result<()> {
-    match fs::metadata(path) {
-        // To open something else, such as a pipe, could mean to wait.
-        Ok(known) if !known.is_file() && !known.is_dir() => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-            fs::metadata(folder.unwrap_or(Path::new("."))).map(drop)
-        }
-        _ => OpenOptions::new().append(true).open(path).map(drop),
-    }
-}
-
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).open(path)
-}
-
-fn write_all(mut to: Sink, lines: &Receiver<Vec<u8>>, dropped: &AtomicU64) {
-    let mut complained: Option<Instant> = None;
+fn write_all(mut sink: Sink, lines: &Receiver<Vec<u8>>, counts: &Counts) {
+    let mut complaint = Complaint::default();
     while let Ok(buffer) = lines.recv() {
-        let moved = to.follow();
-        let trouble = to.write(&buffer).and(moved).err();
-        let lost = dropped.load(Ordering::Relaxed);
-        let may_complain = complained.is_none_or(|last| last.elapsed() >= COMPLAIN_EVERY);
-        if may_complain && let Some(error) = trouble {
-            warn!("the access log cannot be written: {error}");
-            complained = Some(Instant::now());
-        } else if may_complain && lost > 0 {
-            dropped.fetch_sub(lost, Ordering::Relaxed);
-            warn!("{lost} lines of the access log were dropped: its disk is slower than the requests come");
-            complained = Some(Instant::now());
+        if let Err(trouble) = sink.write(&buffer) {
+            complaint.note(trouble);
+        }
+        let count = memchr::memchr_iter(b'\n', &buffer).count() as u64;
+        counts.waiting.fetch_sub(count, Ordering::Relaxed);
+        if complaint.is_due() {
+            complaint.tell(&counts.dropped);
         }
     }
+    complaint.tell(&counts.dropped);
 }

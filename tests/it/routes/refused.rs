@@ -95,6 +95,16 @@ fn tags_that_no_backend_of_a_pool_has_are_refused_unless_a_source_may_tell_of_on
 }
 
 #[test]
+fn of_a_pool_without_backends_nothing_else_is_said() {
+    for (tags, backends) in [("", ""), ("", "backends = []"), ("tags = { version = \"3\" }", "")] {
+        let settings = format!("[routes.all]\npool = \"app\"\n{tags}\n[pools.app]\n{backends}\n");
+        let (code, said) = Settings::that_say(&settings).balancer().word("validate").fail();
+        assert_eq!((code, said.matches("error: ").count()), (Some(2), 1), "{said}");
+        assert!(said.starts_with("error: has no backends\n"), "{said}");
+    }
+}
+
+#[test]
 fn what_the_page_shows_is_taken() {
     let page = include_str!("../../../docs/routing.md");
     let blocks: Vec<_> =

@@ -53,6 +53,21 @@ impl Balancer {
         self.by_shell(&format!("exec \"$0\" \"$@\" <'{}'", file.display()))
     }
 
+    /// Saying what it says of itself to this pipe or file.
+    pub fn standard_error_to(self, file: &Path) -> Self {
+        self.by_shell(&format!("exec \"$0\" \"$@\" 2>'{}'", file.display()))
+    }
+
+    /// With this pipe or file for standard output.
+    pub fn standard_output_to(self, file: &Path) -> Self {
+        self.by_shell(&format!("exec \"$0\" \"$@\" >'{}'", file.display()))
+    }
+
+    /// With files that it writes to no longer than so many blocks of 512 bytes.
+    pub fn file_blocks(self, most: usize) -> Self {
+        self.by_shell(&format!("trap '' XFSZ; ulimit -f {most}; exec \"$0\" \"$@\""))
+    }
+
     fn by_shell(mut self, script: &str) -> Self {
         let mut shell = Command::new("sh");
         shell.args(["-c", script]);

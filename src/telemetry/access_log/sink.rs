@@ -1,0 +1,110 @@
+//! Where lines are written, and what became of them there.
+
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+use super::Destination;
+use crate::telemetry::voice::is_ready;
+
+/// Where lines are written.
+pub(super) struct Sink {
+    file: File,
+    /// Its name, unless it is standard output.
+    path: Option<PathBuf>,
+    /// The last line has no end, for there was no room for all of it.
+    is_torn: bool,
+}
+
+/// What went wrong when lines were written.
+pub(super) struct Trouble {
+    pub(super) error: io::Error,
+    /// Lines that are not there, or only in part.
+    pub(super) lost: u64,
+}
+
+impl Sink {
+    pub(super) fn open(log: &Destination) -> io::Result<Self> {
+        let (file, path) = match log {
+            Destination::Stdout => (File::from(io::stdout().as_fd().try_clone_to_owned()?), None),
+            Destination::File(path) => (open(path)?, Some(path.clone())),
+        };
+        Ok(Self { file, path, is_torn: false })
+    }
+
+    /// Writes whole lines, as many as there is room for.
+    pub(super) fn write(&mut self, lines: &[u8]) -> Result<(), Trouble> {
+        let moved = self.follow();
+        let mut rest = lines;
+        let written = self.end_torn().and_then(|()| {
+            let written = write_all(&mut self.file, &mut rest);
+            let taken = &lines[..lines.len() - rest.len()];
+            self.is_torn = taken.last().is_some_and(|last| *last != b'\n');
+            written
+        });
+        let lost = memchr::memchr_iter(b'\n', rest).count() as u64;
+        written.and(moved).map_err(|error| Trouble { error, lost })
+    }
+
+    /// Has what comes next begin a line.
+    fn end_torn(&mut self) -> io::Result<()> {
+        if self.is_torn {
+            write_all(&mut self.file, &mut &b"\n"[..])?;
+            self.is_torn = false;
+        }
+        Ok(())
+    }
+
+    /// Opens the file anew if its name leads elsewhere by now, because somebody rotated it. What cannot be opened changes
+    /// nothing.
+    fn follow(&mut self) -> io::Result<()> {
+        let Some(path) = &self.path else { return Ok(()) };
+        let (open_one, named) = (self.file.metadata()?, fs::metadata(path));
+        let is_same = |named: &Metadata| (named.dev(), named.ino()) == (open_one.dev(), open_one.ino());
+        if !named.as_ref().is_ok_and(is_same) {
+            self.file = open(path)?;
+            self.is_torn = false;
+        }
+        Ok(())
+    }
+}
+
+/// Finds out whether a file can be written, without making or changing it. What only an attempt would tell is passed over.
+///
+/// # Errors
+/// It cannot.
+pub fn check(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        // To open something else, such as a pipe, could mean to wait.
+        Ok(known) if !known.is_file() && !known.is_dir() => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            fs::metadata(folder.unwrap_or(Path::new("."))).map(drop)
+        }
+        _ => OpenOptions::new().append(true).open(path).map(drop),
+    }
+}
+
+/// A pipe that nobody reads is an error, not a wait for its reader.
+fn open(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    OpenOptions::new().create(true).append(true).custom_flags(flags).open(path)
+}
+
+/// Leaves what could not be written.
+fn write_all(file: &mut File, rest: &mut &[u8]) -> io::Result<()> {
+    while !rest.is_empty() {
+        match file.write(rest) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(length) => *rest = &rest[length..],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => drop(is_ready(&*file, None)),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! There is no room for the access log, or nobody takes it: that costs lines, which are counted, and nothing else.
+
+use std::fs;
+
+use serde_json::Value;
+
+use super::Log;
+use crate::support::{Balancer, Fifo, Sample, get, until};
+
+#[test]
+fn a_disk_that_is_full_costs_lines_but_no_request() {
+    let sample = Sample::start("one");
+    let balancer = Balancer::before(&[sample.address()]).flag("--access-log", "/dev/full").start();
+    get(balancer.address, "/").expect_status(200);
+    balancer.said("the access log cannot be written: ");
+    get(balancer.address, "/").expect_status(200);
+}
+
+#[test]
+fn lines_that_a_full_disk_cost_are_counted_and_half_a_line_spoils_no_other() {
+    let sample = Sample::start("one");
+    let log = Log::new();
+    let balancer = Balancer::before(&[sample.address()]).flag("--access-log", log.path());
+    let balancer = balancer.file_blocks(2).start();
+    let mut requests = 0;
+    until("the disk is full", || {
+        get(balancer.address, "/").expect_status(200);
+        requests += 1;
+        fs::metadata(log.path()).is_ok_and(|file| file.len() == 1024)
+    });
+    balancer.said("the access log cannot be written: File too large (os error 27); ");
+    let full = fs::read_to_string(log.path()).unwrap();
+    let whole = full.matches('\n').count();
+    // Room again, behind a line that is torn.
+    let first = full.find('\n').expect("a line") + 1;
+    fs::File::options().write(true).open(log.path()).unwrap().set_len(first as u64 + 20).unwrap();
+    get(balancer.address, "/status/201").expect_status(201);
+    log.stop(&balancer);
+    let text = fs::read_to_string(log.path()).unwrap();
+    let lines: Vec<_> = text.lines().map(serde_json::from_str::<Value>).collect();
+    let [Ok(_), Err(_), Ok(last)] = &lines[..] else { panic!("{text}") };
+    assert_eq!(last["status"], 201);
+    let lost = |line: &str| line.split("27); lost: ").nth(1)?.split(' ').next()?.parse::<usize>().ok();
+    let lost: usize = balancer.all_said().lines().filter_map(lost).sum();
+    assert_eq!((whole, lost), (3, requests - whole));
+}
+
+#[test]
+fn a_stop_ends_it_though_nobody_takes_its_access_log() {
+    let sample = Sample::start("one");
+    let mut log = Fifo::open();
+    let balancers = [
+        Balancer::before(&[sample.address()]).flag("--access-log", "-").standard_output_to(log.path()),
+        Balancer::before(&[sample.address()]).flag("--access-log", log.path().to_str().expect("UTF-8")),
+    ];
+    for balancer in balancers {
+        let balancer = balancer.start();
+        get(balancer.address, "/status/201").expect_status(201);
+        log.said("/status/201");
+        log.fill();
+        get(balancer.address, "/").expect_status(200);
+        balancer.signal("TERM");
+        assert_eq!(balancer.ended().code(), Some(0));
+        balancer.said("lost of the access log, for nobody took it for 1s: 1 line");
+    }
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_is_refused_as_an_access_log() {
+    let path = Fifo::make();
+    let balancer = Balancer::before(&[]).flag("--access-log", path.to_str().expect("UTF-8"));
+    let (code, said) = balancer.fail();
+    fs::remove_file(&path).expect("it is there");
+    assert_eq!((code, said.lines().count()), (Some(1), 1), "{said}");
+    assert!(
+        said.ends_with("cannot be opened for writing: nobody reads this pipe; start its reader first"),
+        "{said}"
+    );
+}

@@ -1,0 +1,41 @@
+//! Whoever renames or removes the log has the next lines in a new one.
+
+use std::fs;
+
+use super::{Log, logging};
+use crate::support::{Running, Sample, get, until};
+
+#[test]
+fn a_log_that_was_rotated_goes_on_in_a_new_file_and_no_line_is_lost() {
+    let (_sample, balancer, log, rotated) = rotated_after_a_201();
+    get(balancer.address, "/status/202");
+    until("there is a new file", || log.0.exists());
+    assert_eq!(log.wait_for_a_line()["status"], 202);
+    fs::remove_file(log.path()).unwrap();
+    get(balancer.address, "/status/203");
+    let lines = log.lines_after(&balancer, 1);
+    assert!(lines.len() == 1 && lines[0]["status"] == 203, "{lines:?}");
+    assert_eq!(rotated.wait_for_a_line()["status"], 201);
+}
+
+#[test]
+fn a_log_that_cannot_be_begun_anew_goes_on_in_the_old_file() {
+    let (_sample, balancer, log, rotated) = rotated_after_a_201();
+    fs::create_dir(log.path()).unwrap();
+    get(balancer.address, "/status/202");
+    balancer.said("the access log cannot be written: Is a directory");
+    fs::remove_dir(log.path()).unwrap();
+    let lines = rotated.lines_after(&balancer, 2);
+    assert_eq!(lines[1]["status"], 202);
+}
+
+/// A balancer whose log was renamed when it had a line, and where to.
+fn rotated_after_a_201() -> (Sample, Running, Log, Log) {
+    let sample = Sample::start("one");
+    let (balancer, log) = logging(&[sample.address()]);
+    let rotated = Log::new();
+    get(balancer.address, "/status/201");
+    log.wait_for_a_line();
+    fs::rename(log.path(), rotated.path()).unwrap();
+    (sample, balancer, log, rotated)
+}

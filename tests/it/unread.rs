@@ -1,0 +1,90 @@
+//! Nobody reads what it says of itself: it serves and stops all the same.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use crate::support::{Balancer, Fifo, PATIENCE, Running, Sample, Settings, address_in, get, until};
+
+#[test]
+fn clients_are_served_and_a_stop_ends_it_though_nobody_reads_its_log() {
+    for workers in ["1", "2"] {
+        let samples = [Sample::start("one"), Sample::start("two")];
+        let (balancer, mut log) = talking_to_a_pipe(&samples, workers);
+        log.fill();
+        samples[0].kill();
+        for _ in 0..10 {
+            assert_eq!(get(balancer.address, "/").expect_status(200).text(), "hello from two\n");
+        }
+        balancer.signal("TERM");
+        assert_eq!(balancer.ended().code(), Some(0));
+    }
+}
+
+#[test]
+fn what_nobody_read_at_first_is_read_later_and_one_thread_is_left() {
+    let samples = [Sample::start("one"), Sample::start("two")];
+    let (balancer, mut log) = talking_to_a_pipe(&samples, "1");
+    log.fill();
+    samples[0].kill();
+    get(balancer.address, "/").expect_status(200);
+    log.said(&format!("{} is down", samples[0].address()));
+    let threads = || fs::read_dir(format!("/proc/{}/task", balancer.id())).expect("it runs").count();
+    until("one thread is left", || threads() == 1);
+    balancer.signal("TERM");
+    log.said("stopping");
+    log.said("stopped");
+    assert_eq!(balancer.ended().code(), Some(0));
+}
+
+#[test]
+fn lines_that_have_no_room_are_counted_and_the_count_is_told() {
+    const POOLS: usize = 150;
+    let sample = Sample::start("one");
+    let settings = Settings::that_say("");
+    let socket = Path::new(settings.path()).with_file_name("web.sock");
+    // Each is named in a line of its own at the start.
+    let pools: String = (0..POOLS)
+        .map(|number| {
+            let name = format!("p{number}-{}", "x".repeat(3000));
+            let backends = format!("backends = [\"{}\"]", sample.address());
+            format!(
+                "[pools.{name}]\n{backends}\n[routes.r{number}]\npath = \"/bytes/{number}\"\npool = \"{name}\"\n"
+            )
+        })
+        .collect();
+    let listener = format!("[listeners.web]\naddress = \"unix:{}\"\n", socket.display());
+    settings.write(&format!("{listener}[admin]\naddress = \"off\"\n{pools}"));
+    let mut log = Fifo::open();
+    log.fill();
+    let balancer = settings.balancer().standard_error_to(log.path()).run();
+    let mut client = None;
+    until("it listens", || {
+        client = UnixStream::connect(&socket).ok();
+        client.is_some()
+    });
+    let mut client = client.expect("it listens");
+    client.set_read_timeout(Some(PATIENCE)).expect("it can be set");
+    client.write_all(b"GET /bytes/1 HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").expect("it reads");
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    log.said("listening on");
+    let told = log.said("dropped of this log, for nobody read it: ");
+    let count = told.split("read it: ").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok());
+    assert!(count.is_some_and(|count: usize| count > 0), "{told}");
+    balancer.signal("TERM");
+    log.said("stopped");
+}
+
+/// A balancer that says to a pipe what it says, and that pipe.
+fn talking_to_a_pipe(samples: &[Sample], workers: &str) -> (Running, Fifo) {
+    let mut log = Fifo::open();
+    let backends: Vec<_> = samples.iter().map(Sample::address).collect();
+    let balancer = Balancer::before(&backends).flag("--workers", workers);
+    let mut running = balancer.standard_error_to(log.path()).run();
+    running.address = address_in(&log.said("listening on http"));
+    samples.iter().for_each(|_| drop(log.said("is healthy")));
+    (running, log)
+}
