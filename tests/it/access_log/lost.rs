@@ -38,11 +38,13 @@ fn lines_that_a_full_disk_cost_are_counted_and_half_a_line_spoils_no_other() {
     log.stop(&balancer);
     let text = fs::read_to_string(log.path()).unwrap();
     let lines: Vec<_> = text.lines().map(serde_json::from_str::<Value>).collect();
-    let [Ok(_), Err(_), Ok(last)] = &lines[..] else { panic!("{text}") };
+    // The line of the last request may have been on its way yet when there was room again.
+    let [Ok(_), Err(_), late @ .., Ok(last)] = &lines[..] else { panic!("{text}") };
+    assert!(late.iter().all(Result::is_ok), "{text}");
     assert_eq!(last["status"], 201);
     let lost = |line: &str| line.split("27); lost: ").nth(1)?.split(' ').next()?.parse::<usize>().ok();
     let lost: usize = balancer.all_said().lines().filter_map(lost).sum();
-    assert_eq!((whole, lost), (3, requests - whole));
+    assert_eq!((whole, lost + late.len()), (3, requests - whole));
 }
 
 #[test]
