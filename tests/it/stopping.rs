@@ -136,12 +136,7 @@ fn a_request_whose_head_was_on_its_way_at_a_stop_is_answered() {
     let (half, rest) = GET.split_at(20);
     first.send(half);
     second.send(half);
-    // An answer behind them says that they were read.
-    let mut third = Client::to(balancer.address);
-    third.send(GET);
-    third.answer().expect_status(200);
-    stop(&balancer, "TERM");
-    until("nobody listens", || TcpStream::connect(balancer.address).is_err());
+    stop_behind_an_answer(&balancer);
     for mut client in [first, second] {
         client.send(rest);
         let answer = client.answer().expect_status(200);
@@ -155,12 +150,7 @@ fn the_first_request_of_a_client_that_had_just_connected_at_a_stop_is_answered()
     let sample = Sample::start("one");
     let balancer = Balancer::before(&[sample.address()]).start();
     let mut first = Client::to(balancer.address);
-    // An answer behind it says that it was let in.
-    let mut second = Client::to(balancer.address);
-    second.send(GET);
-    second.answer().expect_status(200);
-    stop(&balancer, "TERM");
-    until("nobody listens", || TcpStream::connect(balancer.address).is_err());
+    stop_behind_an_answer(&balancer);
     first.send(GET);
     assert_eq!(first.answer().expect_status(200).header("connection"), Some("close"));
     ended_well(&balancer);
@@ -244,6 +234,15 @@ fn scripted() -> (Backend, Receiver<()>, Sender<&'static str>) {
         }
     });
     (backend, told, sends)
+}
+
+/// Stops it when it has seen all that its clients did before, which an answer behind that says.
+fn stop_behind_an_answer(balancer: &Running) {
+    let mut last = Client::to(balancer.address);
+    last.send(GET);
+    last.answer().expect_status(200);
+    stop(balancer, "TERM");
+    until("nobody listens", || TcpStream::connect(balancer.address).is_err());
 }
 
 fn stop(balancer: &Running, signal: &str) {
