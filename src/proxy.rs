@@ -38,7 +38,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, HeaderValue};
 use hyper::{Request, Response};
 
 use crate::balance::{Lease, Tried};
@@ -180,8 +179,7 @@ fn newest(client: &Client, view: Rc<View>) -> Rc<View> {
 fn pass_on(answered: Answered, client: &Rc<Client>, mut exchange: Exchange) -> Response<Body> {
     let Answered { mut response, asked, connection, connections, lease } = answered;
     if client.is_uploading() && !client.is_stream() {
-        // What is left of the request goes with its connection, so the next one would be lost (RFC 9112 section 9.6).
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        headers::announce_end(response.headers_mut());
     }
     exchange.answered(response.status().as_u16());
     if let Some(treated) = exchange.treated() {

@@ -152,6 +152,12 @@ pub(super) fn prepare_answer<B>(
     Ok(())
 }
 
+/// Says that no other request is taken: what is left of an answered one goes with its connection, so the next would be lost
+/// (RFC 9112 section 9.6).
+pub(super) fn announce_end(headers: &mut HeaderMap) {
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+}
+
 /// Whether a backend's answer switches protocols.
 pub(super) fn is_upgrade<B>(response: &Response<B>) -> bool {
     response.status() == StatusCode::SWITCHING_PROTOCOLS

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use hyper::body::Bytes;
 use hyper::header::{
-    ACCEPT_RANGES, CONNECTION, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH,
-    CONTENT_LOCATION, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED,
-    LOCATION, TRAILER, TRANSFER_ENCODING,
+    ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_LOCATION,
+    CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED, LOCATION, TRAILER,
+    TRANSFER_ENCODING,
 };
 use hyper::{Response, StatusCode};
 
@@ -15,6 +15,7 @@ use crate::config::ErrorPage;
 use super::body::Body;
 use super::exchange::Exchange;
 use super::grpc;
+use super::headers::announce_end;
 
 /// What speaks of a body, and not of the page in its place.
 const OF_BODIES: [HeaderName; 11] = [
@@ -90,8 +91,7 @@ impl Own {
         exchange.answered(status.as_u16());
         let client = exchange.client();
         if client.has_unread() && !client.is_stream() {
-            // What is left of the request goes with its connection, so the next one would be lost (RFC 9112 section 9.6).
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            announce_end(&mut headers);
         }
         if let Some(treated) = exchange.treated() {
             treated.finish(&mut headers);
