@@ -1,6 +1,7 @@
 """A client of HTTP/2 that can say what no well-behaved one would: frames are written as given."""
 
 import socket
+import ssl
 import struct
 import time
 
@@ -155,7 +156,8 @@ class Client:
             self.socket.settimeout(max(seconds, 0.001))
             try:
                 data = self.socket.recv(65536)
-            except TimeoutError:
+            except (TimeoutError, ssl.SSLWantReadError):
+                # The second comes of TLS in place of the first when the time is up to the nanosecond.
                 return False
             except OSError:
                 data = b""
