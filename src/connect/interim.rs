@@ -109,8 +109,9 @@ fn rewrite(head: &[u8], to: &mut Vec<u8>) -> Option<u16> {
         return Some(code);
     }
     to.extend_from_slice(format!("HTTP/1.1 {code} {}\r\n", parsed.reason.unwrap_or_default()).as_bytes());
-    for header in parsed.headers.iter().filter(|header| !concerns_the_connection(header.name)) {
-        push_field(header.name, header.value, to);
+    let fields = &*parsed.headers;
+    for field in fields.iter().filter(|field| !concerns_the_connection(field.name, fields)) {
+        push_field(field.name, field.value, to);
     }
     to.extend_from_slice(b"\r\n");
     Some(code)
@@ -122,7 +123,8 @@ fn push_field(name: &str, value: &[u8], to: &mut Vec<u8>) {
     }
 }
 
-fn concerns_the_connection(name: &str) -> bool {
+/// Whether a field is for one hop, of itself or because `Connection` names it among these (RFC 9110 section 7.6.1).
+fn concerns_the_connection(name: &str, fields: &[httparse::Header<'_>]) -> bool {
     const HOP_BY_HOP: [&str; 7] = [
         "connection",
         "content-length",
@@ -132,7 +134,11 @@ fn concerns_the_connection(name: &str) -> bool {
         "transfer-encoding",
         "upgrade",
     ];
+    let connections = fields.iter().filter(|field| field.name.eq_ignore_ascii_case("connection"));
     HOP_BY_HOP.iter().any(|hop| name.eq_ignore_ascii_case(hop))
+        || connections
+            .flat_map(|field| field.value.split(|byte| *byte == b','))
+            .any(|named| named.trim_ascii().eq_ignore_ascii_case(name.as_bytes()))
 }
 
 #[cfg(test)]
@@ -152,7 +158,7 @@ mod tests {
     #[test]
     fn early_hints_are_kept_without_what_concerns_the_connection() {
         let answer =
-            b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nConnection: x\r\n\r\nHTTP/1.1 200 OK\r\n\r\n";
+            b"HTTP/1.1 103 Early Hints\r\nX-Hop: 1\r\nLink: </a>\r\nConnection: x, x-hop\r\n\r\nHTTP/1.1 200 OK\r\n\r\n";
         assert_eq!(
             fed(&[answer]),
             (false, b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n".to_vec(), false)

@@ -125,7 +125,7 @@ pub(super) fn prepare_answer<B>(
         return Err(Error::UpgradeIgnored);
     }
     *response.version_mut() = Version::HTTP_11;
-    let wants_upgrade = response.status() == StatusCode::UPGRADE_REQUIRED;
+    let status = response.status();
     let headers = response.headers_mut();
     let (seen, _) = Seen::in_head(headers);
     if seen.has(Kind::TransferEncoding) {
@@ -139,8 +139,12 @@ pub(super) fn prepare_answer<B>(
     } else if seen.has(Kind::Lengths) {
         unite_lengths(headers);
     }
+    if status == StatusCode::NO_CONTENT && seen.has(Kind::Length) {
+        // It must not have one (RFC 9110 section 8.6).
+        headers.remove(CONTENT_LENGTH);
+    }
     // That answer must name the protocol it asks for (RFC 9110 section 15.5.22).
-    let upgrade = upgraded || wants_upgrade && seen.has(Kind::Upgrade);
+    let upgrade = upgraded || status == StatusCode::UPGRADE_REQUIRED && seen.has(Kind::Upgrade);
     remove_hop_by_hop(headers, seen, upgrade);
     if upgrade {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));

@@ -43,6 +43,11 @@ fn no_content_has_none_and_no_length() {
         (204, Some("b"), None)
     );
     assert_eq!(answer.header("transfer-encoding"), None, "RFC 9112 section 6.1 forbids it");
+    for method in ["GET", "HEAD"] {
+        let answer = asked_twice(method, "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n");
+        let length = answer.header("content-length");
+        assert_eq!((answer.status, length), (204, None), "{method}: RFC 9110 section 8.6 forbids it");
+    }
 }
 
 #[test]

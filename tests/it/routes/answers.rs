@@ -1,9 +1,12 @@
 //! Answers that a route writes itself.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{ask, settings, start};
-use crate::support::{Backend, Client, Http2, Sample, get, request};
+use crate::support::pki::Authority;
+use crate::support::tls::trusting;
+use crate::support::{Backend, Client, Http2, Sample, Settings, address_in, get, request};
 
 #[test]
 fn a_redirect_sends_the_client_elsewhere() {
@@ -33,6 +36,42 @@ fn a_redirect_sends_the_client_elsewhere() {
     }
     let answer = Http2::to(balancer.address).get("/old/x");
     assert_eq!((answer.status, answer.header("location")), (301, Some("/new/x")));
+}
+
+#[test]
+fn who_comes_in_the_clear_is_sent_to_https_whatever_it_claims_and_who_comes_by_tls_is_served() {
+    let backend = Sample::start("one");
+    let authority = Authority::new();
+    let pair = authority.signs(&["localhost"]);
+    let settings = Settings::that_say(&format!(
+        r#"
+        [listeners]
+        plain = {{ address = "127.0.0.1:0" }}
+        secure = {{ address = "127.0.0.1:0", tls = true }}
+        [admin]
+        address = "off"
+        [tls]
+        certificates = [{{ cert_file = "{}", key_file = "{}" }}]
+        [routes.to_https]
+        headers = {{ x-forwarded-proto = "http" }}
+        redirect = "https://{{host}}:8443{{path}}"
+        [routes.all]
+        pool = "all"
+        [pools.all]
+        backends = ["{}"]
+        "#,
+        pair.certificate().display(),
+        pair.key().display(),
+        backend.address()
+    ));
+    let balancer = settings.balancer().start();
+    let answer =
+        ask(balancer.address, "shop.test", "/a?b=c", "X-Forwarded-Proto: https\r\n").expect_status(308);
+    assert_eq!(answer.header("location"), Some("https://shop.test:8443/a?b=c"));
+    let secure = address_in(&balancer.said("listening on https://"));
+    let mut client = Client::secure(secure, &Arc::new(trusting(&authority)));
+    client.send("GET / HTTP/1.1\r\nHost: shop.test\r\nX-Forwarded-Proto: http\r\n\r\n");
+    assert_eq!(client.answer().expect_status(200).text(), "hello from one\n");
 }
 
 #[test]
