@@ -42,13 +42,19 @@ pub fn run(tool: &Tool, flags: &Flags, open_files: u64) -> ExitCode {
             clap_complete::generate(*shell, &mut Flags::command(), "loadbalancer", &mut script);
             print(&String::from_utf8_lossy(&script))
         }
-        Tool::Man => {
+        Tool::Man { folder: None } => {
             let mut page = Vec::new();
-            match clap_mangen::Man::new(Flags::command()).render(&mut page) {
+            match clap_mangen::Man::new(Flags::command().disable_help_subcommand(true)).render(&mut page) {
                 Ok(()) => print(&String::from_utf8_lossy(&page)),
                 Err(error) => fail(&error),
             }
         }
+        Tool::Man { folder: Some(folder) } => match clap_mangen::generate_to(Flags::command(), folder) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                fail(&format_args!("{}: {error}; name a folder that we may write to", folder.display()))
+            }
+        },
     }
 }
 

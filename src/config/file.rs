@@ -14,7 +14,7 @@ use super::listen::ClientAuth;
 
 pub use pool::{Backend, BackendTable, BackendTls, Choices, Health, Pool, Sticky};
 pub use route::{Answer, Changes, ErrorPage, Mirror, Retry, Route, Wanted};
-pub use text::{DataRate, Size, Time, Word};
+pub use text::{DataRate, OTHER_NAMES, Size, Time, Word};
 
 /// Everything is optional: what is not set has its default.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -2,19 +2,60 @@
 
 use std::fmt::Write;
 
-use schemars::{Schema, schema_for};
+use schemars::transform::transform_subschemas;
+use schemars::{Schema, json_schema, schema_for};
 use serde_json::Value;
 
-use super::file::File;
+use super::file::{File, OTHER_NAMES};
 
-/// The JSON Schema of the file (2020-12).
+/// What a value is asked to be.
+const ASKS: [&str; 7] = ["type", "format", "minimum", "maximum", "pattern", "enum", "const"];
+
+/// The JSON Schema of the file (2020-12), as it is written: with variables of the environment.
 pub fn schema() -> Schema {
-    schema_for!(File)
+    let mut schema = schema_for!(File);
+    take_all(&mut schema);
+    schema
+}
+
+/// Makes a schema hold for all that is taken. Those in it come first, for it may get another one.
+fn take_all(schema: &mut Schema) {
+    transform_subschemas(&mut take_all, schema);
+    take_other_names(schema);
+    take_variables(schema);
+}
+
+fn take_other_names(schema: &mut Schema) {
+    if let (Some(Value::Array(others)), Some(Value::Array(names))) =
+        (schema.remove(OTHER_NAMES), schema.get_mut("enum"))
+    {
+        names.extend(others);
+    }
+}
+
+/// Where anything but any text is asked for, a text with a variable may stand.
+fn take_variables(schema: &mut Schema) {
+    let is_any_text = |schema: &Schema| schema.get("pattern").or(schema.get("enum")).is_none();
+    let Some(kind) = schema.get("type") else { return };
+    let is = |name: &str| {
+        kind == name || kind.as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == name))
+    };
+    if is("object") || is("array") || (is("string") && is_any_text(schema)) {
+        return;
+    }
+    let mut asked = json_schema!({});
+    for key in ASKS {
+        if let Some(value) = schema.remove(key) {
+            asked.insert(key.to_owned(), value);
+        }
+    }
+    let variable = json_schema!({ "type": "string", "pattern": r"\$\{" });
+    schema.insert("anyOf".to_owned(), Value::Array(vec![asked.to_value(), variable.to_value()]));
 }
 
 /// A page of Markdown with a section for each table of the file, and a line for each of its keys.
 pub fn reference() -> String {
-    let schema = schema().to_value();
+    let schema = schema_for!(File).to_value();
     let mut page = Page { definitions: &schema["$defs"], text: String::new() };
     page.section("", &schema);
     page.text

@@ -10,7 +10,7 @@ use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
 use super::{Time, Word, is_default};
-use crate::config::{PolicyName, ProxyVersion};
+use crate::config::{PolicyName, ProxyVersion, parse_number};
 
 /// Backends that serve the same requests, and how one of them is chosen.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -242,7 +242,12 @@ impl<'de> Deserialize<'de> for Choices {
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Choices, E> {
-                if text == "all" { Ok(Choices::All) } else { Err(E::custom("expected a number or \"all\"")) }
+                // A variable of the environment comes as text.
+                match parse_number(text) {
+                    Ok(number) => Ok(Choices::Some(number)),
+                    Err(_) if text == "all" => Ok(Choices::All),
+                    Err(_) => Err(E::custom("expected a number or \"all\"")),
+                }
             }
         }
 

@@ -15,6 +15,9 @@ use serde::{Deserialize, Serialize};
 use crate::config::fault::nearest;
 use crate::config::{parse_data_rate, parse_duration, parse_size};
 
+/// The key of a schema under which stand words that are taken for one of its `enum`, and not recommended.
+pub const OTHER_NAMES: &str = "x-other-names";
+
 /// How long: "250ms", "30s", "5m" or "1h".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Time(pub Duration);
@@ -178,6 +181,8 @@ impl<T: ValueEnum> JsonSchema for Word<T> {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "enum": Self::all() })
+        let values: Vec<_> = T::value_variants().iter().filter_map(ValueEnum::to_possible_value).collect();
+        let others: Vec<_> = values.iter().flat_map(|value| value.get_name_and_aliases().skip(1)).collect();
+        json_schema!({ "type": "string", "enum": Self::all(), OTHER_NAMES: others })
     }
 }

@@ -25,8 +25,12 @@ pub enum Tool {
         /// The shell
         shell: Shell,
     },
-    /// Print the manual page, for man(1)
-    Man,
+    /// Print the manual page, for man(1), or write it to a folder with those of all commands
+    Man {
+        /// Folder for the pages: one that man(1) looks in, such as /usr/local/share/man/man1
+        #[arg(value_name = "FOLDER")]
+        folder: Option<PathBuf>,
+    },
 }
 
 /// What is done with a file of settings.

@@ -5,8 +5,8 @@ use std::fs;
 use serde_json::{Value, json};
 
 use super::{examples, folder_of_examples};
-use crate::support::Balancer;
 use crate::support::pki::Folder;
+use crate::support::{Balancer, Settings};
 
 /// A file with two mistakes in it.
 const WRONG: &str = "workers = 0\n[pools.app]\nbackends = [\"127.0.0.1:1\"]\npolcy = \"first\"\n";
@@ -257,7 +257,51 @@ fn the_program_describes_itself() {
     for shell in ["bash", "zsh", "fish"] {
         assert!(printed(&["completions", shell]).contains("health-path"), "{shell}");
     }
-    assert!(printed(&["man"]).contains(".TH loadbalancer 1"));
+}
+
+#[test]
+fn every_page_that_a_manual_page_names_is_written_to_the_folder() {
+    let main = printed(&["man"]);
+    assert!(main.contains(".TH loadbalancer 1"), "{main}");
+    let folder = Folder::new();
+    let pages = folder.path("pages");
+    let man = || Balancer::bare().word("man").word(pages.to_str().unwrap());
+    let (code, said) = man().fail();
+    assert_eq!((code, said.ends_with("; name a folder that we may write to")), (Some(1), true), "{said}");
+    fs::create_dir(&pages).unwrap();
+    assert!(man().run().ended().success());
+    let named = |page: &str| -> Vec<String> {
+        let words = page.split_whitespace().filter_map(|word| word.strip_suffix("(1)"));
+        words.map(|name| name.replace('\\', "")).filter(|name| name.starts_with("loadbalancer")).collect()
+    };
+    let mut left = named(&main);
+    assert!(left.len() > 5, "{left:?}");
+    while let Some(name) = left.pop() {
+        let page = fs::read_to_string(pages.join(format!("{name}.1"))).expect(&name);
+        left.extend(named(&page));
+    }
+}
+
+#[test]
+fn the_schema_takes_what_a_file_may_say_in_place_of_a_number_or_a_word() {
+    let schema: Value = serde_json::from_str(&printed(&["config", "schema"])).unwrap();
+    let workers = &schema["properties"]["workers"]["anyOf"];
+    assert_eq!((&workers[0]["minimum"], &workers[1]["pattern"]), (&0.into(), &r"\$\{".into()), "{workers}");
+    let policy = &schema["$defs"]["Pool"]["properties"]["policy"]["anyOf"][0]["enum"];
+    assert!(policy.as_array().unwrap().contains(&"p2c".into()), "{policy}");
+    let file = Settings::that_say(
+        "[pools.a]\npolicy = \"p2c\"\nchoices = \"${LB_CHOICES:-3}\"\nbackends = [\"127.0.0.1:1\"]\n",
+    );
+    let validated = |value: &str| {
+        Balancer::bare().flag("--config", file.path()).env("LB_CHOICES", value).word("validate").fail()
+    };
+    for value in ["", "7", "all"] {
+        assert_eq!(validated(value).0, Some(0), "{value}");
+    }
+    for (value, wanted) in [("few", "expected a number or \"all\""), ("0", "use at least 1")] {
+        let (code, said) = validated(value);
+        assert!(code == Some(2) && said.contains(wanted), "{value}: {said}");
+    }
 }
 
 #[test]
