@@ -1,6 +1,6 @@
 //! The first hop: a worker's listening sockets.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -30,6 +30,9 @@ use super::unix::{self, SocketFile};
 const BACKLOG: i32 = 4096;
 /// After the system failed to accept, for want of files or memory: milliseconds for some to be given back.
 const PAUSE: u64 = 50;
+/// Clients that are accepted in a row without a look at whether the door is to be closed: fewer than the runtime lets one task
+/// accept in one turn.
+const IN_A_ROW: u32 = 64;
 const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 
 /// Who connects through a Unix socket is on this machine, and has no port.
@@ -169,10 +172,23 @@ impl Usher {
     pub(super) async fn accept(self, queue: Queue, mut closing: watch::Receiver<bool>) {
         let mut complained: Option<Instant> = None;
         let mut closed = pin!(closing.wait_for(|closing| *closing));
+        let in_a_row = Cell::new(0);
         // Polled by hand, for to build a future for each client would be a part of what a short connection costs.
-        let mut next = |cx: &mut Context<'_>| match queue.poll_accept(cx) {
-            Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
-            Poll::Pending => closed.as_mut().poll(cx).map(|_| None),
+        let mut next = |cx: &mut Context<'_>| {
+            // Where clients never stop coming the queue is never empty.
+            if in_a_row.get() == IN_A_ROW {
+                in_a_row.set(0);
+                if closed.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(None);
+                }
+            }
+            match queue.poll_accept(cx) {
+                Poll::Ready(accepted) => {
+                    in_a_row.set(in_a_row.get() + 1);
+                    Poll::Ready(Some(accepted))
+                }
+                Poll::Pending => closed.as_mut().poll(cx).map(|_| None),
+            }
         };
         while let Some(accepted) = poll_fn(&mut next).await {
             match accepted {
@@ -185,6 +201,7 @@ impl Usher {
                         warn!("cannot accept clients: {error}; trying again");
                     }
                     self.shared.clock.sleep(PAUSE).await;
+                    in_a_row.set(IN_A_ROW);
                 }
             }
         }
@@ -192,10 +209,10 @@ impl Usher {
     }
 
     /// Takes those that wait. The system itself is asked, for the runtime need not know yet of who came last; and none
-    /// is handed to another worker, which takes none any more.
+    /// is handed to another worker, which takes none any more. More than fit the queue have come since.
     fn take_the_last(&self, queue: Queue) {
         let Ok(queue) = queue.into_system() else { return };
-        loop {
+        for _ in 0..=BACKLOG {
             let accepted = queue.accept().and_then(|(socket, address)| {
                 socket.set_nonblocking(true)?;
                 Ok((connect::Socket::from_system(socket)?, client_address(&address)))
@@ -203,6 +220,7 @@ impl Usher {
             match accepted {
                 Ok((socket, address)) => self.seat(socket, address),
                 Err(error) if is_the_clients(&error) => {}
+                Err(error) if ran_out_of_files(&error) && self.shared.give_up_idle() > 0 => {}
                 Err(_) => return,
             }
         }

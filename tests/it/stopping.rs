@@ -1,5 +1,7 @@
 //! A stop loses no request that was under way, and ends.
 
+mod flooded;
+
 use std::net::TcpStream;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
