@@ -6,6 +6,7 @@
 pub mod check;
 mod health;
 mod load;
+mod score;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ use crate::connect::Way;
 
 pub use health::{Evidence, Health, State};
 pub use load::{Ending, Load, Outcome};
+pub use score::Score;
 
 lazy_static! {
     /// Every backend and its health: the control plane's single source of truth.

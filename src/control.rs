@@ -7,6 +7,7 @@ mod desk;
 mod discovery;
 mod guard;
 mod history;
+mod metrics;
 mod plan;
 mod publish;
 mod reload;
@@ -29,6 +30,7 @@ pub use confirm::{Confirmation, Verdict};
 pub use desk::{Apply, Desk, Intent, Means, Outcome, Refusal, Turn, Unfit};
 pub use discovery::{Discovery, Objection};
 pub use guard::{Vitals, Worse};
+pub use metrics::reference as metrics_reference;
 pub use plan::starved;
 pub use reload::{hangups, reload, watch};
 

@@ -17,7 +17,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 pub use histogram::Histogram;
 pub use recent::{Recent, Seen};
-pub use tally::{Report, Tally};
+pub use tally::{Failures, Report, Tally};
 pub use voice::settle;
 
 use voice::Voice;

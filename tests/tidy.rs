@@ -173,6 +173,11 @@ fn the_table_of_problems_in_the_docs_is_that_of_the_code() {
 }
 
 #[test]
+fn the_table_of_metrics_in_the_docs_is_that_of_the_code() {
+    expect_part("docs/metrics.md", "metrics", &loadbalancer::control::metrics_reference());
+}
+
+#[test]
 fn the_document_of_the_admin_api_is_the_one_that_the_program_gives() {
     let wanted = serde_json::to_string_pretty(&loadbalancer::control::openapi()).unwrap() + "\n";
     let path = root().join("docs/openapi.json");

@@ -4,6 +4,8 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use super::Score;
+
 /// How long a backend is spared at most because it asked for it: an answer to one client must not take it from all others
 /// for long.
 const LONGEST_REST: Duration = Duration::from_secs(60);
@@ -19,6 +21,7 @@ const LEAST_SUCCESS: f32 = 0.02;
 #[derive(Debug)]
 pub struct Load {
     in_flight: AtomicUsize,
+    score: Score,
     /// What times are counted from.
     born: Instant,
     /// Two halves: the time to an answer in milliseconds, and the part of requests that failed. Zero until there is a
@@ -59,6 +62,7 @@ impl Load {
     pub fn new(now: Instant) -> Self {
         Self {
             in_flight: AtomicUsize::new(0),
+            score: Score::default(),
             born: now,
             measured: AtomicU64::new(0),
             measured_at: AtomicU64::new(0),
@@ -70,6 +74,11 @@ impl Load {
     /// Requests that were sent and are not yet answered to their end.
     pub fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// How often it answered, and how often it did not.
+    pub fn score(&self) -> &Score {
+        &self.score
     }
 
     /// A request begins.

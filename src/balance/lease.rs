@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::backends::{BackendId, Load};
+use crate::backends::{BackendId, Load, Score};
 
 use super::Member;
 
@@ -56,6 +56,11 @@ impl Lease {
     /// The place of that backend among those of all pools, in the snapshot that it was picked from.
     pub fn place(&self) -> usize {
         self.place as usize
+    }
+
+    /// How often that backend answered, and how often it did not.
+    pub fn score(&self) -> &Score {
+        self.load.score()
     }
 
     pub(super) fn load(&self) -> &Load {

@@ -104,6 +104,7 @@ pub struct Desk {
     confirmation: RefCell<Option<Confirmation>>,
     /// The settings that were taken back last.
     taken_back: RefCell<Option<Arc<Loaded>>>,
+    refused: Cell<u64>,
     turn: Mutex<()>,
 }
 
@@ -124,6 +125,7 @@ impl Desk {
             history: History::default(),
             confirmation: RefCell::default(),
             taken_back: RefCell::default(),
+            refused: Cell::new(0),
             turn: Mutex::default(),
         }
     }
@@ -233,6 +235,16 @@ impl Desk {
     /// Which settings are in force: a number that grows by one with each change.
     pub fn revision(&self) -> u64 {
         self.revision.get()
+    }
+
+    /// Settings were not put in force that were to be.
+    pub(super) fn count_refused(&self) {
+        self.refused.update(|refused| refused + 1);
+    }
+
+    /// How often that was so.
+    pub(super) fn refused(&self) -> u64 {
+        self.refused.get()
     }
 
     /// What a text says in place of the files.

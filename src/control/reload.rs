@@ -24,7 +24,7 @@ pub fn hangups() -> Option<Signal> {
 pub async fn reload(hangups: Option<Signal>, desk: Rc<Desk>) {
     let Some(mut hangups) = hangups else { return };
     while hangups.recv().await.is_some() {
-        tell(&desk.turn().await.reload(Intent::Force).await);
+        tell(&desk, &desk.turn().await.reload(Intent::Force).await);
     }
 }
 
@@ -61,7 +61,7 @@ async fn look_after(desk: &Desk, sources: &Sources) -> Option<()> {
             let reloaded = desk.turn().await.follow().await;
             // Whoever asked for it before us was told of it.
             if !matches!(reloaded, Ok(Outcome::Unchanged)) {
-                tell(&reloaded);
+                tell(desk, &reloaded);
             }
             used = seen;
         }
@@ -70,10 +70,13 @@ async fn look_after(desk: &Desk, sources: &Sources) -> Option<()> {
 }
 
 /// Tells what came of it.
-pub(super) fn tell(reloaded: &Result<Outcome, Refusal>) {
+pub(super) fn tell(desk: &Desk, reloaded: &Result<Outcome, Refusal>) {
     match reloaded {
         Ok(Outcome::Unchanged | Outcome::Waiting(_)) => info!("reload: nothing has changed"),
         Ok(Outcome::Changed | Outcome::Later(_)) => info!("reloaded"),
-        Err(error) => warn!("reload refused, the settings stay as they were: {error}"),
+        Err(error) => {
+            desk.count_refused();
+            warn!("reload refused, the settings stay as they were: {error}");
+        }
     }
 }

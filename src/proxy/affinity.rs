@@ -130,8 +130,9 @@ impl<'a> Trial<'a> {
 
     /// There is an answer.
     pub(super) fn answered<B>(mut self, response: &Response<B>) {
-        let Some(begun) = self.begun.take() else { return };
         let status = response.status();
+        self.lease.score().answered(status.as_u16());
+        let Some(begun) = self.begun.take() else { return };
         let failed = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
         // An answer that came before the end of the request counts from the beginning.
         let took = self.client.sent_at().unwrap_or(begun).elapsed();
@@ -143,9 +144,11 @@ impl<'a> Trial<'a> {
 
     /// There is none.
     pub(super) fn failed(mut self, failure: &Failure) {
-        if failure.error.row().fault == Fault::Backend
-            && let Some(begun) = self.begun.take()
-        {
+        if failure.error.row().fault != Fault::Backend {
+            return;
+        }
+        self.lease.score().failed();
+        if let Some(begun) = self.begun.take() {
             self.learn(Outcome { took: begun.elapsed(), ending: Ending::Failed, retry_after: None });
         }
     }

@@ -51,8 +51,9 @@ pub fn last_words(error: &Error, client: &Client) -> Vec<u8> {
 /// Writes a line to the access log for a client that is refused before it made a request, or besides those that it made,
 /// and is told so in as many bytes.
 pub fn log_refusal(error: &Error, client: &Client, told: usize) {
-    let Some(log) = &client.shared.access_log else { return };
     let Row { status, reason, termination, .. } = error.row();
+    client.shared.tally.failed(reason);
+    let Some(log) = &client.shared.access_log else { return };
     let mut entry = Entry::without_head(client.address());
     entry.failed(status.as_u16(), reason, termination);
     log.write(&entry.end(0, told as u64));

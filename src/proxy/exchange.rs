@@ -132,8 +132,9 @@ impl Exchange {
     /// It did not end as the client wished.
     pub(super) fn failed(&mut self, error: &Error) {
         tracing::debug!("{}: {error}", self.client.address());
+        let row = error.row();
+        self.client.shared.tally.failed(row.reason);
         if let Some(entry) = &mut self.entry {
-            let row = error.row();
             entry.failed(row.status.as_u16(), row.reason, row.termination);
         }
     }

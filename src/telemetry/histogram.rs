@@ -11,41 +11,70 @@ const ENOUGH: u64 = 5;
 
 /// Counts of times, in microseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Histogram(Box<[u64; BUCKETS]>);
+pub struct Histogram {
+    counts: Box<[u64; BUCKETS]>,
+    /// Microseconds of all of them together.
+    sum: u64,
+}
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self(Box::new([0; BUCKETS]))
+        Self { counts: Box::new([0; BUCKETS]), sum: 0 }
     }
 }
 
 impl Histogram {
     /// Counts one.
     pub fn add(&mut self, time: Duration) {
-        self.0[bucket(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))] += 1;
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.counts[bucket(micros)] += 1;
+        self.sum = self.sum.saturating_add(micros);
     }
 
     /// Adds the counts of another one.
     pub fn join(&mut self, other: &Self) {
-        self.0.iter_mut().zip(&other.0[..]).for_each(|(own, other)| *own += other);
+        self.counts.iter_mut().zip(&other.counts[..]).for_each(|(own, other)| *own += other);
+        self.sum = self.sum.saturating_add(other.sum);
     }
 
     /// What was counted since an earlier state of the same one.
     pub fn since(&self, earlier: &Self) -> Self {
         let mut since = self.clone();
-        since.0.iter_mut().zip(&earlier.0[..]).for_each(|(own, earlier)| *own = own.saturating_sub(*earlier));
+        let pairs = since.counts.iter_mut().zip(&earlier.counts[..]);
+        pairs.for_each(|(own, earlier)| *own = own.saturating_sub(*earlier));
+        since.sum = since.sum.saturating_sub(earlier.sum);
         since
+    }
+
+    /// How many there are.
+    pub fn total(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// All of them together.
+    pub fn sum(&self) -> Duration {
+        Duration::from_micros(self.sum)
+    }
+
+    /// For each doubling the time that those in it are below, and how many they are. The last one takes all that are left.
+    pub fn doublings(&self) -> impl Iterator<Item = (Duration, u64)> {
+        self.counts.chunks(PARTS).enumerate().map(|(place, counts)| {
+            let last = (place + 1) * PARTS - 1;
+            let end =
+                if last == BUCKETS - 1 { Duration::MAX } else { Duration::from_micros(end_of(last) + 1) };
+            (end, counts.iter().sum())
+        })
     }
 
     /// The time that this part of all did not exceed; nothing if there are too few to tell.
     pub fn quantile(&self, part: f64) -> Option<Duration> {
-        let total: u64 = self.0.iter().sum();
+        let total = self.total();
         let rank = (total as f64 * part).ceil() as u64;
         if total - rank.min(total) < ENOUGH {
             return None;
         }
         let mut counted = 0;
-        let last = self.0.iter().position(|count| {
+        let last = self.counts.iter().position(|count| {
             counted += count;
             counted >= rank
         });

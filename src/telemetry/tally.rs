@@ -15,17 +15,24 @@ const LOOKS: u32 = 8;
 pub struct Tally {
     /// By the first digit of the status.
     answers: [Cell<u64>; 6],
+    failures: RefCell<Failures>,
     times: RefCell<Histogram>,
     recent: RefCell<Recent>,
     tick: Cell<u64>,
     looks: Cell<u32>,
 }
 
+/// How often requests failed, by the reason: a list that is as long as there are reasons at most.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Failures(Vec<(&'static str, u64)>);
+
 /// What a worker says when it is asked, or several of them together.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     /// Answers by the first digit of their status, since the start.
     pub answers: [u64; 6],
+    /// Requests that did not end as their clients wished, by the reason.
+    pub failures: Failures,
     /// How long those that were looked at took, from the end of a request's head to the head of its answer: what comes
     /// after, a client may take as slowly as it likes, and a tunnel lasts for hours.
     pub times: Histogram,
@@ -54,6 +61,11 @@ impl Tally {
         }
     }
 
+    /// A request did not end as its client wished, for this reason, which is one of few.
+    pub fn failed(&self, reason: &'static str) {
+        self.failures.borrow_mut().add(reason, 1);
+    }
+
     /// A request that was looked at is answered, or nobody waits for its answer any more.
     pub fn took(&self, began: Instant) {
         self.times.borrow_mut().add(began.elapsed());
@@ -61,7 +73,33 @@ impl Tally {
 
     /// All that was counted.
     pub fn report(&self) -> Report {
-        Report { answers: self.answers.each_ref().map(Cell::get), times: self.times.borrow().clone() }
+        Report {
+            answers: self.answers.each_ref().map(Cell::get),
+            failures: self.failures.borrow().clone(),
+            times: self.times.borrow().clone(),
+        }
+    }
+}
+
+impl Failures {
+    /// Each reason that there was, and how often.
+    pub fn all(&self) -> &[(&'static str, u64)] {
+        &self.0
+    }
+
+    fn add(&mut self, reason: &'static str, count: u64) {
+        match self.0.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, known)) => *known += count,
+            None => self.0.push((reason, count)),
+        }
+    }
+
+    fn since(&self, earlier: &Self) -> Self {
+        let before = |reason: &str| {
+            let known = earlier.0.iter().find(|(known, _)| *known == reason);
+            known.map_or(0, |(_, count)| *count)
+        };
+        Self(self.0.iter().map(|(reason, count)| (*reason, count.saturating_sub(before(reason)))).collect())
     }
 }
 
@@ -71,6 +109,7 @@ impl Report {
         for (own, other) in self.answers.iter_mut().zip(other.answers) {
             *own += other;
         }
+        other.failures.0.iter().for_each(|(reason, count)| self.failures.add(reason, *count));
         self.times.join(&other.times);
     }
 
@@ -80,7 +119,11 @@ impl Report {
         for (own, earlier) in answers.iter_mut().zip(earlier.answers) {
             *own = own.saturating_sub(earlier);
         }
-        Self { answers, times: self.times.since(&earlier.times) }
+        Self {
+            answers,
+            failures: self.failures.since(&earlier.failures),
+            times: self.times.since(&earlier.times),
+        }
     }
 
     /// How many answers there were.

@@ -41,6 +41,7 @@ SUITES = [
     Suite("grpc", python=["grpc"]),
     Suite("node", commands=["node"], node=["undici", "ws"]),
     Suite("backends", commands=["curl", "node"], python=["aiohttp"], node=["ws"]),
+    Suite("metrics", python=["prometheus_client"]),
     Suite("slow", commands=["slowhttptest"]),
     Suite("tls", commands=["sslscan", "testssl"], waits=True),
     Suite("http2_rules", python=["hyperframe", "hpack"]),

@@ -3,6 +3,7 @@
 mod change;
 mod guard;
 mod hold;
+mod metrics;
 mod place;
 
 use std::net::SocketAddr;

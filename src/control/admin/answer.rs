@@ -16,6 +16,7 @@ use serde::Serialize;
 use crate::config::{CONFIRM_TIMES, parse_duration};
 use crate::control::api::{Liveness, Readiness};
 use crate::control::desk::Desk;
+use crate::control::metrics::{self, Format};
 
 use super::refused::{self, Refused};
 use super::resource::Resource;
@@ -36,7 +37,9 @@ async fn find(request: Request<Incoming>, desk: &Rc<Desk>) -> Result<Answer, Ref
     let resource = Resource::at(request.uri().path());
     if !resource.as_ref().is_some_and(Resource::is_open) {
         guard::admit(&request, desk.config().admin.as_ref())?;
-        check_accept(request.headers())?;
+        if resource.as_ref().is_none_or(Resource::is_json) {
+            check_accept(request.headers())?;
+        }
     }
     let missing = || Refused::NoResource(request.uri().path().to_owned());
     let resource = resource.ok_or_else(missing)?;
@@ -51,6 +54,7 @@ async fn find(request: Request<Incoming>, desk: &Rc<Desk>) -> Result<Answer, Ref
         (Resource::Config, &Method::POST) => change::put_config(request, desk, wish).await?,
         (Resource::Reload, _) => change::reload(request, desk, wish).await?,
         (Resource::Plan, _) => change::plan(request, desk).await?,
+        (Resource::Metrics, _) => measured(request.headers(), desk).await,
         (resource, _) => look(&resource, desk)?,
     })
 }
@@ -76,10 +80,20 @@ fn look(resource: &Resource, desk: &Desk) -> Result<Answer, Refused> {
         Resource::Config => tagged(json(StatusCode::OK, &view::config(desk)), &revision),
         Resource::Overrides => json(StatusCode::OK, &view::overrides(desk)),
         Resource::Confirmation => json(StatusCode::OK, &view::confirmation(desk)),
-        Resource::Reload | Resource::Plan => {
+        Resource::Reload | Resource::Plan | Resource::Metrics => {
             return Err(Refused::Method(resource.clone()));
         }
     })
+}
+
+/// What was counted, as OpenMetrics for those who take it, and otherwise as Prometheus wrote it before.
+async fn measured(headers: &HeaderMap, desk: &Desk) -> Answer {
+    let mut lines = headers.get_all(ACCEPT).iter().filter_map(|line| line.to_str().ok());
+    let format = match lines.any(|line| line.contains("application/openmetrics-text")) {
+        true => Format::OpenMetrics,
+        false => Format::Prometheus,
+    };
+    respond(StatusCode::OK, HeaderValue::from_static(format.media_type()), metrics::write(desk, format).await)
 }
 
 fn readiness(desk: &Desk) -> Answer {
@@ -106,7 +120,7 @@ pub(super) fn backend_tag(revision: u64, backend: &crate::backends::Backend) -> 
 
 /// An answer with a JSON body.
 pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Answer {
-    respond(status, JSON, value)
+    respond(status, JSON, in_json(value))
 }
 
 /// The same with an entity tag (RFC 9110, section 8.8.3).
@@ -116,10 +130,14 @@ pub(super) fn tagged(mut answer: Answer, tag: &str) -> Answer {
     answer
 }
 
-fn respond(status: StatusCode, media_type: HeaderValue, value: &impl Serialize) -> Answer {
+fn in_json(value: &impl Serialize) -> Vec<u8> {
     let mut body = serde_json::to_vec_pretty(value).expect("what is shown has names for keys");
     body.push(b'\n');
-    let mut answer = Response::new(Full::from(body));
+    body
+}
+
+fn respond(status: StatusCode, media_type: HeaderValue, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, media_type);
@@ -130,7 +148,7 @@ fn respond(status: StatusCode, media_type: HeaderValue, value: &impl Serialize) 
 
 fn refuse(refused: &Refused) -> Answer {
     let (status, problem) = refused.problem();
-    let mut answer = respond(status, PROBLEM, &problem);
+    let mut answer = respond(status, PROBLEM, in_json(&problem));
     let headers = answer.headers_mut();
     match refused {
         Refused::Method(resource) => {

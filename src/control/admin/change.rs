@@ -73,7 +73,7 @@ pub(super) async fn put_config(
         let outcome = turn.put(loaded, intent(wish)).await;
         Ok(changed(&own, before, outcome, wish))
     };
-    finish(spawn_local(change).await, wish)
+    finish(spawn_local(change).await, desk, wish)
 }
 
 /// Reads the files anew and puts what they say in force.
@@ -96,7 +96,7 @@ pub(super) async fn reload(
         let outcome = turn.reload(intent(wish)).await;
         Ok(changed(&own, before, outcome, wish))
     };
-    finish(spawn_local(change).await, wish)
+    finish(spawn_local(change).await, desk, wish)
 }
 
 /// What the settings that a request brings would do.
@@ -138,10 +138,10 @@ fn changed(
 type Tried = Result<(Result<Outcome, Refusal>, u64), Refused>;
 
 /// The changes themselves run on a task of their own: a caller who leaves does not leave them half done.
-fn finish(tried: Result<Tried, JoinError>, wish: Wish) -> Result<Answer, Refused> {
+fn finish(tried: Result<Tried, JoinError>, desk: &Desk, wish: Wish) -> Result<Answer, Refused> {
     let (outcome, revision) = tried.map_err(|error| Refused::Unfit(error.into()))??;
     if !wish.dry_run {
-        tell(&outcome);
+        tell(desk, &outcome);
     }
     let (result, later) = match outcome? {
         Outcome::Unchanged => (Change::Unchanged, Vec::new()),

@@ -46,6 +46,7 @@ fn paths(schemas: &mut SchemaGenerator) -> Value {
     json!({
         "/livez": { "get": open::<api::Liveness>(schemas, "livez", "Whether it lives", &[200]) },
         "/readyz": { "get": open::<api::Readiness>(schemas, "readyz", "Whether clients should be sent here", &[200, 503]) },
+        "/metrics": { "get": metrics() },
         "/api/v1/openapi.json": { "get": operation("openapi", "This document", Some(json!({ "type": "object" })), &ANY) },
         "/api/v1/version": { "get": get::<api::Version>(schemas, "version", "Which program this is") },
         "/api/v1/overview": { "get": get::<api::Overview>(schemas, "overview", "How it is, in a few figures") },
@@ -78,6 +79,17 @@ fn paths(schemas: &mut SchemaGenerator) -> Value {
         ) },
         "/api/v1/plan": { "post": plan(schemas) },
     })
+}
+
+/// Text, unlike all others.
+fn metrics() -> Value {
+    let mut operation = operation("metrics", "What was counted, for Prometheus", None, &[400, 401, 403]);
+    let text = json!({ "schema": { "type": "string" } });
+    operation["responses"]["200"] = json!({
+        "description": "What was asked for",
+        "content": { "text/plain": &text, "application/openmetrics-text": &text },
+    });
+    operation
 }
 
 fn backend(schemas: &mut SchemaGenerator) -> Value {

@@ -10,6 +10,8 @@ pub(super) enum Resource {
     Live,
     /// Whether clients should be sent to it.
     Ready,
+    /// What was counted.
+    Metrics,
     /// The document that describes all this.
     OpenApi,
     Version,
@@ -35,6 +37,7 @@ impl Resource {
         match path {
             "/livez" => return Some(Self::Live),
             "/readyz" => return Some(Self::Ready),
+            "/metrics" => return Some(Self::Metrics),
             _ => {}
         }
         let segments: Vec<_> = path.strip_prefix("/api/v1/")?.split('/').collect();
@@ -70,6 +73,11 @@ impl Resource {
     /// Whether whoever comes may know it: it is for those who look whether the program is well.
     pub(super) fn is_open(&self) -> bool {
         matches!(self, Self::Live | Self::Ready)
+    }
+
+    /// Whether it is told as JSON.
+    pub(super) fn is_json(&self) -> bool {
+        *self != Self::Metrics
     }
 
     /// The names of the parameters that its query may have.

@@ -1,0 +1,162 @@
+//! What is counted, in words that Prometheus and its like understand.
+
+mod family;
+
+use std::fmt;
+use std::mem;
+use std::time::{Duration, SystemTime};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, prometheus_text, text};
+use prometheus_client::registry::Registry;
+
+use crate::backends::Backend;
+use crate::telemetry::{Histogram, Report};
+
+use super::desk::Desk;
+use family::{
+    ANSWER_TIME, ANSWERS, BACKEND_ANSWERS, BACKEND_FAILURES, BACKEND_IN_FLIGHT, BACKEND_UP, BACKEND_WEIGHT,
+    BUILD, CLIENTS, FAILURES, Family, PREFIX, SETTINGS_REFUSED, SETTINGS_REVISION, START_TIME, STOPPING,
+};
+
+pub use family::reference;
+
+/// No answer comes much sooner: all that are below this stand together.
+const SOONEST: Duration = Duration::from_micros(128);
+const CLASSES: [&str; 6] = ["0xx", "1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// How the metrics are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+    /// Prometheus' own, version 0.0.4.
+    Prometheus,
+}
+
+impl Format {
+    /// What it is called in HTTP.
+    pub(super) fn media_type(self) -> &'static str {
+        match self {
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
+        }
+    }
+}
+
+/// All metrics as they are now.
+pub(super) async fn write(desk: &Desk, format: Format) -> String {
+    let scrape = Scrape {
+        started: desk.on_the_wall(desk.started()),
+        stopping: desk.is_stopping(),
+        revision: desk.revision(),
+        refused: desk.refused(),
+        clients: desk.clients(),
+        backends: desk.registry().backends(),
+        report: desk.report().await,
+    };
+    let mut registry = Registry::with_prefix(PREFIX);
+    registry.register_collector(Box::new(scrape));
+    let mut page = String::new();
+    let written = match format {
+        Format::OpenMetrics => text::encode(&mut page, &registry),
+        Format::Prometheus => prometheus_text::encode(&mut page, &registry),
+    };
+    written.expect("text takes all that is written to it");
+    page
+}
+
+/// What is known at one moment.
+#[derive(Debug)]
+struct Scrape {
+    started: SystemTime,
+    stopping: bool,
+    revision: u64,
+    refused: u64,
+    clients: Vec<usize>,
+    backends: Vec<Backend>,
+    report: Report,
+}
+
+impl Collector for Scrape {
+    fn encode(&self, mut to: DescriptorEncoder<'_>) -> fmt::Result {
+        self.write_process(&mut to)?;
+        self.write_requests(&mut to)?;
+        self.write_backends(&mut to)
+    }
+}
+
+impl Scrape {
+    fn write_process(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        BUILD.begin(to)?.encoder.encode_info(&[("version", env!("CARGO_PKG_VERSION"))])?;
+        let started = self.started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        START_TIME.begin(to)?.encoder.encode_gauge(&started.as_secs_f64())?;
+        STOPPING.write(to, u64::from(self.stopping))?;
+        SETTINGS_REVISION.write(to, self.revision)?;
+        SETTINGS_REFUSED.write(to, self.refused)?;
+        let mut values = CLIENTS.begin(to)?;
+        (0_u64..)
+            .zip(&self.clients)
+            .try_for_each(|(worker, clients)| values.add(&[("worker", worker)], *clients as u64))
+    }
+
+    fn write_requests(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let mut values = ANSWERS.begin(to)?;
+        classes(self.report.answers).try_for_each(|(class, count)| values.add(&[("code", class)], count))?;
+        let mut values = FAILURES.begin(to)?;
+        let mut failures = self.report.failures.all().iter();
+        failures.try_for_each(|(reason, count)| values.add(&[("reason", *reason)], *count))?;
+        let times = &self.report.times;
+        let (sum, total, buckets) = (times.sum().as_secs_f64(), times.total(), buckets(times));
+        ANSWER_TIME.begin(to)?.encoder.encode_histogram::<NoLabelSet>(sum, total, &buckets, None)
+    }
+
+    fn write_backends(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        self.each(to, &BACKEND_UP, |backend| u64::from(backend.is_usable()))?;
+        self.each(to, &BACKEND_WEIGHT, |backend| u64::from(backend.weight()))?;
+        self.each(to, &BACKEND_IN_FLIGHT, |backend| backend.load.in_flight() as u64)?;
+        self.each(to, &BACKEND_FAILURES, |backend| backend.load.score().failures())?;
+        let mut values = BACKEND_ANSWERS.begin(to)?;
+        for backend in &self.backends {
+            let [pool, address] = labels(backend);
+            for (class, count) in classes(backend.load.score().answers()) {
+                values.add(&[pool, address, ("code", class)], count)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A value for each backend.
+    fn each(
+        &self,
+        to: &mut DescriptorEncoder<'_>,
+        family: &Family,
+        value: fn(&Backend) -> u64,
+    ) -> fmt::Result {
+        let mut values = family.begin(to)?;
+        self.backends.iter().try_for_each(|backend| values.add(&labels(backend), value(backend)))
+    }
+}
+
+fn labels(backend: &Backend) -> [(&str, &str); 2] {
+    [("pool", &backend.terms.pool), ("backend", backend.terms.backend.url.name())]
+}
+
+/// Statuses begin with one of five digits.
+fn classes(counts: [u64; 6]) -> impl Iterator<Item = (&'static str, u64)> {
+    CLASSES.into_iter().zip(counts).skip(1)
+}
+
+/// The ends of the buckets in seconds, and how many there are in each.
+fn buckets(times: &Histogram) -> Vec<(f64, u64)> {
+    let mut buckets = Vec::new();
+    let mut sooner = 0;
+    for (end, count) in times.doublings() {
+        sooner += count;
+        if end >= SOONEST {
+            let end = if end == Duration::MAX { f64::INFINITY } else { end.as_secs_f64() };
+            buckets.push((end, mem::take(&mut sooner)));
+        }
+    }
+    buckets
+}

@@ -1,0 +1,122 @@
+//! The metrics that there are: what each is called, and what it tells.
+
+use std::fmt::{self, Write};
+
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Unit;
+
+/// What all names begin with.
+pub(super) const PREFIX: &str = "loadbalancer";
+
+/// One metric, or several that differ in their labels.
+#[derive(Debug)]
+pub(super) struct Family {
+    name: &'static str,
+    kind: Kind,
+    /// Whether it is in seconds.
+    seconds: bool,
+    labels: &'static str,
+    help: &'static str,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+}
+
+use Kind::{Counter, Gauge, Histogram, Info};
+
+/// Declares families and the list of all of them.
+macro_rules! families {
+    ($($constant:ident: $name:literal, $kind:expr, $seconds:literal, $labels:literal, $help:literal;)*) => {
+        $(pub(super) const $constant: Family =
+            Family { name: $name, kind: $kind, seconds: $seconds, labels: $labels, help: $help };)*
+        const ALL: &[Family] = &[$($constant),*];
+    };
+}
+
+#[rustfmt::skip]
+families! {
+    BUILD: "build", Info, false, "version", "Which program this is";
+    START_TIME: "start_time", Gauge, true, "", "When it started";
+    STOPPING: "stopping", Gauge, false, "", "Whether it finishes running requests and takes no more clients";
+    SETTINGS_REVISION: "settings_revision", Gauge, false, "", "Grows by one whenever other settings are in force";
+    SETTINGS_REFUSED: "settings_refused", Counter, false, "", "Changes of the settings that were refused, reloads included";
+    CLIENTS: "clients", Gauge, false, "worker", "Connections of clients";
+    ANSWERS: "answers", Counter, false, "code", "Answers that clients got, by the first digit of the status";
+    FAILURES: "failures", Counter, false, "reason", "Requests that did not end as their clients wished, by the reason, as in the access log";
+    ANSWER_TIME: "answer_time", Histogram, true, "", "From the end of a request's head to the head of its answer, of a sample: the first few requests of each worker in each tick of its clock";
+    BACKEND_UP: "backend_up", Gauge, false, "pool, backend", "Whether a backend is well, or not known to be ill, and no operator holds it";
+    BACKEND_WEIGHT: "backend_weight", Gauge, false, "pool, backend", "Its share of requests beside that of the others";
+    BACKEND_IN_FLIGHT: "backend_in_flight", Gauge, false, "pool, backend", "Requests that were sent to it and are not yet answered to their end";
+    BACKEND_ANSWERS: "backend_answers", Counter, false, "pool, backend, code", "Answers that came of it, by the first digit of the status";
+    BACKEND_FAILURES: "backend_failures", Counter, false, "pool, backend", "Requests that it is to blame for having no answer to, also those that another backend answered then";
+}
+
+impl Family {
+    /// Begins it; its values follow.
+    pub(super) fn begin<'e>(&'e self, to: &'e mut DescriptorEncoder<'_>) -> Result<Values<'e>, fmt::Error> {
+        let unit = self.seconds.then_some(&Unit::Seconds);
+        let kind = match self.kind {
+            Counter => MetricType::Counter,
+            Gauge => MetricType::Gauge,
+            Histogram => MetricType::Histogram,
+            Info => MetricType::Info,
+        };
+        Ok(Values { kind: self.kind, encoder: to.encode_descriptor(self.name, self.help, unit, kind)? })
+    }
+
+    /// Writes one that has one value and no labels.
+    pub(super) fn write(&self, to: &mut DescriptorEncoder<'_>, value: u64) -> fmt::Result {
+        write(&mut self.begin(to)?.encoder, self.kind, value)
+    }
+
+    /// What its values are called.
+    fn full_name(&self) -> String {
+        let unit = if self.seconds { "_seconds" } else { "" };
+        let suffix = match self.kind {
+            Counter => "_total",
+            Info => "_info",
+            Gauge | Histogram => "",
+        };
+        format!("{PREFIX}_{}{unit}{suffix}", self.name)
+    }
+}
+
+/// The values of a family, which are written one after the other.
+pub(super) struct Values<'e> {
+    kind: Kind,
+    pub(super) encoder: MetricEncoder<'e>,
+}
+
+impl Values<'_> {
+    /// Writes that of these labels.
+    pub(super) fn add(&mut self, labels: &impl EncodeLabelSet, value: u64) -> fmt::Result {
+        write(&mut self.encoder.encode_family(labels)?, self.kind, value)
+    }
+}
+
+fn write(encoder: &mut MetricEncoder<'_>, kind: Kind, value: u64) -> fmt::Result {
+    match kind {
+        Counter => encoder.encode_counter::<NoLabelSet, _, u64>(&value, None),
+        _ => encoder.encode_gauge(&value),
+    }
+}
+
+/// A table of all of them, as Markdown.
+pub fn reference() -> String {
+    let mut table = "| metric | type | labels | what it tells |\n|---|---|---|---|\n".to_owned();
+    for family in ALL {
+        let kind = format!("{:?}", family.kind).to_lowercase();
+        let labels: Vec<_> = family.labels.split(", ").filter(|label| !label.is_empty()).collect();
+        let labels: Vec<_> = labels.into_iter().map(|label| format!("`{label}`")).collect();
+        let (name, labels) = (family.full_name(), labels.join(", "));
+        writeln!(table, "| `{name}` | {kind} | {labels} | {} |", family.help)
+            .expect("text takes all that is written to it");
+    }
+    table
+}

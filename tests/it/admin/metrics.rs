@@ -1,0 +1,100 @@
+//! What was counted is told to Prometheus.
+
+use std::collections::BTreeMap;
+
+use super::{pool, start};
+use crate::support::{Backend, Running, Sample, Settings, get, request, until};
+
+/// The values of all metrics by their names and labels.
+fn metrics(balancer: &Running) -> BTreeMap<String, f64> {
+    let page = balancer.admin().ask("GET", "/metrics", "", "").expect_status(200);
+    let value = |line: &str| {
+        let (name, value) = line.rsplit_once(' ').expect("a name and a value");
+        (name.trim_start_matches("loadbalancer_").to_owned(), value.parse().expect("a number"))
+    };
+    page.text().lines().filter(|line| !line.starts_with('#')).map(value).collect()
+}
+
+fn of(backend: &str, name: &str, more: &str) -> String {
+    format!("{name}{{pool=\"all\",backend=\"{backend}\"{more}}}")
+}
+
+#[test]
+fn what_clients_got_and_what_each_backend_did_is_counted() {
+    let (well, ill) = (Sample::start("well"), Backend::refuses());
+    let settings = Settings::that_say(&pool("round_robin", &[well.address(), ill]));
+    let balancer = start(&settings);
+    balancer.said("is healthy");
+    balancer.said("is down");
+    for path in ["/", "/", "/status/404", "/status/503"] {
+        get(balancer.address, path);
+    }
+    request(balancer.address, "nonsense\r\n\r\n").expect_status(400);
+    let now = metrics(&balancer);
+    let answers = ["2xx", "4xx", "5xx"].map(|class| now[&format!("answers_total{{code=\"{class}\"}}")]);
+    assert_eq!(answers, [2.0, 2.0, 1.0]);
+    assert_eq!(now["failures_total{reason=\"malformed_request\"}"], 1.0);
+    assert_eq!(
+        (now["answer_time_seconds_count"], now["answer_time_seconds_bucket{le=\"+Inf\"}"]),
+        (4.0, 4.0)
+    );
+    assert!(now["answer_time_seconds_sum"] > 0.0);
+    let (well, ill) = (well.address().to_string(), ill.to_string());
+    let came = ["2xx", "4xx", "5xx"]
+        .map(|class| now[&of(&well, "backend_answers_total", &format!(",code=\"{class}\""))]);
+    assert_eq!(came, [2.0, 1.0, 1.0]);
+    assert_eq!(now[&of(&well, "backend_failures_total", "")], 0.0);
+    assert_eq!((now[&of(&well, "backend_up", "")], now[&of(&ill, "backend_up", "")]), (1.0, 0.0));
+}
+
+#[test]
+fn a_backend_that_others_had_to_stand_in_for_has_a_failure_and_its_client_none() {
+    let kills = Backend::closes_before_the_head();
+    let well = Sample::start("well");
+    let settings = Settings::that_say(&pool("first", &[kills.address, well.address()]));
+    let balancer = start(&settings);
+    balancer.said_times("is healthy", 2);
+    get(balancer.address, "/").expect_status(200);
+    let now = metrics(&balancer);
+    assert_eq!(now[&of(&kills.address.to_string(), "backend_failures_total", "")], 1.0);
+    assert!(!now.keys().any(|name| name.starts_with("failures_total")), "{now:?}");
+}
+
+#[test]
+fn counts_go_on_over_a_reload_and_those_of_a_backend_that_left_are_gone() {
+    let (stays, leaves) = (Sample::start("stays"), Sample::start("leaves"));
+    let settings = Settings::that_say(&pool("round_robin", &[stays.address(), leaves.address()]));
+    let balancer = start(&settings);
+    balancer.said_times("is healthy", 2);
+    (0..4).for_each(|_| drop(get(balancer.address, "/").expect_status(200)));
+    settings.change(&balancer, &pool("round_robin", &[stays.address()]));
+    let left = leaves.address().to_string();
+    until("it has left", || !metrics(&balancer).keys().any(|name| name.contains(&left)));
+    let now = metrics(&balancer);
+    assert_eq!((now["settings_revision"], now["answers_total{code=\"2xx\"}"]), (2.0, 4.0));
+    assert_eq!(now[&of(&stays.address().to_string(), "backend_answers_total", ",code=\"2xx\"")], 2.0);
+    settings.write("nonsense = 1");
+    balancer.signal("HUP");
+    balancer.said("reload refused");
+    assert_eq!(metrics(&balancer)["settings_refused_total"], 1.0);
+}
+
+#[test]
+fn who_asks_for_open_metrics_gets_them_and_others_get_what_prometheus_wrote_before() {
+    let settings = Settings::that_say(&pool("first", &[Backend::refuses()]));
+    let balancer = start(&settings);
+    let asked = |accept: &str| balancer.admin().ask("GET", "/metrics", accept, "").expect_status(200);
+    for accept in ["", "Accept: */*\r\n", "Accept: text/plain;version=0.0.4\r\n"] {
+        let answer = asked(accept);
+        assert_eq!(
+            answer.header("content-type"),
+            Some("text/plain; version=0.0.4; charset=utf-8"),
+            "{accept}"
+        );
+        assert!(!answer.text().contains("# EOF"));
+    }
+    let open = asked("Accept: application/openmetrics-text;version=1.0.0;q=0.5,*/*;q=0.1\r\n");
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    assert_eq!(open.header("content-type"), Some(kind));
+    assert!(open.text().ends_with("# EOF\n"));
+}
