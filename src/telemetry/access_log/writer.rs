@@ -125,7 +125,7 @@ impl Writer {
         }
         if waiting() > 0 {
             let why = match is_cut() {
-                true => format!("it was not taken within {PATIENCE:?} of the second signal"),
+                true => "a second signal came before it was taken".to_owned(),
                 false => format!("nobody took it for {PATIENCE:?}"),
             };
             let lost = waiting() + self.counts.dropped.load(Ordering::Relaxed);
