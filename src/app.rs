@@ -39,7 +39,8 @@ const ORDERS: usize = 64;
 /// Runs the balancer until `shutdown` is ready and the last request is answered, or the drain deadline has passed.
 /// `shutdown` is told the first address that is bound and begins to watch for a stop before anything listens there, so that
 /// none is missed. What it gives is polled when all is started, on the control thread's runtime, which is the caller's
-/// thread. With `sources`, the settings are read anew upon SIGHUP.
+/// thread. When `cut` turns true, nobody is waited for any more, and what was answered is written for a second at most. With
+/// `sources`, the settings are read anew upon SIGHUP.
 ///
 /// # Errors
 /// It could not start.
@@ -47,17 +48,19 @@ pub fn run<F: Future<Output = ()>>(
     loaded: Loaded,
     sources: Option<Sources>,
     registry: &'static Registry,
+    cut: &watch::Receiver<bool>,
     shutdown: impl FnOnce(&Address) -> F,
 ) -> Result<(), StartError> {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     let (prepared, log) =
         both(Prepared::from(Arc::new(loaded.config.clone()), None), open_log(&loaded.config))?;
-    let ended = runtime.block_on(serve((prepared, loaded), sources, registry, log.as_ref(), shutdown));
+    let parts = (prepared, loaded);
+    let ended = runtime.block_on(serve(parts, sources, registry, log.as_ref(), cut, shutdown));
     // Requests that were cut have their lines written when they are dropped. Settings that are being read, from a file that
     // has no end or a name that nobody answers for, are not waited for.
     runtime.shutdown_background();
     if let Some(log) = log {
-        log.finish();
+        log.finish(|| *cut.borrow());
     }
     ended?;
     info!("stopped");
@@ -80,6 +83,7 @@ async fn serve<F: Future<Output = ()>>(
     sources: Option<Sources>,
     registry: &'static Registry,
     log: Option<&Writer>,
+    cut: &watch::Receiver<bool>,
     shutdown: impl FnOnce(&Address) -> F,
 ) -> Result<(), StartError> {
     let shutdown = shutdown(&prepared.bound[0].opened.listener.address);
@@ -94,7 +98,7 @@ async fn serve<F: Future<Output = ()>>(
     let (publish, snapshots) = watch::channel(Arc::new(first));
     let (stop, stopping) = watch::channel(false);
     let (beat, ticks) = watch::channel(());
-    let news = News { snapshots: snapshots.clone(), stop: stopping.clone(), ticks };
+    let news = News { snapshots: snapshots.clone(), stop: stopping.clone(), cut: cut.clone(), ticks };
     let rules = Rules::of(Arc::clone(&config), None);
     let (team, workers, orders) = start_workers(&rules, registry, log, &mut bound, &news)?;
     tell(&config, &bound);
@@ -118,7 +122,8 @@ async fn serve<F: Future<Output = ()>>(
         stop.send_replace(true);
         let left = workers.ended().await;
         if left > 0 {
-            warn!("cut at the end of the drain time: {left} connection{}", if left == 1 { "" } else { "s" });
+            let at = if *cut.borrow() { "a second signal" } else { "the end of the drain time" };
+            warn!("cut at {at}: {left} connection{}", if left == 1 { "" } else { "s" });
         }
     };
     control::run(live.subscribe(), registry, publish, beat, stopped).await;

@@ -44,7 +44,7 @@ use crate::balance::{Lease, Tried};
 use crate::connect::{AnswerBody, Connections};
 
 pub use access::Access;
-pub use answer::{last_words, log_refusal};
+pub use answer::{last_words, note_refusal};
 pub use body::{Body, RequestBody, UploadStopped};
 pub use client::{Client, Phase};
 pub use deadline::{Alarm, Clock};

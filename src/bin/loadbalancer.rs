@@ -13,6 +13,7 @@ use loadbalancer::config::{Address, Backend, Command, Flags, Loaded, Sources};
 
 use loadbalancer::{app, cli, demo, telemetry};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -22,7 +23,9 @@ const USAGE: u8 = 2;
 /// It could not start.
 const FAILED: u8 = 1;
 /// A second signal: what a shell reports of a program that SIGINT ended.
-const INTERRUPTED: i32 = 130;
+const INTERRUPTED: u8 = 130;
+/// How long the program may take to end after that: its logs have a second each.
+const MOST_TO_CUT: Duration = Duration::from_secs(3);
 /// Between two checks of a sample backend: short, for somebody is watching.
 const DEMO_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -51,13 +54,15 @@ fn main() -> ExitCode {
         Err(problems) => return cli::refuse(&problems),
     };
     telemetry::init(loaded.config.log_level);
+    let (cut, is_cut) = watch::channel(false);
     let ended = match demo {
-        true => run_demo(loaded.clone()),
-        false => app::run(loaded.clone(), Some(sources), Registry::global(), |_| stop_signal())
+        true => run_demo(loaded.clone(), cut, &is_cut),
+        false => app::run(loaded.clone(), Some(sources), Registry::global(), &is_cut, |_| stop_signal(cut))
             .map_err(anyhow::Error::from),
     };
     telemetry::settle();
     match ended {
+        Ok(()) if *is_cut.borrow() => ExitCode::from(INTERRUPTED),
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let all: Vec<&dyn Display> = match error.downcast_ref::<StartError>() {
@@ -77,11 +82,15 @@ fn complain(code: u8, problem: &dyn Display) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn run_demo(mut loaded: Loaded) -> anyhow::Result<()> {
+fn run_demo(
+    mut loaded: Loaded,
+    cut: watch::Sender<bool>,
+    is_cut: &watch::Receiver<bool>,
+) -> anyhow::Result<()> {
     let backends = demo::start_pair().context("no sample backends")?;
     let first = backends[0];
     let shutdown = |address: &Address| {
-        let stop = stop_signal();
+        let stop = stop_signal(cut);
         let commands = commands_to_try(address, first);
         // It is polled when all is started: before, the commands would not work.
         async move {
@@ -95,7 +104,7 @@ fn run_demo(mut loaded: Loaded) -> anyhow::Result<()> {
         pool.health.path = "/health".to_owned();
         pool.health.interval = DEMO_INTERVAL;
     }
-    Ok(app::run(loaded, None, Registry::global(), shutdown)?)
+    Ok(app::run(loaded, None, Registry::global(), is_cut, shutdown)?)
 }
 
 fn commands_to_try(listen: &Address, first: SocketAddr) -> String {
@@ -173,8 +182,8 @@ fn in_one_line(error: &clap::Error) -> String {
     format!("{problem}{nearest}")
 }
 
-/// Ready at the first SIGINT or SIGTERM; a second one ends the process at once.
-fn stop_signal() -> impl Future<Output = ()> {
+/// Ready at the first SIGINT or SIGTERM; a second one cuts what is under way.
+fn stop_signal(cut: watch::Sender<bool>) -> impl Future<Output = ()> {
     // Caught from here on, not only when it is waited for.
     let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
     async move {
@@ -182,19 +191,29 @@ fn stop_signal() -> impl Future<Output = ()> {
             return std::future::pending().await;
         };
         tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-        end_at_the_next(interrupt, terminate);
+        cut_at_the_next(interrupt, terminate, cut);
     }
 }
 
-/// On a thread of its own, for the last log lines are waited for when no runtime is there any more.
-fn end_at_the_next(mut interrupt: Signal, mut terminate: Signal) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+/// On a thread of its own, for the last log lines are waited for when no runtime is there any more. What is answered is to be
+/// in the log, so the process ends as it always does, but waits for no request; if it does not, or at a third signal, it
+/// ends here.
+fn cut_at_the_next(mut interrupt: Signal, mut terminate: Signal, cut: watch::Sender<bool>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let wait = move || {
         let Ok(runtime) = runtime else { return };
         runtime.block_on(async {
             tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+            cut.send_replace(true);
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+                () = tokio::time::sleep(MOST_TO_CUT) => {
+                    tracing::warn!("not ended {MOST_TO_CUT:?} after the second signal: what is not written is lost");
+                }
+            }
         });
-        std::process::exit(INTERRUPTED);
+        std::process::exit(INTERRUPTED.into());
     };
     // Without a thread, the drain time ends it.
     let _ = std::thread::Builder::new().name("signals".to_owned()).spawn(wait);

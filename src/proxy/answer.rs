@@ -31,12 +31,12 @@ pub(super) fn answer(error: &Error, snapshot: &Snapshot, mut exchange: Exchange)
     Own::instead(error.row().status, fields(error), text, &exchange).give(exchange)
 }
 
-/// The same for a connection on which hyper can send nothing any more, or nothing yet: the bytes of the answer. The
-/// access log has a line for it.
+/// The same for a connection on which hyper can send nothing any more, or nothing yet: the bytes of the answer, which is
+/// counted, and has a line in the access log.
 pub fn last_words(error: &Error, client: &Client) -> Vec<u8> {
     let status = error.row().status;
     let text = format!("{error}\n");
-    log_refusal(error, client, text.len());
+    note_refusal(error, client, text.len());
     let mut head =
         format!("HTTP/1.1 {} {}\r\n", status.as_u16(), status.canonical_reason().unwrap_or_default());
     let length = (CONTENT_LENGTH, HeaderValue::from(text.len()));
@@ -48,10 +48,11 @@ pub fn last_words(error: &Error, client: &Client) -> Vec<u8> {
     (head + "\r\n" + &text).into_bytes()
 }
 
-/// Writes a line to the access log for a client that is refused before it made a request, or besides those that it made,
-/// and is told so in as many bytes.
-pub fn log_refusal(error: &Error, client: &Client, told: usize) {
+/// Counts a client that is refused before it made a request, or besides those that it made, and writes a line to the access
+/// log. It is told so in as many bytes; one that is told nothing counts as much.
+pub fn note_refusal(error: &Error, client: &Client, told: usize) {
     let Row { status, reason, termination, .. } = error.row();
+    client.shared.tally.answered(status.as_u16());
     client.shared.tally.failed(reason);
     let Some(log) = &client.shared.access_log else { return };
     let mut entry = Entry::without_head(client.address());

@@ -13,7 +13,7 @@ use tokio_rustls::{TlsAcceptor, TlsStream};
 
 use crate::config::Listener;
 use crate::connect::{Socket, Stream};
-use crate::proxy::{Alarm, Client, Entrance, Error, Shared, before_due, last_words, log_refusal};
+use crate::proxy::{Alarm, Client, Entrance, Error, Shared, before_due, last_words, note_refusal};
 
 use super::farewell::{close, refuse};
 use super::listener::Opened;
@@ -84,7 +84,7 @@ impl Arrival {
         };
         // It has not spoken HTTP yet, so nothing is said in it.
         tracing::debug!("{}: {error}", client.address());
-        log_refusal(&error, &client, 0);
+        note_refusal(&error, &client, 0);
     }
 
     fn begin(self, socket: Socket) {
@@ -185,11 +185,11 @@ pub(super) fn turn_away(
     (address, error): (SocketAddr, Error),
     time: Option<Refusal>,
 ) {
+    let client = new_client(shared, door, address);
     if door.opened.tls.is_some() {
         // Nothing that we could say before a handshake would be understood, and one costs more than a seat.
-        return;
+        return note_refusal(&error, &client, 0);
     }
-    let client = new_client(shared, door, address);
     let Some(time) = time else {
         // Whether it takes them is its own affair.
         let _ = SockRef::from(&socket).send(&last_words(&error, &client));

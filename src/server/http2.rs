@@ -20,7 +20,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 
 use crate::connect::Stream;
-use crate::proxy::{Client, Error, handle, log_refusal};
+use crate::proxy::{Client, Error, handle, note_refusal};
 
 use super::farewell::{cut, part};
 
@@ -85,7 +85,7 @@ fn is_flood(error: &hyper::Error) -> bool {
 fn complain(client: &Client, frames: &'static str) {
     let error = Error::Flood(frames);
     tracing::debug!("{}: {error}", client.address());
-    log_refusal(&error, client, 0);
+    note_refusal(&error, client, 0);
 }
 
 /// Lets hyper drive the connection.

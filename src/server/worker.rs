@@ -60,6 +60,8 @@ pub struct News {
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
     /// Turns true when the process is to stop.
     pub stop: watch::Receiver<bool>,
+    /// Turns true when the process is to stop without waiting for any request.
+    pub cut: watch::Receiver<bool>,
     /// Changes whenever the worker's clock is to move on.
     pub ticks: watch::Receiver<()>,
 }
@@ -107,8 +109,8 @@ impl Workers {
         }
     }
 
-    /// Waits until they have ended: a stop was asked for, and their clients are gone or the drain deadline has passed.
-    /// Gives the number of connections that were left.
+    /// Waits until they have ended: a stop was asked for, and their clients are gone, the drain deadline has passed or they
+    /// were told to cut. Gives the number of connections that were left.
     pub async fn ended(self) -> usize {
         match self {
             Self::Here(worker) => worker.await.unwrap_or_default(),
@@ -132,7 +134,7 @@ fn spawn_thread(worker: Worker) -> io::Result<thread::JoinHandle<usize>> {
 impl Worker {
     async fn run(self) -> usize {
         let Self { index, rules, team, news, .. } = self;
-        let News { mut snapshots, mut stop, ticks } = news;
+        let News { mut snapshots, mut stop, mut cut, ticks } = news;
         let snapshot = Arc::clone(&snapshots.borrow_and_update());
         let shared = Rc::new(Shared::new(&rules, snapshot, self.registry, self.access_log));
         let drain = Cell::new(rules.config.timeouts.drain);
@@ -150,8 +152,11 @@ impl Worker {
         let _ = take_in.await;
         shared.drain();
         let began = Instant::now();
-        while team.clients(index) > 0 && began.elapsed() < drain.get() {
-            shared.clock.sleep(DRAIN_LOOK).await;
+        while team.clients(index) > 0 && began.elapsed() < drain.get() && !*cut.borrow() {
+            tokio::select! {
+                Ok(_) = cut.wait_for(|cut| *cut) => {}
+                () = shared.clock.sleep(DRAIN_LOOK) => {}
+            }
         }
         // What is left ends with the runtime; the access log is flushed when the last of it has.
         shared.cut();

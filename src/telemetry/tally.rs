@@ -54,7 +54,7 @@ impl Tally {
         &self.recent
     }
 
-    /// A client got an answer with this status.
+    /// A client got an answer with this status, or was refused without one for what has this status.
     pub fn answered(&self, status: u16) {
         if let Some(count) = self.answers.get(usize::from(status / 100)) {
             count.set(count.get() + 1);

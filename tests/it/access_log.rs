@@ -1,5 +1,6 @@
 //! The access log has one line of JSON for each request, and says how it ended.
 
+mod cut;
 mod lost;
 mod refused;
 mod rotated;

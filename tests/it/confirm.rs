@@ -1,6 +1,7 @@
 //! Changes that are planned before they are made, and those that are taken back by themselves.
 
 mod plan;
+mod refused;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

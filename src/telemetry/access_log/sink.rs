@@ -40,14 +40,28 @@ impl Sink {
     pub(super) fn write(&mut self, lines: &[u8]) -> Result<(), Trouble> {
         let moved = self.follow();
         let mut rest = lines;
-        let written = self.end_torn().and_then(|()| {
-            let written = write_all(&mut self.file, &mut rest);
-            let taken = &lines[..lines.len() - rest.len()];
-            self.is_torn = taken.last().is_some_and(|last| *last != b'\n');
-            written
-        });
+        // What is written to a file that was removed is nowhere.
+        let written = match moved.is_err() && self.is_removed() {
+            true => Ok(()),
+            false => self.add(&mut rest),
+        };
         let lost = memchr::memchr_iter(b'\n', rest).count() as u64;
         written.and(moved).map_err(|error| Trouble { error, lost })
+    }
+
+    /// Leaves what there is no room for.
+    fn add(&mut self, rest: &mut &[u8]) -> io::Result<()> {
+        self.end_torn()?;
+        let lines = *rest;
+        let written = write_all(&mut self.file, rest);
+        let taken = &lines[..lines.len() - rest.len()];
+        self.is_torn = taken.last().is_some_and(|last| *last != b'\n');
+        written
+    }
+
+    /// Whether no name leads to the file any more. A pipe without a name has its reader all the same.
+    fn is_removed(&self) -> bool {
+        self.file.metadata().is_ok_and(|file| file.is_file() && file.nlink() == 0)
     }
 
     /// Has what comes next begin a line.

@@ -20,8 +20,9 @@ const FULL: usize = 16 * 1024;
 const QUEUE: usize = 256;
 /// Between two lines about the same trouble.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
-/// How long the end of the program waits for the next buffer to be written.
+/// How long the end of the program waits for the next buffer to be written, and between two looks whether it was.
 const PATIENCE: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// One worker's end of the log.
 #[derive(Debug)]
@@ -109,19 +110,26 @@ impl Writer {
         }
     }
 
-    /// Waits until all lines are written, as long as some are: a pipe that nobody reads keeps nobody from stopping. The
-    /// buffers must be gone.
-    pub fn finish(self) {
+    /// Waits until all lines are written, as long as some are: a pipe that nobody reads keeps nobody from stopping. Nor does
+    /// one that is read slowly from the moment that the process is to be cut. The buffers must be gone.
+    pub fn finish(self, is_cut: impl Fn() -> bool) {
         drop(self.queue);
         let waiting = || self.counts.waiting.load(Ordering::Relaxed);
-        let mut before = waiting();
-        while self.ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) && waiting() != before {
-            before = waiting();
+        let (mut before, mut since) = (waiting(), Instant::now());
+        while self.ended.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout)
+            && since.elapsed() < PATIENCE
+        {
+            if waiting() != before && !is_cut() {
+                (before, since) = (waiting(), Instant::now());
+            }
         }
         if waiting() > 0 {
+            let why = match is_cut() {
+                true => "a second signal came before it was taken".to_owned(),
+                false => format!("nobody took it for {PATIENCE:?}"),
+            };
             let lost = waiting() + self.counts.dropped.load(Ordering::Relaxed);
-            let lines = count_of_lines(lost);
-            warn!("lost of the access log, for nobody took it for {PATIENCE:?}: {lines}");
+            warn!("lost of the access log, for {why}: {}", count_of_lines(lost));
         }
     }
 }

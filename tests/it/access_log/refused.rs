@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 
 use super::{Log, facts};
+use crate::support::pki::Pair;
 use crate::support::{Backend, Balancer, Client, Running, Sample, get};
 
 #[test]
@@ -58,6 +59,22 @@ fn a_client_that_is_turned_away_has_a_line() {
     let line = lines.iter().find(|line| line["path"] == "").expect("a line of who said nothing");
     assert_eq!(facts(line), json!([503, null, 0, "too_many_connections", "PC"]));
     assert_eq!(line["client"], json!(refused.stream().local_addr().unwrap()));
+}
+
+#[test]
+fn a_client_that_is_turned_away_without_a_word_has_a_line() {
+    let pair = Pair::self_signed(&["localhost"]);
+    let log = Log::new();
+    let balancer = Balancer::before(&[Backend::refuses()]).secured(&[&pair]).flag("--deny", "127.0.0.0/8");
+    let balancer = balancer.flag("--access-log", log.path()).start();
+    let mut refused = Client::to(balancer.address);
+    refused.expect_end();
+    let [line] = log.lines_after(&balancer, 1).try_into().expect("one line");
+    assert_eq!(facts(&line), json!([403, null, 0, "denied", "PR"]));
+    assert_eq!(
+        (&line["client"], &line["bytes_out"]),
+        (&json!(refused.stream().local_addr().unwrap()), &json!(0))
+    );
 }
 
 #[test]

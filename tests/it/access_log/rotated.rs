@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::{Log, logging};
-use crate::support::{Running, Sample, get, until};
+use crate::support::{Balancer, Running, Sample, get, until};
 
 #[test]
 fn a_log_that_was_rotated_goes_on_in_a_new_file_and_no_line_is_lost() {
@@ -27,6 +27,26 @@ fn a_log_that_cannot_be_begun_anew_goes_on_in_the_old_file() {
     fs::remove_dir(log.path()).unwrap();
     let lines = rotated.lines_after(&balancer, 2);
     assert_eq!(lines[1]["status"], 202);
+}
+
+#[test]
+fn lines_for_a_log_that_was_removed_with_its_folder_are_counted_until_there_is_a_folder_again() {
+    let sample = Sample::start("one");
+    let place = Log::new();
+    let folder = Log(place.0.with_extension("folder"));
+    let log = Log(folder.0.join("log"));
+    fs::create_dir(folder.path()).unwrap();
+    let balancer = Balancer::before(&[sample.address()]).flag("--access-log", log.path()).start();
+    get(balancer.address, "/status/201");
+    log.wait_for_a_line();
+    fs::remove_dir_all(folder.path()).unwrap();
+    get(balancer.address, "/status/202");
+    balancer.said("the access log cannot be written: No such file or directory (os error 2); lost: 1 line");
+    fs::create_dir(folder.path()).unwrap();
+    get(balancer.address, "/status/203");
+    let lines = log.lines_after(&balancer, 1);
+    assert!(lines.len() == 1 && lines[0]["status"] == 203, "{lines:?}");
+    fs::remove_dir_all(folder.path()).unwrap();
 }
 
 /// A balancer whose log was renamed when it had a line, and where to.
