@@ -124,7 +124,7 @@ pub(super) fn backend(desk: &Desk, known: &backends::Backend) -> Backend {
         tags: terms.tags.iter().map(|(name, value)| (own(name), own(value))).collect(),
         in_flight,
         check: Check {
-            path: check.path.clone(),
+            path: check.shown().to_owned(),
             interval: text_of(check.interval),
             timeout: text_of(check.timeout),
             learned: moment(desk, known.health.learned()),
