@@ -121,6 +121,8 @@ impl Fault {
             Self::UnknownKey { nearest: None, known } => {
                 say("unknown key", format!("known here: {}", known.join(", ")))
             }
+            // What its least is knows only who knows what it is for.
+            Self::TooSmall(0) => say("too small", "write a whole number that is not negative"),
             Self::TooSmall(least) => say("too small", format!("use at least {least}")),
             Self::TooLarge(most) => say("too large", format!("use at most {most}")),
             Self::SizeTooSmall(least) => {
