@@ -201,7 +201,7 @@ impl Origin {
         let Wrong { path, value, is_key, fault } = wrong;
         if let Some(flag) = self.flag(path, Some(file)) {
             let Said { message, help } = fault.said(By::Flags);
-            let flag = Some(flag.to_owned());
+            let flag = Some(self.given.name(flag));
             return Some(Problem { flag, value: value.clone(), help, ..Problem::saying(message) });
         }
         let Some(root) = &self.tree else {
