@@ -30,6 +30,7 @@ pub use hash::hash;
 pub use lease::{Lease, Tried};
 pub use sticky::Word;
 pub use turn::Turn;
+pub use warm::per_cent_warm;
 
 use asking::{Asking, is_full};
 use hashed::Hashed;

@@ -31,6 +31,7 @@ mod size;
 mod switch;
 mod tree;
 mod watch;
+mod written;
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -72,6 +73,7 @@ pub use route::{
 pub use show::convert;
 pub use size::{SizeError, parse_data_rate, parse_size};
 pub use switch::{SwitchError, parse_switch};
+pub use written::Written;
 
 /// Every setting of a running balancer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,6 +146,20 @@ pub struct Health {
     pub timeout: Duration,
     /// What a check GETs, in origin form.
     pub path: String,
+    /// The same as a file writes it, if it does so with variables of the environment.
+    pub written: Option<String>,
+}
+
+impl Health {
+    /// Whether backends are checked in the same way, however it was written.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (self.interval, self.timeout, &self.path) == (other.interval, other.timeout, &other.path)
+    }
+
+    /// What a check GETs, for who is not to see what variables hold.
+    pub fn shown(&self) -> &str {
+        self.written.as_deref().unwrap_or(&self.path)
+    }
 }
 
 /// How long each step may take. None is ever infinite.

@@ -166,7 +166,7 @@ async fn forward(
         view = newest(client, view);
         picked = affinity.pick(client, &view, &course, &tried);
     };
-    Err(last.unwrap_or_else(|| Error::of_pick(none)))
+    Err(last.unwrap_or_else(|| answer::why_none(none, &view.snapshot, &course)))
 }
 
 /// The newest view, unless the settings have changed since, by which other pools may be in the places of those.

@@ -3,6 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 use std::io;
 use std::mem;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
@@ -46,8 +47,8 @@ pub enum Evidence {
     Tls(TlsFault),
     /// It was to speak HTTP/2 and did not begin to.
     NotHttp2,
-    /// The system could not connect, for this reason.
-    Unreachable(io::ErrorKind),
+    /// The system could not connect, for this reason in its words.
+    Unreachable(Arc<str>),
 }
 
 impl Evidence {
@@ -57,7 +58,7 @@ impl Evidence {
             DialError::Connect(error) => match error.kind() {
                 io::ErrorKind::ConnectionRefused => Self::Refused,
                 io::ErrorKind::TimedOut => Self::ConnectTimeout,
-                kind => Self::Unreachable(kind),
+                _ => Self::Unreachable(in_words(error).into()),
             },
             DialError::Tls(fault) => Self::Tls(fault.clone()),
             DialError::NotHttp2 => Self::NotHttp2,
@@ -96,9 +97,15 @@ impl Display for Evidence {
             Self::Garbage => f.write_str("answered with something that is not HTTP"),
             Self::Tls(fault) => fault.fmt(f),
             Self::NotHttp2 => f.write_str("it did not begin to speak HTTP/2; write http:// if it should not"),
-            Self::Unreachable(kind) => write!(f, "cannot connect: {kind}"),
+            Self::Unreachable(reason) => write!(f, "cannot connect: {reason}"),
         }
     }
+}
+
+/// What the system says of an error, without its number.
+fn in_words(error: &io::Error) -> String {
+    let said = error.to_string();
+    said.split(" (os error ").next().unwrap_or_default().to_owned()
 }
 
 /// What is known of a backend's health.

@@ -146,6 +146,12 @@ impl Load {
         until > 0 && self.millis(now) < until
     }
 
+    /// Until when it is spared, if it asked for that and is.
+    pub fn rests_until(&self, now: Instant) -> Option<Instant> {
+        let until = Duration::from_millis(self.rests_until.load(Ordering::Relaxed));
+        self.rests(now).then(|| self.born + until)
+    }
+
     /// Notes that it is given a request.
     pub fn give(&self, now: Instant) {
         self.given_at.store(self.millis(now), Ordering::Relaxed);

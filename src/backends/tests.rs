@@ -12,6 +12,7 @@ fn wanted(ports: &[u16]) -> Vec<(Terms, Arc<Way>)> {
         path: "/".to_owned(),
         interval: Duration::from_secs(1),
         timeout: Duration::from_secs(1),
+        written: None,
     });
     let one = |port: &u16| {
         let url = BackendUrl::from(SocketAddr::from(([127, 0, 0, 1], *port)));

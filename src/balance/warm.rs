@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::config::Balancing;
+
 use super::Member;
 
 /// The warmth of who takes all of its share.
@@ -17,6 +19,12 @@ pub(super) fn warmth(since: Instant, over: Duration, now: Instant) -> u64 {
     }
     let part = age.as_nanos() * u128::from(FULL) / over.as_nanos().max(1);
     u64::try_from(part).unwrap_or(FULL).clamp(LEAST, FULL)
+}
+
+/// Per cent of its share that a backend of such a pool takes that is well since then.
+pub fn per_cent_warm(balancing: &Balancing, since: Option<Instant>, now: Instant) -> u8 {
+    let warmth = since.zip(balancing.slow_start).map_or(FULL, |(since, over)| warmth(since, over, now));
+    u8::try_from(warmth * 100 / FULL).unwrap_or(100)
 }
 
 /// Until when a member may be warming up, and how long that takes.

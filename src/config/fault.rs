@@ -7,7 +7,8 @@ use super::backend::BackendFault;
 use super::file::Size;
 use super::listen::ListenFault;
 use super::resolve::{PoolFault, RouteFault};
-use super::tree::{Path, Span};
+use super::tree::{Node, Path, Span};
+use super::written::without_variables;
 
 /// What is wrong with a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,6 +121,8 @@ impl Fault {
             Self::UnknownKey { nearest: None, known } => {
                 say("unknown key", format!("known here: {}", known.join(", ")))
             }
+            // What its least is knows only who knows what it is for.
+            Self::TooSmall(0) => say("too small", "write a whole number that is not negative"),
             Self::TooSmall(least) => say("too small", format!("use at least {least}")),
             Self::TooLarge(most) => say("too large", format!("use at most {most}")),
             Self::SizeTooSmall(least) => {
@@ -142,6 +145,35 @@ impl Fault {
             Self::Pool(fault) => fault.said(by),
             Self::Route(fault) => fault.said(),
             _ => self.said_of_text(),
+        }
+    }
+
+    /// What is said to who wrote it into a file, without what variables of the environment hold.
+    pub(super) fn said_of(&self, part: &Node) -> Said {
+        let Said { message, help } = self.said(By::File);
+        match self {
+            Self::Conflict(_) => Said {
+                message: without_variables(&message, part),
+                help: help.map(|help| without_variables(&help, part)),
+            },
+            _ if part.written.is_some() && self.quotes() => {
+                let told =
+                    message.split(['`', ':', '{']).next().map(str::trim).filter(|told| !told.is_empty());
+                say(told.unwrap_or("stands for nothing here"), "see what the variable holds")
+            }
+            _ => Said { message, help },
+        }
+    }
+
+    /// Whether its words have parts of the value in them.
+    fn quotes(&self) -> bool {
+        match self {
+            Self::Said(_) => true,
+            Self::Backend(fault) => matches!(fault, BackendFault::Path { .. }),
+            Self::Access(fault) => matches!(fault, AccessFault::HostBits { .. } | AccessFault::RateUnit(_)),
+            Self::Pool(fault) => matches!(fault, PoolFault::Unknown { .. }),
+            Self::Route(fault) => matches!(fault, RouteFault::Regex(_) | RouteFault::Placeholder { .. }),
+            _ => false,
         }
     }
 

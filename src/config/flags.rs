@@ -1,5 +1,6 @@
 //! The command line and the environment, as the operator wrote them.
 
+mod environment;
 mod meaning;
 mod remote;
 mod tool;
@@ -9,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::parser::ValueSource;
-use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgAction, CommandFactory, FromArgMatches, Id, Parser, Subcommand};
 
 use crate::telemetry::LogLevel;
 
@@ -162,7 +163,11 @@ pub struct Flags {
 
 /// Which flags somebody wrote. Of flags that did not come by [`Flags::read`], all count as written.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Given(Option<Vec<&'static str>>);
+pub(super) struct Given {
+    written: Option<Vec<&'static str>>,
+    /// Those of all that were written in the environment.
+    in_environment: Vec<String>,
+}
 
 /// What to do instead of balancing.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
@@ -213,33 +218,45 @@ impl Flags {
             let is_count = flag.get_value_names().is_some_and(|names| COUNTS.contains(&names[0].as_str()));
             if is_count { flag.allow_hyphen_values(true) } else { flag }
         });
-        let matches = command.try_get_matches_from_mut(words)?;
+        let words: Vec<_> = words.into_iter().collect();
+        let matches = command.try_get_matches_from_mut(&words);
+        let matches = matches.map_err(|error| environment::name_variable(error, &words))?;
         let mut flags = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
-        let known = command.get_arguments().filter_map(|argument| {
-            let source = matches.value_source(argument.get_id().as_str())?;
-            let is_given = matches!(source, ValueSource::CommandLine | ValueSource::EnvVariable);
-            argument.get_long().filter(|_| is_given).map(str::to_owned)
-        });
-        let known: Vec<_> = known.collect();
-        let all = super::origin::flags();
-        flags.given = Given(Some(all.filter(|flag| known.iter().any(|known| flag[2..] == *known)).collect()));
+        let from = |source| {
+            let is_from = |id: &Id| matches.value_source(id.as_str()) == Some(source);
+            let flags = command.get_arguments().filter(|argument| is_from(argument.get_id()));
+            flags.filter_map(|flag| Some(format!("--{}", flag.get_long()?))).collect::<Vec<_>>()
+        };
+        let (on_command_line, in_environment) =
+            (from(ValueSource::CommandLine), from(ValueSource::EnvVariable));
+        let is_written =
+            |flag: &&str| on_command_line.iter().chain(&in_environment).any(|known| known == flag);
+        let written = Some(super::origin::flags().filter(is_written).collect());
+        flags.given = Given { written, in_environment };
         Ok(flags)
     }
 
     /// A flag that somebody wrote, and in whose place `demo` has values of its own.
-    pub fn idle_in_demo(&self) -> Option<&'static str> {
+    pub fn idle_in_demo(&self) -> Option<String> {
         let replaced = ["--config", "--backend", "--health-path", "--health-interval"];
-        replaced.into_iter().find(|flag| match *flag {
+        let idle = replaced.into_iter().find(|flag| match *flag {
             "--config" => self.config.is_some(),
-            flag => self.given.0.is_some() && self.given.has(flag),
-        })
+            flag => self.given.written.is_some() && self.given.has(flag),
+        });
+        idle.map(|flag| self.given.name(flag))
     }
 }
 
 impl Given {
     /// Whether somebody wrote a flag.
     pub(super) fn has(&self, flag: &str) -> bool {
-        self.0.as_ref().is_none_or(|given| given.contains(&flag))
+        self.written.as_ref().is_none_or(|given| given.contains(&flag))
+    }
+
+    /// What is to be mended to mend a flag: that, or the variable of the environment in which it was written.
+    pub(super) fn name(&self, flag: &str) -> String {
+        let is_variable = self.in_environment.iter().any(|known| known == flag);
+        if is_variable { environment::variable(flag) } else { flag.to_owned() }
     }
 
     /// Whether somebody wrote a flag that wins over a file.
@@ -249,6 +266,6 @@ impl Given {
 
     /// A flag that somebody wrote, and that cannot be together with a file.
     pub(super) fn by_name(&self) -> Option<&'static str> {
-        BY_NAME.into_iter().find(|flag| self.0.is_some() && self.has(flag))
+        BY_NAME.into_iter().find(|flag| self.written.is_some() && self.has(flag))
     }
 }

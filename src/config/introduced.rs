@@ -91,8 +91,8 @@ mod tests {
 
     #[test]
     fn what_is_no_network_is_refused_with_one_that_is() {
-        for text in ["", "10.0.0.0/33", "10", "localhost", "::/129", "UNIX"] {
-            let refused = introduced(&["::/0", text]).unwrap_err().to_string();
+        for text in ["''", "10.0.0.0/33", "10", "localhost", "::/129", "UNIX"] {
+            let refused = introduced(&["::/0", text.trim_matches('\'')]).unwrap_err().to_string();
             let expected = format!(
                 "--proxy-protocol-from {text}: not a network; write ADDRESS or ADDRESS/BITS, for example 10.0.0.0/8"
             );

@@ -92,8 +92,9 @@ impl Sources {
             return self.resolve(self.flags.to_file(), origin, &Read::default(), Vec::new());
         };
         if let Some(flag) = self.flags.given.by_name() {
+            let flag = self.flags.given.name(flag);
             return Err(Problems::of(vec![Problem::of_flags(
-                flag,
+                &flag,
                 None,
                 format!("--config {} says where requests come from and go to", place.display()),
                 format!("remove {flag}, or write what it says into the file"),
@@ -121,8 +122,9 @@ impl Sources {
     /// To watch what cannot change is a mistake.
     fn refuse_useless(&self) -> Result<(), Problems> {
         let Some(why) = self.unwatchable().filter(|_| self.flags.watch) else { return Ok(()) };
-        let help = "add --config FILE, or remove --watch".to_owned();
-        Err(Problems::of(vec![Problem::of_flags("--watch", None, why.to_owned(), help)]))
+        let flag = self.flags.given.name("--watch");
+        let help = format!("add --config FILE, or remove {flag}");
+        Err(Problems::of(vec![Problem::of_flags(&flag, None, why.to_owned(), help)]))
     }
 
     /// Why there are no files that could be watched, if there are none.

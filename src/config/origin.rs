@@ -149,7 +149,11 @@ impl Origin {
                 Fault::Duplicate { path, .. } | Fault::InTwoFiles { path, .. } => Some(path),
                 _ => None,
             };
-            self.problem(span.as_ref(), path, None, fault)
+            let mut said = fault.said(By::File);
+            if let Fault::Duplicate { first: Some(first), .. } = fault {
+                said.message = format!("{}, which is at {} already", said.message, self.tell(first));
+            }
+            self.problem(span.as_ref(), path, None, said)
         };
         misread.iter().map(problem).collect()
     }
@@ -161,7 +165,7 @@ impl Origin {
             Fault::UnknownKey { .. } => (found.key.or(found.node.span.as_ref()), path.last()),
             _ => (found.node.span.as_ref().or(found.key), self.shown(found.node)),
         };
-        Some(self.problem(span, Some(path), value, fault))
+        Some(self.problem(span, Some(path), value, fault.said_of(found.node)))
     }
 
     /// What a part of the settings says, if that can be said in a word. A number is shown as it was written: `1e3`.
@@ -197,18 +201,19 @@ impl Origin {
         let Wrong { path, value, is_key, fault } = wrong;
         if let Some(flag) = self.flag(path, Some(file)) {
             let Said { message, help } = fault.said(By::Flags);
-            let flag = Some(flag.to_owned());
+            let flag = Some(self.given.name(flag));
             return Some(Problem { flag, value: value.clone(), help, ..Problem::saying(message) });
         }
         let Some(root) = &self.tree else {
-            return Some(self.problem(None, Some(path), value.clone(), fault));
+            return Some(self.problem(None, Some(path), value.clone(), fault.said(By::File)));
         };
         let found = path.find(root, false);
         if found.broken || self.is_unsure(root, &found, path, fault, read) {
             return None;
         }
-        let shown =
-            if found.exact && !is_key { value.as_ref().and_then(|_| self.shown(found.node)) } else { None };
+        // A backend that is written as its address alone has no such key.
+        let is_value = !is_key && !matches!(found.node.value, Value::Table(_));
+        let shown = value.as_ref().filter(|_| is_value).and_then(|_| self.shown(found.node));
         let is_table = *is_key || matches!(found.node.value, Value::Table(_)) || !found.exact;
         let span = match found.key {
             Some(key) if is_table => Some(key),
@@ -217,7 +222,7 @@ impl Origin {
         let span = span.filter(|_| !found.path.0.is_empty());
         let is_all = found.exact || !matches!(found.node.value, Value::Table(_));
         let path = if is_all { &found.path } else { path };
-        Some(self.problem(span, Some(path), shown.or_else(|| value.clone()), fault))
+        Some(self.problem(span, Some(path), shown.or_else(|| value.clone()), fault.said_of(found.node)))
     }
 
     /// Whether more may be said of something than is known. A listener, a route and a pool are in one text; any other section
@@ -235,12 +240,8 @@ impl Origin {
         span: Option<&Span>,
         path: Option<&Path>,
         value: Option<String>,
-        fault: &Fault,
+        Said { message, help }: Said,
     ) -> Problem {
-        let Said { mut message, help } = fault.said(By::File);
-        if let Fault::Duplicate { first: Some(first), .. } = fault {
-            message = format!("{message}, which is at {} already", self.tell(first));
-        }
         let text = self.texts.get(span.map_or(0, |span| span.file));
         let file = text.and_then(|text| text.name.clone());
         let mut problem = Problem { file, value, help, ..Problem::saying(message) };

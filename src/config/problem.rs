@@ -33,7 +33,7 @@ pub struct Problems {
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
-    /// The flag that said it, if a flag did.
+    /// The flag that said it, or the variable of the environment that stands for the flag, if one did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flag: Option<String>,
     /// The file that says it, if a file does.
@@ -216,7 +216,10 @@ impl Display for Problem {
         // Of a key that is wrong itself, the path ends with it.
         let is_told = |value: &&String| self.path.as_ref().is_some_and(|path| ends_with_key(path, value));
         let value = self.value.as_ref().filter(|value| self.flag.is_some() || !is_told(value));
-        let value = value.map(|value| legible(value, LONGEST_VALUE));
+        let value = value.map(|value| match value.as_str() {
+            "" => "''".to_owned(),
+            value => legible(value, LONGEST_VALUE),
+        });
         match (place, value) {
             (Some(place), Some(value)) => write!(f, "{place} {value}: ")?,
             (Some(text), None) => write!(f, "{text}: ")?,

@@ -22,14 +22,16 @@ use difference::differences;
 
 /// What these settings would do in place of those in force.
 pub(super) async fn of(desk: &Desk, loaded: Loaded) -> Plan {
-    let mut differences = differences(&whole(&desk.written()), &whole(&loaded));
+    let written = desk.written();
+    let mut differences = differences(&whole(&written), &whole(&loaded));
     let recent = desk.recall().await;
     let (now, then) = (desk.config(), &loaded.config);
     let is_told = |what: &str| differences.iter().any(|told| what.starts_with(&told.what));
     let untold: Vec<_> = changed_files(&now, then).into_iter().filter(|what| !is_told(what)).collect();
     differences.extend(untold.into_iter().map(Difference::of_file));
     let known = told(desk);
-    let requests = elsewhere::requests(&now, then, &known, &recent);
+    let written = (written.written(), loaded.written());
+    let requests = elsewhere::requests((&now, then), written, &known, &recent);
     let changes = !differences.is_empty();
     let remarks = if changes { remarks::remarks(&now, then, &known) } else { Vec::new() };
     Plan { changes, differences, remarks, moved: moved(&now, then, &known), requests }

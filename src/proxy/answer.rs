@@ -1,17 +1,19 @@
 //! The answers that we make ourselves.
 
 use std::fmt::Write;
+use std::sync::Arc;
 use std::time::Instant;
 
 use hyper::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 
 use crate::backends::{Evidence, State};
-use crate::balance::Member;
+use crate::balance::{Member, NoPick};
 use crate::snapshot::{Fact, Snapshot};
 use crate::telemetry::access_log::Entry;
 
 use super::body::Body;
+use super::course::Forward;
 use super::exchange::Exchange;
 use super::own::Own;
 use super::treated::Treated;
@@ -46,6 +48,21 @@ pub fn last_words(error: &Error, client: &Client) -> Vec<u8> {
         let _ = write!(head, "{name}: {}\r\n", value.to_str().unwrap_or_default());
     }
     (head + "\r\n" + &text).into_bytes()
+}
+
+/// Why there is no backend for a request that none has seen yet.
+#[cold]
+pub(super) fn why_none(none: NoPick, snapshot: &Snapshot, course: &Forward<'_>) -> Error {
+    let would_be_used =
+        |member: &&Member| lacks(member, course.tags).is_none() && member.weight > 0 && !member.drained;
+    let mut members = snapshot.pools[course.pool].members().iter().filter(would_be_used);
+    match none {
+        NoPick::AllFull => Error::BackendsFull,
+        NoPick::NoneUsable if members.any(|member| snapshot.facts[member.place].state == State::Down) => {
+            Error::NoBackend
+        }
+        NoPick::NoneUsable => Error::NoneInService,
+    }
 }
 
 /// Counts a client that is refused before it made a request, or besides those that it made, and writes a line to the access
@@ -107,11 +124,12 @@ fn explain(error: &Error, snapshot: &Snapshot, exchange: &Exchange) -> String {
     }
     let members = exchange.pool().map_or(&[][..], |pool| snapshot.pools[pool].members());
     match error {
-        Error::NoBackend if members.is_empty() && exchange.pool().is_some() => {
+        Error::NoneInService if members.is_empty() && exchange.pool().is_some() => {
             text += "the pool has no backends: its sources have told of none\n";
             return text;
         }
         Error::NoBackend
+        | Error::NoneInService
         | Error::Connect(_)
         | Error::ConnectTimeout
         | Error::BadCertificate(_)
@@ -121,7 +139,9 @@ fn explain(error: &Error, snapshot: &Snapshot, exchange: &Exchange) -> String {
     }
     for member in members.iter().take(MOST_TOLD) {
         text += &match error {
-            Error::NoBackend => why_unused(member, &snapshot.facts[member.place], exchange),
+            Error::NoBackend | Error::NoneInService => {
+                why_unused(member, &snapshot.facts[member.place], exchange)
+            }
             // What this request found out itself is not in its snapshot yet.
             _ => match client.shared.registry.health(member.id) {
                 Some(health) => learned(member, health.evidence(), health.learned()),
@@ -138,14 +158,19 @@ fn explain(error: &Error, snapshot: &Snapshot, exchange: &Exchange) -> String {
 
 /// What is known of a backend that gets no requests.
 fn why_unused(member: &Member, fact: &Fact, exchange: &Exchange) -> String {
-    let mut tags = exchange.treated().map_or(&[][..], Treated::tags).iter();
-    if let Some((name, value)) = tags.find(|(name, value)| member.tags.get(name) != Some(value)) {
+    let tags = exchange.treated().map_or(&[][..], Treated::tags);
+    if let Some((name, value)) = lacks(member, tags) {
         return format!("{}: its tags do not say {name} = {value}\n", member.way.url);
     }
     match taken_out(member, fact.state) {
         Some(why) => format!("{}: {why}\n", member.way.url),
         None => learned(member, &fact.evidence, fact.learned),
     }
+}
+
+/// A tag that a backend does not have, of those that it must have.
+fn lacks<'t>(member: &Member, tags: &'t [(Arc<str>, Arc<str>)]) -> Option<&'t (Arc<str>, Arc<str>)> {
+    tags.iter().find(|(name, value)| member.tags.get(name) != Some(value))
 }
 
 fn learned(member: &Member, evidence: &Evidence, learned: Instant) -> String {

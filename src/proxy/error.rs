@@ -1,10 +1,9 @@
 //! All that can go wrong with a request, and what each means to whom.
 
-use std::io;
+use std::io::{self, ErrorKind};
 
 use hyper::StatusCode;
 
-use crate::balance::NoPick;
 use crate::connect::{Broken, DialError, TlsFault, is_our_want};
 
 /// Why a request did not end as its client wished. A closed list: each case has one row in [`Error::row`].
@@ -67,9 +66,12 @@ pub enum Error {
     /// No route holds for the request.
     #[error("nothing is here for this host, path and kind of request")]
     NoRoute,
-    /// No backend may be used.
-    #[error("no backend is healthy")]
+    /// All backends that would be used are down.
+    #[error("no backend for this request is healthy")]
     NoBackend,
+    /// There are no backends, or all were taken out: by an operator, a weight of 0 or the tags of a route.
+    #[error("no backend is in service for this request")]
+    NoneInService,
     /// All backends that may be used have as many requests as they may have.
     #[error("all backends have as many requests as they may have")]
     BackendsFull,
@@ -164,14 +166,6 @@ pub struct Row {
 }
 
 impl Error {
-    /// Why there is no backend for a request that none has seen yet.
-    pub(super) fn of_pick(none: NoPick) -> Self {
-        match none {
-            NoPick::NoneUsable => Self::NoBackend,
-            NoPick::AllFull => Self::BackendsFull,
-        }
-    }
-
     /// What an attempt to connect failed of.
     pub(super) fn of_dial(error: DialError) -> Self {
         match error {
@@ -212,8 +206,11 @@ impl Error {
             Self::Flood(_)           => (Client,  429, "flood",              "http_request_denied",                "PR"),
             Self::NoRoute            => (Client,  404, "no_route",           "destination_not_found",              "PR"),
             Self::NoBackend          => (Backend, 503, "no_backend",         "destination_unavailable",            "SC"),
+            Self::NoneInService      => (Us,      503, "none_in_service",    "destination_unavailable",            "SC"),
             Self::BackendsFull       => (Us,      503, "backends_full",      "connection_limit_reached",           "SC"),
-            Self::Connect(_)         => (Backend, 503, "connect_failed",     "connection_refused",                 "SC"),
+            Self::Connect(error) if is_refusal(error)    => (Backend, 503, "connect_failed", "connection_refused",        "SC"),
+            Self::Connect(error) if is_unroutable(error) => (Backend, 503, "connect_failed", "destination_ip_unroutable", "SC"),
+            Self::Connect(_)                             => (Backend, 503, "connect_failed", "destination_unavailable",   "SC"),
             Self::Exhausted(_)       => (Us,      503, "exhausted",          "proxy_internal_error",               "RC"),
             Self::ConnectTimeout     => (Backend, 504, "connect_timeout",    "connection_timeout",                 "sC"),
             Self::BadCertificate(_)  => (Backend, 502, "bad_certificate",    "tls_certificate_error",              "SC"),
@@ -236,4 +233,12 @@ impl Error {
         let status = StatusCode::from_u16(status).expect("the table holds statuses");
         Row { fault, status, reason, proxy_status, termination }
     }
+}
+
+fn is_refusal(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::ConnectionRefused
+}
+
+fn is_unroutable(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable)
 }

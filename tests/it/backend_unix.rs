@@ -1,5 +1,6 @@
 //! Backends behind Unix sockets.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -57,8 +58,27 @@ fn a_backend_behind_a_unix_socket_is_checked_and_answers_requests() {
     }
     balancer.signal("TERM");
     assert!(balancer.ended().success());
-    let line = std::fs::read_to_string(log).unwrap();
+    let line = fs::read_to_string(log).unwrap();
     assert!(line.contains(&format!("\"backend\":\"{}\"", url(&socket))), "{line}");
+}
+
+#[test]
+fn a_client_is_told_in_one_way_what_a_connection_failed_of() {
+    let folder = Folder::new();
+    let socket = folder.path("socket");
+    let _heads = listen(&socket);
+    let balancer = Balancer::before(&[]).flag("--backend", &url(&socket)).start();
+    balancer.said("is healthy");
+    fs::remove_file(&socket).unwrap();
+    let answer = get(balancer.address, "/").expect_status(503);
+    let status = "loadbalancer; error=destination_unavailable; details=\"connect_failed\"";
+    assert_eq!(answer.header("proxy-status"), Some(status));
+    let told = format!(
+        "the backend cannot be reached: No such file or directory (os error 2)\n\
+         {}: cannot connect: No such file or directory ",
+        url(&socket)
+    );
+    assert!(answer.text().starts_with(&told), "{}", answer.text());
 }
 
 #[test]
@@ -69,7 +89,7 @@ fn a_socket_that_nobody_listens_at_is_passed_over_for_a_backend_on_the_network()
     drop(UnixListener::bind(&gone).unwrap());
     let no_socket = folder.write("no-socket", "");
     for (path, why) in [
-        (folder.path("missing"), "cannot connect: entity not found"),
+        (folder.path("missing"), "cannot connect: No such file or directory"),
         (gone, "connection refused"),
         (no_socket, "connection refused"),
     ] {

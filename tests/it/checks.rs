@@ -158,7 +158,7 @@ fn with_no_healthy_backend_a_client_on_this_machine_is_told_why_and_since_when()
             Some("loadbalancer; error=destination_unavailable; details=\"no_backend\"")
         );
         let lines: Vec<_> = answer.text().lines().collect();
-        assert_eq!(lines[0], "no backend is healthy");
+        assert_eq!(lines[0], "no backend for this request is healthy");
         let age = |line: &str, start: String| {
             let age = line.strip_prefix(start.as_str()).and_then(|rest| rest.strip_suffix(" s ago"));
             assert!(age.is_some_and(|age| !age.is_empty()), "{line}");
@@ -179,7 +179,7 @@ fn a_client_on_another_machine_is_not_told_where_the_backends_are() {
     let address = SocketAddr::new(ours, balancer.address.port());
     without_backends(&balancer, address);
     let answer = get(address, "/").expect_status(503);
-    assert_eq!(answer.text(), "no backend is healthy\n");
+    assert_eq!(answer.text(), "no backend for this request is healthy\n");
     assert_eq!(answer.header("retry-after"), Some("1"));
 }
 

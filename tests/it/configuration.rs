@@ -92,7 +92,7 @@ fn flags_of_the_process_win_over_the_file_and_what_files_say_by_name_is_not_for_
         assert_eq!((code, said), (Some(2), expected));
     }
     let variable = Balancer::configured(&file).env("LOADBALANCER_HEALTH_PATH", "/health");
-    assert!(variable.fail().1.starts_with("loadbalancer: --health-path: --config lb.toml says"));
+    assert!(variable.fail().1.starts_with("loadbalancer: LOADBALANCER_HEALTH_PATH: --config lb.toml says"));
 }
 
 /// The examples, and all files that they name.

@@ -99,7 +99,7 @@ fn why_a_name_leads_nowhere_is_said_in_words() {
     let dns = Dns::start();
     let balancer = settings(Some(&dns), "dns:app.test:80").balancer().start();
     balancer.said("dns:app.test:80: the name cannot be resolved: there is nothing of this kind under it; nothing was known of it before");
-    let told = "no backend is healthy\nthe pool has no backends: its sources have told of none\n";
+    let told = "no backend is in service for this request\nthe pool has no backends: its sources have told of none\n";
     assert_eq!(get(balancer.address, "/").expect_status(503).text(), told);
     dns.denies(true);
     balancer.said("dns:app.test:80: the name cannot be resolved: there is no such name;");

@@ -142,7 +142,7 @@ fn an_answer_for_want_of_backends_speaks_of_its_own_pool_only() {
     let (balancer, _settings) = start(routes, &[("one", one), ("two", two)]);
     until("both are known to be down", || {
         let answer = get(balancer.address, "/one/").expect_status(503);
-        answer.text().contains("no backend is healthy")
+        answer.text().contains("no backend for this request is healthy")
     });
     let answer = get(balancer.address, "/one/").expect_status(503);
     assert!(

@@ -112,15 +112,37 @@ fn settings_may_come_from_the_environment_and_flags_win_over_it() {
     running.said(&format!("forwarding to {third} (first)"));
     let (code, said) = balancer().env("LOADBALANCER_HEALTH_TIMEOUT", "2").fail();
     assert_eq!((code, said.lines().count()), (Some(2), 1), "{said}");
-    assert!(said.contains("'2'") && said.contains("--health-timeout"), "{said}");
-    for (variable, flag) in
-        [("LOADBALANCER_WATCH", "--watch"), ("LOADBALANCER_BACKEND_TLS_INSECURE", "--backend-tls-insecure")]
-    {
+    assert!(said.contains("'2'") && said.contains("LOADBALANCER_HEALTH_TIMEOUT"), "{said}");
+    for variable in ["LOADBALANCER_WATCH", "LOADBALANCER_BACKEND_TLS_INSECURE"] {
         let (code, said) = balancer().env(variable, "maybe").fail();
-        let expected =
-            format!("loadbalancer: invalid value 'maybe' for '{flag}': expected true or false (see --help)");
+        let expected = format!(
+            "loadbalancer: invalid value 'maybe' for '{variable}': expected true or false (see --help)"
+        );
         assert_eq!((code, said), (Some(2), expected));
     }
+}
+
+#[test]
+fn what_is_wrong_in_the_environment_is_told_with_the_variable_that_is_to_be_mended() {
+    for (variable, value, told) in [
+        ("WORKERS", "abc", "invalid value 'abc' for 'LOADBALANCER_WORKERS': expected a whole number"),
+        ("WORKERS", "0", "LOADBALANCER_WORKERS 0: too small; use at least 1"),
+        ("POLICY", "chance", "invalid value 'chance' for 'LOADBALANCER_POLICY'; use first or "),
+        ("BACKEND", "127.0.0.1:1,here", "LOADBALANCER_BACKEND here: not an address"),
+        ("TOTAL_RATE_LIMIT", "many", "LOADBALANCER_TOTAL_RATE_LIMIT many: not a rate"),
+        ("RATE_LIMIT", "", "LOADBALANCER_RATE_LIMIT '': not a rate"),
+        ("WATCH", "1", "LOADBALANCER_WATCH: there is no file to watch; add --config FILE, or remove"),
+    ] {
+        let name = format!("LOADBALANCER_{variable}");
+        let (code, said) = Balancer::bare().env(&name, value).fail();
+        assert_eq!((code, said.lines().count()), (Some(2), 1), "{variable}: {said}");
+        assert!(said.starts_with(&format!("loadbalancer: {told}")), "{variable}: {said}");
+    }
+    // What the command line says wins, and is what is wrong then.
+    let (_, said) = Balancer::bare().env("LOADBALANCER_WORKERS", "abc").word("--workers=x").fail();
+    assert!(said.starts_with("loadbalancer: invalid value 'x' for '--workers <N>'"), "{said}");
+    let said = Balancer::bare().env("LOADBALANCER_WORKERS", "abc").word("validate").word("--json").fail().1;
+    assert!(said.contains("\"flag\": \"LOADBALANCER_WORKERS\""), "{said}");
 }
 
 #[test]

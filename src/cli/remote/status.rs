@@ -118,17 +118,29 @@ fn row(backend: &Backend, now: SystemTime) -> [String; 7] {
         since(&backend.since, now),
         weight(backend),
         backend.in_flight.to_string(),
-        backend.why.clone(),
+        why(backend, now),
     ]
 }
 
-/// The weight that counts, and that of the settings if it is another one.
+/// The weight that counts, that of the settings if it is another one, and how much of it counts yet.
 pub(super) fn weight(backend: &Backend) -> String {
-    let weight = backend.weight;
-    if weight.set == weight.effective {
-        weight.set.to_string()
-    } else {
-        format!("{} (set: {})", weight.effective, weight.set)
+    let (weight, warmth) = (backend.weight, backend.warmth);
+    let set = (weight.set != weight.effective).then(|| format!("set: {}", weight.set));
+    let warmth = (warmth < 100).then(|| format!("{warmth} % yet"));
+    let more: Vec<_> = set.into_iter().chain(warmth).collect();
+    match &more[..] {
+        [] => weight.effective.to_string(),
+        more => format!("{} ({})", weight.effective, more.join(", ")),
+    }
+}
+
+/// Why it is in its state, and how long it is spared yet.
+fn why(backend: &Backend, now: SystemTime) -> String {
+    let until = backend.rests_until.as_ref().and_then(|until| OffsetDateTime::parse(until, &Rfc3339).ok());
+    let left = until.and_then(|until| SystemTime::from(until).duration_since(now).ok());
+    match left {
+        Some(left) => format!("{}; it asked to be spared for {} more", backend.why, span(left.as_secs())),
+        None => backend.why.clone(),
     }
 }
 

@@ -140,11 +140,13 @@ fn health(given: &file::Health, at: &Spot<'_>) -> Option<Health> {
     let usual = usual_health(path);
     let interval = given.interval.map_or(usual.interval, |time| time.0);
     let timeout = given.timeout.map_or(usual.timeout, |time| time.0);
-    Some(Health { interval, timeout, ..usual })
+    let written = at.key("path").with_variables();
+    Some(Health { interval, timeout, written, ..usual })
 }
 
 fn usual_health(path: &str) -> Health {
-    Health { interval: Duration::from_secs(30), timeout: Duration::from_secs(2), path: path.to_owned() }
+    let (interval, timeout) = (Duration::from_secs(30), Duration::from_secs(2));
+    Health { interval, timeout, path: path.to_owned(), written: None }
 }
 
 fn balancing(given: &file::Pool, at: &Spot<'_>) -> Option<Balancing> {

@@ -98,6 +98,12 @@ impl<'a> Spot<'a> {
         found.exact && !matches!(found.node.value, Value::Nothing)
     }
 
+    /// The text here as a file writes it, if that is with variables.
+    pub(in crate::config) fn with_variables(&self) -> Option<String> {
+        let found = self.path().find(self.report.origin.tree.as_ref()?, false);
+        found.node.written.clone().filter(|_| found.exact)
+    }
+
     /// What it is, unless it is wrong.
     pub(in crate::config) fn take<T, F: Into<Fault>>(
         &self,

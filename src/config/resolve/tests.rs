@@ -49,10 +49,10 @@ fn an_address_to_listen_on_may_leave_out_what_is_obvious() {
 #[test]
 fn backends_that_make_no_sense_are_refused_by_name() {
     let refused = |backend: &str| said(&["--backend", backend]);
-    for text in ["3000", "127.0.0.1", "127.0.0.1:http", "127.0.0.1:0", "0.0.0.0:3000", "a b:1", ":1", ""] {
+    for text in ["3000", "127.0.0.1", "127.0.0.1:http", "127.0.0.1:0", "0.0.0.0:3000", "a b:1", ":1", "''"] {
         let expected =
             format!("--backend {text}: not an address; write HOST:PORT, for example 127.0.0.1:3000");
-        assert_eq!(refused(text), expected);
+        assert_eq!(refused(text.trim_matches('\'')), expected);
     }
     assert!(refused("127.0.0.1:8080").starts_with("--backend 127.0.0.1:8080: that is where we listen"));
     let twice = "--backend 127.0.0.1:1: given twice; remove one of them";
@@ -62,8 +62,8 @@ fn backends_that_make_no_sense_are_refused_by_name() {
 
 #[test]
 fn a_health_path_is_an_origin_form_target() {
-    for text in ["health", "", "/a b", "/a#b", "/\r\nHost: x"] {
-        let refused = said(&["--health-path", text]);
+    for text in ["health", "''", "/a b", "/a#b", "/\r\nHost: x"] {
+        let refused = said(&["--health-path", text.trim_matches('\'')]);
         // It is told in one line.
         let text = text.replace("\r\n", "\\r\\n");
         assert!(refused.starts_with(&format!("--health-path {text}: must start with / and")), "{refused}");

@@ -10,7 +10,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::backends::{self, Hold, State};
-use crate::config::{Config, Format, Loaded, nearest};
+use crate::balance::per_cent_warm;
+use crate::config::{Config, Format, Loaded, PolicyName, nearest};
 use crate::control::api::{
     Backend, BackendList, BackendState, Check, Counts, Override, OverrideList, Overview, Pool, PoolList,
     Stage, Version, Weight,
@@ -111,6 +112,7 @@ pub(super) fn backend(desk: &Desk, known: &backends::Backend) -> Backend {
     let (terms, check) = (&known.terms.backend, &known.terms.check);
     let (state, in_flight) = (state(known), known.load.in_flight());
     let own = |text: &std::sync::Arc<str>| text.to_string();
+    let (warmth, rests_until) = pace(&desk.config(), known);
     Backend {
         pool: known.terms.pool.to_string(),
         address: terms.url.to_string(),
@@ -119,18 +121,31 @@ pub(super) fn backend(desk: &Desk, known: &backends::Backend) -> Backend {
         since: moment(desk, since(known, state)),
         hold: known.hold,
         weight: Weight { set: terms.weight, effective: known.weight() },
+        warmth,
+        rests_until: rests_until.map(|until| moment(desk, until)),
         tier: terms.tier,
         zone: terms.zone.as_ref().map(own),
         tags: terms.tags.iter().map(|(name, value)| (own(name), own(value))).collect(),
         in_flight,
         check: Check {
-            path: check.path.clone(),
+            path: check.shown().to_owned(),
             interval: text_of(check.interval),
             timeout: text_of(check.timeout),
             learned: moment(desk, known.health.learned()),
             failures: known.health.failures(),
         },
     }
+}
+
+/// Per cent of its share that a backend takes, and until when it gets nothing.
+fn pace(config: &Config, known: &backends::Backend) -> (u8, Option<Instant>) {
+    let pool = config.pools.iter().find(|pool| pool.name == known.terms.pool);
+    let Some(balancing) = pool.filter(|_| gets_requests(known)).map(|pool| &pool.balancing) else {
+        return (100, None);
+    };
+    let now = Instant::now();
+    let rests_until = known.load.rests_until(now).filter(|_| balancing.policy == PolicyName::PeakEwma);
+    (per_cent_warm(balancing, known.health.well_since(), now), rests_until)
 }
 
 pub(super) fn overrides(desk: &Desk) -> OverrideList {

@@ -53,6 +53,13 @@ pub struct Backend {
     pub hold: Option<Hold>,
     /// Its share of requests beside that of the others.
     pub weight: Weight,
+    /// Per cent of that share that it takes: all, but for one that starts slowly (`slow_start`).
+    #[schemars(extend("maximum" = 100))]
+    pub warmth: u8,
+    /// Until when it gets nothing while others are there, because it asked for that (`Retry-After`) and its policy goes by it
+    /// (RFC 3339).
+    #[schemars(extend("format" = "date-time"))]
+    pub rests_until: Option<String>,
     /// Its tier: those of tier 0 come first, then backups.
     pub tier: u8,
     /// Where it stands, if the settings say so.
@@ -88,7 +95,7 @@ pub enum BackendState {
 pub struct Weight {
     /// What the settings say.
     pub set: u32,
-    /// What counts: that, or what an operator said in its place.
+    /// What counts, as far as `warmth` says: that, or what an operator said in its place.
     pub effective: u32,
 }
 

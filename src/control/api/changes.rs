@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use crate::backends::Hold;
 use crate::config::MOST_WEIGHT;
@@ -12,7 +13,7 @@ use crate::config::MOST_WEIGHT;
 #[serde(deny_unknown_fields)]
 pub struct BackendPatch {
     /// Hold it back from requests, or no longer.
-    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "given_hold", skip_serializing_if = "Option::is_none")]
     pub hold: Option<Option<Hold>>,
     /// Another weight than the settings say, or that again.
     #[serde(default, deserialize_with = "given_weight", skip_serializing_if = "Option::is_none")]
@@ -20,17 +21,30 @@ pub struct BackendPatch {
     pub weight: Option<Option<u32>>,
 }
 
-/// Tells null from absent.
-fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(value).map(Some)
+/// Tells null from absent. What is JSON and no hold is of another kind, not malformed.
+fn given_hold<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<Hold>>, D::Error> {
+    match Value::deserialize(value)? {
+        Value::Null => Ok(Some(None)),
+        hold if hold.is_string() => {
+            serde_json::from_value(hold).map(|hold| Some(Some(hold))).map_err(D::Error::custom)
+        }
+        other => Err(D::Error::custom(format_args!("hold {other}: not \"drain\" or \"disable\", or null"))),
+    }
 }
 
 /// To JSON, 5.0 is a whole number, too.
 fn given_weight<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<u32>>, D::Error> {
-    let Some(weight) = Option::<f64>::deserialize(value)? else { return Ok(Some(None)) };
+    let value = Value::deserialize(value)?;
+    if value.is_null() {
+        return Ok(Some(None));
+    }
+    let refused = || {
+        let problem = format_args!("weight {value}: not a whole number from 0 to {MOST_WEIGHT}, or null");
+        D::Error::custom(problem)
+    };
+    let weight = value.as_f64().ok_or_else(refused)?;
     if weight.fract() != 0.0 || !(0.0..=f64::from(MOST_WEIGHT)).contains(&weight) {
-        let problem = format_args!("weight {weight}: not a whole number from 0 to {MOST_WEIGHT}, or null");
-        return Err(D::Error::custom(problem));
+        return Err(refused());
     }
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is in range")]
     Ok(Some(Some(weight as u32)))

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use hyper::Uri;
 use hyper::header::HOST;
+use hyper::{StatusCode, Uri};
 
 use crate::backends::Terms;
-use crate::config::{self, Action, BackendUrl, Config};
+use crate::config::{self, Action, BackendUrl, Config, Written};
 use crate::control::api::{Elsewhere, Requests};
 use crate::route::{Asked, Missed, Routes};
 use crate::telemetry::Seen;
@@ -22,7 +22,13 @@ const TWO_READINGS: &str = "refused: its path can be read in two ways";
 const REPLACED: &str = ", none of whose backends is one of before";
 
 /// Which of the requests would go elsewhere.
-pub(super) fn requests(now: &Config, then: &Config, known: &[Arc<Terms>], recent: &[Seen]) -> Requests {
+/// The settings in force are `now`, and `written` says how they and the others were written.
+pub(super) fn requests(
+    (now, then): (&Config, &Config),
+    written: (Written<'_>, Written<'_>),
+    known: &[Arc<Terms>],
+    recent: &[Seen],
+) -> Requests {
     let compiled = |config: &Config| Routes::compile(&config.routes);
     let (Ok(routes), Ok(others)) = (compiled(now), compiled(then)) else {
         return Requests { looked_at: 0, elsewhere: 0, examples: Vec::new() };
@@ -36,8 +42,8 @@ pub(super) fn requests(now: &Config, then: &Config, known: &[Arc<Terms>], recent
         let is_replaced = *replaced.entry((from.route, to.route)).or_insert_with(are_replaced);
         if (&from.what, &from.arrival) != (&to.what, &to.arrival) || is_replaced {
             elsewhere += 1;
-            let (from, to) =
-                (from.in_words(now, ""), to.in_words(then, if is_replaced { REPLACED } else { "" }));
+            let more = if is_replaced { REPLACED } else { "" };
+            let (from, to) = (from.in_words(now, written.0, ""), to.in_words(then, written.1, more));
             let path = seen.target.split('?').next().unwrap_or_default();
             let path: String = path.chars().take(MOST_SHOWN).collect();
             moves.entry((from, to)).or_insert_with(|| (0, format!("{} {path}", seen.method))).0 += 1;
@@ -91,12 +97,18 @@ impl Place {
         Self { what: what(&route.action, config), route: Some(found.route), arrival }
     }
 
-    fn in_words(&self, config: &Config, more: &str) -> String {
+    fn in_words(&self, config: &Config, written: Written<'_>, more: &str) -> String {
         let Some(route) = self.route.map(|route| &config.routes[route]) else { return self.what.clone() };
-        let target = route.treatment.rewrite.as_ref().map(|to| format!(" as {to}")).unwrap_or_default();
+        let written = |key| written.key("routes").key(&route.name).key(key).with_variables();
+        let what = match (&route.action, written("redirect")) {
+            (Action::Redirect { status, .. }, Some(to)) => redirect(*status, to),
+            _ => self.what.clone(),
+        };
+        let target = written("rewrite").or(route.treatment.rewrite.as_deref());
+        let target = target.map(|to| format!(" as {to}")).unwrap_or_default();
         let host = route.treatment.host.as_ref().and_then(|host| host.to_str().ok());
-        let host = host.map(|host| format!(" for {host}")).unwrap_or_default();
-        format!("{}{target}{host}{more} (route {})", self.what, route.name)
+        let host = written("set_host").or(host).map(|host| format!(" for {host}")).unwrap_or_default();
+        format!("{what}{target}{host}{more} (route {})", route.name)
     }
 }
 
@@ -116,9 +128,13 @@ fn what(action: &Action, config: &Config) -> String {
                 split.tags.iter().map(|(name, value)| format!(" with {name} = {value}")).collect();
             shares.collect::<Vec<_>>().join(", ") + &tags
         }
-        Action::Redirect { status, to } => format!("redirect {} to {to}", status.as_u16()),
+        Action::Redirect { status, to } => redirect(*status, to),
         Action::Answer { status, .. } => format!("answer {}", status.as_u16()),
     }
+}
+
+fn redirect(status: StatusCode, to: &str) -> String {
+    format!("redirect {} to {to}", status.as_u16())
 }
 
 /// Whether requests of one route can go to no backend any more that those of the other could go to.

@@ -84,10 +84,29 @@ fn who_finds_all_backends_taken_out_is_told_by_whom() {
     let answer = get(balancer.address, "/").expect_status(503);
     let [drained, disabled, weightless] = addresses;
     let told = format!(
-        "no backend is healthy\n{drained}: an operator drains it\n{disabled}: an operator disabled it\n\
+        "no backend is in service for this request\n{drained}: an operator drains it\n{disabled}: an operator disabled it\n\
          {weightless}: its weight is 0\n"
     );
     assert_eq!(answer.text(), told);
+    let status = "loadbalancer; error=destination_unavailable; details=\"none_in_service\"";
+    assert_eq!((answer.header("proxy-status"), answer.header("retry-after")), (Some(status), Some("1")));
+}
+
+#[test]
+fn while_the_one_backend_that_nobody_took_out_is_down_that_is_what_is_told() {
+    let (drained, down) = (Sample::start("drained"), Backend::refuses());
+    let settings = Settings::that_say(&pool("round_robin", &[drained.address(), down]));
+    let balancer = start(&settings);
+    balancer.said("is healthy");
+    balancer.said("is down");
+    balancer.admin().patch(drained.address(), r#"{"hold": "drain"}"#);
+    until("none is left", || get(balancer.address, "/").status == 503);
+    let answer = get(balancer.address, "/").expect_status(503);
+    let told =
+        format!("no backend for this request is healthy\n{}: an operator drains it\n", drained.address());
+    assert!(answer.text().starts_with(&told), "{}", answer.text());
+    let status = "loadbalancer; error=destination_unavailable; details=\"no_backend\"";
+    assert_eq!(answer.header("proxy-status"), Some(status));
 }
 
 #[test]
@@ -145,6 +164,26 @@ fn a_key_that_is_there_twice_is_refused_and_changes_nothing() {
         assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains(told)), "{problem}");
     }
     assert_eq!(admin.backend(sample.address())["hold"], json!(null));
+}
+
+#[test]
+fn a_value_that_is_json_and_of_the_wrong_kind_is_told_from_what_is_no_json() {
+    let sample = Sample::start("only");
+    let settings = Settings::that_say(&pool("first", &[sample.address()]));
+    let balancer = start(&settings);
+    let ask = |patch| balancer.admin().ask("PATCH", &backend(sample.address()), JSON, patch);
+    for (patch, told) in [
+        (r#"{"hold": 5}"#, "hold 5: not \"drain\" or \"disable\", or null"),
+        (r#"{"hold": true}"#, "hold true: not "),
+        (r#"{"hold": ["drain"]}"#, "hold [\"drain\"]: not "),
+        (r#"{"hold": "drian"}"#, "unknown variant `drian`, expected `drain` or `disable`"),
+        (r#"{"weight": "5"}"#, "weight \"5\": not a whole number from 0 to 10000, or null"),
+        (r#"{"weight": 1.5}"#, "weight 1.5: not a whole number"),
+    ] {
+        let problem = expect_problem(ask(patch), 422, "body");
+        assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains(told)), "{problem}");
+    }
+    expect_problem(ask(r#"{"hold": drain}"#), 400, "bad-request");
 }
 
 #[test]

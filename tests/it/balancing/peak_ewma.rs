@@ -38,11 +38,21 @@ fn peak_ewma_spares_a_backend_that_asks_for_it() {
     let tired =
         Backend::answers("HTTP/1.1 429 Too Many Requests\r\nRetry-After: 60\r\nContent-Length: 0\r\n\r\n");
     let fresh = Backend::answers(OK);
-    let balancer = Balancer::before(&[tired.address, fresh.address]).flag("--policy", "peak_ewma").start();
+    let balancer = Balancer::before(&[tired.address, fresh.address]).flag("--policy", "peak_ewma");
+    let balancer = balancer.flag("--admin", "127.0.0.1:0").start();
     let mut client = Client::to(balancer.address);
     let mut ask = || status(&mut client);
     until("the tired backend was asked", || ask() == 429);
     assert!((0..50).all(|_| ask() == 200));
+    let admin = balancer.admin();
+    let until = |of: &Backend| {
+        admin.get(&format!("/api/v1/pools/default/backends/{}", of.address))["rests_until"].clone()
+    };
+    assert!(until(&tired).is_string() && until(&fresh).is_null(), "{} {}", until(&tired), until(&fresh));
+    let (_, said) = Balancer::bare().flag("--admin", &admin.address.to_string()).word("status").fail();
+    let of =
+        |backend: &Backend| said.lines().find(|line| line.contains(&backend.address.to_string())).unwrap();
+    assert!(of(&tired).contains("; it asked to be spared for ") && !of(&fresh).contains("spared"), "{said}");
 }
 
 #[test]

@@ -81,7 +81,12 @@ fn a_backend_that_was_disabled_begins_with_a_tenth_of_its_share() {
         until("it is used again", || get(balancer.address, "/").text() == "hello from returns\n");
         let share = share();
         assert!((least..=most).contains(&share), "{hold}: {share}");
+        let warmth = if hold == "disable" { 10 } else { 100 };
+        assert_eq!(admin.backend(returns.address())["warmth"], warmth, "{hold}");
+        assert_eq!(admin.backend(stays.address())["warmth"], 100, "{hold}");
     }
+    let (_, said) = Balancer::bare().flag("--admin", &admin.address.to_string()).word("status").fail();
+    assert!(said.contains(" 1 (10 % yet) "), "{said}");
 }
 
 #[test]

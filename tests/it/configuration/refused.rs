@@ -10,7 +10,7 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
     ("[limits]\nxyzzy = 1", "2:1", "xyzzy: unknown key", "known here: header_size, headers, body_size, "),
     ("workers = 'many'", "1:11", "many: expected a whole number, found text", ""),
     ("workers = 0", "1:11", "0: too small", "use at least 1"),
-    ("workers = -1", "1:11", "-1: too small", "use at least 0"),
+    ("workers = -1", "1:11", "-1: too small", "write a whole number that is not negative"),
     (
         "log_level = 'infos'",
         "1:13",

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
+use crate::support::admin::body;
 use crate::support::pki::Folder;
-use crate::support::{Balancer, Settings};
+use crate::support::{Balancer, Settings, get};
 
 /// Variables for numbers, words, sizes and times, some of which mean what they would not be written as.
 const TEXT: &str = r#"
@@ -22,6 +23,29 @@ const TEXT: &str = r#"
     backends = [{ address = "${LB_BACKEND:-127.0.0.1:1}" }, { address = "127.0.0.1:2", weight = "${LB_N:-2}" }]
     health.interval = "${LB_TIME:-60s}"
     tls.insecure = "${LB_TLS:-false}"
+"#;
+
+/// The header line of a body of settings.
+const TOML: &str = "Content-Type: application/toml\r\n";
+
+/// A secret in each place that is shown, and a route that goes on.
+const SECRETS: &str = r#"
+    [listeners.web]
+    address = "127.0.0.1:0"
+    [admin]
+    address = "127.0.0.1:0"
+    [pools.app]
+    backends = ["127.0.0.1:1"]
+    health.path = "/health?key=${LB_TOKEN}"
+    [routes.secret]
+    hosts = ["a.test", "${LB_HOST}"]
+    path = "/${LB_TOKEN}/*"
+    headers = { X-Key = "${LB_TOKEN}", X-Other = true }
+    query = { q = "~ ^${LB_TOKEN}$" }
+    cookies = { c = "${LB_TOKEN}" }
+    pool = "app"
+    [routes.else]
+    path = "/else"
 "#;
 
 #[test]
@@ -105,5 +129,69 @@ fn what_is_shown_means_the_same_and_names_variables_in_place_of_what_they_hold()
         let again = folder.write("again.yaml", shown("yaml"));
         let balancer = Balancer::configured(&again).env("LB_TOKEN", "x").env("LB_PORT", "3000");
         assert_eq!(balancer.word("validate").fail().0, Some(0));
+    }
+}
+
+#[test]
+fn no_answer_of_the_admin_api_tells_what_a_variable_holds() {
+    let settings = Settings::that_say(&format!("{SECRETS}redirect = \"https://x/${{LB_TOKEN}}\"\n"));
+    let balancer = settings.balancer().env("LB_TOKEN", "hush").env("LB_HOST", "hush.test").start();
+    let admin = balancer.admin();
+    get(balancer.address, "/else");
+    let routes = admin.get("/api/v1/routes");
+    let known = json!([
+        "header x-key is ${LB_TOKEN}",
+        "header x-other is there",
+        "query q matches ^${LB_TOKEN}$",
+        "cookie c is ${LB_TOKEN}"
+    ]);
+    let route = &routes["routes"][0];
+    assert_eq!(route["conditions"], known, "{routes}");
+    assert_eq!(
+        (&route["hosts"], &route["paths"]),
+        (&json!(["a.test", "${LB_HOST}"]), &json!(["/${LB_TOKEN}/*"]))
+    );
+    assert_eq!(routes["routes"][1]["action"]["to"], "https://x/${LB_TOKEN}", "{routes}");
+    let backends = admin.get("/api/v1/backends");
+    assert_eq!(backends["backends"][0]["check"]["path"], "/health?key=${LB_TOKEN}", "{backends}");
+    let rewritten =
+        format!("{SECRETS}pool = \"app\"\nrewrite = \"/${{LB_TOKEN}}\"\nset_host = \"${{LB_HOST}}\"\n");
+    let plan = body(&admin.ask("POST", "/api/v1/plan", TOML, &rewritten).expect_status(200));
+    let example = &plan["requests"]["examples"][0];
+    assert_eq!(example["from"], "redirect 308 to https://x/${LB_TOKEN} (route else)", "{plan}");
+    assert_eq!(example["to"], "pool app as /${LB_TOKEN} for ${LB_HOST} (route else)", "{plan}");
+    for told in [routes, backends, plan, admin.get("/api/v1/config"), admin.get("/api/v1/pools")] {
+        assert!(!told.to_string().contains("hush"), "{told}");
+    }
+}
+
+#[test]
+fn no_message_about_settings_tells_what_a_variable_holds() {
+    for (value, text, told) in [
+        ("hush-hush", "[pools.app]\nbackends = [\"${LB_X}\"]", "${LB_X}: not an address"),
+        ("127.0.0.1:1/hush", "[pools.app]\nbackends = [\"${LB_X}\"]", "${LB_X}: has a path"),
+        ("hush", "workers = \"${LB_X}\"", "${LB_X}: expected a whole number, found text"),
+        ("3hush", "[timeouts]\nheader = \"${LB_X}\"", "${LB_X}: unknown unit"),
+        ("hush", "[routes.a]\npath = \"/a\"\npool = \"${LB_X}\"", "${LB_X}: no pool has this name"),
+        ("{hush}", "[routes.a]\npath = \"/a\"\nredirect = \"/${LB_X}\"", "/${LB_X}: stands for nothing here"),
+        (
+            "(hush",
+            "[routes.a]\npath = \"~ /${LB_X}\"\npool = \"app\"",
+            "~ /${LB_X}: not a regular expression",
+        ),
+        ("10.1.1.1/8", "[access]\nallow = [\"${LB_X}\"]", "${LB_X}: the address is more than a network"),
+        (
+            "~ hush",
+            "[routes.a]\npaths = [\"/a\", \"${LB_X}\"]\npool = \"app\"",
+            "the path ${LB_X}, for no path ",
+        ),
+    ] {
+        let folder = Folder::new();
+        let pool = if text.contains("[pools") { "" } else { "\n[pools.app]\nbackends = [\"127.0.0.1:1\"]" };
+        let file = folder.write("lb.toml", format!("{text}{pool}\n"));
+        let (code, said) = Balancer::configured(&file).env("LB_X", value).word("validate").fail();
+        assert_eq!(code, Some(2), "{text}: {said}");
+        assert!(said.contains(told), "{told}: {said}");
+        assert!(!said.contains("hush") && !said.contains("10.1.1.1"), "{said}");
     }
 }

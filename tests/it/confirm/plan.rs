@@ -99,7 +99,7 @@ fn a_pool_that_only_gets_another_name_begins_anew_and_that_is_told() {
     let told = "pool web has the backends of pool all, and nothing of what is known of them there: \
                 checks, holds and weights begin anew";
     assert!(said.contains(told), "{said}");
-    let other = usual.replace("[pools.all]", "[pools.web]").replace(&backend, "127.0.0.1:40009");
+    let other = usual.replace("[pools.all]", "[pools.web]").replace(&backend, "127.0.0.2:40009");
     let (_, said) = ask(&balancer, &settings_now, &other);
     assert!(!said.contains("begin anew"), "{said}");
 }

@@ -1,8 +1,11 @@
 //! Listeners and routes.
 
+use std::iter;
 use std::sync::Arc;
 
-use crate::config::{self, Condition, HostMatch, Part, PathMatch, Segment, Test};
+use hyper::Method;
+
+use crate::config::{self, Condition, HostMatch, Part, PathMatch, Segment, Test, Written};
 use crate::control::api::{Action, Listener, ListenerList, Route, RouteList, Share};
 use crate::control::desk::Desk;
 
@@ -16,22 +19,32 @@ pub(in super::super) fn listeners(desk: &Desk) -> ListenerList {
 }
 
 pub(in super::super) fn routes(desk: &Desk) -> RouteList {
-    let config = desk.config();
-    RouteList { routes: config.routes.iter().map(|route| show(route, &config.pools)).collect() }
+    let (config, loaded) = (desk.config(), desk.written());
+    let written = loaded.written().key("routes");
+    let show = |route: &config::Route| show(route, &config.pools, written.key(&route.name));
+    RouteList { routes: config.routes.iter().map(show).collect() }
 }
 
-fn show(route: &config::Route, pools: &[config::Pool]) -> Route {
+/// A route as it is, but for texts that files write with variables.
+fn show(route: &config::Route, pools: &[config::Pool], written: Written<'_>) -> Route {
     let when = &route.when;
+    let conditions = ["headers", "query", "cookies"].into_iter().flat_map(|key| written.key(key).all());
+    let conditions = when.conditions.iter().zip(conditions.map(Some).chain(iter::repeat(None)));
     Route {
         name: route.name.to_string(),
         priority: when.priority,
-        hosts: when.hosts.iter().map(host).collect(),
-        paths: when.paths.iter().map(path).collect(),
-        methods: when.methods.iter().map(ToString::to_string).collect(),
-        conditions: when.conditions.iter().map(condition).collect(),
+        hosts: one_or_more(&when.hosts, host, (written.key("host"), written.key("hosts"))),
+        paths: one_or_more(&when.paths, path, (written.key("path"), written.key("paths"))),
+        methods: one_or_more(&when.methods, Method::to_string, (Written::default(), written.key("methods"))),
+        conditions: conditions.map(|(own, written)| condition(own, written.unwrap_or_default())).collect(),
         some_clients: when.clients.is_some(),
-        action: action(&route.action, pools),
+        action: action(&route.action, pools, written),
     }
+}
+
+fn one_or_more<T>(all: &[T], show: fn(&T) -> String, (one, more): (Written<'_>, Written<'_>)) -> Vec<String> {
+    let written = |index| one.with_variables().or(more.index(index).with_variables()).map(str::to_owned);
+    all.iter().enumerate().map(|(index, own)| written(index).unwrap_or_else(|| show(own))).collect()
 }
 
 fn host(host: &HostMatch) -> String {
@@ -58,7 +71,7 @@ fn segment(segment: &Segment) -> String {
     }
 }
 
-fn condition(condition: &Condition) -> String {
+fn condition(condition: &Condition, written: Written<'_>) -> String {
     let part = match &condition.part {
         Part::Header(name) => format!("header {name}"),
         Part::Query(name) => format!("query {name}"),
@@ -67,12 +80,15 @@ fn condition(condition: &Condition) -> String {
     match &condition.test {
         Test::Present => format!("{part} is there"),
         Test::Absent => format!("{part} is not there"),
-        Test::Is(value) => format!("{part} is {value}"),
-        Test::Matches(pattern) => format!("{part} matches {pattern}"),
+        Test::Is(value) => format!("{part} is {}", written.with_variables().unwrap_or(value)),
+        Test::Matches(pattern) => match written.with_variables() {
+            Some(text) => format!("{part} matches {}", text.trim_start_matches('~').trim_start()),
+            None => format!("{part} matches {pattern}"),
+        },
     }
 }
 
-fn action(action: &config::Action, pools: &[config::Pool]) -> Action {
+fn action(action: &config::Action, pools: &[config::Pool], written: Written<'_>) -> Action {
     let text = |text: &Arc<str>| text.to_string();
     match action {
         config::Action::Forward(split) => Action::Forward {
@@ -83,7 +99,10 @@ fn action(action: &config::Action, pools: &[config::Pool]) -> Action {
                 .collect(),
             tags: split.tags.iter().map(|(name, value)| (text(name), text(value))).collect(),
         },
-        config::Action::Redirect { status, to } => Action::Redirect { status: status.as_u16(), to: text(to) },
+        config::Action::Redirect { status, to } => Action::Redirect {
+            status: status.as_u16(),
+            to: written.key("redirect").with_variables().unwrap_or(to).to_owned(),
+        },
         config::Action::Answer { status, .. } => Action::Answer { status: status.as_u16() },
     }
 }
