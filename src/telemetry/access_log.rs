@@ -167,6 +167,11 @@ impl Entry {
         self.complete = true;
     }
 
+    /// The backend that was chosen last.
+    pub fn backend(&self) -> Option<&str> {
+        self.backend.as_deref()
+    }
+
     /// It did not end well. The first reason stays, and a status that was sent.
     pub fn failed(&mut self, status: u16, reason: &'static str, termination: &'static str) {
         if self.reason.is_none() {
