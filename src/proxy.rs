@@ -130,8 +130,7 @@ async fn forward(
         };
         let pool = &view.snapshot.pools[course.pool];
         let connections = view.connections(lease.place());
-        let name = connections.way().url.name();
-        exchange.attempt(name);
+        exchange.attempt(connections.way().url.name());
         let trial = Trial::begin(client, pool, &lease);
         let failure = match forward::send(client, &view, &lease, unsent, untold, asked).await {
             Ok((mut response, connection)) => {
@@ -144,7 +143,7 @@ async fn forward(
                 sends += 1;
                 let more = sends < course.most_sends;
                 let pick = |tried: &Tried| affinity.pick(client, &view, &course, tried).ok();
-                let again = Again::after(&mut answered, treatment, more.then_some(&mut tried), pick);
+                let again = Again::after(&mut answered, treatment, more.then_some(&mut tried), client, pick);
                 let Some(again) = again else { return Ok(verdict::give(answered, treatment, exchange)) };
                 answered.let_go(client);
                 *unsent = Some(again.request);
@@ -159,12 +158,13 @@ async fn forward(
         if unsent.is_none() || sends >= course.most_sends {
             return Err(failure.error);
         }
-        tracing::debug!("{}: {name}: {}; trying the next backend", client.address(), failure.error);
-        last = Some(failure.error);
         tried.add(&lease);
+        let way = Arc::clone(connections.way());
         // It may have waited for long: what is known by now decides who is next.
         view = newest(client, view);
         picked = affinity.pick(client, &view, &course, &tried);
+        picked = picked.inspect(|_| verdict::tell_of_next(client, &way, &failure.error));
+        last = Some(failure.error);
     };
     Err(last.unwrap_or_else(|| answer::why_none(none, &view.snapshot, &course)))
 }

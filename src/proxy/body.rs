@@ -4,12 +4,12 @@ use std::error::Error as StdError;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use hyper::body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint};
 
 use crate::balance::Lease;
-use crate::connect::{AnswerBody, Broken, Connection, Connections, unshare};
+use crate::connect::{AnswerBody, Connection, Connections, unshare};
 
 use super::client::Phase;
 use super::exchange::Exchange;
@@ -130,6 +130,11 @@ impl Upload {
                 self.client.set_fault(broken_upload(&error));
                 Poll::Ready(Some(Err(UploadStopped)))
             }
+            // hyper takes a stream that its client resets without an error for one that ended.
+            Poll::Ready(None) if self.client.is_stream() && !self.incoming.is_end_stream() => {
+                self.client.set_fault(Error::ClientGone);
+                Poll::Ready(Some(Err(UploadStopped)))
+            }
             Poll::Ready(None) => {
                 self.end();
                 Poll::Ready(None)
@@ -171,17 +176,38 @@ impl Upload {
         if let Some(copy) = self.copy.take() {
             copy.send();
         }
-        self.client.end_upload();
         self.client.set_watched(true);
         if self.client.phase() == Phase::Upload {
             self.client.enter(Phase::Response);
         }
+    }
+
+    /// Of a stream that was reset before any of its body was asked for, only the body knows why.
+    #[cold]
+    fn look_for_a_fault(&mut self) {
+        let cx = &mut Context::from_waker(Waker::noop());
+        while let Poll::Ready(Some(polled)) = Pin::new(&mut self.incoming).poll_frame(cx) {
+            if let Err(error) = polled {
+                return self.client.set_fault(broken_upload(&error));
+            }
+        }
+    }
+
+    /// Whether it is why an answer that has begun does not go on. Who takes no answer may have a reason to send nothing.
+    fn is_late(&self) -> bool {
+        let client = &self.client;
+        client.is_starved() && client.is_due() && client.phase() == Phase::Answer && !client.is_blocked()
     }
 }
 
 impl Drop for Upload {
     fn drop(&mut self) {
         if !self.ended {
+            if self.is_late() {
+                self.client.set_fault(Error::UploadTimeout);
+            } else if self.client.is_stream() && self.client.phase() == Phase::Connect {
+                self.look_for_a_fault();
+            }
             self.client.set_starved(false);
             // hyper passes over a body of which it has all, if it knows where it ends.
             if !(self.client.is_whole() && self.incoming.size_hint().exact().is_some()) {
@@ -193,15 +219,18 @@ impl Drop for Upload {
 
 /// A body ends early because its client left, or because what it sent is not a body.
 fn broken_upload(error: &hyper::Error) -> Error {
+    const NO_BODY: Error = Error::Malformed("its body is not framed as its head says");
+    let of_stream = error.source().and_then(|source| source.downcast_ref::<h2::Error>());
+    if of_stream.is_some_and(|error| error.is_library() && error.is_reset()) {
+        return NO_BODY;
+    }
     let cause = error.source().and_then(|source| source.downcast_ref::<io::Error>());
     if let Some(Misframed(reason)) = cause.and_then(io::Error::get_ref).and_then(|inner| inner.downcast_ref())
     {
         return Error::Malformed(reason);
     }
     match cause.map(io::Error::kind) {
-        Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => {
-            Error::Malformed("its body is not framed as its head says")
-        }
+        Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => NO_BODY,
         _ => Error::ClientGone,
     }
 }
@@ -229,7 +258,7 @@ struct Download {
     client: Rc<Client>,
     ended: bool,
     /// Boxed, because a body is moved more than once, and few break.
-    broken: Option<Box<Broken>>,
+    broken: Option<Box<Error>>,
     _lease: Lease,
 }
 
@@ -320,7 +349,7 @@ impl Download {
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         if let Some(error) = self.broken.take() {
-            return Poll::Ready(Some(Err(Error::AnswerBroken(*error))));
+            return Poll::Ready(Some(Err(*error)));
         }
         let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
         match connection.poll_body(&mut self.incoming, cx) {
@@ -345,6 +374,7 @@ impl Download {
             }
             Poll::Ready(Some(Err(error))) => {
                 self.connection = None;
+                let error = self.client.take_fault().unwrap_or(Error::AnswerBroken(error));
                 // hyper would drop what it has not sent yet, the head not excepted: it gets a turn to send it.
                 self.broken = Some(Box::new(error));
                 cx.waker().wake_by_ref();
@@ -362,14 +392,25 @@ impl Download {
             }
         }
     }
+
+    /// Whoever drives the client's connection wants no more of it.
+    #[cold]
+    fn cut(&mut self) {
+        self.client.set_cut_short();
+        let Some(mut connection) = self.connection.take() else { return };
+        // hyper lets go of a stream that was reset before it asks for more, and only the upload knows why it was.
+        if self.client.is_stream() && !self.client.is_due() {
+            let _ = connection.poll_body(&mut self.incoming, &mut Context::from_waker(Waker::noop()));
+        }
+    }
 }
 
 impl Drop for Body {
     fn drop(&mut self) {
-        if let Source::Backend(download) = &self.source
+        if let Source::Backend(download) = &mut self.source
             && !download.is_whole()
         {
-            download.client.set_cut_short();
+            download.cut();
         } else if let Some(exchange) = &mut self.exchange {
             exchange.completed();
         }

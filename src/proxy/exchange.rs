@@ -1,5 +1,6 @@
 //! One request and its answer, from the head's last byte to the answer's: what must happen when it ends, however.
 
+use std::mem;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -7,6 +8,7 @@ use std::time::Instant;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{HeaderMap, HeaderValue, SET_COOKIE};
 use hyper::{Method, Request, Version};
+use tracing::Level;
 
 use crate::config::Config;
 use crate::telemetry::access_log::Entry;
@@ -19,7 +21,7 @@ use super::{Client, Error, grpc};
 #[derive(Debug)]
 pub(super) struct Exchange {
     client: Rc<Client>,
-    /// Only while there is an access log.
+    /// Only while there is an access log, or what fails is told.
     entry: Option<Box<Entry>>,
     /// When it began, if it is one of those that are looked at and is not answered yet.
     began: Option<Instant>,
@@ -31,11 +33,14 @@ pub(super) struct Exchange {
     is_grpc: bool,
     /// Whether our own answer must leave its body out: with HTTP/1.1 hyper does so itself.
     wants_no_body: bool,
+    /// Whether it is known how it ended, which is told once.
+    settled: bool,
 }
 
 impl Exchange {
     pub(super) fn begin(client: Rc<Client>, request: &Request<Incoming>) -> Self {
-        let entry = client.shared.access_log.as_ref().map(|_| {
+        let is_told = client.shared.access_log.is_some() || tracing::enabled!(Level::DEBUG);
+        let entry = is_told.then(|| {
             client.reset_counts();
             Box::new(Entry::begin(client.address(), request).on_behalf_of(client.ip()))
         });
@@ -46,7 +51,7 @@ impl Exchange {
         let wants_no_body = is_http2 && request.method() == Method::HEAD;
         client.set_watched(request.body().is_end_stream());
         client.enter(Phase::Connect);
-        Self { client, entry, began, pool: None, treated: None, is_grpc, wants_no_body }
+        Self { client, entry, began, pool: None, treated: None, is_grpc, wants_no_body, settled: false }
     }
 
     pub(super) fn client(&self) -> &Rc<Client> {
@@ -124,18 +129,40 @@ impl Exchange {
 
     /// The client's side of hyper was given all of the answer.
     pub(super) fn completed(&mut self) {
-        if let Some(entry) = &mut self.entry {
-            entry.completed();
-        }
+        self.settled = true;
     }
 
     /// It did not end as the client wished.
+    #[cold]
     pub(super) fn failed(&mut self, error: &Error) {
-        tracing::debug!("{}: {error}", self.client.address());
+        if mem::replace(&mut self.settled, true) {
+            return;
+        }
         let row = error.row();
         self.client.shared.tally.failed(row.reason);
-        if let Some(entry) = &mut self.entry {
-            entry.failed(row.status.as_u16(), row.reason, row.termination);
+        let Some(entry) = &mut self.entry else { return };
+        let client = self.client.address();
+        match entry.backend() {
+            Some(backend) => tracing::debug!("{client}: {backend}: {error}"),
+            None => tracing::debug!("{client}: {error}"),
+        }
+        entry.failed(row.status.as_u16(), row.reason, row.termination);
+    }
+
+    /// Why it ended before anybody said so: whoever drove the client's connection let go of it.
+    #[cold]
+    fn why_cut(&self) -> Error {
+        let client = &self.client;
+        if client.shared.is_over() {
+            return Error::Stopped;
+        }
+        if let Some(fault) = client.take_fault() {
+            return fault;
+        }
+        match client.is_due() && client.phase() == Phase::Answer {
+            true if client.is_blocked() => Error::ClientStalled,
+            true => Error::AnswerTimeout,
+            false => Error::ClientGone,
         }
     }
 }
@@ -151,23 +178,14 @@ fn look_at(client: &Client, request: &Request<Incoming>) -> Option<Instant> {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        let phase = self.client.phase();
         if let Some(began) = self.began {
             // Its client has not waited for an answer.
             self.client.shared.tally.took(began);
         }
-        if let (Some(mut entry), Some(log)) = (self.entry.take(), &self.client.shared.access_log) {
-            if !entry.is_complete() {
-                let gone = match self.client.is_due() && phase == Phase::Answer {
-                    _ if self.client.shared.is_over() => Error::Stopped,
-                    true if self.client.is_blocked() => Error::ClientStalled,
-                    true if self.client.upload_is_late() => Error::UploadTimeout,
-                    true => Error::AnswerTimeout,
-                    false => Error::ClientGone,
-                }
-                .row();
-                entry.failed(gone.status.as_u16(), gone.reason, gone.termination);
-            }
+        if !self.settled {
+            self.failed(&self.why_cut());
+        }
+        if let (Some(entry), Some(log)) = (self.entry.take(), &self.client.shared.access_log) {
             let (bytes_in, bytes_out) = self.client.counts();
             log.write(&entry.end(bytes_in, bytes_out));
         }

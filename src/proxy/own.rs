@@ -17,6 +17,8 @@ use super::exchange::Exchange;
 use super::grpc;
 use super::headers::announce_end;
 
+/// The status of a client that left: there is nobody to read more than that.
+const GONE: u16 = 499;
 /// What speaks of a body, and not of the page in its place.
 const OF_BODIES: [HeaderName; 11] = [
     ACCEPT_RANGES,
@@ -73,6 +75,9 @@ impl Own {
         exchange: &Exchange,
     ) -> Self {
         let mut headers = HeaderMap::from_iter(fields);
+        if status.as_u16() == GONE {
+            return Self { status, headers, body: Bytes::new() };
+        }
         let page = exchange.treated().filter(|_| !exchange.is_grpc());
         let page = page.and_then(|treated| treated.page(status));
         let body = match page {

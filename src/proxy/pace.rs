@@ -70,11 +70,6 @@ impl Paces {
         };
         left(&self.up).into_iter().chain(left(&self.down)).min()
     }
-
-    /// Whether the upload took more time than it has.
-    pub(super) fn upload_is_late(&self) -> bool {
-        self.up.waited.get() >= self.least.allowance(self.up.bytes.get())
-    }
 }
 
 impl Pace {
@@ -120,9 +115,6 @@ mod tests {
         assert_eq!(paces.left(1400), None);
         paces.up.set_waiting(true, 1400);
         assert_eq!(paces.left(1400), Some(600));
-        assert!(!paces.upload_is_late());
-        paces.up.set_waiting(false, 2000);
-        assert!(paces.upload_is_late());
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! What a route says of a backend's answer before the client gets it: whether another backend is to be asked, and whether a
 //! page is shown in its place.
 
+use std::fmt::Display;
+
 use hyper::Request;
 
 use crate::balance::{Lease, Tried};
 use crate::config::Treatment;
+use crate::connect::Way;
 
 use super::body::RequestBody;
 use super::exchange::Exchange;
@@ -26,15 +29,22 @@ impl Again {
         answered: &mut Answered,
         treatment: &Treatment,
         tried: Option<&mut Tried>,
+        client: &Client,
         pick: impl FnOnce(&Tried) -> Option<Lease>,
     ) -> Option<Self> {
-        let tried = tried.filter(|_| treatment.retry.statuses.contains(&answered.response.status()))?;
+        let status = answered.response.status();
+        let tried = tried.filter(|_| treatment.retry.statuses.contains(&status))?;
         let request = answered.connection.sent()?.map(|()| RequestBody::default());
         tried.add(&answered.lease);
         let lease = pick(tried)?;
-        tracing::debug!("status {}; trying the next backend", answered.response.status());
+        tell_of_next(client, answered.connections.way(), &format_args!("status {status}"));
         Some(Self { request, lease })
     }
+}
+
+/// Says that what came of a backend is not what the client gets, for there is another.
+pub(super) fn tell_of_next(client: &Client, way: &Way, what: &dyn Display) {
+    tracing::debug!("{}: {}: {what}; trying the next backend", client.address(), way.url.name());
 }
 
 /// The answer for the client.

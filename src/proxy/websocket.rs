@@ -44,9 +44,9 @@ pub(super) fn answer<B>(response: &mut Response<B>, tunnel: Tunnel) {
     // The stream's own task ends with the answer.
     spawn_local(async move {
         tunnel.client().alarm().wakes_me().await;
-        match upgrade.await {
-            Ok(client) => tunnel.run(TokioIo::new(client), b"").await,
-            Err(error) => tracing::debug!("{}: no tunnel: {error}", tunnel.client().address()),
+        // Or else its exchange tells that the client left.
+        if let Ok(client) = upgrade.await {
+            tunnel.run(TokioIo::new(client), b"").await;
         }
     });
 }

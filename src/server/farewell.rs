@@ -18,11 +18,11 @@ const LINGER_BYTES: usize = 32 << 20;
 
 /// Says why nothing more will be said, and parts.
 pub(super) async fn refuse(client: &Client, stream: Stream, error: &Error) {
-    tracing::debug!("{}: {error}", client.address());
     if !matches!(client.phase(), Phase::Idle | Phase::Head) {
         // The answer before is not whole, and this must not be taken for a part of it.
         return;
     }
+    tracing::debug!("{}: {error}", client.address());
     part(&client.shared, stream, &last_words(error, client)).await;
 }
 

@@ -59,12 +59,12 @@ pub(super) async fn serve(client: &Rc<Client>, mut stream: Stream, read_ahead: B
     let over = drive(client, &mut stream, read_ahead, &verdict).await;
     let words = match verdict.flood() {
         Some(kind) => {
-            complain(client, kind.name());
+            complain(client, &Error::Flood(kind.name()));
             verdict.last_words()
         }
         None => {
-            if over.as_ref().is_err_and(is_flood) {
-                complain(client, "RST_STREAM, CONTINUATION or empty");
+            if let Some(error) = over.as_ref().err().and_then(fault) {
+                complain(client, &error);
             }
             None
         }
@@ -76,16 +76,20 @@ pub(super) async fn serve(client: &Rc<Client>, mut stream: Stream, read_ahead: B
     part(&client.shared, stream, words.as_ref().map_or(&[], |words| words)).await;
 }
 
-/// Whether h2 ended the connection because there was too much of something.
-fn is_flood(error: &hyper::Error) -> bool {
-    let cause = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>());
-    cause.is_some_and(|cause| cause.is_library() && cause.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM))
+/// What the client did wrong, if h2 ended the connection because it did.
+fn fault(error: &hyper::Error) -> Option<Error> {
+    let cause = error.source()?.downcast_ref::<h2::Error>().filter(|cause| cause.is_library())?;
+    Some(match cause.reason() {
+        // There was too much of something.
+        Some(h2::Reason::ENHANCE_YOUR_CALM) => Error::Flood("RST_STREAM, CONTINUATION or empty"),
+        _ => Error::Malformed("what came is not HTTP/2"),
+    })
 }
 
-fn complain(client: &Client, frames: &'static str) {
-    let error = Error::Flood(frames);
+#[cold]
+fn complain(client: &Client, error: &Error) {
     tracing::debug!("{}: {error}", client.address());
-    note_refusal(&error, client, 0);
+    note_refusal(error, client, 0);
 }
 
 /// Lets hyper drive the connection.
@@ -103,22 +107,18 @@ async fn drive(
         // Boxed, for hyper moves it about, and it is large.
         Box::pin(handle(stream, request))
     });
-    let mut builder = Builder::new(streams::Executor(Rc::clone(&streams)));
-    builder
-        .max_concurrent_streams(STREAMS)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_send_buf_size(SEND_BUFFER)
-        .max_header_list_size(u32::try_from(shared.head_limits().size * READ_TO_REFUSE).unwrap_or(u32::MAX))
-        .max_pending_accept_reset_streams(PENDING_RESETS)
-        .max_local_error_reset_streams(LOCAL_RESETS)
-        .enable_connect_protocol();
     let transport = TokioIo::new(Transport::new(stream, read_ahead, &shared.clock, verdict));
+    let builder = builder(streams::Executor(Rc::clone(&streams)), shared.head_limits().size);
     let mut connection = pin!(builder.serve_connection(transport, service));
     client.alarm().wakes_me().await;
     let (mut draining, mut idle, mut ending, mut latest) = (false, true, false, 0);
     poll_fn(|cx| {
-        if let Poll::Ready(over) = connection.as_mut().poll(cx) {
+        let polled = connection.as_mut().poll(cx);
+        // While requests are under way, it may be one of those, which has a line of its own.
+        if verdict.has_refused() && !streams.are_open() {
+            complain(client, &Error::Malformed("its head is not one of HTTP/2"));
+        }
+        if let Poll::Ready(over) = polled {
             return Poll::Ready(over);
         }
         if verdict.flood().is_some() {
@@ -145,6 +145,9 @@ async fn drive(
             return Poll::Ready(Ok(()));
         }
         if due || (client.is_draining() && !draining) {
+            if due && verdict.is_amid_frame() {
+                complain(client, &Error::HeadTimeout);
+            }
             // It is told, and what it began meanwhile is answered (RFC 9113 section 6.8).
             draining = true;
             latest = shared.clock.now() + shared.deadlines.client_idle();
@@ -157,4 +160,19 @@ async fn drive(
         Poll::Pending
     })
     .await
+}
+
+/// What we allow clients, with heads of this size.
+fn builder(executor: streams::Executor, head: usize) -> Builder<streams::Executor> {
+    let mut builder = Builder::new(executor);
+    builder
+        .max_concurrent_streams(STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_header_list_size(u32::try_from(head * READ_TO_REFUSE).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(PENDING_RESETS)
+        .max_local_error_reset_streams(LOCAL_RESETS)
+        .enable_connect_protocol();
+    builder
 }

@@ -51,7 +51,6 @@ pub struct Entry {
     backend: Option<Arc<str>>,
     attempts: u32,
     status: u16,
-    complete: bool,
     reason: Option<&'static str>,
     termination: &'static str,
 }
@@ -129,7 +128,6 @@ impl Entry {
             backend: None,
             attempts: 0,
             status: 0,
-            complete: false,
             reason: None,
             termination: "--",
         }
@@ -162,25 +160,18 @@ impl Entry {
         self.status = status;
     }
 
-    /// All of the answer is on its way.
-    pub fn completed(&mut self) {
-        self.complete = true;
+    /// The backend that was chosen last.
+    pub fn backend(&self) -> Option<&str> {
+        self.backend.as_deref()
     }
 
-    /// It did not end well. The first reason stays, and a status that was sent.
+    /// It did not end well. A status that was sent stays.
     pub fn failed(&mut self, status: u16, reason: &'static str, termination: &'static str) {
-        if self.reason.is_none() {
-            self.reason = Some(reason);
-            self.termination = termination;
-        }
+        self.reason = Some(reason);
+        self.termination = termination;
         if self.status == 0 {
             self.status = status;
         }
-    }
-
-    /// Whether it is known how it ended.
-    pub fn is_complete(&self) -> bool {
-        self.complete || self.reason.is_some()
     }
 
     /// The line, with its line end.

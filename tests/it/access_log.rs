@@ -1,9 +1,11 @@
 //! The access log has one line of JSON for each request, and says how it ended.
 
+mod blamed;
 mod cut;
 mod lost;
 mod refused;
 mod rotated;
+mod said;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -38,6 +40,21 @@ fn a_request_that_went_well_has_a_line_with_all_that_is_known_of_it() {
         "attempts": 1, "bytes_in": 5, "bytes_out": answer.body.len(), "reason": null, "termination": "--",
     });
     assert_eq!(rest, expected);
+}
+
+#[test]
+fn each_field_of_a_line_has_a_row_in_the_docs() {
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/errors.md")).unwrap();
+    let table = page.split("<!-- fields -->").nth(1).and_then(|rest| rest.split("<!-- end").next());
+    let rows = table.expect("a table").lines().filter_map(|row| row.strip_prefix("| `")?.split('`').next());
+    let mut told: Vec<_> = rows.filter(|field| *field != "peer").collect();
+    told.sort_unstable();
+    let sample = Sample::start("one");
+    let text = "GET / HTTP/1.1\r\nHost: test\r\nUser-Agent: tester/1\r\n\r\n";
+    let line = ends(&[sample.address()], text, Some(200));
+    let mut fields: Vec<_> = line.as_object().unwrap().keys().map(String::as_str).collect();
+    fields.sort_unstable();
+    assert_eq!(told, fields);
 }
 
 #[test]

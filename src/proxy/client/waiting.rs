@@ -168,13 +168,6 @@ impl Client {
         }
     }
 
-    /// The upload is over: what comes now is not its fault.
-    pub(in crate::proxy) fn end_upload(&self) {
-        if let Some(paces) = &self.paces {
-            paces.up.reset();
-        }
-    }
-
     /// The request under way has deadlines of its own, as far as its route says so.
     pub(in crate::proxy) fn set_own_deadlines(&self, treatment: &Treatment) {
         let [response, body] =
@@ -196,13 +189,12 @@ impl Client {
     pub(in crate::proxy) fn begin_exchange(&self) {
         self.asked.set(true);
         self.has_own_deadlines.set(false);
+        if self.has_unread() {
+            // What was wrong with a body of which nobody needed the rest says nothing of the next.
+            self.take_fault();
+        }
         if let Some(paces) = &self.paces {
             paces.reset();
         }
-    }
-
-    /// Whether the client took longer for its upload than it may.
-    pub(in crate::proxy) fn upload_is_late(&self) -> bool {
-        self.paces.as_ref().is_some_and(|paces| paces.upload_is_late())
     }
 }

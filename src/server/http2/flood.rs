@@ -7,7 +7,7 @@
 
 use crate::connect::frames::{CONTINUATION, DATA, END_STREAM, HEADERS, Head};
 
-const RST_STREAM: u8 = 3;
+pub(super) const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;

@@ -13,7 +13,10 @@ use crate::connect::frames::{Frames, put_small_together};
 use crate::proxy::Clock;
 
 use super::PREFACE;
-use super::flood::{Allowances, Kind, goaway};
+use super::flood::{Allowances, Kind, RST_STREAM, goaway};
+
+/// As it stands in a RST_STREAM.
+const PROTOCOL_ERROR: [u8; 4] = 1_u32.to_be_bytes();
 
 /// A stream before which some bytes were read already. When its client floods us, what it sends is no longer heard, and
 /// hyper may say no more than the rest of the frame that it is amid; then it is told that the connection broke.
@@ -32,6 +35,10 @@ pub(super) struct Transport<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Verdict {
     flood: Cell<Option<Kind>>,
+    /// Set whenever a stream is reset for what its client sent on it.
+    refused: Cell<bool>,
+    /// Whether the client has begun a frame or a head and not ended it.
+    amid: Cell<bool>,
     /// The newest stream.
     newest: Cell<u32>,
     /// Whether the client would take our next word for a frame.
@@ -51,6 +58,16 @@ impl Verdict {
     /// Whether the client took bytes since last asked.
     pub(super) fn has_written(&self) -> bool {
         self.written.replace(false)
+    }
+
+    /// Whether a stream was reset for what its client sent on it, since last asked.
+    pub(super) fn has_refused(&self) -> bool {
+        self.refused.get() && self.refused.take()
+    }
+
+    /// Whether what the client sent last is a part of a frame, or of a head in several.
+    pub(super) fn is_amid_frame(&self) -> bool {
+        self.amid.get()
     }
 
     /// Whether the client takes nothing of what waits for it.
@@ -78,12 +95,14 @@ impl<'a> Transport<'a> {
     /// Looks at bytes that came, puts small frames together, and tells how many bytes they are then.
     fn take_in(&mut self, bytes: &mut [u8]) -> Result<usize, Kind> {
         let (verdict, clock, allowances) = (self.verdict, self.clock, &mut self.allowances);
-        put_small_together(&mut self.received, bytes, |head| {
+        let length = put_small_together(&mut self.received, bytes, |head| {
             if let Some(stream) = head.begins().filter(|stream| *stream > verdict.newest.get()) {
                 verdict.newest.set(stream);
             }
             allowances.received(head, || clock.now())
-        })
+        })?;
+        verdict.amid.set(!self.received.is_between());
+        Ok(length)
     }
 
     fn note_sent(&mut self, mut bytes: &[u8]) {
@@ -91,6 +110,9 @@ impl<'a> Transport<'a> {
         while !bytes.is_empty() {
             let Some(head) = self.sent.next(&mut bytes) else { return };
             self.allowances.sent(head);
+            if head.kind == RST_STREAM && bytes.starts_with(&PROTOCOL_ERROR) {
+                self.verdict.refused.set(true);
+            }
         }
     }
 

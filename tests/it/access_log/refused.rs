@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Log, facts};
 use crate::support::pki::Pair;
-use crate::support::{Backend, Balancer, Client, Running, Sample, get};
+use crate::support::{Backend, Balancer, Client, Running, Sample, frame, get, head, settings};
 
 #[test]
 fn a_request_whose_head_is_refused_has_a_line_without_method_and_path() {
@@ -45,6 +45,60 @@ fn a_request_that_is_refused_behind_a_good_one_has_a_line_of_its_own() {
         lines.iter().map(told).collect::<Vec<_>>(),
         [json!(["/bytes/9", 200, null]), json!(["", 400, "malformed_request"])]
     );
+}
+
+#[test]
+fn a_connection_of_http2_that_its_client_breaks_has_a_line_and_is_told_of() {
+    for garbage in [
+        b"GARBAGEGARBAGEGARBAGE".to_vec(),
+        // A body of no stream, fields that cannot be decoded, and one with a name that is none.
+        frame(0, 0, 0, b"xx"),
+        frame(1, 5, 1, &[0xff; 6]),
+        head(1, &[(":method", "GET"), (":scheme", "http"), (":path", "/"), ("Xa", "b")]),
+    ] {
+        let told = told_of(&[settings(), garbage].concat(), &json!([400, "malformed_request", "PR"]));
+        assert_eq!(told, "the request is malformed: what came is not HTTP/2");
+    }
+}
+
+#[test]
+fn a_request_over_http2_whose_head_is_malformed_has_a_line_and_is_told_of() {
+    const REST: [(&str, &str); 3] = [(":method", "GET"), (":scheme", "http"), (":authority", "a")];
+    for wrong in [None, Some(("connection", "close"))] {
+        let path = wrong.map(|_| (":path", "/"));
+        let fields: Vec<_> = REST.into_iter().chain(path).chain(wrong).collect();
+        let told =
+            told_of(&[settings(), head(1, &fields)].concat(), &json!([400, "malformed_request", "PR"]));
+        assert_eq!(told, "the request is malformed: its head is not one of HTTP/2");
+    }
+}
+
+#[test]
+fn a_head_over_http2_that_does_not_end_in_time_has_a_line_and_is_told_of() {
+    const END_STREAM: u8 = 1;
+    let begun = frame(1, END_STREAM, 1, &[0x82, 0x84]);
+    let told = told_of(&[settings(), begun].concat(), &json!([408, "head_timeout", "cR"]));
+    assert_eq!(told, "the head of the request did not come in time");
+}
+
+/// Sends what is refused for this reason, and gives what is told of it, which is told once.
+fn told_of(bytes: &[u8], reason: &Value) -> String {
+    let log = Log::new();
+    let balancer = Balancer::before(&[Backend::refuses()]).flag("--log-level", "debug");
+    let balancer = balancer.flag("--header-timeout", "500ms").flag("--access-log", log.path()).start();
+    let mut client = Client::to(balancer.address);
+    client.send(bytes);
+    let address = client.stream().local_addr().unwrap();
+    let line = log.wait_for_a_line();
+    assert_eq!(&json!([line["status"], line["reason"], line["termination"]]), reason);
+    assert_eq!(line["client"], json!(address));
+    drop(client);
+    let [_] = log.lines_after(&balancer, 1).try_into().expect("one line");
+    let said = balancer.all_said();
+    let mut said = said.lines().filter_map(|line| line.split_once(&format!("{address}: ")));
+    let (_, told) = said.next().expect("a line");
+    assert_eq!(said.next(), None);
+    told.to_owned()
 }
 
 #[test]

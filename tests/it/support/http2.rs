@@ -238,7 +238,12 @@ impl Stream {
 
     /// Takes the request back.
     pub fn cancel(&mut self) {
-        self.upload.send_reset(Reason::CANCEL);
+        self.reset(Reason::CANCEL);
+    }
+
+    /// Takes the request back, for this reason.
+    pub fn reset(&mut self, reason: Reason) {
+        self.upload.send_reset(reason);
     }
 
     /// Waits until the other side breaks the stream off, and says why.
