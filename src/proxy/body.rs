@@ -291,6 +291,14 @@ impl Body {
         Self { source: Source::Backend(download), exchange: Some(exchange) }
     }
 
+    /// It is let go of before its client was given all that came of it.
+    pub fn cut(&mut self) {
+        let is_whole = !matches!(&self.source, Source::Backend(download) if !download.is_whole());
+        if let Some(exchange) = self.exchange.as_mut().filter(|_| is_whole) {
+            exchange.cut();
+        }
+    }
+
     fn failed(&mut self, error: &Error) {
         if let Some(exchange) = &mut self.exchange {
             exchange.failed(error);
@@ -310,7 +318,9 @@ impl HttpBody for Body {
             Source::Empty => Poll::Ready(None),
             Source::Text(text) => {
                 let text = text.take();
-                if let (Some(text), Some(exchange)) = (&text, &self.exchange) {
+                if let (Some(text), Some(exchange)) = (&text, &self.exchange)
+                    && !exchange.client().is_stream()
+                {
                     exchange.client().count_out(text.len() as u64);
                 }
                 Poll::Ready(text.map(|text| Ok(Frame::data(text))))
@@ -356,19 +366,14 @@ impl Download {
             Poll::Ready(Some(Ok(mut frame))) => {
                 // Nothing may ask for the end of a body once its trailers or its last promised byte have come.
                 self.ended = frame.is_trailers() || self.incoming.is_end_stream();
-                let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
-                self.client.count_out(bytes);
-                self.client.progress();
                 if let Some(trailers) = frame.trailers_mut() {
                     clean_trailers(trailers);
                 }
-                // A stream is asked for more only when its client can take more; other connections see that when they
-                // write.
-                if self.client.is_stream() {
-                    self.client.gave(bytes);
-                    if let Some(trailers) = frame.trailers_mut() {
-                        unshare(trailers);
-                    }
+                if !self.client.is_stream() {
+                    self.client.count_out(frame.data_ref().map_or(0, |data| data.len() as u64));
+                    self.client.progress();
+                } else if let Some(trailers) = frame.trailers_mut() {
+                    unshare(trailers);
                 }
                 Poll::Ready(Some(Ok(frame)))
             }

@@ -149,6 +149,13 @@ impl Exchange {
         entry.failed(row.status.as_u16(), row.reason, row.termination);
     }
 
+    /// It ended before all of its answer was given away.
+    pub(super) fn cut(&mut self) {
+        if !self.settled {
+            self.failed(&self.why_cut());
+        }
+    }
+
     /// Why it ended before anybody said so: whoever drove the client's connection let go of it.
     #[cold]
     fn why_cut(&self) -> Error {
@@ -182,9 +189,7 @@ impl Drop for Exchange {
             // Its client has not waited for an answer.
             self.client.shared.tally.took(began);
         }
-        if !self.settled {
-            self.failed(&self.why_cut());
-        }
+        self.cut();
         if let (Some(entry), Some(log)) = (self.entry.take(), &self.client.shared.access_log) {
             let (bytes_in, bytes_out) = self.client.counts();
             log.write(&entry.end(bytes_in, bytes_out));

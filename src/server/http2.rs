@@ -4,6 +4,7 @@
 //! the same way whatever it came by.
 
 mod flood;
+mod pieces;
 mod streams;
 mod transport;
 
@@ -24,6 +25,7 @@ use crate::proxy::{Client, Error, handle, note_refusal};
 
 use super::farewell::{cut, part};
 
+use pieces::Pieces;
 use streams::Streams;
 use transport::{Transport, Verdict};
 
@@ -104,8 +106,9 @@ async fn drive(
     let service = service_fn(|request| {
         let stream = Rc::new(client.stream());
         streams.announce(&stream);
+        let answer = handle(Rc::clone(&stream), request);
         // Boxed, for hyper moves it about, and it is large.
-        Box::pin(handle(stream, request))
+        Box::pin(async move { answer.await.map(|answer| answer.map(|body| Pieces::of(body, stream))) })
     });
     let transport = TokioIo::new(Transport::new(stream, read_ahead, &shared.clock, verdict));
     let builder = builder(streams::Executor(Rc::clone(&streams)), shared.head_limits().size);

@@ -142,8 +142,10 @@ impl Client {
         }
     }
 
-    /// Notes that a stream's client was given bytes, which it has to take before it is given more.
-    pub(in crate::proxy) fn gave(&self, bytes: u64) {
+    /// Notes that a stream's client was given bytes of its answer, which it has to take before it is given more.
+    pub fn gave(&self, bytes: u64) {
+        self.count_out(bytes);
+        self.progress();
         if let Some(paces) = &self.paces {
             paces.down.add(bytes);
         }

@@ -1,5 +1,8 @@
 //! Each stream has deadlines of its own.
 
+use std::thread;
+use std::time::Duration;
+
 use super::{get, post, until};
 use crate::support::{Backend, Balancer, Http2, Sample};
 
@@ -54,6 +57,42 @@ fn an_answer_that_does_not_go_on_is_broken_off_and_others_go_on() {
         balancer.times_said("\"reason\":\"answer_timeout\"") == 1
     });
     assert!(stalled.data().expect("an end").is_err_and(|error| error.is_reset()));
+}
+
+#[test]
+fn an_answer_that_its_client_takes_slowly_but_without_a_stop_is_whole() {
+    const SIZE: usize = 200_000;
+    let sample = Sample::start("one");
+    for (name, value) in [("--body-timeout", "1s"), ("--min-data-rate", "20000")] {
+        let balancer = Balancer::before(&[sample.address()]).flag("--body-timeout", "1s").flag(name, value);
+        let balancer = balancer.flag("--access-log", "-").start();
+        let mut builder = h2::client::Builder::new();
+        builder.initial_window_size(16_384);
+        let mut client = Http2::with(&builder, balancer.address);
+        let mut stream = client.ask(get(&format!("/bytes/{SIZE}")));
+        stream.head();
+        let mut came = 0;
+        while came < SIZE {
+            came += stream.data().expect("a body that goes on").expect("a piece").len();
+            // A client on a slow line.
+            thread::sleep(Duration::from_millis(200));
+        }
+        balancer.said(&format!("\"bytes_out\":{SIZE}"));
+    }
+}
+
+#[test]
+fn what_a_client_did_not_take_before_it_left_was_not_given() {
+    let sample = Sample::start("one");
+    let balancer = Balancer::before(&[sample.address()]).flag("--access-log", "-").start();
+    let mut builder = h2::client::Builder::new();
+    builder.initial_window_size(16_384);
+    let mut client = Http2::with(&builder, balancer.address);
+    let mut stream = client.ask(get("/bytes/400000"));
+    stream.head();
+    drop((stream, client));
+    let line = balancer.said("\"path\":\"/bytes/400000\"");
+    assert!(line.contains("\"reason\":\"client_gone\"") && !line.contains("\"bytes_out\":400000"), "{line}");
 }
 
 #[test]
