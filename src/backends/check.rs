@@ -4,6 +4,7 @@ mod grpc;
 mod schedule;
 
 use std::collections::HashMap;
+use std::io;
 use std::mem;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,10 +15,14 @@ use http_body_util::Full;
 use hyper::header::{CONNECTION, HOST, HeaderMap, USER_AGENT};
 use hyper::{Request, Response};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
+use tracing::warn;
 
 use crate::config::{Address, Health as Settings};
-use crate::connect::{AnswerBody, Broken, Connection, Connections, HeadLimits, Need, Way};
+use crate::connect::{
+    AnswerBody, Broken, Connection, Connections, DialError, HeadLimits, Need, Wants, Way, is_our_want,
+    ran_out_of_files,
+};
 
 use schedule::Schedule;
 
@@ -26,6 +31,9 @@ use super::{Backend, Evidence, Hold, Registry};
 /// What we call ourselves in a backend's log.
 const AGENT: &str = "loadbalancer-check";
 const LIMITS: HeadLimits = HeadLimits { size: 64 * 1024, headers: 100 };
+/// The first pause before what may pass in a moment is tried again; it doubles up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(320);
 /// Of an answer's body, what is read so that the backend can end it in order.
 const BODY_READ: usize = 64 * 1024;
 
@@ -35,6 +43,7 @@ pub async fn run(registry: &'static Registry) {
     let mut changes = registry.subscribe();
     let mut tasks = JoinSet::new();
     let mut schedules = HashMap::<Address, Vec<Schedule>>::new();
+    let wants = Rc::<Wants>::default();
     loop {
         let mut before = mem::take(&mut schedules);
         before.values_mut().flatten().for_each(Schedule::begin_round);
@@ -47,7 +56,7 @@ pub async fn run(registry: &'static Registry) {
                     let place = known.iter().position(is_for)?;
                     Some(known.swap_remove(place))
                 });
-                here.push(known.unwrap_or_else(|| Schedule::new(registry, &backend, &mut tasks)));
+                here.push(known.unwrap_or_else(|| Schedule::new(registry, &backend, &wants, &mut tasks)));
                 here.len() - 1
             });
             here[place].take(&backend);
@@ -66,16 +75,15 @@ fn is_checked(backend: &Backend) -> bool {
 }
 
 /// What a check finds; nothing if it cannot be made for want of something of our own.
-async fn check(way: &Arc<Way>, settings: &Settings) -> Option<Evidence> {
+async fn check(way: &Arc<Way>, settings: &Settings, wants: &Wants) -> Option<Evidence> {
     let started = Instant::now();
-    // Not one that requests share: whether the backend takes new ones is a part of what is asked.
-    let connections = Connections::to(way, &Rc::default());
-    let need = Need { upgrade: false, fresh: true, origin: None, limits: LIMITS };
-    let mut connection = match timeout(settings.timeout, connections.connect(need)).await {
-        Ok(Ok(connection)) => connection,
-        Ok(Err(error)) if !error.says_of_the_backend() => return None,
-        Ok(Err(error)) => return Some(Evidence::of_dial(&error)),
-        Err(_) => return Some(Evidence::ConnectTimeout),
+    let mut connection = match connect(way, settings.timeout).await {
+        Ok(connection) => connection,
+        Err(DialError::Connect(error)) if is_our_want(&error) => {
+            complain(wants, &error);
+            return None;
+        }
+        Err(error) => return Some(Evidence::of_dial(&error)),
     };
     let left = settings.timeout.saturating_sub(started.elapsed());
     Some(match timeout(left, ask(&mut connection, way, &settings.path)).await {
@@ -100,6 +108,36 @@ async fn check(way: &Arc<Way>, settings: &Settings) -> Option<Evidence> {
 }
 
 type CheckConnection = Connection<Full<Bytes>>;
+
+/// Connects. What may pass in a moment is tried again for as long as there is time: no file is left, until workers have made
+/// room, or the backend's queue is full.
+async fn connect(way: &Arc<Way>, most: Duration) -> Result<CheckConnection, DialError> {
+    // Not one that requests share: whether the backend takes new ones is a part of what is asked.
+    let connections = Connections::to(way, &Rc::default());
+    let need = Need { upgrade: false, fresh: true, origin: None, limits: LIMITS };
+    let mut late = io::ErrorKind::TimedOut.into();
+    let dial = async {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            late = match connections.connect(need).await {
+                Err(DialError::Connect(error)) if ran_out_of_files(&error) => error,
+                Err(DialError::Full) => io::ErrorKind::TimedOut.into(),
+                ended => return ended,
+            };
+            sleep(pause).await;
+            pause = LONGEST_PAUSE.min(pause * 2);
+        }
+    };
+    timeout(most, dial).await.unwrap_or_else(|_| Err(DialError::Connect(late)))
+}
+
+#[cold]
+fn complain(wants: &Wants, error: &io::Error) {
+    wants.add(error);
+    if let Some((count, error)) = wants.to_say(Instant::now()) {
+        warn!("cannot connect to backends to check them: {error}; checks that were not made: {count}");
+    }
+}
 
 async fn ask(
     connection: &mut CheckConnection,

@@ -62,7 +62,7 @@ impl Evidence {
             },
             DialError::Tls(fault) => Self::Tls(fault.clone()),
             DialError::NotHttp2 => Self::NotHttp2,
-            DialError::CannotSwitch => Self::Nothing,
+            DialError::Full | DialError::CannotSwitch => Self::Nothing,
         }
     }
 

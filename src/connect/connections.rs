@@ -146,6 +146,11 @@ where
         self.shared.sweep(limit, now);
     }
 
+    /// Whether there are idle ones that no others could share.
+    pub fn has_idle(&self) -> bool {
+        !self.idle.is_empty()
+    }
+
     /// Closes idle ones that no others could share, and tells how many they were.
     pub fn give_up_idle(&self) -> usize {
         self.idle.clear()

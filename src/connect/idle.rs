@@ -59,6 +59,11 @@ where
         kept.retain_mut(|kept| kept.connection.is_alive(false));
     }
 
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.borrow().is_empty()
+    }
+
     /// Closes all of them, and tells how many they were.
     pub(super) fn clear(&self) -> usize {
         let kept = self.0.take();

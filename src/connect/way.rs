@@ -53,6 +53,10 @@ pub enum DialError {
     /// What the system said: refused, unreachable, out of files or ports.
     #[error(transparent)]
     Connect(#[from] io::Error),
+    /// As many connections as it lets wait are waiting to be accepted, and its system does not wait for it (a Unix socket).
+    /// In a moment that may be otherwise.
+    #[error("its queue of connections is full")]
+    Full,
     /// It was made, but TLS could not be agreed upon.
     #[error("{0}")]
     Tls(TlsFault),
@@ -65,12 +69,13 @@ pub enum DialError {
 }
 
 impl DialError {
-    /// Whether it tells something of the backend. To run out of our own files or ports is no fault of its.
+    /// Whether it tells something of the backend. To run out of our own files or ports is no fault of its, and a full queue
+    /// is what many clients make of a backend that is well.
     pub fn says_of_the_backend(&self) -> bool {
         match self {
             Self::Connect(error) => !is_our_want(error),
             Self::Tls(_) | Self::NotHttp2 => true,
-            Self::CannotSwitch => false,
+            Self::Full | Self::CannotSwitch => false,
         }
     }
 }
@@ -150,13 +155,19 @@ impl From<BackendUrl> for Way {
     }
 }
 
-async fn connect(address: &Address) -> io::Result<Socket> {
+async fn connect(address: &Address) -> Result<Socket, DialError> {
     Ok(match address {
         Address::Ip(address) => {
             let stream = TcpStream::connect(address).await?;
             stream.set_nodelay(true)?;
             Socket::Tcp(stream)
         }
-        Address::Unix(path) => Socket::Unix(UnixStream::connect(path).await?),
+        Address::Unix(path) => Socket::Unix(UnixStream::connect(path).await.map_err(|error| {
+            // On the network the system itself tries again.
+            match error.kind() {
+                io::ErrorKind::WouldBlock => DialError::Full,
+                _ => error.into(),
+            }
+        })?),
     })
 }

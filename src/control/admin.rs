@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::warn;
 
-use crate::connect::Socket;
+use crate::connect::{Socket, ran_out_of_files};
 
 use super::desk::Desk;
 
@@ -40,7 +40,7 @@ const HEAD_TIME: Duration = Duration::from_secs(10);
 const LIFETIME: Duration = Duration::from_secs(120);
 /// For the answer under way to end after that.
 const GRACE: Duration = Duration::from_secs(30);
-/// After the system failed to accept.
+/// After the system failed to accept: for workers to make room.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Where callers come in; none closes it. Connections that are open stay.
@@ -89,7 +89,10 @@ async fn accept(queue: Option<&Queue>) -> Socket {
         };
         match accepted {
             Ok(socket) => return socket,
-            Err(_) => sleep(PAUSE).await,
+            Err(error) => {
+                ran_out_of_files(&error);
+                sleep(PAUSE).await;
+            }
         }
     }
 }

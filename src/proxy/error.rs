@@ -172,6 +172,7 @@ impl Error {
             DialError::Connect(error) if is_our_want(&error) => Self::Exhausted(error),
             DialError::Connect(error) => Self::Connect(error),
             DialError::Tls(fault) => Self::of_tls(fault),
+            DialError::Full => Self::ConnectTimeout,
             DialError::NotHttp2 => Self::NotHttp2,
             DialError::CannotSwitch => Self::CannotSwitch,
         }

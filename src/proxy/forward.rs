@@ -1,5 +1,6 @@
 //! The fifth hop: one attempt to get an answer from one backend.
 
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
@@ -10,7 +11,7 @@ use hyper::{Request, Response, StatusCode, Version};
 use crate::backends::Evidence;
 use crate::balance::Lease;
 use crate::config::Address;
-use crate::connect::{AnswerBody, Broken, Flow, Need, Origin, Provenance, ran_out_of_files};
+use crate::connect::{AnswerBody, Broken, DialError, Flow, Need, Origin, Provenance, ran_out_of_files};
 
 use super::body::{BackendConnection, RequestBody};
 use super::client::Phase;
@@ -22,6 +23,8 @@ use super::{Client, Error};
 const GO_ON: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// Milliseconds for other workers to give up idle connections when there is no file left.
 const ROOM_AFTER: u64 = 100;
+/// A full queue is tried again at each tick: workers have no finer clock.
+const NEXT_TICK: u64 = 1;
 
 /// An attempt that brought no answer.
 #[derive(Debug)]
@@ -121,6 +124,9 @@ async fn connect(
     {
         connected = make_room(client, view, lease, need).await;
     }
+    if let Err((Error::Exhausted(error), _)) = &connected {
+        client.shared.wants.add(error);
+    }
     connected.map_err(|(error, evidence)| Failure { error, evidence, sent: false })
 }
 
@@ -144,13 +150,30 @@ async fn connect_to(
     lease: &Lease,
     need: Need,
 ) -> Result<BackendConnection, (Error, Option<Evidence>)> {
-    match before_due(client, view.connections(lease.place()).connect(need)).await {
+    let connections = view.connections(lease.place());
+    let full = Cell::new(false);
+    let dial = async {
+        loop {
+            match connections.connect(need).await {
+                Err(DialError::Full) => full.set(true),
+                ended => return ended,
+            }
+            client.shared.clock.sleep(NEXT_TICK).await;
+            if !need.fresh
+                && let Some(connection) = connections.take(true, need.upgrade)
+            {
+                return Ok(connection);
+            }
+        }
+    };
+    match before_due(client, dial).await {
         Some(Ok(connection)) => Ok(connection),
         Some(Err(error)) => {
             let evidence = error.says_of_the_backend().then(|| Evidence::of_dial(&error));
             Err((Error::of_dial(error), evidence))
         }
-        None => Err((Error::ConnectTimeout, Some(Evidence::ConnectTimeout))),
+        // That many wait says nothing of a backend; a check tells whether it takes nobody at all.
+        None => Err((Error::ConnectTimeout, (!full.get()).then_some(Evidence::ConnectTimeout))),
     }
 }
 

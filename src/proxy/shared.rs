@@ -6,9 +6,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::warn;
+
 use crate::backends::Registry;
 use crate::config::{Config, Introduced, Listener};
-use crate::connect::{HeadLimits, Unshared, shortages};
+use crate::connect::{HeadLimits, Unshared, Wants, are_files_scarce, shortages};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{Tally, access_log};
 
@@ -57,6 +59,8 @@ pub struct Shared {
     least_rate: Cell<Option<LeastRate>>,
     /// How often files had run out when we last made room.
     shortages: Cell<usize>,
+    /// Connections to backends that did not come about for want of files or ports.
+    pub(super) wants: Wants,
     /// How often the allocator is still to be reminded.
     reminders: Cell<u8>,
     draining: Cell<bool>,
@@ -89,6 +93,7 @@ impl Shared {
             values: Unshared::default(),
             least_rate: Cell::new(LeastRate::of(config)),
             shortages: Cell::new(0),
+            wants: Wants::default(),
             reminders: Cell::new(0),
             draining: Cell::new(false),
             over: Cell::new(false),
@@ -181,11 +186,14 @@ impl Shared {
         self.view().all_connections().iter().map(|connections| connections.give_up_idle()).sum()
     }
 
-    /// Does that if files have run out since last asked, here or at another worker.
+    /// Does that if files have run out since last asked, here or at another worker, and says now and then what was missing.
     pub fn make_room(&self) {
         let shortages = shortages();
         if self.shortages.replace(shortages) != shortages {
             self.give_up_idle();
+        }
+        if let Some((count, error)) = self.wants.to_say(self.clock.instant()) {
+            warn!("cannot connect to backends: {error}; attempts that failed: {count}");
         }
     }
 
@@ -201,11 +209,16 @@ impl Shared {
         left > 0
     }
 
-    /// Closes idle connections to backends whose time is over.
+    /// Closes idle connections to backends whose time is over, and all if they leave too few files for anything else.
     pub fn sweep_idle(&self) {
         let now = self.clock.now();
         let limit = now.saturating_sub(self.deadlines.backend_idle.get());
-        self.view().all_connections().iter().for_each(|connections| connections.sweep(limit, now));
+        let view = self.view();
+        view.all_connections().iter().for_each(|connections| connections.sweep(limit, now));
+        let any_idle = view.all_connections().iter().any(|connections| connections.has_idle());
+        if any_idle && are_files_scarce() {
+            self.give_up_idle();
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Backends behind Unix sockets.
 
+mod full;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixListener;

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 
 use crate::backends::{Backend, BackendId, Health, Registry, State};
 use crate::config::Health as Settings;
-use crate::connect::Way;
+use crate::connect::{Wants, Way};
 
 use super::check;
 
@@ -38,10 +38,16 @@ struct Group {
 
 impl Schedule {
     /// One that begins with a check.
-    pub(super) fn new(registry: &'static Registry, backend: &Backend, tasks: &mut JoinSet<()>) -> Self {
+    pub(super) fn new(
+        registry: &'static Registry,
+        backend: &Backend,
+        wants: &Rc<Wants>,
+        tasks: &mut JoinSet<()>,
+    ) -> Self {
         let (way, check) = (Arc::clone(&backend.way), Arc::clone(&backend.terms.check));
         let group = Rc::<Group>::default();
-        let checking = keep_checking(registry, Rc::clone(&group), Arc::clone(&way), Arc::clone(&check));
+        let what = (Arc::clone(&way), Arc::clone(&check), Rc::clone(wants));
+        let checking = keep_checking(registry, Rc::clone(&group), what);
         let task = tasks.spawn_local(checking);
         Self { way, check, group, before: None, task }
     }
@@ -92,12 +98,11 @@ impl Group {
 async fn keep_checking(
     registry: &'static Registry,
     group: Rc<Group>,
-    way: Arc<Way>,
-    settings: Arc<Settings>,
+    (way, settings, wants): (Arc<Way>, Arc<Settings>, Rc<Wants>),
 ) {
     loop {
         let began = Instant::now();
-        if let Some(evidence) = check(&way, &settings).await {
+        if let Some(evidence) = check(&way, &settings, &wants).await {
             let ids = group.ids.borrow().clone();
             ids.into_iter().for_each(|id| registry.observe(id, evidence.clone(), began));
         }

@@ -6,10 +6,20 @@ use super::Refusal;
 const DIGITS: u8 = 16;
 /// Bytes of extensions behind one size.
 const EXTENSIONS: u16 = 1024;
+/// Bytes of extensions of all chunks of a body at which hyper gives up without saying why.
+const ALL_EXTENSIONS: u16 = 16 * 1024;
+
+/// Follows a chunked body.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Chunks {
+    place: Place,
+    /// Bytes of extensions so far.
+    extended: u16,
+}
 
 /// A place in a chunked body.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Chunks {
+enum Place {
     /// In a size, behind so many digits of it.
     Size { size: u64, digits: u8 },
     /// In the extensions behind a size, which are so long already.
@@ -26,7 +36,7 @@ pub(super) enum Chunks {
 
 /// Whether a quoted string is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Quotes {
+enum Quotes {
     Closed,
     Open,
     /// Behind a backslash.
@@ -40,7 +50,7 @@ pub(super) enum Passed {
     Last(usize),
 }
 
-impl Default for Chunks {
+impl Default for Place {
     fn default() -> Self {
         Self::Size { size: 0, digits: 0 }
     }
@@ -50,25 +60,37 @@ impl Chunks {
     pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<Passed, Refusal> {
         let mut at = 0;
         while at < bytes.len() {
-            if let Self::Data { left } = self {
+            if let Place::Data { left } = &mut self.place {
                 let taken =
                     usize::try_from(*left).map_or(bytes.len() - at, |left| left.min(bytes.len() - at));
                 *left -= taken as u64;
                 at += taken;
                 if *left == 0 {
-                    *self = Self::DataEnd;
+                    self.place = Place::DataEnd;
                 }
                 continue;
             }
-            *self = self.step(bytes[at])?;
+            self.place = self.place.step(bytes[at])?;
             at += 1;
-            if let Self::Data { left: 0 } = self {
-                return Ok(Passed::Last(at));
+            match self.place {
+                Place::Data { left: 0 } => return Ok(Passed::Last(at)),
+                Place::Extensions { length: 1.., .. } => self.extend()?,
+                _ => {}
             }
         }
         Ok(Passed::All)
     }
 
+    fn extend(&mut self) -> Result<(), Refusal> {
+        self.extended += 1;
+        match self.extended {
+            ALL_EXTENSIONS => Err("the extensions of its chunks are too long together"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Place {
     /// One byte of a frame.
     fn step(self, byte: u8) -> Result<Self, Refusal> {
         match (self, byte) {

@@ -197,6 +197,9 @@ fn chunks_whose_frames_could_be_read_in_two_ways_are_refused() {
         refused(&format!("{CHUNKED}{body}"), why);
     }
     refused(&format!("{CHUNKED}5;{}\r\nhello", "e".repeat(1025)), "too long");
+    let fifteen = format!("1;{}\r\nx\r\n", "e".repeat(1024)).repeat(15);
+    refused(&format!("{CHUNKED}{fifteen}1;{}", "e".repeat(1024)), "too long together");
+    accepted(&format!("{CHUNKED}{fifteen}1;{}\r\nx\r\n0\r\n\r\n", "e".repeat(1023)));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::thread;
 
-use crate::support::{Balancer, Client, PATIENCE, Running, Sample, get, until};
+use crate::support::{Backend, Balancer, Client, PATIENCE, Running, Sample, Settings, get, until};
 
 /// Asks on a connection of its own: what came, up to its end, however it ended.
 fn ask(address: SocketAddr, path: &str) -> String {
@@ -25,6 +25,26 @@ fn ask(address: SocketAddr, path: &str) -> String {
 fn files_of(process: &Running) -> Vec<usize> {
     let entries = std::fs::read_dir(format!("/proc/{}/fd", process.id())).expect("it runs");
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// Lets a process have no file of this number or a higher one.
+fn limit_files(process: &Running, most: usize) {
+    let (pid, limit) = (process.id().to_string(), format!("--nofile={most}"));
+    assert!(Command::new("prlimit").args(["--pid", &pid, &limit]).status().expect("prlimit").success());
+}
+
+/// Leaves it no file beside those that it has.
+fn leave_none(process: &Running) {
+    let files = files_of(process);
+    limit_files(process, (0..).find(|number| !files.contains(number)).expect("one is free"));
+}
+
+/// Clients who are answered and stay, so that the balancer has as many idle connections to its backend as clients.
+fn answered(address: SocketAddr) -> Vec<Client> {
+    let mut clients: Vec<_> = (0..60).map(|_| Client::to(address)).collect();
+    clients.iter_mut().for_each(|client| client.send("GET /delay/500 HTTP/1.1\r\nHost: test\r\n\r\n"));
+    clients.iter_mut().for_each(|client| drop(client.answer().expect_status(200)));
+    clients
 }
 
 #[test]
@@ -56,11 +76,8 @@ fn idle_connections_to_backends_make_room_for_clients() {
             .collect();
         asking.into_iter().for_each(|client| drop(client.join().expect("an answer")));
         // There is room for as many clients as have gone, and no more: the idle connections have the rest.
-        let files = files_of(&balancer);
         // Numbers above the limit would be lost when they are given back.
-        let most = files.iter().max().expect("it has some") + 1;
-        let (pid, limit) = (balancer.id().to_string(), format!("--nofile={most}"));
-        assert!(Command::new("prlimit").args(["--pid", &pid, &limit]).status().expect("prlimit").success());
+        limit_files(&balancer, files_of(&balancer).iter().max().expect("it has some") + 1);
         let mut clients: Vec<_> = (0..100).map(|_| Client::to(balancer.address)).collect();
         for client in &mut clients {
             client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
@@ -68,4 +85,76 @@ fn idle_connections_to_backends_make_room_for_clients() {
         }
         assert!(files_of(&balancer).len() >= clients.len());
     }
+}
+
+#[test]
+fn an_operator_is_answered_though_idle_connections_had_all_files() {
+    let sample = Sample::start("one");
+    let balancer = Balancer::before(&[sample.address()]).flag("--admin", "127.0.0.1:0").start();
+    let admin = balancer.admin();
+    balancer.said(" is healthy");
+    let _clients = answered(balancer.address);
+    leave_none(&balancer);
+    admin.ask("GET", "/livez", "", "").expect_status(200);
+}
+
+#[test]
+fn a_check_is_made_though_idle_connections_had_all_files() {
+    let samples = [Sample::start("one"), Sample::start("two")];
+    let balancer = Balancer::before(&samples.each_ref().map(Sample::address));
+    let balancer = balancer.flag("--health-interval", "1s").start();
+    samples.iter().for_each(|sample| drop(balancer.said(&format!("{} is healthy", sample.address()))));
+    let _clients = answered(balancer.address);
+    leave_none(&balancer);
+    samples[1].kill();
+    balancer.said(&format!("{} is down: connection refused", samples[1].address()));
+}
+
+#[test]
+fn idle_connections_leave_files_for_a_change_of_settings() {
+    let sample = Sample::start("one");
+    let text = |policy: &str| {
+        format!(
+            "listeners.web.address = \"127.0.0.1:0\"\n\
+             pools.all = {{ backends = [\"{}\"], policy = \"{policy}\", health = {{ path = \"/health\" }} }}\n",
+            sample.address()
+        )
+    };
+    let settings = Settings::that_say(&text("first"));
+    let balancer = settings.balancer().start();
+    balancer.said(" is healthy");
+    let clients = answered(balancer.address);
+    leave_none(&balancer);
+    let most = files_of(&balancer).len() - clients.len();
+    until("idle connections are closed", || files_of(&balancer).len() <= most);
+    settings.change(&balancer, &text("round_robin"));
+}
+
+#[test]
+fn that_files_are_missing_for_requests_and_checks_is_said_once_and_not_for_each() {
+    let backend = Backend::stalls();
+    let balancer = Balancer::before(&[backend.address]).flag("--health-interval", "1s");
+    let balancer = balancer.flag("--health-timeout", "200ms").start();
+    balancer.said(" is healthy");
+    let before = files_of(&balancer).len();
+    let mut refused: Vec<_> = (0..10).map(|_| Client::to(balancer.address)).collect();
+    let mut waiting: Vec<_> = (0..10).map(|_| Client::to(balancer.address)).collect();
+    for client in &mut waiting {
+        client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+    }
+    until("all of them wait", || files_of(&balancer).len() >= before + refused.len() + 2 * waiting.len());
+    leave_none(&balancer);
+    for client in &mut refused {
+        client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+    }
+    for client in &mut refused {
+        client.answer().expect_status(503);
+    }
+    let line = balancer.said("cannot connect to backends: Too many open files (os error 24); attempts");
+    assert!(line.contains(" WARN "), "{line}");
+    let line =
+        balancer.said("cannot connect to backends to check them: Too many open files (os error 24); checks");
+    assert!(line.contains(" WARN "), "{line}");
+    assert_eq!(balancer.times_said("cannot connect to backends: "), 1);
+    assert_eq!(balancer.times_said(" is down"), 0);
 }

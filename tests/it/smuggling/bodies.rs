@@ -3,7 +3,7 @@
 use std::sync::mpsc::channel;
 
 use super::{HIDDEN, POST, refused_in_pieces};
-use crate::support::{Backend, Balancer, Client, PATIENCE};
+use crate::support::{Backend, Balancer, Client, PATIENCE, Sample};
 
 const FRAMES: [(&str, &str); 16] = [
     ("a chunk's size is not a hexadecimal number alone", "+5\r\nhello\r\n0\r\n\r\n"),
@@ -64,4 +64,19 @@ fn trailers_that_frame_or_route_are_refused() {
             .map(|trailer| format!("{POST}Transfer-Encoding: chunked\r\n\r\n0\r\n{trailer}\r\n\r\n{HIDDEN}")),
         &[usize::MAX],
     );
+}
+
+#[test]
+fn extensions_of_chunks_pass_until_they_are_too_long_together_and_are_refused_for_that_reason() {
+    let backend = Sample::start("one");
+    let balancer = Balancer::before(&[backend.address()]).start();
+    let mut client = Client::to(balancer.address);
+    let head = "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    // Fifteen of 1024 bytes, and one of one byte less or as many.
+    let fifteen = format!("1;{}\r\nx\r\n", "e".repeat(1024)).repeat(15);
+    client.send(format!("{head}{fifteen}1;{}\r\nx\r\n0\r\n\r\n", "e".repeat(1023)));
+    assert!(client.answer().expect_status(200).text().ends_with(&"x".repeat(16)));
+    client.send(format!("{head}{fifteen}1;{}", "e".repeat(1024)));
+    let answer = client.answer().expect_status(400);
+    assert!(answer.text().contains("extensions of its chunks are too long together"), "{}", answer.text());
 }
