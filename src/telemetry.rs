@@ -3,6 +3,7 @@
 pub mod access_log;
 mod histogram;
 mod recent;
+mod seldom;
 mod tally;
 mod voice;
 
@@ -17,6 +18,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 pub use histogram::Histogram;
 pub use recent::{Recent, Seen};
+pub use seldom::Seldom;
 pub use tally::{Failures, Report, Tally};
 pub use voice::settle;
 

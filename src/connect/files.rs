@@ -4,7 +4,9 @@ use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use crate::telemetry::Seldom;
 
 const ENOMEM: i32 = 12;
 const ENFILE: i32 = 23;
@@ -13,8 +15,6 @@ const EADDRNOTAVAIL: i32 = 99;
 
 /// Files that idle connections to backends leave for what is rare and cannot wait: a check, an operator, a change of settings.
 const SPARE: usize = 8;
-/// Between two complaints of the same want.
-const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 
 /// How often this process ran out of files, all of whose threads share them.
 static SHORTAGES: AtomicUsize = AtomicUsize::new(0);
@@ -49,50 +49,21 @@ pub fn are_files_scarce() -> bool {
 /// What failed for want of something of ours, which is said once in a while.
 #[derive(Debug, Default)]
 pub struct Wants {
-    /// How often since it was said.
-    count: Cell<u64>,
+    seldom: Seldom,
     /// The system's number for the last reason.
     reason: Cell<i32>,
-    said: Cell<Option<Instant>>,
 }
 
 impl Wants {
     /// It failed once more.
     pub fn add(&self, error: &io::Error) {
-        self.count.set(self.count.get() + 1);
+        self.seldom.add();
         self.reason.set(error.raw_os_error().unwrap_or_default());
     }
 
     /// How often it failed and why it did last, if it did since that was said and it is time to say so.
     pub fn to_say(&self, now: Instant) -> Option<(u64, io::Error)> {
-        if self.count.get() == 0
-            || self.said.get().is_some_and(|said| now.duration_since(said) < COMPLAIN_EVERY)
-        {
-            return None;
-        }
-        self.said.set(Some(now));
-        Some((self.count.take(), io::Error::from_raw_os_error(self.reason.get())))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_fails_often_is_said_at_once_and_then_once_in_a_while() {
-        let (wants, begin) = (Wants::default(), Instant::now());
-        let said = |after: u64| {
-            let said = wants.to_say(begin + Duration::from_secs(after));
-            said.map(|(count, error)| (count, error.raw_os_error()))
-        };
-        assert_eq!(said(0), None);
-        wants.add(&io::Error::from_raw_os_error(EMFILE));
-        assert_eq!(said(0), Some((1, Some(EMFILE))));
-        (0..5).for_each(|_| wants.add(&io::Error::from_raw_os_error(EMFILE)));
-        wants.add(&io::Error::from_raw_os_error(EADDRNOTAVAIL));
-        assert_eq!(said(9), None);
-        assert_eq!(said(10), Some((6, Some(EADDRNOTAVAIL))));
-        assert_eq!(said(30), None);
+        let count = self.seldom.to_say(now)?;
+        Some((count, io::Error::from_raw_os_error(self.reason.get())))
     }
 }

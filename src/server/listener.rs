@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use crate::config::{Address, Listener};
-use crate::connect::{self, ran_out_of_files};
+use crate::connect::{self, Wants, ran_out_of_files};
 use crate::proxy::{Error, Shared};
 
 use super::arrival::{Arrival, Door, turn_away};
@@ -33,7 +33,6 @@ const PAUSE: u64 = 50;
 /// Clients that are accepted in a row without a look at whether the door is to be closed: fewer than the runtime lets one task
 /// accept in one turn.
 const IN_A_ROW: u32 = 64;
-const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 
 /// Who connects through a Unix socket is on this machine, and has no port.
 const HERE: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
@@ -170,7 +169,7 @@ pub(super) struct Usher {
 impl Usher {
     /// Accepts clients until the door is to be closed, and then those that the system had already accepted for us.
     pub(super) async fn accept(self, queue: Queue, mut closing: watch::Receiver<bool>) {
-        let mut complained: Option<Instant> = None;
+        let wants = Wants::default();
         let mut closed = pin!(closing.wait_for(|closing| *closing));
         let in_a_row = Cell::new(0);
         // Polled by hand, for to build a future for each client would be a part of what a short connection costs.
@@ -196,8 +195,8 @@ impl Usher {
                 Err(error) if is_the_clients(&error) => {}
                 Err(error) if ran_out_of_files(&error) && self.shared.give_up_idle() > 0 => {}
                 Err(error) => {
-                    if complained.is_none_or(|last| last.elapsed() >= COMPLAIN_EVERY) {
-                        complained = Some(Instant::now());
+                    wants.add(&error);
+                    if let Some((_, error)) = wants.to_say(Instant::now()) {
                         warn!("cannot accept clients: {error}; trying again");
                     }
                     self.shared.clock.sleep(PAUSE).await;
@@ -257,6 +256,9 @@ impl Usher {
     }
 
     fn turn_away(&self, socket: connect::Socket, address: SocketAddr, error: Error) {
+        if matches!(error, Error::TooManyConnections) {
+            self.shared.turned_away.add();
+        }
         turn_away(
             Rc::clone(&self.shared),
             &self.door.borrow(),

@@ -207,6 +207,7 @@ fn one_client_too_many_is_told_to_come_again_and_is_served_when_another_has_left
     let answer = expect_reason(refused.answer(), 503, "too_many_connections");
     assert_eq!((answer.header("retry-after"), answer.header("connection")), (Some("1"), Some("close")));
     refused.expect_end();
+    balancer.said("clients turned away: 1; as many are connected as --max-connections,");
     seated[1].send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
     seated[1].answer().expect_status(200);
 
