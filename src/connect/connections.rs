@@ -17,8 +17,10 @@ use super::{Connection, DialError, Origin, Outbox, Way};
 
 /// hyper keeps room for this many header lines on the stack; any other number costs an allocation for each message.
 const HEADERS_ON_THE_STACK: usize = 100;
-/// hyper buffers a little more than this of what it reads, whatever a head may have.
-const HYPERS_BUFFER: usize = 400 * 1024;
+/// Bytes that hyper may buffer of what it reads, and of what it is to write. Larger pieces of bodies are no faster, and who stalls
+/// holds them.
+const BUFFER: usize = 96 * 1024;
+/// Bytes that a buffer has more than the largest head.
 const BEYOND_THE_HEAD: usize = 16 * 1024;
 
 /// What a backend may send as the head of an answer.
@@ -31,9 +33,9 @@ pub struct HeadLimits {
 }
 
 impl HeadLimits {
-    /// Bytes that hyper may buffer, if it must be told: more than the largest head has.
-    pub fn large_buffer(self) -> Option<usize> {
-        (self.size >= HYPERS_BUFFER).then_some(self.size + BEYOND_THE_HEAD)
+    /// Bytes that hyper may buffer.
+    pub fn buffer(self) -> usize {
+        BUFFER.max(self.size + BEYOND_THE_HEAD)
     }
 
     /// The number of header lines to tell hyper, if it must be told.

@@ -42,10 +42,7 @@ where
         let flow = Rc::new(Flow::default());
         let transport = TokioIo::new(Transport::new(stream, Rc::clone(&flow)));
         let mut builder = http1::Builder::new();
-        builder.max_header_size(limits.size);
-        if let Some(bytes) = limits.large_buffer() {
-            builder.max_buf_size(bytes);
-        }
+        builder.max_header_size(limits.size).max_buf_size(limits.buffer());
         if let Some(headers) = limits.headers_off_the_stack() {
             builder.max_headers(headers);
         }

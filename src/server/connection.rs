@@ -111,11 +111,9 @@ async fn speak(client: &Rc<Client>, stream: Stream, read_ahead: Bytes) -> (Stop,
     // Our own deadlines are cheaper than hyper's, and tell a slow head from an idle client. So is our own watch for a
     // client that leaves while its request is answered: without `half_close`, hyper reads ahead to find out.
     builder.header_read_timeout(None).half_close(true);
-    builder.keep_alive(!draining).max_header_size(shared.head_limits().size);
-    if let Some(bytes) = shared.head_limits().large_buffer() {
-        builder.max_buf_size(bytes);
-    }
-    if let Some(headers) = shared.head_limits().headers_off_the_stack() {
+    let limits = shared.head_limits();
+    builder.keep_alive(!draining).max_header_size(limits.size).max_buf_size(limits.buffer());
+    if let Some(headers) = limits.headers_off_the_stack() {
         builder.max_headers(headers);
     }
     let mut connection = builder.serve_connection(transport, service);
