@@ -14,7 +14,7 @@ use loadbalancer::route::{Asked, Missed, Routes};
 static ROUTES: LazyLock<Routes> = LazyLock::new(|| {
     let flags = Flags::read(["loadbalancer".into()]).expect("no flags are good flags");
     let loaded = Sources::new(flags, 1024).read(SETTINGS.as_bytes(), Format::Toml).expect("good settings");
-    Routes::of(&loaded).expect("routes that are not in each other's way")
+    Routes::compile(&loaded.config.routes).expect("routes that are not in each other's way")
 });
 
 const SETTINGS: &str = r#"
