@@ -119,6 +119,7 @@ async fn connect(way: &Arc<Way>, most: Duration) -> Result<CheckConnection, Dial
     let dial = async {
         let mut pause = FIRST_PAUSE;
         loop {
+            late = io::ErrorKind::TimedOut.into();
             late = match connections.connect(need).await {
                 Err(DialError::Connect(error)) if ran_out_of_files(&error) => error,
                 Err(DialError::Full) => io::ErrorKind::TimedOut.into(),

@@ -49,7 +49,14 @@ impl<'a> Written<'a> {
 /// What is said of a part of the settings, without what variables in that part hold.
 pub(super) fn without_variables(said: &str, part: &Node) -> String {
     match (&part.value, &part.written) {
-        (Value::Text(text), Some(written)) => replace_whole(said, text, written),
+        (Value::Text(text), Some(written)) => {
+            let said = replace_whole(said, text, written);
+            match text.strip_prefix('~') {
+                // However many spaces it is written with, it is said with one.
+                Some(regex) => replace_whole(&said, &format!("~ {}", regex.trim_start()), written),
+                None => said,
+            }
+        }
         (Value::List(list), _) => {
             list.iter().fold(said.to_owned(), |said, part| without_variables(&said, part))
         }
@@ -84,5 +91,13 @@ mod tests {
         let replaced = |said| replace_whole(said, "/a", "${P}");
         assert_eq!(replaced("the path /a, and /ab or x/a: /a"), "the path ${P}, and /ab or x/a: ${P}");
         assert_eq!(replace_whole("nothing", "", "${P}"), "nothing");
+    }
+
+    #[test]
+    fn a_regular_expression_is_known_however_many_spaces_it_is_written_with() {
+        for text in ["~/secret", "~ /secret", "~   /secret"] {
+            let part = Node { written: Some("${P}".into()), ..Node::new(Value::Text(text.into()), None) };
+            assert_eq!(without_variables("the path ~ /secret, for", &part), "the path ${P}, for", "{text}");
+        }
     }
 }

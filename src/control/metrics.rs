@@ -2,8 +2,10 @@
 
 mod family;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::mem;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use prometheus_client::collector::Collector;
@@ -52,7 +54,7 @@ pub(super) async fn write(desk: &Desk, format: Format) -> String {
         revision: desk.revision(),
         refused: desk.refused(),
         clients: desk.clients(),
-        backends: desk.registry().backends(),
+        backends: Series::of_all(&desk.registry().backends()),
         report: desk.report().await,
     };
     let mut registry = Registry::with_prefix(PREFIX);
@@ -74,8 +76,52 @@ struct Scrape {
     revision: u64,
     refused: u64,
     clients: Vec<usize>,
-    backends: Vec<Backend>,
+    backends: Vec<Series>,
     report: Report,
+}
+
+/// What is told of a pool's backends of one name. A name that leads elsewhere since a reload has two for as long as the one
+/// that is leaving has requests.
+#[derive(Debug, Default)]
+struct Series {
+    pool: Arc<str>,
+    backend: Arc<str>,
+    up: bool,
+    weight: u64,
+    in_flight: u64,
+    answers: [u64; 6],
+    failures: u64,
+}
+
+impl Series {
+    fn of_all(backends: &[Backend]) -> Vec<Self> {
+        let mut all: Vec<Self> = Vec::with_capacity(backends.len());
+        let mut known = HashMap::new();
+        for backend in backends {
+            let (pool, name) = (&backend.terms.pool, backend.terms.backend.url.name());
+            let place = *known.entry((pool, name)).or_insert(all.len());
+            if place == all.len() {
+                all.push(Self { pool: Arc::clone(pool), backend: Arc::clone(name), ..Self::default() });
+            }
+            all[place].add(backend);
+        }
+        all
+    }
+
+    fn add(&mut self, backend: &Backend) {
+        if !backend.leaving {
+            self.up |= backend.is_usable();
+            self.weight += u64::from(backend.weight());
+        }
+        self.in_flight += backend.load.in_flight() as u64;
+        let score = backend.load.score();
+        self.answers.iter_mut().zip(score.answers()).for_each(|(own, other)| *own += other);
+        self.failures += score.failures();
+    }
+
+    fn labels(&self) -> [(&str, &str); 2] {
+        [("pool", &self.pool), ("backend", &self.backend)]
+    }
 }
 
 impl Collector for Scrape {
@@ -112,15 +158,15 @@ impl Scrape {
     }
 
     fn write_backends(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        self.each(to, &BACKEND_UP, |backend| u64::from(backend.is_usable()))?;
-        self.each(to, &BACKEND_WEIGHT, |backend| u64::from(backend.weight()))?;
-        self.each(to, &BACKEND_IN_FLIGHT, |backend| backend.load.in_flight() as u64)?;
-        self.each(to, &BACKEND_FAILURES, |backend| backend.load.score().failures())?;
+        self.each(to, &BACKEND_UP, |series| u64::from(series.up))?;
+        self.each(to, &BACKEND_WEIGHT, |series| series.weight)?;
+        self.each(to, &BACKEND_IN_FLIGHT, |series| series.in_flight)?;
+        self.each(to, &BACKEND_FAILURES, |series| series.failures)?;
         let mut values = BACKEND_ANSWERS.begin(to)?;
-        for backend in &self.backends {
-            let [pool, address] = labels(backend);
-            for (class, count) in classes(backend.load.score().answers()) {
-                values.add(&[pool, address, ("code", class)], count)?;
+        for series in &self.backends {
+            let [pool, backend] = series.labels();
+            for (class, count) in classes(series.answers) {
+                values.add(&[pool, backend, ("code", class)], count)?;
             }
         }
         Ok(())
@@ -131,15 +177,11 @@ impl Scrape {
         &self,
         to: &mut DescriptorEncoder<'_>,
         family: &Family,
-        value: fn(&Backend) -> u64,
+        value: fn(&Series) -> u64,
     ) -> fmt::Result {
         let mut values = family.begin(to)?;
-        self.backends.iter().try_for_each(|backend| values.add(&labels(backend), value(backend)))
+        self.backends.iter().try_for_each(|series| values.add(&series.labels(), value(series)))
     }
-}
-
-fn labels(backend: &Backend) -> [(&str, &str); 2] {
-    [("pool", &backend.terms.pool), ("backend", backend.terms.backend.url.name())]
 }
 
 /// Statuses begin with one of five digits.

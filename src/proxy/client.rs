@@ -250,6 +250,12 @@ impl Client {
         *self.fault.borrow_mut() = Some(fault);
     }
 
+    /// It took back its stream: what is under way is over.
+    pub fn take_back(&self) {
+        self.set_fault(Error::ClientGone);
+        self.alarm.set(0);
+    }
+
     pub(super) fn take_fault(&self) -> Option<Error> {
         self.fault.take()
     }

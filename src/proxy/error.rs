@@ -129,6 +129,12 @@ pub enum Error {
     /// The backend did not go on with the body of its answer in time.
     #[error("the backend's answer did not go on in time")]
     AnswerTimeout,
+    /// The backend's connection broke while it was a tunnel.
+    #[error("the backend broke off the tunnel")]
+    TunnelBroken,
+    /// No byte passed a tunnel in time.
+    #[error("nothing passed the tunnel in time")]
+    TunnelTimeout,
     /// We stopped, and the request took longer than that may last.
     #[error("this proxy stopped before the answer was complete")]
     Stopped,
@@ -229,6 +235,8 @@ impl Error {
             Self::ResponseTimeout    => (Backend, 504, "response_timeout",   "http_response_timeout",              "sH"),
             Self::AnswerBroken(_)    => (Backend, 502, "answer_broken",      "http_response_incomplete",           "SD"),
             Self::AnswerTimeout      => (Backend, 504, "answer_timeout",     "connection_read_timeout",            "sD"),
+            Self::TunnelBroken       => (Backend, 502, "tunnel_broken",      "connection_terminated",              "SD"),
+            Self::TunnelTimeout      => (Us,      504, "tunnel_timeout",     "connection_timeout",                 "cD"),
             Self::Stopped            => (Us,      503, "stopped",            "proxy_internal_error",               "KD"),
         };
         let status = StatusCode::from_u16(status).expect("the table holds statuses");

@@ -11,9 +11,9 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, copy_bidirectiona
 use crate::balance::Lease;
 use crate::connect::Stream;
 
-use super::Client;
 use super::client::Phase;
 use super::exchange::Exchange;
+use super::{Client, Error};
 
 /// Bytes that wait in each direction.
 const BUFFER: usize = 16 * 1024;
@@ -49,17 +49,29 @@ impl Tunnel {
             copy_bidirectional_with_sizes(&mut client, &mut backend, BUFFER, BUFFER).await
         };
         match super::forward::before_due(&facts, passed).await {
-            Some(Ok(_)) => self.exchange.completed(),
-            _ => facts.set_broken_off(),
+            Some(Ok(_)) => return self.exchange.completed(),
+            // Whose end it was is known.
+            Some(Err(_)) => {}
+            None => facts.set_fault(facts.take_fault().unwrap_or(Error::TunnelTimeout)),
         }
+        facts.set_broken_off();
     }
 }
 
-/// One end, whose bytes put off the deadline and are counted.
+/// One end, whose bytes put off the deadline and are counted, and which may break.
 struct Metered<S> {
     stream: S,
     client: Rc<Client>,
     incoming: bool,
+}
+
+impl<S> Metered<S> {
+    fn note<T>(&self, passed: io::Result<T>) -> io::Result<T> {
+        if passed.is_err() {
+            self.client.set_fault(if self.incoming { Error::ClientGone } else { Error::TunnelBroken });
+        }
+        passed
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
@@ -69,7 +81,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buf));
+        self.note(read)?;
         let bytes = (buf.filled().len() - before) as u64;
         if self.incoming {
             self.client.count_in(bytes);
@@ -85,7 +98,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes));
+        Poll::Ready(self.note(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -66,8 +66,11 @@ pub(super) async fn put_config(
     let text = read_settings(body).await?;
     let own = Rc::clone(desk);
     let change = async move {
-        let loaded = own.read(text, format).await?;
-        let turn = own.turn().await;
+        let read = own.read(text, format).await;
+        if read.is_err() && !wish.dry_run {
+            own.count_refused();
+        }
+        let (loaded, turn) = (read?, own.turn().await);
         check_match(&head.headers, &revision_tag(own.revision()))?;
         let before = Before::now(&own).await;
         let outcome = turn.put(loaded, intent(wish)).await;

@@ -111,7 +111,7 @@ async fn run_tunnel(mut future: Pin<Box<impl Future<Output = ()>>>, client: &Cli
     .await;
     if !client.was_told_all() {
         // It took its stream back, which hyper tells the other end like any end of what it says.
-        client.alarm().set(0);
+        client.take_back();
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::mpsc::channel;
 
 use super::{echo, tunnel_to, upgraded};
-use crate::support::{Client, PATIENCE, gate, until};
+use crate::support::{Client, PATIENCE, Transport, gate, until};
 
 #[test]
 fn a_client_that_has_sent_all_still_hears_the_backend() {
@@ -154,4 +154,19 @@ fn the_access_log_tells_of_a_tunnel_when_it_has_ended() {
     let line = balancer.said("\"status\":101");
     assert!(line.contains("\"bytes_in\":5") && line.contains("\"bytes_out\":5"), "{line}");
     assert!(line.contains("\"path\":\"/chat\"") && line.contains("\"termination\":\"--\""), "{line}");
+}
+
+#[test]
+fn the_access_log_tells_who_ended_a_tunnel_that_did_not_end_in_order() {
+    let ended = |script: fn(Transport), leave: fn(Client), reason: &str| {
+        let (_backend, balancer) = tunnel_to(script);
+        let balancer = balancer.flag("--access-log", "-").flag("--tunnel-idle-timeout", "500ms").start();
+        leave(upgraded(&balancer));
+        let line = balancer.said("\"status\":101");
+        assert!(line.contains(&format!("\"reason\":\"{reason}\"")), "{line}");
+    };
+    let stay = |mut client: Client| drop(client.rest());
+    ended(Transport::reset, stay, "tunnel_broken");
+    ended(|mut transport| transport.wait_for_end(), stay, "tunnel_timeout");
+    ended(|mut transport| transport.wait_for_end(), Client::reset, "client_gone");
 }
