@@ -115,21 +115,24 @@ async fn connect(way: &Arc<Way>, most: Duration) -> Result<CheckConnection, Dial
     // Not one that requests share: whether the backend takes new ones is a part of what is asked.
     let connections = Connections::to(way, &Rc::default());
     let need = Need { upgrade: false, fresh: true, origin: None, limits: LIMITS };
-    let mut late = io::ErrorKind::TimedOut.into();
+    // What we lacked when the time was over, if anything.
+    let mut lacked = None;
     let dial = async {
         let mut pause = FIRST_PAUSE;
         loop {
-            late = io::ErrorKind::TimedOut.into();
-            late = match connections.connect(need).await {
-                Err(DialError::Connect(error)) if ran_out_of_files(&error) => error,
-                Err(DialError::Full) => io::ErrorKind::TimedOut.into(),
+            match connections.connect(need).await {
+                Err(DialError::Connect(error)) if ran_out_of_files(&error) => lacked = Some(error),
+                Err(DialError::Full) => {}
                 ended => return ended,
-            };
+            }
             sleep(pause).await;
             pause = LONGEST_PAUSE.min(pause * 2);
+            lacked = None;
         }
     };
-    timeout(most, dial).await.unwrap_or_else(|_| Err(DialError::Connect(late)))
+    let in_time = timeout(most, dial).await;
+    let late = || lacked.unwrap_or(io::ErrorKind::TimedOut.into());
+    in_time.unwrap_or_else(|_| Err(DialError::Connect(late())))
 }
 
 #[cold]

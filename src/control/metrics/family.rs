@@ -47,7 +47,7 @@ families! {
     SETTINGS_REVISION: "settings_revision", Gauge, false, "", "Grows by one whenever other settings are in force";
     SETTINGS_REFUSED: "settings_refused", Counter, false, "", "Changes of the settings that were refused, reloads included";
     CLIENTS: "clients", Gauge, false, "worker", "Connections of clients";
-    ANSWERS: "answers", Counter, false, "code", "Answers that clients got, by the first digit of the status";
+    ANSWERS: "answers", Counter, false, "code", "Answers to clients, refusals of connections included, by the first digit of the status";
     FAILURES: "failures", Counter, false, "reason", "Requests that did not end as their clients wished, by the reason, as in the access log";
     ANSWER_TIME: "answer_time", Histogram, true, "", "From the end of a request's head to the head of its answer, of a sample: the first few requests of each worker in each tick of its clock";
     BACKEND_UP: "backend_up", Gauge, false, "pool, backend", "Whether a backend is well, or not known to be ill, and no operator holds it";
