@@ -139,7 +139,7 @@ fn desk_over(
     sources: Option<Sources>,
     loaded: Loaded,
 ) -> Desk {
-    let [changed, counted, open, asked, recalled] = std::array::from_fn(|_| Rc::clone(live));
+    let [changed, counted, open, shown, asked, recalled] = std::array::from_fn(|_| Rc::clone(live));
     let apply = move |config, intent| {
         let applied = Rc::clone(&changed).apply(config, intent);
         async { applied.await.map_err(Unfit::from) }.boxed_local()
@@ -153,6 +153,7 @@ fn desk_over(
         apply: Box::new(apply),
         clients: Box::new(move || counted.clients()),
         listeners: Box::new(move || open.listeners()),
+        certificates: Box::new(move || shown.certificates()),
         report: Box::new(move || Rc::clone(&asked).report().boxed_local()),
         recall: Box::new(move || Rc::clone(&recalled).recall().boxed_local()),
     };

@@ -2,6 +2,7 @@
 
 pub mod access_log;
 mod histogram;
+mod lost;
 mod recent;
 mod seldom;
 mod tally;
@@ -17,6 +18,7 @@ use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 
 pub use histogram::Histogram;
+pub use lost::Log;
 pub use recent::{Recent, Seen};
 pub use seldom::Seldom;
 pub use tally::{Failures, Report, Tally};

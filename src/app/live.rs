@@ -1,8 +1,11 @@
 //! The running system, and how it becomes another one without losing anything.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, spawn_blocking, spawn_local};
@@ -149,6 +152,11 @@ impl Live {
             all.join(&report);
         }
         all
+    }
+
+    /// The files of the certificates that clients are shown, and when each ends.
+    pub(super) fn certificates(&self) -> BTreeMap<PathBuf, SystemTime> {
+        self.tls.borrow().as_ref().map(|watched| watched.tls.ends()).unwrap_or_default()
     }
 
     /// The last requests of all workers.

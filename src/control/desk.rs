@@ -1,7 +1,9 @@
 //! The desk: where it is known what runs, and where all who change it come to, one after the other.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::error::Error;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -37,6 +39,8 @@ pub struct Means {
     pub clients: Box<dyn Fn() -> Vec<usize>>,
     /// The listeners that are open, with the ports that the system chose.
     pub listeners: Box<dyn Fn() -> Vec<Listener>>,
+    /// The files of the certificates that are shown to clients, and when each ends.
+    pub certificates: Box<dyn Fn() -> BTreeMap<PathBuf, SystemTime>>,
     /// What the workers have counted, all together.
     pub report: Box<dyn Fn() -> LocalBoxFuture<'static, Report>>,
     /// The last requests of all workers, as far as they were kept.
@@ -211,6 +215,11 @@ impl Desk {
     /// The listeners that are open, with the ports that the system chose.
     pub fn listeners(&self) -> Vec<Listener> {
         (self.means.listeners)()
+    }
+
+    /// The files of the certificates that are shown to clients, and when each ends.
+    pub(super) fn certificates(&self) -> BTreeMap<PathBuf, SystemTime> {
+        (self.means.certificates)()
     }
 
     /// When the process had started.

@@ -2,9 +2,10 @@
 
 mod family;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::mem;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -13,12 +14,13 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, prometheus_text
 use prometheus_client::registry::Registry;
 
 use crate::backends::Backend;
-use crate::telemetry::{Histogram, Report};
+use crate::telemetry::{Histogram, Log, Report};
 
 use super::desk::Desk;
 use family::{
     ANSWER_TIME, ANSWERS, BACKEND_ANSWERS, BACKEND_FAILURES, BACKEND_IN_FLIGHT, BACKEND_UP, BACKEND_WEIGHT,
-    BUILD, CLIENTS, FAILURES, Family, PREFIX, SETTINGS_REFUSED, SETTINGS_REVISION, START_TIME, STOPPING,
+    BUILD, CERTIFICATE_EXPIRY, CLIENTS, FAILURES, Family, LOG_LINES_LOST, PREFIX, SETTINGS_REFUSED,
+    SETTINGS_REVISION, START_TIME, STOPPING,
 };
 
 pub use family::reference;
@@ -53,6 +55,7 @@ pub(super) async fn write(desk: &Desk, format: Format) -> String {
         stopping: desk.is_stopping(),
         revision: desk.revision(),
         refused: desk.refused(),
+        certificates: desk.certificates(),
         clients: desk.clients(),
         backends: Series::of_all(&desk.registry().backends()),
         report: desk.report().await,
@@ -75,6 +78,7 @@ struct Scrape {
     stopping: bool,
     revision: u64,
     refused: u64,
+    certificates: BTreeMap<PathBuf, SystemTime>,
     clients: Vec<usize>,
     backends: Vec<Series>,
     report: Report,
@@ -135,11 +139,17 @@ impl Collector for Scrape {
 impl Scrape {
     fn write_process(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
         BUILD.begin(to)?.encoder.encode_info(&[("version", env!("CARGO_PKG_VERSION"))])?;
-        let started = self.started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        START_TIME.begin(to)?.encoder.encode_gauge(&started.as_secs_f64())?;
+        START_TIME.begin(to)?.encoder.encode_gauge(&since_1970(self.started))?;
         STOPPING.write(to, u64::from(self.stopping))?;
         SETTINGS_REVISION.write(to, self.revision)?;
         SETTINGS_REFUSED.write(to, self.refused)?;
+        let mut values = CERTIFICATE_EXPIRY.begin(to)?;
+        for (file, end) in &self.certificates {
+            let labels = [("file", file.to_string_lossy())];
+            values.encoder.encode_family(&labels)?.encode_gauge(&since_1970(*end))?;
+        }
+        let mut values = LOG_LINES_LOST.begin(to)?;
+        Log::ALL.iter().try_for_each(|(name, log)| values.add(&[("log", *name)], log.lost()))?;
         let mut values = CLIENTS.begin(to)?;
         (0_u64..)
             .zip(&self.clients)
@@ -182,6 +192,10 @@ impl Scrape {
         let mut values = family.begin(to)?;
         self.backends.iter().try_for_each(|series| values.add(&series.labels(), value(series)))
     }
+}
+
+fn since_1970(at: SystemTime) -> f64 {
+    at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
 /// Statuses begin with one of five digits.

@@ -4,11 +4,12 @@ mod certificate;
 mod files;
 mod names;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
@@ -72,6 +73,12 @@ impl Tls {
         let current = current.succeeding(&self.current());
         current.tell();
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(current);
+    }
+
+    /// The files of the certificates that are shown, and when each ends.
+    pub fn ends(&self) -> BTreeMap<PathBuf, SystemTime> {
+        let end = |certificate: &Certificate| (certificate.file.clone(), certificate.end());
+        self.current().certificates.iter().map(end).collect()
     }
 
     /// What holds for a handshake that begins now.

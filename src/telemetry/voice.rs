@@ -12,7 +12,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tracing::warn;
 
-use super::count_of_lines;
+use super::{Log, count_of_lines};
 
 /// Bytes that may wait.
 const BACKLOG: usize = 256 * 1024;
@@ -68,6 +68,7 @@ fn say(line: &[u8]) {
     }
     if backlog.lines.len() + rest.len() > BACKLOG {
         backlog.dropped += 1;
+        Log::Stderr.lose(1);
     } else {
         backlog.lines.extend_from_slice(rest);
     }

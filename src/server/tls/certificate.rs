@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{self, PemObject};
@@ -23,7 +23,7 @@ const NEAR: Duration = Duration::from_secs(14 * 24 * 3600);
 /// A certificate, its key, and what it says of itself.
 #[derive(Debug)]
 pub(super) struct Certificate {
-    file: PathBuf,
+    pub(super) file: PathBuf,
     pub(super) key: Arc<CertifiedKey>,
     /// The names that it is for, in lower case; some begin with `*.`.
     pub(super) names: Vec<String>,
@@ -86,6 +86,11 @@ impl Certificate {
             error => TlsFileFault::Broken(error.to_string()).of(KEY, path),
         })?;
         Ok(Self { file, key: Arc::new(key), names, ends })
+    }
+
+    /// When it ends. (One that ended before 1970 did so then.)
+    pub(super) fn end(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(self.ends.timestamp().try_into().unwrap_or_default())
     }
 
     /// Says when it ends, if that is soon or was before now.

@@ -12,7 +12,7 @@ use tracing::warn;
 
 use super::Destination;
 use super::sink::{Sink, Trouble};
-use crate::telemetry::count_of_lines;
+use crate::telemetry::{Log, count_of_lines};
 
 /// A buffer this full is handed to the writer.
 const FULL: usize = 16 * 1024;
@@ -62,6 +62,7 @@ impl Buffer {
         if self.queue.try_send(self.lines.take()).is_err() {
             self.counts.waiting.fetch_sub(count, Ordering::Relaxed);
             self.counts.dropped.fetch_add(count, Ordering::Relaxed);
+            Log::Access.lose(count);
         }
     }
 }
@@ -144,6 +145,7 @@ struct Complaint {
 impl Complaint {
     /// Trouble that is not told before the next one comes is told with it.
     fn note(&mut self, trouble: Trouble) {
+        Log::Access.lose(trouble.lost);
         let earlier = self.trouble.take().map_or(0, |earlier| earlier.lost);
         self.trouble = Some(Trouble { lost: earlier + trouble.lost, ..trouble });
     }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{pool, start};
-use crate::support::{Backend, Running, Sample, Settings, get, request, until};
+use crate::support::pki::{Authority, Pair};
+use crate::support::{Backend, Balancer, Running, Sample, Settings, get, request, until};
 
 /// The values of all metrics by their names and labels.
 fn metrics(balancer: &Running) -> BTreeMap<String, f64> {
@@ -101,4 +102,36 @@ fn who_asks_for_open_metrics_gets_them_and_others_get_what_prometheus_wrote_befo
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     assert_eq!(open.header("content-type"), Some(kind));
     assert!(open.text().ends_with("# EOF\n"));
+}
+
+#[test]
+fn when_certificates_expire_is_told_of_those_that_are_shown() {
+    let authority = Authority::new();
+    let [pair, next] = [authority.signs_until(30), authority.signs_until(90)];
+    let backend = Sample::start("one");
+    // A pair that is named twice is one.
+    let balancer = Balancer::before(&[backend.address()]).secured(&[&pair, &pair]);
+    let balancer = balancer.flag("--admin", "127.0.0.1:0").start();
+    let name = format!("certificate_expiry_time_seconds{{file=\"{}\"}}", pair.certificate().display());
+    let end = |pair: &Pair| {
+        let leaf = x509_parser::parse_x509_certificate(&pair.der).unwrap().1;
+        leaf.validity().not_after.timestamp() as f64
+    };
+    assert_eq!(metrics(&balancer)[&name], end(&pair));
+    let page = balancer.admin().ask("GET", "/metrics", "", "").expect_status(200);
+    assert_eq!(page.text().matches("expiry_time_seconds{").count(), 1, "{}", page.text());
+    pair.become_that_of(&next);
+    until("the new one is told of", || metrics(&balancer)[&name] == end(&next));
+}
+
+#[test]
+fn lines_that_an_access_log_has_no_room_for_are_counted() {
+    let backend = Sample::start("one");
+    let balancer = Balancer::before(&[backend.address()]).flag("--access-log", "/dev/full");
+    let balancer = balancer.flag("--admin", "127.0.0.1:0").start();
+    let lost = |log: &str| metrics(&balancer)[&format!("log_lines_lost_total{{log=\"{log}\"}}")];
+    assert_eq!(lost("access"), 0.0);
+    (0..3).for_each(|_| drop(get(balancer.address, "/").expect_status(200)));
+    until("they are lost", || lost("access") == 3.0);
+    assert_eq!(lost("stderr"), 0.0);
 }
