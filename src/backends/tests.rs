@@ -1,26 +1,33 @@
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::time::Duration;
 
+use futures::poll;
 use hyper::StatusCode;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::time::timeout;
 
 use crate::config::BackendUrl;
 
 use super::*;
 
 fn wanted(ports: &[u16]) -> Vec<(Terms, Arc<Way>)> {
+    wanted_in("pool", ports)
+}
+
+fn wanted_in(pool: &str, ports: &[u16]) -> Vec<(Terms, Arc<Way>)> {
     let check = Arc::new(config::Health {
         path: "/".to_owned(),
-        interval: Duration::from_secs(1),
-        timeout: Duration::from_secs(1),
+        interval: Duration::from_secs(3600),
+        timeout: Duration::from_secs(60),
         written: None,
     });
     let one = |port: &u16| {
         let url = BackendUrl::from(SocketAddr::from(([127, 0, 0, 1], *port)));
-        let terms = Terms {
-            pool: "pool".into(),
-            backend: config::Backend::at(url.clone()),
-            check: Arc::clone(&check),
-        };
+        let terms =
+            Terms { pool: pool.into(), backend: config::Backend::at(url.clone()), check: Arc::clone(&check) };
         (terms, Arc::new(url.into()))
     };
     ports.iter().map(one).collect()
@@ -126,4 +133,30 @@ fn evidence_about_a_removed_backend_is_ignored() {
     registry.observe(removed, Evidence::Refused, Instant::now());
     assert_eq!(registry.backends()[0].health.state(), State::Unknown);
     assert!(registry.health(removed).is_none());
+}
+
+#[test]
+fn a_backend_whose_pool_gets_another_name_as_its_check_ends_is_checked_again() {
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap();
+    runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let ports = [listener.local_addr().unwrap().port()];
+        let asked = async || {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            assert!(connection.read(&mut [0; 1024]).await.unwrap() > 0);
+            connection
+        };
+        let registry = Registry::isolated();
+        registry.replace(wanted_in("before", &ports));
+        // It is polled only here: so it learns of other backends when the check has ended.
+        let mut checker = pin!(check::run(registry));
+        assert!(poll!(&mut checker).is_pending());
+        let mut connection = asked().await;
+        registry.replace(wanted_in("after", &ports));
+        connection.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").await.unwrap();
+        assert_eq!(connection.read(&mut [0; 1]).await.unwrap(), 0);
+        drop(connection);
+        assert!(poll!(&mut checker).is_pending());
+        timeout(Duration::from_secs(10), asked()).await.expect("it is checked again");
+    });
 }

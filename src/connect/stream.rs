@@ -62,6 +62,20 @@ impl Socket {
         Peeked::of(&SockRef::from(self))
     }
 
+    /// Looks as [`Self::peek`] does, if the runtime was told that there is something. Where nothing is, it forgets that: a read
+    /// that filled its buffer leaves it in that belief.
+    pub fn peek_if_ready(&self) -> Peeked {
+        let peek = || match self.peek() {
+            Peeked::Nothing => Err(io::ErrorKind::WouldBlock.into()),
+            peeked => Ok(peeked),
+        };
+        let peeked = match self {
+            Self::Tcp(stream) => stream.try_io(Interest::READABLE, peek),
+            Self::Unix(stream) => stream.try_io(Interest::READABLE, peek),
+        };
+        peeked.unwrap_or(Peeked::Nothing)
+    }
+
     /// Waits for the next byte without taking it. None is told at the end, and of a Unix socket.
     ///
     /// # Errors

@@ -58,23 +58,33 @@ impl ClientTransport {
 
     /// Looks whether the client has left, which ends the request under way: nobody wants its answer any more.
     fn watch(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let Self { stream, doorbell, .. } = self;
-        let polled = doorbell.poll(cx, |cx| stream.socket().poll_read_ready(cx));
-        if stream.is_tls() {
-            // It may have deciphered more than was taken.
-            doorbell.distrust();
-        }
-        if polled.is_pending() {
-            return Ok(());
-        }
-        match self.stream.socket().peek() {
-            Peeked::Nothing => Ok(()),
-            Peeked::Closed => Err(io::ErrorKind::ConnectionAborted.into()),
-            Peeked::Bytes if self.stream.is_tls() && self.read_ahead.is_empty() => self.look_inside(cx),
+        match self.poll_peek(cx)? {
+            Poll::Pending | Poll::Ready(Peeked::Nothing) => Ok(()),
+            Poll::Ready(Peeked::Closed) => Err(io::ErrorKind::ConnectionAborted.into()),
+            Poll::Ready(Peeked::Bytes) if self.stream.is_tls() && self.read_ahead.is_empty() => {
+                self.look_inside(cx)
+            }
             // It sent its next request already; that it leaves will be seen when it is read.
-            Peeked::Bytes => {
+            Poll::Ready(Peeked::Bytes) => {
                 self.client.set_watched(false);
                 Ok(())
+            }
+        }
+    }
+
+    /// What the system holds, once that is something. Until then the runtime is to call: that it believes in more does not do.
+    fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Peeked>> {
+        let Self { stream, doorbell, .. } = self;
+        loop {
+            let polled = doorbell.poll(cx, |cx| stream.socket().poll_read_ready(cx));
+            if stream.is_tls() {
+                // It may have deciphered more than was taken.
+                doorbell.distrust();
+            }
+            ready!(polled)?;
+            match stream.socket().peek_if_ready() {
+                Peeked::Nothing => {}
+                peeked => return Poll::Ready(Ok(peeked)),
             }
         }
     }

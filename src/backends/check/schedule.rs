@@ -108,12 +108,12 @@ async fn keep_checking(
         }
         let mut healths = group.healths(registry);
         loop {
-            // The one that is waited for most; none if all are gone.
+            // That of the one that is waited for most. If all are gone, others may come yet, or this ends with its schedule.
             let pauses = healths.iter().map(|health| health.pause(settings.interval, fastrand::f64()));
-            let Some(pause) = pauses.min() else { return };
+            let pause = pauses.min();
             let known = dead(&healths);
             tokio::select! {
-                () = sleep(pause) => break,
+                () = sleep(pause.unwrap_or_default()), if pause.is_some() => break,
                 () = group.wanted.notified() => break,
                 () = group.more_dead(registry, known) => healths = group.healths(registry),
             }

@@ -56,6 +56,30 @@ fn a_client_that_leaves_after_its_upload_frees_the_backend() {
     }
 }
 
+/// A read that fills the buffer leaves the runtime in the belief that there is more.
+#[test]
+fn a_client_whose_request_ended_with_a_full_buffer_frees_the_backend_when_it_leaves() {
+    const FULL: usize = 8192;
+    let pad = |head: &str, length: usize| format!("{head}{}\r\n\r\n", "a".repeat(length - head.len() - 4));
+    let head = pad("GET / HTTP/1.1\r\nHost: a\r\nX-Pad: ", FULL);
+    let upload = pad("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 8000\r\nX-Pad: ", FULL - 8000);
+    for request in [head, upload + &"y".repeat(8000)] {
+        let (tell, told) = channel();
+        let backend = Backend::that(move |mut transport| {
+            transport.read_body();
+            tell.send("begun").unwrap();
+            transport.wait_for_end();
+            tell.send("ended").unwrap();
+        });
+        let balancer = Balancer::before(&[backend.address]).start();
+        let mut client = Client::to(balancer.address);
+        client.send(&request);
+        assert_eq!(told.recv_timeout(PATIENCE), Ok("begun"));
+        drop(client);
+        assert_eq!(told.recv_timeout(PATIENCE), Ok("ended"), "{}", &request[..50]);
+    }
+}
+
 #[test]
 fn a_client_that_leaves_amid_its_answer_frees_the_backend() {
     for leave in WAYS {
