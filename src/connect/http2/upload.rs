@@ -53,6 +53,11 @@ where
         (!self.begun).then_some(self.body)
     }
 
+    /// Whether nothing more is to be sent.
+    pub(super) fn is_over(&self) -> bool {
+        self.over
+    }
+
     /// Passes on what can be passed on now, unless all of it is with the connection or the backend wants no more of it:
     /// what that means, the backend's answer tells, or the want of one.
     pub(super) fn advance(&mut self, cx: &mut Context<'_>) -> Result<(), Broken> {
