@@ -235,10 +235,10 @@ impl Download {
     }
 
     /// RFC 9113 section 8.1: a backend that wants no more of the request resets the stream without an error, behind an
-    /// answer that is whole.
+    /// answer that is whole. Behind the stream's end h2 passes over a reset; before, only the length tells that it is whole.
     fn ended_early(&self, error: h2::Error) -> Option<Result<Frame<Bytes>, Broken>> {
         let whole = error.is_remote() && error.reason() == Some(Reason::NO_ERROR);
-        (!whole || self.left.is_some_and(|left| left > 0)).then(|| Err(error.into()))
+        (!whole || !self.has_all()).then(|| Err(error.into()))
     }
 }
 
