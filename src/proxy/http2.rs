@@ -2,6 +2,7 @@
 
 use hyper::Request;
 use hyper::header::{CONTENT_LENGTH, COOKIE, HeaderMap, HeaderValue, TRANSFER_ENCODING};
+use hyper::http::uri::PathAndQuery;
 
 use crate::connect::HeadLimits;
 
@@ -11,7 +12,7 @@ use super::{Error, RequestBody};
 
 /// Makes one line of the cookies, and sees to the limits that hyper itself keeps to with HTTP/1, of which a line has four
 /// bytes more than its name and its value; and that no value has blanks around it, which would be gone behind us (RFC 9113
-/// section 8.2.1); and that a length has one reading.
+/// section 8.2.1); and that a length and a path have one reading.
 pub(super) fn check(request: &mut Request<RequestBody>, limits: HeadLimits) -> Result<(), Error> {
     let mut lines = Lines::of(request.headers());
     if lines.cookies > 1 {
@@ -23,7 +24,13 @@ pub(super) fn check(request: &mut Request<RequestBody>, limits: HeadLimits) -> R
     }
     check_length(request.headers())?;
     let uri = request.uri();
-    let target = uri.path_and_query().map_or(0, |path| path.as_str().len());
+    let path = uri.path_and_query().map_or("", PathAndQuery::as_str);
+    if !path.is_ascii() {
+        return Err(Error::Malformed(
+            "its path has a byte that is not ASCII; a target is to be percent-encoded",
+        ));
+    }
+    let target = path.len();
     let authority = uri.authority().map_or(0, |authority| authority.as_str().len());
     match target + authority + lines.bytes {
         _ if target >= limits.size => Err(Error::TargetTooLong),

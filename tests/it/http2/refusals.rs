@@ -125,3 +125,15 @@ fn lengths_that_are_refused_over_http_1_1_are_refused() {
     }
     client.begin(post("/")).answer().expect_status(503);
 }
+
+#[test]
+fn paths_that_are_not_percent_encoded_are_refused() {
+    let balancer = before(Backend::refuses(), &[]);
+    let mut client = Http2::to(balancer.address);
+    for path in ["/\u{e9}", "/?\u{e9}"] {
+        let answer = expect(client.get(path), 400, "malformed_request");
+        let words = "its path has a byte that is not ASCII; a target is to be percent-encoded";
+        assert_eq!(answer.text(), format!("the request is malformed: {words}\n"));
+    }
+    client.get("/%C3%A9").expect_status(503);
+}
