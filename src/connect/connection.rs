@@ -128,6 +128,11 @@ where
         }
     }
 
+    /// Whether more of a request may still be on its way, while others share the connection.
+    pub fn is_sending(&self) -> bool {
+        matches!(self, Self::Shared(stream) if !stream.is_sent())
+    }
+
     /// The bytes' two ends and what was read ahead, after a `101 Switching Protocols`; streams switch no protocols.
     pub fn into_upgraded(self) -> Option<(Stream, Bytes)> {
         match self {
@@ -143,6 +148,14 @@ impl AnswerBody {
         match self {
             Self::Http1(body) => body.is_end_stream(),
             Self::Http2(body) => body.is_end_stream(),
+        }
+    }
+
+    /// Whether all of the content is here: only trailers or the word that nothing follows may still come.
+    pub fn has_all(&self) -> bool {
+        match self {
+            Self::Http1(body) => body.is_end_stream(),
+            Self::Http2(body) => body.has_all(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::io;
+use std::mem;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -15,6 +16,7 @@ use super::client::Phase;
 use super::exchange::Exchange;
 use super::headers::clean_trailers;
 use super::mirror::Copy;
+use super::spent::Spent;
 use super::{Client, Error, Misframed};
 
 /// A connection to a backend.
@@ -92,7 +94,7 @@ impl HttpBody for RequestBody {
         match self.0.as_deref_mut() {
             Some(Content::Upload(upload)) => upload.poll_frame(cx),
             Some(Content::Whole(bytes)) => {
-                let bytes = std::mem::take(bytes);
+                let bytes = mem::take(bytes);
                 self.0 = None;
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
@@ -259,7 +261,7 @@ struct Download {
     ended: bool,
     /// Boxed, because a body is moved more than once, and few break.
     broken: Option<Box<Error>>,
-    _lease: Lease,
+    lease: Lease,
 }
 
 impl Body {
@@ -287,7 +289,7 @@ impl Body {
         let client = Rc::clone(exchange.client());
         let connection = Some(connection);
         let download =
-            Download { incoming, connection, connections, client, ended: false, broken: None, _lease: lease };
+            Download { incoming, connection, connections, client, ended: false, broken: None, lease };
         Self { source: Source::Backend(download), exchange: Some(exchange) }
     }
 
@@ -353,8 +355,32 @@ impl HttpBody for Body {
 }
 
 impl Download {
+    /// Whether the client's side was given all that it asks for: with HTTP/1.1 it asks for nothing behind the last promised byte.
     fn is_whole(&self) -> bool {
+        self.has_ended() || !self.client.is_stream() && self.incoming.has_all()
+    }
+
+    fn has_ended(&self) -> bool {
         self.ended || self.incoming.is_end_stream()
+    }
+
+    /// The connection goes where it can be used again.
+    fn put_back(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.connections.put(connection, self.client.shared.clock.now());
+        }
+    }
+
+    /// Waits aside for the end of an answer of which the client has all, so that its stream need not be reset.
+    #[cold]
+    fn wait_for_the_end(self) {
+        let Self { incoming: body, connection, connections, client, lease, .. } = self;
+        if let Some(connection) = connection
+            && !connection.is_sending()
+            && !client.shared.is_over()
+        {
+            Spent { body, connection, connections, lease }.let_go(&client);
+        }
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
@@ -412,22 +438,22 @@ impl Download {
 
 impl Drop for Body {
     fn drop(&mut self) {
-        if let Source::Backend(download) = &mut self.source
-            && !download.is_whole()
-        {
-            download.cut();
-        } else if let Some(exchange) = &mut self.exchange {
+        let has_ended = match &mut self.source {
+            Source::Backend(download) if !download.is_whole() => return download.cut(),
+            Source::Backend(download) => {
+                let has_ended = download.has_ended();
+                if has_ended {
+                    download.put_back();
+                }
+                has_ended
+            }
+            _ => true,
+        };
+        if let Some(exchange) = &mut self.exchange {
             exchange.completed();
         }
-    }
-}
-
-impl Drop for Download {
-    fn drop(&mut self) {
-        if let Some(connection) = self.connection.take()
-            && self.is_whole()
-        {
-            self.connections.put(connection, self.client.shared.clock.now());
+        if !has_ended && let Source::Backend(download) = mem::replace(&mut self.source, Source::Empty) {
+            download.wait_for_the_end();
         }
     }
 }

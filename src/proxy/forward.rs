@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use hyper::body::Body as _;
 use hyper::{Request, Response, StatusCode, Version};
 
 use crate::backends::Evidence;
@@ -199,7 +200,8 @@ pub async fn before_due<T>(client: &Client, future: impl Future<Output = T>) -> 
 fn begin(client: &Client, request: Option<&Request<RequestBody>>, asked: Asked) {
     let waits = asked.expects_continue;
     client.set_may_upload(!waits);
-    let is_empty = request.is_some_and(|request| request.body().is_empty());
+    // A body that came to its end without a byte is one that a backend refused before.
+    let is_empty = request.is_some_and(|request| request.body().is_end_stream());
     client.mark_sent(is_empty);
     client.enter(match is_empty {
         true => Phase::Response,

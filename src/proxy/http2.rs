@@ -2,15 +2,17 @@
 
 use hyper::Request;
 use hyper::header::{CONTENT_LENGTH, COOKIE, HeaderMap, HeaderValue, TRANSFER_ENCODING};
+use hyper::http::uri::PathAndQuery;
 
 use crate::connect::HeadLimits;
 
 use super::headers::CHUNKED;
+use super::length::{TWO_LENGTHS, parse_length};
 use super::{Error, RequestBody};
 
 /// Makes one line of the cookies, and sees to the limits that hyper itself keeps to with HTTP/1, of which a line has four
 /// bytes more than its name and its value; and that no value has blanks around it, which would be gone behind us (RFC 9113
-/// section 8.2.1).
+/// section 8.2.1); and that a length and a path have one reading.
 pub(super) fn check(request: &mut Request<RequestBody>, limits: HeadLimits) -> Result<(), Error> {
     let mut lines = Lines::of(request.headers());
     if lines.cookies > 1 {
@@ -20,14 +22,30 @@ pub(super) fn check(request: &mut Request<RequestBody>, limits: HeadLimits) -> R
     if lines.has_blanks {
         return Err(Error::Malformed("a value in its head begins or ends with a blank"));
     }
+    check_length(request.headers())?;
     let uri = request.uri();
-    let target = uri.path_and_query().map_or(0, |path| path.as_str().len());
+    let path = uri.path_and_query().map_or("", PathAndQuery::as_str);
+    if !path.is_ascii() {
+        return Err(Error::Malformed(
+            "its path has a byte that is not ASCII; a target is to be percent-encoded",
+        ));
+    }
+    let target = path.len();
     let authority = uri.authority().map_or(0, |authority| authority.as_str().len());
     match target + authority + lines.bytes {
         _ if target >= limits.size => Err(Error::TargetTooLong),
         size if size > limits.size || request.headers().len() > limits.headers => Err(Error::HeadTooLarge),
         _ => Ok(()),
     }
+}
+
+/// The crate h2 refuses lengths that differ, but neither one that is said twice nor one that is an octal number to others. They
+/// would reach a backend as they came.
+fn check_length(headers: &HeaderMap) -> Result<(), Error> {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let Some(length) = lengths.next() else { return Ok(()) };
+    parse_length(length.as_bytes()).map_err(Error::Malformed)?;
+    lengths.next().map_or(Ok(()), |_| Err(Error::Malformed(TWO_LENGTHS)))
 }
 
 /// What is to be known of a head's lines.

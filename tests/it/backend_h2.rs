@@ -1,6 +1,7 @@
 //! Backends that speak HTTP/2: requests share connections, and all else is as with HTTP/1.1.
 
 mod bodies;
+mod ends;
 mod lost;
 mod shared;
 mod small;
@@ -221,4 +222,8 @@ fn an_idle_connection_is_closed_with_a_goodbye() {
     until("the connection ended", || backend.goodbyes() == 1);
     get(balancer.address, "/").expect_status(200);
     assert_eq!(backend.connections(), 2);
+}
+
+fn noop() -> std::task::Context<'static> {
+    std::task::Context::from_waker(std::task::Waker::noop())
 }

@@ -10,7 +10,7 @@ use h2::client::ResponseFuture;
 use h2::{Reason, RecvStream};
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::header::CONTENT_LENGTH;
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response};
 
 use super::super::connection::GIVEN;
 use super::super::{AnswerBody, Broken, Flow, Provenance};
@@ -33,6 +33,8 @@ pub struct Download {
     stream: RecvStream,
     /// Bytes that are still to come, if the head told how many.
     left: Option<u64>,
+    /// Whether it answers a HEAD, and has no content whatever its head tells.
+    bodiless: bool,
     data_ended: bool,
 }
 
@@ -76,6 +78,7 @@ where
         note: bool,
         mut watch: impl FnMut(&mut Context<'_>) -> Option<E>,
     ) -> Result<Response<AnswerBody>, Result<Broken, E>> {
+        let bodiless = request.as_ref().is_some_and(|request| request.method() == Method::HEAD);
         let mut answer = self.begin(request, provenance).map_err(Ok)?;
         let heard = self.connection.status.heard.get();
         let polled = poll_fn(|cx| {
@@ -91,7 +94,7 @@ where
         match polled {
             Ok(response) => {
                 self.head = self.head.take().filter(|_| note);
-                self.receive(response).map_err(Ok)
+                self.receive(response, bodiless).map_err(Ok)
             }
             Err(Ok(error)) => {
                 if is_refused(&error) {
@@ -152,14 +155,23 @@ where
         self.upload.as_mut().map_or(Ok(()), |upload| upload.advance(cx))
     }
 
-    fn receive(&mut self, response: Response<RecvStream>) -> Result<Response<AnswerBody>, Broken> {
+    fn receive(
+        &mut self,
+        response: Response<RecvStream>,
+        bodiless: bool,
+    ) -> Result<Response<AnswerBody>, Broken> {
         if response.headers().len() > self.connection.limits.headers {
             return Err(Broken::TooManyHeaders);
         }
         let length =
             response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        let body = |stream| Download { stream, left: length, data_ended: false };
+        let body = |stream| Download { stream, left: length, bodiless, data_ended: false };
         Ok(response.map(|stream| AnswerBody::Http2(Box::new(body(stream)))))
+    }
+
+    /// Whether nothing more of the request is to be sent.
+    pub(in super::super) fn is_sent(&self) -> bool {
+        self.upload.as_ref().is_none_or(Upload::is_over)
     }
 
     /// The request, if its body is still whole.
@@ -187,6 +199,11 @@ where
 impl Download {
     pub(in super::super) fn is_end_stream(&self) -> bool {
         self.stream.is_end_stream()
+    }
+
+    /// Whether all of the content has come: only trailers or the end may follow.
+    pub(in super::super) fn has_all(&self) -> bool {
+        self.bodiless || self.left == Some(0) || self.is_end_stream()
     }
 
     pub(in super::super) fn size_hint(&self) -> SizeHint {
@@ -218,10 +235,10 @@ impl Download {
     }
 
     /// RFC 9113 section 8.1: a backend that wants no more of the request resets the stream without an error, behind an
-    /// answer that is whole.
+    /// answer that is whole. Behind the stream's end h2 passes over a reset; before, only the length tells that it is whole.
     fn ended_early(&self, error: h2::Error) -> Option<Result<Frame<Bytes>, Broken>> {
         let whole = error.is_remote() && error.reason() == Some(Reason::NO_ERROR);
-        (!whole || self.left.is_some_and(|left| left > 0)).then(|| Err(error.into()))
+        (!whole || !self.has_all()).then(|| Err(error.into()))
     }
 }
 

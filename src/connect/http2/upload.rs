@@ -25,7 +25,7 @@ pub(super) struct Upload<B> {
     body: B,
     waiting: Bytes,
     behind: Option<Piece>,
-    /// Whether anything was taken from the body, so that it cannot be sent again.
+    /// Whether a byte or a trailer was taken from the body, so that it cannot be sent again.
     begun: bool,
     over: bool,
 }
@@ -51,6 +51,11 @@ where
     /// The body, if it is still whole.
     pub(super) fn into_untouched(self) -> Option<B> {
         (!self.begun).then_some(self.body)
+    }
+
+    /// Whether nothing more is to be sent.
+    pub(super) fn is_over(&self) -> bool {
+        self.over
     }
 
     /// Passes on what can be passed on now, unless all of it is with the connection or the backend wants no more of it:
@@ -132,7 +137,7 @@ where
                 Some(Err(_)) => return Poll::Ready(Piece::Broken),
                 None => return Poll::Ready(Piece::End),
             };
-            self.begun = true;
+            self.begun |= frame.data_ref().is_none_or(|data| !data.is_empty());
             match frame.into_data().map_err(|frame| frame.into_trailers()) {
                 Ok(data) => return Poll::Ready(Piece::Data(data)),
                 Err(Ok(trailers)) => return Poll::Ready(Piece::Trailers(trailers)),

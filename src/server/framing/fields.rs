@@ -1,5 +1,7 @@
 //! The lines of a head that decide where its request ends.
 
+use crate::proxy::{TWO_LENGTHS, parse_length};
+
 use super::search::is_plain;
 use super::{FOLDED, KEPT, Refusal, TLS_HANDSHAKE};
 
@@ -46,11 +48,10 @@ impl Body {
         }
     }
 
-    /// RFC 9110 section 8.6 lets a proxy mend a length that is said twice. Nobody honest says it twice.
     fn has_length(&mut self, value: &[u8]) -> Result<(), Refusal> {
         match self {
             Self::None => *self = Self::Length(parse_length(value)?),
-            Self::Length(_) => return Err("it has more than one Content-Length"),
+            Self::Length(_) => return Err(TWO_LENGTHS),
             Self::Chunked => return Err(TWO_FRAMINGS),
         }
         Ok(())
@@ -118,19 +119,4 @@ fn trim(mut value: &[u8]) -> &[u8] {
         value = rest;
     }
     value
-}
-
-fn parse_length(value: &[u8]) -> Result<u64, Refusal> {
-    if value.contains(&b',') {
-        return Err("its Content-Length is a list");
-    }
-    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
-        return Err("its Content-Length is not a number");
-    }
-    if value.len() > 1 && value[0] == b'0' {
-        // It would reach the backend as it came, and some read it as octal.
-        return Err("its Content-Length begins with a zero");
-    }
-    let digit = |sum: Option<u64>, digit: &u8| sum?.checked_mul(10)?.checked_add(u64::from(digit - b'0'));
-    value.iter().fold(Some(0), digit).ok_or("its Content-Length is larger than any body can be")
 }

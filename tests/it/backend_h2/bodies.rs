@@ -10,7 +10,7 @@ use hyper::{HeaderMap, Response, StatusCode};
 use crate::support::h2_backend::{H2Backend, send_all};
 use crate::support::{Client, Running, request, until};
 
-use super::before;
+use super::{before, noop};
 
 const MANY: usize = 16 << 20;
 
@@ -217,10 +217,6 @@ fn a_backend_that_does_not_read_makes_its_client_wait_and_memory_stays() {
     opener.send_replace(true);
     assert_eq!(client.answer().expect_status(200).text(), count.to_string());
     sending.join().unwrap();
-}
-
-fn noop() -> std::task::Context<'static> {
-    std::task::Context::from_waker(std::task::Waker::noop())
 }
 
 /// The memory that a program has, in KiB.

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use h2::Reason;
-use hyper::StatusCode;
+use hyper::{Request, StatusCode};
 
 use crate::support::h2_backend::{Exchange, H2Backend};
-use crate::support::{Balancer, Client, get, request, until};
+use crate::support::{Balancer, Client, Http2, get, request, until};
 
 use super::before;
 
@@ -26,6 +26,27 @@ fn a_refused_stream_is_tried_on_the_next_backend_whatever_the_method() {
     }
     assert!(first.requests() >= 2);
     assert_eq!(balancer.times_said("is down"), 0);
+}
+
+#[test]
+fn a_refused_stream_whose_body_came_to_its_end_without_a_byte_is_tried_on_the_next_backend() {
+    let first = H2Backend::that(|mut exchange| async {
+        exchange.read().await;
+        exchange.refuse();
+    });
+    let second = H2Backend::that(|mut exchange| async {
+        let length = exchange.read().await.0.len();
+        exchange.answer(StatusCode::OK, format!("second got {length}"));
+    });
+    let balancer = before(&[&first, &second]);
+    let mut client = Http2::to(balancer.address);
+    let mut stream = client.begin(Request::post("http://test/").body(()).unwrap());
+    until("the head came", || first.requests() == 1);
+    stream.finish();
+    assert_eq!(stream.answer().expect_status(200).text(), "second got 0");
+    // What had a byte is not kept.
+    let answer = request(balancer.address, "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\n\r\na");
+    answer.expect_status(502);
 }
 
 #[test]

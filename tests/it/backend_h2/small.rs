@@ -48,7 +48,7 @@ fn sends_small_frames(opener: Opener) -> String {
 }
 
 /// Reads what comes up to a request.
-fn begin(connection: &mut Client) {
+pub(super) fn begin(connection: &mut Client) {
     connection.bytes(24);
     connection.send([frame(SETTINGS, 0, 0, &[]), frame(SETTINGS, ACK, 0, &[])].concat());
     assert_eq!(connection.frame_of(HEADERS).stream, 1);

@@ -107,3 +107,33 @@ fn a_backend_that_switches_protocols_unasked_is_told_of() {
     let (_backend, _told, balancer) = telling();
     Http2::to(balancer.address).get("/").expect_status(200);
 }
+
+#[test]
+fn lengths_that_are_refused_over_http_1_1_are_refused() {
+    let balancer = before(Backend::refuses(), &[]);
+    let mut client = Http2::to(balancer.address);
+    for (lengths, words) in [
+        (&["5", "5"][..], "it has more than one Content-Length"),
+        (&["005"], "its Content-Length begins with a zero"),
+        (&["00"], "its Content-Length begins with a zero"),
+    ] {
+        let request = Request::post("http://a/echo");
+        let request =
+            lengths.iter().fold(request, |request, length| request.header("content-length", *length));
+        let answer = expect(client.begin(request.body(()).unwrap()).answer(), 400, "malformed_request");
+        assert_eq!(answer.text(), format!("the request is malformed: {words}\n"));
+    }
+    client.begin(post("/")).answer().expect_status(503);
+}
+
+#[test]
+fn paths_that_are_not_percent_encoded_are_refused() {
+    let balancer = before(Backend::refuses(), &[]);
+    let mut client = Http2::to(balancer.address);
+    for path in ["/\u{e9}", "/?\u{e9}"] {
+        let answer = expect(client.get(path), 400, "malformed_request");
+        let words = "its path has a byte that is not ASCII; a target is to be percent-encoded";
+        assert_eq!(answer.text(), format!("the request is malformed: {words}\n"));
+    }
+    client.get("/%C3%A9").expect_status(503);
+}
