@@ -208,6 +208,10 @@ impl Loaded {
             let is_of = |listener: &&Listener| part.contains(&format!("listen on {}: ", listener.address));
             let part = in_words_of_files(part, &self.origin.given);
             match self.config.listeners.iter().find(is_of) {
+                Some(_) if self.file.listeners.is_empty() => part.replace(
+                    "listeners.NAME.address",
+                    "[listeners.web] address = \"127.0.0.1:PORT\"",
+                ),
                 Some(listener) => part.replace("listeners.NAME.", &format!("listeners.{}.", listener.name)),
                 None => part,
             }
