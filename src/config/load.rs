@@ -19,8 +19,10 @@ use super::tree::{MOST_FAULTS, Misread, Node, Path, Step, interpolate, merge, pa
 use super::{Config, Flags, Listener};
 
 pub(super) use piece::toml_files;
+pub use replace::{refuse_nothing, says_nothing};
 
 use piece::{Piece, to_text};
+use replace::emptied;
 
 /// The file of a folder that is read first, and the folder in it whose files follow.
 const MAIN: &str = "loadbalancer.toml";
@@ -101,6 +103,11 @@ impl Sources {
             )]));
         }
         let pieces = self.pieces(place)?;
+        if pieces.iter().all(|piece| piece.unread.is_none() && piece.text.is_blank()) {
+            return Err(Problems::of(
+                pieces.iter().map(|piece| emptied(piece.text.name.as_deref())).collect(),
+            ));
+        }
         let files = match place.as_os_str() == STDIN {
             true => Vec::new(),
             false => pieces.iter().filter_map(|piece| piece.text.name.as_ref().map(PathBuf::from)).collect(),
@@ -208,10 +215,9 @@ impl Loaded {
             let is_of = |listener: &&Listener| part.contains(&format!("listen on {}: ", listener.address));
             let part = in_words_of_files(part, &self.origin.given);
             match self.config.listeners.iter().find(is_of) {
-                Some(_) if self.file.listeners.is_empty() => part.replace(
-                    "listeners.NAME.address",
-                    "[listeners.web] address = \"127.0.0.1:PORT\"",
-                ),
+                Some(_) if self.file.listeners.is_empty() => {
+                    part.replace("listeners.NAME.address", "[listeners.web] address = \"127.0.0.1:PORT\"")
+                }
                 Some(listener) => part.replace("listeners.NAME.", &format!("listeners.{}.", listener.name)),
                 None => part,
             }

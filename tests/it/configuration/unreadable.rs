@@ -197,3 +197,32 @@ fn the_mark_stands_below_what_is_wrong_behind_tabs_and_wide_characters() {
   = help: write HOST:PORT, for example 127.0.0.1:3000";
     assert_eq!(said_of("lb.toml", text), expected);
 }
+
+#[test]
+fn a_file_with_nothing_in_it_is_refused_at_the_start_as_at_a_reload() {
+    let folder = Folder::new();
+    for (name, text) in
+        [("lb.toml", ""), ("lb.toml", " \n\n"), ("lb.yaml", "null\n"), ("lb.yaml", ""), ("lb.json", "")]
+    {
+        let file = folder.write(name, text);
+        let expected = format!(
+            "loadbalancer: {name}: has nothing in it, as a file that is being written; write a remark into it, or {{}} in JSON, \
+             if that is meant"
+        );
+        for words in [&["validate"][..], &["config", "show"], &[]] {
+            let balancer =
+                words.iter().fold(Balancer::configured(&file), |balancer, word| balancer.word(word));
+            assert_eq!(balancer.fail(), (Some(2), expected.clone()), "{words:?} {name} {text:?}");
+        }
+    }
+    let empty = folder.write("empty", "");
+    let (code, said) = Balancer::bare().word("validate").word("--config").word("-").reading(&empty).fail();
+    assert!(
+        code == Some(2) && said.starts_with("loadbalancer: standard input: has nothing in it, "),
+        "{said}"
+    );
+    for (name, text) in [("lb.toml", "# the defaults\n"), ("lb.json", "{}")] {
+        let (code, said) = Balancer::configured(&folder.write(name, text)).word("validate").fail();
+        assert_eq!(code, Some(0), "{said}");
+    }
+}
