@@ -235,6 +235,15 @@ impl Format {
             _ => Self::Toml,
         }
     }
+
+    /// What it is called, and how names of files in it end.
+    pub(super) fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Toml => ("TOML", ".toml"),
+            Self::Yaml => ("YAML", ".yaml"),
+            Self::Json => ("JSON", ".json"),
+        }
+    }
 }
 
 fn told(Flaw { place, value, text }: Flaw, origin: &Origin) -> Wrong {
@@ -254,7 +263,7 @@ fn plant(origin: &mut Origin, formats: &[Option<Format>]) -> (Node, Vec<Misread>
             origin.cut.push(number);
             continue;
         };
-        let mut parsed = parse(&text.text, number, format);
+        let mut parsed = parse(&text.text, number, format).unless_foreign(&text.text, format);
         misread.append(&mut parsed.misread);
         doubled.append(&mut parsed.doubled);
         if parsed.is_cut {
