@@ -176,11 +176,12 @@ impl Fault {
 
     /// Whether another value in the same place would mend it, whatever the place.
     fn is_of_value(&self) -> bool {
-        match self {
-            Self::Kind { .. } | Self::File(_) | Self::Listen(_) | Self::Backend(_) | Self::Access(_) => true,
-            Self::TooSmall(_) | Self::TooLarge(_) | Self::SizeTooSmall(_) | Self::SizeTooLarge(_) => true,
-            _ => false,
-        }
+        let is_number = matches!(
+            self,
+            Self::TooSmall(_) | Self::TooLarge(_) | Self::SizeTooSmall(_) | Self::SizeTooLarge(_)
+        );
+        let is_subject = matches!(self, Self::Listen(_) | Self::Backend(_) | Self::Access(_));
+        is_number || is_subject || matches!(self, Self::Kind { .. } | Self::File(_))
     }
 
     /// Whether its words have parts of the value in them.

@@ -28,7 +28,7 @@ pub(super) fn read(file: &Path) -> Result<Vec<u8>, RemoteError> {
     };
     let text = text.map_err(|error| RemoteError::File { path: file.display().to_string(), error })?;
     // Who is asked would speak of a body.
-    refuse_nothing(&name(file), &text).map_err(senseless)?;
+    refuse_nothing(&name(file), &text).map_err(|problems| senseless(&problems))?;
     Ok(text)
 }
 
@@ -50,7 +50,7 @@ fn name(file: &Path) -> String {
 }
 
 /// What the balancer says of such settings.
-fn senseless(problems: Problems) -> RemoteError {
+fn senseless(problems: &Problems) -> RemoteError {
     let problem = Problem {
         kind: ProblemKind::Settings,
         title: "the settings make no sense".to_owned(),
