@@ -2,6 +2,7 @@
 
 use std::slice;
 
+use super::Format;
 use super::access::AccessFault;
 use super::backend::BackendFault;
 use super::file::Size;
@@ -10,11 +11,16 @@ use super::resolve::{PoolFault, RouteFault};
 use super::tree::{Node, Path, Span};
 use super::written::without_variables;
 
+/// How to mend what a variable of the environment says, which is told to nobody.
+const LOOK: &str = "see what the variable holds";
+
 /// What is wrong with a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     /// The text is not in its format.
     Syntax(String),
+    /// It is in another format, of which its own knows only this to say.
+    Foreign { said: String, own: Format },
     /// Tables and lists in each other without end.
     TooDeep,
     /// Aliases that stand for more than anybody writes.
@@ -159,10 +165,23 @@ impl Fault {
             _ if part.written.is_some() && self.quotes() => {
                 let told =
                     message.split(['`', ':', '{']).next().map(str::trim).filter(|told| !told.is_empty());
-                say(told.unwrap_or("stands for nothing here"), "see what the variable holds")
+                say(told.unwrap_or("stands for nothing here"), LOOK)
+            }
+            _ if part.written.is_some() && self.is_of_value() => {
+                say(message, help.map_or_else(|| LOOK.to_owned(), |help| format!("{LOOK}; {help}")))
             }
             _ => Said { message, help },
         }
+    }
+
+    /// Whether another value in the same place would mend it, whatever the place.
+    fn is_of_value(&self) -> bool {
+        let is_number = matches!(
+            self,
+            Self::TooSmall(_) | Self::TooLarge(_) | Self::SizeTooSmall(_) | Self::SizeTooLarge(_)
+        );
+        let is_subject = matches!(self, Self::Listen(_) | Self::Backend(_) | Self::Access(_));
+        is_number || is_subject || matches!(self, Self::Kind { .. } | Self::File(_))
     }
 
     /// Whether its words have parts of the value in them.
@@ -182,6 +201,10 @@ impl Fault {
         match self {
             Self::TooDeep => say("too deep: no setting needs so many tables in each other", ""),
             Self::TooMany => say("aliases stand for more settings than anybody writes", "write them out"),
+            Self::Foreign { said, own } => {
+                let (format, extension) = own.names();
+                say(said, format!("this is {format}: name it {extension}"))
+            }
             Self::Tag => say("has a tag, which no setting needs", "remove it"),
             Self::SecondDocument => say("a second document", "keep one, or use a file for each"),
             Self::Unclosed => say("`${` without its `}`", "write ${NAME}, or $${ for ${ itself"),

@@ -19,8 +19,10 @@ use super::tree::{MOST_FAULTS, Misread, Node, Path, Step, interpolate, merge, pa
 use super::{Config, Flags, Listener};
 
 pub(super) use piece::toml_files;
+pub use replace::{refuse_nothing, says_nothing};
 
 use piece::{Piece, to_text};
+use replace::emptied;
 
 /// The file of a folder that is read first, and the folder in it whose files follow.
 const MAIN: &str = "loadbalancer.toml";
@@ -101,6 +103,11 @@ impl Sources {
             )]));
         }
         let pieces = self.pieces(place)?;
+        if pieces.iter().all(|piece| piece.unread.is_none() && piece.text.is_blank()) {
+            return Err(Problems::of(
+                pieces.iter().map(|piece| emptied(piece.text.name.as_deref())).collect(),
+            ));
+        }
         let files = match place.as_os_str() == STDIN {
             true => Vec::new(),
             false => pieces.iter().filter_map(|piece| piece.text.name.as_ref().map(PathBuf::from)).collect(),
@@ -208,6 +215,9 @@ impl Loaded {
             let is_of = |listener: &&Listener| part.contains(&format!("listen on {}: ", listener.address));
             let part = in_words_of_files(part, &self.origin.given);
             match self.config.listeners.iter().find(is_of) {
+                Some(_) if self.file.listeners.is_empty() => {
+                    part.replace("listeners.NAME.address", "[listeners.web] address = \"127.0.0.1:PORT\"")
+                }
                 Some(listener) => part.replace("listeners.NAME.", &format!("listeners.{}.", listener.name)),
                 None => part,
             }
@@ -223,6 +233,15 @@ impl Format {
             Some("yaml" | "yml") => Self::Yaml,
             Some("json") => Self::Json,
             _ => Self::Toml,
+        }
+    }
+
+    /// What it is called, and how names of files in it end.
+    pub(super) fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Toml => ("TOML", ".toml"),
+            Self::Yaml => ("YAML", ".yaml"),
+            Self::Json => ("JSON", ".json"),
         }
     }
 }
@@ -244,7 +263,7 @@ fn plant(origin: &mut Origin, formats: &[Option<Format>]) -> (Node, Vec<Misread>
             origin.cut.push(number);
             continue;
         };
-        let mut parsed = parse(&text.text, number, format);
+        let mut parsed = parse(&text.text, number, format).unless_foreign(&text.text, format);
         misread.append(&mut parsed.misread);
         doubled.append(&mut parsed.doubled);
         if parsed.is_cut {

@@ -1,6 +1,7 @@
 //! Settings as text again: as they were written, or with all that nobody wrote.
 
-use super::file::{Backend, Choices, File, Listener, Pool, Size, Time, Word};
+use super::file::{Backend, Choices, File, Listener, Pool, Size, Time, Tls, Word};
+use super::flags::Given;
 use super::load::Loaded;
 use super::origin::Origin;
 use super::problem::Problems;
@@ -12,6 +13,9 @@ impl Loaded {
     /// variable of the environment its name is shown, for it may hold a secret.
     pub fn show(&self, effective: bool, format: Format) -> String {
         let mut file = self.file.clone();
+        if self.origin.tree.is_none() {
+            leave_out(&mut file, &self.origin.given);
+        }
         if effective {
             fill(&mut file, &self.config);
         }
@@ -89,6 +93,17 @@ fn has_variable(node: &Node) -> bool {
             Value::Table(table) => table.values().any(|entry| has_variable(&entry.node)),
             _ => false,
         }
+}
+
+/// Leaves out what flags say that nobody wrote, save for the backends: without them it would be no pool.
+fn leave_out(file: &mut File, given: &Given) {
+    file.tls.take_if(|tls| *tls == Tls::default());
+    for pool in file.pools.values_mut() {
+        pool.policy.take_if(|_| !given.has("--policy"));
+        pool.health.path.take_if(|_| !given.has("--health-path"));
+        pool.health.interval.take_if(|_| !given.has("--health-interval"));
+        pool.health.timeout.take_if(|_| !given.has("--health-timeout"));
+    }
 }
 
 /// Sets all that has a default to what it is.

@@ -2,6 +2,7 @@
 
 mod again;
 mod de;
+mod foreign;
 mod interpolate;
 mod json;
 mod merge;

@@ -88,7 +88,7 @@ pub enum Refusal {
     #[error("the settings are built in, there is nothing to read anew")]
     BuiltIn,
     /// The process is about to end.
-    #[error("the program is about to end, its settings stay as they are")]
+    #[error("the program is about to end")]
     Stopping,
 }
 

@@ -19,6 +19,9 @@ use super::answers::Backend;
 /// For a client to send the head of a request, and between two requests.
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Lines of a request's head: as many as a balancer takes, and what it adds.
+const MOST_HEADERS: usize = 128;
+
 /// For the running requests to end after the shutdown began.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -71,6 +74,7 @@ async fn connection(transport: TcpStream, backend: Arc<Backend>, mut stopping: w
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_READ_TIMEOUT)
+        .max_headers(MOST_HEADERS)
         .serve_connection(TokioIo::new(transport), service);
     tokio::pin!(connection);
 

@@ -45,7 +45,6 @@ pub struct Client {
     timed: Cell<bool>,
     sent_at: Cell<Option<Instant>>,
     blocked: Cell<bool>,
-    asked: Cell<bool>,
     whole: Cell<bool>,
     unread: Cell<bool>,
     last: Cell<bool>,
@@ -102,7 +101,6 @@ impl Client {
             timed: Cell::new(false),
             sent_at: Cell::new(None),
             blocked: Cell::new(false),
-            asked: Cell::new(false),
             whole: Cell::new(false),
             unread: Cell::new(false),
             last: Cell::new(false),
@@ -188,11 +186,6 @@ impl Client {
     /// Notes whether the client can only leave.
     pub fn set_watched(&self, watched: bool) {
         self.watched.set(watched);
-    }
-
-    /// Whether it made a request.
-    pub fn has_asked(&self) -> bool {
-        self.asked.get()
     }
 
     /// Whether the request under way has come to its end, though all of it may not be read from hyper yet.

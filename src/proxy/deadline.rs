@@ -146,7 +146,7 @@ impl Alarm {
     }
 
     /// Sets it to so many milliseconds from now, unless it is due before that.
-    pub(super) fn tighten(&self, millis: u64) {
+    pub fn tighten(&self, millis: u64) {
         let due = self.clock.now.get().saturating_add(millis).saturating_add(self.clock.tick.get());
         if let Some(entry) = self.clock.alarms.borrow_mut().get_mut(self.key) {
             entry.due = entry.due.min(due);

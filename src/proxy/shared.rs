@@ -263,6 +263,7 @@ pub struct Deadlines {
     backend_idle: Cell<u64>,
     client_idle: Cell<u64>,
     parked: Cell<u64>,
+    drain: Cell<u64>,
     /// The shortest of all, those of routes among them.
     shortest: Cell<u64>,
 }
@@ -295,6 +296,7 @@ impl Deadlines {
         self.backend_idle.set(millis(timeouts.backend_idle));
         self.client_idle.set(millis(timeouts.client_idle));
         self.parked.set(millis(timeouts.client_idle - park_after));
+        self.drain.set(millis(timeouts.drain));
         let of_routes = config.routes.iter().map(|route| &route.treatment);
         let of_routes = of_routes.flat_map(|treatment| [treatment.response_timeout, treatment.body_timeout]);
         let all = self.phases.iter().map(Cell::get).chain([self.backend_idle.get()]);
@@ -314,6 +316,11 @@ impl Deadlines {
     /// How much of that is left when it is parked.
     pub fn parked(&self) -> u64 {
         self.parked.get()
+    }
+
+    /// How long running requests may take to finish at a stop.
+    pub fn drain(&self) -> u64 {
+        self.drain.get()
     }
 
     /// How often the workers' clocks move on, in milliseconds: fine enough for the shortest deadline.

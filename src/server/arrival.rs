@@ -17,7 +17,7 @@ use crate::proxy::{Alarm, Client, Entrance, Error, Shared, before_due, last_word
 
 use super::farewell::{close, refuse};
 use super::listener::Opened;
-use super::park::park;
+use super::park::{Going, park};
 use super::team::{Refusal, Seat};
 use super::tls::{HTTP_2, Tls};
 use super::{connection, http2, proxy_protocol};
@@ -167,9 +167,13 @@ impl Arrival {
         Some(Box::pin(connection::serve(client, stream)))
     }
 
-    /// Whether the client is to go when it has its answer.
-    pub(super) fn is_draining(&self) -> bool {
-        self.shared.is_draining() || self.door.entrance.is_closed()
+    /// Why the client is to go, if it is.
+    pub(super) fn going(&self) -> Going {
+        match self.shared.is_draining() {
+            true => Going::Stop,
+            false if self.door.entrance.is_closed() => Going::DoorClosed,
+            false => Going::Nowhere,
+        }
     }
 
     fn client(&self) -> Rc<Client> {

@@ -13,13 +13,10 @@ use hyper_util::rt::TokioIo;
 use crate::connect::Stream;
 use crate::proxy::{Client, Error, Phase, handle};
 
-use super::farewell::{close, cut, has_bytes, part, refuse, within};
+use super::farewell::{close, cut, has_bytes, part, refuse};
 use super::framing::{Refusal, explain};
 use super::http2;
 use super::transport::ClientTransport;
-
-/// Milliseconds that a client has for its first request when the process stops.
-const FIRST_REQUEST: u64 = 1000;
 
 /// How a connection stopped being one that hyper drives.
 enum Stop {
@@ -31,11 +28,12 @@ enum Stop {
     Refused(Refusal),
     /// A deadline passed.
     Due(Phase),
-    /// The process stops and no request is under way, but one may have begun to come.
+    /// The client is to go and no request is under way, but one may have begun to come.
     Draining,
 }
 
-/// Serves requests until the connection ends, or is idle long enough to be parked: then it comes back.
+/// Serves requests until the connection ends, or is to be parked: it comes back when it has been idle for long enough, or is
+/// idle and to go, for its next request may be on its way.
 pub(super) async fn serve(client: Rc<Client>, mut stream: Stream) -> Option<Stream> {
     let client = &client;
     client.identify(&stream);
@@ -85,11 +83,7 @@ pub(super) async fn serve(client: Rc<Client>, mut stream: Stream) -> Option<Stre
                 }
                 return None;
             }
-            Stop::Idle if unused.is_empty() => return Some(stream),
-            Stop::Draining if unused.is_empty() && !begins(client, &stream).await => {
-                close(&client.shared, stream).await;
-                return None;
-            }
+            Stop::Idle | Stop::Draining if unused.is_empty() => return Some(stream),
             Stop::Idle | Stop::Draining => {
                 client.enter(Phase::Head);
                 read_ahead = unused;
@@ -147,17 +141,6 @@ async fn speak(client: &Rc<Client>, stream: Stream, read_ahead: Bytes) -> (Stop,
 /// enough that none came: to look would be a system call for each connection of one request.
 fn says_more(client: &Client, stream: &Stream) -> bool {
     (!client.said_last() || stream.socket().is_told_of()) && has_bytes(stream)
-}
-
-/// Whether a request has begun to come, or the first one of this connection does so soon: a client that has just connected has one on
-/// its way, and would not try again.
-async fn begins(client: &Client, stream: &Stream) -> bool {
-    if !client.has_asked() {
-        let readable = poll_fn(|cx| stream.socket().poll_read_ready(cx));
-        // Boxed, for it is rare, and would make the futures of all connections larger.
-        let _ = Box::pin(within(&client.shared, FIRST_REQUEST, readable)).await;
-    }
-    has_bytes(stream)
 }
 
 /// What hyper had and did not use, and what it had not been given.

@@ -7,29 +7,59 @@ use std::future::{Future, poll_fn};
 use std::task::Poll;
 
 use crate::connect::Stream;
-use crate::proxy::Alarm;
+use crate::proxy::{Alarm, Shared};
 
 use super::arrival::Arrival;
 use super::farewell::has_bytes;
 
-/// Keeps a client until it speaks again; or, which is false, until it has been idle for too long or the process stops.
+/// Milliseconds in which a client that is to go may begin one more request, which is answered and the last: when its listener
+/// was closed, and when the process stops. To close at once would lose what a busy client is just sending.
+const AT_A_CLOSE: u64 = 5000;
+const AT_A_STOP: u64 = 1000;
+
+/// Why a client is to go, if it is. The later the more pressing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Going {
+    Nowhere,
+    DoorClosed,
+    Stop,
+}
+
+/// Keeps a client until it speaks again; or, which is false, until it has been idle for too long, or did not speak in the time
+/// that is left when it is to go. At a stop that is only for who is parked because it is to go: it spoke a moment ago, or
+/// has just connected and would not try again. Who was parked before has been idle for longer.
 ///
 /// Not an `async fn`, which would take twice as much of each parked client's memory.
 pub(super) fn park(arrival: &Arrival, stream: &Stream) -> impl Future<Output = bool> {
     let alarm = Alarm::on(&arrival.shared.clock);
     alarm.set(arrival.shared.deadlines.parked());
     tracing::debug!("{} is parked", arrival.address);
-    let mut known = false;
+    let is_recent = arrival.going() != Going::Nowhere;
+    let (mut known, mut going) = (false, Going::Nowhere);
     poll_fn(move |cx| {
         if !known {
             alarm.wakes(cx.waker());
             known = true;
         }
-        match stream.socket().poll_read_ready(cx) {
-            Poll::Ready(_) => Poll::Ready(true),
-            Poll::Pending if arrival.is_draining() => Poll::Ready(has_bytes(stream)),
-            Poll::Pending if alarm.is_due() => Poll::Ready(false),
-            Poll::Pending => Poll::Pending,
+        if stream.socket().poll_read_ready(cx).is_ready() {
+            return Poll::Ready(true);
+        }
+        if going != arrival.going() {
+            going = arrival.going();
+            alarm.tighten(left(going, &arrival.shared));
+        }
+        match alarm.is_due() || going == Going::Stop && !is_recent {
+            true => Poll::Ready(has_bytes(stream)),
+            false => Poll::Pending,
         }
     })
+}
+
+/// The milliseconds. A stop ends before the drain time does, so that nobody is cut who only waits.
+fn left(going: Going, shared: &Shared) -> u64 {
+    match going {
+        Going::Nowhere => u64::MAX,
+        Going::DoorClosed => AT_A_CLOSE,
+        Going::Stop => AT_A_STOP.min(shared.deadlines.drain() / 2),
+    }
 }

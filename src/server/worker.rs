@@ -1,6 +1,5 @@
 //! A worker: one core, one runtime, its own listening socket, its own idle connections.
 
-use std::cell::Cell;
 use std::hint::black_box;
 use std::io;
 use std::rc::Rc;
@@ -137,7 +136,6 @@ impl Worker {
         let News { mut snapshots, mut stop, mut cut, ticks } = news;
         let snapshot = Arc::clone(&snapshots.borrow_and_update());
         let shared = Rc::new(Shared::new(&rules, snapshot, self.registry, self.access_log));
-        let drain = Cell::new(rules.config.timeouts.drain);
         let house = Rc::new(House::new(Rc::clone(&shared), Arc::clone(&team), index));
         self.sockets.into_iter().for_each(|(opened, socket)| house.open(opened, socket));
         spawn_local(keep_time(Rc::clone(&shared), ticks));
@@ -146,13 +144,14 @@ impl Worker {
         spawn_local(async move { outbox.deliver().await });
         let take_in = spawn_local(take_in(Rc::clone(&house), self.inbox, stop.clone()));
         // It ends at a stop, or when whoever could ask for one is gone as well.
-        obey(&house, self.orders, &mut stop, &drain).await;
+        obey(&house, self.orders, &mut stop).await;
         house.close_all().await;
         // Nobody hands a client over from here on: who is seated here is all that is waited for.
         let _ = take_in.await;
         shared.drain();
         let began = Instant::now();
-        while team.clients(index) > 0 && began.elapsed() < drain.get() && !*cut.borrow() {
+        let drain = Duration::from_millis(shared.deadlines.drain());
+        while team.clients(index) > 0 && began.elapsed() < drain && !*cut.borrow() {
             tokio::select! {
                 Ok(_) = cut.wait_for(|cut| *cut) => {}
                 () = shared.clock.sleep(DRAIN_LOOK) => {}
@@ -165,31 +164,23 @@ impl Worker {
 }
 
 /// Does what it is told to, until a stop; then what it was told before, for clients may wait where it is to open.
-async fn obey(
-    house: &House,
-    mut orders: mpsc::Receiver<Order>,
-    stop: &mut watch::Receiver<bool>,
-    drain: &Cell<Duration>,
-) {
+async fn obey(house: &House, mut orders: mpsc::Receiver<Order>, stop: &mut watch::Receiver<bool>) {
     loop {
         tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => break,
-            Some(order) = orders.recv() => follow(house, order, drain),
+            Some(order) = orders.recv() => follow(house, order),
         }
     }
     orders.close();
     while let Some(order) = orders.recv().await {
-        follow(house, order, drain);
+        follow(house, order);
     }
 }
 
-fn follow(house: &House, order: Order, drain: &Cell<Duration>) {
+fn follow(house: &House, order: Order) {
     match order {
-        Order::Adopt(rules) => {
-            drain.set(rules.config.timeouts.drain);
-            house.shared.adopt(&rules);
-        }
+        Order::Adopt(rules) => house.shared.adopt(&rules),
         // Who asked may have lost patience.
         Order::Report(to) => drop(to.send(house.shared.tally.report())),
         Order::Recall(to) => drop(to.send(house.shared.tally.recent().borrow().all())),

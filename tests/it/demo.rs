@@ -145,6 +145,16 @@ fn a_sample_backend_frames_and_repeats_as_it_was_asked() {
 }
 
 #[test]
+fn a_sample_backend_takes_as_many_header_lines_as_the_balancer_passes_on() {
+    let sample = Sample::start("blue");
+    let balancer = Balancer::before(&[sample.address()]).start();
+    let lines: String = (0..98).map(|number| format!("x-{number}: 1\r\n")).collect();
+    let asked = format!("GET /echo HTTP/1.1\r\nHost: test\r\n{lines}\r\n");
+    let answer = request(balancer.address, &asked).expect_status(200);
+    assert!(answer.text().contains("\nx-97: 1\n"), "{}", answer.text());
+}
+
+#[test]
 fn a_sample_backend_takes_a_large_body_that_it_does_not_want() {
     let sample = Sample::start("blue");
     let balancer = Balancer::before(&[sample.address()]).start();

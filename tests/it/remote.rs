@@ -212,6 +212,22 @@ fn expect_drawn(said: &str, settings: &Settings) {
 }
 
 #[test]
+fn a_file_with_nothing_in_it_is_refused_by_a_plan_in_the_words_of_validate() {
+    let (one, two, settings) = (Sample::start("one"), Sample::start("two"), Settings::that_say(""));
+    let empty = settings.put("empty.toml", "\n");
+    let empty = empty.to_str().unwrap();
+    settings.write(&pools("first", one.address(), two.address()));
+    let balancer = start(&settings);
+    let (_, told) = Balancer::bare().word("validate").flag("--config", empty).fail();
+    assert!(told.contains("has nothing in it"), "{told}");
+    assert_eq!(refused(&balancer, &["plan", empty]), told);
+    let asked =
+        Balancer::bare().flag("--admin", &balancer.admin().address.to_string()).word("plan").word("-");
+    let (code, said) = asked.reading(std::path::Path::new(empty)).fail();
+    assert_eq!((code, said), (Some(1), told.replace(empty, "standard input")));
+}
+
+#[test]
 fn what_is_wrong_with_settings_that_are_planned_is_drawn_as_it_is_when_they_are_validated() {
     let settings = Settings::that_say(&pools("first", Backend::refuses(), Backend::refuses()));
     let balancer = start(&settings);

@@ -159,6 +159,33 @@ fn the_first_request_of_a_client_that_had_just_connected_at_a_stop_is_answered()
 }
 
 #[test]
+fn the_next_request_of_a_client_that_had_just_been_answered_at_a_stop_is_answered() {
+    let sample = Sample::start("one");
+    let balancer = Balancer::before(&[sample.address()]).start();
+    let mut busy = Client::to(balancer.address);
+    busy.send(GET);
+    busy.answer().expect_status(200);
+    stop_behind_an_answer(&balancer);
+    busy.send(GET);
+    assert_eq!(busy.answer().expect_status(200).header("connection"), Some("close"));
+    busy.expect_end();
+    ended_well(&balancer);
+}
+
+#[test]
+fn clients_without_a_request_are_not_waited_for_beyond_the_drain_timeout() {
+    let sample = Sample::start("one");
+    let balancer = Balancer::before(&[sample.address()]).flag("--drain-timeout", "400ms").start();
+    let mut client = Client::to(balancer.address);
+    client.send(GET);
+    client.answer().expect_status(200);
+    stop_behind_an_answer(&balancer);
+    client.expect_end();
+    ended_well(&balancer);
+    assert_eq!(balancer.times_said("cut at the end of the drain time"), 0);
+}
+
+#[test]
 fn failover_goes_on_during_a_stop() {
     let (backend, reached, sends) = scripted();
     let second = Sample::start("second");

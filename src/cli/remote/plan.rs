@@ -6,7 +6,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::control::api::{Kind, Plan};
+use crate::config::{Problems, refuse_nothing};
+use crate::control::api::{Kind, Plan, Problem, ProblemKind};
 
 use super::RemoteError;
 
@@ -25,20 +26,39 @@ pub(super) fn read(file: &Path) -> Result<Vec<u8>, RemoteError> {
         }
         false => fs::read(file),
     };
-    text.map_err(|error| RemoteError::File { path: file.display().to_string(), error })
+    let text = text.map_err(|error| RemoteError::File { path: file.display().to_string(), error })?;
+    // Who is asked would speak of a body.
+    refuse_nothing(&name(file), &text).map_err(|problems| senseless(&problems))?;
+    Ok(text)
 }
 
 /// What is wrong with these settings, where they are here: who was asked does not know what their file is called.
 pub(super) fn at_home(error: RemoteError, file: &Path, text: &[u8]) -> RemoteError {
     let RemoteError::Refused(mut problem, None) = error else { return error };
-    let name = match file.as_os_str() == STDIN {
-        true => "standard input".to_owned(),
-        false => file.display().to_string(),
-    };
+    let name = name(file);
     for error in problem.errors.iter_mut().filter(|error| error.flag.is_none()) {
         error.file.get_or_insert_with(|| name.clone());
     }
     RemoteError::Refused(problem, Some(String::from_utf8_lossy(text).into_owned()))
+}
+
+fn name(file: &Path) -> String {
+    match file.as_os_str() == STDIN {
+        true => "standard input".to_owned(),
+        false => file.display().to_string(),
+    }
+}
+
+/// What the balancer says of such settings.
+fn senseless(problems: &Problems) -> RemoteError {
+    let problem = Problem {
+        kind: ProblemKind::Settings,
+        title: "the settings make no sense".to_owned(),
+        status: 422,
+        detail: problems.to_string(),
+        errors: problems.all().to_vec(),
+    };
+    RemoteError::Refused(Box::new(problem), None)
 }
 
 /// The page.

@@ -6,6 +6,19 @@ use crate::config::origin::Text;
 use crate::config::problem::{Problem, Problems};
 use crate::config::{Action, Loaded};
 
+/// Whether a text has nothing in it, not even a remark.
+pub fn says_nothing(text: &[u8]) -> bool {
+    matches!(text.trim_ascii(), b"" | b"null" | b"~")
+}
+
+/// Refuses a text of this name that has nothing in it, as if it were read from there.
+///
+/// # Errors
+/// It has nothing in it.
+pub fn refuse_nothing(name: &str, text: &[u8]) -> Result<(), Problems> {
+    if says_nothing(text) { Err(Problems::of(vec![emptied(Some(name))])) } else { Ok(()) }
+}
+
 impl Loaded {
     /// These settings, as they were read from the same place again, in place of those.
     ///
@@ -13,7 +26,7 @@ impl Loaded {
     /// A file has nothing in it any more: that says nothing, but a file is empty, too, while it is written. Or a file is gone,
     /// and with it all that said where requests go.
     pub fn replacing(self, before: &Self) -> Result<Self, Problems> {
-        let mut problems: Vec<_> = self.emptied(before).map(emptied).collect();
+        let mut problems: Vec<_> = self.emptied(before).map(|text| emptied(text.name.as_deref())).collect();
         if problems.is_empty() && self.is_lost() && !before.is_lost() {
             problems
                 .extend(before.files.iter().find(|file| !self.files.contains(file)).map(|file| gone(file)));
@@ -38,15 +51,15 @@ impl Loaded {
 }
 
 impl Text {
-    fn is_blank(&self) -> bool {
-        self.text.trim().is_empty()
+    pub(super) fn is_blank(&self) -> bool {
+        says_nothing(self.text.as_bytes())
     }
 }
 
-fn emptied(text: &Text) -> Problem {
+pub(super) fn emptied(name: Option<&str>) -> Problem {
     let message = "has nothing in it, as a file that is being written".to_owned();
-    let help = "write a new one and rename it, or write a remark into it if that is meant";
-    Problem::of_text(text.name.as_deref(), None, message, help)
+    let help = "write a remark into it, or {} in JSON, if that is meant";
+    Problem::of_text(name, None, message, help)
 }
 
 fn gone(file: &Path) -> Problem {

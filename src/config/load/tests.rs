@@ -136,6 +136,18 @@ fn what_came_without_a_file_is_told_by_its_path() {
     assert!(sources(&[]).read(b"\xff", Format::Toml).is_err());
 }
 
+#[test]
+fn advice_on_a_listener_names_what_can_be_written_to_mend_it() {
+    let advice = "cannot listen on 127.0.0.1:8080: the port is in use; choose another with --listen";
+    let told = |text: &str| {
+        let loaded = sources(&[]).read(text.as_bytes(), Format::Toml).expect("nothing is wrong");
+        let told = loaded.in_its_words(advice);
+        told.rsplit_once("another with ").expect("advice").1.to_owned()
+    };
+    assert_eq!(told("[listeners.a]\naddress = '8080'"), "listeners.a.address");
+    assert_eq!(told("workers = 1"), "[listeners.web] address = \"127.0.0.1:PORT\"");
+}
+
 /// Puts something else in place of some characters of a text.
 fn broken(text: &str, at: &[prop::sample::Index], with: &str) -> String {
     let mut chars: Vec<char> = text.chars().collect();

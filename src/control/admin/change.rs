@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use tokio::task::{JoinError, spawn_local};
 use tokio::time::timeout;
 
-use crate::config::Format;
+use crate::config::{Format, says_nothing};
 use crate::control::api::{self, Applied, BackendPatch, Change};
 use crate::control::confirm::{self, Before};
 use crate::control::desk::{Desk, Intent, Outcome, Refusal};
@@ -63,7 +63,12 @@ pub(super) async fn put_config(
 ) -> Result<Answer, Refused> {
     let format = format(request.headers())?;
     let (head, body) = request.into_parts();
-    let text = read_settings(body).await?;
+    let refused = |_: &Refused| {
+        if !wish.dry_run {
+            desk.count_refused();
+        }
+    };
+    let text = read_settings(body).await.inspect_err(refused)?;
     let own = Rc::clone(desk);
     let change = async move {
         let read = own.read(text, format).await;
@@ -201,10 +206,10 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
     Ok(serde_json::from_slice(body)?)
 }
 
-/// Reads settings. That nothing stands for the defaults is right for a file, and not for a body that was forgotten.
+/// Reads settings. Nothing does not stand for the defaults: it may be a body that was forgotten.
 async fn read_settings(body: Incoming) -> Result<Vec<u8>, Refused> {
     let text = read(body, CONFIG_SIZE).await?;
-    if matches!(text.trim_ascii(), b"" | b"null" | b"~") { Err(Refused::Empty) } else { Ok(text) }
+    if says_nothing(&text) { Err(Refused::Empty) } else { Ok(text) }
 }
 
 /// Reads a body. Of one that is too large the rest is read, too, and dropped: a caller who is still sending would not read

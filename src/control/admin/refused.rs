@@ -51,7 +51,7 @@ pub(super) enum Refused {
     NotJson(serde_json::Error),
     #[error("the body cannot be done: {0}")]
     Body(serde_json::Error),
-    #[error("query parameter {name}: not known here; {}", list(.known))]
+    #[error("query parameter {name}: not known; {}", list(.known))]
     Parameter { name: String, known: &'static [&'static str] },
     #[error("dry_run {0}: not known; write 1, 0, true or false")]
     DryRun(String),
@@ -79,7 +79,7 @@ pub(super) fn methods(resource: &Resource) -> String {
 
 fn list(parameters: &[&str]) -> String {
     match parameters {
-        [] => "there are none".to_owned(),
+        [] => "this takes none".to_owned(),
         all => format!("use {}", all.join(", ")),
     }
 }

@@ -189,7 +189,6 @@ impl Client {
 
     /// A request begins.
     pub(in crate::proxy) fn begin_exchange(&self) {
-        self.asked.set(true);
         self.has_own_deadlines.set(false);
         if self.has_unread() {
             // What was wrong with a body of which nobody needed the rest says nothing of the next.

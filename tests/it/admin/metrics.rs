@@ -82,6 +82,9 @@ fn counts_go_on_over_a_reload_and_those_of_a_backend_that_left_are_gone() {
     balancer.admin().ask("POST", "/api/v1/config?dry_run=1", toml, "nonsense = 1\n").expect_status(422);
     balancer.admin().ask("POST", "/api/v1/config", toml, "nonsense = 1\n").expect_status(422);
     assert_eq!(metrics(&balancer)["settings_refused_total"], 2.0);
+    balancer.admin().ask("POST", "/api/v1/config?dry_run=1", toml, "").expect_status(422);
+    balancer.admin().ask("POST", "/api/v1/config", toml, "").expect_status(422);
+    assert_eq!(metrics(&balancer)["settings_refused_total"], 3.0);
 }
 
 #[test]

@@ -173,7 +173,7 @@ fn validate_says_the_same_as_json() {
             "message": "invalid value 'two' for '--workers <N>': expected a whole number in digits, such as 100"}],
     });
     assert_eq!((code, serde_json::from_str::<Value>(&said).unwrap()), (Some(2), expected));
-    let (code, said) = run(&folder.write("lb.toml", ""), &["validate", "--json"]);
+    let (code, said) = run(&folder.write("lb.toml", "# the defaults\n"), &["validate", "--json"]);
     let expected = json!({"valid": true, "files": ["lb.toml"], "problems": []});
     assert_eq!((code, serde_json::from_str::<Value>(&said).unwrap()), (Some(0), expected));
 }
@@ -339,4 +339,23 @@ fn to_watch_what_cannot_change_is_refused() {
         "{said}"
     );
     assert!(said.ends_with("= help: name a file with --config FILE, or remove this"), "{said}");
+}
+
+#[test]
+fn what_nobody_wrote_is_shown_only_if_it_is_asked_for() {
+    let show = |words: &[&str]| {
+        let shown = printed(&[&["config", "show", "--format=json"], words].concat());
+        serde_json::from_str::<Value>(&shown).unwrap()
+    };
+    let pool = |more: Value| {
+        let mut pool = json!({"backends": ["127.0.0.1:3000", "127.0.0.1:3001"]});
+        pool.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({"pools": {"default": pool}})
+    };
+    assert_eq!(show(&[]), pool(json!({})));
+    assert_eq!(show(&["--policy=first"]), pool(json!({"policy": "first"})));
+    assert_eq!(show(&["--health-interval=30s"]), pool(json!({"health": {"interval": "30s"}})));
+    let all = show(&["--effective"]);
+    assert_eq!(all["pools"]["default"]["health"]["interval"], "30s");
+    assert_eq!(all.get("tls"), None);
 }

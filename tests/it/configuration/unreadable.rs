@@ -197,3 +197,53 @@ fn the_mark_stands_below_what_is_wrong_behind_tabs_and_wide_characters() {
   = help: write HOST:PORT, for example 127.0.0.1:3000";
     assert_eq!(said_of("lb.toml", text), expected);
 }
+
+#[test]
+fn a_file_with_nothing_in_it_is_refused_at_the_start_as_at_a_reload() {
+    let folder = Folder::new();
+    for (name, text) in
+        [("lb.toml", ""), ("lb.toml", " \n\n"), ("lb.yaml", "null\n"), ("lb.yaml", ""), ("lb.json", "")]
+    {
+        let file = folder.write(name, text);
+        let expected = format!(
+            "loadbalancer: {name}: has nothing in it, as a file that is being written; write a remark into it, or {{}} in JSON, \
+             if that is meant"
+        );
+        for words in [&["validate"][..], &["config", "show"], &[]] {
+            let balancer =
+                words.iter().fold(Balancer::configured(&file), |balancer, word| balancer.word(word));
+            assert_eq!(balancer.fail(), (Some(2), expected.clone()), "{words:?} {name} {text:?}");
+        }
+    }
+    let empty = folder.write("empty", "");
+    let (code, said) = Balancer::bare().word("validate").word("--config").word("-").reading(&empty).fail();
+    assert!(
+        code == Some(2) && said.starts_with("loadbalancer: standard input: has nothing in it, "),
+        "{said}"
+    );
+    for (name, text) in [("lb.toml", "# the defaults\n"), ("lb.json", "{}")] {
+        let (code, said) = Balancer::configured(&folder.write(name, text)).word("validate").fail();
+        assert_eq!(code, Some(0), "{said}");
+    }
+}
+
+#[test]
+fn a_file_of_another_format_than_its_name_says_is_told_so_once() {
+    let folder = Folder::new();
+    let toml = "workers = 2\n[pools.a]\nbackends = [\"127.0.0.1:1\"]\n";
+    let yaml = "workers: 2\npools:\n  a:\n    backends: [\"127.0.0.1:1\"]\n";
+    let json = "{\"pools\": {\"a\": {\"backends\": [\"127.0.0.1:1\"]}}}";
+    for (name, text, help) in [
+        ("lb.yaml", toml, "this is TOML: name it .toml"),
+        ("lb.json", toml, "this is TOML: name it .toml"),
+        ("lb.toml", yaml, "this is YAML: name it .yaml"),
+        ("lb.json", yaml, "this is YAML: name it .yaml"),
+        ("lb.toml", json, "this is JSON: name it .json"),
+    ] {
+        let (code, said) = Balancer::configured(&folder.write(name, text)).word("validate").fail();
+        assert_eq!((code, said.matches("error: ").count()), (Some(2), 1), "{said}");
+        assert!(said.ends_with(&format!("= help: {help}")), "{said}");
+    }
+    let (_, said) = Balancer::configured(&folder.write("lb.toml", "x: 1\ny = [")).word("validate").fail();
+    assert!(!said.contains("this is"), "{said}");
+}

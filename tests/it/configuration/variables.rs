@@ -195,3 +195,15 @@ fn no_message_about_settings_tells_what_a_variable_holds() {
         assert!(!said.contains("hush") && !said.contains("10.1.1.1"), "{said}");
     }
 }
+
+#[test]
+fn what_a_variable_holds_is_to_be_looked_at_whatever_is_wrong_with_it() {
+    let folder = Folder::new();
+    let text = "workers = \"${LB_N}\"\n[listeners.web]\naddress = \"${LB_WEB}\"\n[pools.app]\npolicy = \"${LB_POLICY}\"\n\
+                backends = [\"${LB_BACKEND}\"]\n";
+    let balancer = Balancer::configured(&folder.write("lb.toml", text)).word("validate");
+    let balancer = balancer.env("LB_N", "x").env("LB_WEB", "99999").env("LB_POLICY", "frist");
+    let (code, said) = balancer.env("LB_BACKEND", "localhost").fail();
+    let told = (said.matches("error: ").count(), said.matches("= help: see what the variable holds").count());
+    assert_eq!((code, told), (Some(2), (4, 4)), "{said}");
+}

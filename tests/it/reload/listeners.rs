@@ -9,6 +9,7 @@ use super::{Client, Sample, Settings, get, until};
 use crate::support::pki::Authority;
 use crate::support::{Balancer, tls};
 
+const POST: &str = "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n";
 const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
 
 fn listeners(listeners: &[(&str, SocketAddr)], backend: SocketAddr) -> String {
@@ -48,6 +49,59 @@ fn a_listener_that_stays_keeps_its_clients_while_others_open_and_close() {
         left.expect_end();
         balancer.said(&format!("no longer listening on http://{goes}"));
     }
+}
+
+#[test]
+fn the_next_request_behind_a_listener_s_removal_is_answered_and_the_last_one() {
+    let sample = Sample::start("only");
+    let (stays, goes) = (free(), free());
+    let both = listeners(&[("stays", stays), ("goes", goes)], sample.address());
+    let one = listeners(&[("stays", stays)], sample.address());
+    let settings = Settings::that_say(&both);
+    for workers in ["1", "2"] {
+        settings.write(&both);
+        let balancer = settings.balancer().flag("--workers", workers).flag("--log-level", "debug").start();
+        let mut parked = Client::to(goes);
+        parked.send(GET);
+        parked.answer().expect_status(200);
+        balancer.said("is parked");
+        let silent = Client::to(goes);
+        let mut busy = Client::to(goes);
+        busy.send(GET);
+        busy.answer().expect_status(200);
+        settings.change(&balancer, &one);
+        balancer.said(&format!("no longer listening on http://{goes}"));
+        until("the old one refuses", || TcpStream::connect(goes).is_err());
+        // Who asked at the other listener behind that was answered when all had been told to go.
+        get(stays, "/").expect_status(200);
+        for mut client in [busy, parked, silent] {
+            client.send(POST);
+            let answer = client.answer().expect_status(200);
+            assert_eq!(answer.header("connection"), Some("close"));
+            client.expect_end();
+        }
+    }
+}
+
+#[test]
+fn the_next_request_in_the_clear_is_answered_when_its_listener_has_come_to_speak_tls() {
+    let (sample, authority) = (Sample::start("only"), Authority::new());
+    let (pair, address) = (authority.signs(&["localhost"]), free());
+    let clear = listeners(&[("web", address)], sample.address());
+    let settings = Settings::that_say(&clear);
+    let balancer = settings.balancer().start();
+    let mut client = Client::to(address);
+    client.send(GET);
+    client.answer().expect_status(200);
+    let secure = clear.replace("\n[admin]", "\ntls = true\n[admin]");
+    let (certificate, key) = (pair.certificate(), pair.key());
+    let section = format!("[tls]\ncertificates = [{{ cert_file = {certificate:?}, key_file = {key:?} }}]\n");
+    settings.change(&balancer, &format!("{secure}{section}"));
+    let config = tls::remembering(tls::trusting(&authority));
+    until("a handshake succeeds", || Client::secure_to(address, "localhost", &config).is_ok());
+    client.send(POST);
+    assert_eq!(client.answer().expect_status(200).header("connection"), Some("close"));
+    client.expect_end();
 }
 
 #[test]
