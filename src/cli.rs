@@ -8,7 +8,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::CommandFactory;
 use serde::Serialize;
 
 use crate::app;
@@ -39,17 +38,18 @@ pub fn run(tool: &Tool, flags: &Flags, open_files: u64) -> ExitCode {
         Tool::Config(ConfigTool::Convert { from, into, to }) => convert_file(from, into.as_deref(), *to),
         Tool::Completions { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(*shell, &mut Flags::command(), "loadbalancer", &mut script);
+            clap_complete::generate(*shell, &mut Flags::command_line(), "loadbalancer", &mut script);
             print(&String::from_utf8_lossy(&script))
         }
         Tool::Man { folder: None } => {
             let mut page = Vec::new();
-            match clap_mangen::Man::new(Flags::command().disable_help_subcommand(true)).render(&mut page) {
+            match clap_mangen::Man::new(Flags::command_line().disable_help_subcommand(true)).render(&mut page)
+            {
                 Ok(()) => print(&String::from_utf8_lossy(&page)),
                 Err(error) => fail(&error),
             }
         }
-        Tool::Man { folder: Some(folder) } => match clap_mangen::generate_to(Flags::command(), folder) {
+        Tool::Man { folder: Some(folder) } => match clap_mangen::generate_to(Flags::command_line(), folder) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 fail(&format_args!("{}: {error}; name a folder that we may write to", folder.display()))

@@ -23,8 +23,7 @@ pub struct ListenFlags {
         env = "LOADBALANCER_LISTEN",
         value_name = "ADDRESS",
         value_delimiter = ',',
-        action = ArgAction::Append,
-        global = true
+        action = ArgAction::Append
     )]
     pub listen: Vec<String>,
 
@@ -34,8 +33,7 @@ pub struct ListenFlags {
         env = "LOADBALANCER_TLS_LISTEN",
         value_name = "ADDRESS",
         value_delimiter = ',',
-        action = ArgAction::Append,
-        global = true
+        action = ArgAction::Append
     )]
     pub tls_listen: Vec<String>,
 
@@ -45,8 +43,7 @@ pub struct ListenFlags {
         env = "LOADBALANCER_TLS_CERT",
         value_name = "FILE",
         value_delimiter = ',',
-        action = ArgAction::Append,
-        global = true
+        action = ArgAction::Append
     )]
     pub tls_certs: Vec<PathBuf>,
 
@@ -56,17 +53,16 @@ pub struct ListenFlags {
         env = "LOADBALANCER_TLS_KEY",
         value_name = "FILE",
         value_delimiter = ',',
-        action = ArgAction::Append,
-        global = true
+        action = ArgAction::Append
     )]
     pub tls_keys: Vec<PathBuf>,
 
     /// Certificates (PEM) of the authorities that sign clients' certificates, which are asked for then
-    #[arg(long, env = "LOADBALANCER_TLS_CLIENT_CA", value_name = "FILE", global = true)]
+    #[arg(long, env = "LOADBALANCER_TLS_CLIENT_CA", value_name = "FILE")]
     pub tls_client_ca: Option<PathBuf>,
 
     /// Whether a client must have a certificate of --tls-client-ca [default: required]
-    #[arg(long, env = "LOADBALANCER_TLS_CLIENT_AUTH", value_enum, value_name = "WHETHER", global = true)]
+    #[arg(long, env = "LOADBALANCER_TLS_CLIENT_AUTH", value_enum, value_name = "WHETHER")]
     pub tls_client_auth: Option<ClientAuth>,
 }
 

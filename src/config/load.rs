@@ -1,5 +1,6 @@
 //! Where settings come from: flags, the environment and files, read anew as often as it is asked.
 
+mod admin;
 mod piece;
 mod replace;
 

@@ -250,6 +250,23 @@ fn a_file_is_not_converted_into_itself() {
 }
 
 #[test]
+fn the_help_of_a_command_shows_the_flags_that_say_something_to_it() {
+    let help = printed(&["--help"]);
+    for group in ["Listening and TLS:", "Backends:", "Timeouts:", "Limits:"] {
+        assert!(help.lines().any(|line| line == group), "{group}: {help}");
+    }
+    for (words, its, foreign) in [
+        (&["status", "--help"][..], "127.0.0.1:8081", "--policy"),
+        (&["plan", "--help"], "--exit-code", "--tls-listen"),
+        (&["config", "schema", "--help"], "--help", "--config"),
+        (&["validate", "--help"], "--policy", "--exit-code"),
+    ] {
+        let help = printed(words);
+        assert!(help.contains(its) && !help.contains(foreign), "{words:?}: {help}");
+    }
+}
+
+#[test]
 fn the_program_describes_itself() {
     let schema: Value = serde_json::from_str(&printed(&["config", "schema"])).unwrap();
     assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
