@@ -21,6 +21,9 @@ const FAILED: u8 = 1;
 /// Settings that make no sense.
 const USAGE: u8 = 2;
 
+/// What stands for standard input, and for standard output.
+const STANDARD: &str = "-";
+
 /// Does what a tool is for. `open_files` is the process's limit on open files.
 pub fn run(tool: &Tool, flags: &Flags, open_files: u64) -> ExitCode {
     let sources = || Sources::new(flags.clone(), open_files);
@@ -142,16 +145,23 @@ fn convert_file(from: &Path, into: Option<&Path>, to: Option<Format>) -> ExitCod
         eprintln!("loadbalancer: {}: is the file to read; {help}", into.display());
         return ExitCode::from(USAGE);
     }
-    let text = match fs::read_to_string(from) {
+    let Some(to) = to.or_else(|| Format::told_by(into?)) else {
+        let help = "add --to FORMAT, or end it in .toml, .yaml, .yml or .json";
+        let into = into.unwrap_or(Path::new(STANDARD)).display();
+        eprintln!("loadbalancer: {into}: its name tells no format; {help}");
+        return ExitCode::from(USAGE);
+    };
+    let is_standard = |path: &Path| path.as_os_str() == STANDARD;
+    let text = if is_standard(from) { io::read_to_string(io::stdin()) } else { fs::read_to_string(from) };
+    let text = match text {
         Ok(text) => text,
         Err(error) => return fail(&format_args!("{}: cannot be read: {error}", from.display())),
     };
-    let to = to.or(into.map(Format::of)).unwrap_or(Format::Toml);
     let text = match convert(&from.display().to_string(), &text, Format::of(from), to) {
         Ok(text) => text,
         Err(problems) => return refuse(&problems),
     };
-    match into {
+    match into.filter(|into| !is_standard(into)) {
         None => print(&text),
         Some(into) => match fs::write(into, text) {
             Ok(()) => ExitCode::SUCCESS,

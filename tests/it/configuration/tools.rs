@@ -232,6 +232,34 @@ fn a_file_is_converted_to_each_format_and_back() {
 }
 
 #[test]
+fn what_is_converted_may_come_and_go_by_standard_streams_and_a_name_that_tells_no_format_is_refused() {
+    let folder = folder_of_examples();
+    let file = folder.path("minimal.toml");
+    let converted = |from: &str, into: &str, more: &str| {
+        let words = ["config", "convert", from, into, more].into_iter().filter(|word| !word.is_empty());
+        let named = |word: &str| match word {
+            "minimal.toml" | "o.ini" => folder.path(word).to_str().unwrap().to_owned(),
+            word => word.to_owned(),
+        };
+        words.fold(Balancer::bare(), |asked, word| asked.word(&named(word))).reading(&file).fail()
+    };
+    for from in ["-", "minimal.toml"] {
+        let (code, said) = converted(from, "-", "--to=yaml");
+        assert_eq!((code, said.starts_with("listeners:\n")), (Some(0), true), "{said}");
+    }
+    for into in ["o.ini", "-"] {
+        let shown = if into == "-" { "-".to_owned() } else { folder.path(into).display().to_string() };
+        let expected = format!(
+            "loadbalancer: {shown}: its name tells no format; add --to FORMAT, or end it in .toml, .yaml, .yml or .json"
+        );
+        assert_eq!(converted("minimal.toml", into, ""), (Some(2), expected));
+        assert!(!folder.path(into).exists() && !std::path::Path::new("-").exists());
+    }
+    assert_eq!(converted("minimal.toml", "o.ini", "--to=json").0, Some(0));
+    assert!(folder.path("o.ini").exists());
+}
+
+#[test]
 fn a_file_is_not_converted_into_itself() {
     let folder = folder_of_examples();
     let file = folder.path("minimal.toml");
