@@ -8,7 +8,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::CommandFactory;
 use serde::Serialize;
 
 use crate::app;
@@ -21,6 +20,9 @@ use crate::control::starved;
 const FAILED: u8 = 1;
 /// Settings that make no sense.
 const USAGE: u8 = 2;
+
+/// What stands for standard input, and for standard output.
+const STANDARD: &str = "-";
 
 /// Does what a tool is for. `open_files` is the process's limit on open files.
 pub fn run(tool: &Tool, flags: &Flags, open_files: u64) -> ExitCode {
@@ -39,17 +41,18 @@ pub fn run(tool: &Tool, flags: &Flags, open_files: u64) -> ExitCode {
         Tool::Config(ConfigTool::Convert { from, into, to }) => convert_file(from, into.as_deref(), *to),
         Tool::Completions { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(*shell, &mut Flags::command(), "loadbalancer", &mut script);
+            clap_complete::generate(*shell, &mut Flags::command_line(), "loadbalancer", &mut script);
             print(&String::from_utf8_lossy(&script))
         }
         Tool::Man { folder: None } => {
             let mut page = Vec::new();
-            match clap_mangen::Man::new(Flags::command().disable_help_subcommand(true)).render(&mut page) {
+            match clap_mangen::Man::new(Flags::command_line().disable_help_subcommand(true)).render(&mut page)
+            {
                 Ok(()) => print(&String::from_utf8_lossy(&page)),
                 Err(error) => fail(&error),
             }
         }
-        Tool::Man { folder: Some(folder) } => match clap_mangen::generate_to(Flags::command(), folder) {
+        Tool::Man { folder: Some(folder) } => match clap_mangen::generate_to(Flags::command_line(), folder) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 fail(&format_args!("{}: {error}; name a folder that we may write to", folder.display()))
@@ -142,16 +145,23 @@ fn convert_file(from: &Path, into: Option<&Path>, to: Option<Format>) -> ExitCod
         eprintln!("loadbalancer: {}: is the file to read; {help}", into.display());
         return ExitCode::from(USAGE);
     }
-    let text = match fs::read_to_string(from) {
+    let Some(to) = to.or_else(|| Format::told_by(into?)) else {
+        let help = "add --to FORMAT, or end it in .toml, .yaml, .yml or .json";
+        let into = into.unwrap_or(Path::new(STANDARD)).display();
+        eprintln!("loadbalancer: {into}: its name tells no format; {help}");
+        return ExitCode::from(USAGE);
+    };
+    let is_standard = |path: &Path| path.as_os_str() == STANDARD;
+    let text = if is_standard(from) { io::read_to_string(io::stdin()) } else { fs::read_to_string(from) };
+    let text = match text {
         Ok(text) => text,
         Err(error) => return fail(&format_args!("{}: cannot be read: {error}", from.display())),
     };
-    let to = to.or(into.map(Format::of)).unwrap_or(Format::Toml);
     let text = match convert(&from.display().to_string(), &text, Format::of(from), to) {
         Ok(text) => text,
         Err(problems) => return refuse(&problems),
     };
-    match into {
+    match into.filter(|into| !is_standard(into)) {
         None => print(&text),
         Some(into) => match fs::write(into, text) {
             Ok(()) => ExitCode::SUCCESS,

@@ -43,7 +43,7 @@ use crate::telemetry::access_log::Destination;
 
 pub use access::{Access, AccessFlags, Lists};
 pub use address::Address;
-pub use admin::{Admin, Token};
+pub use admin::{Admin, AdminPlace, Token};
 pub use backend::{
     BackendFlags, BackendTls, BackendUrl, ProxyVersion, Scheme, Trust, UrlError, is_ourselves,
 };

@@ -34,7 +34,7 @@ use super::{FAILED, USAGE, print, refuse};
 enum RemoteError {
     #[error(transparent)]
     Place(#[from] PlaceError),
-    #[error("--admin-token-file {path}: cannot be read: {error}")]
+    #[error("{path}: the token of the admin API cannot be read: {error}")]
     TokenFile { path: String, error: io::Error },
     #[error("{path}: cannot be read: {error}")]
     File { path: String, error: io::Error },
@@ -42,10 +42,10 @@ enum RemoteError {
         "{0} is a folder; plan all that is in it: loadbalancer config show --config {0} | loadbalancer plan -"
     )]
     Folder(String),
-    #[error("--admin-token-file {0}: not a token; it should be one line of printable characters")]
+    #[error("{0}: not a token of the admin API; it should be one line of printable characters")]
     Token(String),
     #[error(
-        "nobody listens on {address}: {}; start the balancer with --config FILE or --admin {address}, or say with --admin where it listens", .error.kind()
+        "nobody listens on {address}: {}; start the balancer with --config FILE or --admin {address}, or say with --admin or --config where it listens", why(.address, .error)
     )]
     Nobody { address: Address, error: io::Error },
     #[error("{0} does not answer in time")]
@@ -119,6 +119,10 @@ pub(super) fn run(remote: &Remote, flags: &Flags) -> ExitCode {
             refused(&problem, text.as_deref(), remote);
             ExitCode::from(FAILED)
         }
+        Err(RemoteError::Place(PlaceError::Settings(problems))) => {
+            let code = refuse(&problems);
+            if problems.is_unreadable() { ExitCode::from(FAILED) } else { code }
+        }
         Err(error) => {
             for line in error.to_string().lines() {
                 eprintln!("loadbalancer: {line}");
@@ -141,6 +145,14 @@ fn refused(problem: &Problem, text: Option<&str>, remote: &Remote) {
     match Problems::again(problem.errors.clone(), text_of) {
         Some(problems) => drop(refuse(&problems)),
         None => eprintln!("loadbalancer: {}", problem.detail),
+    }
+}
+
+/// Why nobody is there.
+fn why(address: &Address, error: &io::Error) -> String {
+    match (address, error.kind()) {
+        (Address::Unix(_), io::ErrorKind::NotFound) => "there is no socket at that path".to_owned(),
+        (_, kind) => kind.to_string(),
     }
 }
 

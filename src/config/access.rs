@@ -8,6 +8,7 @@ use ipnet::IpNet;
 
 use super::fault::{By, Said, say};
 use super::file::{self, File};
+use super::flags::heading;
 use super::networks::{Networks, parse_network};
 use super::parse_number;
 use super::rate::{self, Rate, parse_rate};
@@ -22,8 +23,7 @@ pub struct AccessFlags {
         env = "LOADBALANCER_TRUSTED_PROXY",
         value_name = "NET",
         value_delimiter = ',',
-        action = ArgAction::Append,
-        global = true
+        action = ArgAction::Append
     )]
     pub trusted_proxies: Vec<String>,
 
@@ -33,8 +33,7 @@ pub struct AccessFlags {
         env = "LOADBALANCER_ALLOW",
         value_name = "NET",
         value_delimiter = ',',
-        action = ArgAction::Append,
-        global = true
+        action = ArgAction::Append
     )]
     pub allow: Vec<String>,
 
@@ -44,29 +43,28 @@ pub struct AccessFlags {
         env = "LOADBALANCER_DENY",
         value_name = "NET",
         value_delimiter = ',',
-        action = ArgAction::Append,
-        global = true
+        action = ArgAction::Append
     )]
     pub deny: Vec<String>,
 
     /// Connections at one time of one client address (IPv6: of one /64) [default: any]
-    #[arg(long, env = "LOADBALANCER_MAX_CONNECTIONS_PER_CLIENT", value_name = "N", value_parser = parse_number::<usize>, global = true)]
+    #[arg(long, env = "LOADBALANCER_MAX_CONNECTIONS_PER_CLIENT", value_name = "N", value_parser = parse_number::<usize>, help_heading = heading::LIMITS)]
     pub max_connections_per_client: Option<usize>,
 
     /// Requests of one client address (IPv6: of one /64), for example 100/s or 600/m [default: any]
-    #[arg(long, env = "LOADBALANCER_RATE_LIMIT", value_name = "RATE", global = true)]
+    #[arg(long, env = "LOADBALANCER_RATE_LIMIT", value_name = "RATE", help_heading = heading::LIMITS)]
     pub rate_limit: Option<String>,
 
     /// Requests that one client address may send at once after a rest [default: a second's worth of --rate-limit]
-    #[arg(long, env = "LOADBALANCER_RATE_BURST", value_name = "N", value_parser = parse_number::<usize>, global = true)]
+    #[arg(long, env = "LOADBALANCER_RATE_BURST", value_name = "N", value_parser = parse_number::<usize>, help_heading = heading::LIMITS)]
     pub rate_burst: Option<usize>,
 
     /// Requests of all clients together, written as for --rate-limit [default: any]
-    #[arg(long, env = "LOADBALANCER_TOTAL_RATE_LIMIT", value_name = "RATE", global = true)]
+    #[arg(long, env = "LOADBALANCER_TOTAL_RATE_LIMIT", value_name = "RATE", help_heading = heading::LIMITS)]
     pub total_rate_limit: Option<String>,
 
     /// Bytes per second that a client must send of a request's body or take of an answer's, on average [default: any]
-    #[arg(long, env = "LOADBALANCER_MIN_DATA_RATE", value_name = "BYTES", value_parser = parse_number::<u64>, global = true)]
+    #[arg(long, env = "LOADBALANCER_MIN_DATA_RATE", value_name = "BYTES", value_parser = parse_number::<u64>, help_heading = heading::LIMITS)]
     pub min_data_rate: Option<u64>,
 }
 

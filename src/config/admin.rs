@@ -1,9 +1,13 @@
 //! Where the program is asked about itself and told what to do.
 
 use std::fmt::{self, Debug, Formatter};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Address;
+
+/// Where it is when nobody says so.
+pub(super) const DEFAULT_ADDRESS: &str = "127.0.0.1:8081";
 
 /// Where the admin API is, and who may use it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +16,15 @@ pub struct Admin {
     pub address: Address,
     /// What a caller must know; none means that whoever reaches the address may use it.
     pub token: Option<Token>,
+}
+
+/// Where the admin API of a balancer that runs is, for who asks it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminPlace {
+    /// Where it is.
+    pub address: Address,
+    /// The file with what a caller must know, if one is named.
+    pub token_file: Option<PathBuf>,
 }
 
 /// What a caller must know. Never shown.

@@ -21,46 +21,39 @@ pub use url::{BackendUrl, Scheme, UrlError};
 /// Where requests go, as the operator wrote it.
 #[derive(Args, Clone, Debug)]
 pub struct BackendFlags {
-    /// Backend to forward to: HOST:PORT, https://HOST:PORT, h2c://HOST:PORT (HTTP/2 without TLS) or unix:PATH; repeat it for more, in order of preference. A name is looked up once
+    /// Backend to forward to: HOST:PORT, http://HOST:PORT, https://HOST:PORT, h2c://HOST:PORT (HTTP/2 without TLS) or unix:PATH; repeat it for more, in order of preference. A name is looked up once
     #[arg(
         long = "backend",
         env = "LOADBALANCER_BACKEND",
         value_name = "ADDRESS",
         value_delimiter = ',',
         action = ArgAction::Append,
-        default_value = "127.0.0.1:3000,127.0.0.1:3001",
-        global = true
+        default_value = "127.0.0.1:3000,127.0.0.1:3001"
     )]
     pub backends: Vec<String>,
 
     /// Certificates (PEM) of the authorities that sign those of https:// backends [default: the system's]
-    #[arg(long, env = "LOADBALANCER_BACKEND_CA", value_name = "FILE", global = true)]
+    #[arg(long, env = "LOADBALANCER_BACKEND_CA", value_name = "FILE")]
     pub backend_ca: Option<PathBuf>,
 
     /// Name that certificates of https:// backends must be for, and that is sent as SNI [default: the host of the URL]
-    #[arg(long, env = "LOADBALANCER_BACKEND_TLS_NAME", value_name = "NAME", global = true)]
+    #[arg(long, env = "LOADBALANCER_BACKEND_TLS_NAME", value_name = "NAME")]
     pub backend_tls_name: Option<String>,
 
     /// Certificate chain (PEM) to show to https:// backends
-    #[arg(long, env = "LOADBALANCER_BACKEND_CERT", value_name = "FILE", global = true)]
+    #[arg(long, env = "LOADBALANCER_BACKEND_CERT", value_name = "FILE")]
     pub backend_cert: Option<PathBuf>,
 
     /// Private key (PEM) of that certificate
-    #[arg(long, env = "LOADBALANCER_BACKEND_KEY", value_name = "FILE", global = true)]
+    #[arg(long, env = "LOADBALANCER_BACKEND_KEY", value_name = "FILE")]
     pub backend_key: Option<PathBuf>,
 
     /// Take any certificate of https:// backends, so that whoever is between can read and change all; for trials only
-    #[arg(long, env = "LOADBALANCER_BACKEND_TLS_INSECURE", value_parser = parse_switch, action = ArgAction::SetTrue, global = true)]
+    #[arg(long, env = "LOADBALANCER_BACKEND_TLS_INSECURE", value_parser = parse_switch, action = ArgAction::SetTrue)]
     pub backend_tls_insecure: bool,
 
     /// Tell backends the client's address in a PROXY protocol header; their connections are then not reused
-    #[arg(
-        long,
-        env = "LOADBALANCER_BACKEND_PROXY_PROTOCOL",
-        value_enum,
-        value_name = "VERSION",
-        global = true
-    )]
+    #[arg(long, env = "LOADBALANCER_BACKEND_PROXY_PROTOCOL", value_enum, value_name = "VERSION")]
     pub backend_proxy_protocol: Option<ProxyVersion>,
 }
 

@@ -1,6 +1,8 @@
 //! The command line and the environment, as the operator wrote them.
 
 mod environment;
+pub(in crate::config) mod heading;
+mod line;
 mod meaning;
 mod remote;
 mod tool;
@@ -10,7 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::parser::ValueSource;
-use clap::{ArgAction, CommandFactory, FromArgMatches, Id, Parser, Subcommand};
+use clap::{ArgAction, FromArgMatches, Id, Parser, Subcommand};
 
 use crate::telemetry::LogLevel;
 
@@ -35,23 +37,23 @@ pub struct Flags {
     pub command: Option<Command>,
 
     /// File with the settings (TOML, or YAML or JSON by its name), a folder of TOML files, or `-` for TOML on standard input; it takes the place of the flags that say where requests come from and go to
-    #[arg(long, env = "LOADBALANCER_CONFIG", value_name = "FILE", global = true)]
+    #[arg(long, env = "LOADBALANCER_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
 
     /// Read the files of --config anew when they change, as upon SIGHUP
-    #[arg(long, env = "LOADBALANCER_WATCH", value_parser = parse_switch, action = ArgAction::SetTrue, global = true)]
+    #[arg(long, env = "LOADBALANCER_WATCH", value_parser = parse_switch, action = ArgAction::SetTrue)]
     pub watch: bool,
 
     /// Where clients connect.
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = heading::LISTENING)]
     pub listen: ListenFlags,
 
     /// Which connections begin with a PROXY header.
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = heading::ACCESS)]
     pub introduced: IntroducedFlags,
 
     /// Where requests go.
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = heading::FORWARDING)]
     pub backend: BackendFlags,
 
     /// How a backend is chosen among the usable ones
@@ -61,80 +63,80 @@ pub struct Flags {
         value_enum,
         value_name = "POLICY",
         default_value = "first",
-        global = true
+        help_heading = heading::FORWARDING
     )]
     pub policy: PolicyName,
 
     /// Between two checks of a healthy backend; one that is down is checked sooner
-    #[arg(long, env = "LOADBALANCER_HEALTH_INTERVAL", value_name = "DURATION", value_parser = parse_duration, default_value = "30s", global = true)]
+    #[arg(long, env = "LOADBALANCER_HEALTH_INTERVAL", value_name = "DURATION", value_parser = parse_duration, default_value = "30s", help_heading = heading::HEALTH)]
     pub health_interval: Duration,
 
     /// How long a check may take
-    #[arg(long, env = "LOADBALANCER_HEALTH_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "2s", global = true)]
+    #[arg(long, env = "LOADBALANCER_HEALTH_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "2s", help_heading = heading::HEALTH)]
     pub health_timeout: Duration,
 
     /// What a check GETs; a 2xx answer means healthy
-    #[arg(long, env = "LOADBALANCER_HEALTH_PATH", value_name = "PATH", default_value = "/", global = true)]
+    #[arg(long, env = "LOADBALANCER_HEALTH_PATH", value_name = "PATH", default_value = "/", help_heading = heading::HEALTH)]
     pub health_path: String,
 
     /// Threads that serve clients [default: one per core]
-    #[arg(long, env = "LOADBALANCER_WORKERS", value_name = "N", value_parser = parse_number::<usize>, global = true)]
+    #[arg(long, env = "LOADBALANCER_WORKERS", value_name = "N", value_parser = parse_number::<usize>)]
     pub workers: Option<usize>,
 
     /// For a client to send the head of a request, from its first byte; of the first, from the connection
-    #[arg(long, env = "LOADBALANCER_HEADER_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "10s", global = true)]
+    #[arg(long, env = "LOADBALANCER_HEADER_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "10s", help_heading = heading::TIMEOUTS)]
     pub header_timeout: Duration,
 
     /// To establish a connection to a backend
-    #[arg(long, env = "LOADBALANCER_CONNECT_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "2s", global = true)]
+    #[arg(long, env = "LOADBALANCER_CONNECT_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "2s", help_heading = heading::TIMEOUTS)]
     pub connect_timeout: Duration,
 
     /// For a backend to answer, from the end of the request to the end of the answer's head
-    #[arg(long, env = "LOADBALANCER_RESPONSE_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "60s", global = true)]
+    #[arg(long, env = "LOADBALANCER_RESPONSE_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "60s", help_heading = heading::TIMEOUTS)]
     pub response_timeout: Duration,
 
     /// Without progress of a body, in either direction
-    #[arg(long, env = "LOADBALANCER_BODY_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "60s", global = true)]
+    #[arg(long, env = "LOADBALANCER_BODY_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "60s", help_heading = heading::TIMEOUTS)]
     pub body_timeout: Duration,
 
     /// Between two requests of a client on one connection
-    #[arg(long, env = "LOADBALANCER_CLIENT_IDLE_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "75s", global = true)]
+    #[arg(long, env = "LOADBALANCER_CLIENT_IDLE_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "75s", help_heading = heading::TIMEOUTS)]
     pub client_idle_timeout: Duration,
 
     /// Before an unused connection to a backend is closed; keep it below the backend's own
-    #[arg(long, env = "LOADBALANCER_BACKEND_IDLE_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "55s", global = true)]
+    #[arg(long, env = "LOADBALANCER_BACKEND_IDLE_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "55s", help_heading = heading::TIMEOUTS)]
     pub backend_idle_timeout: Duration,
 
     /// Without a byte in either direction of an upgraded connection (WebSocket)
-    #[arg(long, env = "LOADBALANCER_TUNNEL_IDLE_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "1h", global = true)]
+    #[arg(long, env = "LOADBALANCER_TUNNEL_IDLE_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "1h", help_heading = heading::TIMEOUTS)]
     pub tunnel_idle_timeout: Duration,
 
     /// For running requests to finish after SIGINT or SIGTERM
-    #[arg(long, env = "LOADBALANCER_DRAIN_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "30s", global = true)]
+    #[arg(long, env = "LOADBALANCER_DRAIN_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "30s", help_heading = heading::TIMEOUTS)]
     pub drain_timeout: Duration,
 
     /// Bytes that the head of a request or an answer may have
-    #[arg(long, env = "LOADBALANCER_MAX_HEADER_SIZE", value_name = "BYTES", value_parser = parse_number::<usize>, default_value_t = 65_536, global = true)]
+    #[arg(long, env = "LOADBALANCER_MAX_HEADER_SIZE", value_name = "BYTES", value_parser = parse_number::<usize>, default_value_t = 65_536, help_heading = heading::LIMITS)]
     pub max_header_size: usize,
 
     /// Header lines that a request or an answer may have
-    #[arg(long, env = "LOADBALANCER_MAX_HEADERS", value_name = "N", value_parser = parse_number::<usize>, default_value_t = 100, global = true)]
+    #[arg(long, env = "LOADBALANCER_MAX_HEADERS", value_name = "N", value_parser = parse_number::<usize>, default_value_t = 100, help_heading = heading::LIMITS)]
     pub max_headers: usize,
 
     /// Bytes that a request's body may have [default: any]
-    #[arg(long, env = "LOADBALANCER_MAX_BODY_SIZE", value_name = "BYTES", value_parser = parse_number::<u64>, global = true)]
+    #[arg(long, env = "LOADBALANCER_MAX_BODY_SIZE", value_name = "BYTES", value_parser = parse_number::<u64>, help_heading = heading::LIMITS)]
     pub max_body_size: Option<u64>,
 
     /// Client connections at one time [default: what the limit on open files allows, at most 65536]
-    #[arg(long, env = "LOADBALANCER_MAX_CONNECTIONS", value_name = "N", value_parser = parse_number::<usize>, global = true)]
+    #[arg(long, env = "LOADBALANCER_MAX_CONNECTIONS", value_name = "N", value_parser = parse_number::<usize>, help_heading = heading::LIMITS)]
     pub max_connections: Option<usize>,
 
     /// Who is believed and who is let in.
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = heading::ACCESS)]
     pub access: AccessFlags,
 
     /// Write a JSON line for each request to FILE, or to standard output if it is `-`
-    #[arg(long, env = "LOADBALANCER_ACCESS_LOG", value_name = "FILE", global = true)]
+    #[arg(long, env = "LOADBALANCER_ACCESS_LOG", value_name = "FILE", help_heading = heading::LOGS)]
     pub access_log: Option<PathBuf>,
 
     /// How much the program says of itself, on standard error
@@ -144,16 +146,16 @@ pub struct Flags {
         value_enum,
         value_name = "LEVEL",
         default_value = "info",
-        global = true
+        help_heading = heading::LOGS
     )]
     pub log_level: LogLevel,
 
     /// Address of the admin API, written as for --listen, or `off` [default: 127.0.0.1:8081 with --config, otherwise off]
-    #[arg(long, env = "LOADBALANCER_ADMIN", value_name = "ADDRESS", global = true)]
+    #[arg(long, env = "LOADBALANCER_ADMIN", value_name = "ADDRESS", help_heading = heading::LOGS)]
     pub admin: Option<String>,
 
     /// File with what a caller of the admin API must know
-    #[arg(long, env = "LOADBALANCER_ADMIN_TOKEN_FILE", value_name = "FILE", global = true)]
+    #[arg(long, env = "LOADBALANCER_ADMIN_TOKEN_FILE", value_name = "FILE", help_heading = heading::LOGS)]
     pub admin_token_file: Option<PathBuf>,
 
     /// Which flags somebody wrote, on the command line or in the environment.
@@ -205,22 +207,24 @@ const BY_NAME: [&str; 18] = [
     "--backend-cert and --backend-key",
 ];
 
-/// What is said of a value below zero is said by who knows what it is for: these begin with a sign at most.
-const COUNTS: [&str; 4] = ["N", "BYTES", "DURATION", "RATE"];
-
 impl Flags {
+    /// All commands, each with the flags that say something to it.
+    pub fn command_line() -> clap::Command {
+        line::command_line()
+    }
+
     /// What these words, of which the first is the program's name, and the environment say.
     ///
     /// # Errors
     /// They are no flags of ours, or ask for help.
     pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let mut command = Self::command().mut_args(|flag| {
-            let is_count = flag.get_value_names().is_some_and(|names| COUNTS.contains(&names[0].as_str()));
-            if is_count { flag.allow_hyphen_values(true) } else { flag }
-        });
+        let mut command = line::command_line();
         let words: Vec<_> = words.into_iter().collect();
+        line::refuse_two_places(&mut command, &words)?;
         let matches = command.try_get_matches_from_mut(&words);
-        let matches = matches.map_err(|error| environment::name_variable(error, &words))?;
+        let matches = matches.map_err(|error| environment::name_variable(error, &words));
+        let matches = matches.map_err(|error| line::mended(error, &mut command, &words))?;
+        line::refuse_useless(&mut command, &matches)?;
         let mut flags = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
         let from = |source| {
             let is_from = |id: &Id| matches.value_source(id.as_str()) == Some(source);

@@ -19,8 +19,7 @@ pub struct IntroducedFlags {
         env = "LOADBALANCER_PROXY_PROTOCOL_FROM",
         value_name = "NET",
         value_delimiter = ',',
-        action = ArgAction::Append,
-        global = true
+        action = ArgAction::Append
     )]
     pub proxy_protocol_from: Vec<String>,
 }

@@ -23,8 +23,7 @@ pub struct ListenFlags {
         env = "LOADBALANCER_LISTEN",
         value_name = "ADDRESS",
         value_delimiter = ',',
-        action = ArgAction::Append,
-        global = true
+        action = ArgAction::Append
     )]
     pub listen: Vec<String>,
 
@@ -34,8 +33,7 @@ pub struct ListenFlags {
         env = "LOADBALANCER_TLS_LISTEN",
         value_name = "ADDRESS",
         value_delimiter = ',',
-        action = ArgAction::Append,
-        global = true
+        action = ArgAction::Append
     )]
     pub tls_listen: Vec<String>,
 
@@ -45,8 +43,7 @@ pub struct ListenFlags {
         env = "LOADBALANCER_TLS_CERT",
         value_name = "FILE",
         value_delimiter = ',',
-        action = ArgAction::Append,
-        global = true
+        action = ArgAction::Append
     )]
     pub tls_certs: Vec<PathBuf>,
 
@@ -56,17 +53,16 @@ pub struct ListenFlags {
         env = "LOADBALANCER_TLS_KEY",
         value_name = "FILE",
         value_delimiter = ',',
-        action = ArgAction::Append,
-        global = true
+        action = ArgAction::Append
     )]
     pub tls_keys: Vec<PathBuf>,
 
     /// Certificates (PEM) of the authorities that sign clients' certificates, which are asked for then
-    #[arg(long, env = "LOADBALANCER_TLS_CLIENT_CA", value_name = "FILE", global = true)]
+    #[arg(long, env = "LOADBALANCER_TLS_CLIENT_CA", value_name = "FILE")]
     pub tls_client_ca: Option<PathBuf>,
 
     /// Whether a client must have a certificate of --tls-client-ca [default: required]
-    #[arg(long, env = "LOADBALANCER_TLS_CLIENT_AUTH", value_enum, value_name = "WHETHER", global = true)]
+    #[arg(long, env = "LOADBALANCER_TLS_CLIENT_AUTH", value_enum, value_name = "WHETHER")]
     pub tls_client_auth: Option<ClientAuth>,
 }
 
@@ -113,6 +109,8 @@ pub(super) enum ListenFault {
     NoAddress,
     /// The address is not one.
     Address,
+    /// What stands for the port is a number, and none of a port.
+    Port,
     /// A Unix socket's path is none, or longer than the system takes.
     SocketPath,
     /// An address was given twice.
@@ -135,7 +133,7 @@ impl ListenFault {
             }
             Self::UnpairedKeys { .. } => Scope::Within(&["cert_file", "key_file"]),
             Self::NoClientCa => Scope::Beside(&["client_ca_file"]),
-            Self::Address | Self::SocketPath | Self::Twice => Scope::Own,
+            Self::Address | Self::Port | Self::SocketPath | Self::Twice => Scope::Own,
         }
     }
 
@@ -146,6 +144,7 @@ impl ListenFault {
                 "not an address",
                 "write ADDRESS:PORT, :PORT, PORT or unix:PATH, for example 127.0.0.1:8080",
             ),
+            Self::Port => say("not a port", "a port is 1 to 65535, or 0 for any that is free"),
             Self::SocketPath => {
                 say("not a path for a socket", "write unix:PATH with a path of up to 107 bytes")
             }
@@ -301,6 +300,9 @@ pub(super) fn parse(text: &str) -> Result<Address, ListenFault> {
         Some(port) => (Ipv4Addr::UNSPECIFIED, port),
         None => (Ipv4Addr::LOCALHOST, text.strip_prefix("localhost:").unwrap_or(text)),
     };
-    let port = port.parse().map_err(|_| ListenFault::Address)?;
+    let number = text.rsplit(':').next().unwrap_or_default();
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    let is_none = is_number && number.parse::<u16>().is_err();
+    let port = port.parse().map_err(|_| if is_none { ListenFault::Port } else { ListenFault::Address })?;
     Ok(SocketAddr::new(IpAddr::V4(ip), port).into())
 }

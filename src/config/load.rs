@@ -1,5 +1,6 @@
 //! Where settings come from: flags, the environment and files, read anew as often as it is asked.
 
+mod admin;
 mod piece;
 mod replace;
 
@@ -229,10 +230,16 @@ impl Loaded {
 impl Format {
     /// By a file's name; TOML unless it says otherwise.
     pub fn of(path: &FilePath) -> Self {
+        Self::told_by(path).unwrap_or(Self::Toml)
+    }
+
+    /// What a file's name says, if it says any.
+    pub fn told_by(path: &FilePath) -> Option<Self> {
         match path.extension().and_then(OsStr::to_str) {
-            Some("yaml" | "yml") => Self::Yaml,
-            Some("json") => Self::Json,
-            _ => Self::Toml,
+            Some("toml") => Some(Self::Toml),
+            Some("yaml" | "yml") => Some(Self::Yaml),
+            Some("json") => Some(Self::Json),
+            _ => None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! A balancer that runs is asked and told on the command line.
 
+mod place;
 mod waiting;
 
 use std::net::{SocketAddr, TcpListener};
@@ -268,7 +269,10 @@ fn where_nobody_is_to_be_asked_it_is_said_what_to_do() {
     );
     let (code, said) = ask("unix:/nowhere/at/all");
     assert_eq!(code, Some(1));
-    assert!(said.contains("nobody listens on unix:/nowhere/at/all"), "{said}");
+    assert!(
+        said.contains("nobody listens on unix:/nowhere/at/all: there is no socket at that path; "),
+        "{said}"
+    );
     for wrong in ["off", "here"] {
         assert_eq!(ask(wrong).0, Some(2));
     }

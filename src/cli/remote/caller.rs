@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
-use crate::config::{Address, Flags, Format};
+use crate::config::{Address, AdminPlace, Flags, Format};
 use crate::connect::Socket;
 use crate::control::api::{BackendPatch, Problem};
 
@@ -39,8 +39,8 @@ pub(super) struct Caller {
 impl Caller {
     /// One who speaks where these flags say.
     pub(super) fn of(flags: &Flags) -> Result<Self, RemoteError> {
-        let address = flags.admin_place()?;
-        let Some(file) = flags.admin_token_file() else { return Ok(Self { address, token: None }) };
+        let AdminPlace { address, token_file } = flags.admin_place()?;
+        let Some(file) = token_file else { return Ok(Self { address, token: None }) };
         let path = file.display().to_string();
         let token = match fs::read_to_string(file) {
             Ok(token) => HeaderValue::from_str(&format!("Bearer {}", token.trim_end())),

@@ -9,6 +9,15 @@ pub(in crate::config) enum BackendFault {
     NoAddress,
     /// The address is not one.
     Address,
+    /// What stands for the port is a number, and none of a port.
+    Port,
+    /// A scheme and a host, and no port.
+    NoPort {
+        /// With the one that is usual.
+        fix: String,
+    },
+    /// A blank: what separates backends is a comma alone.
+    Blank,
     /// A scheme that we do not speak.
     Scheme,
     /// A path behind the address.
@@ -53,6 +62,9 @@ impl BackendFault {
         match self {
             Self::NoAddress => say("has no address", "add address, for example address = \"127.0.0.1:3000\""),
             Self::Address => say("not an address", "write HOST:PORT, for example 127.0.0.1:3000"),
+            Self::Port => say("not a port", "a port is 1 to 65535"),
+            Self::NoPort { fix } => say("has no port", format!("write {fix}")),
+            Self::Blank => say("holds a blank", "remove it; between two backends is a comma alone"),
             Self::Scheme => say(
                 "not a scheme that is spoken",
                 "write http://, https:// or h2c:// before HOST:PORT, or unix:PATH",

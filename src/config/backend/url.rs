@@ -110,6 +110,17 @@ impl BackendUrl {
             let fix = text.strip_suffix(path).and_then(|text| text.strip_suffix('/')).unwrap_or(text);
             return Err(BackendFault::Path { fix: fix.to_owned() });
         }
+        if text.contains(char::is_whitespace) {
+            return Err(BackendFault::Blank);
+        }
+        let usual = match scheme {
+            Scheme::Https => Some(443),
+            Scheme::Http => text.starts_with("http:").then_some(80),
+            Scheme::H2c => None,
+        };
+        if let Some(port) = usual.filter(|_| is_name(authority)) {
+            return Err(BackendFault::NoPort { fix: format!("{text}:{port}") });
+        }
         let address = Address::from(look_up(authority)?);
         let name = if scheme == Scheme::Http { authority } else { text };
         Ok(Self { name: name.into(), scheme, address, authority: authority.into() })
@@ -143,7 +154,13 @@ fn look_up(authority: &str) -> Result<SocketAddr, BackendFault> {
         Ok(address) => address,
         Err(_) => {
             let (name, port) = authority.rsplit_once(':').ok_or_else(refuse)?;
-            let port: u16 = port.parse().map_err(|_| refuse())?;
+            let is_bracketed = name.starts_with('[') && name.ends_with(']');
+            if !is_bracketed && !is_name(name) {
+                return Err(refuse());
+            }
+            let is_number = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+            let port: u16 =
+                port.parse().map_err(|_| if is_number { BackendFault::Port } else { refuse() })?;
             if !is_name(name) {
                 return Err(refuse());
             }
@@ -152,7 +169,11 @@ fn look_up(authority: &str) -> Result<SocketAddr, BackendFault> {
             found.min_by_key(SocketAddr::is_ipv6).ok_or_else(|| unresolved("no address".to_owned()))?
         }
     };
-    if address.port() == 0 || address.ip().is_unspecified() { Err(refuse()) } else { Ok(address) }
+    match address {
+        _ if address.port() == 0 => Err(BackendFault::Port),
+        _ if address.ip().is_unspecified() => Err(refuse()),
+        _ => Ok(address),
+    }
 }
 
 #[cfg(test)]

@@ -71,7 +71,7 @@ pub struct Backend(pub BackendTable);
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct BackendTable {
-    /// HOST:PORT, https://HOST:PORT, h2c://HOST:PORT (HTTP/2 without TLS) or unix:PATH. A name is looked up once.
+    /// HOST:PORT, http://HOST:PORT, https://HOST:PORT, h2c://HOST:PORT (HTTP/2 without TLS) or unix:PATH. A name is looked up once.
     /// Required
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,

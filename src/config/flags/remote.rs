@@ -7,11 +7,11 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::Flags;
+use crate::config::admin::DEFAULT_ADDRESS;
 use crate::config::listen::parse;
-use crate::config::{Address, MOST_WEIGHT, parse_duration, parse_number};
+use crate::config::load::STDIN;
+use crate::config::{AdminPlace, MOST_WEIGHT, Problems, Sources, parse_duration, parse_number};
 
-/// Where it is asked when nobody says so.
-const DEFAULT: &str = "127.0.0.1:8081";
 /// For how long a change may be watched.
 pub const CONFIRM_TIMES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
 /// Its weight as the settings say it.
@@ -93,11 +93,26 @@ pub struct NewWeight(pub Option<u32>);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlaceError {
     /// There is no admin API to ask.
-    #[error("--admin off: there is nobody to ask then; name the address of a balancer that runs")]
-    Off,
+    #[error("{0} off: there is nobody to ask then; name the address of a balancer that runs")]
+    Off(String),
     /// It is not an address.
-    #[error("--admin {0}: not an address; write ADDRESS:PORT, PORT or unix:PATH, for example 127.0.0.1:8081")]
-    NoAddress(String),
+    #[error(
+        "{flag} {text}: not an address; write ADDRESS:PORT, PORT or unix:PATH, for example 127.0.0.1:8081"
+    )]
+    NoAddress {
+        /// Who says it.
+        flag: String,
+        /// What it says.
+        text: String,
+    },
+    /// Standard input says what one balancer read, and not which.
+    #[error(
+        "{0} -: standard input is read by the balancer itself; name a file, or say with --admin where it listens"
+    )]
+    StandardInput(String),
+    /// The settings do not say it.
+    #[error(transparent)]
+    Settings(Problems),
 }
 
 impl Remote {
@@ -112,20 +127,32 @@ impl Remote {
 }
 
 impl Flags {
-    /// Where the admin API of a balancer that runs is.
+    /// Where the admin API of a balancer that runs is. A token that a file of settings names is for the address that it
+    /// says, and for no other.
     ///
     /// # Errors
     /// It is not known.
-    pub fn admin_place(&self) -> Result<Address, PlaceError> {
-        match self.admin.as_deref().unwrap_or(DEFAULT) {
-            "off" => Err(PlaceError::Off),
-            text => parse(text).map_err(|_| PlaceError::NoAddress(text.to_owned())),
+    pub fn admin_place(&self) -> Result<AdminPlace, PlaceError> {
+        let token_file = self.admin_token_file.clone();
+        let text = match (&self.admin, &self.config) {
+            (Some(text), _) => text,
+            (None, Some(place)) if place.as_os_str() == STDIN => {
+                return Err(PlaceError::StandardInput(self.given.name("--config")));
+            }
+            (None, Some(place)) => {
+                let said = Sources::new(self.clone(), 0).admin(place).map_err(PlaceError::Settings)?;
+                return Ok(AdminPlace { token_file: token_file.or(said.token_file), ..said });
+            }
+            (None, None) => DEFAULT_ADDRESS,
+        };
+        let flag = || self.given.name("--admin");
+        match text {
+            "off" => Err(PlaceError::Off(flag())),
+            text => match parse(text) {
+                Ok(address) => Ok(AdminPlace { address, token_file }),
+                Err(_) => Err(PlaceError::NoAddress { flag: flag(), text: text.to_owned() }),
+            },
         }
-    }
-
-    /// The file with what a caller of it must know.
-    pub fn admin_token_file(&self) -> Option<&PathBuf> {
-        self.admin_token_file.as_ref()
     }
 }
 

@@ -49,10 +49,10 @@ pub enum ConfigTool {
     Schema,
     /// Say a file of settings in another format, which the name of OUT tells, or --to. Comments are lost
     Convert {
-        /// File to read: .toml, .yaml, .yml or .json
+        /// File to read: .toml, .yaml, .yml or .json, or `-` for TOML on standard input
         #[arg(value_name = "IN")]
         from: PathBuf,
-        /// File to write; standard output if there is none
+        /// File to write: .toml, .yaml, .yml or .json, or any with --to; standard output if there is none, or if it is `-`
         #[arg(value_name = "OUT")]
         into: Option<PathBuf>,
         /// Format to write

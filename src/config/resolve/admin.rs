@@ -1,12 +1,10 @@
 //! The admin API: where it is, and who may use it.
 
 use super::{PoolFault, Spot, secret};
+use crate::config::admin::DEFAULT_ADDRESS;
 use crate::config::file;
 use crate::config::listen::parse;
 use crate::config::{Address, Admin, Listener, Token};
-
-/// Where it is when nobody says so.
-const DEFAULT: &str = "127.0.0.1:8081";
 
 /// With a file it is there unless it is turned off; without one only if a flag asks for it.
 pub(super) fn admin(
@@ -18,7 +16,7 @@ pub(super) fn admin(
     let at = root.key("admin");
     let (at_address, at_token) = (at.key("address"), at.key("token_file"));
     let text = match given.address.as_deref() {
-        None if has_file => DEFAULT,
+        None if has_file => DEFAULT_ADDRESS,
         None | Some("off") => {
             // A flag may turn off for a while what the file says.
             let is_overruled = at_address.is_of_flag() && !at_token.is_of_flag();

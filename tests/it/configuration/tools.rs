@@ -232,6 +232,34 @@ fn a_file_is_converted_to_each_format_and_back() {
 }
 
 #[test]
+fn what_is_converted_may_come_and_go_by_standard_streams_and_a_name_that_tells_no_format_is_refused() {
+    let folder = folder_of_examples();
+    let file = folder.path("minimal.toml");
+    let converted = |from: &str, into: &str, more: &str| {
+        let words = ["config", "convert", from, into, more].into_iter().filter(|word| !word.is_empty());
+        let named = |word: &str| match word {
+            "minimal.toml" | "o.ini" => folder.path(word).to_str().unwrap().to_owned(),
+            word => word.to_owned(),
+        };
+        words.fold(Balancer::bare(), |asked, word| asked.word(&named(word))).reading(&file).fail()
+    };
+    for from in ["-", "minimal.toml"] {
+        let (code, said) = converted(from, "-", "--to=yaml");
+        assert_eq!((code, said.starts_with("listeners:\n")), (Some(0), true), "{said}");
+    }
+    for into in ["o.ini", "-"] {
+        let shown = if into == "-" { "-".to_owned() } else { folder.path(into).display().to_string() };
+        let expected = format!(
+            "loadbalancer: {shown}: its name tells no format; add --to FORMAT, or end it in .toml, .yaml, .yml or .json"
+        );
+        assert_eq!(converted("minimal.toml", into, ""), (Some(2), expected));
+        assert!(!folder.path(into).exists() && !std::path::Path::new("-").exists());
+    }
+    assert_eq!(converted("minimal.toml", "o.ini", "--to=json").0, Some(0));
+    assert!(folder.path("o.ini").exists());
+}
+
+#[test]
 fn a_file_is_not_converted_into_itself() {
     let folder = folder_of_examples();
     let file = folder.path("minimal.toml");
@@ -247,6 +275,23 @@ fn a_file_is_not_converted_into_itself() {
         assert_eq!((code, said), (Some(2), expected));
     }
     assert_eq!(fs::read_to_string(&file).unwrap(), text);
+}
+
+#[test]
+fn the_help_of_a_command_shows_the_flags_that_say_something_to_it() {
+    let help = printed(&["--help"]);
+    for group in ["Listening and TLS:", "Backends:", "Timeouts:", "Limits:"] {
+        assert!(help.lines().any(|line| line == group), "{group}: {help}");
+    }
+    for (words, its, foreign) in [
+        (&["status", "--help"][..], "127.0.0.1:8081", "--policy"),
+        (&["plan", "--help"], "--exit-code", "--tls-listen"),
+        (&["config", "schema", "--help"], "--help", "--config"),
+        (&["validate", "--help"], "--policy", "--exit-code"),
+    ] {
+        let help = printed(words);
+        assert!(help.contains(its) && !help.contains(foreign), "{words:?}: {help}");
+    }
 }
 
 #[test]

@@ -1,0 +1,148 @@
+//! The command line: which command takes which flags, and what is said of those that say nothing to it.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Command, CommandFactory, Error, Id, Subcommand};
+
+use super::{Flags, Remote, heading};
+
+/// What is said of a value below zero is said by who knows what it is for: these begin with a sign at most.
+const COUNTS: [&str; 4] = ["N", "BYTES", "DURATION", "RATE"];
+
+/// Of the flags of a balancer those that say which one is asked, as it is said to who asks.
+const WHOM: [(&str, &str); 3] = [
+    (
+        "config",
+        "File or folder of the balancer's settings: its [admin] says where to ask, unless --admin does",
+    ),
+    (
+        "admin",
+        "Address of its admin API, written as for --listen [default: that of --config, otherwise 127.0.0.1:8081]",
+    ),
+    (
+        "admin_token_file",
+        "File with what a caller must know [default: that of --config, if that says where to ask]",
+    ),
+];
+
+/// What says that a word without a flag is a file of settings.
+const ENDINGS: [&str; 4] = ["toml", "yaml", "yml", "json"];
+
+/// All commands, each with the flags that say something to it. What is said before a command or behind it is the same.
+pub(super) fn command_line() -> Command {
+    let command = Flags::command().mut_args(|flag| {
+        let is_count = flag.get_value_names().is_some_and(|names| COUNTS.contains(&names[0].as_str()));
+        if is_count { flag.allow_hyphen_values(true) } else { flag }
+    });
+    let flags: Vec<_> = command.get_arguments().map(|flag| flag.clone().global(true)).collect();
+    let all = |command: Command| command.args(&flags);
+    let whom = |command: Command| command.args(flags.iter().filter_map(whom));
+    let config = |command: Command| {
+        // They may stand before `show`, which shows them.
+        let hidden = flags.iter().map(|flag| flag.clone().global(false).hide(true));
+        command.arg_required_else_help(false).args(hidden).mut_subcommand("show", all)
+    };
+    let command = command.mut_subcommand("demo", all).mut_subcommand("validate", all);
+    names_of_remote()
+        .into_iter()
+        .fold(command.mut_subcommand("config", config), |command, name| command.mut_subcommand(name, whom))
+}
+
+fn whom(flag: &Arg) -> Option<Arg> {
+    let (_, help) = WHOM.iter().find(|(id, _)| flag.get_id() == id)?;
+    Some(flag.clone().help(help).help_heading(heading::ASKED))
+}
+
+fn names_of_remote() -> Vec<String> {
+    let commands = Remote::augment_subcommands(Command::new(""));
+    commands.get_subcommands().map(|command| command.get_name().to_owned()).collect()
+}
+
+/// Settings are at one place: who names two does not mean the last one.
+pub(super) fn refuse_two_places(command: &mut Command, words: &[OsString]) -> Result<(), Error> {
+    let names_one = |word: &&OsString| {
+        word.to_str().is_some_and(|word| word == "--config" || word.starts_with("--config="))
+    };
+    match words.iter().filter(names_one).count() {
+        0 | 1 => Ok(()),
+        _ => {
+            let message = "--config is given twice; name one file, or a folder of them";
+            Err(command.error(ErrorKind::ArgumentConflict, message))
+        }
+    }
+}
+
+/// A flag on the command line that says nothing to the command that is given.
+pub(super) fn refuse_useless(command: &mut Command, matches: &ArgMatches) -> Result<(), Error> {
+    let (mut written, mut taker, mut level) = (Vec::new(), &*command, matches);
+    loop {
+        let is_word = |id: &&Id| level.value_source(id.as_str()) == Some(ValueSource::CommandLine);
+        written.extend(level.ids().filter(is_word));
+        let Some((name, inner)) = level.subcommand() else { break };
+        let Some(inner_taker) = taker.find_subcommand(name) else { break };
+        (taker, level) = (inner_taker, inner);
+    }
+    let takes = |id: &Id| taker.get_arguments().any(|flag| flag.get_id() == id);
+    let useless =
+        command.get_arguments().find(|flag| written.contains(&flag.get_id()) && !takes(flag.get_id()));
+    let Some(flag) = useless.and_then(Arg::get_long) else { return Ok(()) };
+    let (flag, taker) = (format!("--{flag}"), taker.get_name().to_owned());
+    Err(says_nothing(command, &flag, &taker))
+}
+
+/// The same error, told so that it can be mended: clap does not know what the other commands take.
+pub(super) fn mended(error: Error, command: &mut Command, words: &[OsString]) -> Error {
+    let wrong = match (error.get(ContextKind::InvalidArg), error.get(ContextKind::InvalidSubcommand)) {
+        (Some(ContextValue::String(text)), _) | (None, Some(ContextValue::String(text))) => text.clone(),
+        _ => String::new(),
+    };
+    let taker = taker_in(command, words);
+    let is_known = |flag: &str| command.get_arguments().any(|known| known.get_long() == Some(flag));
+    match error.kind() {
+        ErrorKind::UnknownArgument if wrong.strip_prefix("--").is_some_and(is_known) => {
+            let taker = taker.get_name().to_owned();
+            says_nothing(command, &wrong, &taker)
+        }
+        ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand if is_file(&wrong) => {
+            let takes_files = taker.get_arguments().any(|flag| flag.get_long() == Some("config"));
+            suggest(error, takes_files.then(|| format!("--config {wrong}")))
+        }
+        ErrorKind::MissingSubcommand => {
+            let is_shown = |command: &&Command| !command.is_hide_set() && command.get_name() != "help";
+            let mut names: Vec<_> = taker.get_subcommands().filter(is_shown).map(Command::get_name).collect();
+            names.sort_unstable();
+            let message = format!("{}: a command is missing; write {}", taker.get_name(), names.join(" or "));
+            command.error(ErrorKind::MissingSubcommand, message)
+        }
+        _ => error,
+    }
+}
+
+/// The command that words name.
+fn taker_in<'a>(command: &'a Command, words: &[OsString]) -> &'a Command {
+    let inner = |taker: &'a Command, word: &OsString| taker.find_subcommand(word).unwrap_or(taker);
+    words.iter().skip(1).fold(command, inner)
+}
+
+fn is_file(word: &str) -> bool {
+    let path = Path::new(word);
+    let ending = path.extension().and_then(OsStr::to_str);
+    !word.starts_with('-') && (ending.is_some_and(|ending| ENDINGS.contains(&ending)) || path.exists())
+}
+
+fn suggest(mut error: Error, meant: Option<String>) -> Error {
+    if let Some(meant) = meant {
+        error.insert(ContextKind::SuggestedArg, ContextValue::String(meant));
+    }
+    error
+}
+
+fn says_nothing(command: &mut Command, flag: &str, taker: &str) -> Error {
+    let message = format!("{flag} says nothing to {taker}; remove it");
+    let mut error = command.error(ErrorKind::UnknownArgument, message);
+    error.insert(ContextKind::InvalidArg, ContextValue::String(flag.to_owned()));
+    error
+}

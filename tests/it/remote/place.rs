@@ -1,0 +1,60 @@
+//! Which balancer is asked.
+
+use super::{pools, start, told_in_json};
+use crate::support::{Backend, Balancer, Sample, Settings};
+
+#[test]
+fn the_balancer_whose_settings_are_named_is_asked_and_no_other() {
+    let (one, other) = (Sample::start("one"), Sample::start("other"));
+    let settings = Settings::that_say(&pools("first", one.address(), other.address()));
+    settings.put("token", "0123456789abcdef\n");
+    let first = start(&settings);
+    let token = settings.put("token", "0123456789abcdef\n");
+    let guarded = settings.balancer().flag("--admin", "127.0.0.1:0");
+    let second = guarded.flag("--admin-token-file", token.to_str().unwrap()).start();
+    // What is wrong elsewhere is no matter here, and files are named from the folder of the settings.
+    let address = second.admin().address.to_string();
+    let text = format!("wrokers = 2\n[admin]\naddress = \"${{HERE:-{address}}}\"\ntoken_file = \"token\"\n");
+    let named = settings.put("adm.toml", &text);
+    let named = named.to_str().unwrap();
+    let backend = format!("web/{}", one.address());
+    let (code, said) = Balancer::bare().word("drain").flag("--config", named).word(&backend).fail();
+    assert_eq!((code, said.contains("is draining")), (Some(0), true), "{said}");
+    let by_environment = || Balancer::bare().env("LOADBALANCER_CONFIG", named);
+    let (code, said) = by_environment().word("disable").word(&backend).fail();
+    assert_eq!((code, said.contains("is disabled")), (Some(0), true), "{said}");
+    let backend = &told_in_json(&first, &["status"])["overview"]["backends"];
+    assert!(backend.get("draining").is_none_or(|count| count == 0), "{backend}");
+    assert!(backend.get("disabled").is_none_or(|count| count == 0), "{backend}");
+    // A flag wins, and is not told the token of another one.
+    let address = first.admin().address.to_string();
+    let (code, said) = by_environment().flag("--admin", &address).word("status").fail();
+    assert_eq!((code, said.contains("disabled")), (Some(0), false), "{said}");
+}
+
+#[test]
+fn settings_that_do_not_say_where_to_ask_ask_nobody() {
+    let settings = Settings::that_say(&pools("first", Backend::refuses(), Backend::refuses()));
+    for (text, code, wanted) in [
+        (None, 1, "nowhere.toml: cannot be read: No such file"),
+        (Some("[admin]\naddress = \"off\"\n"), 2, "error: off: the admin API is off, so nobody can be asked"),
+        (Some("[admin]\naddress = \"here\"\n"), 2, "error: here: not an address"),
+        (Some("[admin]\naddress = 5\n"), 2, "lb.toml:2:11"),
+        (Some("[admin]\naddress = \"${NOBODY_SAYS_IT}\"\n"), 2, "NOBODY_SAYS_IT"),
+        (Some("workers = \n"), 2, "lb.toml:1:"),
+    ] {
+        let place = match text {
+            Some(text) => settings.put("lb.toml", text),
+            None => settings.put("lb.toml", "").with_file_name("nowhere.toml"),
+        };
+        let (ended, said) = Balancer::bare().word("status").flag("--config", place.to_str().unwrap()).fail();
+        assert_eq!(ended, Some(code), "{said}");
+        assert!(said.contains(wanted), "{wanted}: {said}");
+    }
+    let (code, said) = Balancer::bare().word("status").flag("--config", "-").fail();
+    assert_eq!(
+        (code, said.contains("standard input is read by the balancer itself")),
+        (Some(2), true),
+        "{said}"
+    );
+}
