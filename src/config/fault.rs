@@ -13,6 +13,8 @@ use super::written::without_variables;
 
 /// How to mend what a variable of the environment says, which is told to nobody.
 const LOOK: &str = "see what the variable holds";
+/// Bytes of a word that may be meant for a name: to compare longer ones takes long.
+const LONGEST_NAME: usize = 256;
 
 /// What is wrong with a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -306,6 +308,9 @@ subjects!(
 
 /// The one of some words that a word was most likely meant as.
 pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    if word.len() > LONGEST_NAME {
+        return None;
+    }
     // Two letters of three that changed places come to less.
     let is_slip = |known: &str| {
         word.len() + known.len() > 4 && word.is_ascii() && strsim::osa_distance(word, known) == 1
