@@ -11,6 +11,7 @@ mod draft;
 mod duration;
 mod fault;
 pub mod file;
+mod files;
 mod flags;
 mod introduced;
 mod listen;
@@ -196,6 +197,8 @@ pub struct Limits {
     pub connections: usize,
     /// Clients that are refused and told why at one time, over all workers.
     pub refusals: usize,
+    /// The limit on open files, if that is why so few connections fit.
+    pub few_files: Option<u64>,
 }
 
 impl std::fmt::Display for Listener {
