@@ -1,6 +1,7 @@
 //! The balancer: flags, logging, allocator, [`app::run`].
 
 use std::fmt::Display;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -78,7 +79,7 @@ fn main() -> ExitCode {
 }
 
 fn complain(code: u8, problem: &dyn Display) -> ExitCode {
-    eprintln!("loadbalancer: {problem}");
+    telemetry::complain(format_args!("loadbalancer: {problem}"));
     ExitCode::from(code)
 }
 
@@ -95,7 +96,8 @@ fn run_demo(
         // It is polled when all is started: before, the commands would not work.
         async move {
             telemetry::settle();
-            println!("{commands}");
+            // Whoever does not read it may try something else.
+            let _ = writeln!(io::stdout(), "{commands}");
             stop.await;
         }
     };
@@ -134,10 +136,7 @@ fn commands_to_try(listen: &Address, first: SocketAddr) -> String {
 fn read_flags() -> Result<Flags, ExitCode> {
     Flags::read(std::env::args_os()).map_err(|error| match error.kind() {
         // These are answers to what was asked.
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            let _ = error.print();
-            ExitCode::SUCCESS
-        }
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => cli::answer(&error.render().to_string()),
         _ if is_for_json() => {
             let told = |kind| match error.get(kind) {
                 Some(ContextValue::String(text)) => Some(text.clone()),
