@@ -108,7 +108,7 @@ async fn serve<F: Future<Output = ()>>(
 ) -> Result<(), StartError> {
     let shutdown = shutdown(&prepared.bound[0].opened.listener.address);
     // From here on a reload is not taken for a wish to end.
-    let hangups = control::hangups();
+    let (hangups, strays) = (control::hangups(), control::strays());
     let roster = Roster::of(registry, Arc::clone(&prepared.settings.config), prepared.ways.clone());
     roster.meet(&prepared.settings.config).await;
     let threads = Threads::start(prepared.settings.config.workers.get())?;
@@ -129,6 +129,7 @@ async fn serve<F: Future<Output = ()>>(
     live.change_admin(admin).await;
     let desk = Rc::new(desk_over(&live, registry, (snapshots, stopping), sources, loaded));
     let reload = spawn_local(control::reload(hangups, Rc::clone(&desk)));
+    spawn_local(control::explain(strays));
     let watch = spawn_local(control::watch(Rc::clone(&desk)));
     let memory = spawn_local({
         let desk = Rc::clone(&desk);

@@ -181,32 +181,50 @@ fn in_one_line(error: &clap::Error) -> String {
     format!("{problem}{nearest}")
 }
 
-/// Ready at the first SIGINT or SIGTERM; a second one cuts what is under way.
+/// Ready at the first SIGINT, SIGTERM or SIGQUIT; a second one cuts what is under way.
 fn stop_signal(cut: watch::Sender<bool>) -> impl Future<Output = ()> {
     // Caught from here on, not only when it is waited for.
-    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    let stops = Stops::catch();
     async move {
-        let (Ok(mut interrupt), Ok(mut terminate)) = signals else {
+        let Ok(mut stops) = stops else {
             return std::future::pending().await;
         };
-        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-        cut_at_the_next(interrupt, terminate, cut);
+        stops.next().await;
+        cut_at_the_next(stops, cut);
+    }
+}
+
+/// The signals that ask for a stop.
+struct Stops([Signal; 3]);
+
+impl Stops {
+    fn catch() -> io::Result<Self> {
+        let kinds = (SignalKind::interrupt(), SignalKind::terminate(), SignalKind::quit());
+        Ok(Self([signal(kinds.0)?, signal(kinds.1)?, signal(kinds.2)?]))
+    }
+
+    async fn next(&mut self) {
+        let [interrupt, terminate, quit] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = quit.recv() => {}
+        }
     }
 }
 
 /// On a thread of its own, for the last log lines are waited for when no runtime is there any more. What is answered is to be
 /// in the log, so the process ends as it always does, but waits for no request; if it does not, or at a third signal, it
 /// ends here.
-fn cut_at_the_next(mut interrupt: Signal, mut terminate: Signal, cut: watch::Sender<bool>) {
+fn cut_at_the_next(mut stops: Stops, cut: watch::Sender<bool>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let wait = move || {
         let Ok(runtime) = runtime else { return };
         runtime.block_on(async {
-            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+            stops.next().await;
             cut.send_replace(true);
             tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
+                () = stops.next() => {}
                 () = tokio::time::sleep(MOST_TO_CUT) => {
                     tracing::warn!("not ended {MOST_TO_CUT:?} after the second signal: what is not written is lost");
                 }

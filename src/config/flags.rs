@@ -109,7 +109,7 @@ pub struct Flags {
     #[arg(long, env = "LOADBALANCER_TUNNEL_IDLE_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "1h", global = true)]
     pub tunnel_idle_timeout: Duration,
 
-    /// For running requests to finish after SIGINT or SIGTERM
+    /// For running requests to finish after SIGINT, SIGTERM or SIGQUIT
     #[arg(long, env = "LOADBALANCER_DRAIN_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "30s", global = true)]
     pub drain_timeout: Duration,
 
