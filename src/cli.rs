@@ -15,6 +15,7 @@ use serde::Serialize;
 use crate::app;
 use crate::config::{
     ConfigTool, Flags, Format, Loaded, Problem, Problems, Remote, Sources, Tool, convert, reference, schema,
+    slips,
 };
 use crate::control::starved;
 use crate::telemetry::complain;
@@ -113,7 +114,7 @@ fn validate(sources: &Sources, json: bool) -> ExitCode {
             Verdict { valid: loaded.is_ok(), files, problems, more }.print()
         }
         (Ok(loaded), false) => {
-            starved(&loaded.config).for_each(say);
+            slips().chain(starved(&loaded.config)).for_each(say);
             print(&format!("{}\n", praise(loaded)))
         }
         (Err(problems), false) => refuse(problems),

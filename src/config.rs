@@ -53,7 +53,7 @@ pub use duration::{DurationError, parse_duration};
 pub use fault::nearest;
 pub use file::File;
 pub use flags::{
-    CONFIRM_TIMES, Command, ConfigTool, Flags, Form, NewWeight, PlaceError, Remote, Target, Tool,
+    CONFIRM_TIMES, Command, ConfigTool, Flags, Form, NewWeight, PlaceError, Remote, Target, Tool, slips,
 };
 pub use introduced::{Introduced, IntroducedFlags};
 pub use listen::{ClientAuth, ClientCertificates, KeyPair, ListenFlags, Tls};

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use loadbalancer::app::StartError;
 use loadbalancer::backends::Registry;
-use loadbalancer::config::{Address, Backend, Command, Flags, Loaded, Sources};
+use loadbalancer::config::{Address, Backend, Command, Flags, Loaded, Sources, slips};
 
 use loadbalancer::{app, cli, demo, telemetry};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -55,6 +55,7 @@ fn main() -> ExitCode {
         Err(problems) => return cli::refuse(&problems),
     };
     telemetry::init(loaded.config.log_level);
+    slips().for_each(|slip| tracing::warn!("{slip}"));
     let (cut, is_cut) = watch::channel(false);
     let ended = match demo {
         true => run_demo(loaded.clone(), cut, &is_cut),

@@ -19,6 +19,7 @@ use super::{
     parse_switch,
 };
 
+pub use environment::slips;
 pub use remote::{CONFIRM_TIMES, Form, NewWeight, PlaceError, Remote, Target};
 pub use tool::{ConfigTool, Tool};
 
