@@ -245,8 +245,9 @@ fn tell(config: &Config, bound: &[Bound]) {
     }
     if let Some(limit) = config.limits.few_files {
         let most = config.limits.connections;
+        let s = if most == 1 { "" } else { "s" };
         warn!(
-            "room for {most} connections only: the limit on open files is {limit}; raise it with `ulimit -n`"
+            "room for {most} connection{s} only: the limit on open files is {limit}; raise it with `ulimit -n`"
         );
     }
     for pool in &config.pools {
