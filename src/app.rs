@@ -7,20 +7,23 @@ mod prepare;
 mod roster;
 
 use std::future::Future;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use futures::FutureExt;
+use rlimit::Resource;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_local;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::backends::Registry;
 use crate::config::{Address, Config, DEFAULT_POOL, Loaded, Pool, Source, Sources};
+use crate::connect::{ran_out_of_files, spare_files};
 use crate::control::{self, Desk, Means, Unfit};
 use crate::proxy::Rules;
-use crate::server::{Bound, News, Order, Team, Worker, Workers};
+use crate::server::{Bound, News, Order, Team, Threads, Worker};
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::{Destination, Writer};
 
@@ -51,6 +54,7 @@ pub fn run<F: Future<Output = ()>>(
     cut: &watch::Receiver<bool>,
     shutdown: impl FnOnce(&Address) -> F,
 ) -> Result<(), StartError> {
+    find_files(&loaded.config)?;
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     let (prepared, log) =
         both(Prepared::from(Arc::new(loaded.config.clone()), None), open_log(&loaded.config))?;
@@ -65,6 +69,22 @@ pub fn run<F: Future<Output = ()>>(
     ended?;
     info!("stopped");
     Ok(())
+}
+
+/// Each process begins with three files.
+const FIRST_FILES: usize = 3;
+
+/// Whether there can be as many open files as all that is to be started takes. To find that out later would be to have
+/// started a part of it.
+fn find_files(config: &Config) -> Result<(), StartError> {
+    spare_files(config.least_files()).map_err(|error| match Resource::NOFILE.get_soft() {
+        Ok(limit) if ran_out_of_files(&error) => StartError::Files {
+            workers: config.workers.get(),
+            needed: config.least_files() + FIRST_FILES,
+            limit,
+        },
+        _ => error.into(),
+    })
 }
 
 /// What came of two steps, or all that is wrong with either.
@@ -88,9 +108,10 @@ async fn serve<F: Future<Output = ()>>(
 ) -> Result<(), StartError> {
     let shutdown = shutdown(&prepared.bound[0].opened.listener.address);
     // From here on a reload is not taken for a wish to end.
-    let hangups = control::hangups();
+    let (hangups, strays) = (control::hangups(), control::strays());
     let roster = Roster::of(registry, Arc::clone(&prepared.settings.config), prepared.ways.clone());
     roster.meet(&prepared.settings.config).await;
+    let threads = Threads::start(prepared.settings.config.workers.get())?;
     prepared.listen()?;
     let Prepared { settings, tls, mut bound, admin, .. } = prepared;
     let config = Arc::clone(&settings.config);
@@ -100,27 +121,42 @@ async fn serve<F: Future<Output = ()>>(
     let (beat, ticks) = watch::channel(());
     let news = News { snapshots: snapshots.clone(), stop: stopping.clone(), cut: cut.clone(), ticks };
     let rules = Rules::of(Arc::clone(&config), None);
-    let (team, workers, orders) = start_workers(&rules, registry, log, &mut bound, &news)?;
+    let (team, workers, orders) = make_workers(&rules, registry, log, &mut bound, &news);
+    let mut workers = threads.set_to_work(workers);
     tell(&config, &bound);
     let (doors, callers) = mpsc::channel(1);
     let live = Rc::new(Live::of(roster, (settings, rules), tls, &mut bound, team, orders, doors));
     live.change_admin(admin).await;
     let desk = Rc::new(desk_over(&live, registry, (snapshots, stopping), sources, loaded));
     let reload = spawn_local(control::reload(hangups, Rc::clone(&desk)));
+    spawn_local(control::explain(strays));
     let watch = spawn_local(control::watch(Rc::clone(&desk)));
     let memory = spawn_local({
         let desk = Rc::clone(&desk);
         async move { desk.remember().await }
     });
     let admin = spawn_local(control::admin(desk, callers));
+    let mut fallen = None;
     let stopped = async {
-        shutdown.await;
+        let mut shutdown = pin!(shutdown);
+        fallen = tokio::select! {
+            () = &mut shutdown => None,
+            worker = workers.fallen() => Some(worker),
+        };
+        if let Some(worker) = fallen {
+            error!("worker {worker} has ended unasked: the others are stopped");
+        }
         reload.abort();
         watch.abort();
         let drain = live.config().timeouts.drain;
         info!("stopping: no new clients; running requests have {drain:?} to finish");
         stop.send_replace(true);
-        let left = workers.ended().await;
+        let mut ended = pin!(workers.ended());
+        let left = match fallen {
+            None => ended.await,
+            // A signal is still waited for: the next one is to cut.
+            Some(_) => tokio::select! { left = &mut ended => left, () = &mut shutdown => ended.await },
+        };
         if left > 0 {
             let at = if *cut.borrow() { "a second signal" } else { "the end of the drain time" };
             warn!("cut at {at}: {left} connection{}", if left == 1 { "" } else { "s" });
@@ -129,7 +165,7 @@ async fn serve<F: Future<Output = ()>>(
     control::run(live.subscribe(), registry, publish, beat, stopped).await;
     admin.abort();
     memory.abort();
-    Ok(())
+    fallen.map_or(Ok(()), |worker| Err(StartError::Fallen(worker)))
 }
 
 fn desk_over(
@@ -173,13 +209,13 @@ fn open_log(config: &Config) -> Result<Option<Writer>, StartError> {
 
 type Orders = Vec<mpsc::Sender<Order>>;
 
-fn start_workers(
+fn make_workers(
     rules: &Rules,
     registry: &'static Registry,
     log: Option<&Writer>,
     bound: &mut [Bound],
     news: &News,
-) -> Result<(Arc<Team>, Workers, Orders), StartError> {
+) -> (Arc<Team>, Vec<Worker>, Orders) {
     let (team, inboxes) = Team::new(&rules.config);
     let mut ends = Vec::new();
     let workers = inboxes.into_iter().enumerate().map(|(index, inbox)| {
@@ -197,8 +233,8 @@ fn start_workers(
             inbox,
         }
     });
-    let workers = Workers::start(workers.collect())?;
-    Ok((team, workers, ends))
+    let workers = workers.collect();
+    (team, workers, ends)
 }
 
 fn tell(config: &Config, bound: &[Bound]) {
@@ -206,6 +242,13 @@ fn tell(config: &Config, bound: &[Bound]) {
     for bound in bound {
         let listener = &bound.opened.listener;
         info!("listening on {listener} with {count} worker{}", if count == 1 { "" } else { "s" });
+    }
+    if let Some(limit) = config.limits.few_files {
+        let most = config.limits.connections;
+        let s = if most == 1 { "" } else { "s" };
+        warn!(
+            "room for {most} connection{s} only: the limit on open files is {limit}; raise it with `ulimit -n`"
+        );
     }
     for pool in &config.pools {
         let of = if &*pool.name == DEFAULT_POOL { String::new() } else { format!("pool {}: ", pool.name) };

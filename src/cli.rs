@@ -2,6 +2,7 @@
 
 mod remote;
 
+use std::fmt::Display;
 use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::MetadataExt;
@@ -13,8 +14,10 @@ use serde::Serialize;
 use crate::app;
 use crate::config::{
     ConfigTool, Flags, Format, Loaded, Problem, Problems, Remote, Sources, Tool, convert, reference, schema,
+    slips,
 };
 use crate::control::starved;
+use crate::telemetry::complain;
 
 /// Something that was asked for could not be done.
 const FAILED: u8 = 1;
@@ -69,14 +72,19 @@ pub fn ask(remote: &Remote, flags: &Flags) -> ExitCode {
 /// Says what is wrong with settings, drawn on standard error, and gives the exit status for it.
 pub fn refuse(problems: &Problems) -> ExitCode {
     let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    eprintln!("{}", problems.draw(colour));
+    complain(problems.draw(colour));
     ExitCode::from(USAGE)
+}
+
+/// Prints what was asked for, and gives the exit status for it.
+pub fn answer(text: &str) -> ExitCode {
+    print(text)
 }
 
 /// Says as JSON that words of the command line make no sense, and gives the exit status for it.
 pub fn refuse_words(flag: Option<String>, value: Option<String>, message: String) -> ExitCode {
     let problem = Problem::of_words(flag, value, message);
-    Verdict { valid: false, files: Vec::new(), problems: &[problem], more: false }.print();
+    let _ = Verdict { valid: false, files: Vec::new(), problems: &[problem], more: false }.print();
     ExitCode::from(USAGE)
 }
 
@@ -92,36 +100,34 @@ struct Verdict<'a> {
 }
 
 impl Verdict<'_> {
-    fn print(&self) {
+    fn print(&self) -> ExitCode {
         let text = serde_json::to_string_pretty(self).expect("a verdict can be written as JSON");
-        print(&(text + "\n"));
+        print(&(text + "\n"))
     }
 }
 
 fn validate(sources: &Sources, json: bool) -> ExitCode {
     let loaded = sources.load();
-    let code = match &loaded {
-        Ok(_) => ExitCode::SUCCESS,
-        Err(problems) if problems.is_unreadable() => ExitCode::from(FAILED),
-        Err(_) => ExitCode::from(USAGE),
-    };
-    match (&loaded, json) {
+    let told = match (&loaded, json) {
         (_, true) => {
             let files = loaded.iter().flat_map(|loaded| &loaded.files);
             let files = files.map(|file| file.display().to_string()).collect();
             let problems = loaded.as_ref().err().map(Problems::all).unwrap_or_default();
             let more = loaded.as_ref().is_err_and(Problems::has_more);
-            Verdict { valid: loaded.is_ok(), files, problems, more }.print();
+            Verdict { valid: loaded.is_ok(), files, problems, more }.print()
         }
         (Ok(loaded), false) => {
-            print(&format!("{}\n", praise(loaded)));
-            starved(&loaded.config).for_each(|remark| eprintln!("loadbalancer: {remark}"));
+            slips().chain(starved(&loaded.config)).for_each(say);
+            print(&format!("{}\n", praise(loaded)))
         }
-        (Err(problems), false) => {
-            refuse(problems);
-        }
+        (Err(problems), false) => refuse(problems),
+    };
+    match loaded {
+        // A verdict that nobody got is none.
+        Ok(_) => told,
+        Err(problems) if problems.is_unreadable() => ExitCode::from(FAILED),
+        Err(_) => ExitCode::from(USAGE),
     }
-    code
 }
 
 fn praise(loaded: &Loaded) -> String {
@@ -142,13 +148,15 @@ fn convert_file(from: &Path, into: Option<&Path>, to: Option<Format>) -> ExitCod
     let number = |path: &Path| fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
     if let Some(into) = into.filter(|into| number(into).is_some() && number(into) == number(from)) {
         let help = "name another one, or none for standard output";
-        eprintln!("loadbalancer: {}: is the file to read; {help}", into.display());
+        say(format_args!("{}: is the file to read; {help}", into.display()));
         return ExitCode::from(USAGE);
     }
     let Some(to) = to.or_else(|| Format::told_by(into?)) else {
         let help = "add --to FORMAT, or end it in .toml, .yaml, .yml or .json";
-        let into = into.unwrap_or(Path::new(STANDARD)).display();
-        eprintln!("loadbalancer: {into}: its name tells no format; {help}");
+        say(format_args!(
+            "{}: its name tells no format; {help}",
+            into.unwrap_or(Path::new(STANDARD)).display()
+        ));
         return ExitCode::from(USAGE);
     };
     let is_standard = |path: &Path| path.as_os_str() == STANDARD;
@@ -172,13 +180,19 @@ fn convert_file(from: &Path, into: Option<&Path>, to: Option<Format>) -> ExitCod
 
 /// To standard output. A reader that has seen enough is no failure.
 fn print(text: &str) -> ExitCode {
-    match io::stdout().lock().write_all(text.as_bytes()) {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => fail(&error),
         _ => ExitCode::SUCCESS,
     }
 }
 
-fn fail(problem: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("loadbalancer: {problem}");
+fn fail(problem: &dyn Display) -> ExitCode {
+    say(problem);
     ExitCode::from(FAILED)
+}
+
+/// To standard error, in the program's name.
+fn say(remark: impl Display) {
+    complain(format_args!("loadbalancer: {remark}"));
 }

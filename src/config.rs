@@ -11,6 +11,7 @@ mod draft;
 mod duration;
 mod fault;
 pub mod file;
+mod files;
 mod flags;
 mod introduced;
 mod listen;
@@ -52,7 +53,7 @@ pub use duration::{DurationError, parse_duration};
 pub use fault::nearest;
 pub use file::File;
 pub use flags::{
-    CONFIRM_TIMES, Command, ConfigTool, Flags, Form, NewWeight, PlaceError, Remote, Target, Tool,
+    CONFIRM_TIMES, Command, ConfigTool, Flags, Form, NewWeight, PlaceError, Remote, Target, Tool, slips,
 };
 pub use introduced::{Introduced, IntroducedFlags};
 pub use listen::{ClientAuth, ClientCertificates, KeyPair, ListenFlags, Tls};
@@ -196,6 +197,8 @@ pub struct Limits {
     pub connections: usize,
     /// Clients that are refused and told why at one time, over all workers.
     pub refusals: usize,
+    /// The limit on open files, if that is why so few connections fit.
+    pub few_files: Option<u64>,
 }
 
 impl std::fmt::Display for Listener {

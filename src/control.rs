@@ -11,6 +11,7 @@ mod metrics;
 mod plan;
 mod publish;
 mod reload;
+mod strays;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ pub use guard::{Vitals, Worse};
 pub use metrics::reference as metrics_reference;
 pub use plan::starved;
 pub use reload::{hangups, reload, watch};
+pub use strays::{Strays, explain, strays};
 
 /// Between two looks at whether removed backends have ended what they did.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);

@@ -30,6 +30,8 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
+use crate::telemetry::complain;
+
 pub use pair::start_pair;
 pub use serve::serve;
 
@@ -63,7 +65,7 @@ pub fn main(name: &str, port: u16) -> ExitCode {
     };
     let name_to_answer_with = flags.name.unwrap_or_else(|| name.to_owned());
     run(name_to_answer_with, flags.port.unwrap_or(port)).unwrap_or_else(|error| {
-        eprintln!("{name}: {error:#}");
+        complain(format_args!("{name}: {error:#}"));
         ExitCode::FAILURE
     })
 }
@@ -90,7 +92,7 @@ fn explain(name: &str, refusal: &Error) -> ExitCode {
     }
     let text = refusal.to_string();
     let line = text.lines().next().unwrap_or_default();
-    eprintln!("{name}: {}; see --help", line.trim_start_matches("error: "));
+    complain(format_args!("{name}: {}; see --help", line.trim_start_matches("error: ")));
     ExitCode::from(2)
 }
 

@@ -15,10 +15,12 @@ mod tls;
 mod transport;
 mod unix;
 mod worker;
+mod workers;
 
 pub use framing::{Framing, Refusal};
 pub use listener::{Bound, Opened};
 pub use team::{Handed, Seat, Team};
 pub use tls::{Current as LoadedTls, Tls, TlsError, check_files};
 pub use unix::SocketFile;
-pub use worker::{News, Order, Worker, Workers};
+pub use worker::{News, Order, Worker};
+pub use workers::{Threads, Workers};

@@ -8,7 +8,8 @@ mod seldom;
 mod tally;
 mod voice;
 
-use std::io;
+use std::fmt::Display;
+use std::io::{self, Write};
 use std::sync::OnceLock;
 
 use tracing_subscriber::Registry;
@@ -60,6 +61,12 @@ pub fn set_level(level: LogLevel) {
         // It fails only when nobody listens to events any more.
         let _ = filter.reload(targets(level));
     }
+}
+
+/// Writes to standard error what is no event: why something is not done. Whether anybody takes it changes nothing.
+pub fn complain(text: impl Display) {
+    // In one piece, so that what others say at the same moment stands before or behind it.
+    let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
 }
 
 fn targets(level: LogLevel) -> Targets {

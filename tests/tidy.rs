@@ -105,6 +105,16 @@ fn nothing_is_put_off() {
     }
 }
 
+/// `print!` and its like panic when nobody takes what they say.
+#[test]
+fn nothing_is_said_in_a_way_that_panics() {
+    for (path, text) in sources("src", "rs") {
+        for word in ["print!(", "println!("] {
+            assert!(!text.contains(word), "{} says {word}: telemetry::complain forgives", path.display());
+        }
+    }
+}
+
 #[test]
 fn the_table_of_flags_in_the_readme_is_what_the_program_takes() {
     let mut table = "| flag | default | meaning |\n|---|---|---|\n".to_owned();

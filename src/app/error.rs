@@ -7,11 +7,11 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use crate::config::Address;
-use crate::connect::TlsFileError;
+use crate::connect::{TlsFileError, ran_out_of_files};
 use crate::route::Conflict;
 use crate::server::TlsError;
 
-/// Why the balancer could not start. Nothing was started.
+/// Why the balancer could not start, in which case nothing was started, or why it ended unasked.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The listening address cannot be had.
@@ -64,6 +64,22 @@ pub enum StartError {
     /// Several of these.
     #[error("{}", all_in_one_line(.0))]
     Several(Vec<Self>),
+    /// There are too few open files for the workers.
+    #[error(
+        "--workers {workers}: too few open files: {needed} are needed before the first client comes, and the limit is {limit}; \
+         raise it with `ulimit -n`, or use fewer workers"
+    )]
+    Files {
+        /// How many workers.
+        workers: usize,
+        /// How many files all that is to be started takes.
+        needed: usize,
+        /// How many there can be.
+        limit: u64,
+    },
+    /// A worker has ended unasked, and so all others were stopped.
+    #[error("worker {0} ended unasked, so the others were stopped: it panicked, and why is said above")]
+    Fallen(usize),
     /// The system gives no thread or no event queue.
     #[error("the system gives no thread or event queue: {0}; see `ulimit -a`")]
     System(#[from] io::Error),
@@ -130,6 +146,7 @@ fn explain(address: &Address, error: &io::Error) -> String {
         (_, io::ErrorKind::AddrNotAvailable) => {
             "no interface of this machine has that address; choose another with --listen"
         }
+        _ if ran_out_of_files(error) => return format!("{error}; raise the limit with `ulimit -n`"),
         _ => return error.to_string(),
     };
     why.to_owned()

@@ -1,6 +1,7 @@
 //! The balancer: flags, logging, allocator, [`app::run`].
 
 use std::fmt::Display;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use anyhow::Context as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use loadbalancer::app::StartError;
 use loadbalancer::backends::Registry;
-use loadbalancer::config::{Address, Backend, Command, Flags, Loaded, Sources};
+use loadbalancer::config::{Address, Backend, Command, Flags, Loaded, Sources, slips};
 
 use loadbalancer::{app, cli, demo, telemetry};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         Err(problems) => return cli::refuse(&problems),
     };
     telemetry::init(loaded.config.log_level);
+    slips().for_each(|slip| tracing::warn!("{slip}"));
     let (cut, is_cut) = watch::channel(false);
     let ended = match demo {
         true => run_demo(loaded.clone(), cut, &is_cut),
@@ -78,7 +80,7 @@ fn main() -> ExitCode {
 }
 
 fn complain(code: u8, problem: &dyn Display) -> ExitCode {
-    eprintln!("loadbalancer: {problem}");
+    telemetry::complain(format_args!("loadbalancer: {problem}"));
     ExitCode::from(code)
 }
 
@@ -95,7 +97,8 @@ fn run_demo(
         // It is polled when all is started: before, the commands would not work.
         async move {
             telemetry::settle();
-            println!("{commands}");
+            // Whoever does not read it may try something else.
+            let _ = writeln!(io::stdout(), "{commands}");
             stop.await;
         }
     };
@@ -134,10 +137,7 @@ fn commands_to_try(listen: &Address, first: SocketAddr) -> String {
 fn read_flags() -> Result<Flags, ExitCode> {
     Flags::read(std::env::args_os()).map_err(|error| match error.kind() {
         // These are answers to what was asked.
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            let _ = error.print();
-            ExitCode::SUCCESS
-        }
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => cli::answer(&error.render().to_string()),
         _ if is_for_json() => {
             let told = |kind| match error.get(kind) {
                 Some(ContextValue::String(text)) => Some(text.clone()),
@@ -182,32 +182,50 @@ fn in_one_line(error: &clap::Error) -> String {
     format!("{problem}{nearest}")
 }
 
-/// Ready at the first SIGINT or SIGTERM; a second one cuts what is under way.
+/// Ready at the first SIGINT, SIGTERM or SIGQUIT; a second one cuts what is under way.
 fn stop_signal(cut: watch::Sender<bool>) -> impl Future<Output = ()> {
     // Caught from here on, not only when it is waited for.
-    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    let stops = Stops::catch();
     async move {
-        let (Ok(mut interrupt), Ok(mut terminate)) = signals else {
+        let Ok(mut stops) = stops else {
             return std::future::pending().await;
         };
-        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-        cut_at_the_next(interrupt, terminate, cut);
+        stops.next().await;
+        cut_at_the_next(stops, cut);
+    }
+}
+
+/// The signals that ask for a stop.
+struct Stops([Signal; 3]);
+
+impl Stops {
+    fn catch() -> io::Result<Self> {
+        let kinds = (SignalKind::interrupt(), SignalKind::terminate(), SignalKind::quit());
+        Ok(Self([signal(kinds.0)?, signal(kinds.1)?, signal(kinds.2)?]))
+    }
+
+    async fn next(&mut self) {
+        let [interrupt, terminate, quit] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = quit.recv() => {}
+        }
     }
 }
 
 /// On a thread of its own, for the last log lines are waited for when no runtime is there any more. What is answered is to be
 /// in the log, so the process ends as it always does, but waits for no request; if it does not, or at a third signal, it
 /// ends here.
-fn cut_at_the_next(mut interrupt: Signal, mut terminate: Signal, cut: watch::Sender<bool>) {
+fn cut_at_the_next(mut stops: Stops, cut: watch::Sender<bool>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let wait = move || {
         let Ok(runtime) = runtime else { return };
         runtime.block_on(async {
-            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+            stops.next().await;
             cut.send_replace(true);
             tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
+                () = stops.next() => {}
                 () = tokio::time::sleep(MOST_TO_CUT) => {
                     tracing::warn!("not ended {MOST_TO_CUT:?} after the second signal: what is not written is lost");
                 }

@@ -27,7 +27,7 @@ use caller::Caller;
 use follow::{Fate, Leave};
 use meant::instead;
 
-use super::{FAILED, USAGE, print, refuse};
+use super::{FAILED, USAGE, print, refuse, say};
 
 /// Why it did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -112,7 +112,7 @@ pub(super) fn run(remote: &Remote, flags: &Flags) -> ExitCode {
     match asked() {
         Ok(Told { text, complaint, code }) => {
             let printed = print(&text);
-            complaint.inspect(|complaint| eprintln!("loadbalancer: {complaint}"));
+            complaint.into_iter().for_each(say);
             code.map_or(printed, ExitCode::from)
         }
         Err(RemoteError::Refused(problem, text)) => {
@@ -125,7 +125,7 @@ pub(super) fn run(remote: &Remote, flags: &Flags) -> ExitCode {
         }
         Err(error) => {
             for line in error.to_string().lines() {
-                eprintln!("loadbalancer: {line}");
+                say(line);
             }
             ExitCode::from(if matches!(error, RemoteError::Place(_)) { USAGE } else { FAILED })
         }
@@ -144,7 +144,7 @@ fn refused(problem: &Problem, text: Option<&str>, remote: &Remote) {
     };
     match Problems::again(problem.errors.clone(), text_of) {
         Some(problems) => drop(refuse(&problems)),
-        None => eprintln!("loadbalancer: {}", problem.detail),
+        None => say(&problem.detail),
     }
 }
 

@@ -53,6 +53,8 @@ pub(super) enum Fault {
     TooSmall(u64),
     /// A number above what can work.
     TooLarge(u64),
+    /// More connections than there are open files for.
+    Files { most: u64, open_files: u64, needed: u64 },
     /// A size below what can work.
     SizeTooSmall(u64),
     /// A size above what can work.
@@ -133,6 +135,10 @@ impl Fault {
             Self::TooSmall(0) => say("too small", "write a whole number that is not negative"),
             Self::TooSmall(least) => say("too small", format!("use at least {least}")),
             Self::TooLarge(most) => say("too large", format!("use at most {most}")),
+            Self::Files { most, open_files, needed } => say(
+                format!("too large: each takes two open files, of which the limit is {open_files}"),
+                format!("use at most {most}, or raise the limit with `ulimit -n {needed}`"),
+            ),
             Self::SizeTooSmall(least) => {
                 let least = by.pick(least.to_string(), Size(*least).to_string());
                 say("too small", format!("use at least {least}"))

@@ -128,7 +128,7 @@ pub struct Timeouts {
     /// Without a byte in either direction of an upgraded connection (WebSocket). Default: "1h"
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tunnel_idle: Option<Time>,
-    /// For running requests to finish after SIGINT or SIGTERM. Default: "30s"
+    /// For running requests to finish after SIGINT, SIGTERM or SIGQUIT. Default: "30s"
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drain: Option<Time>,
 }

@@ -21,6 +21,7 @@ use super::{
     parse_switch,
 };
 
+pub use environment::slips;
 pub use remote::{CONFIRM_TIMES, Form, NewWeight, PlaceError, Remote, Target};
 pub use tool::{ConfigTool, Tool};
 
@@ -111,7 +112,7 @@ pub struct Flags {
     #[arg(long, env = "LOADBALANCER_TUNNEL_IDLE_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "1h", help_heading = heading::TIMEOUTS)]
     pub tunnel_idle_timeout: Duration,
 
-    /// For running requests to finish after SIGINT or SIGTERM
+    /// For running requests to finish after SIGINT, SIGTERM or SIGQUIT
     #[arg(long, env = "LOADBALANCER_DRAIN_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "30s", help_heading = heading::TIMEOUTS)]
     pub drain_timeout: Duration,
 

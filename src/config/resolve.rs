@@ -21,10 +21,11 @@ use crate::telemetry::LogLevel;
 use crate::telemetry::access_log::Destination;
 
 use super::draft::Draft;
+use super::fault::Fault;
 use super::file::{self, File, Time};
 use super::origin::{Origin, Read, Wrong};
 use super::plain::read_file;
-use super::{Config, Limits, Pool, Route, Timeouts, access, introduced, listen};
+use super::{Config, Limits, Pool, Route, Timeouts, access, files, introduced, listen};
 
 pub(super) use fault::{PoolFault, RouteFault};
 pub(super) use report::{Report, Spot};
@@ -32,8 +33,8 @@ pub(super) use useless::{counts, overflows};
 
 /// The connections that we accept when the limit on open files allows more.
 const MOST_CONNECTIONS: u64 = 65_536;
-/// Open files that are kept for listeners, logs, checks and runtimes.
-const RESERVED_FILES: u64 = 64;
+/// Fewer than that are few, unless somebody chose the number.
+const FEW_CONNECTIONS: u64 = 256;
 /// Clients at one time that are refused and told why, with no file to spare and with many.
 const LEAST_REFUSALS: u64 = 32;
 const MOST_REFUSALS: u64 = 4096;
@@ -89,7 +90,8 @@ fn whole(file: &File, root: &Spot<'_>, open_files: u64, has_file: bool, draft: &
     draft.pools = pools.keys().zip(&resolved).map(sure).collect();
     let tls = listen::tls(file, root);
     let workers = workers(file, root);
-    let limits = limits(&file.limits, open_files, &root.key("limits"));
+    let reserved = files::reserved(workers.map_or(1, NonZeroUsize::get), listeners.len());
+    let limits = limits(&file.limits, (open_files, reserved), &root.key("limits"));
     let access = access::access(file, root);
     let networks = &file.access.proxy_protocol_from;
     let introduced = introduced::introduced(networks, &root.key("access").key("proxy_protocol_from"));
@@ -186,14 +188,21 @@ fn timeouts(given: &file::Timeouts) -> Timeouts {
     }
 }
 
-fn limits(given: &file::Limits, open_files: u64, at: &Spot<'_>) -> Option<Limits> {
+/// What clients may ask. Of the open files that there can be, some are `reserved`.
+fn limits(given: &file::Limits, (open_files, reserved): (u64, u64), at: &Spot<'_>) -> Option<Limits> {
     let header_size = given.header_size.map_or(65_536, |size| size.0);
     let header_size = at.key("header_size").size(header_size, LEAST_HEADER_SIZE, 1 << 20);
     let headers = at.key("headers").between(given.headers.unwrap_or(100), 1, 10_000);
     // A proxied connection takes two files: the client's and the backend's.
-    let affordable = (open_files.saturating_sub(RESERVED_FILES) / 2).max(1);
+    let affordable = (open_files.saturating_sub(reserved) / 2).max(1);
     let connections = given.connections.unwrap_or(affordable.min(MOST_CONNECTIONS));
-    let connections = at.key("connections").between(connections, 1, affordable)?;
+    let needed = connections.saturating_mul(2).saturating_add(reserved);
+    let fault = Fault::Files { most: affordable, open_files, needed };
+    let at_connections = at.key("connections");
+    let connections = match connections > affordable {
+        true => at_connections.take(connections, Err(fault)),
+        false => at_connections.between(connections, 1, affordable),
+    }?;
     // Files that nobody else may need are theirs, too.
     let refusals = LEAST_REFUSALS + (affordable - connections).min(MOST_REFUSALS);
     Some(Limits {
@@ -202,6 +211,7 @@ fn limits(given: &file::Limits, open_files: u64, at: &Spot<'_>) -> Option<Limits
         body: given.body_size.map(|size| size.0),
         connections: usize::try_from(connections).ok()?,
         refusals: usize::try_from(refusals).ok()?,
+        few_files: (given.connections.is_none() && connections < FEW_CONNECTIONS).then_some(open_files),
     })
 }
 
@@ -223,7 +233,7 @@ fn secret(name: &str, at: &Spot<'_>) -> Option<Vec<u8>> {
 fn contents(name: &str, at: &Spot<'_>) -> Option<Vec<u8>> {
     const MOST: u64 = 1 << 20;
     let read = read_file(&at.file(name), MOST);
-    at.take(name, read.map_err(|error| super::fault::Fault::File(error.to_string())))
+    at.take(name, read.map_err(|error| Fault::File(error.to_string())))
 }
 
 /// The route that is there when none is named.

@@ -40,10 +40,18 @@ pub fn shortages() -> usize {
 
 /// Whether fewer files are left than are to be spare. All workers hear of it.
 pub fn are_files_scarce() -> bool {
+    spare_files(SPARE).is_err_and(|error| ran_out_of_files(&error))
+}
+
+/// Finds out whether so many files could be opened.
+///
+/// # Errors
+/// They could not.
+pub fn spare_files(count: usize) -> io::Result<()> {
     let stderr = io::stderr();
-    let spare = (0..SPARE).map(|_| stderr.as_fd().try_clone_to_owned());
+    let spare = (0..count).map(|_| stderr.as_fd().try_clone_to_owned());
     let spare: io::Result<Vec<OwnedFd>> = spare.collect();
-    spare.is_err_and(|error| ran_out_of_files(&error))
+    spare.map(drop)
 }
 
 /// What failed for want of something of ours, which is said once in a while.

@@ -12,7 +12,7 @@ use crate::backends::Registry;
 use crate::config::{Config, Introduced, Listener};
 use crate::connect::{HeadLimits, Unshared, Wants, are_files_scarce, shortages};
 use crate::snapshot::Snapshot;
-use crate::telemetry::{Seldom, Tally, access_log};
+use crate::telemetry::{Tally, access_log};
 
 use super::Error;
 use super::access::Access;
@@ -59,8 +59,6 @@ pub struct Shared {
     least_rate: Cell<Option<LeastRate>>,
     /// How often files had run out when we last made room.
     shortages: Cell<usize>,
-    /// Clients for whom there was no seat.
-    pub turned_away: Seldom,
     /// Connections to backends that did not come about for want of files or ports.
     pub(super) wants: Wants,
     /// How often the allocator is still to be reminded.
@@ -95,7 +93,6 @@ impl Shared {
             values: Unshared::default(),
             least_rate: Cell::new(LeastRate::of(config)),
             shortages: Cell::new(0),
-            turned_away: Seldom::default(),
             wants: Wants::default(),
             reminders: Cell::new(0),
             draining: Cell::new(false),
@@ -189,17 +186,11 @@ impl Shared {
         self.view().all_connections().iter().map(|connections| connections.give_up_idle()).sum()
     }
 
-    /// Does that if files have run out since last asked, here or at another worker, and says now and then what was missing and who
-    /// found no seat.
+    /// Does that if files have run out since last asked, here or at another worker, and says now and then what was missing.
     pub fn make_room(&self) {
         let shortages = shortages();
         if self.shortages.replace(shortages) != shortages {
             self.give_up_idle();
-        }
-        if let Some(count) = self.turned_away.to_say(self.clock.instant()) {
-            warn!(
-                "clients turned away: {count}; as many are connected as --max-connections, or the limit on open files, allows"
-            );
         }
         if let Some((count, error)) = self.wants.to_say(self.clock.instant()) {
             warn!("cannot connect to backends: {error}; attempts that failed: {count}");

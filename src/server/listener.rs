@@ -257,7 +257,7 @@ impl Usher {
 
     fn turn_away(&self, socket: connect::Socket, address: SocketAddr, error: Error) {
         if matches!(error, Error::TooManyConnections) {
-            self.shared.turned_away.add();
+            self.team.turned_away.add();
         }
         turn_away(
             Rc::clone(&self.shared),

@@ -3,10 +3,13 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Instant;
 
 use tokio::sync::mpsc;
+use tracing::warn;
 
 use crate::config::{Config, Limits};
+use crate::telemetry::Seldom;
 
 use super::admission::{Admission, Guest};
 use super::listener::Opened;
@@ -27,6 +30,8 @@ pub struct Team {
     refused: AtomicUsize,
     most_refused: AtomicUsize,
     admission: RwLock<Option<Arc<Admission>>>,
+    /// Clients for whom there was no seat.
+    pub(super) turned_away: Seldom,
 }
 
 #[derive(Debug)]
@@ -79,6 +84,7 @@ impl Team {
             refused: AtomicUsize::new(0),
             most_refused: AtomicUsize::new(limits.refusals),
             admission: RwLock::new(admission),
+            turned_away: Seldom::default(),
         };
         (Arc::new(team), receivers)
     }
@@ -89,6 +95,16 @@ impl Team {
         self.most_refused.store(config.limits.refusals, Ordering::Relaxed);
         let mut admission = self.admission.write().unwrap_or_else(PoisonError::into_inner);
         *admission = Admission::of(config, admission.as_deref());
+    }
+
+    /// Says now and then how many found no seat at any worker.
+    pub(super) fn tell_of_turned_away(&self, now: Instant) {
+        if let Some(count) = self.turned_away.to_say(now) {
+            warn!(
+                "clients turned away: {count}; as many are connected as --max-connections, or the limit on open files, allows; \
+                 raise it, or that limit with `ulimit -n`"
+            );
+        }
     }
 
     /// What keeps clients out, if anything does.
@@ -167,7 +183,11 @@ mod tests {
     use super::*;
 
     fn team(size: usize, connections: usize) -> (Arc<Team>, Vec<mpsc::Receiver<Handed>>) {
-        Team::of(size, &Limits { header_size: 0, headers: 0, body: None, connections, refusals: 1 }, None)
+        Team::of(
+            size,
+            &Limits { header_size: 0, headers: 0, body: None, connections, refusals: 1, few_files: None },
+            None,
+        )
     }
 
     #[test]

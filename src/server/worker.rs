@@ -1,15 +1,12 @@
 //! A worker: one core, one runtime, its own listening socket, its own idle connections.
 
 use std::hint::black_box;
-use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
-use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{self, spawn_blocking, spawn_local};
+use tokio::task::spawn_local;
 
 use crate::backends::Registry;
 use crate::proxy::{Rules, Shared};
@@ -82,63 +79,16 @@ pub enum Order {
     Close(Arc<Opened>),
 }
 
-/// All workers of the process, at work.
-#[derive(Debug)]
-pub enum Workers {
-    /// The only one, on the caller's thread: a process with one thread pays less for each system call.
-    Here(task::JoinHandle<usize>),
-    /// Each on a thread of its own.
-    Threads(Vec<thread::JoinHandle<usize>>),
-}
-
-impl Workers {
-    /// Sets them to work, from within a runtime for local tasks.
-    ///
-    /// # Errors
-    /// The system gives no thread.
-    pub fn start(mut workers: Vec<Worker>) -> io::Result<Self> {
-        match (workers.pop(), workers.is_empty()) {
-            (Some(only), true) => Ok(Self::Here(spawn_local(only.run()))),
-            (last, _) => workers
-                .into_iter()
-                .chain(last)
-                .map(spawn_thread)
-                .collect::<io::Result<_>>()
-                .map(Self::Threads),
-        }
-    }
-
-    /// Waits until they have ended: a stop was asked for, and their clients are gone, the drain deadline has passed or they
-    /// were told to cut. Gives the number of connections that were left.
-    pub async fn ended(self) -> usize {
-        match self {
-            Self::Here(worker) => worker.await.unwrap_or_default(),
-            Self::Threads(threads) => {
-                // Joined aside, so that checks, failover and signals go on meanwhile.
-                let join = || threads.into_iter().map(|worker| worker.join().unwrap_or_default()).sum();
-                spawn_blocking(join).await.unwrap_or_default()
-            }
-        }
-    }
-}
-
-fn spawn_thread(worker: Worker) -> io::Result<thread::JoinHandle<usize>> {
-    let name = format!("worker-{}", worker.index);
-    thread::Builder::new().name(name).spawn(move || {
-        let runtime = Builder::new_current_thread().enable_io().build_local(LocalOptions::default());
-        runtime.expect("the system gives an event queue").block_on(worker.run())
-    })
-}
-
 impl Worker {
-    async fn run(self) -> usize {
+    /// Works until a stop. Gives the number of connections that were left.
+    pub(super) async fn run(self) -> usize {
         let Self { index, rules, team, news, .. } = self;
         let News { mut snapshots, mut stop, mut cut, ticks } = news;
         let snapshot = Arc::clone(&snapshots.borrow_and_update());
         let shared = Rc::new(Shared::new(&rules, snapshot, self.registry, self.access_log));
         let house = Rc::new(House::new(Rc::clone(&shared), Arc::clone(&team), index));
         self.sockets.into_iter().for_each(|(opened, socket)| house.open(opened, socket));
-        spawn_local(keep_time(Rc::clone(&shared), ticks));
+        spawn_local(keep_time(Rc::clone(&shared), Arc::clone(&team), ticks));
         spawn_local(keep_up(Rc::clone(&shared), snapshots));
         let outbox = Rc::clone(shared.view().outbox());
         spawn_local(async move { outbox.deliver().await });
@@ -191,11 +141,12 @@ fn follow(house: &House, order: Order) {
 }
 
 /// Moves the clock on, and does what is to be done now and then.
-async fn keep_time(shared: Rc<Shared>, mut ticks: watch::Receiver<()>) {
+async fn keep_time(shared: Rc<Shared>, team: Arc<Team>, mut ticks: watch::Receiver<()>) {
     let mut swept = 0;
     while ticks.changed().await.is_ok() {
         shared.clock.advance();
         shared.make_room();
+        team.tell_of_turned_away(shared.clock.instant());
         if shared.clock.now() - swept >= SWEEP_EVERY {
             swept = shared.clock.now();
             shared.sweep_idle();

@@ -1,32 +1,38 @@
 //! What happens often and is said seldom.
 
-use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Between two lines about the same.
 const EVERY: Duration = Duration::from_secs(10);
 
-/// Counts what happens until it is said.
+/// Counts what happens, in any thread, until it is said.
 #[derive(Debug, Default)]
 pub struct Seldom {
-    count: Cell<u64>,
-    said: Cell<Option<Instant>>,
+    count: AtomicU64,
+    said: Mutex<Option<Instant>>,
 }
 
 impl Seldom {
     /// It happened once more.
     pub fn add(&self) {
-        self.count.set(self.count.get() + 1);
+        self.count.fetch_add(1, Ordering::Relaxed);
     }
 
     /// How often it happened since it was said, if it did and it is time to say so.
     pub fn to_say(&self, now: Instant) -> Option<u64> {
-        let is_soon = self.said.get().is_some_and(|said| now.duration_since(said) < EVERY);
-        if self.count.get() == 0 || is_soon {
+        if self.count.load(Ordering::Relaxed) == 0 {
             return None;
         }
-        self.said.set(Some(now));
-        Some(self.count.take())
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.is_some_and(|said| now.duration_since(said) < EVERY) {
+            return None;
+        }
+        // Another thread may have said it since.
+        let count = self.count.swap(0, Ordering::Relaxed);
+        *said = Some(now).filter(|_| count > 0).or(*said);
+        Some(count).filter(|count| *count > 0)
     }
 }
 

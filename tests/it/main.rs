@@ -37,5 +37,6 @@ mod timeouts;
 mod tls;
 mod together;
 mod trust;
+mod unheard;
 mod unread;
 mod upgrade;

@@ -1,5 +1,6 @@
 //! What the operator is told at start, and why a balancer does not start.
 
+mod files;
 mod words;
 
 use std::net::TcpListener;
@@ -143,6 +144,24 @@ fn what_is_wrong_in_the_environment_is_told_with_the_variable_that_is_to_be_mend
     assert!(said.starts_with("loadbalancer: invalid value 'x' for '--workers <N>'"), "{said}");
     let said = Balancer::bare().env("LOADBALANCER_WORKERS", "abc").word("validate").word("--json").fail().1;
     assert!(said.contains("\"flag\": \"LOADBALANCER_WORKERS\""), "{said}");
+}
+
+#[test]
+fn a_variable_that_is_nearly_one_of_ours_is_told_of_and_those_of_others_are_not() {
+    let others = ["SERVICE_HOST", "PORT", "PORT_80_TCP_ADDR", "ADMIN_PORT", "ADMIN_SERVICE_HOST", "IMAGE"];
+    let with_others = |balancer: Balancer| {
+        let name = |other| format!("LOADBALANCER_{other}");
+        others.iter().fold(balancer, |balancer, other| balancer.env(&name(other), "tcp://10.0.0.1:80"))
+    };
+    let told = "LOADBALANCER_LISTN means nothing; did you mean LOADBALANCER_LISTEN?";
+    let before = || with_others(Balancer::before(&[Backend::refuses()]));
+    let balancer = before().env("LOADBALANCER_LISTN", "80").start();
+    let line = balancer.said(told);
+    assert!(line.contains(" WARN "), "{line}");
+    assert_eq!(balancer.times_said("means nothing"), 1);
+    let (code, said) = before().env("LOADBALANCER_LISTN", "80").word("validate").fail();
+    assert_eq!((code, said.matches("means nothing").count()), (Some(0), 1), "{said}");
+    assert!(said.contains(&format!("loadbalancer: {told}")), "{said}");
 }
 
 #[test]

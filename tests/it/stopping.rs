@@ -1,6 +1,7 @@
 //! A stop loses no request that was under way, and ends.
 
 mod flooded;
+mod signals;
 
 use std::net::TcpStream;
 use std::sync::Mutex;
@@ -13,7 +14,7 @@ const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n";
 
 #[test]
 fn at_a_stop_running_requests_are_finished_and_no_new_clients_are_taken() {
-    for signal in ["TERM", "INT"] {
+    for signal in ["TERM", "INT", "QUIT"] {
         let (backend, reached, sends) = scripted();
         let balancer = Balancer::before(&[backend.address]).start();
         let mut client = Client::to(balancer.address);

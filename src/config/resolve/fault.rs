@@ -20,6 +20,8 @@ pub(in crate::config) enum PoolFault {
     HashKey,
     /// The path of a check is not in origin form.
     HealthPath,
+    /// Checks that leave a backend no time for requests.
+    TooOften,
     /// A name or a value that is empty or has characters that it may not have.
     Name,
     /// What a listener, a route or a pool is called is empty, or has control characters.
@@ -117,6 +119,7 @@ impl PoolFault {
             | Self::Source
             | Self::HashKey
             | Self::HealthPath
+            | Self::TooOften
             | Self::Name
             | Self::NoName
             | Self::ShortSecret
@@ -143,6 +146,9 @@ impl PoolFault {
             }
             Self::HealthPath => {
                 say("must start with / and hold no spaces, # or control characters, for example /health", "")
+            }
+            Self::TooOften => {
+                say("too short: backends would do little but answer checks", "use at least 10ms")
             }
             Self::Name => {
                 say("not a name", "use letters, digits, and ! # $ % & ' * + - . ^ _ ` | ~ between them")

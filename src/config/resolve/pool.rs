@@ -15,6 +15,9 @@ use crate::config::{
     Backend, Balancing, HashKey, Health, Listener, MOST_WEIGHT, PolicyName, Pool, Source, Sticky,
 };
 
+/// Between two checks.
+const LEAST_INTERVAL: Duration = Duration::from_millis(10);
+
 /// Keys of a pool that do not say which backends are in it.
 pub(super) const ASIDE: [&str; 12] = [
     "policy",
@@ -139,6 +142,10 @@ fn health(given: &file::Health, at: &Spot<'_>) -> Option<Health> {
     }
     let usual = usual_health(path);
     let interval = given.interval.map_or(usual.interval, |time| time.0);
+    if interval < LEAST_INTERVAL {
+        at.key("interval").wrong(file::Time(interval), PoolFault::TooOften);
+        return None;
+    }
     let timeout = given.timeout.map_or(usual.timeout, |time| time.0);
     let written = at.key("path").with_variables();
     Some(Health { interval, timeout, written, ..usual })

@@ -27,7 +27,7 @@ fn no_flags_mean_the_small_system_it_grew_from() {
     assert_eq!(pool.balancing.policy, PolicyName::First);
     assert_eq!(pool.health.interval, Duration::from_secs(30));
     assert_eq!(pool.health.path, "/");
-    assert_eq!(config.limits.connections, (4096 - 64) / 2);
+    assert_eq!(config.limits.connections, (4096 - 64 - 5 * config.workers.get()) / 2);
 }
 
 #[test]
@@ -78,8 +78,10 @@ fn a_health_path_is_an_origin_form_target() {
 fn limits_that_cannot_work_are_refused_with_the_nearest_that_can() {
     let refused = said(&["--max-header-size", "100"]);
     assert_eq!(refused, "--max-header-size 100: too small; use at least 8192");
-    let refused = said(&["--max-connections", "9999"]);
-    assert_eq!(refused, "--max-connections 9999: too large; use at most 2016");
+    let refused = said(&["--workers", "2", "--max-connections", "9999"]);
+    let expected = "--max-connections 9999: too large: each takes two open files, of which the limit is 4096; \
+                    use at most 2011, or raise the limit with `ulimit -n 20072`";
+    assert_eq!(refused, expected);
 }
 
 #[test]

@@ -110,6 +110,10 @@ const REFUSED: &[(&str, &str)] = &[
         "weight web/127.0.0.1:80 -3",
         "invalid value '-3' for '<N>': write a whole number from 0 to 10000, or `default` (see --help)",
     ),
+    (
+        "--health-interval=1ms",
+        "--health-interval 1ms: too short: backends would do little but answer checks; use at least 10ms",
+    ),
     ("--policy=firs", "invalid value 'firs' for '--policy <POLICY>'; did you mean first? (see --help)"),
     ("--health-path=health", "--health-path health: must start with / and hold no spaces, "),
     (

@@ -1,0 +1,154 @@
+//! All workers of the process, and the threads that they have.
+
+use std::future::pending;
+use std::io;
+use std::sync::mpsc as system;
+use std::thread;
+
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{self, spawn_blocking, spawn_local};
+
+use super::worker::Worker;
+
+/// Threads for workers, each with its event queue; none if there is only one, which works on the caller's.
+#[derive(Debug)]
+pub struct Threads(Vec<Ready>);
+
+/// A thread that waits for its worker.
+#[derive(Debug)]
+struct Ready {
+    thread: thread::JoinHandle<usize>,
+    work: oneshot::Sender<(Worker, mpsc::Sender<usize>)>,
+}
+
+impl Threads {
+    /// As many as such a number of workers needs. They are all there, or none stays.
+    ///
+    /// # Errors
+    /// The system gives no thread or no event queue.
+    pub fn start(workers: usize) -> io::Result<Self> {
+        let (say, said) = system::channel();
+        let count = if workers == 1 { 0 } else { workers };
+        let threads = (0..count).map(|index| start_thread(index, say.clone()));
+        let threads = threads.collect::<io::Result<Vec<_>>>()?;
+        drop(say);
+        for _ in &threads {
+            said.recv().map_err(io::Error::other)??;
+        }
+        Ok(Self(threads))
+    }
+
+    /// Sets workers to work, from within a runtime for local tasks.
+    pub fn set_to_work(self, mut workers: Vec<Worker>) -> Workers {
+        let (tell, fallen) = mpsc::channel(1);
+        let at_work = match workers.pop() {
+            Some(only) if self.0.is_empty() => AtWork::Here(spawn_local(work(only, tell))),
+            last => {
+                let pairs = self.0.into_iter().zip(workers.into_iter().chain(last));
+                let threads = pairs.map(|(ready, worker)| {
+                    // One that has ended since is noticed when it is joined.
+                    let _ = ready.work.send((worker, tell.clone()));
+                    ready.thread
+                });
+                AtWork::Threads(threads.collect())
+            }
+        };
+        Workers { at_work, fallen }
+    }
+}
+
+fn start_thread(index: usize, say: system::Sender<io::Result<()>>) -> io::Result<Ready> {
+    let (send, worker) = oneshot::channel();
+    let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+        let runtime = match Builder::new_current_thread().enable_io().build_local(LocalOptions::default()) {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                // Who is not there any more was told of another.
+                let _ = say.send(Err(error));
+                return 0;
+            }
+        };
+        let _ = say.send(Ok(()));
+        drop(say);
+        // None comes if something else could not be started.
+        worker.blocking_recv().map_or(0, |(worker, tell)| runtime.block_on(work(worker, tell)))
+    })?;
+    Ok(Ready { thread, work: send })
+}
+
+/// All workers of the process, at work.
+#[derive(Debug)]
+pub struct Workers {
+    at_work: AtWork,
+    fallen: mpsc::Receiver<usize>,
+}
+
+#[derive(Debug)]
+enum AtWork {
+    /// The only one, on the caller's thread: a process with one thread pays less for each system call.
+    Here(task::JoinHandle<usize>),
+    /// Each on a thread of its own.
+    Threads(Vec<thread::JoinHandle<usize>>),
+}
+
+impl Workers {
+    /// Waits until one has ended unasked, and tells which.
+    pub async fn fallen(&mut self) -> usize {
+        match self.fallen.recv().await {
+            Some(worker) => worker,
+            None => pending().await,
+        }
+    }
+
+    /// Waits until they have ended: a stop was asked for, and their clients are gone, the drain deadline has passed or they
+    /// were told to cut. Gives the number of connections that were left.
+    pub async fn ended(self) -> usize {
+        match self.at_work {
+            AtWork::Here(worker) => worker.await.unwrap_or_default(),
+            AtWork::Threads(threads) => {
+                // Joined aside, so that checks, failover and signals go on meanwhile.
+                let join = || threads.into_iter().map(|worker| worker.join().unwrap_or_default()).sum();
+                spawn_blocking(join).await.unwrap_or_default()
+            }
+        }
+    }
+}
+
+async fn work(worker: Worker, tell: mpsc::Sender<usize>) -> usize {
+    let _fall = Fall { worker: worker.index, tell };
+    worker.run().await
+}
+
+/// Tells if the worker that has it panics.
+struct Fall {
+    worker: usize,
+    tell: mpsc::Sender<usize>,
+}
+
+impl Drop for Fall {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            // There is room for the first, and one is enough.
+            let _ = self.tell.try_send(self.worker);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_panics_is_told_of_and_one_that_ends_as_asked_is_not() {
+        for panics in [true, false] {
+            let (tell, mut fallen) = mpsc::channel(1);
+            let worker = thread::spawn(move || {
+                let _fall = Fall { worker: 3, tell };
+                assert!(!panics, "as a worker may");
+            });
+            assert_eq!(worker.join().is_err(), panics);
+            assert_eq!(fallen.try_recv().ok(), panics.then_some(3));
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! A start with few open files: each worker has what it needs, or nothing is started.
+
+use crate::support::{Backend, Balancer, Client, Sample, get};
+
+#[test]
+fn without_files_for_each_worker_nothing_is_started_and_it_says_what_would_help() {
+    for (files, workers) in [(16, "2"), (64, "12"), (128, "32")] {
+        let balancer = Balancer::before(&[Backend::refuses()]).flag("--admin", "127.0.0.1:0");
+        let (code, said) = balancer.flag("--workers", workers).open_files(files).fail();
+        assert_eq!((code, said.lines().count()), (Some(1), 1), "{said}");
+        assert!(
+            said.starts_with(&format!("loadbalancer: --workers {workers}: too few open files: ")),
+            "{said}"
+        );
+        let help = format!("the limit is {files}; raise it with `ulimit -n`, or use fewer workers");
+        assert!(said.ends_with(&help), "{said}");
+    }
+}
+
+#[test]
+fn a_start_with_few_files_warns_of_how_few_clients_there_is_room_for() {
+    let sample = Sample::start("one");
+    let before = || Balancer::before(&[sample.address()]);
+    let balancer = before().open_files(99).start();
+    let line = balancer.said("room for 15 connections only: the limit on open files is 99; ");
+    assert!(line.contains(" WARN ") && line.ends_with("raise it with `ulimit -n`"), "{line}");
+    get(balancer.address, "/").expect_status(200);
+    // Who chose the number needs no word on it.
+    let balancer = before().open_files(99).flag("--max-connections", "10").start();
+    balancer.said("forwarding to");
+    get(balancer.address, "/").expect_status(200);
+    assert_eq!(balancer.times_said("open files"), 0);
+}
+
+#[test]
+fn more_connections_than_there_are_files_for_are_refused_with_what_would_help() {
+    let balancer = Balancer::bare().flag("--workers", "2").flag("--max-connections", "1000");
+    let (code, said) = balancer.open_files(1024).fail();
+    let expected = "loadbalancer: --max-connections 1000: too large: each takes two open files, of which the limit is 1024; \
+                    use at most 475, or raise the limit with `ulimit -n 2074`";
+    assert_eq!((code, said.as_str()), (Some(2), expected));
+}
+
+#[test]
+fn clients_whom_several_workers_turned_away_are_told_of_in_one_line() {
+    let sample = Sample::start("one");
+    let balancer = Balancer::before(&[sample.address()]).flag("--workers", "2");
+    let balancer = balancer.flag("--max-connections", "1").start();
+    let mut seated = Client::to(balancer.address);
+    seated.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+    seated.answer().expect_status(200);
+    for _ in 0..20 {
+        Client::to(balancer.address).answer().expect_status(503);
+    }
+    let line = balancer.said("clients turned away: ");
+    assert!(line.ends_with("; raise it, or that limit with `ulimit -n`"), "{line}");
+    balancer.signal("TERM");
+    balancer.ended();
+    balancer.all_said();
+    assert_eq!(balancer.times_said("clients turned away: "), 1);
+}
