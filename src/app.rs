@@ -243,7 +243,7 @@ fn tell(config: &Config, bound: &[Bound]) {
         let listener = &bound.opened.listener;
         info!("listening on {listener} with {count} worker{}", if count == 1 { "" } else { "s" });
     }
-    if let Some(limit) = config.limits.few_files {
+    if let Some(limit) = config.limits.few_files() {
         let most = config.limits.connections;
         let s = if most == 1 { "" } else { "s" };
         warn!(

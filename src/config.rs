@@ -197,8 +197,8 @@ pub struct Limits {
     pub connections: usize,
     /// Clients that are refused and told why at one time, over all workers.
     pub refusals: usize,
-    /// The limit on open files, if that is why so few connections fit.
-    pub few_files: Option<u64>,
+    /// How many files there can be open, if nobody chose the number of connections.
+    pub open_files: Option<u64>,
 }
 
 impl std::fmt::Display for Listener {

@@ -281,7 +281,7 @@ impl Live {
 /// The settings as far as they can be put in force now, and the names of those that wait for the next start.
 fn without_what_stays(mut config: Config, present: &Config) -> (Config, Vec<&'static str>) {
     let later = config.waiting(present);
-    config.workers = present.workers;
+    config.keep_workers(present.workers);
     config.access_log.clone_from(&present.access_log);
     (config, later)
 }

@@ -1,6 +1,16 @@
 //! How many files a process has open beside those of its clients.
 
-use super::Config;
+use std::num::NonZeroUsize;
+
+use super::{Config, Limits};
+
+/// The connections that we accept when the limit on open files allows more.
+const MOST_CONNECTIONS: u64 = 65_536;
+/// Fewer than that are few, unless somebody chose the number.
+const FEW_CONNECTIONS: usize = 256;
+/// Clients at one time that are refused and told why, with no file to spare and with many.
+const LEAST_REFUSALS: u64 = 32;
+const MOST_REFUSALS: u64 = 4096;
 
 /// Of a worker beside its listening sockets: an event queue, and what wakes it.
 const OF_A_WORKER: usize = 4;
@@ -14,6 +24,43 @@ impl Config {
     pub fn least_files(&self) -> usize {
         LEAST + of_workers(self.workers.get(), self.listeners.len())
     }
+
+    /// Stays with the workers that there are, and with what is left beside their files.
+    pub fn keep_workers(&mut self, workers: NonZeroUsize) {
+        if self.workers == workers {
+            return;
+        }
+        self.workers = workers;
+        if let Some(open_files) = self.limits.open_files {
+            let affordable = affordable(open_files, reserved(workers.get(), self.listeners.len()));
+            let connections = connections(affordable);
+            // Both are at most 65 536.
+            self.limits.connections = usize::try_from(connections).unwrap_or(usize::MAX);
+            self.limits.refusals = usize::try_from(refusals(affordable, connections)).unwrap_or(usize::MAX);
+        }
+    }
+}
+
+impl Limits {
+    /// The limit on open files, if that is why so few connections fit.
+    pub fn few_files(&self) -> Option<u64> {
+        self.open_files.filter(|_| self.connections < FEW_CONNECTIONS)
+    }
+}
+
+/// The most connections for which there are files: a proxied one takes two, the client's and the backend's.
+pub(super) fn affordable(open_files: u64, reserved: u64) -> u64 {
+    (open_files.saturating_sub(reserved) / 2).max(1)
+}
+
+/// As many connections as there are if nobody chose the number.
+pub(super) fn connections(affordable: u64) -> u64 {
+    affordable.min(MOST_CONNECTIONS)
+}
+
+/// How many clients are refused and told why: files that nobody else may need are theirs, too.
+pub(super) fn refusals(affordable: u64, connections: u64) -> u64 {
+    LEAST_REFUSALS + (affordable - connections).min(MOST_REFUSALS)
 }
 
 /// Files that are kept from clients.

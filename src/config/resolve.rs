@@ -31,13 +31,6 @@ pub(super) use fault::{PoolFault, RouteFault};
 pub(super) use report::{Report, Spot};
 pub(super) use useless::{counts, overflows};
 
-/// The connections that we accept when the limit on open files allows more.
-const MOST_CONNECTIONS: u64 = 65_536;
-/// Fewer than that are few, unless somebody chose the number.
-const FEW_CONNECTIONS: u64 = 256;
-/// Clients at one time that are refused and told why, with no file to spare and with many.
-const LEAST_REFUSALS: u64 = 32;
-const MOST_REFUSALS: u64 = 4096;
 /// hyper's read buffer starts at this size, so a smaller limit would not be one.
 const LEAST_HEADER_SIZE: u64 = 8192;
 /// The port of servers of names (RFC 1035 section 4.2).
@@ -193,9 +186,8 @@ fn limits(given: &file::Limits, (open_files, reserved): (u64, u64), at: &Spot<'_
     let header_size = given.header_size.map_or(65_536, |size| size.0);
     let header_size = at.key("header_size").size(header_size, LEAST_HEADER_SIZE, 1 << 20);
     let headers = at.key("headers").between(given.headers.unwrap_or(100), 1, 10_000);
-    // A proxied connection takes two files: the client's and the backend's.
-    let affordable = (open_files.saturating_sub(reserved) / 2).max(1);
-    let connections = given.connections.unwrap_or(affordable.min(MOST_CONNECTIONS));
+    let affordable = files::affordable(open_files, reserved);
+    let connections = given.connections.unwrap_or_else(|| files::connections(affordable));
     let needed = connections.saturating_mul(2).saturating_add(reserved);
     let fault = Fault::Files { most: affordable, open_files, needed };
     let at_connections = at.key("connections");
@@ -203,15 +195,13 @@ fn limits(given: &file::Limits, (open_files, reserved): (u64, u64), at: &Spot<'_
         true => at_connections.take(connections, Err(fault)),
         false => at_connections.between(connections, 1, affordable),
     }?;
-    // Files that nobody else may need are theirs, too.
-    let refusals = LEAST_REFUSALS + (affordable - connections).min(MOST_REFUSALS);
     Some(Limits {
         header_size: usize::try_from(header_size?).ok()?,
         headers: usize::try_from(headers?).ok()?,
         body: given.body_size.map(|size| size.0),
         connections: usize::try_from(connections).ok()?,
-        refusals: usize::try_from(refusals).ok()?,
-        few_files: (given.connections.is_none() && connections < FEW_CONNECTIONS).then_some(open_files),
+        refusals: usize::try_from(files::refusals(affordable, connections)).ok()?,
+        open_files: given.connections.is_none().then_some(open_files),
     })
 }
 

@@ -185,7 +185,7 @@ mod tests {
     fn team(size: usize, connections: usize) -> (Arc<Team>, Vec<mpsc::Receiver<Handed>>) {
         Team::of(
             size,
-            &Limits { header_size: 0, headers: 0, body: None, connections, refusals: 1, few_files: None },
+            &Limits { header_size: 0, headers: 0, body: None, connections, refusals: 1, open_files: None },
             None,
         )
     }
