@@ -80,7 +80,9 @@ fn find_files(config: &Config) -> Result<(), StartError> {
     spare_files(config.least_files()).map_err(|error| match Resource::NOFILE.get_soft() {
         Ok(limit) if ran_out_of_files(&error) => StartError::Files {
             workers: config.workers.get(),
-            needed: config.least_files() + FIRST_FILES,
+            // Whoever started us may have left more open.
+            needed: (config.least_files() + FIRST_FILES)
+                .max(usize::try_from(limit).map_or(usize::MAX, |limit| limit + 1)),
             limit,
         },
         _ => error.into(),

@@ -261,7 +261,7 @@ struct Download {
     ended: bool,
     /// Boxed, because a body is moved more than once, and few break.
     broken: Option<Box<Error>>,
-    lease: Lease,
+    _lease: Lease,
 }
 
 impl Body {
@@ -289,7 +289,7 @@ impl Body {
         let client = Rc::clone(exchange.client());
         let connection = Some(connection);
         let download =
-            Download { incoming, connection, connections, client, ended: false, broken: None, lease };
+            Download { incoming, connection, connections, client, ended: false, broken: None, _lease: lease };
         Self { source: Source::Backend(download), exchange: Some(exchange) }
     }
 
@@ -374,12 +374,12 @@ impl Download {
     /// Waits aside for the end of an answer of which the client has all, so that its stream need not be reset.
     #[cold]
     fn wait_for_the_end(self) {
-        let Self { incoming: body, connection, connections, client, lease, .. } = self;
+        let Self { incoming: body, connection, connections, client, .. } = self;
         if let Some(connection) = connection
             && !connection.is_sending()
             && !client.shared.is_over()
         {
-            Spent { body, connection, connections, lease }.let_go(&client);
+            Spent { body, connection, connections, lease: None }.let_go(&client);
         }
     }
 

@@ -117,7 +117,8 @@ impl Copy {
             Ok((response, connection)) => {
                 trial.answered(&response);
                 let connections = Rc::clone(view.connections(lease.place()));
-                Spent { body: response.into_body(), connection, connections, lease }.read(&client).await;
+                let body = response.into_body();
+                Spent { body, connection, connections, lease: Some(lease) }.read(&client).await;
             }
             Err(failure) => {
                 trial.failed(&failure);

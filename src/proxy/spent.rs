@@ -16,6 +16,8 @@ use super::forward::before_due;
 
 /// Bytes of one that are read. Of a longer one, the connection is closed.
 const MOST_BYTES: usize = 64 * 1024;
+/// Milliseconds in which an answer of which nothing is missing may end.
+const FOR_ITS_END: u64 = 5000;
 
 /// An answer that nobody wants.
 pub(super) struct Spent {
@@ -23,7 +25,8 @@ pub(super) struct Spent {
     pub(super) connection: BackendConnection,
     /// Where the connection goes afterwards.
     pub(super) connections: Rc<Connections<RequestBody>>,
-    pub(super) lease: Lease,
+    /// None if its client has all of it: then it is under way no more, and only its end is waited for.
+    pub(super) lease: Option<Lease>,
 }
 
 impl Spent {
@@ -41,6 +44,9 @@ impl Spent {
         let Self { mut body, mut connection, connections, lease } = self;
         client.alarm().wakes_me().await;
         client.enter(Phase::Answer);
+        if lease.is_none() {
+            client.alarm().tighten(FOR_ITS_END);
+        }
         let mut left = MOST_BYTES;
         let read = poll_fn(|cx| poll_end(&mut connection, &mut body, &mut left, cx));
         if before_due(client, read).await == Some(true) {

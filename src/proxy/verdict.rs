@@ -64,6 +64,6 @@ impl Answered {
     /// The client gets another answer.
     pub(super) fn let_go(self, client: &Client) {
         let Self { response, connection, connections, lease, .. } = self;
-        Spent { body: response.into_body(), connection, connections, lease }.let_go(client);
+        Spent { body: response.into_body(), connection, connections, lease: Some(lease) }.let_go(client);
     }
 }

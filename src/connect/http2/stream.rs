@@ -10,7 +10,7 @@ use h2::client::ResponseFuture;
 use h2::{Reason, RecvStream};
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::header::CONTENT_LENGTH;
-use hyper::{Method, Request, Response};
+use hyper::{Method, Request, Response, StatusCode};
 
 use super::super::connection::GIVEN;
 use super::super::{AnswerBody, Broken, Flow, Provenance};
@@ -33,7 +33,7 @@ pub struct Download {
     stream: RecvStream,
     /// Bytes that are still to come, if the head told how many.
     left: Option<u64>,
-    /// Whether it answers a HEAD, and has no content whatever its head tells.
+    /// Whether it has no content whatever its head tells: it answers a HEAD, or its status says so.
     bodiless: bool,
     data_ended: bool,
 }
@@ -163,6 +163,8 @@ where
         if response.headers().len() > self.connection.limits.headers {
             return Err(Broken::TooManyHeaders);
         }
+        let bodiless =
+            bodiless || matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let length =
             response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let body = |stream| Download { stream, left: length, bodiless, data_ended: false };

@@ -9,7 +9,7 @@ use hyper::{HeaderMap, Response, StatusCode};
 use tokio::sync::watch;
 
 use crate::support::h2_backend::H2Backend;
-use crate::support::{Balancer, Client, Http2, frame, http2_get, until};
+use crate::support::{Balancer, Client, Http2, Settings, frame, http2_get, until};
 
 use super::small::begin;
 use super::{before, noop};
@@ -102,6 +102,40 @@ fn an_upload_that_a_whole_answer_makes_idle_is_read_no_further() {
     client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1000000\r\n\r\nthe first of them");
     assert_eq!(client.answer().expect_status(403).text(), "no");
     assert_eq!(told.recv(), Ok(Reason::CANCEL));
+}
+
+#[test]
+fn a_backend_whose_answer_its_client_has_is_free_for_another_request_and_an_answer_without_content_is_whole()
+{
+    let (_open, opened) = watch::channel(false);
+    let backend = H2Backend::that(move |mut exchange| {
+        let mut opened = opened.clone();
+        async move {
+            let response = match exchange.head.uri().path() {
+                "/nothing" => Response::builder().status(204),
+                _ => Response::builder().header("content-length", 5),
+            };
+            let mut stream = exchange.back.send_response(response.body(()).unwrap(), false).unwrap();
+            if exchange.head.uri().path() != "/nothing" {
+                stream.send_data(Bytes::from_static(b"whole"), false).unwrap();
+            }
+            // Its end never comes.
+            drop(opened.wait_for(|opened| *opened).await);
+        }
+    });
+    let settings = Settings::that_say(&format!(
+        "[listeners.web]\naddress = \"127.0.0.1:0\"\n[pools.all]\nhealth.interval = \"1h\"\n\
+         backends = [{{ address = \"{}\", max_requests = 1 }}]\n",
+        backend.url()
+    ));
+    let balancer = settings.balancer().flag("--access-log", "-").start();
+    let mut client = Client::to(balancer.address);
+    for (path, status) in [("/one", 200), ("/nothing", 204), ("/another", 200)] {
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n"));
+        client.answer().expect_status(status);
+        let line = balancer.said(&format!("\"path\":\"{path}\""));
+        assert!(line.contains("\"reason\":null"), "{line}");
+    }
 }
 
 #[test]
