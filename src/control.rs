@@ -15,14 +15,16 @@ mod strays;
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::task::spawn_local;
 use tokio::time::sleep;
+use tracing::warn;
 
 use crate::backends::{Registry, check};
 use crate::config::Config;
+use crate::connect::charged;
 use crate::proxy::Deadlines;
 use crate::snapshot::{Settings, Snapshot};
 
@@ -69,7 +71,15 @@ async fn keep_time(mut settings: watch::Receiver<Arc<Settings>>, beat: watch::Se
     let tick = |config: &Config| Duration::from_millis(Deadlines::of(config).tick());
     let mut pause = tick(&settings.borrow_and_update().config);
     while beat.send(()).is_ok() {
+        let began = Instant::now();
         sleep(pause).await;
+        let took = began.elapsed();
+        if charged(took, pause).is_zero() {
+            let seconds = took.as_secs_f64();
+            warn!(
+                "did not run for {seconds:.1} s: paused, or out of CPU; no timeout or check counts that time"
+            );
+        }
         if settings.has_changed().unwrap_or_default() {
             pause = tick(&settings.borrow_and_update().config);
         }

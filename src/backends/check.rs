@@ -20,8 +20,8 @@ use tracing::warn;
 
 use crate::config::{Address, Health as Settings};
 use crate::connect::{
-    AnswerBody, Broken, Connection, Connections, DialError, HeadLimits, Need, Wants, Way, is_our_want,
-    ran_out_of_files,
+    AnswerBody, Broken, Connection, Connections, DialError, HeadLimits, Need, Patience, Wants, Way,
+    is_our_want, ran_out_of_files,
 };
 
 use schedule::Schedule;
@@ -77,7 +77,8 @@ fn is_checked(backend: &Backend) -> bool {
 /// What a check finds; nothing if it cannot be made for want of something of our own.
 async fn check(way: &Arc<Way>, settings: &Settings, wants: &Wants) -> Option<Evidence> {
     let started = Instant::now();
-    let mut connection = match connect(way, settings.timeout).await {
+    let mut patience = Patience::of(settings.timeout);
+    let mut connection = match connect(way, &mut patience).await {
         Ok(connection) => connection,
         Err(DialError::Connect(error)) if is_our_want(&error) => {
             complain(wants, &error);
@@ -85,25 +86,24 @@ async fn check(way: &Arc<Way>, settings: &Settings, wants: &Wants) -> Option<Evi
         }
         Err(error) => return Some(Evidence::of_dial(&error)),
     };
-    let left = settings.timeout.saturating_sub(started.elapsed());
-    Some(match timeout(left, ask(&mut connection, way, &settings.path)).await {
-        Ok(Ok(answer)) => {
+    Some(match patience.wait(ask(&mut connection, way, &settings.path)).await {
+        Some(Ok(answer)) => {
             let (mut status, took) = (answer.status(), started.elapsed());
             let (mut fields, mut message) = (answer.headers().clone(), Vec::new());
             // Neither an endless nor a stalled body says anything of health once the head was good.
             let reading = read(&mut connection, answer, &mut fields, &mut message);
-            let _ = timeout(left.min(Duration::from_secs(1)), reading).await;
+            let _ = timeout(patience.left().min(Duration::from_secs(1)), reading).await;
             if grpc::is_asked(&settings.path) {
                 status = grpc::status(status, &fields, &message);
             }
             Evidence::Answered(status, took)
         }
-        Ok(Err(error)) => match error.tls_fault() {
+        Some(Err(error)) => match error.tls_fault() {
             Some(fault) => Evidence::Tls(fault),
             None if error.is_garbage() => Evidence::Garbage,
             None => Evidence::Closed,
         },
-        Err(_) => Evidence::AnswerTimeout,
+        None => Evidence::AnswerTimeout,
     })
 }
 
@@ -111,7 +111,7 @@ type CheckConnection = Connection<Full<Bytes>>;
 
 /// Connects. What may pass in a moment is tried again for as long as there is time: no file is left, until workers have made
 /// room, or the backend's queue is full.
-async fn connect(way: &Arc<Way>, most: Duration) -> Result<CheckConnection, DialError> {
+async fn connect(way: &Arc<Way>, patience: &mut Patience) -> Result<CheckConnection, DialError> {
     // Not one that requests share: whether the backend takes new ones is a part of what is asked.
     let connections = Connections::to(way, &Rc::default());
     let need = Need { upgrade: false, fresh: true, origin: None, limits: LIMITS };
@@ -130,9 +130,9 @@ async fn connect(way: &Arc<Way>, most: Duration) -> Result<CheckConnection, Dial
             lacked = None;
         }
     };
-    let in_time = timeout(most, dial).await;
+    let in_time = patience.wait(dial).await;
     let late = || lacked.unwrap_or(io::ErrorKind::TimedOut.into());
-    in_time.unwrap_or_else(|_| Err(DialError::Connect(late())))
+    in_time.unwrap_or_else(|| Err(DialError::Connect(late())))
 }
 
 #[cold]

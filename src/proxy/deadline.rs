@@ -3,24 +3,28 @@
 //! Each worker has one coarse clock, moved on by a tick. A connection owns one [`Alarm`], and each step of a request
 //! sets it anew; the tick looks through all alarms and wakes the tasks of those that are due. So a deadline is never
 //! early and at most two ticks late, which is what a proxy's timeouts need, and setting one touches no lock. Workers
-//! need no timers at all, which spares each of their sleeps a look at the system's clock.
+//! need no timers at all, which spares each of their sleeps a look at the system's clock. Time in which the worker did not
+//! run does not pass on this clock: it was nobody's fault.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use slab::Slab;
+
+use crate::connect::charged;
 
 /// A point of the worker's clock that never comes.
 const NEVER: u64 = u64::MAX;
 
-/// One worker's coarse clock, in milliseconds since it started, and the alarms set on it.
+/// One worker's coarse clock, in milliseconds that it has run, and the alarms set on it.
 #[derive(Debug)]
 pub struct Clock {
     started: Instant,
     ticked: Cell<Instant>,
+    stalled: Cell<Duration>,
     now: Cell<u64>,
     tick: Cell<u64>,
     alarms: RefCell<Slab<Entry>>,
@@ -46,6 +50,7 @@ impl Clock {
         Self {
             started: now,
             ticked: Cell::new(now),
+            stalled: Cell::default(),
             now: Cell::new(0),
             tick: Cell::new(tick),
             alarms: RefCell::default(),
@@ -83,9 +88,12 @@ impl Clock {
 
     /// Moves the clock on and wakes the tasks whose alarm is due.
     pub fn advance(&self) {
-        self.ticked.set(Instant::now());
-        let elapsed = self.ticked.get().saturating_duration_since(self.started);
-        let now = u64::try_from(elapsed.as_millis()).unwrap_or(NEVER);
+        let at = Instant::now();
+        let took = at.saturating_duration_since(self.ticked.replace(at));
+        let stalled = took - charged(took, Duration::from_millis(self.tick.get()));
+        self.stalled.set(self.stalled.get() + stalled);
+        let ran = at.saturating_duration_since(self.started).saturating_sub(self.stalled.get());
+        let now = u64::try_from(ran.as_millis()).unwrap_or(NEVER);
         self.now.set(now);
         let alarms = self.alarms.borrow();
         let due = alarms.iter().filter(|(_, entry)| entry.due <= now);

@@ -30,6 +30,7 @@ mod reload;
 mod remote;
 mod routes;
 mod smuggling;
+mod standstill;
 mod starting;
 mod stopping;
 mod streaming;
