@@ -47,7 +47,7 @@ use crate::connect::{AnswerBody, Connections};
 pub use access::Access;
 pub use answer::{last_words, note_refusal};
 pub use body::{Body, RequestBody, UploadStopped};
-pub use client::{Client, Phase};
+pub use client::{Client, Mark, Phase};
 pub use deadline::{Alarm, Clock};
 pub use entrance::Entrance;
 pub use error::{Error, Fault, Misframed, Row};
@@ -180,7 +180,7 @@ fn newest(client: &Client, view: Rc<View>) -> Rc<View> {
 /// Gives a backend's answer to the client.
 fn pass_on(answered: Answered, client: &Rc<Client>, mut exchange: Exchange) -> Response<Body> {
     let Answered { mut response, asked, connection, connections, lease } = answered;
-    if client.is_uploading() && !client.is_stream() {
+    if client.is_uploading() && !client.is(Mark::Stream) {
         headers::announce_end(response.headers_mut());
     }
     exchange.answered(response.status().as_u16());

@@ -12,7 +12,7 @@ use hyper::body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint};
 use crate::balance::Lease;
 use crate::connect::{AnswerBody, Connection, Connections, unshare};
 
-use super::client::Phase;
+use super::client::{Mark, Phase};
 use super::exchange::Exchange;
 use super::headers::clean_trailers;
 use super::mirror::Copy;
@@ -121,7 +121,7 @@ impl HttpBody for RequestBody {
 
 impl Upload {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UploadStopped>>> {
-        if !self.client.may_upload() {
+        if self.client.is(Mark::Withheld) {
             return Poll::Pending;
         }
         let polled = Pin::new(&mut self.incoming).poll_frame(cx);
@@ -133,7 +133,7 @@ impl Upload {
                 Poll::Ready(Some(Err(UploadStopped)))
             }
             // hyper takes a stream that its client resets without an error for one that ended.
-            Poll::Ready(None) if self.client.is_stream() && !self.incoming.is_end_stream() => {
+            Poll::Ready(None) if self.client.is(Mark::Stream) && !self.incoming.is_end_stream() => {
                 self.client.set_fault(Error::ClientGone);
                 Poll::Ready(Some(Err(UploadStopped)))
             }
@@ -178,7 +178,7 @@ impl Upload {
         if let Some(copy) = self.copy.take() {
             copy.send();
         }
-        self.client.set_watched(true);
+        self.client.set(Mark::Watched, true);
         if self.client.phase() == Phase::Upload {
             self.client.enter(Phase::Response);
         }
@@ -198,7 +198,10 @@ impl Upload {
     /// Whether it is why an answer that has begun does not go on. Who takes no answer may have a reason to send nothing.
     fn is_late(&self) -> bool {
         let client = &self.client;
-        client.is_starved() && client.is_due() && client.phase() == Phase::Answer && !client.is_blocked()
+        client.is(Mark::Starved)
+            && client.is_due()
+            && client.phase() == Phase::Answer
+            && !client.is(Mark::Blocked)
     }
 }
 
@@ -207,13 +210,13 @@ impl Drop for Upload {
         if !self.ended {
             if self.is_late() {
                 self.client.set_fault(Error::UploadTimeout);
-            } else if self.client.is_stream() && self.client.phase() == Phase::Connect {
+            } else if self.client.is(Mark::Stream) && self.client.phase() == Phase::Connect {
                 self.look_for_a_fault();
             }
             self.client.set_starved(false);
             // hyper passes over a body of which it has all, if it knows where it ends.
-            if !(self.client.is_whole() && self.incoming.size_hint().exact().is_some()) {
-                self.client.set_unread();
+            if !(self.client.is(Mark::Whole) && self.incoming.size_hint().exact().is_some()) {
+                self.client.set(Mark::Unread, true);
             }
         }
     }
@@ -321,7 +324,7 @@ impl HttpBody for Body {
             Source::Text(text) => {
                 let text = text.take();
                 if let (Some(text), Some(exchange)) = (&text, &self.exchange)
-                    && !exchange.client().is_stream()
+                    && !exchange.client().is(Mark::Stream)
                 {
                     exchange.client().count_out(text.len() as u64);
                 }
@@ -357,7 +360,7 @@ impl HttpBody for Body {
 impl Download {
     /// Whether the client's side was given all that it asks for: with HTTP/1.1 it asks for nothing behind the last promised byte.
     fn is_whole(&self) -> bool {
-        self.has_ended() || !self.client.is_stream() && self.incoming.has_all()
+        self.has_ended() || !self.client.is(Mark::Stream) && self.incoming.has_all()
     }
 
     fn has_ended(&self) -> bool {
@@ -395,7 +398,7 @@ impl Download {
                 if let Some(trailers) = frame.trailers_mut() {
                     clean_trailers(trailers);
                 }
-                if !self.client.is_stream() {
+                if !self.client.is(Mark::Stream) {
                     self.client.count_out(frame.data_ref().map_or(0, |data| data.len() as u64));
                     self.client.progress();
                 } else if let Some(trailers) = frame.trailers_mut() {
@@ -416,7 +419,7 @@ impl Download {
                 Poll::Ready(None)
             }
             Poll::Pending => {
-                if self.client.is_stream() {
+                if self.client.is(Mark::Stream) {
                     self.client.set_blocked(false);
                 }
                 Poll::Pending
@@ -427,10 +430,10 @@ impl Download {
     /// Whoever drives the client's connection wants no more of it.
     #[cold]
     fn cut(&mut self) {
-        self.client.set_cut_short();
+        self.client.set(Mark::CutShort, true);
         let Some(mut connection) = self.connection.take() else { return };
         // hyper lets go of a stream that was reset before it asks for more, and only the upload knows why it was.
-        if self.client.is_stream() && !self.client.is_due() {
+        if self.client.is(Mark::Stream) && !self.client.is_due() {
             let _ = connection.poll_body(&mut self.incoming, &mut Context::from_waker(Waker::noop()));
         }
     }

@@ -1,5 +1,6 @@
 //! A client's connection, as its requests see it.
 
+mod marks;
 mod waiting;
 
 use std::cell::{Cell, OnceCell, Ref, RefCell};
@@ -22,8 +23,10 @@ use super::pace::Paces;
 use super::upgrade::Tunnel;
 use super::{Entrance, Error, Shared};
 
+pub use marks::Mark;
 pub use waiting::Phase;
 
+use marks::Marks;
 use waiting::OwnDeadlines;
 
 /// One client's connection. Shared by its transport, its requests and the task that drives them.
@@ -41,28 +44,13 @@ pub struct Client {
     certificate: OnceCell<Box<HeaderValue>>,
     alarm: Alarm,
     phase: Cell<Phase>,
-    /// Whether it is to be noted when a request was sent, for those who learn from the time to its answer.
-    timed: Cell<bool>,
+    marks: Marks,
     sent_at: Cell<Option<Instant>>,
-    blocked: Cell<bool>,
-    whole: Cell<bool>,
-    unread: Cell<bool>,
-    last: Cell<bool>,
-    open_ended: Cell<bool>,
-    cut_short: Cell<bool>,
-    watched: Cell<bool>,
-    starved: Cell<bool>,
-    may_upload: Cell<bool>,
-    has_own_deadlines: Cell<bool>,
     own_deadlines: Cell<OwnDeadlines>,
     fault: RefCell<Option<Error>>,
     interim: RefCell<Vec<u8>>,
     tunnel: RefCell<Option<Box<Tunnel>>>,
-    /// Whether it is one of several streams of a connection.
-    is_stream: bool,
     on_upgrade: RefCell<Option<OnUpgrade>>,
-    told_all: Cell<bool>,
-    broken_off: Cell<bool>,
     bytes_in: Cell<u64>,
     bytes_out: Cell<u64>,
 }
@@ -72,24 +60,19 @@ impl Client {
     pub fn new(shared: Rc<Shared>, address: SocketAddr, entrance: Rc<Entrance>, alarm: Alarm) -> Self {
         let ip = address.ip().to_canonical();
         let address = SocketAddr::new(ip, address.port());
-        Self::made(shared, address, entrance, alarm, false)
+        Self::made(shared, address, entrance, alarm)
     }
 
     /// A stream of this client's connection, with a phase and a deadline of its own.
     pub fn stream(&self) -> Self {
         let (shared, entrance) = (Rc::clone(&self.shared), Rc::clone(&self.entrance));
         let alarm = Alarm::on(&shared.clock);
-        let stream = Self::made(shared, self.address, entrance, alarm, true);
+        let stream = Self::made(shared, self.address, entrance, alarm);
+        stream.set(Mark::Stream, true);
         Self { certificate: self.certificate.clone(), ..stream }
     }
 
-    fn made(
-        shared: Rc<Shared>,
-        address: SocketAddr,
-        entrance: Rc<Entrance>,
-        alarm: Alarm,
-        is_stream: bool,
-    ) -> Self {
+    fn made(shared: Rc<Shared>, address: SocketAddr, entrance: Rc<Entrance>, alarm: Alarm) -> Self {
         let client = Self {
             address,
             entrance,
@@ -98,32 +81,34 @@ impl Client {
             certificate: OnceCell::new(),
             alarm,
             phase: Cell::new(Phase::Idle),
-            timed: Cell::new(false),
+            marks: Marks::default(),
             sent_at: Cell::new(None),
-            blocked: Cell::new(false),
-            whole: Cell::new(false),
-            unread: Cell::new(false),
-            last: Cell::new(false),
-            open_ended: Cell::new(false),
-            cut_short: Cell::new(false),
-            watched: Cell::new(false),
-            starved: Cell::new(false),
-            may_upload: Cell::new(true),
-            has_own_deadlines: Cell::new(false),
             own_deadlines: Cell::default(),
             fault: RefCell::default(),
             interim: RefCell::default(),
             tunnel: RefCell::default(),
-            is_stream,
             on_upgrade: RefCell::default(),
-            told_all: Cell::new(false),
-            broken_off: Cell::new(false),
             bytes_in: Cell::new(0),
             bytes_out: Cell::new(0),
             shared,
         };
         client.enter(Phase::Head);
         client
+    }
+
+    /// Whether this holds.
+    pub fn is(&self, mark: Mark) -> bool {
+        self.marks.has(mark)
+    }
+
+    /// Notes whether this holds. For [`Mark::Starved`] and [`Mark::Blocked`] there is more to note.
+    pub fn set(&self, mark: Mark, holds: bool) {
+        self.marks.set(mark, holds);
+    }
+
+    /// Whether its last answer broke off, and an orderly end of the connection would hide that.
+    pub fn was_cut_short(&self) -> bool {
+        self.is(Mark::OpenEnded) && self.is(Mark::CutShort)
     }
 
     /// Where it connects from.
@@ -178,66 +163,6 @@ impl Client {
         self.certificate.get().map(Box::as_ref)
     }
 
-    /// Whether a request is under way and all of it has come: the only thing the client can do is leave.
-    pub fn is_watched(&self) -> bool {
-        self.watched.get()
-    }
-
-    /// Notes whether the client can only leave.
-    pub fn set_watched(&self, watched: bool) {
-        self.watched.set(watched);
-    }
-
-    /// Whether the request under way has come to its end, though all of it may not be read from hyper yet.
-    pub(super) fn is_whole(&self) -> bool {
-        self.whole.get()
-    }
-
-    /// Notes whether the request under way has come to its end.
-    pub fn set_whole(&self, whole: bool) {
-        self.whole.set(whole);
-    }
-
-    /// Whether a request's body was not read to its end, so that more of it may be on its way.
-    pub fn has_unread(&self) -> bool {
-        self.unread.get()
-    }
-
-    pub(super) fn set_unread(&self) {
-        self.unread.set(true);
-    }
-
-    /// Whether it said of a request that no other follows (RFC 9112 section 9.6).
-    pub fn said_last(&self) -> bool {
-        self.last.get()
-    }
-
-    pub(super) fn set_last(&self) {
-        self.last.set(true);
-    }
-
-    /// Whether its last answer broke off, and an orderly end of the connection would look like its end, as in HTTP/1.0.
-    pub fn was_cut_short(&self) -> bool {
-        self.open_ended.get() && self.cut_short.get()
-    }
-
-    pub(super) fn set_cut_short(&self) {
-        self.cut_short.set(true);
-    }
-
-    pub(super) fn set_open_ended(&self, open_ended: bool) {
-        self.open_ended.set(open_ended);
-    }
-
-    /// Whether the backend may be given the request's body.
-    pub(super) fn may_upload(&self) -> bool {
-        self.may_upload.get()
-    }
-
-    pub(super) fn set_may_upload(&self, may: bool) {
-        self.may_upload.set(may);
-    }
-
     /// Notes what was wrong with the request's body: hyper only tells that something was.
     pub(super) fn set_fault(&self, fault: Error) {
         *self.fault.borrow_mut() = Some(fault);
@@ -267,32 +192,9 @@ impl Client {
         self.tunnel.take()
     }
 
-    /// Whether it is one of several streams of a connection.
-    pub(super) fn is_stream(&self) -> bool {
-        self.is_stream
-    }
-
     /// The client's end of a tunnel that it asked for with CONNECT, once it was told that there is one.
     pub(super) fn on_upgrade(&self) -> &RefCell<Option<OnUpgrade>> {
         &self.on_upgrade
-    }
-
-    /// Whether the backend's end of its tunnel has said all that it will.
-    pub fn was_told_all(&self) -> bool {
-        self.told_all.get()
-    }
-
-    pub(super) fn set_told_all(&self) {
-        self.told_all.set(true);
-    }
-
-    /// Whether its tunnel ended in disorder.
-    pub fn has_broken_off(&self) -> bool {
-        self.broken_off.get()
-    }
-
-    pub(super) fn set_broken_off(&self) {
-        self.broken_off.set(true);
     }
 
     pub(super) fn count_in(&self, bytes: u64) {

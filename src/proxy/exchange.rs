@@ -13,7 +13,7 @@ use tracing::Level;
 use crate::config::Config;
 use crate::telemetry::access_log::Entry;
 
-use super::client::Phase;
+use super::client::{Mark, Phase};
 use super::treated::Treated;
 use super::{Client, Error, grpc};
 
@@ -49,7 +49,7 @@ impl Exchange {
         let is_http2 = request.version() == Version::HTTP_2;
         let is_grpc = is_http2 && grpc::is_call(request.headers());
         let wants_no_body = is_http2 && request.method() == Method::HEAD;
-        client.set_watched(request.body().is_end_stream());
+        client.set(Mark::Watched, request.body().is_end_stream());
         client.enter(Phase::Connect);
         Self { client, entry, began, pool: None, treated: None, is_grpc, wants_no_body, settled: false }
     }
@@ -167,7 +167,7 @@ impl Exchange {
             return fault;
         }
         match client.is_due() && client.phase() == Phase::Answer {
-            true if client.is_blocked() => Error::ClientStalled,
+            true if client.is(Mark::Blocked) => Error::ClientStalled,
             true => Error::AnswerTimeout,
             false => Error::ClientGone,
         }
@@ -194,7 +194,7 @@ impl Drop for Exchange {
             let (bytes_in, bytes_out) = self.client.counts();
             log.write(&entry.end(bytes_in, bytes_out));
         }
-        self.client.set_watched(false);
+        self.client.set(Mark::Watched, false);
         self.client.enter(Phase::Flush);
     }
 }

@@ -15,7 +15,7 @@ use crate::config::Address;
 use crate::connect::{AnswerBody, Broken, DialError, Flow, Need, Origin, Provenance, ran_out_of_files};
 
 use super::body::{BackendConnection, RequestBody};
-use super::client::Phase;
+use super::client::{Mark, Phase};
 use super::headers::Asked;
 use super::shared::View;
 use super::{Client, Error};
@@ -199,7 +199,7 @@ pub async fn before_due<T>(client: &Client, future: impl Future<Output = T>) -> 
 
 fn begin(client: &Client, request: Option<&Request<RequestBody>>, asked: Asked) {
     let waits = asked.expects_continue;
-    client.set_may_upload(!waits);
+    client.set(Mark::Withheld, waits);
     // A body that came to its end without a byte is one that a backend refused before.
     let is_empty = request.is_some_and(|request| request.body().is_end_stream());
     client.mark_sent(is_empty);
@@ -218,13 +218,13 @@ fn watch(client: &Client, flow: &Flow, asked: Asked, cx: &Context<'_>) -> Option
     }
     let phase = client.phase();
     if phase == Phase::Expect && (flow.continued() || client.is_due()) {
-        client.set_may_upload(true);
+        client.set(Mark::Withheld, false);
         client.enter(Phase::Upload);
         cx.waker().wake_by_ref();
         return None;
     }
     client.is_due().then_some(match phase {
-        Phase::Upload if client.is_starved() => Error::UploadTimeout,
+        Phase::Upload if client.is(Mark::Starved) => Error::UploadTimeout,
         Phase::Upload => Error::BackendStalled,
         _ => Error::ResponseTimeout,
     })
@@ -241,7 +241,7 @@ fn pass_interim(client: &Client, flow: &Flow, asked: Asked) {
 /// Of a backend that asked for the body and began to answer in one breath, and may wait for the body to go on.
 fn pass_word_to_go_on(client: &Client, flow: &Flow) {
     if client.phase() == Phase::Expect && flow.continued() {
-        client.set_may_upload(true);
+        client.set(Mark::Withheld, false);
         // hyper's own word would come only before the answer.
         client.interim().borrow_mut().extend_from_slice(GO_ON);
     }

@@ -12,7 +12,7 @@ use hyper::{Method, Request, Response, StatusCode, Version};
 use crate::connect::{Provenance, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
 use crate::snapshot::Settings;
 
-use super::{Client, Error, RequestBody, http2, target, websocket};
+use super::{Client, Error, Mark, RequestBody, http2, target, websocket};
 
 use seen::{Kind, Seen};
 
@@ -46,7 +46,7 @@ pub(super) fn prepare(
     settings: &Settings,
 ) -> Result<(Asked, Provenance), Error> {
     let version = request.version();
-    client.set_open_ended(version == Version::HTTP_10);
+    client.set(Mark::OpenEnded, version == Version::HTTP_10);
     let extended_connect = version == Version::HTTP_2 && from_http2(request, client)?;
     target::normalise(request)?;
     let (seen, host) = Seen::in_head(request.headers());
@@ -64,7 +64,7 @@ pub(super) fn prepare(
     }
     let trailers = seen.has(Kind::Te) && lists(headers, &TE, "trailers");
     if seen.has(Kind::Connection) && lists(headers, &CONNECTION, "close") {
-        client.set_last();
+        client.set(Mark::Last, true);
     }
     remove_hop_by_hop(headers, seen, upgrade);
     if seen.has(Kind::TransferEncoding) && has_body {
@@ -149,7 +149,7 @@ pub(super) fn prepare_answer<B>(
     if upgrade {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     }
-    if client.is_stream() {
+    if client.is(Mark::Stream) {
         client.shared.values.take(headers);
     }
     headers.append(VIA, VIA_US);

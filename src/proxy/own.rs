@@ -13,6 +13,7 @@ use hyper::{Response, StatusCode};
 use crate::config::ErrorPage;
 
 use super::body::Body;
+use super::client::Mark;
 use super::exchange::Exchange;
 use super::grpc;
 use super::headers::announce_end;
@@ -95,7 +96,7 @@ impl Own {
         let Self { status, mut headers, body } = self;
         exchange.answered(status.as_u16());
         let client = exchange.client();
-        if client.has_unread() && !client.is_stream() {
+        if client.is(Mark::Unread) && !client.is(Mark::Stream) {
             announce_end(&mut headers);
         }
         if let Some(treated) = exchange.treated() {

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, copy_bidirectiona
 use crate::balance::Lease;
 use crate::connect::Stream;
 
-use super::client::Phase;
+use super::client::{Mark, Phase};
 use super::exchange::Exchange;
 use super::{Client, Error};
 
@@ -54,7 +54,7 @@ impl Tunnel {
             Some(Err(_)) => {}
             None => facts.set_fault(facts.take_fault().unwrap_or(Error::TunnelTimeout)),
         }
-        facts.set_broken_off();
+        facts.set(Mark::BrokenOff, true);
     }
 }
 
@@ -108,7 +108,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.incoming {
-            self.client.set_told_all();
+            self.client.set(Mark::ToldAll, true);
         }
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }

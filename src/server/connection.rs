@@ -11,7 +11,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 
 use crate::connect::Stream;
-use crate::proxy::{Client, Error, Phase, handle};
+use crate::proxy::{Client, Error, Mark, Phase, handle};
 
 use super::farewell::{close, cut, has_bytes, part, refuse};
 use super::framing::{Refusal, explain};
@@ -45,7 +45,7 @@ pub(super) async fn serve(client: Rc<Client>, mut stream: Stream) -> Option<Stre
             Stop::Over(Ok(())) => {
                 if let Some(tunnel) = client.take_tunnel() {
                     tunnel.run(stream, &unused).await;
-                } else if client.has_unread() || !unused.is_empty() || says_more(client, &stream) {
+                } else if client.is(Mark::Unread) || !unused.is_empty() || says_more(client, &stream) {
                     part(&client.shared, stream, b"").await;
                 } else {
                     close(&client.shared, stream).await;
@@ -78,7 +78,7 @@ pub(super) async fn serve(client: Rc<Client>, mut stream: Stream) -> Option<Stre
                 return None;
             }
             Stop::Due(_) => {
-                if client.is_blocked() || client.was_cut_short() {
+                if client.is(Mark::Blocked) || client.was_cut_short() {
                     cut(&stream);
                 }
                 return None;
@@ -140,7 +140,7 @@ async fn speak(client: &Rc<Client>, stream: Stream, read_ahead: Bytes) -> (Stop,
 /// Whether bytes wait that a reset would answer. Of a client who said that no other request follows, the runtime's word is
 /// enough that none came: to look would be a system call for each connection of one request.
 fn says_more(client: &Client, stream: &Stream) -> bool {
-    (!client.said_last() || stream.socket().is_told_of()) && has_bytes(stream)
+    (!client.is(Mark::Last) || stream.socket().is_told_of()) && has_bytes(stream)
 }
 
 /// What hyper had and did not use, and what it had not been given.

@@ -9,7 +9,7 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::connect::{Doorbell, Peeked, Stream};
-use crate::proxy::{Client, Misframed, Phase};
+use crate::proxy::{Client, Mark, Misframed, Phase};
 
 use super::framing::{Framing, Refusal};
 
@@ -66,7 +66,7 @@ impl ClientTransport {
             }
             // It sent its next request already; that it leaves will be seen when it is read.
             Poll::Ready(Peeked::Bytes) => {
-                self.client.set_watched(false);
+                self.client.set(Mark::Watched, false);
                 Ok(())
             }
         }
@@ -98,7 +98,7 @@ impl ClientTransport {
                 return Err(io::ErrorKind::ConnectionAborted.into());
             }
             self.read_ahead = Bytes::copy_from_slice(buf.filled());
-            self.client.set_watched(false);
+            self.client.set(Mark::Watched, false);
         }
         Ok(())
     }
@@ -162,7 +162,7 @@ impl AsyncRead for ClientTransport {
         if self.client.phase() == Phase::Idle && buf.filled().len() > before {
             self.client.enter(Phase::Head);
         }
-        self.client.set_whole(self.framing.is_between());
+        self.client.set(Mark::Whole, self.framing.is_between());
         Poll::Ready(Ok(()))
     }
 }
@@ -202,7 +202,7 @@ impl AsyncWrite for ClientTransport {
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
         if self.client.phase() == Phase::Flush {
             self.client.enter(Phase::Idle);
-        } else if self.client.is_watched() {
+        } else if self.client.is(Mark::Watched) {
             self.watch(cx)?;
         }
         Poll::Ready(Ok(()))

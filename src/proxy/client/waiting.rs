@@ -7,7 +7,7 @@ use crate::config::Treatment;
 use super::super::deadline::Alarm;
 use super::super::pace::Paces;
 use super::super::shared::millis;
-use super::Client;
+use super::{Client, Mark};
 
 /// What a connection waits for. Each has its own deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl Client {
 
     /// From now on it is noted, or not, when a request has been sent.
     pub(in crate::proxy) fn time_answer(&self, timed: bool) {
-        self.timed.set(timed);
+        self.set(Mark::Timed, timed);
         if timed {
             self.sent_at.set(None);
         }
@@ -78,7 +78,7 @@ impl Client {
 
     /// The request was sent to its end, or a new attempt to send it begins.
     pub(in crate::proxy) fn mark_sent(&self, is_sent: bool) {
-        if self.timed.get() {
+        if self.is(Mark::Timed) {
             self.sent_at.set(is_sent.then(Instant::now));
         }
     }
@@ -114,14 +114,9 @@ impl Client {
         &self.alarm
     }
 
-    /// Whether the client takes no more of what it is sent.
-    pub fn is_blocked(&self) -> bool {
-        self.blocked.get()
-    }
-
     /// Notes whether the client takes what it is sent.
     pub fn set_blocked(&self, blocked: bool) {
-        self.blocked.set(blocked);
+        self.set(Mark::Blocked, blocked);
         if let Some(paces) = &self.paces {
             paces.down.set_waiting(blocked, self.shared.clock.now());
             self.tighten(paces);
@@ -130,7 +125,7 @@ impl Client {
 
     /// Notes that the client took bytes: of an answer, they put off its deadline.
     pub fn took(&self, bytes: usize) {
-        self.blocked.set(false);
+        self.set(Mark::Blocked, false);
         let answers = matches!(self.phase.get(), Phase::Answer | Phase::Flush);
         if answers {
             self.alarm.set(self.millis(self.phase.get()));
@@ -157,13 +152,9 @@ impl Client {
         matches!(self.phase.get(), Phase::Upload | Phase::Expect)
     }
 
-    /// Whether the upload is waiting for the client rather than for the backend.
-    pub(in crate::proxy) fn is_starved(&self) -> bool {
-        self.starved.get()
-    }
-
+    /// Notes whether the upload waits for the client rather than for the backend.
     pub(in crate::proxy) fn set_starved(&self, starved: bool) {
-        self.starved.set(starved);
+        self.set(Mark::Starved, starved);
         if let Some(paces) = &self.paces {
             paces.up.set_waiting(starved, self.shared.clock.now());
             self.tighten(paces);
@@ -175,12 +166,12 @@ impl Client {
         let [response, body] =
             [treatment.response_timeout, treatment.body_timeout].map(|own| own.map(millis));
         self.own_deadlines.set(OwnDeadlines { response, body });
-        self.has_own_deadlines.set(response.is_some() || body.is_some());
+        self.set(Mark::OwnDeadlines, response.is_some() || body.is_some());
     }
 
     fn millis(&self, phase: Phase) -> u64 {
         let usual = self.shared.deadlines.millis(phase);
-        if self.has_own_deadlines.get() {
+        if self.is(Mark::OwnDeadlines) {
             self.own_deadlines.get().millis(phase).unwrap_or(usual)
         } else {
             usual
@@ -189,8 +180,8 @@ impl Client {
 
     /// A request begins.
     pub(in crate::proxy) fn begin_exchange(&self) {
-        self.has_own_deadlines.set(false);
-        if self.has_unread() {
+        self.set(Mark::OwnDeadlines, false);
+        if self.is(Mark::Unread) {
             // What was wrong with a body of which nobody needed the rest says nothing of the next.
             self.take_fault();
         }

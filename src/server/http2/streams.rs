@@ -9,7 +9,7 @@ use std::task::{Poll, Waker};
 use hyper::rt;
 use tokio::task::spawn_local;
 
-use crate::proxy::Client;
+use crate::proxy::{Client, Mark};
 
 /// What is known of a connection's streams.
 #[derive(Debug, Default)]
@@ -104,12 +104,12 @@ async fn run(mut future: Pin<Box<impl Future<Output = ()>>>, client: &Rc<Client>
 /// Passes on what a tunnel says to its client, whose other end has the deadline. Of a tunnel that broke off the client
 /// must not be told that it ended: hyper would say so, but a task that is dropped resets the stream.
 async fn run_tunnel(mut future: Pin<Box<impl Future<Output = ()>>>, client: &Client) {
-    poll_fn(|cx| match client.has_broken_off() {
+    poll_fn(|cx| match client.is(Mark::BrokenOff) {
         true => Poll::Ready(()),
         false => future.as_mut().poll(cx),
     })
     .await;
-    if !client.was_told_all() {
+    if !client.is(Mark::ToldAll) {
         // It took its stream back, which hyper tells the other end like any end of what it says.
         client.take_back();
     }
