@@ -24,6 +24,7 @@ mod mirror;
 mod own;
 mod pace;
 mod rates;
+mod reach;
 mod route_rates;
 mod shared;
 mod spent;

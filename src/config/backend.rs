@@ -193,8 +193,9 @@ pub(super) fn tls(given: &file::BackendTls, speaks: Speaks, at: &Spot<'_>) -> Op
 pub fn is_ourselves(backend: &Address, listeners: &[Listener]) -> bool {
     listeners.iter().any(|Listener { address: listen, .. }| {
         let (Some(backend), Some(listen)) = (backend.ip(), listen.ip()) else { return backend == listen };
-        let same_host =
-            backend.ip() == listen.ip() || (listen.ip().is_unspecified() && backend.ip().is_loopback());
-        same_host && backend.port() == listen.port()
+        let (from, to) = (listen.ip().to_canonical(), backend.ip().to_canonical());
+        // Who listens on all addresses of IPv6 listens on those of IPv4, too.
+        let has_all = from.is_unspecified() && (from.is_ipv6() || to.is_ipv4());
+        backend.port() == listen.port() && (from == to || has_all && to.is_loopback())
     })
 }

@@ -36,6 +36,13 @@ impl Provenance {
     /// others there are none yet.
     const FIELDS: [HeaderName; 4] = [X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST, VIA];
 
+    /// How often a request came through a balancer like this one before, as its `Via` tells.
+    pub fn visits(headers: &HeaderMap) -> usize {
+        let entries =
+            headers.get_all(VIA).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+        entries.filter(|entry| is_ours(entry)).count()
+    }
+
     /// Whether a field of this name tells of it.
     pub fn is_told_by(name: &HeaderName) -> bool {
         Self::FIELDS.contains(name)
@@ -75,6 +82,12 @@ impl Provenance {
             _ => "1.1 loadbalancer",
         }
     }
+}
+
+/// Whether an entry of `Via` names us: a version, a name, and whatever else.
+fn is_ours(entry: &[u8]) -> bool {
+    let mut words = entry.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    words.nth(1) == Some(b"loadbalancer")
 }
 
 /// An address as a field has it.

@@ -15,7 +15,7 @@ use crate::telemetry::access_log::Entry;
 use super::body::Body;
 use super::course::Forward;
 use super::exchange::Exchange;
-use super::own::Own;
+use super::own::{METHODS, Own};
 use super::treated::Treated;
 use super::{Client, Error, Row};
 
@@ -24,7 +24,6 @@ const PROXY_STATUS: &str = "proxy-status";
 const RETRY_AFTER_SECONDS: u64 = 1;
 /// Backends of which a client on this machine is told.
 const MOST_TOLD: usize = 16;
-const METHODS: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH, TRACE";
 
 /// The answer that an error deserves.
 pub(super) fn answer(error: &Error, snapshot: &Snapshot, mut exchange: Exchange) -> Response<Body> {
@@ -90,7 +89,7 @@ fn fields(error: &Error) -> Vec<(HeaderName, HeaderValue)> {
             fields.push((RETRY_AFTER, HeaderValue::from(again_after)));
         }
         StatusCode::METHOD_NOT_ALLOWED => {
-            fields.push((ALLOW, HeaderValue::from_static(METHODS)));
+            fields.push((ALLOW, METHODS));
             // Who asked for a tunnel may have sent what was meant for its other end.
             fields.push((CONNECTION, HeaderValue::from_static("close")));
         }

@@ -20,7 +20,7 @@ use super::headers::Asked;
 use super::own::Own;
 use super::shared::View;
 use super::treated::{Treated, change};
-use super::{Client, Error, mirror, split};
+use super::{Client, Error, mirror, reach, split};
 
 /// Backends that may see a request before we give up, unless its route says otherwise: one that kills its backend must not
 /// kill them all.
@@ -65,6 +65,9 @@ pub(super) fn find<'v>(
     let Some(pool) = settings.plain_pool(route) else {
         return treat(client, view, request, asked, exchange, (route, target));
     };
+    if let Some(own) = reach::end(request)? {
+        return Ok(Course::Answer(own));
+    }
     exchange.goes_to(&settings.config, pool);
     check_size(request, client.shared.body_limit())?;
     Ok(Course::Forward(Forward { pool, tags: &[], most_sends: MOST_SENDS, treatment: None }))
@@ -124,6 +127,9 @@ fn treat<'v>(
             return Ok(Course::Answer(Box::new(Own::text(*status, content_type, body))));
         }
     };
+    if let Some(own) = reach::end(request)? {
+        return Ok(Course::Answer(own));
+    }
     let chosen = split::choose(split, &settings.config.pools, request.headers(), fastrand::u64);
     if let Some(cookie) = chosen.cookie(over_tls(client, request.headers())) {
         exchange.treat(Treated::by(settings, place, Some(cookie)));

@@ -30,6 +30,12 @@ pub enum Error {
     /// The client asked for a tunnel to a host of its choice.
     #[error("this proxy opens no tunnels (CONNECT)")]
     ConnectMethod,
+    /// The request may go no further than to us, and is to be reflected by whom it ends at.
+    #[error("this proxy reflects no requests (TRACE), and this one may go no further")]
+    TraceRefused,
+    /// The request has come through us so often that it would come again and again.
+    #[error("the request goes round in circles: it came through this proxy before")]
+    LoopDetected,
     /// The client's network is one that the operator refuses.
     #[error("this proxy does not serve clients of your network")]
     Denied,
@@ -200,6 +206,8 @@ impl Error {
             Self::UploadTimeout      => (Client,  408, "upload_timeout",     "http_request_error",                 "cD"),
             Self::BodyTooLarge       => (Client,  413, "body_too_large",     "http_request_denied",                "PR"),
             Self::ConnectMethod      => (Client,  405, "connect_refused",    "http_request_denied",                "PR"),
+            Self::TraceRefused       => (Client,  405, "trace_refused",      "http_request_denied",                "PR"),
+            Self::LoopDetected       => (Us,      508, "loop_detected",      "proxy_loop_detected",                "PR"),
             Self::Denied             => (Client,  403, "denied",             "http_request_denied",                "PR"),
             Self::ClientRate(_)      => (Client,  429, "client_rate",        "http_request_denied",                "PR"),
             Self::RouteRate(_)       => (Client,  429, "route_rate",         "http_request_denied",                "PR"),

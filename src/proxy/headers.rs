@@ -12,7 +12,7 @@ use hyper::{Method, Request, Response, StatusCode, Version};
 use crate::connect::{Provenance, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
 use crate::snapshot::Settings;
 
-use super::{Client, Error, Mark, RequestBody, http2, target, websocket};
+use super::{Client, Error, Mark, RequestBody, http2, reach, target, websocket};
 
 use seen::{Kind, Seen};
 
@@ -52,6 +52,9 @@ pub(super) fn prepare(
     let (seen, host) = Seen::in_head(request.headers());
     if seen.has(Kind::Hosts) {
         return Err(Error::Malformed("it has more than one Host"));
+    }
+    if seen.has(Kind::Via) {
+        reach::check_circle(request.headers())?;
     }
     let host = host.cloned();
     let host = target::check_host(request, client, host)?;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use hyper::body::Bytes;
 use hyper::header::{
-    ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_LOCATION,
-    CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED, LOCATION, TRAILER,
-    TRANSFER_ENCODING,
+    ACCEPT_RANGES, ALLOW, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH,
+    CONTENT_LOCATION, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED,
+    LOCATION, TRAILER, TRANSFER_ENCODING,
 };
 use hyper::{Response, StatusCode};
 
@@ -18,6 +18,9 @@ use super::exchange::Exchange;
 use super::grpc;
 use super::headers::announce_end;
 
+/// What may be asked for. Which of it a backend takes, it says itself.
+pub(super) const METHODS: HeaderValue =
+    HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH");
 /// The status of a client that left: there is nobody to read more than that.
 const GONE: u16 = 499;
 /// What speaks of a body, and not of the page in its place.
@@ -48,6 +51,11 @@ impl Own {
     pub(super) fn redirect(status: StatusCode, to: String) -> Self {
         let to = HeaderValue::from_maybe_shared(Bytes::from(to)).expect("a text that is expanded is visible");
         Self { status, headers: HeaderMap::from_iter([(LOCATION, to)]), body: Bytes::new() }
+    }
+
+    /// What may be asked for.
+    pub(super) fn methods() -> Self {
+        Self { status: StatusCode::OK, headers: HeaderMap::from_iter([(ALLOW, METHODS)]), body: Bytes::new() }
     }
 
     /// A text of the settings.

@@ -4,6 +4,7 @@ mod bodiless;
 mod headers;
 mod http_1_0;
 mod interim;
+mod reach;
 
 use crate::support::{Answer, Backend, Balancer, Client, PATIENCE, Sample, get};
 

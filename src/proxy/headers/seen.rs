@@ -23,6 +23,7 @@ pub(super) enum Kind {
     Length = 1 << 9,
     /// There is more than one, or a list of them.
     Lengths = 1 << 10,
+    Via = 1 << 11,
 }
 
 /// The kinds of fields that a head has: a set of bits, which is cheaper to fill than as many flags.
@@ -61,6 +62,7 @@ impl Seen {
 fn kind(name: &str) -> Option<Kind> {
     match name.len() {
         2 if name == "te" => Some(Kind::Te),
+        3 if name == "via" => Some(Kind::Via),
         4 if name == "host" => Some(Kind::Host),
         6 if name == "expect" => Some(Kind::Expect),
         7 if name == "upgrade" => Some(Kind::Upgrade),
@@ -82,6 +84,7 @@ mod tests {
     fn one_walk_tells_every_kind_of_field_and_nothing_of_the_others() {
         let all = [
             ("te", Kind::Te),
+            ("via", Kind::Via),
             ("expect", Kind::Expect),
             ("upgrade", Kind::Upgrade),
             ("forwarded", Kind::Claim),

@@ -52,6 +52,9 @@ fn validate_tells_by_its_exit_status_what_is_wrong_and_draws_it() {
     assert!(said.contains("\nerror: polcy: unknown key\n --> lb.toml:4:1\n"), "{said}");
     let (code, said) = Balancer::bare().word("validate").flag("--backend", "127.0.0.1:1").fail();
     assert_eq!(code, Some(0), "{said}");
+    let (code, said) =
+        Balancer::bare().word("validate").word("--listen=:5000").word("--backend=[::1]:5000").fail();
+    assert_eq!(code, Some(0), "who listens by IPv4 alone is another one by IPv6: {said}");
     let (code, said) = Balancer::bare().word("validate").flag("--backend", "x").fail();
     assert!(said.contains("--backend x: not an address"), "{said}");
     assert_eq!((code, said.lines().count()), (Some(2), 1), "{said}");

@@ -76,6 +76,14 @@ const REFUSED: &[(&str, &str)] = &[
         "--backend localhost:5000: that is where we listen, so requests would go round in circles; name another",
     ),
     (
+        "--backend=127.0.0.1:8080",
+        "--backend 127.0.0.1:8080: that is where we listen, so requests would go round in circles; name another",
+    ),
+    (
+        "--listen=5000 --backend=[::ffff:127.0.0.1]:5000",
+        "--backend [::ffff:127.0.0.1]:5000: that is where we listen, so requests would go round in circles; name",
+    ),
+    (
         "--health-interval=30",
         "invalid value '30' for '--health-interval <DURATION>': a unit is missing: write 30ms, 30s, 30m or 30h",
     ),
