@@ -5,6 +5,7 @@ mod error;
 mod live;
 mod prepare;
 mod roster;
+mod succession;
 
 use std::future::Future;
 use std::pin::pin;
@@ -33,6 +34,7 @@ pub use error::StartError;
 use live::Live;
 use prepare::Prepared;
 use roster::Roster;
+use succession::{Predecessor, Succession};
 
 /// Backends and sources of a pool that are named at the start.
 const MOST_NAMED: usize = 8;
@@ -54,11 +56,12 @@ pub fn run<F: Future<Output = ()>>(
     cut: &watch::Receiver<bool>,
     shutdown: impl FnOnce(&Address) -> F,
 ) -> Result<(), StartError> {
+    let predecessor = Predecessor::meet().map_err(StartError::Predecessor)?;
     find_files(&loaded.config)?;
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     let (prepared, log) =
-        both(Prepared::from(Arc::new(loaded.config.clone()), None), open_log(&loaded.config))?;
-    let parts = (prepared, loaded);
+        both(Prepared::from(Arc::new(loaded.config.clone()), None, &predecessor), open_log(&loaded.config))?;
+    let parts = (prepared, loaded, predecessor);
     let ended = runtime.block_on(serve(parts, sources, registry, log.as_ref(), cut, shutdown));
     // Requests that were cut have their lines written when they are dropped. Settings that are being read, from a file that
     // has no end or a name that nobody answers for, are not waited for.
@@ -101,7 +104,7 @@ fn both<A, B>(one: Result<A, StartError>, other: Result<B, StartError>) -> Resul
 }
 
 async fn serve<F: Future<Output = ()>>(
-    (prepared, loaded): (Prepared, Loaded),
+    (prepared, loaded, predecessor): (Prepared, Loaded, Predecessor),
     sources: Option<Sources>,
     registry: &'static Registry,
     log: Option<&Writer>,
@@ -110,7 +113,8 @@ async fn serve<F: Future<Output = ()>>(
 ) -> Result<(), StartError> {
     let shutdown = shutdown(&prepared.bound[0].opened.listener.address);
     // From here on a reload is not taken for a wish to end.
-    let (hangups, strays) = (control::hangups(), control::strays());
+    let (hangups, stray) = (control::hangups(), control::stray());
+    let succession = Succession::prepare(sources.as_ref());
     let roster = Roster::of(registry, Arc::clone(&prepared.settings.config), prepared.ways.clone());
     roster.meet(&prepared.settings.config).await;
     let threads = Threads::start(prepared.settings.config.workers.get())?;
@@ -129,9 +133,10 @@ async fn serve<F: Future<Output = ()>>(
     let (doors, callers) = mpsc::channel(1);
     let live = Rc::new(Live::of(roster, (settings, rules), tls, &mut bound, team, orders, doors));
     live.change_admin(admin).await;
+    predecessor.relieve();
     let desk = Rc::new(desk_over(&live, registry, (snapshots, stopping), sources, loaded));
     let reload = spawn_local(control::reload(hangups, Rc::clone(&desk)));
-    spawn_local(control::explain(strays));
+    spawn_local(control::explain(stray));
     let watch = spawn_local(control::watch(Rc::clone(&desk)));
     let memory = spawn_local({
         let desk = Rc::clone(&desk);
@@ -144,6 +149,7 @@ async fn serve<F: Future<Output = ()>>(
         fallen = tokio::select! {
             () = &mut shutdown => None,
             worker = workers.fallen() => Some(worker),
+            () = succession.happens(&live) => None,
         };
         if let Some(worker) = fallen {
             error!("worker {worker} has ended unasked: the others are stopped");
@@ -220,13 +226,14 @@ fn make_workers(
 ) -> (Arc<Team>, Vec<Worker>, Orders) {
     let (team, inboxes) = Team::new(&rules.config);
     let mut ends = Vec::new();
+    let count = inboxes.len();
     let workers = inboxes.into_iter().enumerate().map(|(index, inbox)| {
         let (orders, end) = mpsc::channel(ORDERS);
         ends.push(orders);
         Worker {
             index,
             rules: rules.clone(),
-            sockets: bound.iter_mut().filter_map(Bound::take).collect(),
+            sockets: bound.iter_mut().flat_map(|bound| bound.take(count - index)).collect(),
             orders: end,
             registry,
             news: news.clone(),

@@ -11,7 +11,7 @@ mod metrics;
 mod plan;
 mod publish;
 mod reload;
-mod strays;
+mod stray;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ pub use guard::{Vitals, Worse};
 pub use metrics::reference as metrics_reference;
 pub use plan::starved;
 pub use reload::{hangups, reload, watch};
-pub use strays::{Strays, explain, strays};
+pub use stray::{explain, stray};
 
 /// Between two looks at whether removed backends have ended what they did.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);

@@ -77,6 +77,9 @@ pub enum StartError {
         /// How many there can be.
         limit: u64,
     },
+    /// Whoever started us to take its place did not send its listening sockets.
+    #[error("the process to be replaced did not send its listening sockets: {0}")]
+    Predecessor(#[source] io::Error),
     /// A worker has ended unasked, and so all others were stopped.
     #[error("worker {0} ended unasked, so the others were stopped: it panicked, and why is said above")]
     Fallen(usize),

@@ -2,11 +2,13 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use socket2::Socket;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, spawn_blocking, spawn_local};
 use tracing::{info, warn};
@@ -21,6 +23,7 @@ use crate::telemetry::{self, Report, Seen};
 use super::StartError;
 use super::prepare::{Admin, Prepared, Present};
 use super::roster::Roster;
+use super::succession::Predecessor;
 
 /// What runs, as far as it can change.
 pub(super) struct Live {
@@ -32,6 +35,8 @@ pub(super) struct Live {
     /// Of listeners that are Unix sockets, and of the admin API.
     files: RefCell<Vec<SocketFile>>,
     admin_file: RefCell<Option<SocketFile>>,
+    /// To be lent.
+    admin_socket: RefCell<Option<Socket>>,
     team: Arc<Team>,
     orders: Vec<mpsc::Sender<Order>>,
     settings: watch::Sender<Arc<Settings>>,
@@ -76,6 +81,7 @@ impl Live {
             opened: RefCell::new(bound.iter().map(|bound| Arc::clone(&bound.opened)).collect()),
             files: RefCell::new(bound.iter_mut().filter_map(Bound::take_file).collect()),
             admin_file: RefCell::default(),
+            admin_socket: RefCell::default(),
             team,
             orders,
             admin,
@@ -124,7 +130,8 @@ impl Live {
             return Ok(if later.is_empty() { Outcome::Unchanged } else { Outcome::Waiting(later) });
         }
         // Files and names take their time, and with one worker this is its thread, too.
-        let prepared = spawn_blocking(move || Prepared::from(Arc::new(config), Some(&present)));
+        let prepared =
+            spawn_blocking(move || Prepared::from(Arc::new(config), Some(&present), &Predecessor::default()));
         let prepared = prepared.await.unwrap_or_else(|error| Err(StartError::System(error.into())))?;
         let config = &prepared.settings.config;
         // To ask other servers only to see would change whom the known sources are asked of.
@@ -162,6 +169,32 @@ impl Live {
     /// The last requests of all workers.
     pub(super) async fn recall(self: Rc<Self>) -> Vec<Seen> {
         self.ask(Order::Recall).await.concat()
+    }
+
+    /// The sockets where clients and callers of the admin API come, by the addresses that the settings give.
+    ///
+    /// # Errors
+    /// There are not enough files for them.
+    pub(super) async fn lend(&self) -> io::Result<Vec<(String, Vec<Socket>)>> {
+        let lent = self.ask(Order::Lend).await.into_iter().collect::<io::Result<Vec<_>>>()?;
+        let mut lent: Vec<_> = lent.into_iter().flatten().collect();
+        let (config, opened) = (self.config(), self.opened.borrow().clone());
+        let mut all: Vec<(String, Vec<Socket>)> = Vec::new();
+        let addresses = config.listeners.iter().map(|listener| listener.address.to_string());
+        for (address, opened) in addresses.zip(&opened) {
+            let own = lent.extract_if(.., |(known, _)| Arc::ptr_eq(known, opened));
+            all.push((address, own.map(|(_, socket)| socket).collect()));
+        }
+        if let (Some(admin), Some(socket)) = (&config.admin, &*self.admin_socket.borrow()) {
+            all.push((admin.address.to_string(), vec![socket.try_clone()?]));
+        }
+        Ok(all)
+    }
+
+    /// The files of Unix sockets are another process's from now on.
+    pub(super) fn leave_files(&self) {
+        let files = self.files.take().into_iter().chain(self.admin_file.take());
+        files.for_each(SocketFile::leave);
     }
 
     /// What each worker says when it is asked. One that has ended says nothing any more.
@@ -229,8 +262,9 @@ impl Live {
         changed.iter().for_each(|(_, new)| info!("listening on {} in its place", new.listener));
         closed.iter().for_each(|closed| info!("no longer listening on {}", closed.listener));
         self.keep_files(&opened, bound);
-        let orders = self.orders.iter().map(|_| {
-            let open = bound.iter_mut().filter_map(Bound::take);
+        let workers = self.orders.len();
+        let orders = (0..workers).map(|index| {
+            let open = bound.iter_mut().flat_map(|bound| bound.take(workers - index));
             let open = open.map(|(opened, socket)| Order::Open(opened, socket));
             let change = changed.iter().map(|(old, new)| Order::Change(Arc::clone(old), Arc::clone(new)));
             let close = closed.iter().map(|closed| Order::Close(Arc::clone(closed)));
@@ -257,10 +291,12 @@ impl Live {
             Admin::Closed => (None, None),
             Admin::Bound(mut bound) => {
                 info!("admin API on {}", bound.opened.listener);
-                (bound.take().map(|(_, socket)| socket), bound.take_file())
+                let socket = bound.take(1).next().map(|(_, socket)| socket);
+                (socket, bound.take_file())
             }
         };
         *self.admin_file.borrow_mut() = file;
+        *self.admin_socket.borrow_mut() = door.as_ref().and_then(|socket| socket.try_clone().ok());
         // Without anybody there, there is nobody to ask, either.
         let _ = self.admin.send(door).await;
     }

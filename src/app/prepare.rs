@@ -10,6 +10,7 @@ use crate::connect::Ways;
 use crate::server::{Bound, LoadedTls, Opened, Tls};
 use crate::snapshot::Settings;
 
+use super::succession::Predecessor;
 use super::{StartError, both};
 
 /// What is in force while other settings are prepared.
@@ -51,19 +52,23 @@ pub(super) enum Admin {
 }
 
 impl Prepared {
-    /// Prepares settings in place of the present ones, if there are any.
+    /// Prepares settings in place of the present ones, if there are any, with what a predecessor leaves.
     ///
     /// # Errors
     /// They cannot be put in force. Nothing has changed.
-    pub(super) fn from(config: Arc<Config>, present: Option<&Present>) -> Result<Self, StartError> {
+    pub(super) fn from(
+        config: Arc<Config>,
+        present: Option<&Present>,
+        predecessor: &Predecessor,
+    ) -> Result<Self, StartError> {
         let settings = Arc::new(Settings::compile(config).map_err(StartError::Routes)?);
         let config = &settings.config;
         let ways = config.pools.iter().map(Ways::of).collect::<Result<_, _>>()?;
         let (tls, renewal) = prepare_tls(config, present)?;
         let Places { kept, changed, left } = Places::of(config, tls.as_ref(), present);
         let missing = config.listeners.iter().zip(&kept).filter(|(_, kept)| kept.is_none());
-        let bound = missing.map(|(listener, _)| bind(listener, config, tls.as_ref(), &left));
-        let (bound, admin) = both(all(bound), bind_admin(config, present))?;
+        let bound = missing.map(|(listener, _)| bind(listener, config, tls.as_ref(), (&left, predecessor)));
+        let (bound, admin) = both(all(bound), bind_admin(config, present, predecessor))?;
         Ok(Self { settings, ways, tls, renewal, kept, changed, bound, admin })
     }
 
@@ -141,11 +146,16 @@ fn bind(
     listener: &Listener,
     config: &Config,
     tls: Option<&Arc<Tls>>,
-    left: &[Arc<Opened>],
+    (left, predecessor): (&[Arc<Opened>], &Predecessor),
 ) -> Result<Bound, StartError> {
+    let count = config.workers.get();
+    if let Some(sockets) = predecessor.take(&listener.address) {
+        let bound = Bound::inherit(listener, tls.cloned(), count, sockets);
+        return bound.map_err(|error| refused(listener, error));
+    }
     // What is to be closed is still open.
     let again = left.iter().any(|left| overlap(&left.listener.address, &listener.address));
-    let bound = Bound::bind(listener, tls.cloned(), config.workers.get(), again);
+    let bound = Bound::bind(listener, tls.cloned(), count, again);
     bound.map_err(|error| refused(listener, error))
 }
 
@@ -159,7 +169,11 @@ fn overlap(one: &Address, other: &Address) -> bool {
     }
 }
 
-fn bind_admin(config: &Config, present: Option<&Present>) -> Result<Admin, StartError> {
+fn bind_admin(
+    config: &Config,
+    present: Option<&Present>,
+    predecessor: &Predecessor,
+) -> Result<Admin, StartError> {
     let address = |config: &Config| config.admin.as_ref().map(|admin| admin.address.clone());
     let wanted = address(config);
     if present.is_some_and(|present| address(&present.config) == wanted) {
@@ -167,7 +181,11 @@ fn bind_admin(config: &Config, present: Option<&Present>) -> Result<Admin, Start
     }
     let Some(address) = wanted else { return Ok(Admin::Closed) };
     let listener = Listener { name: "admin".into(), address, tls: false };
-    let bound = bind_alone(&listener).map_err(|error| refused_admin(&listener.address, error))?;
+    let bound = match predecessor.take(&listener.address) {
+        Some(sockets) => Bound::inherit(&listener, None, 1, sockets),
+        None => bind_alone(&listener),
+    };
+    let bound = bound.map_err(|error| refused_admin(&listener.address, error))?;
     Ok(Admin::Bound(bound))
 }
 

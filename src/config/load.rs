@@ -144,6 +144,11 @@ impl Sources {
         }
     }
 
+    /// Whether settings come from standard input, which is read once.
+    pub fn is_read_once(&self) -> bool {
+        self.flags.config.as_ref().is_some_and(|place| place.as_os_str() == STDIN)
+    }
+
     /// From where the files name others.
     fn folder(&self) -> &FilePath {
         match &self.flags.config {

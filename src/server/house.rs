@@ -1,6 +1,7 @@
 //! One worker's doors, which open and close while it works.
 
 use std::cell::RefCell;
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -25,9 +26,10 @@ pub(super) struct House {
     others: RefCell<Vec<Rc<Door>>>,
 }
 
-/// A door, and who accepts clients there.
+/// A door, the queue before it, and who accepts clients there.
 struct OpenDoor {
     door: Rc<RefCell<Rc<Door>>>,
+    queue: Rc<Queue>,
     closing: watch::Sender<bool>,
     usher: JoinHandle<()>,
 }
@@ -40,7 +42,7 @@ impl House {
     /// Accepts clients from this socket.
     pub(super) fn open(&self, opened: Arc<Opened>, socket: socket2::Socket) {
         let queue = match Queue::of(socket) {
-            Ok(queue) => queue,
+            Ok(queue) => Rc::new(queue),
             Err(error) => return warn!("{}: worker {} cannot listen: {error}", opened.listener, self.worker),
         };
         let door = Rc::new(RefCell::new(self.own_door_to(opened)));
@@ -51,8 +53,8 @@ impl House {
             team: Arc::clone(&self.team),
             worker: self.worker,
         };
-        let usher = spawn_local(usher.accept(queue, closed));
-        self.open.borrow_mut().push(OpenDoor { door, closing, usher });
+        let usher = spawn_local(usher.accept(Rc::clone(&queue), closed));
+        self.open.borrow_mut().push(OpenDoor { door, queue, closing, usher });
     }
 
     /// Shows who comes to the old one to the new one from now on. The queue stays, so that nobody in it is lost.
@@ -84,15 +86,21 @@ impl House {
         self.shared.clock.wake_all();
     }
 
+    /// The sockets of all doors, for a process that accepts clients there, too.
+    pub(super) fn lend(&self) -> io::Result<Vec<(Arc<Opened>, socket2::Socket)>> {
+        let open = self.open.borrow();
+        open.iter().map(|open| Ok((Arc::clone(&open.door.borrow().opened), open.queue.lend()?))).collect()
+    }
+
     /// Accepts those who were accepted for us already, and then nobody.
     pub(super) async fn close_all(&self) {
-        let all = self.open.take();
-        for open in &all {
-            open.closing.send_replace(true);
-        }
-        for open in all {
-            // An usher that panicked has taken its last client.
-            let _ = open.usher.await;
+        let ushers = self.open.take().into_iter().map(|OpenDoor { closing, usher, .. }| {
+            closing.send_replace(true);
+            usher
+        });
+        for usher in ushers.collect::<Vec<_>>() {
+            // One that panicked has taken its last client.
+            let _ = usher.await;
         }
     }
 

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -104,6 +104,36 @@ impl Bound {
         Ok(Self { opened: Arc::new(Opened::new(listener, tls)), sockets, file })
     }
 
+    /// What another process bound and gave us, and as many more sockets as it takes for `count` to have one each.
+    ///
+    /// # Errors
+    /// They are not what they should be.
+    pub fn inherit(
+        listener: &Listener,
+        tls: Option<Arc<Tls>>,
+        count: usize,
+        mut sockets: Vec<Socket>,
+    ) -> io::Result<Self> {
+        let mut listener = listener.clone();
+        let mut file = None;
+        let first = sockets.first().ok_or(io::ErrorKind::NotFound)?;
+        match &listener.address {
+            Address::Ip(_) => {
+                let address = first.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
+                while sockets.len() < count {
+                    sockets.push(bound_socket(address, true)?);
+                }
+                listener.address = address.into();
+            }
+            Address::Unix(path) => {
+                file = Some(SocketFile::own(path)?);
+                sockets = shared_by(sockets.swap_remove(0), count)?;
+            }
+        }
+        let tls = tls.filter(|_| listener.tls);
+        Ok(Self { opened: Arc::new(Opened::new(listener, tls)), sockets, file })
+    }
+
     /// Lets clients connect.
     ///
     /// # Errors
@@ -117,9 +147,11 @@ impl Bound {
         self.file.take()
     }
 
-    /// The socket of the next worker.
-    pub fn take(&mut self) -> Option<(Arc<Opened>, Socket)> {
-        Some((Arc::clone(&self.opened), self.sockets.pop()?))
+    /// The sockets of the next worker, of so many that have none yet: one, or more if another process had more workers, for
+    /// who waits in any of the queues is to be accepted.
+    pub fn take(&mut self, workers: usize) -> impl Iterator<Item = (Arc<Opened>, Socket)> {
+        let share = self.sockets.len().div_ceil(workers.max(1));
+        self.sockets.drain(..share).map(|socket| (Arc::clone(&self.opened), socket))
     }
 }
 
@@ -168,7 +200,7 @@ pub(super) struct Usher {
 
 impl Usher {
     /// Accepts clients until the door is to be closed, and then those that the system had already accepted for us.
-    pub(super) async fn accept(self, queue: Queue, mut closing: watch::Receiver<bool>) {
+    pub(super) async fn accept(self, queue: Rc<Queue>, mut closing: watch::Receiver<bool>) {
         let wants = Wants::default();
         let mut closed = pin!(closing.wait_for(|closing| *closing));
         let in_a_row = Cell::new(0);
@@ -204,7 +236,9 @@ impl Usher {
                 }
             }
         }
-        self.take_the_last(queue);
+        if let Some(queue) = Rc::into_inner(queue) {
+            self.take_the_last(queue);
+        }
     }
 
     /// Takes those that wait. The system itself is asked, for the runtime need not know yet of who came last; and none
@@ -287,6 +321,15 @@ impl Queue {
             Domain::UNIX => Self::Unix(UnixListener::from_std(OwnedFd::from(socket).into())?),
             _ => Self::Tcp(TcpListener::from_std(socket.into())?),
         })
+    }
+
+    /// The same queue, for another process.
+    pub(super) fn lend(&self) -> io::Result<Socket> {
+        let socket = match self {
+            Self::Tcp(queue) => queue.as_fd(),
+            Self::Unix(queue) => queue.as_fd(),
+        };
+        socket.try_clone_to_owned().map(Socket::from)
     }
 
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(connect::Socket, SocketAddr)>> {

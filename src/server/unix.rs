@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::mem;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,16 @@ pub struct SocketFile {
 }
 
 impl SocketFile {
+    /// The file that is here is ours.
+    pub(super) fn own(path: &Path) -> io::Result<Self> {
+        Ok(Self { path: path.to_owned(), number: number(path)? })
+    }
+
+    /// It is another process's from now on.
+    pub fn leave(self) {
+        mem::forget(self);
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -37,8 +48,7 @@ pub(super) fn bind(path: &Path) -> io::Result<(Socket, SocketFile)> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     socket.bind(&SockAddr::unix(path)?)?;
-    let number = number(path)?;
-    Ok((socket, SocketFile { path: path.to_owned(), number }))
+    Ok((socket, SocketFile::own(path)?))
 }
 
 /// Removes the socket of a program that ended without doing so itself; nobody answers there.

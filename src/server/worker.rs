@@ -1,6 +1,7 @@
 //! A worker: one core, one runtime, its own listening socket, its own idle connections.
 
 use std::hint::black_box;
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -77,6 +78,8 @@ pub enum Order {
     Change(Arc<Opened>, Arc<Opened>),
     /// Accept no more clients here; those who came are to go when they have their answers.
     Close(Arc<Opened>),
+    /// Say where clients come, with sockets for another process.
+    Lend(oneshot::Sender<io::Result<Vec<(Arc<Opened>, socket2::Socket)>>>),
 }
 
 impl Worker {
@@ -137,6 +140,7 @@ fn follow(house: &House, order: Order) {
         Order::Open(opened, socket) => house.open(opened, socket),
         Order::Change(old, new) => house.change(&old, new),
         Order::Close(opened) => house.close(&opened),
+        Order::Lend(to) => drop(to.send(house.lend())),
     }
 }
 

@@ -34,6 +34,7 @@ mod standstill;
 mod starting;
 mod stopping;
 mod streaming;
+mod succession;
 mod timeouts;
 mod tls;
 mod together;

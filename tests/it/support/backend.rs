@@ -9,7 +9,7 @@ use std::thread;
 
 use socket2::{Domain, SockRef, Socket, Type};
 
-use super::PATIENCE;
+use super::{Gate, Opener, PATIENCE, gate};
 
 /// A backend whose answers are scripted. Its threads end with the test's process.
 pub struct Backend {
@@ -108,6 +108,19 @@ impl Backend {
             transport.send("HTTP/1.1 200 OK\r\nContent-Le");
             transport.reset();
         })
+    }
+
+    /// Answers `/slow` once it is let, and all else at once. With what waits until `/slow` is asked for, and what lets it.
+    pub fn held_up() -> (Self, Gate, Opener) {
+        let ((came, coming), (let_go, go)) = (gate(), gate());
+        let backend = Self::that(move |mut transport| {
+            if transport.head.starts_with("GET /slow ") {
+                came.open();
+                go.wait();
+            }
+            transport.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        });
+        (backend, coming, let_go)
     }
 
     /// Never answers.

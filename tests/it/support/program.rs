@@ -21,14 +21,23 @@ pub struct Balancer {
 impl Balancer {
     /// With these backends, a free port to listen on, one worker and checks of `/health`.
     pub fn before(backends: &[SocketAddr]) -> Self {
-        let balancer = Self::bare().flag("--listen", "127.0.0.1:0").flag("--health-path", "/health");
+        Self::of(Path::new(env!("CARGO_BIN_EXE_loadbalancer")), backends)
+    }
+
+    /// The same, from this file.
+    pub fn of(program: &Path, backends: &[SocketAddr]) -> Self {
+        let balancer = Self::from(program).flag("--listen", "127.0.0.1:0").flag("--health-path", "/health");
         let balancer = balancer.flag("--workers", "1");
         backends.iter().fold(balancer, |balancer, backend| balancer.flag("--backend", &backend.to_string()))
     }
 
     /// With no flag at all.
     pub fn bare() -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_loadbalancer"));
+        Self::from(Path::new(env!("CARGO_BIN_EXE_loadbalancer")))
+    }
+
+    fn from(program: &Path) -> Self {
+        let mut command = Command::new(program);
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("LOADBALANCER_")) {
             command.env_remove(name);
         }

@@ -1,0 +1,145 @@
+//! The old process, which gives way to its successor.
+
+use std::env;
+use std::future::pending;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus};
+use std::time::Duration;
+
+use socket2::{SockRef, Socket};
+use thiserror::Error;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::spawn_blocking;
+use tracing::{info, warn};
+
+use crate::app::live::Live;
+use crate::app::prepare::Admin;
+use crate::config::Sources;
+
+use super::{PREDECESSOR, SERVING, THAT_IS_ALL, packet};
+
+/// How long a successor may take until it serves. What it reads for its settings may be slow.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The number of the first process of a container, which ends with it.
+const FIRST: u32 = 1;
+
+/// Why there is no successor.
+#[derive(Debug, Error)]
+enum Error {
+    #[error("process 1 cannot be replaced, for its container would end with it: start another container")]
+    First,
+    #[error("{0}")]
+    Unrepeatable(&'static str),
+    #[error("the program's own file is not known")]
+    Program,
+    #[error("{}: {error}", program.display())]
+    Start { program: PathBuf, error: io::Error },
+    #[error("it was not given the listening sockets: {0}")]
+    Sockets(#[from] io::Error),
+    #[error("it ended with {0} before it served; what it said stands above")]
+    Ended(ExitStatus),
+    #[error("it did not serve after {PATIENCE:?}, and was ended")]
+    Late,
+}
+
+/// What is needed to start the same program again.
+pub(in crate::app) struct Succession {
+    signal: Option<Signal>,
+    /// Found at the start: later, another file may be in its place, which is the one to start.
+    program: Option<PathBuf>,
+    unrepeatable: Option<&'static str>,
+}
+
+impl Succession {
+    /// From here on SIGUSR2 asks for it. With settings that cannot be read again there is none.
+    pub(in crate::app) fn prepare(sources: Option<&Sources>) -> Self {
+        let unrepeatable = match sources {
+            None => Some("the sample backends of a demo are in the process itself"),
+            Some(sources) if sources.is_read_once() => Some("the settings came from standard input"),
+            Some(_) => None,
+        };
+        let signal = signal(SignalKind::user_defined2()).ok();
+        Self { signal, program: env::current_exe().ok(), unrepeatable }
+    }
+
+    /// Ready when another process serves in our place.
+    pub(in crate::app) async fn happens(mut self, live: &Live) {
+        loop {
+            let Some(signal) = &mut self.signal else { return pending().await };
+            if signal.recv().await.is_none() {
+                return pending().await;
+            }
+            match self.succeed(live).await {
+                Ok(id) => return info!("process {id} serves in place of this one"),
+                Err(error) => warn!("no successor, this process goes on: {error}"),
+            }
+        }
+    }
+
+    async fn succeed(&self, live: &Live) -> Result<u32, Error> {
+        if std::process::id() == FIRST {
+            return Err(Error::First);
+        }
+        if let Some(why) = self.unrepeatable {
+            return Err(Error::Unrepeatable(why));
+        }
+        let program = self.program.clone().ok_or(Error::Program)?;
+        info!("starting a successor: {}", program.display());
+        let sockets = live.lend().await?;
+        let started = spawn_blocking(move || start(program, &sockets)).await;
+        let id = started.unwrap_or_else(|error| Err(io::Error::other(error).into()))?;
+        live.leave_files();
+        live.change_admin(Admin::Closed).await;
+        Ok(id)
+    }
+}
+
+/// Starts one, and waits until it serves.
+fn start(program: PathBuf, sockets: &[(String, Vec<Socket>)]) -> Result<u32, Error> {
+    let (ours, its) = packet::ends()?;
+    let end = SockRef::from(&ours);
+    end.set_write_timeout(Some(PATIENCE))?;
+    end.set_read_timeout(Some(PATIENCE))?;
+    let mut words = env::args_os();
+    let mut command = Command::new(&program);
+    if let Some(name) = words.next() {
+        command.arg0(name);
+    }
+    command.args(words).env(PREDECESSOR, std::process::id().to_string()).stdin(its);
+    let child = command.spawn().map_err(|error| Error::Start { program, error })?;
+    // It holds our copy of its end, without which its own end would not be noticed.
+    drop(command);
+    match introduce(&ours, sockets) {
+        Ok(Some((said, _))) if said == SERVING => Ok(child.id()),
+        Ok(_) => Err(end_of(child, io::ErrorKind::UnexpectedEof.into())),
+        Err(error) => Err(end_of(child, error)),
+    }
+}
+
+/// Sends a successor all sockets, and waits for its answer.
+fn introduce(to: &OwnedFd, sockets: &[(String, Vec<Socket>)]) -> io::Result<Option<(String, Vec<Socket>)>> {
+    for (number, (address, sockets)) in sockets.iter().enumerate() {
+        for sockets in sockets.chunks(packet::MOST_SOCKETS) {
+            packet::send(to, &format!("{number} {address}"), sockets)?;
+        }
+    }
+    packet::send(to, THAT_IS_ALL, &[])?;
+    packet::receive(to)
+}
+
+/// Why a successor came to nothing, which is not to come back later.
+fn end_of(mut child: Child, error: io::Error) -> Error {
+    if error.kind() == io::ErrorKind::WouldBlock {
+        // It may have ended by itself just then.
+        let _ = child.kill();
+        let _ = child.wait();
+        return Error::Late;
+    }
+    match child.wait() {
+        Ok(status) => Error::Ended(status),
+        Err(_) => Error::Sockets(error),
+    }
+}

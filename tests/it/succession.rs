@@ -1,0 +1,224 @@
+//! A process is replaced by another one of the same program (SIGUSR2), and clients do not notice.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::support::pki::Folder;
+use crate::support::{Backend, Balancer, Client, Running, Sample, Settings, get, until};
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
+
+/// A process that took over, until it is dropped.
+struct Successor(u32);
+
+impl Successor {
+    /// Asks a process for one. Earlier ones have said what this one is to say.
+    fn of(id: u32, said_by: &Running, earlier: usize) -> Self {
+        signal("USR2", id);
+        Self::named_in(&said_by.said_times(" serves in place of this one", earlier + 1))
+    }
+
+    fn named_in(line: &str) -> Self {
+        let id = line.split_whitespace().skip_while(|word| *word != "process").nth(1);
+        Self(id.and_then(|id| id.parse().ok()).expect("the number of a process"))
+    }
+}
+
+impl Drop for Successor {
+    fn drop(&mut self) {
+        // It may have been replaced itself, and ended.
+        let _ = Command::new("kill").args(["-KILL", &self.0.to_string()]).output();
+    }
+}
+
+fn signal(name: &str, id: u32) {
+    let status = Command::new("kill").args([&format!("-{name}"), &id.to_string()]).status();
+    assert!(status.expect("there is a kill command").success(), "kill -{name}");
+}
+
+fn runs(id: u32) -> bool {
+    let state = fs::read_to_string(format!("/proc/{id}/stat"));
+    state.is_ok_and(|state| !state.contains(") Z "))
+}
+
+fn text(workers: usize, backend: &Sample) -> String {
+    format!(
+        "workers = {workers}\n[listeners.web]\naddress = \"127.0.0.1:0\"\n[listeners.other]\naddress = \"127.0.0.1:0\"\n\
+         [admin]\naddress = \"127.0.0.1:0\"\n[pools.all]\nbackends = [\"{}\"]\nhealth = {{ path = \"/health\" }}\n",
+        backend.address()
+    )
+}
+
+/// How long a connection may be idle at a stop and still have one more request: a machine that is short of CPU may keep a
+/// client from its own for longer.
+const IDLE: Duration = Duration::from_millis(500);
+
+/// Asks on one connection after the other, each for as long as it lasts, or once.
+fn ask(address: SocketAddr, path: &str, once: bool, answered: &AtomicUsize, over: &AtomicBool) {
+    while !over.load(Ordering::SeqCst) {
+        let (mut client, mut idle_since) = (Client::to(address), Instant::now());
+        while !over.load(Ordering::SeqCst) && idle_since.elapsed() < IDLE {
+            client.send(format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n"));
+            let answer = client.answer().expect_status(200);
+            answered.fetch_add(1, Ordering::SeqCst);
+            if once || answer.header("connection") == Some("close") {
+                break;
+            }
+            idle_since = Instant::now();
+        }
+    }
+}
+
+#[test]
+fn processes_replace_each_other_under_load_and_no_request_is_lost() {
+    let backend = Sample::start("one");
+    let settings = Settings::that_say(&text(1, &backend));
+    let balancer = Balancer::bare().flag("--config", settings.path()).start();
+    let (answered, over) = (AtomicUsize::new(0), AtomicBool::new(false));
+    thread::scope(|scope| {
+        for (path, once) in [("/", false), ("/bytes/20000", true), ("/bytes/20000", false), ("/", true)] {
+            let (address, answered, over) = (balancer.address, &answered, &over);
+            scope.spawn(move || ask(address, path, once, answered, over));
+        }
+        let more = || {
+            let before = answered.load(Ordering::SeqCst);
+            until("more is answered", || answered.load(Ordering::SeqCst) > before + 100);
+        };
+        let mut at_work = balancer.id();
+        let mut all = Vec::new();
+        // More workers than before, and fewer, whose queues others take over.
+        for (round, workers) in [3, 2, 4, 1].into_iter().enumerate() {
+            more();
+            settings.write(&text(workers, &backend));
+            let successor = Successor::of(at_work, &balancer, round);
+            until("the one before has ended", || !runs(at_work));
+            at_work = successor.0;
+            all.push(successor);
+            more();
+        }
+        over.store(true, Ordering::SeqCst);
+    });
+    assert!(balancer.ended().success());
+}
+
+#[test]
+fn what_the_old_process_has_begun_it_ends_and_the_new_one_has_all_that_comes() {
+    let (backend, came, let_go) = Backend::held_up();
+    let balancer = Balancer::before(&[backend.address]).flag("--access-log", "-");
+    let balancer = balancer.flag("--admin", "127.0.0.1:0").start();
+    let (old, admin) = (balancer.id(), balancer.admin());
+    let mut slow = Client::to(balancer.address);
+    slow.send("GET /slow HTTP/1.1\r\nHost: test\r\n\r\n");
+    came.wait();
+    let successor = Successor::of(old, &balancer, 0);
+    for _ in 0..20 {
+        get(balancer.address, "/new").expect_status(200);
+        let clients = &admin.get("/api/v1/overview")["clients"];
+        assert_eq!(clients, 0, "the old process has one, so the new one is to answer");
+    }
+    assert!(runs(old));
+    let_go.open();
+    assert_eq!(slow.answer().expect_status(200).header("connection"), Some("close"));
+    assert!(balancer.ended().success());
+    get(balancer.address, "/new").expect_status(200);
+    signal("TERM", successor.0);
+    let log = balancer.all_said();
+    for (path, times) in [("/slow", 1), ("/new", 21)] {
+        let path = format!("\"path\":\"{path}\"");
+        assert_eq!(log.lines().filter(|line| line.contains(&path)).count(), times, "{log}");
+    }
+}
+
+#[test]
+fn a_unix_socket_stays_where_it_is() {
+    let (sample, folder) = (Sample::start("one"), Folder::new());
+    let path = folder.path("balancer.sock");
+    let balancer =
+        Balancer::before(&[sample.address()]).flag("--listen", &format!("unix:{}", path.display()));
+    let balancer = balancer.run();
+    balancer.said("listening on");
+    let ask = |path: &Path| {
+        use std::io::{Read, Write};
+        let mut stream = UnixStream::connect(path).expect("somebody listens");
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.ends_with("hello from one\n"), "{answer}");
+    };
+    ask(&path);
+    let successor = Successor::of(balancer.id(), &balancer, 0);
+    assert!(balancer.ended().success());
+    ask(&path);
+    signal("TERM", successor.0);
+    until("it removes the file when it ends", || !path.exists());
+}
+
+#[test]
+fn a_successor_that_cannot_start_changes_nothing() {
+    let sample = Sample::start("one");
+    let good = text(1, &sample);
+    let settings = Settings::that_say(&good);
+    let balancer = Balancer::bare().flag("--config", settings.path()).start();
+    settings.write("workers = \"two\"\n");
+    for times in 1..=2 {
+        balancer.signal("USR2");
+        let line = balancer.said_times("no successor, this process goes on: ", times);
+        assert!(line.contains("it ended with exit status: 2 before it served"), "{line}");
+        assert_eq!(balancer.times_said("two: expected a whole number"), times, "what is wrong is said, too");
+        get(balancer.address, "/").expect_status(200);
+    }
+    settings.write(&good);
+    let _successor = Successor::of(balancer.id(), &balancer, 0);
+    assert!(balancer.ended().success());
+    get(balancer.address, "/").expect_status(200);
+}
+
+#[test]
+fn the_file_that_is_in_the_programs_place_by_then_is_the_one_that_is_started() {
+    let (sample, folder) = (Sample::start("one"), Folder::new());
+    let program = folder.path("loadbalancer");
+    fs::copy(env!("CARGO_BIN_EXE_loadbalancer"), &program).unwrap();
+    let balancer = Balancer::of(&program, &[sample.address()]).start();
+    // As packages are installed: another file takes the name, and the old one has none any more.
+    let script =
+        format!("#!/bin/sh\necho new program\nexec '{}' \"$@\"\n", env!("CARGO_BIN_EXE_loadbalancer"));
+    let new = folder.write("new", script);
+    Command::new("chmod").arg("+x").arg(&new).status().unwrap();
+    fs::rename(new, &program).unwrap();
+    let _successor = Successor::of(balancer.id(), &balancer, 0);
+    balancer.said("new program");
+    assert!(balancer.ended().success());
+    get(balancer.address, "/").expect_status(200);
+}
+
+#[test]
+fn settings_that_were_read_from_standard_input_cannot_be_read_again() {
+    let (sample, folder) = (Sample::start("one"), Folder::new());
+    let file = folder.write("settings.toml", text(1, &sample));
+    let balancer = Balancer::bare().flag("--config", "-").reading(&file).run().listening();
+    balancer.signal("USR2");
+    balancer.said("no successor, this process goes on: the settings came from standard input");
+    get(balancer.address, "/").expect_status(200);
+}
+
+#[test]
+fn clients_that_wait_in_a_queue_are_accepted_by_either() {
+    let backend = Backend::answers("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let balancer = Balancer::before(&[backend.address]).flag("--workers", "3").start();
+    // While it stands still, the system takes connections for all its workers.
+    balancer.signal("STOP");
+    let mut clients: Vec<_> = (0..60).map(|_| Client::to(balancer.address)).collect();
+    clients.iter_mut().for_each(|client| client.send(GET));
+    balancer.signal("USR2");
+    balancer.signal("CONT");
+    let line = balancer.said(" serves in place of this one");
+    let _successor = Successor::named_in(&line);
+    clients.into_iter().for_each(|mut client| drop(client.answer().expect_status(200)));
+    assert!(balancer.ended().success());
+}
