@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use loadbalancer::app::StartError;
 use loadbalancer::backends::Registry;
+use loadbalancer::cli::exit::{FAILED, INTERRUPTED, USAGE};
 use loadbalancer::config::{Address, Backend, Command, Flags, Loaded, Sources, slips};
 
 use loadbalancer::{app, cli, demo, telemetry};
@@ -19,12 +20,6 @@ use tokio::sync::watch;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// A flag or a value that makes no sense.
-const USAGE: u8 = 2;
-/// It could not start.
-const FAILED: u8 = 1;
-/// A second signal: what a shell reports of a program that SIGINT ended.
-const INTERRUPTED: u8 = 130;
 /// How long the program may take to end after that: its logs have a second each.
 const MOST_TO_CUT: Duration = Duration::from_secs(3);
 /// Between two checks of a sample backend: short, for somebody is watching.

@@ -150,6 +150,10 @@ impl Origin {
                 _ => None,
             };
             let mut said = fault.said(By::File);
+            if let Fault::Foreign { own, .. } = fault {
+                let text = self.texts.get(span.as_ref().map_or(0, |span| span.file));
+                said.help = Some(own.mend(text.and_then(|text| text.name.as_deref())));
+            }
             if let Fault::Duplicate { first: Some(first), .. } = fault {
                 said.message = format!("{}, which is at {} already", said.message, self.tell(first));
             }

@@ -17,7 +17,7 @@ fn run(file: &std::path::Path, words: &[&str]) -> (Option<i32>, String) {
 }
 
 /// What a tool prints that succeeds.
-fn printed(words: &[&str]) -> String {
+pub(super) fn printed(words: &[&str]) -> String {
     let (code, said) = words.iter().fold(Balancer::bare(), |balancer, word| balancer.word(word)).fail();
     assert_eq!(code, Some(0), "{said}");
     said
@@ -301,29 +301,6 @@ fn the_program_describes_itself() {
     assert_eq!(schema["$defs"]["Pool"]["additionalProperties"], false);
     for shell in ["bash", "zsh", "fish"] {
         assert!(printed(&["completions", shell]).contains("health-path"), "{shell}");
-    }
-}
-
-#[test]
-fn every_page_that_a_manual_page_names_is_written_to_the_folder() {
-    let main = printed(&["man"]);
-    assert!(main.contains(".TH loadbalancer 1"), "{main}");
-    let folder = Folder::new();
-    let pages = folder.path("pages");
-    let man = || Balancer::bare().word("man").word(pages.to_str().unwrap());
-    let (code, said) = man().fail();
-    assert_eq!((code, said.ends_with("; name a folder that we may write to")), (Some(1), true), "{said}");
-    fs::create_dir(&pages).unwrap();
-    assert!(man().run().ended().success());
-    let named = |page: &str| -> Vec<String> {
-        let words = page.split_whitespace().filter_map(|word| word.strip_suffix("(1)"));
-        words.map(|name| name.replace('\\', "")).filter(|name| name.starts_with("loadbalancer")).collect()
-    };
-    let mut left = named(&main);
-    assert!(left.len() > 5, "{left:?}");
-    while let Some(name) = left.pop() {
-        let page = fs::read_to_string(pages.join(format!("{name}.1"))).expect(&name);
-        left.extend(named(&page));
     }
 }
 

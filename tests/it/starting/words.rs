@@ -48,6 +48,12 @@ const REFUSED: &[(&str, &str)] = &[
         "--listen=here",
         "--listen here: not an address; write ADDRESS:PORT, :PORT, PORT or unix:PATH, for example 127.0.0.1:8080",
     ),
+    ("--listen=[::1]", "--listen [::1]: has no port; write ADDRESS:PORT, :PORT, PORT or unix:PATH, for"),
+    (
+        "--listen=lb.example.com:80",
+        "--listen lb.example.com:80: a name, and none is looked up here; write ADD",
+    ),
+    ("--listen=http://[::1]:80/", "--listen http://[::1]:80/: a URL, not an address; write ADDRESS:PORT"),
     ("--listen=127.0.0.1:99999", "--listen 127.0.0.1:99999: not a port; a port is 1 to 65535, or 0 for any"),
     ("--listen=99999", "--listen 99999: not a port; a port is 1 to 65535, or 0 for any that is free"),
     ("--backend=127.0.0.1:99999", "--backend 127.0.0.1:99999: not a port; a port is 1 to 65535"),
