@@ -156,12 +156,6 @@ fn is_for_json() -> bool {
 fn in_one_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let problem = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-    // What is missing stands in lines of its own.
-    if let (ErrorKind::MissingRequiredArgument, Some(ContextValue::Strings(missing))) =
-        (error.kind(), error.get(ContextKind::InvalidArg))
-    {
-        return format!("{} is missing", missing.join(" and "));
-    }
     let suggested =
         [ContextKind::SuggestedArg, ContextKind::SuggestedValue, ContextKind::SuggestedSubcommand];
     let nearest = match suggested.iter().find_map(|kind| error.get(*kind)) {

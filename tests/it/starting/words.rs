@@ -110,8 +110,38 @@ const REFUSED: &[(&str, &str)] = &[
         "--policy=chance",
         "invalid value 'chance' for '--policy <POLICY>'; use first or round_robin or random or least_requests or peak_ewma or maglev or ring (see --help)",
     ),
-    ("drain", "<BACKEND> is missing (see --help)"),
-    ("weight web/127.0.0.1:80", "<N> is missing (see --help)"),
+    ("drain", "<BACKEND> is missing: POOL/ADDRESS, or ADDRESS alone if only one pool has it (see --help)"),
+    (
+        "weight web/127.0.0.1:80",
+        "<N> is missing: From 0 to 10000, or `default` for what the settings say (see",
+    ),
+    ("completions", "<SHELL> is missing; use bash or elvish or fish or powershell or zsh (see --help)"),
+    (
+        "completions tcsh",
+        "invalid value 'tcsh' for '<SHELL>'; use bash or elvish or fish or powershell or zsh",
+    ),
+    ("config convert", "--to <FORMAT> and <IN> are missing (see --help)"),
+    (
+        "config convert a.toml --to xml",
+        "invalid value 'xml' for '--to <FORMAT>'; use toml or yaml or json (see",
+    ),
+    ("listen :80", "unrecognized subcommand 'listen'; did you mean --listen? (see --help)"),
+    ("-listen :80", "unexpected argument '-listen' found; did you mean --listen? (see --help)"),
+    (
+        "validate -policy=first",
+        "unexpected argument '-policy=first' found; did you mean --policy=first? (see",
+    ),
+    ("version", "unrecognized subcommand 'version'; did you mean --version? (see --help)"),
+    ("--watch=yes", "--watch takes no value; write --watch alone (see --help)"),
+    ("--watch maybe", "unrecognized subcommand 'maybe' (see --help)"),
+    (
+        "reload --dry-run --confirm 5s",
+        "the argument '--dry-run' cannot be used with '--confirm <DURATION>'; remove one of them (see --help)",
+    ),
+    (
+        "--drain-timeout=1.5s",
+        "invalid value '1.5s' for '--drain-timeout <DURATION>': a fraction: use a smaller unit, such as 1500ms for 1.5s",
+    ),
     (
         "weight web/127.0.0.1:80 -3",
         "invalid value '-3' for '<N>': write a whole number from 0 to 10000, or `default` (see --help)",
