@@ -23,6 +23,9 @@ use crate::telemetry::complain;
 
 use exit::{FAILED, USAGE};
 
+/// What to do about a file that cannot be read.
+const READABLE: &str = "name a file that we may read";
+
 /// Does what a tool is for. `open_files` is the process's limit on open files.
 pub fn run(tool: &Tool, flags: &Flags, open_files: u64) -> ExitCode {
     let sources = || Sources::new(flags.clone(), open_files);
@@ -156,7 +159,7 @@ fn convert_file(from: &Path, into: Option<&Path>, to: Option<Format>) -> ExitCod
     let text = if is_standard(from) { io::read_to_string(io::stdin()) } else { fs::read_to_string(from) };
     let text = match text {
         Ok(text) => text,
-        Err(error) => return fail(&format_args!("{}: cannot be read: {error}", name_of(from))),
+        Err(error) => return fail(&format_args!("{}: cannot be read: {error}; {READABLE}", name_of(from))),
     };
     let text = match convert(&name_of(from), &text, Format::of(from), to) {
         Ok(text) => text,
@@ -166,7 +169,10 @@ fn convert_file(from: &Path, into: Option<&Path>, to: Option<Format>) -> ExitCod
         None => print(&text),
         Some(into) => match fs::write(into, text) {
             Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(&format_args!("{}: cannot be written: {error}", into.display())),
+            Err(error) => fail(&format_args!(
+                "{}: cannot be written: {error}; name a file that we may write to",
+                into.display()
+            )),
         },
     }
 }

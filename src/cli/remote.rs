@@ -28,16 +28,16 @@ use follow::{Fate, Leave};
 use meant::instead;
 
 use super::exit::{FAILED, OTHERWISE, USAGE};
-use super::{print, refuse, say};
+use super::{READABLE, print, refuse, say};
 
 /// Why it did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 enum RemoteError {
     #[error(transparent)]
     Place(#[from] PlaceError),
-    #[error("{path}: the token of the admin API cannot be read: {error}")]
+    #[error("{path}: the token of the admin API cannot be read: {error}; {READABLE}")]
     TokenFile { path: String, error: io::Error },
-    #[error("{path}: cannot be read: {error}")]
+    #[error("{path}: cannot be read: {error}; {READABLE}")]
     File { path: String, error: io::Error },
     #[error(
         "{0} is a folder; plan all that is in it: loadbalancer config show --config {0} | loadbalancer plan -"

@@ -100,7 +100,7 @@ pub(super) fn mended(error: Error, command: &mut Command, words: &[OsString]) ->
         (Some(ContextValue::String(text)), _) | (None, Some(ContextValue::String(text))) => text.clone(),
         _ => String::new(),
     };
-    let error = without_guesses(error);
+    let error = well_guessed(error);
     let taker = taker_in(command, words);
     let kind = error.kind();
     let is_known = |flag: &str| command.get_arguments().any(|known| known.get_long() == Some(flag));
@@ -136,8 +136,16 @@ pub(super) fn mended(error: Error, command: &mut Command, words: &[OsString]) ->
     }
 }
 
-/// Without words that are suggested though they are not near.
-fn without_guesses(mut error: Error) -> Error {
+/// With a word that differs in its capitals alone, and without words that are suggested though they are not near.
+fn well_guessed(mut error: Error) -> Error {
+    let (said, all) = (error.get(ContextKind::InvalidValue), error.get(ContextKind::ValidValue));
+    if let (Some(ContextValue::String(word)), Some(ContextValue::Strings(all))) = (said, all)
+        && let Some(meant) = all.iter().find(|known| known.eq_ignore_ascii_case(word))
+    {
+        let meant = ContextValue::String(meant.clone());
+        error.insert(ContextKind::SuggestedValue, meant);
+        return error;
+    }
     for (wrong, guess) in [
         (ContextKind::InvalidSubcommand, ContextKind::SuggestedSubcommand),
         (ContextKind::InvalidValue, ContextKind::SuggestedValue),

@@ -260,6 +260,25 @@ fn what_is_converted_may_come_and_go_by_standard_streams_and_a_name_that_tells_n
 }
 
 #[test]
+fn a_file_that_cannot_be_read_or_written_is_told_with_what_to_do() {
+    let folder = folder_of_examples();
+    let (nowhere, file) = (folder.path("nowhere/x.toml"), folder.path("minimal.toml"));
+    let (nowhere, file) = (nowhere.to_str().unwrap(), file.to_str().unwrap());
+    let token = format!("--admin-token-file={nowhere}");
+    let (read, write) = ("name a file that we may read", "name a file that we may write to");
+    for (words, what, help) in [
+        (&["config", "convert", nowhere, "--to=json"][..], "cannot be read", read),
+        (&["config", "convert", file, nowhere], "cannot be written", write),
+        (&["plan", nowhere], "cannot be read", read),
+        (&["status", &token], "the token of the admin API cannot be read", read),
+    ] {
+        let (code, said) = words.iter().fold(Balancer::bare(), |asked, word| asked.word(word)).fail();
+        let error = "No such file or directory (os error 2)";
+        assert_eq!((code, said), (Some(1), format!("loadbalancer: {nowhere}: {what}: {error}; {help}")));
+    }
+}
+
+#[test]
 fn a_file_is_not_converted_into_itself() {
     let folder = folder_of_examples();
     let file = folder.path("minimal.toml");

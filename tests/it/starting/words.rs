@@ -120,6 +120,8 @@ const REFUSED: &[(&str, &str)] = &[
         "completions tcsh",
         "invalid value 'tcsh' for '<SHELL>'; use bash or elvish or fish or powershell or zsh",
     ),
+    ("completions BASH", "invalid value 'BASH' for '<SHELL>'; did you mean bash? (see --help)"),
+    ("--log-level=INFO", "invalid value 'INFO' for '--log-level <LEVEL>'; did you mean info? (see --help)"),
     ("config convert", "--to <FORMAT> and <IN> are missing (see --help)"),
     (
         "config convert a.toml --to xml",
