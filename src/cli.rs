@@ -1,5 +1,7 @@
 //! What the program does with settings when it does not balance: check, show and convert them, and describe itself.
 
+pub mod exit;
+pub mod manual;
 mod remote;
 
 use std::fmt::Display;
@@ -13,19 +15,16 @@ use serde::Serialize;
 
 use crate::app;
 use crate::config::{
-    ConfigTool, Flags, Format, Loaded, Problem, Problems, Remote, Sources, Tool, convert, reference, schema,
-    slips,
+    ConfigTool, Flags, Format, Loaded, Problem, Problems, Remote, STDIN, Sources, Tool, convert, name_of,
+    reference, schema, slips,
 };
 use crate::control::starved;
 use crate::telemetry::complain;
 
-/// Something that was asked for could not be done.
-const FAILED: u8 = 1;
-/// Settings that make no sense.
-const USAGE: u8 = 2;
+use exit::{FAILED, USAGE};
 
-/// What stands for standard input, and for standard output.
-const STANDARD: &str = "-";
+/// What to do about a file that cannot be read.
+const READABLE: &str = "name a file that we may read";
 
 /// Does what a tool is for. `open_files` is the process's limit on open files.
 pub fn run(tool: &Tool, flags: &Flags, open_files: u64) -> ExitCode {
@@ -47,15 +46,11 @@ pub fn run(tool: &Tool, flags: &Flags, open_files: u64) -> ExitCode {
             clap_complete::generate(*shell, &mut Flags::command_line(), "loadbalancer", &mut script);
             print(&String::from_utf8_lossy(&script))
         }
-        Tool::Man { folder: None } => {
-            let mut page = Vec::new();
-            match clap_mangen::Man::new(Flags::command_line().disable_help_subcommand(true)).render(&mut page)
-            {
-                Ok(()) => print(&String::from_utf8_lossy(&page)),
-                Err(error) => fail(&error),
-            }
-        }
-        Tool::Man { folder: Some(folder) } => match clap_mangen::generate_to(Flags::command_line(), folder) {
+        Tool::Man { folder: None } => match manual::page() {
+            Ok(page) => print(&String::from_utf8_lossy(&page)),
+            Err(error) => fail(&error),
+        },
+        Tool::Man { folder: Some(folder) } => match manual::write_to(folder) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 fail(&format_args!("{}: {error}; name a folder that we may write to", folder.display()))
@@ -73,7 +68,12 @@ pub fn ask(remote: &Remote, flags: &Flags) -> ExitCode {
 pub fn refuse(problems: &Problems) -> ExitCode {
     let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     complain(problems.draw(colour));
-    ExitCode::from(USAGE)
+    status_of(problems)
+}
+
+/// Who cannot read settings does not know whether they make sense.
+fn status_of(problems: &Problems) -> ExitCode {
+    ExitCode::from(if problems.is_unreadable() { FAILED } else { USAGE })
 }
 
 /// Prints what was asked for, and gives the exit status for it.
@@ -125,8 +125,7 @@ fn validate(sources: &Sources, json: bool) -> ExitCode {
     match loaded {
         // A verdict that nobody got is none.
         Ok(_) => told,
-        Err(problems) if problems.is_unreadable() => ExitCode::from(FAILED),
-        Err(_) => ExitCode::from(USAGE),
+        Err(problems) => status_of(&problems),
     }
 }
 
@@ -153,19 +152,16 @@ fn convert_file(from: &Path, into: Option<&Path>, to: Option<Format>) -> ExitCod
     }
     let Some(to) = to.or_else(|| Format::told_by(into?)) else {
         let help = "add --to FORMAT, or end it in .toml, .yaml, .yml or .json";
-        say(format_args!(
-            "{}: its name tells no format; {help}",
-            into.unwrap_or(Path::new(STANDARD)).display()
-        ));
+        say(format_args!("{}: its name tells no format; {help}", into.unwrap_or(Path::new(STDIN)).display()));
         return ExitCode::from(USAGE);
     };
-    let is_standard = |path: &Path| path.as_os_str() == STANDARD;
+    let is_standard = |path: &Path| path.as_os_str() == STDIN;
     let text = if is_standard(from) { io::read_to_string(io::stdin()) } else { fs::read_to_string(from) };
     let text = match text {
         Ok(text) => text,
-        Err(error) => return fail(&format_args!("{}: cannot be read: {error}", from.display())),
+        Err(error) => return fail(&format_args!("{}: cannot be read: {error}; {READABLE}", name_of(from))),
     };
-    let text = match convert(&from.display().to_string(), &text, Format::of(from), to) {
+    let text = match convert(&name_of(from), &text, Format::of(from), to) {
         Ok(text) => text,
         Err(problems) => return refuse(&problems),
     };
@@ -173,7 +169,10 @@ fn convert_file(from: &Path, into: Option<&Path>, to: Option<Format>) -> ExitCod
         None => print(&text),
         Some(into) => match fs::write(into, text) {
             Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(&format_args!("{}: cannot be written: {error}", into.display())),
+            Err(error) => fail(&format_args!(
+                "{}: cannot be written: {error}; name a file that we may write to",
+                into.display()
+            )),
         },
     }
 }

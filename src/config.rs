@@ -57,7 +57,7 @@ pub use flags::{
 };
 pub use introduced::{Introduced, IntroducedFlags};
 pub use listen::{ClientAuth, ClientCertificates, KeyPair, ListenFlags, Tls};
-pub use load::{Format, Loaded, Sources, refuse_nothing, says_nothing};
+pub use load::{Format, Loaded, STDIN, Sources, name_of, refuse_nothing, says_nothing};
 pub use networks::Networks;
 pub use number::{NumberError, parse_number};
 pub use pattern::Pattern;

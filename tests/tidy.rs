@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::CommandFactory;
+use loadbalancer::cli::manual;
 use loadbalancer::config::Flags;
 
 /// A module may name only itself and those before it.
@@ -131,6 +132,13 @@ fn the_table_of_flags_in_the_readme_is_what_the_program_takes() {
         table += &format!("| `--{name}{value}` | {default} | {help} |\n");
     }
     expect_part("README.md", "flags", &table);
+}
+
+#[test]
+fn what_the_readme_says_of_signals_exit_statuses_and_the_environment_is_what_the_manual_says() {
+    expect_part("README.md", "signals", &manual::signals());
+    expect_part("README.md", "exit statuses", &manual::exit_statuses());
+    expect_part("README.md", "environment", &manual::environment());
 }
 
 #[test]

@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use loadbalancer::app::StartError;
 use loadbalancer::backends::Registry;
+use loadbalancer::cli::exit::{FAILED, INTERRUPTED, USAGE};
 use loadbalancer::config::{Address, Backend, Command, Flags, Loaded, Sources, slips};
 
 use loadbalancer::{app, cli, demo, telemetry};
@@ -19,12 +20,6 @@ use tokio::sync::watch;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// A flag or a value that makes no sense.
-const USAGE: u8 = 2;
-/// It could not start.
-const FAILED: u8 = 1;
-/// A second signal: what a shell reports of a program that SIGINT ended.
-const INTERRUPTED: u8 = 130;
 /// How long the program may take to end after that: its logs have a second each.
 const MOST_TO_CUT: Duration = Duration::from_secs(3);
 /// Between two checks of a sample backend: short, for somebody is watching.
@@ -161,12 +156,6 @@ fn is_for_json() -> bool {
 fn in_one_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let problem = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-    // What is missing stands in lines of its own.
-    if let (ErrorKind::MissingRequiredArgument, Some(ContextValue::Strings(missing))) =
-        (error.kind(), error.get(ContextKind::InvalidArg))
-    {
-        return format!("{} is missing", missing.join(" and "));
-    }
     let suggested =
         [ContextKind::SuggestedArg, ContextKind::SuggestedValue, ContextKind::SuggestedSubcommand];
     let nearest = match suggested.iter().find_map(|kind| error.get(*kind)) {

@@ -27,16 +27,17 @@ use caller::Caller;
 use follow::{Fate, Leave};
 use meant::instead;
 
-use super::{FAILED, USAGE, print, refuse, say};
+use super::exit::{FAILED, OTHERWISE, USAGE};
+use super::{READABLE, print, refuse, say};
 
 /// Why it did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 enum RemoteError {
     #[error(transparent)]
     Place(#[from] PlaceError),
-    #[error("{path}: the token of the admin API cannot be read: {error}")]
+    #[error("{path}: the token of the admin API cannot be read: {error}; {READABLE}")]
     TokenFile { path: String, error: io::Error },
-    #[error("{path}: cannot be read: {error}")]
+    #[error("{path}: cannot be read: {error}; {READABLE}")]
     File { path: String, error: io::Error },
     #[error(
         "{0} is a folder; plan all that is in it: loadbalancer config show --config {0} | loadbalancer plan -"
@@ -65,9 +66,6 @@ enum RemoteError {
     #[error("the system gives no event queue: {0}")]
     System(io::Error),
 }
-
-/// A plan would change something, and it was asked whether; a change did not stay, and it was asked to watch it.
-const OTHERWISE: u8 = 3;
 
 /// What `status --json` says.
 #[derive(Serialize)]
@@ -119,10 +117,7 @@ pub(super) fn run(remote: &Remote, flags: &Flags) -> ExitCode {
             refused(&problem, text.as_deref(), remote);
             ExitCode::from(FAILED)
         }
-        Err(RemoteError::Place(PlaceError::Settings(problems))) => {
-            let code = refuse(&problems);
-            if problems.is_unreadable() { ExitCode::from(FAILED) } else { code }
-        }
+        Err(RemoteError::Place(PlaceError::Settings(problems))) => refuse(&problems),
         Err(error) => {
             for line in error.to_string().lines() {
                 say(line);

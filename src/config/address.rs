@@ -1,7 +1,7 @@
 //! Places that a connection can come from or go to.
 
 use std::fmt::{self, Display, Formatter};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -25,6 +25,20 @@ impl Address {
         match self {
             Self::Ip(address) => Some(*address),
             Self::Unix(_) => None,
+        }
+    }
+
+    /// Where a program of this machine reaches it: what listens on every address listens on this machine's own, too.
+    pub(super) fn seen_from_here(self) -> Self {
+        match self {
+            Self::Ip(address) if address.ip().is_unspecified() => {
+                let own = match address.ip() {
+                    IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+                    IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+                };
+                Self::Ip(SocketAddr::new(own, address.port()))
+            }
+            other => other,
         }
     }
 }

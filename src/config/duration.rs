@@ -11,6 +11,12 @@ pub enum DurationError {
     /// A number alone: nobody could tell seconds from milliseconds.
     #[error("a unit is missing: write {0}ms, {0}s, {0}m or {0}h")]
     NoUnit(u64),
+    /// A unit behind a blank.
+    #[error("a blank stands before the unit: write {0}")]
+    Blank(String),
+    /// A number with a fraction.
+    #[error("a fraction: use a smaller unit, such as 1500ms for 1.5s")]
+    Fraction,
     /// A unit that we do not know.
     #[error("unknown unit `{0}`: use ms, s, m or h")]
     UnknownUnit(String),
@@ -38,10 +44,20 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
         "s" => 1000,
         "m" => 60_000,
         "h" => 3_600_000,
-        other => return Err(DurationError::UnknownUnit(other.to_owned())),
+        other => return Err(refused(number, other)),
     };
     let duration = number.checked_mul(millis_per_unit).map(Duration::from_millis);
     duration.filter(|d| !d.is_zero() && *d <= YEAR).ok_or(DurationError::OutOfRange)
+}
+
+/// What is wrong with a unit that is none.
+fn refused(number: u64, unit: &str) -> DurationError {
+    let bare = unit.trim();
+    match bare {
+        "ms" | "s" | "m" | "h" => DurationError::Blank(format!("{number}{bare}")),
+        _ if unit.starts_with('.') => DurationError::Fraction,
+        _ => DurationError::UnknownUnit(bare.to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -64,7 +80,7 @@ mod tests {
     fn nonsense_zero_and_eternity_are_refused() {
         assert_eq!(parse_duration("soon"), Err(DurationError::NoNumber));
         assert_eq!(parse_duration("-1s"), Err(DurationError::NoNumber));
-        assert_eq!(parse_duration("3 weeks"), Err(DurationError::UnknownUnit(" weeks".into())));
+        assert_eq!(parse_duration("3 weeks"), Err(DurationError::UnknownUnit("weeks".into())));
         for text in ["0s", "9999h", "99999999999999999999s", "18446744073709551615h"] {
             assert_eq!(parse_duration(text), Err(DurationError::OutOfRange), "{text}");
         }

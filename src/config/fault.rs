@@ -209,10 +209,8 @@ impl Fault {
         match self {
             Self::TooDeep => say("too deep: no setting needs so many tables in each other", ""),
             Self::TooMany => say("aliases stand for more settings than anybody writes", "write them out"),
-            Self::Foreign { said, own } => {
-                let (format, extension) = own.names();
-                say(said, format!("this is {format}: name it {extension}"))
-            }
+            // How to mend it depends on where it comes from.
+            Self::Foreign { said, .. } => say(said, ""),
             Self::Tag => say("has a tag, which no setting needs", "remove it"),
             Self::SecondDocument => say("a second document", "keep one, or use a file for each"),
             Self::Unclosed => say("`${` without its `}`", "write ${NAME}, or $${ for ${ itself"),

@@ -13,6 +13,8 @@ use super::resolve::{PoolFault, Spot};
 use super::{Address, Listener};
 
 const DEFAULT: &str = "127.0.0.1:8080";
+const HOW: &str = "write ADDRESS:PORT, :PORT, PORT or unix:PATH, for example 127.0.0.1:8080";
+const LOCALHOST: &str = "localhost";
 
 /// Where clients connect, as the operator wrote it.
 #[derive(Args, Clone, Debug)]
@@ -109,6 +111,12 @@ pub(super) enum ListenFault {
     NoAddress,
     /// The address is not one.
     Address,
+    /// An address without its port.
+    NoPort,
+    /// A name in place of an address.
+    Name,
+    /// A URL in place of an address.
+    Url,
     /// What stands for the port is a number, and none of a port.
     Port,
     /// A Unix socket's path is none, or longer than the system takes.
@@ -133,17 +141,18 @@ impl ListenFault {
             }
             Self::UnpairedKeys { .. } => Scope::Within(&["cert_file", "key_file"]),
             Self::NoClientCa => Scope::Beside(&["client_ca_file"]),
-            Self::Address | Self::Port | Self::SocketPath | Self::Twice => Scope::Own,
+            Self::Address | Self::NoPort | Self::Name | Self::Url => Scope::Own,
+            Self::Port | Self::SocketPath | Self::Twice => Scope::Own,
         }
     }
 
     pub(super) fn said(&self, by: By) -> Said {
         match self {
             Self::NoAddress => say("has no address", "add address, for example address = \":8080\""),
-            Self::Address => say(
-                "not an address",
-                "write ADDRESS:PORT, :PORT, PORT or unix:PATH, for example 127.0.0.1:8080",
-            ),
+            Self::Address => say("not an address", HOW),
+            Self::NoPort => say("has no port", HOW),
+            Self::Name => say("a name, and none is looked up here", HOW),
+            Self::Url => say("a URL, not an address", HOW),
             Self::Port => say("not a port", "a port is 1 to 65535, or 0 for any that is free"),
             Self::SocketPath => {
                 say("not a path for a socket", "write unix:PATH with a path of up to 107 bytes")
@@ -296,13 +305,32 @@ pub(super) fn parse(text: &str) -> Result<Address, ListenFault> {
     if let Ok(address) = text.parse::<SocketAddr>() {
         return Ok(address.into());
     }
-    let (ip, port) = match text.strip_prefix(':') {
-        Some(port) => (Ipv4Addr::UNSPECIFIED, port),
-        None => (Ipv4Addr::LOCALHOST, text.strip_prefix("localhost:").unwrap_or(text)),
+    let (ip, port) = match text.rsplit_once(':') {
+        Some(("", port)) => (Ipv4Addr::UNSPECIFIED, port),
+        Some((LOCALHOST, port)) => (Ipv4Addr::LOCALHOST, port),
+        _ => (Ipv4Addr::LOCALHOST, text),
     };
-    let number = text.rsplit(':').next().unwrap_or_default();
-    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-    let is_none = is_number && number.parse::<u16>().is_err();
-    let port = port.parse().map_err(|_| if is_none { ListenFault::Port } else { ListenFault::Address })?;
+    let port = port.parse().map_err(|_| fault_of(text))?;
     Ok(SocketAddr::new(IpAddr::V4(ip), port).into())
+}
+
+/// What is wrong with a text that is no address.
+fn fault_of(text: &str) -> ListenFault {
+    let is_ip = |host: &str| {
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        host == LOCALHOST || bare.parse::<IpAddr>().is_ok()
+    };
+    let is_name = |host: &str| {
+        let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+        !host.is_empty() && host.bytes().all(is_of_name) && !is_ip(host)
+    };
+    let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
+    let is_number = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    match () {
+        () if text.contains("://") => ListenFault::Url,
+        () if is_ip(text) || (port.is_empty() && is_ip(host)) => ListenFault::NoPort,
+        () if is_number && port.parse::<u16>().is_err() => ListenFault::Port,
+        () if is_number && is_name(host) => ListenFault::Name,
+        () => ListenFault::Address,
+    }
 }

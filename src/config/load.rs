@@ -1,10 +1,10 @@
 //! Where settings come from: flags, the environment and files, read anew as often as it is asked.
 
 mod admin;
+mod format;
 mod piece;
 mod replace;
 
-use std::ffi::OsStr;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
@@ -19,6 +19,8 @@ use super::resolve::{Resolved, resolve};
 use super::tree::{MOST_FAULTS, Misread, Node, Path, Step, interpolate, merge, parse, read};
 use super::{Config, Flags, Listener};
 
+pub(super) use format::STDIN_NAME;
+pub use format::{Format, STDIN, name_of};
 pub(super) use piece::toml_files;
 pub use replace::{refuse_nothing, says_nothing};
 
@@ -28,9 +30,6 @@ use replace::emptied;
 /// The file of a folder that is read first, and the folder in it whose files follow.
 const MAIN: &str = "loadbalancer.toml";
 pub(super) const MORE: &str = "conf.d";
-/// What stands for standard input.
-pub(super) const STDIN: &str = "-";
-
 /// Where settings come from.
 #[derive(Clone, Debug)]
 pub struct Sources {
@@ -55,17 +54,6 @@ pub struct Loaded {
     pub files: Vec<PathBuf>,
     /// Where it was written.
     pub(super) origin: Arc<Origin>,
-}
-
-/// How a text says settings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
-    /// TOML 1.1.
-    Toml,
-    /// YAML 1.2.
-    Yaml,
-    /// JSON (RFC 8259).
-    Json,
 }
 
 impl Sources {
@@ -229,32 +217,6 @@ impl Loaded {
             }
         });
         parts.collect::<Vec<_>>().join(" | ")
-    }
-}
-
-impl Format {
-    /// By a file's name; TOML unless it says otherwise.
-    pub fn of(path: &FilePath) -> Self {
-        Self::told_by(path).unwrap_or(Self::Toml)
-    }
-
-    /// What a file's name says, if it says any.
-    pub fn told_by(path: &FilePath) -> Option<Self> {
-        match path.extension().and_then(OsStr::to_str) {
-            Some("toml") => Some(Self::Toml),
-            Some("yaml" | "yml") => Some(Self::Yaml),
-            Some("json") => Some(Self::Json),
-            _ => None,
-        }
-    }
-
-    /// What it is called, and how names of files in it end.
-    pub(super) fn names(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Toml => ("TOML", ".toml"),
-            Self::Yaml => ("YAML", ".yaml"),
-            Self::Json => ("JSON", ".json"),
-        }
     }
 }
 

@@ -150,6 +150,10 @@ impl Origin {
                 _ => None,
             };
             let mut said = fault.said(By::File);
+            if let Fault::Foreign { own, .. } = fault {
+                let text = self.texts.get(span.as_ref().map_or(0, |span| span.file));
+                said.help = Some(own.mend(text.and_then(|text| text.name.as_deref())));
+            }
             if let Fault::Duplicate { first: Some(first), .. } = fault {
                 said.message = format!("{}, which is at {} already", said.message, self.tell(first));
             }
@@ -165,7 +169,11 @@ impl Origin {
             Fault::UnknownKey { .. } => (found.key.or(found.node.span.as_ref()), path.last()),
             _ => (found.node.span.as_ref().or(found.key), self.shown(found.node)),
         };
-        Some(self.problem(span, Some(path), value, fault.said_of(found.node)))
+        let mut said = fault.said_of(found.node);
+        if let (Fault::Kind { expected, .. }, None) = (fault, &said.help) {
+            said.help = path.mend_kind(found.node, expected);
+        }
+        Some(self.problem(span, Some(path), value, said))
     }
 
     /// What a part of the settings says, if that can be said in a word. A number is shown as it was written: `1e3`.

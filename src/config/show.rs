@@ -36,7 +36,7 @@ const ADDRESS: &str = "address";
 /// # Errors
 /// The text is not in its format.
 pub fn convert(name: &str, text: &str, from: Format, to: Format) -> Result<String, Problems> {
-    match parse(text, 0, from).whole() {
+    match parse(text, 0, from).unless_foreign(text, from).whole() {
         Ok(tree) => Ok(write(&tree, to)),
         Err(misread) => Err(Problems::of(Origin::of_text(name, text).misread(&misread))),
     }

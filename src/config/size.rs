@@ -65,7 +65,7 @@ fn parse(text: &str, per: &'static str, examples: &'static str) -> Result<u64, S
         "GB" => 1_000_000_000,
         other => {
             let and = if per.is_empty() { "" } else { ", and /s behind it" };
-            return Err(SizeError::UnknownUnit(other.to_owned(), and));
+            return Err(SizeError::UnknownUnit(other.trim_start().to_owned(), and));
         }
     };
     number.checked_mul(bytes_per_unit).ok_or(SizeError::OutOfRange)

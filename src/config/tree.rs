@@ -5,6 +5,7 @@ mod de;
 mod foreign;
 mod interpolate;
 mod json;
+mod mend;
 mod merge;
 mod path;
 mod toml;

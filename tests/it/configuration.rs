@@ -2,6 +2,7 @@
 
 mod folders;
 mod logs;
+mod manual;
 mod refused;
 mod tools;
 mod unreadable;

@@ -85,12 +85,7 @@ impl Caller {
         format: Format,
         text: Vec<u8>,
     ) -> Result<T, RemoteError> {
-        let media_type = match format {
-            Format::Toml => "application/toml",
-            Format::Yaml => "application/yaml",
-            Format::Json => JSON,
-        };
-        self.ask(Method::POST, path, media_type, text.into()).await
+        self.ask(Method::POST, path, format.media_type(), text.into()).await
     }
 
     async fn ask<T: DeserializeOwned>(

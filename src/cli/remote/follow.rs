@@ -8,15 +8,14 @@ use tokio::time::{Instant, sleep};
 
 use crate::control::api::{Confirmation, Verdict};
 
+use super::RemoteError;
 use super::caller::Caller;
-use super::{FAILED, OTHERWISE, RemoteError};
+use crate::cli::exit::{FAILED, INTERRUPTED, OTHERWISE};
 
 /// Between two questions.
 const ASK_EVERY: Duration = Duration::from_millis(250);
 /// Beyond the time for which a change is watched: for it to be looked at once more, and to be taken back.
 const GRACE: Duration = Duration::from_secs(30);
-/// What a shell reports of a program that SIGINT ended.
-const INTERRUPTED: u8 = 130;
 
 /// What came of a change, as far as it is known.
 pub(super) enum Fate {

@@ -6,13 +6,10 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::config::{Problems, refuse_nothing};
+use crate::config::{Problems, STDIN, name_of, refuse_nothing};
 use crate::control::api::{Kind, Plan, Problem, ProblemKind};
 
 use super::RemoteError;
-
-/// What stands for standard input.
-const STDIN: &str = "-";
 
 /// The settings to plan.
 pub(super) fn read(file: &Path) -> Result<Vec<u8>, RemoteError> {
@@ -28,25 +25,18 @@ pub(super) fn read(file: &Path) -> Result<Vec<u8>, RemoteError> {
     };
     let text = text.map_err(|error| RemoteError::File { path: file.display().to_string(), error })?;
     // Who is asked would speak of a body.
-    refuse_nothing(&name(file), &text).map_err(|problems| senseless(&problems))?;
+    refuse_nothing(&name_of(file), &text).map_err(|problems| senseless(&problems))?;
     Ok(text)
 }
 
 /// What is wrong with these settings, where they are here: who was asked does not know what their file is called.
 pub(super) fn at_home(error: RemoteError, file: &Path, text: &[u8]) -> RemoteError {
     let RemoteError::Refused(mut problem, None) = error else { return error };
-    let name = name(file);
+    let name = name_of(file);
     for error in problem.errors.iter_mut().filter(|error| error.flag.is_none()) {
         error.file.get_or_insert_with(|| name.clone());
     }
     RemoteError::Refused(problem, Some(String::from_utf8_lossy(text).into_owned()))
-}
-
-fn name(file: &Path) -> String {
-    match file.as_os_str() == STDIN {
-        true => "standard input".to_owned(),
-        false => file.display().to_string(),
-    }
 }
 
 /// What the balancer says of such settings.

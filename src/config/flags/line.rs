@@ -8,6 +8,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command, CommandFactory, Error, Id, Subcommand};
 
 use super::{Flags, Remote, heading};
+use crate::config::nearest;
 
 /// What is said of a value below zero is said by who knows what it is for: these begin with a sign at most.
 const COUNTS: [&str; 4] = ["N", "BYTES", "DURATION", "RATE"];
@@ -99,26 +100,113 @@ pub(super) fn mended(error: Error, command: &mut Command, words: &[OsString]) ->
         (Some(ContextValue::String(text)), _) | (None, Some(ContextValue::String(text))) => text.clone(),
         _ => String::new(),
     };
+    let error = well_guessed(error);
     let taker = taker_in(command, words);
+    let kind = error.kind();
     let is_known = |flag: &str| command.get_arguments().any(|known| known.get_long() == Some(flag));
-    match error.kind() {
+    match kind {
         ErrorKind::UnknownArgument if wrong.strip_prefix("--").is_some_and(is_known) => {
             let taker = taker.get_name().to_owned();
             says_nothing(command, &wrong, &taker)
         }
-        ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand if is_file(&wrong) => {
-            let takes_files = taker.get_arguments().any(|flag| flag.get_long() == Some("config"));
-            suggest(error, takes_files.then(|| format!("--config {wrong}")))
-        }
+        ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand => unknown(error, taker, &wrong, words),
         ErrorKind::MissingSubcommand => {
             let is_shown = |command: &&Command| !command.is_hide_set() && command.get_name() != "help";
             let mut names: Vec<_> = taker.get_subcommands().filter(is_shown).map(Command::get_name).collect();
             names.sort_unstable();
             let message = format!("{}: a command is missing; write {}", taker.get_name(), names.join(" or "));
-            command.error(ErrorKind::MissingSubcommand, message)
+            command.error(kind, message)
+        }
+        ErrorKind::MissingRequiredArgument => match error.get(ContextKind::InvalidArg) {
+            Some(ContextValue::Strings(missing)) => {
+                let message = missing_from(taker, missing);
+                command.error(kind, message)
+            }
+            _ => error,
+        },
+        ErrorKind::TooManyValues => {
+            told_anew(&error, command, format!("{wrong} takes no value; write {wrong} alone"))
+        }
+        ErrorKind::ArgumentConflict => {
+            let text = error.to_string();
+            let problem = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+            told_anew(&error, command, format!("{problem}; remove one of them"))
         }
         _ => error,
     }
+}
+
+/// With a word that differs in its capitals alone, and without words that are suggested though they are not near.
+fn well_guessed(mut error: Error) -> Error {
+    let (said, all) = (error.get(ContextKind::InvalidValue), error.get(ContextKind::ValidValue));
+    if let (Some(ContextValue::String(word)), Some(ContextValue::Strings(all))) = (said, all)
+        && let Some(meant) = all.iter().find(|known| known.eq_ignore_ascii_case(word))
+    {
+        let meant = ContextValue::String(meant.clone());
+        error.insert(ContextKind::SuggestedValue, meant);
+        return error;
+    }
+    for (wrong, guess) in [
+        (ContextKind::InvalidSubcommand, ContextKind::SuggestedSubcommand),
+        (ContextKind::InvalidValue, ContextKind::SuggestedValue),
+    ] {
+        let Some(ContextValue::String(word)) = error.get(wrong) else { continue };
+        let is_near = |guess: &String| nearest(word, std::iter::once(&**guess)).is_some();
+        let is_far = match error.get(guess) {
+            Some(ContextValue::String(guess)) => !is_near(guess),
+            Some(ContextValue::Strings(guesses)) => !guesses.iter().any(is_near),
+            _ => false,
+        };
+        if is_far {
+            error.remove(guess);
+        }
+    }
+    error
+}
+
+/// A word that nobody knows may be a flag without its dashes, or a file of settings without its flag.
+fn unknown(mut error: Error, taker: &Command, wrong: &str, words: &[OsString]) -> Error {
+    // Of `-listen` clap tells the first letter.
+    let is_whole = |word: &&str| *word == wrong || (wrong.starts_with('-') && word.starts_with(wrong));
+    let word = words.iter().skip(1).filter_map(|word| word.to_str()).find(is_whole).unwrap_or(wrong);
+    let name = word.trim_start_matches('-').split('=').next().unwrap_or_default();
+    let is_flag = taker.get_arguments().any(|flag| flag.get_long() == Some(name) && !flag.is_hide_set());
+    if is_flag && !word.starts_with("--") {
+        if word.starts_with('-') {
+            error.insert(ContextKind::InvalidArg, ContextValue::String(word.to_owned()));
+        }
+        return suggest(error, Some(format!("--{}", word.trim_start_matches('-'))));
+    }
+    if is_file(wrong) {
+        let takes_files = taker.get_arguments().any(|flag| flag.get_long() == Some("config"));
+        return suggest(error, takes_files.then(|| format!("--config {wrong}")));
+    }
+    error
+}
+
+/// What is missing, and what it is if that is one thing.
+fn missing_from(taker: &Command, missing: &[String]) -> String {
+    let [one] = missing else { return format!("{} are missing", missing.join(" and ")) };
+    let argument = taker.get_arguments().find(|argument| argument.to_string() == *one);
+    let values = argument.map(Arg::get_possible_values).unwrap_or_default();
+    let values: Vec<_> = values.iter().map(|value| value.get_name()).collect();
+    match argument.and_then(Arg::get_help) {
+        _ if !values.is_empty() => format!("{one} is missing; use {}", values.join(" or ")),
+        Some(help) => format!("{one} is missing: {help}"),
+        None => format!("{one} is missing"),
+    }
+}
+
+/// In other words, but of the same flag and value.
+fn told_anew(error: &Error, command: &mut Command, message: String) -> Error {
+    let mut anew = command.error(error.kind(), message);
+    for (kind, value) in error
+        .context()
+        .filter(|(kind, _)| matches!(kind, ContextKind::InvalidArg | ContextKind::InvalidValue))
+    {
+        anew.insert(kind, value.clone());
+    }
+    anew
 }
 
 /// The command that words name.

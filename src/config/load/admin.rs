@@ -65,6 +65,17 @@ fn said(file: &File, origin: &Origin, read: &Read) -> Result<AdminPlace, Vec<Wro
     }
 }
 
+/// Nobody knows which port a balancer got that took any.
+fn to_ask(address: Address) -> Result<Address, Fault> {
+    match address.ip() {
+        Some(any) if any.port() == 0 => {
+            let why = "any port that is free, so it is not known where to ask";
+            Err(Fault::Said(format!("{why}; say with --admin where it listens")))
+        }
+        _ => Ok(address),
+    }
+}
+
 fn parts(file: &File, at: &crate::config::resolve::Spot<'_>) -> (Option<Address>, Option<PathBuf>) {
     let at_address = at.key("address");
     let address = match file.admin.address.as_deref().unwrap_or(DEFAULT_ADDRESS) {
@@ -74,7 +85,7 @@ fn parts(file: &File, at: &crate::config::resolve::Spot<'_>) -> (Option<Address>
                 .wrong("off", Fault::Said(format!("the admin API is off, so nobody can be asked; {help}")));
             None
         }
-        text => at_address.take(text, parse_address(text)),
+        text => at_address.take(text, parse_address(text).map_err(Fault::from).and_then(to_ask)),
     };
     (address, file.admin.token_file.as_deref().map(|name| at.key("token_file").file(name)))
 }

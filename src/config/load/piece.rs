@@ -7,7 +7,7 @@ use crate::config::origin::Text;
 use crate::config::plain::{MOST_FILE_BYTES, open_file};
 use crate::config::problem::{Excerpt, Problem, Problems};
 
-use super::{Format, MAIN, MORE, STDIN, Sources};
+use super::{Format, MAIN, MORE, STDIN, STDIN_NAME, Sources};
 
 /// A text and how it says settings.
 pub(super) struct Piece {
@@ -59,18 +59,17 @@ impl Sources {
     }
 
     fn standard_input(&self) -> Result<Piece, Problems> {
-        const NAME: &str = "standard input";
         let bytes = match self.stdin.get() {
             Some(bytes) => bytes.clone(),
             None => {
                 let mut bytes = Vec::new();
                 let read = io::stdin().lock().take(MOST_FILE_BYTES + 1).read_to_end(&mut bytes);
-                read.map_err(|error| unreadable(Problem::of_file(Path::new(NAME), &error)))?;
+                read.map_err(|error| unreadable(Problem::of_file(Path::new(STDIN_NAME), &error)))?;
                 self.stdin.get_or_init(|| bytes).clone()
             }
         };
-        let text = to_text(Some(NAME), bytes)?;
-        let text = Text { name: Some(NAME.to_owned()), folder: PathBuf::new(), text };
+        let text = to_text(Some(STDIN_NAME), bytes)?;
+        let text = Text { name: Some(STDIN_NAME.to_owned()), folder: PathBuf::new(), text };
         Ok(Piece { text, format: Format::Toml, unread: None })
     }
 }

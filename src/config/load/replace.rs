@@ -6,6 +6,8 @@ use crate::config::origin::Text;
 use crate::config::problem::{Problem, Problems};
 use crate::config::{Action, Loaded};
 
+use super::{Format, STDIN_NAME};
+
 /// Whether a text has nothing in it, not even a remark.
 pub fn says_nothing(text: &[u8]) -> bool {
     matches!(text.trim_ascii(), b"" | b"null" | b"~")
@@ -57,9 +59,15 @@ impl Text {
 }
 
 pub(super) fn emptied(name: Option<&str>) -> Problem {
-    let message = "has nothing in it, as a file that is being written".to_owned();
-    let help = "write a remark into it, or {} in JSON, if that is meant";
-    Problem::of_text(name, None, message, help)
+    let message = match name {
+        Some(STDIN_NAME) => "has nothing in it",
+        _ => "has nothing in it, as a file that is being written",
+    };
+    let help = match Format::of(Path::new(name.unwrap_or_default())) {
+        Format::Json => "if that is meant, write {}",
+        Format::Toml | Format::Yaml => "if that is meant, write a remark into it, such as `# the defaults`",
+    };
+    Problem::of_text(name, None, message.to_owned(), help)
 }
 
 fn gone(file: &Path) -> Problem {

@@ -57,9 +57,14 @@ impl Path {
         found
     }
 
+    /// Whether what is in a section has names of the operator's choice.
+    pub(super) fn has_names(section: &str) -> bool {
+        ["listeners", "routes", "pools"].contains(&section)
+    }
+
     /// The listener, the route, the pool or the other section that this is in.
     pub(in crate::config) fn entry(&self) -> Self {
-        let is_named = |section: &str| ["listeners", "routes", "pools"].contains(&section);
+        let is_named = Self::has_names;
         let length = match self.0.first() {
             Some(Step::Key(section)) if is_named(section) => 2,
             _ => 1,

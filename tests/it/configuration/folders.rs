@@ -94,5 +94,5 @@ fn a_folder_without_settings_is_refused() {
         "loadbalancer: {}: cannot be read: the folder has neither loadbalancer.toml nor other .toml files; name a file or a folder that we may read",
         folder.path("").display()
     );
-    assert_eq!((code, said), (Some(2), expected));
+    assert_eq!((code, said), (Some(1), expected));
 }

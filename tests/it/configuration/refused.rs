@@ -9,6 +9,28 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
     ("[pools.a]\nbackend = 1", "2:1", "backend: unknown key", "did you mean backends?"),
     ("[limits]\nxyzzy = 1", "2:1", "xyzzy: unknown key", "known here: header_size, headers, body_size, "),
     ("workers = 'many'", "1:11", "many: expected a whole number, found text", ""),
+    ("workers = '2'", "1:11", "2: expected a whole number, found text", "write it without quotes"),
+    ("watch = 'true'", "1:9", "true: expected true or false, found text", "write it without quotes"),
+    (
+        "[pools.a]\nbackends = '[::1]:1'",
+        "2:12",
+        "[::1]:1: expected a list, found text",
+        "write it in brackets",
+    ),
+    (
+        "[listeners]\naddress = '1'",
+        "2:11",
+        "1: expected a table, found text",
+        "write [listeners.NAME] and its",
+    ),
+    (
+        "[[pools]]\npolicy = 'first'",
+        "1:1",
+        "expected a table, found a list",
+        "write [pools.NAME] and its keys",
+    ),
+    ("[timeouts]\nheader = '5 s'", "2:10", "5 s: a blank stands before the unit: write 5s", ""),
+    ("[limits]\nbody_size = '1 kb'", "2:13", "1 kb: unknown unit `kb`: use B, KiB", ""),
     ("workers = 0", "1:11", "0: too small", "use at least 1"),
     ("workers = -1", "1:11", "-1: too small", "write a whole number that is not negative"),
     (
@@ -18,7 +40,7 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
         "did you mean \"info\"?",
     ),
     ("access_log = 1", "1:14", "1: expected text in quotes, found a number", ""),
-    ("timeouts = 1", "1:12", "1: expected a table, found a number", ""),
+    ("timeouts = 1", "1:12", "1: expected a table, found a number", "write [timeouts] and its keys below it"),
     ("[timeouts]\nheader = 10", "2:10", "10: a unit is missing: write 10ms, 10s, 10m or 10h", ""),
     ("[timeouts]\nheader = 1979-05-27", "2:10", "expected text or a number, found a date", ""),
     ("[limits]\nheader_size = '1KiB'", "2:15", "1KiB: too small", "use at least 8KiB"),
@@ -432,6 +454,8 @@ error: 3: expected a whole number, found text
   |
 5 | backends = ["127.0.0.1:1", { address = "localhost", weight = "3" }, "127.0.0.1:1"]
   |                                                              ^^^ pools.api.backends[1].weight
+  |
+  = help: write it without quotes
 
 error: 127.0.0.1:1: given twice
  --> lb.toml:5:69

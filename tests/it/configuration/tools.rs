@@ -17,7 +17,7 @@ fn run(file: &std::path::Path, words: &[&str]) -> (Option<i32>, String) {
 }
 
 /// What a tool prints that succeeds.
-fn printed(words: &[&str]) -> String {
+pub(super) fn printed(words: &[&str]) -> String {
     let (code, said) = words.iter().fold(Balancer::bare(), |balancer, word| balancer.word(word)).fail();
     assert_eq!(code, Some(0), "{said}");
     said
@@ -263,6 +263,25 @@ fn what_is_converted_may_come_and_go_by_standard_streams_and_a_name_that_tells_n
 }
 
 #[test]
+fn a_file_that_cannot_be_read_or_written_is_told_with_what_to_do() {
+    let folder = folder_of_examples();
+    let (nowhere, file) = (folder.path("nowhere/x.toml"), folder.path("minimal.toml"));
+    let (nowhere, file) = (nowhere.to_str().unwrap(), file.to_str().unwrap());
+    let token = format!("--admin-token-file={nowhere}");
+    let (read, write) = ("name a file that we may read", "name a file that we may write to");
+    for (words, what, help) in [
+        (&["config", "convert", nowhere, "--to=json"][..], "cannot be read", read),
+        (&["config", "convert", file, nowhere], "cannot be written", write),
+        (&["plan", nowhere], "cannot be read", read),
+        (&["status", &token], "the token of the admin API cannot be read", read),
+    ] {
+        let (code, said) = words.iter().fold(Balancer::bare(), |asked, word| asked.word(word)).fail();
+        let error = "No such file or directory (os error 2)";
+        assert_eq!((code, said), (Some(1), format!("loadbalancer: {nowhere}: {what}: {error}; {help}")));
+    }
+}
+
+#[test]
 fn a_file_is_not_converted_into_itself() {
     let folder = folder_of_examples();
     let file = folder.path("minimal.toml");
@@ -304,29 +323,6 @@ fn the_program_describes_itself() {
     assert_eq!(schema["$defs"]["Pool"]["additionalProperties"], false);
     for shell in ["bash", "zsh", "fish"] {
         assert!(printed(&["completions", shell]).contains("health-path"), "{shell}");
-    }
-}
-
-#[test]
-fn every_page_that_a_manual_page_names_is_written_to_the_folder() {
-    let main = printed(&["man"]);
-    assert!(main.contains(".TH loadbalancer 1"), "{main}");
-    let folder = Folder::new();
-    let pages = folder.path("pages");
-    let man = || Balancer::bare().word("man").word(pages.to_str().unwrap());
-    let (code, said) = man().fail();
-    assert_eq!((code, said.ends_with("; name a folder that we may write to")), (Some(1), true), "{said}");
-    fs::create_dir(&pages).unwrap();
-    assert!(man().run().ended().success());
-    let named = |page: &str| -> Vec<String> {
-        let words = page.split_whitespace().filter_map(|word| word.strip_suffix("(1)"));
-        words.map(|name| name.replace('\\', "")).filter(|name| name.starts_with("loadbalancer")).collect()
-    };
-    let mut left = named(&main);
-    assert!(left.len() > 5, "{left:?}");
-    while let Some(name) = left.pop() {
-        let page = fs::read_to_string(pages.join(format!("{name}.1"))).expect(&name);
-        left.extend(named(&page));
     }
 }
 

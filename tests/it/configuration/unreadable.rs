@@ -9,12 +9,17 @@ use super::START;
 use crate::support::Balancer;
 use crate::support::pki::Folder;
 
-/// What is said of a file with these bytes, by a program that does not start.
+/// What is said of a file with these bytes, by a program that does not start for they make no sense.
 fn said_of(name: &str, bytes: impl AsRef<[u8]>) -> String {
-    let folder = Folder::new();
-    let (code, said) = Balancer::configured(&folder.write(name, bytes)).fail();
+    let (code, said) = ended_with(name, bytes);
     assert_eq!(code, Some(2), "{said}");
     said
+}
+
+/// The exit status of a program that does not start with a file with these bytes, and what it says of it.
+fn ended_with(name: &str, bytes: impl AsRef<[u8]>) -> (Option<i32>, String) {
+    let folder = Folder::new();
+    Balancer::configured(&folder.write(name, bytes)).fail()
 }
 
 #[test]
@@ -22,7 +27,32 @@ fn a_file_that_is_not_there_is_named() {
     let folder = Folder::new();
     let (code, said) = Balancer::configured(&folder.path("lb.toml")).fail();
     let expected = "loadbalancer: lb.toml: cannot be read: No such file or directory (os error 2); name a file or a folder that we may read";
-    assert_eq!((code, said.as_str()), (Some(2), expected));
+    assert_eq!((code, said.as_str()), (Some(1), expected));
+}
+
+#[test]
+fn whoever_reads_settings_ends_with_1_if_they_cannot_be_read_and_with_2_if_they_make_no_sense() {
+    let folder = Folder::new();
+    let (nowhere, bytes, wrong) = (
+        folder.path("nowhere.toml"),
+        folder.write("bytes.toml", b"\xff"),
+        folder.write("wrong.toml", "a = ["),
+    );
+    let commands =
+        [&[][..], &["validate"], &["validate", "--json"], &["config", "show"], &["status"], &["reload"]];
+    for (file, wanted) in [(&nowhere, 1), (&bytes, 1), (&wrong, 2)] {
+        for words in commands {
+            let balancer =
+                words.iter().fold(Balancer::configured(file), |balancer, word| balancer.word(word));
+            let (code, said) = balancer.fail();
+            assert_eq!(code, Some(wanted), "{words:?}: {said}");
+        }
+        let convert = ["config", "convert", file.to_str().unwrap(), "--to=json"];
+        let (code, said) = convert.iter().fold(Balancer::bare(), |asked, word| asked.word(word)).fail();
+        assert_eq!(code, Some(wanted), "{said}");
+    }
+    let (code, said) = Balancer::bare().word("plan").word(nowhere.to_str().unwrap()).fail();
+    assert_eq!(code, Some(1), "{said}");
 }
 
 #[test]
@@ -32,7 +62,7 @@ fn a_file_of_100_megabytes_is_refused_without_being_read_to_its_end() {
     File::create(&path).unwrap().set_len(100_000_000).unwrap();
     let (code, said) = Balancer::configured(&path).fail();
     let expected = "loadbalancer: lb.toml: larger than 16 MiB, which no settings are; name another file";
-    assert_eq!((code, said.as_str()), (Some(2), expected));
+    assert_eq!((code, said.as_str()), (Some(1), expected));
 }
 
 #[test]
@@ -44,8 +74,9 @@ fn a_file_that_is_not_utf_8_is_refused_with_its_place() {
   |                ^
   |
   = help: save it as UTF-8";
-    assert_eq!(said_of("lb.toml", b"workers = 1\naccess_log = \"\xc3\xa9\xff\"\n"), expected);
-    let said = said_of("lb.json", b"{\"workers\": \xe6}");
+    let (code, said) = ended_with("lb.toml", b"workers = 1\naccess_log = \"\xc3\xa9\xff\"\n");
+    assert_eq!((code, said.as_str()), (Some(1), expected));
+    let (_, said) = ended_with("lb.json", b"{\"workers\": \xe6}");
     assert!(said.contains(" --> lb.json:1:13\n"), "{said}");
 }
 
@@ -57,7 +88,7 @@ fn what_cannot_be_read_hides_nothing_of_other_files_and_nothing_follows_from_it(
     folder.write("c.toml", "[pools.app]\nbackends = [\"x\"]\n");
     std::os::unix::fs::symlink(folder.path("nowhere"), folder.path("d.toml")).unwrap();
     let (code, said) = Balancer::bare().flag("--config", folder.path("").to_str().unwrap()).fail();
-    assert_eq!(code, Some(2), "{said}");
+    assert_eq!(code, Some(1), "{said}");
     let said = said.replace(folder.path("").to_str().unwrap(), "");
     let place = |line: &str| line.trim_start().strip_prefix("--> ").map(str::to_owned);
     let places: Vec<_> = said.lines().filter_map(place).collect();
@@ -205,9 +236,9 @@ fn a_file_with_nothing_in_it_is_refused_at_the_start_as_at_a_reload() {
         [("lb.toml", ""), ("lb.toml", " \n\n"), ("lb.yaml", "null\n"), ("lb.yaml", ""), ("lb.json", "")]
     {
         let file = folder.write(name, text);
+        let meant = if name == "lb.json" { "{}" } else { "a remark into it, such as `# the defaults`" };
         let expected = format!(
-            "loadbalancer: {name}: has nothing in it, as a file that is being written; write a remark into it, or {{}} in JSON, \
-             if that is meant"
+            "loadbalancer: {name}: has nothing in it, as a file that is being written; if that is meant, write {meant}"
         );
         for words in [&["validate"][..], &["config", "show"], &[]] {
             let balancer =
@@ -216,11 +247,12 @@ fn a_file_with_nothing_in_it_is_refused_at_the_start_as_at_a_reload() {
         }
     }
     let empty = folder.write("empty", "");
-    let (code, said) = Balancer::bare().word("validate").word("--config").word("-").reading(&empty).fail();
-    assert!(
-        code == Some(2) && said.starts_with("loadbalancer: standard input: has nothing in it, "),
-        "{said}"
-    );
+    for words in [&["validate", "--config", "-"][..], &["plan", "-"]] {
+        let (code, said) =
+            words.iter().fold(Balancer::bare(), |asked, word| asked.word(word)).reading(&empty).fail();
+        let expected = "loadbalancer: standard input: has nothing in it; if that is meant, write a remark into it, such as `# the defaults`";
+        assert_eq!((code.is_some_and(|code| code > 0), said.as_str()), (true, expected));
+    }
     for (name, text) in [("lb.toml", "# the defaults\n"), ("lb.json", "{}")] {
         let (code, said) = Balancer::configured(&folder.write(name, text)).word("validate").fail();
         assert_eq!(code, Some(0), "{said}");
@@ -242,6 +274,14 @@ fn a_file_of_another_format_than_its_name_says_is_told_so_once() {
     ] {
         let (code, said) = Balancer::configured(&folder.write(name, text)).word("validate").fail();
         assert_eq!((code, said.matches("error: ").count()), (Some(2), 1), "{said}");
+        assert!(said.ends_with(&format!("= help: {help}")), "{said}");
+    }
+    let piped = folder.write("piped", yaml);
+    for words in [&["validate", "--config", "-"][..], &["config", "convert", "-", "--to=json"]] {
+        let (_, said) =
+            words.iter().fold(Balancer::bare(), |asked, word| asked.word(word)).reading(&piped).fail();
+        assert!(said.contains("\n --> standard input:1:"), "{said}");
+        let help = "this is YAML, and only TOML is read here: put it into a file that is named .yaml";
         assert!(said.ends_with(&format!("= help: {help}")), "{said}");
     }
     let (_, said) = Balancer::configured(&folder.write("lb.toml", "x: 1\ny = [")).word("validate").fail();

@@ -49,7 +49,12 @@ fn one_file_of_several_that_is_emptied_is_refused_by_its_name() {
     let folder = folder_of(&[("one.toml", &service("one", &one)), ("two.toml", &service("two", &two))]);
     let balancer = by(&folder).start();
     folder.write("conf.d/one.toml", "\n");
-    refused(&balancer, 1, "conf.d/one.toml: ", "has nothing in it, as a file that is being written; write a");
+    refused(
+        &balancer,
+        1,
+        "conf.d/one.toml: ",
+        "has nothing in it, as a file that is being written; if that is",
+    );
     assert_eq!(get(balancer.address, "/one").expect_status(200).text(), "hello from one\n");
     folder.write("conf.d/one.toml", "# moved\n");
     balancer.signal("HUP");

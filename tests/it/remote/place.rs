@@ -58,3 +58,40 @@ fn settings_that_do_not_say_where_to_ask_ask_nobody() {
         "{said}"
     );
 }
+
+#[test]
+fn what_is_no_place_to_ask_is_told_with_what_is_wrong_and_how_to_mend_it() {
+    let help = "write ADDRESS:PORT, PORT or unix:PATH, for example 127.0.0.1:8081";
+    for (value, wanted) in [
+        ("99999", "99999: not a port; a port is 1 to 65535"),
+        ("[::1]:99999", "[::1]:99999: not a port; a port is 1 to 65535"),
+        ("0", "0: not a port; a port is 1 to 65535"),
+        ("localhost", &format!("localhost: has no port; {help}")),
+        ("127.0.0.1", &format!("127.0.0.1: has no port; {help}")),
+        ("[::1]", &format!("[::1]: has no port; {help}")),
+        ("host:8081", &format!("host:8081: a name, and none is looked up here; {help}")),
+        ("http://host:8081/path", &format!("http://host:8081/path: a URL, not an address; {help}")),
+        ("", &format!("'': not an address; {help}")),
+        ("unix:", "unix:: not a path for a socket; write unix:PATH with a path of up to 107 bytes"),
+    ] {
+        let (code, said) = Balancer::bare().word("status").flag("--admin", value).fail();
+        assert_eq!((code, said), (Some(2), format!("loadbalancer: --admin {wanted}")));
+    }
+    let (_, said) = Balancer::bare().word("status").env("LOADBALANCER_ADMIN", "[::1]").fail();
+    assert_eq!(said, format!("loadbalancer: LOADBALANCER_ADMIN [::1]: has no port; {help}"));
+}
+
+#[test]
+fn a_port_alone_asks_this_machine_be_it_of_every_address_or_not() {
+    let settings = Settings::that_say(&pools("first", Backend::refuses(), Backend::refuses()));
+    let running = start(&settings);
+    let port = running.admin().address.port();
+    for place in [format!("{port}"), format!(":{port}"), format!("localhost:{port}")] {
+        let (code, said) = Balancer::bare().word("status").flag("--admin", &place).fail();
+        assert_eq!(code, Some(0), "{place}: {said}");
+    }
+    drop(running);
+    let (code, said) = Balancer::bare().word("status").flag("--admin", &format!(":{port}")).fail();
+    let start = format!("loadbalancer: nobody listens on 127.0.0.1:{port}: ");
+    assert_eq!((code, said.starts_with(&start)), (Some(1), true), "{said}");
+}
