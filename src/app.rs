@@ -5,6 +5,7 @@ mod error;
 mod live;
 mod prepare;
 mod roster;
+mod stop;
 mod succession;
 
 use std::future::Future;
@@ -16,8 +17,8 @@ use futures::FutureExt;
 use rlimit::Resource;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
-use tokio::task::spawn_local;
-use tracing::{error, info, warn};
+use tokio::task::{JoinHandle, spawn_local};
+use tracing::{info, warn};
 
 use crate::backends::Registry;
 use crate::config::{Address, Config, DEFAULT_POOL, Loaded, Pool, Source, Sources};
@@ -34,6 +35,7 @@ pub use error::StartError;
 use live::Live;
 use prepare::Prepared;
 use roster::Roster;
+use stop::Cause;
 use succession::{Predecessor, Succession};
 
 /// Backends and sources of a pool that are named at the start.
@@ -135,45 +137,31 @@ async fn serve<F: Future<Output = ()>>(
     live.change_admin(admin).await;
     predecessor.relieve();
     let desk = Rc::new(desk_over(&live, registry, (snapshots, stopping), sources, loaded));
-    let reload = spawn_local(control::reload(hangups, Rc::clone(&desk)));
+    let changes = [
+        spawn_local(control::reload(hangups, Rc::clone(&desk))),
+        spawn_local(control::watch(Rc::clone(&desk))),
+    ];
     spawn_local(control::explain(stray));
-    let watch = spawn_local(control::watch(Rc::clone(&desk)));
     let memory = spawn_local({
         let desk = Rc::clone(&desk);
         async move { desk.remember().await }
     });
     let admin = spawn_local(control::admin(desk, callers));
-    let mut fallen = None;
+    let mut cause = Cause::Asked;
     let stopped = async {
         let mut shutdown = pin!(shutdown);
-        fallen = tokio::select! {
-            () = &mut shutdown => None,
-            worker = workers.fallen() => Some(worker),
-            () = succession.happens(&live) => None,
-        };
-        if let Some(worker) = fallen {
-            error!("worker {worker} has ended unasked: the others are stopped");
-        }
-        reload.abort();
-        watch.abort();
+        cause = stop::cause(shutdown.as_mut(), &mut workers, (succession, &live)).await;
+        changes.iter().for_each(JoinHandle::abort);
         let drain = live.config().timeouts.drain;
-        info!("stopping: no new clients; running requests have {drain:?} to finish");
-        stop.send_replace(true);
-        let mut ended = pin!(workers.ended());
-        let left = match fallen {
-            None => ended.await,
-            // A signal is still waited for: the next one is to cut.
-            Some(_) => tokio::select! { left = &mut ended => left, () = &mut shutdown => ended.await },
-        };
-        if left > 0 {
-            let at = if *cut.borrow() { "a second signal" } else { "the end of the drain time" };
-            warn!("cut at {at}: {left} connection{}", if left == 1 { "" } else { "s" });
-        }
+        stop::stop((cause, shutdown), workers, drain, (stop, cut)).await;
     };
     control::run(live.subscribe(), registry, publish, beat, stopped).await;
     admin.abort();
     memory.abort();
-    fallen.map_or(Ok(()), |worker| Err(StartError::Fallen(worker)))
+    match cause {
+        Cause::Asked | Cause::Succeeded => Ok(()),
+        Cause::Fallen(worker) => Err(StartError::Fallen(worker)),
+    }
 }
 
 fn desk_over(

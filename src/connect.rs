@@ -31,7 +31,7 @@ pub use connection::{AnswerBody, Broken, Connection};
 pub use connections::{Connections, HeadLimits, Need};
 pub use files::{Wants, are_files_scarce, is_our_want, ran_out_of_files, shortages, spare_files};
 pub use outbox::Outbox;
-pub use patience::{Patience, charged};
+pub use patience::Patience;
 pub use pem::TlsFileError;
 pub use provenance::{Provenance, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, address};
 pub use stream::{Peeked, Socket, Stream};

@@ -15,18 +15,17 @@ mod stray;
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::spawn_local;
 use tokio::time::sleep;
-use tracing::warn;
 
 use crate::backends::{Registry, check};
 use crate::config::Config;
-use crate::connect::charged;
 use crate::proxy::Deadlines;
 use crate::snapshot::{Settings, Snapshot};
+use crate::telemetry::Watchman;
 
 pub use admin::{AdminDoor, admin, openapi};
 pub use confirm::{Confirmation, Verdict};
@@ -66,20 +65,14 @@ pub async fn run(
     publisher.abort();
 }
 
-/// Moves the workers' clocks on, as often as the settings need.
+/// Moves the workers' clocks on, as often as the settings need, and notices when the process has not run.
 async fn keep_time(mut settings: watch::Receiver<Arc<Settings>>, beat: watch::Sender<()>) {
     let tick = |config: &Config| Duration::from_millis(Deadlines::of(config).tick());
     let mut pause = tick(&settings.borrow_and_update().config);
     while beat.send(()).is_ok() {
-        let began = Instant::now();
+        let watchman = Watchman::begin();
         sleep(pause).await;
-        let took = began.elapsed();
-        if charged(took, pause).is_zero() {
-            let seconds = took.as_secs_f64();
-            warn!(
-                "did not run for {seconds:.1} s: paused, or out of CPU; no timeout or check counts that time"
-            );
-        }
+        watchman.end(pause);
         if settings.has_changed().unwrap_or_default() {
             pause = tick(&settings.borrow_and_update().config);
         }

@@ -5,6 +5,7 @@ mod histogram;
 mod lost;
 mod recent;
 mod seldom;
+mod standstill;
 mod tally;
 mod voice;
 
@@ -22,6 +23,7 @@ pub use histogram::Histogram;
 pub use lost::Log;
 pub use recent::{Recent, Seen};
 pub use seldom::Seldom;
+pub use standstill::{Watchman, has_stood_since, stood_still};
 pub use tally::{Failures, Report, Tally};
 pub use voice::settle;
 

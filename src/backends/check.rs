@@ -76,7 +76,6 @@ fn is_checked(backend: &Backend) -> bool {
 
 /// What a check finds; nothing if it cannot be made for want of something of our own.
 async fn check(way: &Arc<Way>, settings: &Settings, wants: &Wants) -> Option<Evidence> {
-    let started = Instant::now();
     let mut patience = Patience::of(settings.timeout);
     let mut connection = match connect(way, &mut patience).await {
         Ok(connection) => connection,
@@ -88,7 +87,7 @@ async fn check(way: &Arc<Way>, settings: &Settings, wants: &Wants) -> Option<Evi
     };
     Some(match patience.wait(ask(&mut connection, way, &settings.path)).await {
         Some(Ok(answer)) => {
-            let (mut status, took) = (answer.status(), started.elapsed());
+            let (mut status, took) = (answer.status(), settings.timeout - patience.left());
             let (mut fields, mut message) = (answer.headers().clone(), Vec::new());
             // Neither an endless nor a stalled body says anything of health once the head was good.
             let reading = read(&mut connection, answer, &mut fields, &mut message);

@@ -1,7 +1,4 @@
-//! How long we wait for others, without the time in which we did not run ourselves.
-//!
-//! A machine that is paused, moved to another host or out of CPU stops us and the clock of nobody else. What we waited for
-//! may be there all along, but all timers are due first; whoever goes by them takes healthy backends for dead.
+//! How long we wait for others, without the time in which we did not listen ourselves.
 
 use std::future::Future;
 use std::pin::pin;
@@ -9,20 +6,24 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
-/// Whoever is woken so much too late has not run meanwhile.
-const STALL: Duration = Duration::from_secs(1);
-/// A wait is made of such steps, for each of which a stall is looked for.
+/// A wait is made of such steps, of which each counts for no more than it was meant to last.
 const STEP: Duration = Duration::from_millis(250);
+/// Whoever is woken so much too late did not listen meanwhile: what was waited for may be there.
+const LATE: Duration = Duration::from_millis(100);
+/// How often there is a step more for that: a machine that is always late is to come to an end, too.
+const MOST_MORE: u32 = 4;
 
 /// What is left of the time to wait for something that comes in parts.
+#[derive(Debug)]
 pub struct Patience {
     left: Duration,
+    more: u32,
 }
 
 impl Patience {
     /// So much in all.
     pub fn of(time: Duration) -> Self {
-        Self { left: time }
+        Self { left: time, more: MOST_MORE }
     }
 
     /// What is left of it.
@@ -36,7 +37,7 @@ impl Patience {
         loop {
             let (began, step) = (Instant::now(), self.left.min(STEP));
             let ended = timeout(step, &mut future).await;
-            self.left -= charged(began.elapsed(), step).min(self.left);
+            self.count(began.elapsed(), step);
             match ended {
                 Ok(output) => return Some(output),
                 Err(_) if self.left.is_zero() => return None,
@@ -44,13 +45,14 @@ impl Patience {
             }
         }
     }
-}
 
-/// How much is laid to others' charge of a wait that was meant to last so long, and took so long.
-pub fn charged(took: Duration, meant: Duration) -> Duration {
-    match took.saturating_sub(meant) >= STALL {
-        true => Duration::ZERO,
-        false => took,
+    /// A step took so long, which was to last for `meant` at most.
+    fn count(&mut self, took: Duration, meant: Duration) {
+        self.left -= took.min(meant);
+        if self.left.is_zero() && took >= meant + LATE && self.more > 0 {
+            self.more -= 1;
+            self.left = STEP;
+        }
     }
 }
 
@@ -58,12 +60,29 @@ pub fn charged(took: Duration, meant: Duration) -> Duration {
 mod tests {
     use super::*;
 
+    const MILLI: Duration = Duration::from_millis(1);
+
     #[test]
-    fn time_in_which_we_did_not_run_counts_for_nothing() {
-        let millis = Duration::from_millis;
-        assert_eq!(charged(millis(251), millis(250)), millis(251));
-        assert_eq!(charged(millis(1249), millis(250)), millis(1249));
-        assert_eq!(charged(millis(1250), millis(250)), Duration::ZERO);
-        assert_eq!(charged(millis(90), millis(250)), millis(90));
+    fn time_in_which_we_did_not_listen_is_not_counted() {
+        let mut patience = Patience::of(500 * MILLI);
+        patience.count(5000 * MILLI, 250 * MILLI);
+        assert_eq!(patience.left(), 250 * MILLI);
+        patience.count(100 * MILLI, 250 * MILLI);
+        assert_eq!(patience.left(), 150 * MILLI);
+    }
+
+    #[test]
+    fn after_the_last_of_it_there_is_time_to_look_but_not_for_ever() {
+        let mut patience = Patience::of(100 * MILLI);
+        patience.count(101 * MILLI, 100 * MILLI);
+        assert!(patience.left().is_zero(), "it was on time");
+        let mut patience = Patience::of(100 * MILLI);
+        let mut steps = 0;
+        while !patience.left().is_zero() {
+            let step = patience.left().min(STEP);
+            patience.count(step + 5000 * MILLI, step);
+            steps += 1;
+        }
+        assert_eq!(steps, 1 + MOST_MORE);
     }
 }

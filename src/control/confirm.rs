@@ -7,7 +7,7 @@ use tokio::time::sleep;
 use tracing::{error, info, warn};
 
 use crate::config::Loaded;
-use crate::telemetry::Report;
+use crate::telemetry::{Report, has_stood_since, stood_still};
 
 use super::desk::{Desk, Turn};
 use super::guard::Vitals;
@@ -71,13 +71,19 @@ async fn look_after(desk: Rc<Desk>, before: Before, mut confirmation: Confirmati
     let Confirmation { revision, lasts, .. } = confirmation;
     let mut answers = 0;
     let Before { settings, report, vitals } = before;
+    let (mut left, stood) = (lasts, stood_still());
     let worse = loop {
-        let left = lasts.saturating_sub(confirmation.began.elapsed());
-        sleep(left.min(LOOK_EVERY)).await;
+        // What it was meant to last counts: while nothing ran, nothing could get worse.
+        let pause = left.min(LOOK_EVERY);
+        sleep(pause).await;
+        left -= pause;
         if desk.revision() != revision {
             break None;
         }
-        let since = desk.report().await.since(&report);
+        let mut since = desk.report().await.since(&report);
+        if has_stood_since(stood) {
+            since.forget_times();
+        }
         answers = since.total();
         let worse = Vitals::of(since, &desk.registry().backends()).worse_than(&vitals);
         if worse.is_some() || left.is_zero() {

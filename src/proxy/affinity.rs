@@ -10,6 +10,7 @@ use hyper::{Request, Response, StatusCode};
 use crate::backends::{Ending, Outcome};
 use crate::balance::{Ask, Lease, NoPick, Pool, Tried, Turn, Word, hash};
 use crate::config::{HashKey, Sticky};
+use crate::telemetry::stood_still;
 
 use super::course::Forward;
 use super::forward::Failure;
@@ -119,13 +120,15 @@ pub(super) struct Trial<'a> {
     lease: &'a Lease,
     /// When it began; nothing if nobody wants to know, or was told.
     begun: Option<Instant>,
+    /// How long the process had stood still by then.
+    stood_still: Duration,
 }
 
 impl<'a> Trial<'a> {
     pub(super) fn begin(client: &'a Client, pool: &'a Pool, lease: &'a Lease) -> Self {
         let begun = pool.wants_outcomes().then(Instant::now);
         client.time_answer(begun.is_some());
-        Self { client, pool, lease, begun }
+        Self { client, pool, lease, begun, stood_still: stood_still() }
     }
 
     /// There is an answer.
@@ -154,6 +157,10 @@ impl<'a> Trial<'a> {
     }
 
     fn learn(&self, outcome: Outcome) {
+        // What passed while the process stood still is not the backend's, and the clock may not know of it yet.
+        if stood_still() != self.stood_still || self.client.shared.clock.is_late() {
+            return;
+        }
         self.pool.learn(self.lease, &outcome, Instant::now());
     }
 }

@@ -3,8 +3,8 @@
 //! Each worker has one coarse clock, moved on by a tick. A connection owns one [`Alarm`], and each step of a request
 //! sets it anew; the tick looks through all alarms and wakes the tasks of those that are due. So a deadline is never
 //! early and at most two ticks late, which is what a proxy's timeouts need, and setting one touches no lock. Workers
-//! need no timers at all, which spares each of their sleeps a look at the system's clock. Time in which the worker did not
-//! run does not pass on this clock: it was nobody's fault.
+//! need no timers at all, which spares each of their sleeps a look at the system's clock. Time in which the process did
+//! not run does not pass on this clock: it was nobody's fault.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -14,8 +14,10 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
-use crate::connect::charged;
+use crate::telemetry::stood_still;
 
+/// A clock that was not moved on for so much longer than it should have been is late.
+const LATE: Duration = Duration::from_millis(100);
 /// A point of the worker's clock that never comes.
 const NEVER: u64 = u64::MAX;
 
@@ -24,7 +26,8 @@ const NEVER: u64 = u64::MAX;
 pub struct Clock {
     started: Instant,
     ticked: Cell<Instant>,
-    stalled: Cell<Duration>,
+    /// How long the process had stood still before.
+    stood_still: Duration,
     now: Cell<u64>,
     tick: Cell<u64>,
     alarms: RefCell<Slab<Entry>>,
@@ -50,7 +53,7 @@ impl Clock {
         Self {
             started: now,
             ticked: Cell::new(now),
-            stalled: Cell::default(),
+            stood_still: stood_still(),
             now: Cell::new(0),
             tick: Cell::new(tick),
             alarms: RefCell::default(),
@@ -86,14 +89,17 @@ impl Clock {
         self.ticked.get()
     }
 
+    /// Whether it should have been moved on long ago: the process has not run, or was too busy.
+    pub fn is_late(&self) -> bool {
+        self.ticked.get().elapsed() > LATE + Duration::from_millis(self.tick.get())
+    }
+
     /// Moves the clock on and wakes the tasks whose alarm is due.
     pub fn advance(&self) {
-        let at = Instant::now();
-        let took = at.saturating_duration_since(self.ticked.replace(at));
-        let stalled = took - charged(took, Duration::from_millis(self.tick.get()));
-        self.stalled.set(self.stalled.get() + stalled);
-        let ran = at.saturating_duration_since(self.started).saturating_sub(self.stalled.get());
-        let now = u64::try_from(ran.as_millis()).unwrap_or(NEVER);
+        self.ticked.set(Instant::now());
+        let elapsed = self.ticked.get().saturating_duration_since(self.started);
+        let ran = elapsed.saturating_sub(stood_still() - self.stood_still);
+        let now = u64::try_from(ran.as_millis()).unwrap_or(NEVER).max(self.now.get());
         self.now.set(now);
         let alarms = self.alarms.borrow();
         let due = alarms.iter().filter(|(_, entry)| entry.due <= now);

@@ -15,6 +15,7 @@ use crate::proxy::Shared;
 use super::arrival::{Arrival, Door};
 use super::listener::{Opened, Queue, Usher};
 use super::team::{Handed, Team};
+use super::worker::Lent;
 
 /// One worker's doors.
 pub(super) struct House {
@@ -87,7 +88,7 @@ impl House {
     }
 
     /// The sockets of all doors, for a process that accepts clients there, too.
-    pub(super) fn lend(&self) -> io::Result<Vec<(Arc<Opened>, socket2::Socket)>> {
+    pub(super) fn lend(&self) -> io::Result<Lent> {
         let open = self.open.borrow();
         open.iter().map(|open| Ok((Arc::clone(&open.door.borrow().opened), open.queue.lend()?))).collect()
     }

@@ -4,7 +4,6 @@ use std::hint::black_box;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::spawn_local;
@@ -63,6 +62,9 @@ pub struct News {
     pub ticks: watch::Receiver<()>,
 }
 
+/// Sockets, and who comes there.
+pub(super) type Lent = Vec<(Arc<Opened>, socket2::Socket)>;
+
 /// What a worker is told to do while it works.
 #[derive(Debug)]
 pub enum Order {
@@ -79,7 +81,7 @@ pub enum Order {
     /// Accept no more clients here; those who came are to go when they have their answers.
     Close(Arc<Opened>),
     /// Say where clients come, with sockets for another process.
-    Lend(oneshot::Sender<io::Result<Vec<(Arc<Opened>, socket2::Socket)>>>),
+    Lend(oneshot::Sender<io::Result<Lent>>),
 }
 
 impl Worker {
@@ -102,9 +104,8 @@ impl Worker {
         // Nobody hands a client over from here on: who is seated here is all that is waited for.
         let _ = take_in.await;
         shared.drain();
-        let began = Instant::now();
-        let drain = Duration::from_millis(shared.deadlines.drain());
-        while team.clients(index) > 0 && began.elapsed() < drain && !*cut.borrow() {
+        let over = shared.clock.now().saturating_add(shared.deadlines.drain());
+        while team.clients(index) > 0 && shared.clock.now() < over && !*cut.borrow() {
             tokio::select! {
                 Ok(_) = cut.wait_for(|cut| *cut) => {}
                 () = shared.clock.sleep(DRAIN_LOOK) => {}

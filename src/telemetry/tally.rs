@@ -104,6 +104,11 @@ impl Failures {
 }
 
 impl Report {
+    /// What answers took says nothing of them.
+    pub fn forget_times(&mut self) {
+        self.times = Histogram::default();
+    }
+
     /// Adds what another worker says.
     pub fn join(&mut self, other: &Self) {
         for (own, other) in self.answers.iter_mut().zip(other.answers) {

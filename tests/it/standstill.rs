@@ -1,15 +1,18 @@
 //! The machine stands still for a while, as one does that is moved to another host. Nobody else is to blame for that time.
 
+use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
 
-use crate::support::{Backend, Balancer, Client, Running};
+use crate::support::{Backend, Balancer, Client, Opener, Running, Sample, Settings, get, until};
 
 /// How long others may take, and how long the balancer stands still.
 const TIMEOUT: &str = "2s";
 const STANDSTILL: Duration = Duration::from_millis(3500);
 /// Until what came meanwhile is seen by whoever did not stand still.
 const LATER: Duration = Duration::from_millis(300);
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
 fn stand_still(balancer: &Running) {
     balancer.signal("STOP");
@@ -56,4 +59,91 @@ fn deadlines_go_on_after_it() {
     came.wait();
     stand_still(&balancer);
     client.answer().expect_status(504);
+}
+
+#[test]
+fn a_stop_gives_requests_their_time_to_finish_all_the_same() {
+    let (backend, came, answer) = Backend::held_up();
+    let balancer = Balancer::before(&[backend.address]).flag("--drain-timeout", TIMEOUT).start();
+    let mut client = Client::to(balancer.address);
+    client.send("GET /slow HTTP/1.1\r\nHost: test\r\n\r\n");
+    came.wait();
+    balancer.signal("TERM");
+    balancer.said("stopping");
+    stand_still(&balancer);
+    answer.open();
+    client.answer().expect_status(200);
+    assert!(balancer.ended().success());
+}
+
+#[test]
+fn no_deadline_is_early_after_a_short_one_either() {
+    let backend = Sample::start("one");
+    let balancer = Balancer::before(&[backend.address()]).flag("--workers", "2");
+    let balancer = balancer.flag("--response-timeout", "1s").start();
+    let mut clients: Vec<_> = (0..8).map(|_| Client::to(balancer.address)).collect();
+    let mut ask_all = |millis, pause: &dyn Fn()| {
+        for client in &mut clients {
+            client.send(format!("GET /delay/{millis} HTTP/1.1\r\nHost: test\r\n\r\n"));
+        }
+        pause();
+        clients.iter_mut().for_each(|client| drop(client.answer().expect_status(200)));
+    };
+    for _ in 0..3 {
+        ask_all(0, &|| {});
+        balancer.signal("STOP");
+        ask_all(400, &|| {
+            thread::sleep(Duration::from_millis(900));
+            balancer.signal("CONT");
+        });
+    }
+}
+
+fn settings(policy: &str, backends: &[SocketAddr]) -> String {
+    let backends: Vec<_> = backends.iter().map(SocketAddr::to_string).collect();
+    format!(
+        "[listeners.web]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.1:0\"\n[pools.all]\n\
+         policy = \"{policy}\"\nbackends = {backends:?}\nhealth = {{ path = \"/check\", timeout = \"{TIMEOUT}\" }}\n"
+    )
+}
+
+#[test]
+fn a_change_is_watched_for_as_long_as_was_asked_for() {
+    let (good, stalled) = (Backend::answers(OK), Backend::stalls());
+    let file = Settings::that_say(&settings("first", &[good.address]));
+    let balancer = file.balancer().start();
+    let changed = balancer.admin().ask(
+        "POST",
+        "/api/v1/config?confirm=3s",
+        "Content-Type: application/toml\r\n",
+        &settings("first", &[stalled.address]),
+    );
+    changed.expect_status(200);
+    until("the new backend is being checked", || stalled.requests() > 0);
+    // For longer than the change is watched.
+    stand_still(&balancer);
+    balancer.said("is down: no answer in time");
+    balancer.said("the change was taken back: no backend of pool all could be used");
+}
+
+#[test]
+fn no_backend_is_taken_for_slow() {
+    let (first, _first_came, let_first) = Backend::held_up();
+    let (second, _second_came, let_second) = Backend::held_up();
+    let file = Settings::that_say(&settings("peak_ewma", &[first.address, second.address]));
+    let balancer = file.balancer().start();
+    let ask = |times| (0..times).for_each(|_| drop(get(balancer.address, "/").expect_status(200)));
+    ask(20);
+    let mut client = Client::to(balancer.address);
+    client.send("GET /slow HTTP/1.1\r\nHost: test\r\n\r\n");
+    let admin = balancer.admin();
+    let is_busy = |backend: &Backend| admin.backend(backend.address)["in_flight"] == 1;
+    until("it is under way", || is_busy(&first) || is_busy(&second));
+    stand_still(&balancer);
+    [let_first, let_second].iter().for_each(Opener::open);
+    client.answer().expect_status(200);
+    let before = [first.requests(), second.requests()];
+    ask(200);
+    let had = [first.requests() - before[0], second.requests() - before[1]];
+    assert!(had.iter().all(|had| *had > 20), "{had:?}");
 }
