@@ -18,6 +18,7 @@ use rlimit::Resource;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, spawn_local};
+use tokio::time::sleep;
 use tracing::{info, warn};
 
 use crate::backends::Registry;
@@ -28,6 +29,7 @@ use crate::proxy::Rules;
 use crate::server::{Bound, News, Order, Team, Threads, Worker};
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::{Destination, Writer};
+use crate::telemetry::manager;
 
 pub use check::{check, check_start};
 pub use error::StartError;
@@ -142,6 +144,7 @@ async fn serve<F: Future<Output = ()>>(
         spawn_local(control::watch(Rc::clone(&desk))),
     ];
     spawn_local(control::explain(stray));
+    spawn_local(show_life(Rc::clone(&live)));
     let memory = spawn_local({
         let desk = Rc::clone(&desk);
         async move { desk.remember().await }
@@ -161,6 +164,16 @@ async fn serve<F: Future<Output = ()>>(
     match cause {
         Cause::Asked | Cause::Succeeded => Ok(()),
         Cause::Fallen(worker) => Err(StartError::Fallen(worker)),
+    }
+}
+
+/// Tells the service manager, as often as it wants, that all workers are at work: each is asked.
+async fn show_life(live: Rc<Live>) {
+    let Some(pause) = manager::alive_every() else { return };
+    loop {
+        drop(Rc::clone(&live).report().await);
+        manager::alive();
+        sleep(pause).await;
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod access_log;
 mod histogram;
 mod lost;
+pub mod manager;
 mod recent;
 mod seldom;
 mod standstill;

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use crate::server::Workers;
+use crate::telemetry::manager;
 
 use super::live::Live;
 use super::succession::Succession;
@@ -47,6 +48,9 @@ pub(super) async fn stop(
     (stop, cut): (watch::Sender<bool>, &watch::Receiver<bool>),
 ) {
     info!("stopping: no new clients; running requests have {drain:?} to finish");
+    if cause != Cause::Succeeded {
+        manager::stopping();
+    }
     stop.send_replace(true);
     let mut ended = pin!(workers.ended());
     let left = match cause {

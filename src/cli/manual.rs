@@ -13,13 +13,17 @@ use crate::config::Flags;
 use super::exit;
 
 /// What a signal does to a balancer.
-const SIGNALS: [(&str, &str); 3] = [
+const SIGNALS: [(&str, &str); 4] = [
     (
         "TERM, INT, QUIT",
         "stops: running requests have `--drain-timeout` to end. A second one cuts what is under way, a third one waits for nothing",
     ),
     ("HUP", "reads the settings anew"),
-    ("USR1, USR2", "nothing, and a warning says so: logs that were renamed are opened anew without a signal"),
+    (
+        "USR2",
+        "starts the program's file anew, which takes over without a lost connection; then this process stops as at TERM",
+    ),
+    ("USR1", "nothing, and a warning says so: logs that were renamed are opened anew without a signal"),
 ];
 
 /// How the environment stands for flags.

@@ -9,6 +9,7 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 use crate::config::Sources;
+use crate::telemetry::manager;
 
 use super::desk::{Desk, Intent, Outcome, Refusal};
 
@@ -24,7 +25,9 @@ pub fn hangups() -> Option<Signal> {
 pub async fn reload(hangups: Option<Signal>, desk: Rc<Desk>) {
     let Some(mut hangups) = hangups else { return };
     while hangups.recv().await.is_some() {
+        manager::reloading();
         tell(&desk, &desk.turn().await.reload(Intent::Force).await);
+        manager::ready();
     }
 }
 

@@ -23,6 +23,7 @@ mod framing;
 mod http2;
 mod http2_abuse;
 mod limits;
+mod manager;
 mod misbehaving;
 mod parking;
 mod proxy_protocol;

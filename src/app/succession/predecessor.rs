@@ -11,6 +11,7 @@ use socket2::{SockRef, Socket};
 use tracing::info;
 
 use crate::config::Address;
+use crate::telemetry::manager;
 
 use super::{PREDECESSOR, SERVING, THAT_IS_ALL, packet};
 
@@ -58,7 +59,8 @@ impl Predecessor {
 
     /// We serve: it is to stop.
     pub(in crate::app) fn relieve(&self) {
-        let Some(id) = self.id else { return };
+        // It tells the service manager of us, which knows it.
+        let Some(id) = self.id else { return manager::ready() };
         // Where we do not listen, nobody does any more.
         mem::take(&mut *self.left.borrow_mut());
         info!("taking over from process {id}");

@@ -18,6 +18,7 @@ use tracing::{info, warn};
 use crate::app::live::Live;
 use crate::app::prepare::Admin;
 use crate::config::Sources;
+use crate::telemetry::manager;
 
 use super::{PREDECESSOR, SERVING, THAT_IS_ALL, packet};
 
@@ -91,6 +92,7 @@ impl Succession {
         let sockets = live.lend().await?;
         let started = spawn_blocking(move || start(program, &sockets)).await;
         let id = started.unwrap_or_else(|error| Err(io::Error::other(error).into()))?;
+        manager::replaced_by(id);
         live.leave_files();
         live.change_admin(Admin::Closed).await;
         Ok(id)
@@ -108,7 +110,11 @@ fn start(program: PathBuf, sockets: &[(String, Vec<Socket>)]) -> Result<u32, Err
     if let Some(name) = words.next() {
         command.arg0(name);
     }
-    command.args(words).env(PREDECESSOR, std::process::id().to_string()).stdin(its);
+    command
+        .args(words)
+        .env(PREDECESSOR, std::process::id().to_string())
+        .stdin(its)
+        .env_remove(manager::WATCHED);
     let child = command.spawn().map_err(|error| Error::Start { program, error })?;
     // It holds our copy of its end, without which its own end would not be noticed.
     drop(command);

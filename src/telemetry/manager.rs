@@ -1,0 +1,48 @@
+//! What a service manager is told (`sd_notify(3)`, which systemd and others understand): nothing if there is none.
+
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+
+use super::complain;
+
+/// Clients are served.
+pub fn ready() {
+    tell(&[NotifyState::Ready]);
+}
+
+/// The settings are read anew; [`ready`] says that this is over.
+pub fn reloading() {
+    // In one message, or systemd 253 ends us.
+    let since = NotifyState::monotonic_usec_now().into_iter();
+    tell(&[NotifyState::Reloading].into_iter().chain(since).collect::<Vec<_>>());
+}
+
+/// No new clients are served.
+pub fn stopping() {
+    tell(&[NotifyState::Stopping]);
+}
+
+/// Another process is the service from now on.
+pub fn replaced_by(process: u32) {
+    tell(&[NotifyState::MainPid(process)]);
+}
+
+/// All that should run does.
+pub fn alive() {
+    tell(&[NotifyState::Watchdog]);
+}
+
+/// How often [`alive`] is to be said, if it is: in half of the time after which we were taken for dead.
+pub fn alive_every() -> Option<Duration> {
+    sd_notify::watchdog_enabled().map(|most| most / 2)
+}
+
+/// The variable that says which process the manager watches: not one that takes its place.
+pub const WATCHED: &str = "WATCHDOG_PID";
+
+fn tell(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        complain(format_args!("the service manager cannot be told anything: {error}; see NOTIFY_SOCKET"));
+    }
+}

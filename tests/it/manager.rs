@@ -1,0 +1,88 @@
+//! A service manager is told what the balancer does, as `sd_notify(3)` has it, and replaces it while it runs.
+
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+
+use crate::support::pki::Folder;
+use crate::support::{Balancer, PATIENCE, Sample, get};
+
+/// Stands for systemd: what it is told.
+struct Manager {
+    told: UnixDatagram,
+    path: PathBuf,
+    _folder: Folder,
+}
+
+impl Manager {
+    fn new() -> Self {
+        let folder = Folder::new();
+        let path = folder.path("notify");
+        let told = UnixDatagram::bind(&path).unwrap();
+        told.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self { told, path, _folder: folder }
+    }
+
+    fn manages(&self, balancer: Balancer) -> Balancer {
+        balancer.env("NOTIFY_SOCKET", self.path.to_str().unwrap())
+    }
+
+    /// The next message that is no sign of life.
+    fn message(&self) -> String {
+        loop {
+            let message = self.any_message();
+            if message != "WATCHDOG=1\n" {
+                return message;
+            }
+        }
+    }
+
+    fn any_message(&self) -> String {
+        let mut bytes = [0; 1024];
+        let length = self.told.recv(&mut bytes).expect("a message");
+        String::from_utf8(bytes[..length].to_vec()).unwrap()
+    }
+}
+
+#[test]
+fn it_is_told_of_the_start_of_each_reload_and_of_the_stop() {
+    let (manager, sample) = (Manager::new(), Sample::start("one"));
+    let balancer = manager.manages(Balancer::before(&[sample.address()])).run().listening();
+    assert_eq!(manager.message(), "READY=1\n");
+    get(balancer.address, "/").expect_status(200);
+    for _ in 0..2 {
+        balancer.signal("HUP");
+        let began = manager.message();
+        let since = began.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").expect("both in one message");
+        assert!(since.trim_end().parse::<u64>().is_ok(), "{began}");
+        assert_eq!(manager.message(), "READY=1\n");
+    }
+    balancer.signal("TERM");
+    assert_eq!(manager.message(), "STOPPING=1\n");
+    assert!(balancer.ended().success());
+}
+
+#[test]
+fn it_has_signs_of_life_as_often_as_it_wants() {
+    let (manager, sample) = (Manager::new(), Sample::start("one"));
+    let balancer = manager.manages(Balancer::before(&[sample.address()]).flag("--workers", "3"));
+    let balancer = balancer.env("WATCHDOG_USEC", "100000").start();
+    let signs = (0..20).filter(|_| manager.any_message() == "WATCHDOG=1\n");
+    assert!(signs.count() >= 19);
+    balancer.signal("TERM");
+}
+
+#[test]
+fn whom_it_watches_changes_with_a_successor_and_the_service_goes_on() {
+    let (manager, sample) = (Manager::new(), Sample::start("one"));
+    let balancer = manager.manages(Balancer::before(&[sample.address()])).start();
+    assert_eq!(manager.message(), "READY=1\n");
+    balancer.signal("USR2");
+    let told = manager.message();
+    let successor = told.trim_end().strip_prefix("MAINPID=").expect("the number of a process");
+    assert!(balancer.ended().success());
+    get(balancer.address, "/").expect_status(200);
+    balancer.said(&format!("process {successor} serves in place of this one"));
+    let ended = std::process::Command::new("kill").args(["-TERM", successor]).status();
+    assert!(ended.unwrap().success());
+    assert_eq!(manager.message(), "STOPPING=1\n", "of the new one, for it was the old one's last word");
+}
