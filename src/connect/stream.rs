@@ -2,6 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -112,6 +113,14 @@ impl Socket {
             Self::Unix(stream) => stream.try_io(Interest::READABLE, || Ok(())),
         }
         .is_ok()
+    }
+
+    /// Which of our addresses it is at, across a network and if the system tells.
+    pub fn local_ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::Tcp(stream) => Some(stream.local_addr().ok()?.ip().to_canonical()),
+            Self::Unix(_) => None,
+        }
     }
 
     /// Takes it from its runtime, so that another can have it.

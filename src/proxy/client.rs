@@ -14,7 +14,7 @@ use bytes::Bytes;
 use hyper::header::HeaderValue;
 use hyper::upgrade::OnUpgrade;
 
-use crate::config::Listener;
+use crate::config::{Address, Listener};
 use crate::connect::Stream;
 
 use super::deadline::Alarm;
@@ -36,6 +36,8 @@ pub struct Client {
     pub shared: Rc<Shared>,
     address: SocketAddr,
     entrance: Rc<Entrance>,
+    /// Which of our addresses it connected to, if its listener is at all of them.
+    reached: Cell<Option<IpAddr>>,
     /// Of the request under way, if it came through a trusted proxy.
     origin: RefCell<Option<Box<Origin>>>,
     /// Only while there is a least rate.
@@ -76,6 +78,7 @@ impl Client {
         let client = Self {
             address,
             entrance,
+            reached: Cell::new(None),
             origin: RefCell::default(),
             paces: shared.least_rate().map(|least| Box::new(Paces::new(least))),
             certificate: OnceCell::new(),
@@ -119,6 +122,24 @@ impl Client {
     /// Where it connected to.
     pub fn listener(&self) -> &Listener {
         &self.entrance.listener
+    }
+
+    /// Notes which of our addresses it connected to: the system is asked only where the listener does not say.
+    pub fn note_reached(&self, stream: &Stream) {
+        if let Address::Ip(address) = &self.listener().address
+            && address.ip().is_unspecified()
+        {
+            self.reached.set(stream.socket().local_ip());
+        }
+    }
+
+    /// What it asks for if it names no host: the authority by which it came here (RFC 9112 section 3.3).
+    pub(super) fn authority(&self) -> Option<String> {
+        match &self.listener().address {
+            Address::Unix(_) => Some("localhost".to_owned()),
+            Address::Ip(address) if !address.ip().is_unspecified() => Some(address.to_string()),
+            Address::Ip(address) => Some(SocketAddr::new(self.reached.get()?, address.port()).to_string()),
+        }
     }
 
     /// Whether it is to go when it has its answer.

@@ -4,8 +4,6 @@ use hyper::header::{HOST, HeaderValue};
 use hyper::http::uri::{Authority, PathAndQuery};
 use hyper::{Method, Request, Uri, Version};
 
-use crate::config::Address;
-
 use super::{Client, Error};
 
 /// Brings the target to origin form (RFC 9112 section 3.2); of an absolute one, the authority becomes `Host`. They must
@@ -79,11 +77,8 @@ pub(super) fn check_host<B>(
     let host = match host {
         Some(host) => host,
         None if request.version() == Version::HTTP_10 => {
-            let host = match &client.listener().address {
-                Address::Ip(address) => address.to_string(),
-                Address::Unix(_) => "localhost".to_owned(),
-            };
-            let host = HeaderValue::from_str(&host).map_err(|_| Error::Malformed("it has no Host"))?;
+            let host = client.authority().and_then(|host| HeaderValue::try_from(host).ok());
+            let host = host.ok_or(Error::Malformed("it has no Host"))?;
             request.headers_mut().insert(HOST, host.clone());
             host
         }

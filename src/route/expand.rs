@@ -1,11 +1,19 @@
 //! Texts with placeholders: where a redirect leads, and what becomes of a path.
 //!
 //! `{NAME}` stands for what the route's path captured, `{host}`, `{path}` and `{query}` for those of the request. All of
-//! them are used as they came, percent-encoded: no space, no line's end and no separator of an address can come in. The host
-//! of an address is the operator's or the request's own, never a part of a path, so that nobody can be sent elsewhere.
+//! them are used as they came, percent-encoded: no space, no line's end and no separator of an address can come in. In a
+//! query all but `{query}` stand for one value, which ends where the operator ends it: what a path may have and what means
+//! something in a query is encoded there. The host of an address is the operator's or the request's own, never a part of a
+//! path, so that nobody can be sent elsewhere.
+
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::path::{Captures, Path};
 use super::reading::{is_plain, lenient, normal};
+
+/// What a path or a host may have and readers of a query do not take for itself: some take `;` for `&`, most `+` for a space.
+/// `%` is none of it, for what is encoded already means the same in both.
+const NOT_IN_VALUES: &AsciiSet = &CONTROLS.add(b'&').add(b';').add(b'=').add(b'+');
 
 /// A text with placeholders that make sense.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,20 +103,33 @@ impl Template {
     /// that does not begin as the operator wrote it.
     pub(super) fn expand(&self, captures: &Captures<'_>, host: &str, query: Option<&str>) -> Option<String> {
         let mut text = String::with_capacity(64);
+        let mut is_in_query = false;
         for piece in &self.pieces {
-            match piece {
-                Piece::Text(piece) => text.push_str(piece),
-                Piece::Host => text.push_str(host),
-                Piece::Path if captures.path().starts_with('/') => text.push_str(captures.path()),
-                // The whole server is asked.
-                Piece::Path => text.push('/'),
+            let value = match piece {
+                Piece::Text(piece) => {
+                    text.push_str(piece);
+                    if let Some(at) = piece.rfind(['?', '#']) {
+                        is_in_query = piece[at..].starts_with('?');
+                    }
+                    continue;
+                }
                 Piece::Query(before) => {
                     if let Some(query) = query.filter(|query| !query.is_empty()) {
                         text.extend(*before);
                         text.push_str(query);
                     }
+                    is_in_query |= *before == Some('?');
+                    continue;
                 }
-                Piece::Capture(name) => text.push_str(captures.get(name).unwrap_or_default()),
+                Piece::Host => host,
+                Piece::Path if captures.path().starts_with('/') => captures.path(),
+                // The whole server is asked.
+                Piece::Path => "/",
+                Piece::Capture(name) => captures.get(name).unwrap_or_default(),
+            };
+            match is_in_query {
+                true => text.extend(utf8_percent_encode(value, NOT_IN_VALUES)),
+                false => text.push_str(value),
             }
         }
         match self.purpose {
@@ -281,6 +302,29 @@ mod tests {
         ] {
             let template = parse(text, Purpose::Redirect).expect(text);
             assert_eq!(template.expand(&captures, "example.com", query).as_deref(), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_stands_in_a_query_for_a_part_of_a_request_is_one_value() {
+        let path = template();
+        let captures = captures(&path, "/users/1&a=b;c+d/%26%2B%3D%3B%25/e");
+        for (text, expected) in [
+            ("/{id}", "/1&a=b;c+d?q&r=s"),
+            ("/{id}?id={id}", "/1&a=b;c+d?id=1%26a%3Db%3Bc%2Bd"),
+            ("/?rest={rest}&{query}", "/?rest=%26%2B%3D%3B%25/e&q&r=s"),
+            ("/?{query}&rest={rest}&id={id}", "/?q&r=s&rest=%26%2B%3D%3B%25/e&id=1%26a%3Db%3Bc%2Bd"),
+            ("/?host={host}&{query}", "/?host=x%26y%3Dz&q&r=s"),
+            ("/?path={path}", "/?path=/users/1%26a%3Db%3Bc%2Bd/%26%2B%3D%3B%25/e"),
+            ("/?id={id}#{id}", "/?id=1%26a%3Db%3Bc%2Bd#1&a=b;c+d"),
+            ("/#/users?id={id}", "/#/users?id=1%26a%3Db%3Bc%2Bd"),
+        ] {
+            let template = parse(text, Purpose::Redirect).expect(text);
+            assert_eq!(
+                template.expand(&captures, "x&y=z", Some("q&r=s")).as_deref(),
+                Some(expected),
+                "{text}"
+            );
         }
     }
 

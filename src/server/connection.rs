@@ -37,6 +37,7 @@ enum Stop {
 pub(super) async fn serve(client: Rc<Client>, mut stream: Stream) -> Option<Stream> {
     let client = &client;
     client.identify(&stream);
+    client.note_reached(&stream);
     let mut read_ahead = Bytes::new();
     loop {
         let (stop, unused, socket) = speak(client, stream, read_ahead).await;

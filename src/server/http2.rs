@@ -40,8 +40,10 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// Bytes of an answer that wait for a client.
 const SEND_BUFFER: usize = 64 * 1024;
 /// Streams that a client may begin and take back before they were looked at; more of them at once are an attack
-/// (CVE-2023-44487), as are those that it made us break off.
-const PENDING_RESETS: usize = 20;
+/// (CVE-2023-44487). All that it may have can come in one read and be given up in the same: a page is left, or we were kept
+/// from reading for a while. How many it may give up over time is up to its allowance.
+const PENDING_RESETS: usize = STREAMS as usize;
+/// Streams that it may make us break off.
 const LOCAL_RESETS: usize = 256;
 
 /// How far a head may go beyond the limit and still be refused in our words: beyond, it is not even kept, and hyper

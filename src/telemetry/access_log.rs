@@ -20,8 +20,10 @@ use serde::Serialize;
 pub use sink::check;
 pub use writer::{Buffer, Writer};
 
-/// Bytes of a target, a host or an agent that are logged.
+/// Bytes of a target, a host or an agent that are logged, at most, before JSON escapes any.
 const MOST: usize = 2048;
+/// Bytes of a character in UTF-8 that are not all of it.
+const LARGEST_PART: usize = 3;
 
 /// Where the log goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -216,5 +218,12 @@ fn shortened(text: &str) -> &str {
 
 fn text(value: &HeaderValue) -> Cow<'_, str> {
     let bytes = value.as_bytes();
-    String::from_utf8_lossy(&bytes[..bytes.len().min(MOST)])
+    // A character that this cut breaks begins no earlier than at the bound, and reading makes nothing shorter.
+    match String::from_utf8_lossy(&bytes[..bytes.len().min(MOST + LARGEST_PART)]) {
+        Cow::Borrowed(text) => shortened(text).into(),
+        Cow::Owned(mut text) => {
+            text.truncate(shortened(&text).len());
+            text.into()
+        }
+    }
 }

@@ -235,6 +235,22 @@ fn all_streams_may_be_given_up_at_once() {
 }
 
 #[test]
+fn streams_that_come_and_are_given_up_before_any_was_looked_at_end_no_other() {
+    let (_sample, balancer) = house();
+    let mut raw = Raw::to(balancer.address);
+    let long = frame(HEADERS, END_HEADERS | END_STREAM, 1, &get("/delay/500"));
+    // As what piled up while we stood still.
+    let others: Vec<_> = streams().skip(1).take(127).collect();
+    let begun = others.iter().copied().flat_map(slow);
+    let given_up = others.iter().copied().flat_map(reset);
+    raw.send(&long.into_iter().chain(begun).chain(given_up).collect::<Vec<_>>());
+    let head = raw.expect(HEADERS);
+    assert_eq!(head.stream, 1);
+    assert!(head.payload.starts_with(raw::OK));
+    raw.catch_up();
+}
+
+#[test]
 fn a_client_that_measures_and_acknowledges_all_that_it_is_sent_is_no_flood() {
     let (_sample, balancer) = house();
     let mut raw = Raw::to(balancer.address);

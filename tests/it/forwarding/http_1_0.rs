@@ -1,7 +1,7 @@
 //! Clients and backends that speak HTTP/1.0.
 
 use super::{passed, passed_on, values};
-use crate::support::{Backend, Balancer, Client, Sample, get};
+use crate::support::{Backend, Balancer, Client, Sample, Settings, get, request};
 
 #[test]
 fn a_client_of_http_1_0_needs_no_host_and_is_parted_from_after_its_answer() {
@@ -14,6 +14,35 @@ fn a_client_of_http_1_0_needs_no_host_and_is_parted_from_after_its_answer() {
     assert!(answer.text().contains(&format!("\nhost: {}\n", balancer.address)), "{}", answer.text());
     assert!(answer.text().contains("\nvia: 1.0 loadbalancer\n"), "{}", answer.text());
     client.expect_end();
+}
+
+#[test]
+fn a_client_of_http_1_0_without_a_host_asks_for_the_address_that_it_connected_to() {
+    let backend = Sample::start("one");
+    for (wildcard, host) in [("0.0.0.0:0", "127.0.0.2"), ("[::]:0", "[::1]"), ("[::]:0", "127.0.0.1")] {
+        let settings = Settings::that_say(&format!(
+            r#"
+            listeners.web.address = "{wildcard}"
+            admin.address = "off"
+            pools.one.backends = ["{}"]
+            [routes.all]
+            pool = "one"
+            [routes.away]
+            path = "/away"
+            redirect = "https://{{host}}{{path}}"
+            "#,
+            backend.address()
+        ));
+        let balancer = settings.balancer().start();
+        let authority = format!("{host}:{}", balancer.address.port());
+        let ask = |path: &str| request(authority.parse().unwrap(), &format!("GET {path} HTTP/1.0\r\n\r\n"));
+        let told = ask("/echo").expect_status(200);
+        for name in ["host", "x-forwarded-host"] {
+            assert!(told.text().contains(&format!("\n{name}: {authority}\n")), "{}", told.text());
+        }
+        let away = ask("/away").expect_status(308);
+        assert_eq!(away.header("location"), Some(&*format!("https://{host}/away")));
+    }
 }
 
 #[test]

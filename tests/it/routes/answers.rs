@@ -21,6 +21,9 @@ fn a_redirect_sends_the_client_elsewhere() {
         path = "/u/{id}"
         redirect = "https://users.example.com/{id}?from={host}"
         redirect_status = 302
+        [routes.page]
+        path = "/p/{section}/{page...}"
+        redirect = "/{section}?page={page}&{query}#{page}"
     "#;
     let (balancer, _settings) = start(routes, &[("unused", Backend::refuses())]);
     for (host, path, status, location) in [
@@ -29,6 +32,7 @@ fn a_redirect_sends_the_client_elsewhere() {
         ("shop.test", "/old/a?b", 301, "/new/a?b"),
         ("shop.test", "/old//evil.example/", 301, "/new//evil.example/"),
         ("shop.test", "/u/7%20", 302, "https://users.example.com/7%20?from=shop.test"),
+        ("shop.test", "/p/a/b&c=d/e?f=g&h", 308, "/a?page=b%26c%3Dd/e&f=g&h#b&c=d/e"),
     ] {
         let answer = ask(balancer.address, host, path, "").expect_status(status);
         assert_eq!((answer.header("location"), answer.text()), (Some(location), ""), "{path}");

@@ -46,6 +46,33 @@ fn a_request_is_rewritten_and_its_query_is_kept() {
 }
 
 #[test]
+fn a_part_of_a_path_is_one_value_in_a_query() {
+    let (backend, heads) = Backend::tells(OK);
+    let routes = r#"
+        [routes.user]
+        path = "/users/{id}"
+        pool = "one"
+        rewrite = "/echo/{id}?id={id}&{query}"
+        [routes.from]
+        path = "/from/*"
+        pool = "one"
+        rewrite = "/{rest}?host={host}&path={path}"
+    "#;
+    let (balancer, _settings) = start(routes, &[("one", backend.address)]);
+    for (host, path, target) in [
+        ("test", "/users/1&admin=true", "/echo/1&admin=true?id=1%26admin%3Dtrue"),
+        ("test", "/users/1%26admin=true?a=b&c", "/echo/1%26admin=true?id=1%26admin%3Dtrue&a=b&c"),
+        ("test", "/users/a+b%2Bc%20d", "/echo/a+b%2Bc%20d?id=a%2Bb%2Bc%20d"),
+        ("test", "/from/a%2526:@,x", "/a%2526:@,x?host=test&path=/from/a%2526:@,x"),
+        ("a&b=c", "/from/x&y", "/x&y?host=a%26b%3Dc&path=/from/x%26y"),
+    ] {
+        ask(balancer.address, host, path, "").expect_status(200);
+        let head = heads.recv().expect("a head");
+        assert_eq!(head.lines().next(), Some(&*format!("GET {target} HTTP/1.1")), "{path}");
+    }
+}
+
+#[test]
 fn header_lines_are_removed_set_and_added_both_ways() {
     let (backend, heads) = Backend::tells(OK);
     let routes = r#"
