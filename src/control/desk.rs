@@ -1,5 +1,7 @@
 //! The desk: where it is known what runs, and where all who change it come to, one after the other.
 
+mod known;
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -29,6 +31,8 @@ pub struct Means {
     pub settings: watch::Receiver<Arc<Settings>>,
     /// What requests read.
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// For each worker, of which revision of the registry its requests' snapshot is. One that has ended says no more.
+    pub workers_as_of: Vec<watch::Receiver<u64>>,
     /// True as soon as the process is to stop.
     pub stopping: watch::Receiver<bool>,
     /// Where settings are read anew from; none if they are built in.
@@ -200,6 +204,16 @@ impl Desk {
     /// What requests read.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.means.snapshots.borrow())
+    }
+
+    /// Whether all workers' requests go by all that was known at a revision of the registry.
+    pub(super) fn all_know(&self, as_of: u64) -> bool {
+        known::to_all(&self.means.workers_as_of, as_of)
+    }
+
+    /// Waits until they do, though not for ever.
+    pub(super) async fn until_all_know(&self, as_of: u64) {
+        known::wait(&self.means.workers_as_of, as_of).await;
     }
 
     /// Where settings are read anew from.

@@ -69,6 +69,38 @@ fn a_disabled_backend_is_not_even_checked() {
 }
 
 #[test]
+fn who_is_told_that_a_backend_is_held_or_weighed_finds_that_no_request_goes_to_it_any_more() {
+    let (held, other) = (Sample::start("held"), Sample::start("other"));
+    // So many that it takes a moment until all workers go by a change.
+    let more = (0..1000).map(|index| {
+        let (route, pool) = (format!("[routes.r{index}]\npath = \"/{index}/\"\n"), format!("p{index}"));
+        format!("{route}pool = \"{pool}\"\n[pools.{pool}]\nbackends = [\"{}\"]\n", other.address())
+    });
+    let text = pool("round_robin", &[held.address(), other.address()]) + "[routes.all]\npool = \"all\"\n";
+    let settings = Settings::that_say(&(text + &more.collect::<String>()));
+    let balancer = settings.balancer().flag("--workers", "2").flag("--admin", "127.0.0.1:0").start();
+    let admin = balancer.admin();
+    let mut clients: Vec<_> = (0..8).map(|_| Client::to(balancer.address)).collect();
+    let mut ask = || {
+        clients.iter_mut().for_each(|client| client.send(GET));
+        let answers = clients.iter_mut().map(|client| client.answer().expect_status(200).text().to_owned());
+        answers.filter(|text| text == "hello from held\n").count()
+    };
+    for (patch, back) in [
+        (r#"{"hold": "drain"}"#, r#"{"hold": null}"#),
+        (r#"{"hold": "disable"}"#, r#"{"hold": null}"#),
+        (r#"{"weight": 0}"#, r#"{"weight": null}"#),
+    ] {
+        assert!((0..2).map(|_| ask()).sum::<usize>() > 0, "it gets requests before {patch}");
+        let said = admin.patch(held.address(), patch);
+        assert_eq!((0..2).map(|_| ask()).sum::<usize>(), 0, "it gets none after {patch}");
+        let idle = said["why"] == "an operator drains it; it has nothing left to do";
+        assert_eq!(idle, patch.contains("drain"), "{said}");
+        admin.patch(held.address(), back);
+    }
+}
+
+#[test]
 fn who_finds_all_backends_taken_out_is_told_by_whom() {
     let samples = ["drained", "disabled", "weightless"].map(Sample::start);
     let addresses = samples.each_ref().map(Sample::address);
