@@ -165,6 +165,18 @@ fn what_an_operator_said_outlasts_a_reload_and_is_listed() {
 }
 
 #[test]
+fn a_backend_that_has_the_weight_of_the_settings_again_is_not_said_to_have_an_operators() {
+    let sample = Sample::start("only");
+    let settings = Settings::that_say(&pool("first", &[sample.address()]));
+    let balancer = start(&settings);
+    balancer.admin().patch(sample.address(), r#"{"weight": 50}"#);
+    balancer.said("has weight 50 by an operator");
+    balancer.admin().patch(sample.address(), r#"{"weight": null}"#);
+    balancer.said("has the weight of the settings again: 1");
+    assert_eq!(balancer.times_said("by an operator"), 1);
+}
+
+#[test]
 fn who_looked_before_others_changed_a_backend_changes_nothing() {
     let sample = Sample::start("only");
     let settings = Settings::that_say(&pool("first", &[sample.address()]));
