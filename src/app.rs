@@ -127,15 +127,14 @@ async fn serve<F: Future<Output = ()>>(
     let (beat, ticks) = watch::channel(());
     let news = News { snapshots: snapshots.clone(), stop: stopping.clone(), cut: cut.clone(), ticks };
     let rules = Rules::of(Arc::clone(&config), None);
-    let (team, workers, orders, workers_as_of) = make_workers(&rules, registry, log, &mut bound, &news);
+    let (team, workers, orders, as_of) = make_workers(&rules, registry, log, &mut bound, &news);
     let mut workers = threads.set_to_work(workers);
     tell(&config, &bound);
     let (doors, callers) = mpsc::channel(1);
     let live = Rc::new(Live::of(roster, (settings, rules), tls, &mut bound, team, orders, doors));
     live.change_admin(admin).await;
     predecessor.relieve();
-    let seen = (snapshots, workers_as_of, stopping);
-    let desk = Rc::new(desk_over(&live, registry, seen, sources, loaded));
+    let desk = Rc::new(desk_over(&live, registry, (snapshots, as_of, stopping), sources, loaded));
     let reload = spawn_local(control::reload(hangups, Rc::clone(&desk)));
     spawn_local(control::explain(stray));
     let watch = spawn_local(control::watch(Rc::clone(&desk)));
@@ -180,7 +179,7 @@ async fn serve<F: Future<Output = ()>>(
 fn desk_over(
     live: &Rc<Live>,
     registry: &'static Registry,
-    (snapshots, workers_as_of, stopping): (watch::Receiver<Arc<Snapshot>>, AsOf, watch::Receiver<bool>),
+    (snapshots, as_of, stopping): (watch::Receiver<Arc<Snapshot>>, AsOf, watch::Receiver<bool>),
     sources: Option<Sources>,
     loaded: Loaded,
 ) -> Desk {
@@ -193,7 +192,7 @@ fn desk_over(
         registry,
         settings: live.subscribe(),
         snapshots,
-        workers_as_of,
+        workers_as_of: as_of,
         stopping,
         sources,
         apply: Box::new(apply),

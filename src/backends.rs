@@ -208,7 +208,7 @@ impl Registry {
         if let Some(backend) = found {
             change(backend);
             // Whoever reads a later revision than this one, and then the list, waits for the lock that is held here.
-            backend.as_of = *self.revision.borrow() + 1;
+            backend.as_of = self.revision() + 1;
         }
         drop(backends);
         if is_one {
@@ -275,6 +275,11 @@ impl Registry {
     }
 
     /// A number that grows with each change of a fact.
+    pub fn revision(&self) -> u64 {
+        *self.revision.borrow()
+    }
+
+    /// That number, now and whenever it grows.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.revision.subscribe()
     }

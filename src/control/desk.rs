@@ -365,6 +365,8 @@ impl Turn<'_> {
         if !Arc::ptr_eq(&before, &self.desk.config()) {
             self.desk.revision.update(|revision| revision + 1);
             *self.desk.written.borrow_mut() = Arc::new(loaded);
+            // They came with a list of backends, of which one snapshot is made with them.
+            self.desk.until_all_know(self.desk.registry().revision()).await;
         }
         applied
     }
