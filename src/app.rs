@@ -125,20 +125,20 @@ async fn serve<F: Future<Output = ()>>(
     prepared.listen()?;
     let Prepared { settings, tls, mut bound, admin, .. } = prepared;
     let config = Arc::clone(&settings.config);
-    let first = Snapshot::compile(&settings, &registry.backends(), None);
+    let first = Snapshot::compile(&settings, (0, &registry.backends()), None);
     let (publish, snapshots) = watch::channel(Arc::new(first));
     let (stop, stopping) = watch::channel(false);
     let (beat, ticks) = watch::channel(());
     let news = News { snapshots: snapshots.clone(), stop: stopping.clone(), cut: cut.clone(), ticks };
     let rules = Rules::of(Arc::clone(&config), None);
-    let (team, workers, orders) = make_workers(&rules, registry, log, &mut bound, &news);
+    let (team, workers, orders, as_of) = make_workers(&rules, registry, log, &mut bound, &news);
     let mut workers = threads.set_to_work(workers);
     tell(&config, &bound);
     let (doors, callers) = mpsc::channel(1);
     let live = Rc::new(Live::of(roster, (settings, rules), tls, &mut bound, team, orders, doors));
     live.change_admin(admin).await;
     predecessor.relieve();
-    let desk = Rc::new(desk_over(&live, registry, (snapshots, stopping), sources, loaded));
+    let desk = Rc::new(desk_over(&live, registry, (snapshots, as_of, stopping), sources, loaded));
     let changes = [
         spawn_local(control::reload(hangups, Rc::clone(&desk))),
         spawn_local(control::watch(Rc::clone(&desk))),
@@ -180,7 +180,7 @@ async fn show_life(live: Rc<Live>) {
 fn desk_over(
     live: &Rc<Live>,
     registry: &'static Registry,
-    (snapshots, stopping): (watch::Receiver<Arc<Snapshot>>, watch::Receiver<bool>),
+    (snapshots, as_of, stopping): (watch::Receiver<Arc<Snapshot>>, AsOf, watch::Receiver<bool>),
     sources: Option<Sources>,
     loaded: Loaded,
 ) -> Desk {
@@ -193,6 +193,7 @@ fn desk_over(
         registry,
         settings: live.subscribe(),
         snapshots,
+        workers_as_of: as_of,
         stopping,
         sources,
         apply: Box::new(apply),
@@ -217,6 +218,8 @@ fn open_log(config: &Config) -> Result<Option<Writer>, StartError> {
 }
 
 type Orders = Vec<mpsc::Sender<Order>>;
+/// For each worker, of which revision of the registry its snapshot is.
+type AsOf = Vec<watch::Receiver<u64>>;
 
 fn make_workers(
     rules: &Rules,
@@ -224,13 +227,15 @@ fn make_workers(
     log: Option<&Writer>,
     bound: &mut [Bound],
     news: &News,
-) -> (Arc<Team>, Vec<Worker>, Orders) {
+) -> (Arc<Team>, Vec<Worker>, Orders, AsOf) {
     let (team, inboxes) = Team::new(&rules.config);
-    let mut ends = Vec::new();
+    let (mut ends, mut all_as_of) = (Vec::new(), Vec::new());
     let count = inboxes.len();
     let workers = inboxes.into_iter().enumerate().map(|(index, inbox)| {
         let (orders, end) = mpsc::channel(ORDERS);
         ends.push(orders);
+        let (as_of, said) = watch::channel(0);
+        all_as_of.push(said);
         Worker {
             index,
             rules: rules.clone(),
@@ -241,10 +246,11 @@ fn make_workers(
             access_log: log.map(Writer::buffer),
             team: Arc::clone(&team),
             inbox,
+            as_of,
         }
     });
     let workers = workers.collect();
-    (team, workers, ends)
+    (team, workers, ends, all_as_of)
 }
 
 fn tell(config: &Config, bound: &[Bound]) {

@@ -64,6 +64,8 @@ pub struct Backend {
     pub leaving: bool,
     /// When it was held, let go of or removed.
     pub told: Instant,
+    /// Of which revision of the registry on all that an operator said of it is known.
+    pub as_of: u64,
 }
 
 /// What an operator said of a backend, until it is taken back: it outlasts reloads.
@@ -156,6 +158,7 @@ impl Registry {
             weight: None,
             leaving: false,
             told: now,
+            as_of: 0,
         }
     }
 
@@ -191,18 +194,27 @@ impl Registry {
     pub fn weigh(&self, backend: BackendId, weight: Option<u32>) -> bool {
         self.change(backend, |backend| {
             backend.weight = weight;
-            info!("{backend} has weight {} by an operator", backend.weight());
+            match weight {
+                Some(weight) => info!("{backend} has weight {weight} by an operator"),
+                None => info!("{backend} has the weight of the settings again: {}", backend.weight()),
+            }
         })
     }
 
     fn change(&self, id: BackendId, change: impl FnOnce(&mut Backend)) -> bool {
         let mut backends = self.lock();
-        let found = backends.iter_mut().find(|known| known.id == id).map(change).is_some();
+        let found = backends.iter_mut().find(|known| known.id == id);
+        let is_one = found.is_some();
+        if let Some(backend) = found {
+            change(backend);
+            // Whoever reads a later revision than this one, and then the list, waits for the lock that is held here.
+            backend.as_of = self.revision() + 1;
+        }
         drop(backends);
-        if found {
+        if is_one {
             self.publish();
         }
-        found
+        is_one
     }
 
     /// Takes into account what a check found that was made since `since`. A backend that was removed meanwhile is ignored.
@@ -263,6 +275,11 @@ impl Registry {
     }
 
     /// A number that grows with each change of a fact.
+    pub fn revision(&self) -> u64 {
+        *self.revision.borrow()
+    }
+
+    /// That number, now and whenever it grows.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.revision.subscribe()
     }

@@ -25,6 +25,8 @@ pub struct Snapshot {
     pub pools: Vec<Pool>,
     /// What is known of each backend, pool after pool: a member's place is one of these.
     pub facts: Vec<Fact>,
+    /// The revision of the registry that it has, if not more.
+    pub as_of: u64,
 }
 
 /// What is known of one backend.
@@ -43,8 +45,13 @@ pub struct Fact {
 }
 
 impl Snapshot {
-    /// What these settings and these facts mean for requests. What did not change is taken over from the snapshot before.
-    pub fn compile(settings: &Arc<Settings>, backends: &[Backend], before: Option<&Self>) -> Self {
+    /// What these settings and these facts, of this revision at least, mean for requests. What did not change is taken over
+    /// from the snapshot before.
+    pub fn compile(
+        settings: &Arc<Settings>,
+        (as_of, backends): (u64, &[Backend]),
+        before: Option<&Self>,
+    ) -> Self {
         let config = &settings.config;
         let mut facts = Vec::with_capacity(backends.len());
         let mut own = HashMap::<&str, Vec<&Backend>>::new();
@@ -63,7 +70,7 @@ impl Snapshot {
             subsets.into_iter().fold(compiled, |pool, tags| pool.with_subset(tags, before))
         });
         let pools = pools.collect();
-        Self { settings: Arc::clone(settings), pools, facts }
+        Self { settings: Arc::clone(settings), pools, facts, as_of }
     }
 }
 

@@ -8,7 +8,7 @@ use super::backend::BackendFault;
 use super::file::Size;
 use super::listen::ListenFault;
 use super::resolve::{PoolFault, RouteFault};
-use super::tree::{Node, Path, Span};
+use super::tree::{Node, Path, Span, has_variable};
 use super::written::without_variables;
 
 /// How to mend what a variable of the environment says, which is told to nobody.
@@ -165,17 +165,18 @@ impl Fault {
     /// What is said to who wrote it into a file, without what variables of the environment hold.
     pub(super) fn said_of(&self, part: &Node) -> Said {
         let Said { message, help } = self.said(By::File);
+        let is_variable = part.written.as_deref().is_some_and(has_variable);
         match self {
             Self::Conflict(_) => Said {
                 message: without_variables(&message, part),
                 help: help.map(|help| without_variables(&help, part)),
             },
-            _ if part.written.is_some() && self.quotes() => {
+            _ if is_variable && self.quotes() => {
                 let told =
                     message.split(['`', ':', '{']).next().map(str::trim).filter(|told| !told.is_empty());
                 say(told.unwrap_or("stands for nothing here"), LOOK)
             }
-            _ if part.written.is_some() && self.is_of_value() => {
+            _ if is_variable && self.is_of_value() => {
                 say(message, help.map_or_else(|| LOOK.to_owned(), |help| format!("{LOOK}; {help}")))
             }
             _ => Said { message, help },

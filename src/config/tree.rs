@@ -20,7 +20,7 @@ use super::Format;
 use super::fault::Fault;
 
 pub(super) use de::{MOST_FAULTS, MOST_TOLD, read};
-pub(super) use interpolate::interpolate;
+pub(super) use interpolate::{has_variable, interpolate};
 pub(super) use merge::merge;
 pub(super) use path::{Found, Path, Step};
 pub(super) use write::write;

@@ -32,7 +32,7 @@ pub use openapi::document as openapi;
 
 /// Connections at one time; others wait.
 const MOST_CONNECTIONS: usize = 32;
-/// Bytes of a request's head.
+/// Bytes of a request's head. What is read with the last of them may be more.
 const HEAD_SIZE: usize = 32 * 1024;
 /// For a head to come, also between two requests.
 const HEAD_TIME: Duration = Duration::from_secs(10);

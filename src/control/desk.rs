@@ -1,5 +1,7 @@
 //! The desk: where it is known what runs, and where all who change it come to, one after the other.
 
+mod known;
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -29,6 +31,8 @@ pub struct Means {
     pub settings: watch::Receiver<Arc<Settings>>,
     /// What requests read.
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// For each worker, of which revision of the registry its requests' snapshot is. One that has ended says no more.
+    pub workers_as_of: Vec<watch::Receiver<u64>>,
     /// True as soon as the process is to stop.
     pub stopping: watch::Receiver<bool>,
     /// Where settings are read anew from; none if they are built in.
@@ -202,6 +206,16 @@ impl Desk {
         Arc::clone(&self.means.snapshots.borrow())
     }
 
+    /// Whether all workers' requests go by all that was known at a revision of the registry.
+    pub(super) fn all_know(&self, as_of: u64) -> bool {
+        known::to_all(&self.means.workers_as_of, as_of)
+    }
+
+    /// Waits until they do, though not for ever.
+    pub(super) async fn until_all_know(&self, as_of: u64) {
+        known::wait(&self.means.workers_as_of, as_of).await;
+    }
+
     /// Where settings are read anew from.
     pub(super) fn sources(&self) -> Option<&Sources> {
         self.means.sources.as_ref()
@@ -351,6 +365,8 @@ impl Turn<'_> {
         if !Arc::ptr_eq(&before, &self.desk.config()) {
             self.desk.revision.update(|revision| revision + 1);
             *self.desk.written.borrow_mut() = Arc::new(loaded);
+            // They came with a list of backends, of which one snapshot is made with them.
+            self.desk.until_all_know(self.desk.registry().revision()).await;
         }
         applied
     }

@@ -15,10 +15,11 @@ pub(super) async fn run(
 ) {
     let mut revision = registry.subscribe();
     loop {
-        revision.mark_unchanged();
+        // Before the facts themselves, which may be newer.
+        let as_of = *revision.borrow_and_update();
         let newest = Arc::clone(&settings.borrow_and_update());
         let before = Arc::clone(&snapshots.borrow());
-        let snapshot = Snapshot::compile(&newest, &registry.backends(), Some(&before));
+        let snapshot = Snapshot::compile(&newest, (as_of, &registry.backends()), Some(&before));
         snapshots.send_replace(Arc::new(snapshot));
         let changed = tokio::select! {
             changed = revision.changed() => changed,

@@ -47,6 +47,8 @@ pub struct Worker {
     pub team: Arc<Team>,
     /// Clients that others hand to it.
     pub inbox: mpsc::Receiver<Handed>,
+    /// Where it says of which revision of the registry the snapshot is that its requests read. It is dropped when it ends.
+    pub as_of: watch::Sender<u64>,
 }
 
 /// What the control thread tells the workers.
@@ -94,7 +96,7 @@ impl Worker {
         let house = Rc::new(House::new(Rc::clone(&shared), Arc::clone(&team), index));
         self.sockets.into_iter().for_each(|(opened, socket)| house.open(opened, socket));
         spawn_local(keep_time(Rc::clone(&shared), Arc::clone(&team), ticks));
-        spawn_local(keep_up(Rc::clone(&shared), snapshots));
+        spawn_local(keep_up(Rc::clone(&shared), snapshots, self.as_of));
         let outbox = Rc::clone(shared.view().outbox());
         spawn_local(async move { outbox.deliver().await });
         let take_in = spawn_local(take_in(Rc::clone(&house), self.inbox, stop.clone()));
@@ -176,9 +178,18 @@ fn remind_the_allocator() {
     }
 }
 
-/// Gives requests the newest snapshot.
-async fn keep_up(shared: Rc<Shared>, mut snapshots: watch::Receiver<Arc<Snapshot>>) {
-    while snapshots.changed().await.is_ok() {
+/// Gives requests the newest snapshot, and then says so: a request picks its first backend in the turn in which it begins, so
+/// each that goes by an older one is under way at its backend by then.
+async fn keep_up(
+    shared: Rc<Shared>,
+    mut snapshots: watch::Receiver<Arc<Snapshot>>,
+    as_of: watch::Sender<u64>,
+) {
+    loop {
+        as_of.send_replace(shared.view().snapshot.as_of);
+        if snapshots.changed().await.is_err() {
+            return;
+        }
         let snapshot = Arc::clone(&snapshots.borrow_and_update());
         shared.publish(snapshot);
     }

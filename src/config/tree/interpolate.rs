@@ -14,6 +14,11 @@ pub(in crate::config) fn interpolate(
     wrong
 }
 
+/// Whether a text that was filled had a variable in it, and not `${` itself alone.
+pub(in crate::config) fn has_variable(written: &str) -> bool {
+    written.replace("$${", " ").contains("${")
+}
+
 fn fill(
     node: &mut Node,
     path: &mut Path,
@@ -110,6 +115,16 @@ mod tests {
             ("$$${HOST}", "$${HOST}"),
         ] {
             assert_eq!(of(text), Ok(means.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_text_whose_dollars_stand_for_themselves_has_no_variable() {
+        for text in ["$${HOST}", "$$${HOST}", "a $${HOST}$${HOST} $ {HOST}", "$$${{HOST}", "$HOST"] {
+            assert!(!has_variable(text), "{text}");
+        }
+        for text in ["${HOST}", "$${HOST}${HOST}", "$$${A}${EMPTY:-}", "${NOBODY:-$}"] {
+            assert!(has_variable(text), "{text}");
         }
     }
 

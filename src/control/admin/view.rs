@@ -110,14 +110,16 @@ pub(super) fn find(desk: &Desk, pool: &str, address: &str) -> Result<backends::B
 
 pub(super) fn backend(desk: &Desk, known: &backends::Backend) -> Backend {
     let (terms, check) = (&known.terms.backend, &known.terms.check);
-    let (state, in_flight) = (state(known), known.load.in_flight());
+    // In this order: what is sent by what was known before is under way by the time when all know better.
+    let (state, all_know) = (state(known), desk.all_know(known.as_of));
+    let in_flight = known.load.in_flight();
     let own = |text: &std::sync::Arc<str>| text.to_string();
     let (warmth, rests_until) = pace(&desk.config(), known);
     Backend {
         pool: known.terms.pool.to_string(),
         address: terms.url.to_string(),
         state,
-        why: why(known, state, in_flight),
+        why: why(known, state, in_flight, all_know),
         since: moment(desk, since(known, state)),
         hold: known.hold,
         weight: Weight { set: terms.weight, effective: known.weight() },
@@ -171,21 +173,27 @@ fn state(backend: &backends::Backend) -> BackendState {
     }
 }
 
-fn why(backend: &backends::Backend, state: BackendState, in_flight: usize) -> String {
+fn why(backend: &backends::Backend, state: BackendState, in_flight: usize, all_know: bool) -> String {
     let evidence = backend.health.evidence();
     let mut why = match state {
-        BackendState::Up | BackendState::Down | BackendState::Unknown => return evidence.to_string(),
-        BackendState::Draining if in_flight == 0 => "an operator drains it; it has nothing left to do",
-        BackendState::Draining => "an operator drains it",
-        BackendState::Disabled => "an operator disabled it",
-        BackendState::Leaving if in_flight == 0 && backend.is_overridden() => {
-            "it is no longer among the settings; what an operator said of it is remembered"
+        BackendState::Up | BackendState::Down | BackendState::Unknown => evidence.to_string(),
+        BackendState::Draining if in_flight == 0 && all_know => {
+            "an operator drains it; it has nothing left to do".to_owned()
         }
-        BackendState::Leaving => "it is no longer among the settings",
-    }
-    .to_owned();
-    if backend.health.state() == State::Down {
+        BackendState::Draining => "an operator drains it".to_owned(),
+        BackendState::Disabled => "an operator disabled it".to_owned(),
+        BackendState::Leaving if in_flight == 0 && backend.is_overridden() => {
+            "it is no longer among the settings; what an operator said of it is remembered".to_owned()
+        }
+        BackendState::Leaving => "it is no longer among the settings".to_owned(),
+    };
+    let is_taken_out =
+        matches!(state, BackendState::Draining | BackendState::Disabled | BackendState::Leaving);
+    if is_taken_out && backend.health.state() == State::Down {
         why += &format!("; it was down: {evidence}");
+    }
+    if !all_know {
+        why += "; not all workers go by what an operator said yet";
     }
     why
 }

@@ -80,3 +80,17 @@ fn more_callers_than_it_takes_wait_and_slow_ones_do_not_keep_others_out() {
     drop(silent);
     waiting.answer().expect_status(200);
 }
+
+#[test]
+fn a_head_of_as_many_bytes_as_the_manual_says_is_taken_and_one_far_larger_is_not() {
+    let settings = Settings::that_say(&pool("first", &[Backend::refuses()]));
+    let balancer = start(&settings);
+    let admin = balancer.admin();
+    let ask = |size: usize| {
+        let head = "GET /livez HTTP/1.1\r\nHost: localhost\r\nX-Long: \r\n\r\n";
+        let mut client = Client::to(admin.address);
+        client.send(head.replace(": \r\n", &format!(": {}\r\n", "a".repeat(size - head.len()))));
+        client.answer().status
+    };
+    assert_eq!((ask(32 << 10), ask(256 << 10)), (200, 431));
+}

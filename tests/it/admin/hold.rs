@@ -68,6 +68,63 @@ fn a_disabled_backend_is_not_even_checked() {
     balancer.said(&format!("{} is down", disabled.address()));
 }
 
+/// Settings of `all` with these backends, and so many other pools that it takes a moment until all workers go by a change.
+fn among_many(backends: &[SocketAddr], other: SocketAddr) -> String {
+    let more = (0..1000).map(|index| {
+        let (route, pool) = (format!("[routes.r{index}]\npath = \"/{index}/\"\n"), format!("p{index}"));
+        format!("{route}pool = \"{pool}\"\n[pools.{pool}]\nbackends = [\"{other}\"]\n")
+    });
+    pool("round_robin", backends) + "[routes.all]\npool = \"all\"\n" + &more.collect::<String>()
+}
+
+/// How many of a few requests that come at once one backend answers.
+fn answers(clients: &mut [Client], name: &str) -> usize {
+    clients.iter_mut().for_each(|client| client.send(GET));
+    let answers = clients.iter_mut().map(|client| client.answer().expect_status(200).text().to_owned());
+    answers.filter(|text| *text == format!("hello from {name}\n")).count()
+}
+
+#[test]
+fn who_is_told_that_a_backend_is_held_or_weighed_finds_that_no_request_goes_to_it_any_more() {
+    let (held, other) = (Sample::start("held"), Sample::start("other"));
+    let settings = Settings::that_say(&among_many(&[held.address(), other.address()], other.address()));
+    let balancer = settings.balancer().flag("--workers", "2").flag("--admin", "127.0.0.1:0").start();
+    let admin = balancer.admin();
+    let mut clients: Vec<_> = (0..8).map(|_| Client::to(balancer.address)).collect();
+    for (patch, back) in [
+        (r#"{"hold": "drain"}"#, r#"{"hold": null}"#),
+        (r#"{"hold": "disable"}"#, r#"{"hold": null}"#),
+        (r#"{"weight": 0}"#, r#"{"weight": null}"#),
+    ] {
+        let mut ask = || (0..2).map(|_| answers(&mut clients, "held")).sum::<usize>();
+        assert!(ask() > 0, "it gets requests before {patch}");
+        let said = admin.patch(held.address(), patch);
+        assert_eq!(ask(), 0, "it gets none after {patch}");
+        let idle = said["why"] == "an operator drains it; it has nothing left to do";
+        assert_eq!(idle, patch.contains("drain"), "{said}");
+        admin.patch(held.address(), back);
+    }
+}
+
+#[test]
+fn who_is_told_that_settings_are_in_force_finds_that_all_requests_go_by_them() {
+    let (one, other) = (Sample::start("one"), Sample::start("other"));
+    let [with, without] = [&[one.address(), other.address()][..], &[other.address()]]
+        .map(|all| among_many(all, other.address()));
+    let settings = Settings::that_say(&with);
+    let balancer = settings.balancer().flag("--workers", "2").flag("--admin", "127.0.0.1:0").start();
+    let admin = balancer.admin();
+    let mut clients: Vec<_> = (0..8).map(|_| Client::to(balancer.address)).collect();
+    for _ in 0..3 {
+        assert!((0..2).map(|_| answers(&mut clients, "one")).sum::<usize>() > 0, "it gets requests");
+        settings.write(&without);
+        admin.post("/api/v1/reload", "{}").expect_status(200);
+        assert_eq!(answers(&mut clients, "one"), 0, "it gets none after the reload");
+        settings.write(&with);
+        admin.post("/api/v1/reload", "{}").expect_status(200);
+    }
+}
+
 #[test]
 fn who_finds_all_backends_taken_out_is_told_by_whom() {
     let samples = ["drained", "disabled", "weightless"].map(Sample::start);
@@ -130,6 +187,18 @@ fn what_an_operator_said_outlasts_a_reload_and_is_listed() {
     assert_eq!((&said["hold"], &said["weight"]["effective"]), (&json!("drain"), &json!(1)));
     admin.patch(one.address(), r#"{"hold": null}"#);
     assert_eq!(admin.get("/api/v1/overrides")["overrides"], json!([]));
+}
+
+#[test]
+fn a_backend_that_has_the_weight_of_the_settings_again_is_not_said_to_have_an_operators() {
+    let sample = Sample::start("only");
+    let settings = Settings::that_say(&pool("first", &[sample.address()]));
+    let balancer = start(&settings);
+    balancer.admin().patch(sample.address(), r#"{"weight": 50}"#);
+    balancer.said("has weight 50 by an operator");
+    balancer.admin().patch(sample.address(), r#"{"weight": null}"#);
+    balancer.said("has the weight of the settings again: 1");
+    assert_eq!(balancer.times_said("by an operator"), 1);
 }
 
 #[test]

@@ -207,3 +207,19 @@ fn what_a_variable_holds_is_to_be_looked_at_whatever_is_wrong_with_it() {
     let told = (said.matches("error: ").count(), said.matches("= help: see what the variable holds").count());
     assert_eq!((code, told), (Some(2), (4, 4)), "{said}");
 }
+
+#[test]
+fn dollars_that_stand_for_themselves_are_no_variable_whose_value_is_to_be_looked_at() {
+    for (text, shown, is_variable) in [
+        ("backends = [\"$${x}:1\"]", "$${x}:1: not an address", false),
+        ("policy = \"$${x}\"", "$${x}: not one of first,", false),
+        ("backends = [\"$${x}${LB_PORT}\"]", "$${x}${LB_PORT}: not an address", true),
+    ] {
+        let folder = Folder::new();
+        let file = folder.write("lb.toml", format!("[pools.app]\n{text}\n"));
+        let (code, said) = Balancer::configured(&file).env("LB_PORT", ":1").word("validate").fail();
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains(shown), "{shown}: {said}");
+        assert_eq!(said.contains("see what the variable holds"), is_variable, "{said}");
+    }
+}
