@@ -137,7 +137,7 @@ async fn serve<F: Future<Output = ()>>(
     let (doors, callers) = mpsc::channel(1);
     let live = Rc::new(Live::of(roster, (settings, rules), tls, &mut bound, team, orders, doors));
     live.change_admin(admin).await;
-    predecessor.relieve();
+    predecessor.relieve(&live)?;
     let desk = Rc::new(desk_over(&live, registry, (snapshots, as_of, stopping), sources, loaded));
     let changes = [
         spawn_local(control::reload(hangups, Rc::clone(&desk))),
@@ -149,11 +149,11 @@ async fn serve<F: Future<Output = ()>>(
         let desk = Rc::clone(&desk);
         async move { desk.remember().await }
     });
-    let admin = spawn_local(control::admin(desk, callers));
+    let admin = spawn_local(control::admin(Rc::clone(&desk), callers));
     let mut cause = Cause::Asked;
     let stopped = async {
         let mut shutdown = pin!(shutdown);
-        cause = stop::cause(shutdown.as_mut(), &mut workers, (succession, &live)).await;
+        cause = stop::cause(shutdown.as_mut(), &mut workers, (succession, &live, &desk)).await;
         changes.iter().for_each(JoinHandle::abort);
         let drain = live.config().timeouts.drain;
         stop::stop((cause, shutdown), workers, drain, (stop, cut)).await;

@@ -191,10 +191,10 @@ impl Live {
         Ok(all)
     }
 
-    /// The files of Unix sockets are another process's from now on.
-    pub(super) fn leave_files(&self) {
-        let files = self.files.take().into_iter().chain(self.admin_file.take());
-        files.for_each(SocketFile::leave);
+    /// The files of Unix sockets are ours to remove from now on, or another process's.
+    pub(super) fn own_files(&self, ours: bool) {
+        self.files.borrow().iter().for_each(|file| file.is_ours(ours));
+        self.admin_file.borrow().iter().for_each(|file| file.is_ours(ours));
     }
 
     /// What each worker says when it is asked. One that has ended says nothing any more.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
+use crate::control::Desk;
 use crate::server::Workers;
 use crate::telemetry::manager;
 
@@ -28,11 +29,11 @@ pub(super) enum Cause {
 pub(super) async fn cause(
     shutdown: Pin<&mut impl Future<Output = ()>>,
     workers: &mut Workers,
-    (succession, live): (Succession, &Live),
+    (succession, live, desk): (Succession, &Live, &Desk),
 ) -> Cause {
     tokio::select! {
         () = shutdown => Cause::Asked,
-        () = succession.happens(live) => Cause::Succeeded,
+        () = succession.happens(live, desk) => Cause::Succeeded,
         worker = workers.fallen() => {
             error!("worker {worker} has ended unasked: the others are stopped");
             Cause::Fallen(worker)

@@ -87,7 +87,7 @@ async fn check(way: &Arc<Way>, settings: &Settings, wants: &Wants) -> Option<Evi
     };
     Some(match patience.wait(ask(&mut connection, way, &settings.path)).await {
         Some(Ok(answer)) => {
-            let (mut status, took) = (answer.status(), settings.timeout - patience.left());
+            let (mut status, took) = (answer.status(), patience.spent());
             let (mut fields, mut message) = (answer.headers().clone(), Vec::new());
             // Neither an endless nor a stalled body says anything of health once the head was good.
             let reading = read(&mut connection, answer, &mut fields, &mut message);

@@ -17,13 +17,19 @@ const MOST_MORE: u32 = 4;
 #[derive(Debug)]
 pub struct Patience {
     left: Duration,
+    spent: Duration,
     more: u32,
 }
 
 impl Patience {
     /// So much in all.
     pub fn of(time: Duration) -> Self {
-        Self { left: time, more: MOST_MORE }
+        Self { left: time, spent: Duration::ZERO, more: MOST_MORE }
+    }
+
+    /// What was counted so far.
+    pub fn spent(&self) -> Duration {
+        self.spent
     }
 
     /// What is left of it.
@@ -48,7 +54,9 @@ impl Patience {
 
     /// A step took so long, which was to last for `meant` at most.
     fn count(&mut self, took: Duration, meant: Duration) {
-        self.left -= took.min(meant);
+        let counted = took.min(meant);
+        self.spent += counted;
+        self.left = self.left.saturating_sub(counted);
         if self.left.is_zero() && took >= meant + LATE && self.more > 0 {
             self.more -= 1;
             self.left = STEP;
@@ -68,7 +76,7 @@ mod tests {
         patience.count(5000 * MILLI, 250 * MILLI);
         assert_eq!(patience.left(), 250 * MILLI);
         patience.count(100 * MILLI, 250 * MILLI);
-        assert_eq!(patience.left(), 150 * MILLI);
+        assert_eq!((patience.left(), patience.spent()), (150 * MILLI, 350 * MILLI));
     }
 
     #[test]
@@ -84,5 +92,6 @@ mod tests {
             steps += 1;
         }
         assert_eq!(steps, 1 + MOST_MORE);
+        assert_eq!(patience.spent(), 100 * MILLI + MOST_MORE * STEP, "more than there was at first");
     }
 }

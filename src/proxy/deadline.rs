@@ -16,6 +16,8 @@ use slab::Slab;
 
 use crate::telemetry::stood_still;
 
+use super::shared::millis;
+
 /// A clock that was not moved on for so much longer than it should have been is late.
 const LATE: Duration = Duration::from_millis(100);
 /// A point of the worker's clock that never comes.
@@ -99,7 +101,9 @@ impl Clock {
         self.ticked.set(Instant::now());
         let elapsed = self.ticked.get().saturating_duration_since(self.started);
         let ran = elapsed.saturating_sub(stood_still() - self.stood_still);
-        let now = u64::try_from(ran.as_millis()).unwrap_or(NEVER).max(self.now.get());
+        // By a step of which it is not known yet whether the process stood still in it, only a little; the next ones make up for it.
+        let most = self.now.get().saturating_add(self.tick.get() + millis(LATE));
+        let now = millis(ran).clamp(self.now.get(), most);
         self.now.set(now);
         let alarms = self.alarms.borrow();
         let due = alarms.iter().filter(|(_, entry)| entry.due <= now);

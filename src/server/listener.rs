@@ -126,7 +126,7 @@ impl Bound {
                 listener.address = address.into();
             }
             Address::Unix(path) => {
-                file = Some(SocketFile::own(path)?);
+                file = Some(SocketFile::lent(path)?);
                 sockets = shared_by(sockets.swap_remove(0), count)?;
             }
         }

@@ -1,8 +1,8 @@
 //! Sockets in the file system, which outlive who made them.
 
+use std::cell::Cell;
 use std::fs;
 use std::io;
-use std::mem;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -14,17 +14,26 @@ use socket2::{Domain, SockAddr, Socket, Type};
 pub struct SocketFile {
     path: PathBuf,
     number: (u64, u64),
+    /// Whether it is another process's.
+    others: Cell<bool>,
 }
 
 impl SocketFile {
     /// The file that is here is ours.
     pub(super) fn own(path: &Path) -> io::Result<Self> {
-        Ok(Self { path: path.to_owned(), number: number(path)? })
+        Ok(Self { path: path.to_owned(), number: number(path)?, others: Cell::new(false) })
     }
 
-    /// It is another process's from now on.
-    pub fn leave(self) {
-        mem::forget(self);
+    /// That of a socket that another process made, and removes unless it says otherwise.
+    pub(super) fn lent(path: &Path) -> io::Result<Self> {
+        let file = Self::own(path)?;
+        file.is_ours(false);
+        Ok(file)
+    }
+
+    /// It is ours to remove from now on, or another process's.
+    pub fn is_ours(&self, ours: bool) {
+        self.others.set(!ours);
     }
 
     /// Where it is.
@@ -35,7 +44,7 @@ impl SocketFile {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if number(&self.path).is_ok_and(|number| number == self.number) {
+        if !self.others.get() && number(&self.path).is_ok_and(|number| number == self.number) {
             // Nobody can be told.
             let _ = fs::remove_file(&self.path);
         }

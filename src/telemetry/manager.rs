@@ -25,7 +25,8 @@ pub fn stopping() {
 
 /// Another process is the service from now on.
 pub fn replaced_by(process: u32) {
-    tell(&[NotifyState::MainPid(process)]);
+    // A reload that was under way is over with it.
+    tell(&[NotifyState::Ready, NotifyState::MainPid(process)]);
 }
 
 /// All that should run does.
@@ -33,9 +34,9 @@ pub fn alive() {
     tell(&[NotifyState::Watchdog]);
 }
 
-/// How often [`alive`] is to be said, if it is: in half of the time after which we were taken for dead.
+/// How often [`alive`] is to be said, if it is: in a third of the time after which we were taken for dead.
 pub fn alive_every() -> Option<Duration> {
-    sd_notify::watchdog_enabled().map(|most| most / 2)
+    sd_notify::watchdog_enabled().map(|most| most / 3)
 }
 
 /// The variable that says which process the manager watches: not one that takes its place.

@@ -41,13 +41,8 @@ impl Watchman {
 
     /// It was to be woken after this time, and is.
     pub fn end(self, meant: Duration) {
-        let late = self.slept.elapsed().saturating_sub(meant);
-        if late < LATE {
-            return;
-        }
-        // Whoever was busy did run.
-        let stood = late.saturating_sub(computed().saturating_sub(self.computed));
-        if stood < LATE {
+        let stood = stood(self.slept.elapsed(), meant, computed().saturating_sub(self.computed));
+        if stood.is_zero() {
             return;
         }
         STOOD_STILL.fetch_add(u64::try_from(stood.as_micros()).unwrap_or_default(), Ordering::Relaxed);
@@ -58,6 +53,13 @@ impl Watchman {
             );
         }
     }
+}
+
+/// How long a thread did not run that slept for so long, was to for less, and computed so long before it came to this.
+fn stood(slept: Duration, meant: Duration, computed: Duration) -> Duration {
+    // Whoever was busy did run.
+    let stood = slept.saturating_sub(meant).saturating_sub(computed);
+    if stood < LATE { Duration::ZERO } else { stood }
 }
 
 /// How long this thread has computed.
@@ -71,16 +73,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thread_that_was_busy_did_not_stand_still() {
-        let before = stood_still();
-        let watchman = Watchman::begin();
-        let began = computed();
-        while computed() - began < LATE * 3 {
-            std::hint::black_box(0);
-        }
-        // All but the time that others had the CPU.
-        watchman.end(Duration::ZERO);
-        assert!(!has_stood_since(before));
+    fn a_thread_that_was_busy_or_woken_a_little_late_did_not_stand_still() {
+        let [millis, tick] = [1, 100].map(Duration::from_millis);
+        assert_eq!(stood(tick + 99 * millis, tick, Duration::ZERO), Duration::ZERO);
+        assert_eq!(stood(30 * tick, tick, 29 * tick), Duration::ZERO);
+        assert_eq!(stood(30 * tick, tick, 9 * tick), 20 * tick);
+        assert_eq!(stood(tick / 2, tick, Duration::ZERO), Duration::ZERO);
     }
 
     #[test]

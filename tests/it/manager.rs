@@ -78,7 +78,7 @@ fn whom_it_watches_changes_with_a_successor_and_the_service_goes_on() {
     assert_eq!(manager.message(), "READY=1\n");
     balancer.signal("USR2");
     let told = manager.message();
-    let successor = told.trim_end().strip_prefix("MAINPID=").expect("the number of a process");
+    let successor = told.trim_end().strip_prefix("READY=1\nMAINPID=").expect("the number of a process");
     assert!(balancer.ended().success());
     get(balancer.address, "/").expect_status(200);
     balancer.said(&format!("process {successor} serves in place of this one"));

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::cmsg_space;
 use rustix::io::retry_on_intr;
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
 use socket2::Socket;
@@ -40,11 +40,14 @@ pub(super) fn receive(from: impl AsFd) -> io::Result<Option<(String, Vec<Socket>
     let mut bytes = [0; MOST_BYTES];
     let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MOST_SOCKETS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
-    let length = retry_on_intr(|| {
+    let received = retry_on_intr(|| {
         let mut text = [IoSliceMut::new(&mut bytes)];
         recvmsg(&from, &mut text, &mut control, RecvFlags::CMSG_CLOEXEC)
-    })?
-    .bytes;
+    })?;
+    if received.flags.contains(ReturnFlags::CTRUNC) {
+        return Err(io::Error::other("too few open files; raise the limit with `ulimit -n`"));
+    }
+    let length = received.bytes;
     if length == 0 {
         return Ok(None);
     }

@@ -2,14 +2,16 @@
 
 use std::cell::RefCell;
 use std::env;
+use std::fs;
 use std::io::{self, stdin};
-use std::mem;
 use std::os::unix::process::parent_id;
 use std::time::Duration;
 
 use socket2::{SockRef, Socket};
 use tracing::info;
 
+use crate::app::StartError;
+use crate::app::live::Live;
 use crate::config::Address;
 use crate::telemetry::manager;
 
@@ -30,11 +32,16 @@ impl Predecessor {
     /// Finds out whether there is one, and takes its sockets.
     ///
     /// # Errors
-    /// There is one, and it does not send them.
+    /// There is one, and it does not send them, or has ended.
     pub(in crate::app) fn meet() -> io::Result<Self> {
-        let id = env::var(PREDECESSOR).ok().and_then(|id| id.parse().ok());
-        // Whoever we start inherits the variable.
-        let Some(id) = id.filter(|id| *id == parent_id()) else { return Ok(Self::default()) };
+        let Some(id) = env::var(PREDECESSOR).ok().and_then(|id| id.parse().ok()) else {
+            return Ok(Self::default());
+        };
+        if id != parent_id() {
+            return Err(io::Error::other(
+                "it is not our parent; it has ended, or the program was not started by it",
+            ));
+        }
         SockRef::from(&stdin()).set_read_timeout(Some(PATIENCE))?;
         let mut left: Vec<(String, Vec<Socket>)> = Vec::new();
         loop {
@@ -58,13 +65,25 @@ impl Predecessor {
     }
 
     /// We serve: it is to stop.
-    pub(in crate::app) fn relieve(&self) {
-        // It tells the service manager of us, which knows it.
-        let Some(id) = self.id else { return manager::ready() };
-        // Where we do not listen, nobody does any more.
-        mem::take(&mut *self.left.borrow_mut());
+    ///
+    /// # Errors
+    /// It does not want us any more.
+    pub(in crate::app) fn relieve(&self, live: &Live) -> Result<(), StartError> {
+        let Some(id) = self.id else {
+            manager::ready();
+            return Ok(());
+        };
         info!("taking over from process {id}");
-        // If it has gone, there is nobody to relieve.
-        let _ = packet::send(stdin(), SERVING, &[]);
+        // It tells the service manager of us, which knows it.
+        packet::send(stdin(), SERVING, &[]).map_err(StartError::Predecessor)?;
+        live.own_files(true);
+        // Where we do not listen, nobody does any more.
+        for (place, _) in self.left.borrow_mut().drain(..) {
+            if let Some((_, path)) = place.split_once(" unix:") {
+                // It may have been removed by others.
+                let _ = fs::remove_file(path);
+            }
+        }
+        Ok(())
     }
 }

@@ -3,9 +3,11 @@
 use std::env;
 use std::future::pending;
 use std::io;
+use std::mem;
+use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{self, Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
@@ -18,6 +20,7 @@ use tracing::{info, warn};
 use crate::app::live::Live;
 use crate::app::prepare::Admin;
 use crate::config::Sources;
+use crate::control::{Desk, Verdict};
 use crate::telemetry::manager;
 
 use super::{PREDECESSOR, SERVING, THAT_IS_ALL, packet};
@@ -34,6 +37,8 @@ enum Error {
     First,
     #[error("{0}")]
     Unrepeatable(&'static str),
+    #[error("a change is watched, which the new process would not know of: wait for its end")]
+    Watched,
     #[error("the program's own file is not known")]
     Program,
     #[error("{}: {error}", program.display())]
@@ -63,46 +68,102 @@ impl Succession {
             Some(_) => None,
         };
         let signal = signal(SignalKind::user_defined2()).ok();
-        Self { signal, program: env::current_exe().ok(), unrepeatable }
+        Self { signal, program: program(), unrepeatable }
     }
 
-    /// Ready when another process serves in our place.
-    pub(in crate::app) async fn happens(mut self, live: &Live) {
+    /// Ready when another process serves in our place. If nobody waits for that any more, none will.
+    pub(in crate::app) async fn happens(mut self, live: &Live, desk: &Desk) {
         loop {
             let Some(signal) = &mut self.signal else { return pending().await };
             if signal.recv().await.is_none() {
                 return pending().await;
             }
-            match self.succeed(live).await {
+            match self.succeed(live, desk).await {
                 Ok(id) => return info!("process {id} serves in place of this one"),
                 Err(error) => warn!("no successor, this process goes on: {error}"),
             }
         }
     }
 
-    async fn succeed(&self, live: &Live) -> Result<u32, Error> {
+    async fn succeed(&self, live: &Live, desk: &Desk) -> Result<u32, Error> {
         if std::process::id() == FIRST {
             return Err(Error::First);
         }
         if let Some(why) = self.unrepeatable {
             return Err(Error::Unrepeatable(why));
         }
+        // What others change meanwhile, the new process would not know of.
+        let turn = desk.turn().await;
+        if desk.confirmation().is_some_and(|watched| watched.verdict == Verdict::Watching) {
+            return Err(Error::Watched);
+        }
         let program = self.program.clone().ok_or(Error::Program)?;
         info!("starting a successor: {}", program.display());
         let sockets = live.lend().await?;
-        let started = spawn_blocking(move || start(program, &sockets)).await;
-        let id = started.unwrap_or_else(|error| Err(io::Error::other(error).into()))?;
+        let (ours, its) = packet::ends()?;
+        let _attempt = Attempt(ours.try_clone()?);
+        let started = spawn_blocking(move || start(program, &ours, its, &sockets)).await;
+        let id = started.unwrap_or_else(|error| Err(io::Error::other(error).into()))?.keep();
         manager::replaced_by(id);
-        live.leave_files();
+        live.own_files(false);
         live.change_admin(Admin::Closed).await;
+        // Nor what anybody changes from here on.
+        mem::forget(turn);
         Ok(id)
     }
 }
 
+/// The file of the program, by the path by which it was started if that leads there: a link in it may lead elsewhere by then.
+fn program() -> Option<PathBuf> {
+    let own = env::current_exe().ok()?;
+    let word = PathBuf::from(env::args_os().next()?);
+    let named = if word.components().count() > 1 {
+        path::absolute(word).ok()
+    } else {
+        let folders = env::var_os("PATH")?;
+        env::split_paths(&folders).map(|folder| folder.join(&word)).find(|path| path.is_file())
+    };
+    let leads_there = |path: &Path| path.canonicalize().is_ok_and(|it| it == own);
+    Some(named.filter(|path| leads_there(path)).unwrap_or(own))
+}
+
+/// Our end, for as long as a successor is wanted: one that finds it shut ends.
+struct Attempt(OwnedFd);
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = SockRef::from(&self.0).shutdown(Shutdown::Both);
+    }
+}
+
+/// A process that serves in our place, and ends with this unless it is kept.
+struct Successor(Option<Child>);
+
+impl Successor {
+    fn keep(mut self) -> u32 {
+        self.0.take().map_or(0, |child| child.id())
+    }
+}
+
+impl Drop for Successor {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            // It may have ended already.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
 /// Starts one, and waits until it serves.
-fn start(program: PathBuf, sockets: &[(String, Vec<Socket>)]) -> Result<u32, Error> {
-    let (ours, its) = packet::ends()?;
-    let end = SockRef::from(&ours);
+fn start(
+    program: PathBuf,
+    ours: &OwnedFd,
+    its: OwnedFd,
+    sockets: &[(String, Vec<Socket>)],
+) -> Result<Successor, Error> {
+    let end = SockRef::from(ours);
     end.set_write_timeout(Some(PATIENCE))?;
     end.set_read_timeout(Some(PATIENCE))?;
     let mut words = env::args_os();
@@ -118,8 +179,8 @@ fn start(program: PathBuf, sockets: &[(String, Vec<Socket>)]) -> Result<u32, Err
     let child = command.spawn().map_err(|error| Error::Start { program, error })?;
     // It holds our copy of its end, without which its own end would not be noticed.
     drop(command);
-    match introduce(&ours, sockets) {
-        Ok(Some((said, _))) if said == SERVING => Ok(child.id()),
+    match introduce(ours, sockets) {
+        Ok(Some((said, _))) if said == SERVING => Ok(Successor(Some(child))),
         Ok(_) => Err(end_of(child, io::ErrorKind::UnexpectedEof.into())),
         Err(error) => Err(end_of(child, error)),
     }
