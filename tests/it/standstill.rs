@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
 
-use crate::support::{Backend, Balancer, Client, Opener, Running, Sample, Settings, get, until};
+use crate::support::{Backend, Balancer, Client, Running, Sample, Settings, get, until};
 
 /// How long others may take, and how long the balancer stands still.
 const TIMEOUT: &str = "2s";
@@ -124,26 +124,4 @@ fn a_change_is_watched_for_as_long_as_was_asked_for() {
     stand_still(&balancer);
     balancer.said("is down: no answer in time");
     balancer.said("the change was taken back: no backend of pool all could be used");
-}
-
-#[test]
-fn no_backend_is_taken_for_slow() {
-    let (first, _first_came, let_first) = Backend::held_up();
-    let (second, _second_came, let_second) = Backend::held_up();
-    let file = Settings::that_say(&settings("peak_ewma", &[first.address, second.address]));
-    let balancer = file.balancer().start();
-    let ask = |times| (0..times).for_each(|_| drop(get(balancer.address, "/").expect_status(200)));
-    ask(20);
-    let mut client = Client::to(balancer.address);
-    client.send("GET /slow HTTP/1.1\r\nHost: test\r\n\r\n");
-    let admin = balancer.admin();
-    let is_busy = |backend: &Backend| admin.backend(backend.address)["in_flight"] == 1;
-    until("it is under way", || is_busy(&first) || is_busy(&second));
-    stand_still(&balancer);
-    [let_first, let_second].iter().for_each(Opener::open);
-    client.answer().expect_status(200);
-    let before = [first.requests(), second.requests()];
-    ask(200);
-    let had = [first.requests() - before[0], second.requests() - before[1]];
-    assert!(had.iter().all(|had| *had > 20), "{had:?}");
 }

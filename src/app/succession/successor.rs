@@ -120,7 +120,7 @@ fn program() -> Option<PathBuf> {
     let named = if word.components().count() > 1 {
         path::absolute(word).ok()
     } else {
-        let folders = env::var_os("PATH")?;
+        let folders = env::var_os("PATH").unwrap_or_default();
         env::split_paths(&folders).map(|folder| folder.join(&word)).find(|path| path.is_file())
     };
     let leads_there = |path: &Path| path.canonicalize().is_ok_and(|it| it == own);
