@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
 
-use crate::support::{Backend, Balancer, Client, Running, Sample, Settings, get, until};
+use crate::support::{Backend, Balancer, Client, Running, Sample, Settings, until};
 
 /// How long others may take, and how long the balancer stands still.
 const TIMEOUT: &str = "2s";
