@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
+use crate::telemetry::LATE;
+
 /// A wait is made of such steps, of which each counts for no more than it was meant to last.
 const STEP: Duration = Duration::from_millis(250);
-/// Whoever is woken so much too late did not listen meanwhile: what was waited for may be there.
-const LATE: Duration = Duration::from_millis(100);
 /// How often there is a step more for that: a machine that is always late is to come to an end, too.
 const MOST_MORE: u32 = 4;
 
@@ -57,6 +57,7 @@ impl Patience {
         let counted = took.min(meant);
         self.spent += counted;
         self.left = self.left.saturating_sub(counted);
+        // Whoever is woken late did not listen meanwhile: what was waited for may be there.
         if self.left.is_zero() && took >= meant + LATE && self.more > 0 {
             self.more -= 1;
             self.left = STEP;

@@ -14,12 +14,10 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
-use crate::telemetry::stood_still;
+use crate::telemetry::{LATE, stood_still};
 
 use super::shared::millis;
 
-/// A clock that was not moved on for so much longer than it should have been is late.
-const LATE: Duration = Duration::from_millis(100);
 /// A point of the worker's clock that never comes.
 const NEVER: u64 = u64::MAX;
 

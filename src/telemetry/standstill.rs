@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use rustix::time::{ClockId, clock_gettime};
 use tracing::warn;
 
-/// To be woken less late than this is usual.
-const LATE: Duration = Duration::from_millis(100);
+/// To be woken less late than this is usual; who is woken later may not have run meanwhile.
+pub const LATE: Duration = Duration::from_millis(100);
 /// From here on it is worth a line.
 const LONG: Duration = Duration::from_secs(1);
 
