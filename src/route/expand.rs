@@ -103,33 +103,42 @@ impl Template {
     /// that does not begin as the operator wrote it.
     pub(super) fn expand(&self, captures: &Captures<'_>, host: &str, query: Option<&str>) -> Option<String> {
         let mut text = String::with_capacity(64);
-        let mut is_in_query = false;
+        // Whether the query's `?` is still to come, for want of a query.
+        let (mut is_in_query, mut is_owed) = (false, false);
         for piece in &self.pieces {
             let value = match piece {
-                Piece::Text(piece) => {
-                    text.push_str(piece);
-                    if let Some(at) = piece.rfind(['?', '#']) {
-                        is_in_query = piece[at..].starts_with('?');
-                    }
-                    continue;
-                }
                 Piece::Query(before) => {
-                    if let Some(query) = query.filter(|query| !query.is_empty()) {
+                    let query = query.filter(|query| !query.is_empty());
+                    if let Some(query) = query {
                         text.extend(*before);
                         text.push_str(query);
                     }
-                    is_in_query |= *before == Some('?');
+                    if *before == Some('?') {
+                        (is_in_query, is_owed) = (true, query.is_none());
+                    }
                     continue;
                 }
+                Piece::Text(text) => text,
                 Piece::Host => host,
                 Piece::Path if captures.path().starts_with('/') => captures.path(),
                 // The whole server is asked.
                 Piece::Path => "/",
                 Piece::Capture(name) => captures.get(name).unwrap_or_default(),
             };
-            match is_in_query {
-                true => text.extend(utf8_percent_encode(value, NOT_IN_VALUES)),
-                false => text.push_str(value),
+            let begins = is_owed && !value.is_empty() && !value.starts_with('#');
+            is_owed &= value.is_empty();
+            if begins {
+                text.push('?');
+            }
+            match piece {
+                Piece::Text(_) => {
+                    text.push_str(value.strip_prefix('&').filter(|_| begins).unwrap_or(value));
+                    if let Some(at) = value.rfind(['?', '#']) {
+                        is_in_query = value[at..].starts_with('?');
+                    }
+                }
+                _ if is_in_query => text.extend(utf8_percent_encode(value, NOT_IN_VALUES)),
+                _ => text.push_str(value),
             }
         }
         match self.purpose {
@@ -295,6 +304,10 @@ mod tests {
             ("/u?", Some("q=1"), "/u"),
             ("/u?{query}", Some("q=1"), "/u?q=1"),
             ("/u?{query}", None, "/u"),
+            ("/u?{query}&id={id}", Some("q=1"), "/u?q=1&id=7"),
+            ("/u?{query}&id={id}", None, "/u?id=7"),
+            ("/u?{query}{id}", None, "/u?7"),
+            ("/u?{query}#top", None, "/u#top"),
             ("https://{host}{path}", Some("q=1"), "https://example.com/users/7/a/b?q=1"),
             ("https://new.{host}:8443/{rest}#top", Some("q=1"), "https://new.example.com:8443/a/b?q=1#top"),
             ("https://example.org", Some("q=1"), "https://example.org?q=1"),
