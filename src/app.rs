@@ -12,6 +12,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 use rlimit::Resource;
@@ -60,7 +61,7 @@ pub fn run<F: Future<Output = ()>>(
     cut: &watch::Receiver<bool>,
     shutdown: impl FnOnce(&Address) -> F,
 ) -> Result<(), StartError> {
-    let predecessor = Predecessor::meet().map_err(StartError::Predecessor)?;
+    let predecessor = Predecessor::meet()?;
     find_files(&loaded.config)?;
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     let (prepared, log) =
@@ -115,19 +116,24 @@ async fn serve<F: Future<Output = ()>>(
     cut: &watch::Receiver<bool>,
     shutdown: impl FnOnce(&Address) -> F,
 ) -> Result<(), StartError> {
-    let shutdown = shutdown(&prepared.bound[0].opened.listener.address);
+    let mut shutdown = pin!(shutdown(&prepared.bound[0].opened.listener.address));
     // From here on a reload is not taken for a wish to end.
     let (hangups, stray) = (control::hangups(), control::stray());
     let succession = Succession::prepare(sources.as_ref());
     let roster = Roster::of(registry, Arc::clone(&prepared.settings.config), prepared.ways.clone());
-    roster.meet(&prepared.settings.config).await;
+    tokio::select! {
+        biased;
+        () = shutdown.as_mut() => return Ok(()),
+        () = predecessor.leaves() => return Err(StartError::Abandoned),
+        () = roster.meet(&prepared.settings.config) => {}
+    }
     let threads = Threads::start(prepared.settings.config.workers.get())?;
     prepared.listen()?;
     let Prepared { settings, tls, mut bound, admin, .. } = prepared;
     let config = Arc::clone(&settings.config);
     let first = Snapshot::compile(&settings, (0, &registry.backends()), None);
     let (publish, snapshots) = watch::channel(Arc::new(first));
-    let (stop, stopping) = watch::channel(false);
+    let (stop, stopping) = watch::channel(None);
     let (beat, ticks) = watch::channel(());
     let news = News { snapshots: snapshots.clone(), stop: stopping.clone(), cut: cut.clone(), ticks };
     let rules = Rules::of(Arc::clone(&config), None);
@@ -152,11 +158,9 @@ async fn serve<F: Future<Output = ()>>(
     let admin = spawn_local(control::admin(Rc::clone(&desk), callers));
     let mut cause = Cause::Asked;
     let stopped = async {
-        let mut shutdown = pin!(shutdown);
         cause = stop::cause(shutdown.as_mut(), &mut workers, (succession, &live, &desk)).await;
         changes.iter().for_each(JoinHandle::abort);
-        let drain = live.config().timeouts.drain;
-        stop::stop((cause, shutdown), workers, drain, (stop, cut)).await;
+        stop::stop((cause, shutdown), workers, &live.config().timeouts, (stop, cut)).await;
     };
     control::run(live.subscribe(), registry, publish, beat, stopped).await;
     admin.abort();
@@ -180,7 +184,7 @@ async fn show_life(live: Rc<Live>) {
 fn desk_over(
     live: &Rc<Live>,
     registry: &'static Registry,
-    (snapshots, as_of, stopping): (watch::Receiver<Arc<Snapshot>>, AsOf, watch::Receiver<bool>),
+    (snapshots, as_of, stopping): (watch::Receiver<Arc<Snapshot>>, AsOf, watch::Receiver<Option<Duration>>),
     sources: Option<Sources>,
     loaded: Loaded,
 ) -> Desk {

@@ -182,6 +182,8 @@ pub struct Timeouts {
     pub tunnel_idle: Duration,
     /// For running requests to finish after a stop was asked for.
     pub drain: Duration,
+    /// The same, after another process has taken this one's place.
+    pub succession: Duration,
 }
 
 /// What a client may ask of us.

@@ -56,7 +56,7 @@ pub use forward::before_due;
 pub use length::{TWO_LENGTHS, parse_length};
 pub use rates::Key;
 pub use route_rates::RouteRates;
-pub use shared::{Deadlines, Rules, Shared, View};
+pub use shared::{Deadlines, Rules, Shared, View, millis};
 pub use upgrade::Tunnel;
 
 use affinity::{Affinity, Trial};

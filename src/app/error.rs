@@ -80,6 +80,11 @@ pub enum StartError {
     /// Whoever started us to take its place did not send its listening sockets.
     #[error("the process to be replaced did not send its listening sockets: {0}")]
     Predecessor(#[source] io::Error),
+    /// Whoever started us to take its place is no longer there, or has given it up.
+    #[error(
+        "the process to be replaced has ended, or wants no successor any more; start the program by itself"
+    )]
+    Abandoned,
     /// A worker has ended unasked, and so all others were stopped.
     #[error("worker {0} ended unasked, so the others were stopped: it panicked, and why is said above")]
     Fallen(usize),

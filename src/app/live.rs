@@ -188,6 +188,12 @@ impl Live {
         if let (Some(admin), Some(socket)) = (&config.admin, &*self.admin_socket.borrow()) {
             all.push((admin.address.to_string(), vec![socket.try_clone()?]));
         }
+        // Where somebody removed the file of a socket no client comes any more; it has to be made anew.
+        let (files, admin_file) = (self.files.borrow(), self.admin_file.borrow());
+        let lost: Vec<_> = files.iter().chain(&*admin_file).filter(|file| !file.is_there()).collect();
+        all.retain(|(address, _)| {
+            lost.iter().all(|file| *address != Address::Unix(file.path().into()).to_string())
+        });
         Ok(all)
     }
 

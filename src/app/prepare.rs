@@ -67,8 +67,9 @@ impl Prepared {
         let (tls, renewal) = prepare_tls(config, present)?;
         let Places { kept, changed, left } = Places::of(config, tls.as_ref(), present);
         let missing = config.listeners.iter().zip(&kept).filter(|(_, kept)| kept.is_none());
+        let left = leaving(config, left, present, predecessor);
         let bound = missing.map(|(listener, _)| bind(listener, config, tls.as_ref(), (&left, predecessor)));
-        let (bound, admin) = both(all(bound), bind_admin(config, present, predecessor))?;
+        let (bound, admin) = both(all(bound), bind_admin(config, present, (&left, predecessor)))?;
         Ok(Self { settings, ways, tls, renewal, kept, changed, bound, admin })
     }
 
@@ -146,17 +147,35 @@ fn bind(
     listener: &Listener,
     config: &Config,
     tls: Option<&Arc<Tls>>,
-    (left, predecessor): (&[Arc<Opened>], &Predecessor),
+    (left, predecessor): (&[Address], &Predecessor),
 ) -> Result<Bound, StartError> {
     let count = config.workers.get();
     if let Some(sockets) = predecessor.take(&listener.address) {
         let bound = Bound::inherit(listener, tls.cloned(), count, sockets);
         return bound.map_err(|error| refused(listener, error));
     }
-    // What is to be closed is still open.
-    let again = left.iter().any(|left| overlap(&left.listener.address, &listener.address));
-    let bound = Bound::bind(listener, tls.cloned(), count, again);
+    let bound = Bound::bind(listener, tls.cloned(), count, is_ours(&listener.address, left));
     bound.map_err(|error| refused(listener, error))
+}
+
+/// Where clients or callers of the admin API still come, to us or to a predecessor, and are no longer to.
+fn leaving(
+    config: &Config,
+    left: Vec<Arc<Opened>>,
+    present: Option<&Present>,
+    predecessor: &Predecessor,
+) -> Vec<Address> {
+    let admin_of = |config: &Config| config.admin.as_ref().map(|admin| admin.address.clone());
+    let (before, admin) = (present.and_then(|present| admin_of(&present.config)), admin_of(config));
+    let wanted: Vec<_> = config.listeners.iter().map(|listener| &listener.address).chain(&admin).collect();
+    let others = predecessor.addresses().into_iter().filter(|address| !wanted.contains(&address));
+    let left = left.iter().map(|left| left.listener.address.clone());
+    left.chain(before.filter(|before| Some(before) != admin.as_ref())).chain(others).collect()
+}
+
+/// Whether a socket that is to be closed is what may be in the way.
+fn is_ours(address: &Address, left: &[Address]) -> bool {
+    left.iter().any(|left| overlap(left, address))
 }
 
 /// Whether a client could come to either.
@@ -172,7 +191,7 @@ fn overlap(one: &Address, other: &Address) -> bool {
 fn bind_admin(
     config: &Config,
     present: Option<&Present>,
-    predecessor: &Predecessor,
+    (left, predecessor): (&[Address], &Predecessor),
 ) -> Result<Admin, StartError> {
     let address = |config: &Config| config.admin.as_ref().map(|admin| admin.address.clone());
     let wanted = address(config);
@@ -183,14 +202,14 @@ fn bind_admin(
     let listener = Listener { name: "admin".into(), address, tls: false };
     let bound = match predecessor.take(&listener.address) {
         Some(sockets) => Bound::inherit(&listener, None, 1, sockets),
-        None => bind_alone(&listener),
+        None => bind_alone(&listener, is_ours(&listener.address, left)),
     };
     let bound = bound.map_err(|error| refused_admin(&listener.address, error))?;
     Ok(Admin::Bound(bound))
 }
 
-fn bind_alone(listener: &Listener) -> io::Result<Bound> {
-    let bound = Bound::bind(listener, None, 1, false)?;
+fn bind_alone(listener: &Listener, again: bool) -> io::Result<Bound> {
+    let bound = Bound::bind(listener, None, 1, again)?;
     if let Address::Unix(path) = &listener.address {
         // Whoever may write to it may use it.
         fs::set_permissions(path, Permissions::from_mode(0o600))?;

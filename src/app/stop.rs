@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
+use crate::config::Timeouts;
 use crate::control::Desk;
 use crate::server::Workers;
 use crate::telemetry::manager;
@@ -45,21 +46,31 @@ pub(super) async fn cause(
 pub(super) async fn stop(
     (cause, shutdown): (Cause, Pin<&mut impl Future<Output = ()>>),
     workers: Workers,
-    drain: Duration,
-    (stop, cut): (watch::Sender<bool>, &watch::Receiver<bool>),
+    timeouts: &Timeouts,
+    (stop, cut): (watch::Sender<Option<Duration>>, &watch::Receiver<bool>),
 ) {
-    info!("stopping: no new clients; running requests have {drain:?} to finish");
+    let begin = |time: Duration| {
+        info!("stopping: no new clients; running requests have {time:?} to finish");
+        stop.send_replace(Some(time));
+    };
     if cause != Cause::Succeeded {
         manager::stopping();
     }
-    stop.send_replace(true);
+    // Nobody waits for the end of a process that another one has replaced.
+    begin(if cause == Cause::Succeeded { timeouts.succession } else { timeouts.drain });
     let mut ended = pin!(workers.ended());
     let left = match cause {
         Cause::Asked => ended.await,
         // A signal is still waited for: the next one is to cut.
-        Cause::Succeeded | Cause::Fallen(_) => {
-            tokio::select! { left = &mut ended => left, () = shutdown => ended.await }
-        }
+        Cause::Succeeded | Cause::Fallen(_) => tokio::select! {
+            left = &mut ended => left,
+            () = shutdown => {
+                if cause == Cause::Succeeded {
+                    begin(timeouts.drain.min(timeouts.succession));
+                }
+                ended.await
+            }
+        },
     };
     if left > 0 {
         let at = if *cut.borrow() { "a second signal" } else { "the end of the drain time" };

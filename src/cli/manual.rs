@@ -21,7 +21,7 @@ const SIGNALS: [(&str, &str); 4] = [
     ("HUP", "reads the settings anew"),
     (
         "USR2",
-        "starts the program's file anew, which takes over without a lost connection; then this process stops as at TERM",
+        "starts the program's file anew, which takes over without a lost connection; then this process stops as at TERM, with `--succession-timeout`",
     ),
     ("USR1", "nothing, and a warning says so: logs that were renamed are opened anew without a signal"),
 ];

@@ -131,6 +131,9 @@ pub struct Timeouts {
     /// For running requests to finish after SIGINT, SIGTERM or SIGQUIT. Default: "30s"
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drain: Option<Time>,
+    /// For running requests and tunnels to finish in a process that another one has replaced (SIGUSR2). Default: "1h"
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub succession: Option<Time>,
 }
 
 /// What a client may ask of us.

@@ -116,6 +116,10 @@ pub struct Flags {
     #[arg(long, env = "LOADBALANCER_DRAIN_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "30s", help_heading = heading::TIMEOUTS)]
     pub drain_timeout: Duration,
 
+    /// For running requests and tunnels to finish in a process that another one has replaced (SIGUSR2)
+    #[arg(long, env = "LOADBALANCER_SUCCESSION_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "1h", help_heading = heading::TIMEOUTS)]
+    pub succession_timeout: Duration,
+
     /// Bytes that the head of a request or an answer may have
     #[arg(long, env = "LOADBALANCER_MAX_HEADER_SIZE", value_name = "BYTES", value_parser = parse_number::<usize>, default_value_t = 65_536, help_heading = heading::LIMITS)]
     pub max_header_size: usize,

@@ -12,7 +12,7 @@ use super::problem::{Excerpt, Problem, Problems};
 use super::tree::{Found, Misread, Node, Path, Span, Step, Value};
 
 /// Where each setting stands that a flag can say. A `*` stands for any name.
-const FLAGS: [(&str, &str); 46] = [
+const FLAGS: [(&str, &str); 47] = [
     ("listeners.*.address", "--listen"),
     ("listeners.*.tls", "--tls-listen"),
     ("tls.certificates", "--tls-listen"),
@@ -42,6 +42,7 @@ const FLAGS: [(&str, &str); 46] = [
     ("timeouts.backend_idle", "--backend-idle-timeout"),
     ("timeouts.tunnel_idle", "--tunnel-idle-timeout"),
     ("timeouts.drain", "--drain-timeout"),
+    ("timeouts.succession", "--succession-timeout"),
     ("limits.header_size", "--max-header-size"),
     ("limits.headers", "--max-headers"),
     ("limits.body_size", "--max-body-size"),

@@ -178,6 +178,7 @@ fn timeouts(given: &file::Timeouts) -> Timeouts {
         backend_idle: or(given.backend_idle, 55),
         tunnel_idle: or(given.tunnel_idle, 3600),
         drain: or(given.drain, 30),
+        succession: or(given.succession, 3600),
     }
 }
 

@@ -128,6 +128,7 @@ fn fill(file: &mut File, config: &Config) {
         (&mut timeouts.backend_idle, set.backend_idle),
         (&mut timeouts.tunnel_idle, set.tunnel_idle),
         (&mut timeouts.drain, set.drain),
+        (&mut timeouts.succession, set.succession),
     ] {
         key.get_or_insert(Time(time));
     }

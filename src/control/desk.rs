@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures::future::LocalBoxFuture;
 use tokio::sync::{Mutex, MutexGuard, watch};
@@ -33,8 +33,8 @@ pub struct Means {
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
     /// For each worker, of which revision of the registry its requests' snapshot is. One that has ended says no more.
     pub workers_as_of: Vec<watch::Receiver<u64>>,
-    /// True as soon as the process is to stop.
-    pub stopping: watch::Receiver<bool>,
+    /// How long running requests have, as soon as the process is to stop.
+    pub stopping: watch::Receiver<Option<Duration>>,
     /// Where settings are read anew from; none if they are built in.
     pub sources: Option<Sources>,
     /// Puts settings in force.
@@ -252,7 +252,7 @@ impl Desk {
 
     /// Whether the process is to stop: running requests are finished, and nothing else.
     pub fn is_stopping(&self) -> bool {
-        *self.means.stopping.borrow()
+        self.means.stopping.borrow().is_some()
     }
 
     /// Which settings are in force: a number that grows by one with each change.

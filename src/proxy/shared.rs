@@ -320,6 +320,7 @@ impl Deadlines {
     }
 }
 
-pub(super) fn millis(duration: Duration) -> u64 {
+/// What the workers' clocks count.
+pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

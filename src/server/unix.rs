@@ -25,10 +25,18 @@ impl SocketFile {
     }
 
     /// That of a socket that another process made, and removes unless it says otherwise.
-    pub(super) fn lent(path: &Path) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// It is not there.
+    pub fn lent(path: &Path) -> io::Result<Self> {
         let file = Self::own(path)?;
         file.is_ours(false);
         Ok(file)
+    }
+
+    /// Whether it is still there, and clients who connect there come to us.
+    pub fn is_there(&self) -> bool {
+        number(&self.path).is_ok_and(|number| number == self.number)
     }
 
     /// It is ours to remove from now on, or another process's.
@@ -44,7 +52,7 @@ impl SocketFile {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if !self.others.get() && number(&self.path).is_ok_and(|number| number == self.number) {
+        if !self.others.get() && self.is_there() {
             // Nobody can be told.
             let _ = fs::remove_file(&self.path);
         }

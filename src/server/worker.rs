@@ -4,12 +4,13 @@ use std::hint::black_box;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::spawn_local;
 
 use crate::backends::Registry;
-use crate::proxy::{Rules, Shared};
+use crate::proxy::{Rules, Shared, millis};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{Report, Seen, access_log};
 
@@ -56,8 +57,8 @@ pub struct Worker {
 pub struct News {
     /// The newest snapshot.
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
-    /// Turns true when the process is to stop.
-    pub stop: watch::Receiver<bool>,
+    /// When the process is to stop: how long running requests have, from the last change on.
+    pub stop: watch::Receiver<Option<Duration>>,
     /// Turns true when the process is to stop without waiting for any request.
     pub cut: watch::Receiver<bool>,
     /// Changes whenever the worker's clock is to move on.
@@ -106,10 +107,11 @@ impl Worker {
         // Nobody hands a client over from here on: who is seated here is all that is waited for.
         let _ = take_in.await;
         shared.drain();
-        let over = shared.clock.now().saturating_add(shared.deadlines.drain());
+        let mut over = time_over(&shared, &mut stop);
         while team.clients(index) > 0 && shared.clock.now() < over && !*cut.borrow() {
             tokio::select! {
                 Ok(_) = cut.wait_for(|cut| *cut) => {}
+                Ok(()) = stop.changed() => over = time_over(&shared, &mut stop),
                 () = shared.clock.sleep(DRAIN_LOOK) => {}
             }
         }
@@ -119,12 +121,22 @@ impl Worker {
     }
 }
 
+/// When the time of running requests is over, by the worker's clock.
+fn time_over(shared: &Shared, stop: &mut watch::Receiver<Option<Duration>>) -> u64 {
+    let time = stop.borrow_and_update().unwrap_or_default();
+    shared.clock.now().saturating_add(millis(time))
+}
+
 /// Does what it is told to, until a stop; then what it was told before, for clients may wait where it is to open.
-async fn obey(house: &House, mut orders: mpsc::Receiver<Order>, stop: &mut watch::Receiver<bool>) {
+async fn obey(
+    house: &House,
+    mut orders: mpsc::Receiver<Order>,
+    stop: &mut watch::Receiver<Option<Duration>>,
+) {
     loop {
         tokio::select! {
             biased;
-            _ = stop.wait_for(|stop| *stop) => break,
+            _ = stop.wait_for(Option::is_some) => break,
             Some(order) = orders.recv() => follow(house, order),
         }
     }
@@ -196,11 +208,15 @@ async fn keep_up(
 }
 
 /// Serves the clients that other workers hand over. At a stop it takes those that are on their way, and no others.
-async fn take_in(house: Rc<House>, mut inbox: mpsc::Receiver<Handed>, mut stop: watch::Receiver<bool>) {
+async fn take_in(
+    house: Rc<House>,
+    mut inbox: mpsc::Receiver<Handed>,
+    mut stop: watch::Receiver<Option<Duration>>,
+) {
     loop {
         tokio::select! {
             biased;
-            _ = stop.wait_for(|stop| *stop) => break,
+            _ = stop.wait_for(Option::is_some) => break,
             Some(handed) = inbox.recv() => house.take(handed),
         }
     }

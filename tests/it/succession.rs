@@ -1,11 +1,12 @@
 //! A process is replaced by another one of the same program (SIGUSR2), and clients do not notice.
 
+mod failing;
+mod places;
+
 use std::fs::{self, Permissions};
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -17,11 +18,11 @@ use crate::support::{Backend, Balancer, Client, Running, Sample, Settings, get, 
 const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
 
 /// A process that took over, until it is dropped.
-struct Successor(u32);
+pub struct Successor(u32);
 
 impl Successor {
     /// Asks a process for one. Earlier ones have said what this one is to say.
-    fn of(id: u32, said_by: &Running, earlier: usize) -> Self {
+    pub fn of(id: u32, said_by: &Running, earlier: usize) -> Self {
         signal("USR2", id);
         Self::named_in(&said_by.said_times(" serves in place of this one", earlier + 1))
     }
@@ -137,56 +138,12 @@ fn what_the_old_process_has_begun_it_ends_and_the_new_one_has_all_that_comes() {
     }
 }
 
-fn ask_at(path: &Path) {
-    let mut stream = UnixStream::connect(path).expect("somebody listens");
-    stream.write_all(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    assert!(answer.ends_with("hello from one\n"), "{answer}");
-}
-
 /// A program that does this, and then is the balancer.
 fn script(folder: &Folder, what: &str) -> PathBuf {
     let text = format!("#!/bin/sh\n{what}\nexec '{}' \"$@\"\n", env!("CARGO_BIN_EXE_loadbalancer"));
     let script = folder.write("script", text);
     fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
     script
-}
-
-#[test]
-fn a_unix_socket_stays_where_it_is() {
-    let (sample, folder) = (Sample::start("one"), Folder::new());
-    let path = folder.path("balancer.sock");
-    let balancer =
-        Balancer::before(&[sample.address()]).flag("--listen", &format!("unix:{}", path.display()));
-    let balancer = balancer.run();
-    balancer.said("listening on");
-    ask_at(&path);
-    let successor = Successor::of(balancer.id(), &balancer, 0);
-    assert!(balancer.ended().success());
-    ask_at(&path);
-    signal("TERM", successor.0);
-    until("it removes the file when it ends", || !path.exists());
-}
-
-#[test]
-fn a_successor_that_cannot_start_changes_nothing() {
-    let sample = Sample::start("one");
-    let good = text(1, &sample);
-    let settings = Settings::that_say(&good);
-    let balancer = Balancer::bare().flag("--config", settings.path()).start();
-    settings.write("workers = \"two\"\n");
-    for times in 1..=2 {
-        balancer.signal("USR2");
-        let line = balancer.said_times("no successor, this process goes on: ", times);
-        assert!(line.contains("it ended with exit status: 2 before it served"), "{line}");
-        assert_eq!(balancer.times_said("two: expected a whole number"), times, "what is wrong is said, too");
-        get(balancer.address, "/").expect_status(200);
-    }
-    settings.write(&good);
-    let _successor = Successor::of(balancer.id(), &balancer, 0);
-    assert!(balancer.ended().success());
-    get(balancer.address, "/").expect_status(200);
 }
 
 #[test]
@@ -213,78 +170,6 @@ fn a_link_to_the_program_may_lead_elsewhere_by_then() {
     fs::rename(folder.path("new link"), &link).unwrap();
     let _successor = Successor::of(balancer.id(), &balancer, 0);
     balancer.said("new program");
-    get(balancer.address, "/").expect_status(200);
-}
-
-#[test]
-fn a_successor_that_fails_leaves_the_unix_socket_alone() {
-    let (sample, folder) = (Sample::start("one"), Folder::new());
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let path = folder.path("balancer.sock");
-    let text = |more: &str| {
-        let backend = sample.address();
-        format!(
-            "[listeners.web]\naddress = \"unix:{}\"\n{more}[pools.all]\nbackends = [\"{backend}\"]\n",
-            path.display()
-        )
-    };
-    let settings = Settings::that_say(&text("[admin]\naddress = \"off\"\n"));
-    let balancer = Balancer::bare().flag("--config", settings.path()).run();
-    balancer.said("listening on");
-    let more = format!("[listeners.taken]\naddress = \"{}\"\n", taken.local_addr().unwrap());
-    settings.write(&text(&more));
-    balancer.signal("USR2");
-    balancer.said("no successor, this process goes on: it ended with exit status: 1 before it served");
-    ask_at(&path);
-}
-
-#[test]
-fn a_stop_meanwhile_stops_both() {
-    let (sample, folder) = (Sample::start("one"), Folder::new());
-    let program = folder.path("loadbalancer");
-    fs::copy(env!("CARGO_BIN_EXE_loadbalancer"), &program).unwrap();
-    let balancer = Balancer::of(&program, &[sample.address()]).start();
-    let go = folder.path("go");
-    let wait = format!("echo new program\nwhile [ ! -e '{}' ]; do sleep 0.05; done", go.display());
-    fs::rename(script(&folder, &wait), &program).unwrap();
-    balancer.signal("USR2");
-    balancer.said("new program");
-    balancer.signal("TERM");
-    assert!(balancer.ended().success());
-    fs::write(go, "").unwrap();
-    let log = balancer.all_said();
-    assert!(
-        log.contains("the process to be replaced did not send its listening sockets: it is not our parent"),
-        "{log}"
-    );
-    // Sockets that were under way to a process that has ended are closed a little after it.
-    until("nobody listens", || TcpStream::connect(balancer.address).is_err());
-}
-
-#[test]
-fn a_change_that_is_watched_is_waited_for() {
-    let sample = Sample::start("one");
-    let settings = Settings::that_say(&text(1, &sample));
-    let balancer = Balancer::bare().flag("--config", settings.path()).start();
-    let changed = balancer.admin().ask(
-        "POST",
-        "/api/v1/config?confirm=60s",
-        "Content-Type: application/toml\r\n",
-        &format!("log_level = \"debug\"\n{}", text(1, &sample)),
-    );
-    changed.expect_status(200);
-    balancer.signal("USR2");
-    balancer.said("no successor, this process goes on: a change is watched");
-    get(balancer.address, "/").expect_status(200);
-}
-
-#[test]
-fn settings_that_were_read_from_standard_input_cannot_be_read_again() {
-    let (sample, folder) = (Sample::start("one"), Folder::new());
-    let file = folder.write("settings.toml", text(1, &sample));
-    let balancer = Balancer::bare().flag("--config", "-").reading(&file).run().listening();
-    balancer.signal("USR2");
-    balancer.said("no successor, this process goes on: the settings came from standard input");
     get(balancer.address, "/").expect_status(200);
 }
 

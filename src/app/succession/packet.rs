@@ -10,7 +10,10 @@ use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
-use socket2::Socket;
+use socket2::{SockRef, Socket};
+use tokio::time::sleep;
+
+use super::LOOK;
 
 /// Sockets in one packet: fewer than the system takes (253).
 pub(super) const MOST_SOCKETS: usize = 128;
@@ -58,6 +61,36 @@ pub(super) fn receive(from: impl AsFd) -> io::Result<Option<(String, Vec<Socket>
     let sockets = sockets.flatten().map(Socket::from).collect();
     let text = str::from_utf8(&bytes[..length]).map_err(io::Error::other)?;
     Ok(Some((text.to_owned(), sockets)))
+}
+
+/// One end, for somebody who has other things to do. It looks now and then: what comes is not urgent, and there is little of it.
+pub(super) struct End(OwnedFd);
+
+impl End {
+    /// This one, which does not wait from now on.
+    pub(super) fn of(end: OwnedFd) -> io::Result<Self> {
+        SockRef::from(&end).set_nonblocking(true)?;
+        Ok(Self(end))
+    }
+
+    /// As [`send`].
+    pub(super) async fn send(&self, text: &str, sockets: &[Socket]) -> io::Result<()> {
+        when_ready(|| send(&self.0, text, sockets)).await
+    }
+
+    /// As [`receive`].
+    pub(super) async fn receive(&self) -> io::Result<Option<(String, Vec<Socket>)>> {
+        when_ready(|| receive(&self.0)).await
+    }
+}
+
+async fn when_ready<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match attempt() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(LOOK).await,
+            done => return done,
+        }
+    }
 }
 
 #[cfg(test)]

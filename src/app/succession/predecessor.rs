@@ -2,9 +2,11 @@
 
 use std::cell::RefCell;
 use std::env;
-use std::fs;
+use std::future::pending;
 use std::io::{self, stdin};
+use std::os::fd::AsFd;
 use std::os::unix::process::parent_id;
+use std::path::Path;
 use std::time::Duration;
 
 use socket2::{SockRef, Socket};
@@ -13,9 +15,10 @@ use tracing::info;
 use crate::app::StartError;
 use crate::app::live::Live;
 use crate::config::Address;
+use crate::server::SocketFile;
 use crate::telemetry::manager;
 
-use super::{PREDECESSOR, SERVING, THAT_IS_ALL, packet};
+use super::{HERE, PREDECESSOR, SERVING, THAT_IS_ALL, packet};
 
 /// How long it may take to send what it has: it has all of it at hand.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -24,8 +27,22 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(in crate::app) struct Predecessor {
     id: Option<u32>,
-    /// By the number and the address of each listener.
-    left: RefCell<Vec<(String, Vec<Socket>)>>,
+    left: RefCell<Vec<Left>>,
+}
+
+/// What it had at one of its listeners.
+#[derive(Debug)]
+struct Left {
+    /// The number and the address.
+    place: String,
+    sockets: Vec<Socket>,
+    file: Option<SocketFile>,
+}
+
+impl Left {
+    fn address(&self) -> &str {
+        self.place.split_once(' ').map_or("", |(_, address)| address)
+    }
 }
 
 impl Predecessor {
@@ -33,25 +50,19 @@ impl Predecessor {
     ///
     /// # Errors
     /// There is one, and it does not send them, or has ended.
-    pub(in crate::app) fn meet() -> io::Result<Self> {
+    pub(in crate::app) fn meet() -> Result<Self, StartError> {
         let Some(id) = env::var(PREDECESSOR).ok().and_then(|id| id.parse().ok()) else {
             return Ok(Self::default());
         };
         if id != parent_id() {
-            return Err(io::Error::other(
-                "it is not our parent; it has ended, or the program was not started by it",
-            ));
+            return Err(StartError::Abandoned);
         }
-        SockRef::from(&stdin()).set_read_timeout(Some(PATIENCE))?;
-        let mut left: Vec<(String, Vec<Socket>)> = Vec::new();
-        loop {
-            let (place, sockets) = packet::receive(stdin())?.ok_or(io::ErrorKind::UnexpectedEof)?;
-            match left.last_mut() {
-                _ if place == THAT_IS_ALL => break,
-                Some((known, more)) if *known == place => more.extend(sockets),
-                _ => left.push((place, sockets)),
+        let left = ask().map_err(|error| match error.kind() {
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof => {
+                StartError::Abandoned
             }
-        }
+            _ => StartError::Predecessor(error),
+        })?;
         Ok(Self { id: Some(id), left: RefCell::new(left) })
     }
 
@@ -59,9 +70,24 @@ impl Predecessor {
     pub(in crate::app) fn take(&self, address: &Address) -> Option<Vec<Socket>> {
         let mut left = self.left.borrow_mut();
         let address = address.to_string();
-        let is_it = |place: &str| place.split_once(' ').is_some_and(|(_, known)| known == address);
-        let found = left.iter().position(|(place, _)| is_it(place))?;
-        Some(left.remove(found).1)
+        let found = left.iter().position(|left| left.address() == address)?;
+        Some(left.remove(found).sockets)
+    }
+
+    /// The addresses where its clients came, save those that were taken.
+    pub(in crate::app) fn addresses(&self) -> Vec<Address> {
+        let left = self.left.borrow();
+        left.iter().filter_map(|left| left.address().parse().ok().map(Address::Ip)).collect()
+    }
+
+    /// Ready when it is no longer there, or wants no successor any more.
+    pub(in crate::app) async fn leaves(&self) {
+        let end = self.id.and_then(|_| stdin().as_fd().try_clone_to_owned().ok());
+        match end.and_then(|end| packet::End::of(end).ok()) {
+            // It has sent all: what comes is the end.
+            Some(end) => drop(end.receive().await),
+            None => pending().await,
+        }
     }
 
     /// We serve: it is to stop.
@@ -75,15 +101,29 @@ impl Predecessor {
         };
         info!("taking over from process {id}");
         // It tells the service manager of us, which knows it.
-        packet::send(stdin(), SERVING, &[]).map_err(StartError::Predecessor)?;
+        packet::send(stdin(), SERVING, &[]).map_err(|_| StartError::Abandoned)?;
         live.own_files(true);
         // Where we do not listen, nobody does any more.
-        for (place, _) in self.left.borrow_mut().drain(..) {
-            if let Some((_, path)) = place.split_once(" unix:") {
-                // It may have been removed by others.
-                let _ = fs::remove_file(path);
+        self.left.take().iter().filter_map(|left| left.file.as_ref()).for_each(|file| file.is_ours(true));
+        Ok(())
+    }
+}
+
+/// Asks it for its sockets.
+fn ask() -> io::Result<Vec<Left>> {
+    SockRef::from(&stdin()).set_read_timeout(Some(PATIENCE))?;
+    packet::send(stdin(), HERE, &[])?;
+    let mut all: Vec<Left> = Vec::new();
+    loop {
+        let (place, sockets) = packet::receive(stdin())?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        match all.last_mut() {
+            _ if place == THAT_IS_ALL => return Ok(all),
+            Some(left) if left.place == place => left.sockets.extend(sockets),
+            _ => {
+                let path = place.split_once(" unix:").map(|(_, path)| Path::new(path));
+                let file = path.and_then(|path| SocketFile::lent(path).ok());
+                all.push(Left { place, sockets, file });
             }
         }
-        Ok(())
     }
 }

@@ -4,17 +4,16 @@ use std::env;
 use std::future::pending;
 use std::io;
 use std::mem;
-use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::{self, Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
-use socket2::{SockRef, Socket};
 use thiserror::Error;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::spawn_blocking;
+use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
 use crate::app::live::Live;
@@ -23,7 +22,7 @@ use crate::config::Sources;
 use crate::control::{Desk, Verdict};
 use crate::telemetry::manager;
 
-use super::{PREDECESSOR, SERVING, THAT_IS_ALL, packet};
+use super::{HERE, LOOK, PREDECESSOR, SERVING, THAT_IS_ALL, packet};
 
 /// How long a successor may take until it serves. What it reads for its settings may be slow.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -99,11 +98,12 @@ impl Succession {
         }
         let program = self.program.clone().ok_or(Error::Program)?;
         info!("starting a successor: {}", program.display());
-        let sockets = live.lend().await?;
         let (ours, its) = packet::ends()?;
-        let _attempt = Attempt(ours.try_clone()?);
-        let started = spawn_blocking(move || start(program, &ours, its, &sockets)).await;
-        let id = started.unwrap_or_else(|error| Err(io::Error::other(error).into()))?.keep();
+        let started = spawn_blocking(move || Successor::start(program, its)).await;
+        let mut successor = started.unwrap_or_else(|error| Err(io::Error::other(error).into()))?;
+        let serves = timeout(PATIENCE, successor.serves(packet::End::of(ours)?, live)).await;
+        serves.unwrap_or(Err(Error::Late))?;
+        let id = successor.keep();
         manager::replaced_by(id);
         live.own_files(false);
         live.change_admin(Admin::Closed).await;
@@ -127,20 +127,43 @@ fn program() -> Option<PathBuf> {
     Some(named.filter(|path| leads_there(path)).unwrap_or(own))
 }
 
-/// Our end, for as long as a successor is wanted: one that finds it shut ends.
-struct Attempt(OwnedFd);
-
-impl Drop for Attempt {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = SockRef::from(&self.0).shutdown(Shutdown::Both);
-    }
-}
-
-/// A process that serves in our place, and ends with this unless it is kept.
+/// A process that is to serve in our place. It ends when this is dropped, unless it is kept.
 struct Successor(Option<Child>);
 
 impl Successor {
+    fn start(program: PathBuf, its: OwnedFd) -> Result<Self, Error> {
+        let mut words = env::args_os();
+        let mut command = Command::new(&program);
+        if let Some(name) = words.next() {
+            command.arg0(name);
+        }
+        command.args(words).env(PREDECESSOR, std::process::id().to_string());
+        // The command holds our copy of its end, without which its own end would not be noticed, and is dropped here.
+        let child = command.stdin(its).env_remove(manager::WATCHED).spawn();
+        child.map(|child| Self(Some(child))).map_err(|error| Error::Start { program, error })
+    }
+
+    /// Ready when it serves.
+    async fn serves(&mut self, end: packet::End, live: &Live) -> Result<(), Error> {
+        match introduce(&end, live).await {
+            Ok(true) => Ok(()),
+            Ok(false) => self.ends().await,
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.ends().await,
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Waits for its end, and says how it ended.
+    async fn ends(&mut self) -> Result<(), Error> {
+        while let Some(child) = &mut self.0 {
+            if let Some(status) = child.try_wait()? {
+                return Err(Error::Ended(status));
+            }
+            sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
     fn keep(mut self) -> u32 {
         self.0.take().map_or(0, |child| child.id())
     }
@@ -156,57 +179,16 @@ impl Drop for Successor {
     }
 }
 
-/// Starts one, and waits until it serves.
-fn start(
-    program: PathBuf,
-    ours: &OwnedFd,
-    its: OwnedFd,
-    sockets: &[(String, Vec<Socket>)],
-) -> Result<Successor, Error> {
-    let end = SockRef::from(ours);
-    end.set_write_timeout(Some(PATIENCE))?;
-    end.set_read_timeout(Some(PATIENCE))?;
-    let mut words = env::args_os();
-    let mut command = Command::new(&program);
-    if let Some(name) = words.next() {
-        command.arg0(name);
+/// Sends a successor all sockets as soon as it wants them: a program that is not one never has them. Tells whether it serves.
+async fn introduce(to: &packet::End, live: &Live) -> io::Result<bool> {
+    if to.receive().await?.is_none_or(|(said, _)| said != HERE) {
+        return Ok(false);
     }
-    command
-        .args(words)
-        .env(PREDECESSOR, std::process::id().to_string())
-        .stdin(its)
-        .env_remove(manager::WATCHED);
-    let child = command.spawn().map_err(|error| Error::Start { program, error })?;
-    // It holds our copy of its end, without which its own end would not be noticed.
-    drop(command);
-    match introduce(ours, sockets) {
-        Ok(Some((said, _))) if said == SERVING => Ok(Successor(Some(child))),
-        Ok(_) => Err(end_of(child, io::ErrorKind::UnexpectedEof.into())),
-        Err(error) => Err(end_of(child, error)),
-    }
-}
-
-/// Sends a successor all sockets, and waits for its answer.
-fn introduce(to: &OwnedFd, sockets: &[(String, Vec<Socket>)]) -> io::Result<Option<(String, Vec<Socket>)>> {
-    for (number, (address, sockets)) in sockets.iter().enumerate() {
+    for (number, (address, sockets)) in live.lend().await?.iter().enumerate() {
         for sockets in sockets.chunks(packet::MOST_SOCKETS) {
-            packet::send(to, &format!("{number} {address}"), sockets)?;
+            to.send(&format!("{number} {address}"), sockets).await?;
         }
     }
-    packet::send(to, THAT_IS_ALL, &[])?;
-    packet::receive(to)
-}
-
-/// Why a successor came to nothing, which is not to come back later.
-fn end_of(mut child: Child, error: io::Error) -> Error {
-    if error.kind() == io::ErrorKind::WouldBlock {
-        // It may have ended by itself just then.
-        let _ = child.kill();
-        let _ = child.wait();
-        return Error::Late;
-    }
-    match child.wait() {
-        Ok(status) => Error::Ended(status),
-        Err(_) => Error::Sockets(error),
-    }
+    to.send(THAT_IS_ALL, &[]).await?;
+    Ok(to.receive().await?.is_some_and(|(said, _)| said == SERVING))
 }

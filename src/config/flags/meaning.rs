@@ -74,6 +74,7 @@ impl Flags {
         add(&mut timeouts.backend_idle, "--backend-idle-timeout", self.backend_idle_timeout);
         add(&mut timeouts.tunnel_idle, "--tunnel-idle-timeout", self.tunnel_idle_timeout);
         add(&mut timeouts.drain, "--drain-timeout", self.drain_timeout);
+        add(&mut timeouts.succession, "--succession-timeout", self.succession_timeout);
     }
 
     fn add_limits(&self, limits: &mut file::Limits) {

@@ -1,7 +1,7 @@
 //! Where the admin API is.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -30,7 +30,7 @@ fn a_unix_socket_is_for_its_owner_alone_and_needs_no_token() {
 
 #[test]
 fn an_address_that_cannot_be_had_keeps_it_from_starting() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap();
     let settings = Settings::that_say(&pool("first", &[Backend::refuses()]));
     let (code, said) = settings.balancer().flag("--admin", &taken.to_string()).fail();
@@ -41,7 +41,7 @@ fn an_address_that_cannot_be_had_keeps_it_from_starting() {
 
 #[test]
 fn a_listener_of_clients_is_no_place_for_it() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let text = pool("first", &[Backend::refuses()]).replace("127.0.0.1:0", &free.to_string());
     let settings = Settings::that_say(&text);
     let (code, said) = settings.balancer().flag("--admin", &free.to_string()).fail();
@@ -57,6 +57,22 @@ fn without_a_file_it_is_off_until_a_flag_asks_for_it() {
     assert_eq!(balancer.times_said("admin API"), 0);
     let balancer = Balancer::before(&[Backend::refuses()]).flag("--admin", "127.0.0.1:0").start();
     assert_eq!(balancer.admin().get("/api/v1/overview")["pools"], 1);
+}
+
+#[test]
+fn clients_may_come_where_it_was_and_callers_where_clients_came() {
+    let [one, other] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
+    let text = |listener: SocketAddr, admin: SocketAddr| {
+        let backend = Backend::refuses();
+        format!(
+            "[listeners.web]\naddress = \"{listener}\"\n[admin]\naddress = \"{admin}\"\n[pools.first]\nbackends = [\"{backend}\"]\n"
+        )
+    };
+    let settings = Settings::that_say(&text(one, other));
+    let balancer = Balancer::bare().flag("--config", settings.path()).start();
+    settings.change(&balancer, &text(other, one));
+    until("clients come there", || get(other, "/").status == 503);
+    until("callers come there", || get(one, "/livez").status == 200);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::sync::mpsc::channel;
 
 use super::{echo, tunnel_to, upgraded};
+use crate::succession::Successor;
 use crate::support::{Client, PATIENCE, Transport, gate, until};
 
 #[test]
@@ -138,6 +139,23 @@ fn a_stop_ends_tunnels_when_that_time_is_over() {
     client.expect_end();
     assert_eq!(told.recv_timeout(PATIENCE).expect("the end of the tunnel"), b"");
     balancer.said("cut at the end of the drain time: 1 connection");
+    assert!(balancer.ended().success());
+}
+
+#[test]
+fn a_tunnel_of_a_process_that_is_replaced_goes_on_until_that_is_to_stop() {
+    let (_backend, balancer) = tunnel_to(echo);
+    let balancer = balancer.flag("--drain-timeout", "1ms").start();
+    let mut client = upgraded(&balancer);
+    let _successor = Successor::of(balancer.id(), &balancer, 0);
+    balancer.said("running requests have 3600s to finish");
+    for _ in 0..100 {
+        client.send("hello");
+        assert_eq!(client.bytes(5), b"hello");
+    }
+    balancer.signal("TERM");
+    balancer.said("running requests have 1ms to finish");
+    client.expect_end();
     assert!(balancer.ended().success());
 }
 

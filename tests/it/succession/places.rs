@@ -1,0 +1,109 @@
+//! Where clients come, when that is a file or changes with the process.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+
+use crate::support::pki::Folder;
+use crate::support::{Balancer, Sample, Settings, get, until};
+
+use super::{Successor, signal};
+
+fn ask_at(path: &Path) {
+    let mut stream = UnixStream::connect(path).expect("somebody listens");
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.ends_with("hello from one\n"), "{answer}");
+}
+
+#[test]
+fn a_unix_socket_stays_where_it_is() {
+    let (sample, folder) = (Sample::start("one"), Folder::new());
+    let path = folder.path("balancer.sock");
+    let balancer =
+        Balancer::before(&[sample.address()]).flag("--listen", &format!("unix:{}", path.display()));
+    let balancer = balancer.run();
+    balancer.said("listening on");
+    ask_at(&path);
+    let successor = Successor::of(balancer.id(), &balancer, 0);
+    assert!(balancer.ended().success());
+    ask_at(&path);
+    signal("TERM", successor.0);
+    until("it removes the file when it ends", || !path.exists());
+}
+
+#[test]
+fn a_successor_that_fails_leaves_the_unix_socket_alone() {
+    let (sample, folder) = (Sample::start("one"), Folder::new());
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let path = folder.path("balancer.sock");
+    let text = |more: &str| {
+        let backend = sample.address();
+        format!(
+            "[listeners.web]\naddress = \"unix:{}\"\n{more}[pools.all]\nbackends = [\"{backend}\"]\n",
+            path.display()
+        )
+    };
+    let settings = Settings::that_say(&text("[admin]\naddress = \"off\"\n"));
+    let balancer = Balancer::bare().flag("--config", settings.path()).run();
+    balancer.said("listening on");
+    let more = format!("[listeners.taken]\naddress = \"{}\"\n", taken.local_addr().unwrap());
+    settings.write(&text(&more));
+    balancer.signal("USR2");
+    balancer.said("no successor, this process goes on: it ended with exit status: 1 before it served");
+    ask_at(&path);
+}
+
+/// Settings with one listener here and one backend.
+fn text(address: &str, sample: &Sample) -> String {
+    let backend = sample.address();
+    format!(
+        "[listeners.web]\naddress = \"{address}\"\n[admin]\naddress = \"off\"\n[pools.all]\nbackends = [\"{backend}\"]\n"
+    )
+}
+
+#[test]
+fn a_unix_socket_whose_file_was_removed_is_made_anew() {
+    let (sample, folder) = (Sample::start("one"), Folder::new());
+    let path = folder.path("balancer.sock");
+    let settings = Settings::that_say(&text(&format!("unix:{}", path.display()), &sample));
+    let balancer = Balancer::bare().flag("--config", settings.path()).run();
+    balancer.said("listening on");
+    std::fs::remove_file(&path).unwrap();
+    let successor = Successor::of(balancer.id(), &balancer, 0);
+    assert!(balancer.ended().success());
+    ask_at(&path);
+    signal("TERM", successor.0);
+    until("it removes the file when it ends", || !path.exists());
+}
+
+#[test]
+fn a_unix_socket_in_whose_place_another_program_is_by_then_stays_that_programs() {
+    let (sample, folder) = (Sample::start("one"), Folder::new());
+    let path = folder.path("balancer.sock");
+    let settings = Settings::that_say(&text(&format!("unix:{}", path.display()), &sample));
+    let balancer = Balancer::bare().flag("--config", settings.path()).run();
+    balancer.said("listening on");
+    std::fs::remove_file(&path).unwrap();
+    let other = UnixListener::bind(&path).unwrap();
+    balancer.signal("USR2");
+    balancer.said("a program answers there");
+    balancer.said("no successor, this process goes on: it ended with exit status: 1 before it served");
+    drop(other);
+    assert!(path.exists(), "it is not ours to remove");
+}
+
+#[test]
+fn a_listener_may_be_everywhere_where_it_was_somewhere_before() {
+    let sample = Sample::start("one");
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let settings = Settings::that_say(&text(&format!("127.0.0.1:{port}"), &sample));
+    let balancer = Balancer::bare().flag("--config", settings.path()).start();
+    settings.write(&text(&format!("0.0.0.0:{port}"), &sample));
+    let _successor = Successor::of(balancer.id(), &balancer, 0);
+    assert!(balancer.ended().success());
+    get(([127, 0, 0, 2], port).into(), "/").expect_status(200);
+    get(balancer.address, "/").expect_status(200);
+}
