@@ -79,7 +79,7 @@ pub struct Member {
     pub well_since: Option<Instant>,
     /// Its share beside that of the others. With 0 only clients that a cookie keeps there are sent to it.
     pub weight: u32,
-    /// Whether for now it is as if its weight were 0.
+    /// Whether for now only clients that a cookie keeps there are sent to it.
     pub drained: bool,
     /// Its tier: lower ones come first.
     pub tier: u8,

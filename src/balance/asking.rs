@@ -85,14 +85,11 @@ impl Asking<'_> {
     /// Any member that is open and `good`, of the most preferred level that has one; where the search begins in each level
     /// is said by a random number.
     pub(super) fn any(&self, start: u64, good: impl Fn(u32) -> bool) -> Option<u32> {
-        self.pool.order.levels.iter().find_map(|level| self.any_of(level, start, &good))
-    }
-
-    /// The same for one level.
-    pub(super) fn any_of(&self, level: &Level, start: u64, good: impl Fn(u32) -> bool) -> Option<u32> {
-        let members = self.pool.order.of_level(level);
-        let (before, after) = members.split_at(super::turn::scale(start, members.len()));
-        after.iter().chain(before).copied().find(|index| self.is_open(*index) && good(*index))
+        self.pool.order.levels.iter().find_map(|level| {
+            let members = self.pool.order.of_level(level);
+            let (before, after) = members.split_at(super::turn::scale(start, members.len()));
+            after.iter().chain(before).copied().find(|index| self.is_open(*index) && good(*index))
+        })
     }
 }
 

@@ -77,17 +77,34 @@ impl Hashed {
             cold.get_or_insert(*index);
             asking.is_warm_for(key, self.table.hash_of(*index), *index)
         });
-        let start = mix(!key);
+        let is_open = |index: &u32| asking.is_open(*index);
         found
             .or(cold)
-            .or_else(|| asking.any_of(&order.levels[level], start, is_within))
-            .or_else(|| asking.any(start, is_within))
-            .or_else(|| asking.any(start, |_| true))
+            .or_else(|| self.favourite(order.of_level(&order.levels[level]), key, can))
+            .or_else(|| self.favourite_of_all(order, key, can))
+            .or_else(|| self.favourite_of_all(order, key, is_open))
     }
 
     /// What the member is known by that a key belongs to when there is no load.
     pub(super) fn home(&self, order: &Order, key: u64) -> Option<u64> {
-        self.candidates(level_of(order, key)?, key).next().map(|index| self.table.hash_of(index))
+        let level = level_of(order, key)?;
+        let first = self.candidates(level, key).next();
+        let home = first.or_else(|| self.favourite(order.of_level(&order.levels[level]), key, |_| true))?;
+        Some(self.table.hash_of(home))
+    }
+
+    /// Whom a key likes best of those members that can take it, if none of its candidates is one. What it thinks of one depends
+    /// on no other (rendezvous), so it moves only when its favourite goes, or a better one comes.
+    #[cold]
+    fn favourite(&self, members: &[u32], key: u64, can: impl Fn(&u32) -> bool) -> Option<u32> {
+        let able = members.iter().copied().filter(can);
+        able.max_by_key(|index| mix(key ^ self.table.hash_of(*index)))
+    }
+
+    /// The same of the most preferred level that has one.
+    #[cold]
+    fn favourite_of_all(&self, order: &Order, key: u64, can: impl Fn(&u32) -> bool) -> Option<u32> {
+        order.levels.iter().find_map(|level| self.favourite(order.of_level(level), key, &can))
     }
 
     /// The usable members of a level in the order in which a key asks them.

@@ -32,7 +32,7 @@ pub(super) struct Order {
     pub(super) levels: Vec<Level>,
 }
 
-/// What a level has, of which some may be down.
+/// What a level has, of which some may be down or drained.
 #[derive(Default)]
 struct Tally {
     members: Vec<u32>,
@@ -47,12 +47,12 @@ impl Order {
     /// cannot carry all, they share in proportion to what they can.
     pub(super) fn of(members: &[Member], overflow: u32, zone: Option<&str>) -> Self {
         let mut tallies = BTreeMap::<(u8, bool), Tally>::new();
-        let takes_part = |member: &Member| member.weight > 0 && !member.drained;
-        for (index, member) in members.iter().enumerate().filter(|(_, member)| takes_part(member)) {
+        for (index, member) in members.iter().enumerate().filter(|(_, member)| member.weight > 0) {
             let is_far = zone.is_some() && member.zone.as_deref() != zone;
             let tally = tallies.entry((member.tier, is_far)).or_default();
             tally.total += u64::from(member.weight);
-            if member.usable {
+            // Who is drained carries as little as who is down.
+            if member.usable && !member.drained {
                 tally.usable += u64::from(member.weight);
                 tally.members.push(u32::try_from(index).expect("backends are far fewer"));
                 tally.weights.push(member.weight);

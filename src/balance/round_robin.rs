@@ -36,6 +36,9 @@ impl Round {
     }
 
     pub(super) fn pick(&self, asking: &Asking<'_>) -> Option<u32> {
+        if !asking.tried.is_empty() {
+            return self.draw(asking);
+        }
         let start = asking.ask.turn.next().checked_rem(self.0.len())?;
         let index = self.0[start];
         if asking.takes(index) { Some(index) } else { self.pick_after(start, asking) }
@@ -46,8 +49,7 @@ impl Round {
     fn pick_after(&self, start: usize, asking: &Asking<'_>) -> Option<u32> {
         let first = self.0[start];
         if asking.is_open(first) {
-            let other = || self.0[asking.ask.turn.below(self.0.len())];
-            return (0..TRIES).map(|_| other()).find(|index| asking.takes(*index)).or(Some(first));
+            return self.draw(asking).or(Some(first));
         }
         let (before, after) = self.0.split_at(start);
         let walk = after.iter().chain(before).copied().take(2 * asking.pool.members().len());
@@ -58,6 +60,17 @@ impl Round {
                 asking.is_warm(*index)
             })
             .or(cold)
+    }
+
+    /// Somebody who can take it, by chance, and out of turn. Retries go by it: if they took turns, those after a backend that
+    /// fails would be theirs, and first requests would fall to that one again and again.
+    #[cold]
+    fn draw(&self, asking: &Asking<'_>) -> Option<u32> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let one = || self.0[asking.ask.turn.below(self.0.len())];
+        (0..TRIES).map(|_| one()).find(|index| asking.takes(*index))
     }
 }
 

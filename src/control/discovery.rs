@@ -133,9 +133,10 @@ impl Heard {
             self.complain(source, Objection::Weightless.into());
             return AGAIN_AFTER;
         }
-        self.known = found.backends;
+        let pause = if found.failed.is_some() { found.holds.min(AGAIN_AFTER) } else { found.holds };
         self.tells_of(source, count, found.failed.map(SourceError::Dns).or(objection.map(Into::into)));
-        found.holds.clamp(SHORTEST, LONGEST)
+        self.known = found.backends;
+        pause.clamp(SHORTEST, LONGEST)
     }
 
     /// Whether a file may be half written: what is new in it counts when it says the same a look later.

@@ -95,6 +95,21 @@ fn a_failure_to_tell_of_one_family_of_addresses_takes_none_of_them_away_and_keep
 }
 
 #[test]
+fn who_never_answers_for_one_family_keeps_nobody_of_the_other_waiting() {
+    let (dns, sample) = (Dns::start(), Sample::start("named"));
+    dns.drops(&[RecordType::AAAA]);
+    // One after the other, all of them would take longer than anybody waits here.
+    let hosts: Vec<_> = (0..16).map(|host| format!("host{host}.test.")).collect();
+    let services: Vec<_> = hosts.iter().map(|host| (0, 1, sample.address().port(), host.as_str())).collect();
+    hosts.iter().for_each(|host| dns.says(host, &[Ipv4Addr::new(127, 0, 0, 9)]));
+    dns.serves("_http._tcp.app.test.", &services);
+    let balancer = settings(Some(&dns), "srv:_http._tcp.app.test").balancer().start();
+    balancer.said("its IPv6 addresses cannot be found: no answer in time; nothing was known of it before");
+    hosts.iter().for_each(|host| dns.says(host, &[Ipv4Addr::LOCALHOST]));
+    until("a new address is used", || get(balancer.address, "/").status == 200);
+}
+
+#[test]
 fn why_a_name_leads_nowhere_is_said_in_words() {
     let dns = Dns::start();
     let balancer = settings(Some(&dns), "dns:app.test:80").balancer().start();

@@ -37,6 +37,38 @@ proptest! {
     }
 
     #[test]
+    fn in_a_small_level_beside_a_large_one_only_the_keys_of_one_that_fails_move_and_evenly(
+        near in 3..6_usize,
+        far in 50..200_usize,
+        failing: prop::sample::Index,
+    ) {
+        let failing = failing.index(near);
+        for policy in HASHING {
+            let one = |index| Member { zone: (index < near).then(|| "a".into()), ..member(index) };
+            let members: Vec<_> = (0..near + far).map(one).collect();
+            let balancing = Balancing { zone: Some("a".into()), overflow: 1, ..Balancing::by(policy) };
+            let before = Pool::new(balancing.clone(), members.clone());
+            let mut sick = members;
+            match failing % 2 {
+                0 => sick[failing].usable = false,
+                _ => sick[failing].drained = true,
+            }
+            let after = before.succeed(balancing, sick);
+            let mut shares = vec![0; near];
+            for key in 0..1000 {
+                let (was, is) = (home(&before, key), home(&after, key));
+                prop_assert!(is != failing && is < near && (was == failing || is == was));
+                shares[is] += 1;
+            }
+            let even = 1000 / (near - 1);
+            let others = (0..near).filter(|place| *place != failing);
+            for share in others.map(|place| shares[place]) {
+                prop_assert!((even / 2..2 * even).contains(&share), "{policy}: {shares:?}");
+            }
+        }
+    }
+
+    #[test]
     fn at_most_its_share_of_keys_and_little_more_moves_when_a_backend_joins_or_leaves(count in 2..40_usize) {
         for (policy, more) in [(PolicyName::Maglev, 0.05), (PolicyName::Ring, 0.05)] {
             let (less, full) = (pool(policy, equal(count)), pool(policy, equal(count + 1)));
@@ -102,6 +134,20 @@ fn when_nearly_all_are_down_the_rest_share_the_keys() {
         for place in [0, 50, 100, 150] {
             assert!((0.1..0.5).contains(&shares[place]), "{policy}: {shares:?}");
         }
+    }
+}
+
+#[test]
+fn how_many_keys_move_is_told_of_a_small_level_too() {
+    let near = |index| Member { zone: (index < 2).then(|| "a".into()), ..member(index) };
+    for policy in HASHING {
+        let balancing = Balancing { zone: Some("a".into()), overflow: 1, ..Balancing::by(policy) };
+        let before = Pool::new(balancing.clone(), (0..200).map(near).collect());
+        let mut sick = before.members().to_vec();
+        sick[0].usable = false;
+        let after = before.succeed(balancing, sick);
+        let moved = (0..SAMPLE).filter(|key| home(&before, *key) != home(&after, *key)).count();
+        assert_eq!(before.moved(&after), Some(moved as f64 / SAMPLE as f64), "{policy}");
     }
 }
 

@@ -44,6 +44,16 @@ fn backups_stand_by_until_too_few_of_the_first_tier_are_usable() {
 }
 
 #[test]
+fn a_drained_backend_leaves_as_much_to_the_next_tier_as_one_that_is_down() {
+    for policy in &POLICIES[ALL_BUT_FIRST] {
+        let mut members = tiers(2, &[2, 2]);
+        members[0].drained = true;
+        let shares = share_of_tiers(*policy, 100, members);
+        assert!((shares[0] - 0.5).abs() < 0.04, "{policy}: {shares:?}");
+    }
+}
+
+#[test]
 fn first_takes_a_backup_only_when_nobody_of_the_first_tier_is_left() {
     assert_eq!(share_of_tiers(PolicyName::First, 100, tiers(10, &[1, 10])), [1.0, 0.0]);
     assert_eq!(share_of_tiers(PolicyName::First, 100, tiers(10, &[0, 10])), [0.0, 1.0]);

@@ -79,6 +79,24 @@ fn weights_that_need_too_many_slots_are_rounded_but_nobody_is_left_out() {
 }
 
 #[test]
+fn a_retry_takes_nobodys_turn_and_goes_to_any_of_the_others() {
+    let pool = pool(PolicyName::RoundRobin, equal(3));
+    let mut worker = Worker::new(0);
+    let (mut firsts, mut retries) = ([0_u32; 3], [0_u32; 3]);
+    for _ in 0..3000 {
+        let lease = worker.pick(&pool).unwrap();
+        firsts[lease.place()] += 1;
+        if lease.place() == 0 {
+            let mut tried = Tried::default();
+            tried.add(&lease);
+            retries[pool.pick(&worker.ask(), &tried).unwrap().place()] += 1;
+        }
+    }
+    assert_eq!(firsts, [1000; 3]);
+    assert!(retries[0] == 0 && retries[1].abs_diff(retries[2]) < 200, "{retries:?}");
+}
+
+#[test]
 fn without_weight_or_drained_a_backend_gets_only_whom_a_cookie_keeps_there() {
     for policy in POLICIES {
         let sticky = Sticky { cookie: "lb".into(), secret: Arc::from(*b"s"), max_age: None, secure: None };

@@ -1,15 +1,20 @@
 //! Backends that a name leads to: its addresses, or its SRV records (RFC 2782).
 
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
+use futures::future::{Either, select};
+use futures::stream::{self, StreamExt, TryStreamExt};
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolverConfig};
+use hickory_resolver::lookup_ip::LookupIp;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError as Answered, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::RData;
 use hickory_resolver::proto::rr::rdata::SRV;
+use tokio::time::timeout;
 
 use crate::config::{Backend, BackendUrl, Scheme};
 
@@ -18,6 +23,13 @@ use super::Found;
 /// How long one question may take, and how often it is asked.
 const TIMEOUT: Duration = Duration::from_secs(2);
 const ATTEMPTS: usize = 2;
+/// How long addresses of one family wait for those of the other: for servers that never answer for one (RFC 8305 section 3).
+const GRACE: Duration = Duration::from_millis(500);
+/// Targets of a service that are asked for at one time: half of the questions that one connection to a server may have.
+const AT_ONCE: usize = 16;
+
+/// What is said of a name's addresses of one family.
+type Answer = Result<LookupIp, NetError>;
 
 /// Why a name led nowhere.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -110,6 +122,36 @@ impl Resolver {
         let of = |strategy| resolver(servers, strategy);
         Ok(Self { ipv4: of(LookupIpStrategy::Ipv4Only)?, ipv6: of(LookupIpStrategy::Ipv6Only)? })
     }
+
+    /// What is said of the addresses of both families, IPv4 first.
+    async fn both(&self, name: &str) -> (Answer, Answer) {
+        let (ipv4, ipv6) = (pin!(self.ipv4.lookup_ip(name)), pin!(self.ipv6.lookup_ip(name)));
+        let (ipv4, mut ipv6) = match select(ipv4, ipv6).await {
+            Either::Left((ipv4, ipv6)) => {
+                let ipv6 = beside(&ipv4, ipv6).await;
+                (ipv4, ipv6)
+            }
+            Either::Right((ipv6, ipv4)) => (beside(&ipv6, ipv4).await, ipv6),
+        };
+        // A name may be short for another one, but for one alone.
+        if let (Ok(one), Ok(other)) = (&ipv4, &ipv6)
+            && one.query().name() != other.query().name()
+        {
+            let name = one.query().name().clone();
+            ipv6 = beside(&ipv4, self.ipv6.lookup_ip(name)).await;
+        }
+        (ipv4, ipv6)
+    }
+}
+
+/// What is said of one family beside what was said of the other. When there are addresses of that, it must be said soon.
+async fn beside(first: &Answer, second: impl Future<Output = Answer>) -> Answer {
+    match first {
+        Ok(found) if found.iter().next().is_some() => {
+            timeout(GRACE, second).await.unwrap_or(Err(NetError::Timeout))
+        }
+        _ => second.await,
+    }
 }
 
 fn resolver(servers: &[SocketAddr], strategy: LookupIpStrategy) -> Result<TokioResolver, DnsError> {
@@ -143,13 +185,7 @@ pub(super) async fn addresses(
     port: u16,
     known: &[Backend],
 ) -> Result<Found, DnsError> {
-    let ipv4 = resolver.ipv4.lookup_ip(name).await;
-    // What a name is short for is settled by the first answer.
-    let ipv6 = match &ipv4 {
-        Ok(found) => resolver.ipv6.lookup_ip(found.query().name().clone()).await,
-        Err(_) => resolver.ipv6.lookup_ip(name).await,
-    };
-    let (found, failed) = match (ipv4, ipv6) {
+    let (found, failed) = match resolver.both(name).await {
         (Ok(ipv4), Ok(ipv6)) => (vec![ipv4, ipv6], None),
         (Ok(found), Err(error)) => (vec![found], half("IPv6", error)),
         (Err(error), Ok(found)) => (vec![found], half("IPv4", error)),
@@ -208,18 +244,11 @@ pub(super) async fn services(
     let mut priorities: Vec<_> = services.iter().map(|service| service.priority).collect();
     priorities.sort_unstable();
     priorities.dedup();
+    let targets = stream::iter(&services).map(|service| target(resolver, scheme, service, known));
+    // One that cannot be resolved fails all: the others alone would take it away.
+    let found: Vec<_> = targets.buffered(AT_ONCE).try_collect().await?;
     let mut backends = Vec::new();
-    for service in services {
-        let name = service.target.to_utf8();
-        let bad = |why| DnsError::Target { target: name.trim_end_matches('.').to_owned(), why };
-        if service.port == 0 {
-            return Err(bad(BadTarget::NoPort));
-        }
-        // One that cannot be resolved fails all: the others alone would take it away.
-        let found = match addresses(resolver, scheme, &name, service.port, known).await {
-            Err(DnsError::NoAnswer(reason)) => return Err(bad(BadTarget::Nowhere(reason))),
-            found => found?,
-        };
+    for (service, found) in services.iter().zip(found) {
         holds = holds.min(found.holds);
         failed = failed.or(found.failed);
         let tier = priorities.iter().position(|priority| *priority == service.priority).unwrap_or_default();
@@ -232,6 +261,24 @@ pub(super) async fn services(
     }
     backends.sort_by(|one, other| (one.tier, one.url.name()).cmp(&(other.tier, other.url.name())));
     Ok(Found { backends, holds, failed })
+}
+
+/// Where a service is.
+async fn target(
+    resolver: &Resolver,
+    scheme: Scheme,
+    service: &SRV,
+    known: &[Backend],
+) -> Result<Found, DnsError> {
+    let name = service.target.to_utf8();
+    let bad = |why| DnsError::Target { target: name.trim_end_matches('.').to_owned(), why };
+    if service.port == 0 {
+        return Err(bad(BadTarget::NoPort));
+    }
+    addresses(resolver, scheme, &name, service.port, known).await.map_err(|error| match error {
+        DnsError::NoAnswer(reason) => bad(BadTarget::Nowhere(reason)),
+        other => other,
+    })
 }
 
 fn left(valid_until: Instant) -> Duration {

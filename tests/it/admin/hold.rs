@@ -49,6 +49,20 @@ fn a_drained_backend_ends_what_it_does_and_gets_no_more_until_it_is_enabled() {
 }
 
 #[test]
+fn what_a_drained_backend_took_the_next_tier_may_take() {
+    let samples = ["drained", "stays", "backup"].map(Sample::start);
+    let [drained, stays, backup] = samples.each_ref().map(Sample::address);
+    let backends = format!(
+        "overflow = 100\nbackends = [\"{drained}\", \"{stays}\", {{ address = \"{backup}\", tier = 1 }}]"
+    );
+    let settings = Settings::that_say(&pool("round_robin", &[]).replace("backends = []", &backends));
+    let balancer = start(&settings);
+    balancer.admin().patch(drained, r#"{"hold": "drain"}"#);
+    until("the backup has a part", || get(balancer.address, "/").text() == "hello from backup\n");
+    until("the other one has a part", || get(balancer.address, "/").text() == "hello from stays\n");
+}
+
+#[test]
 fn a_disabled_backend_is_not_even_checked() {
     let (disabled, other) = (Sample::start("disabled"), Sample::start("other"));
     let settings = Settings::that_say(&pool("first", &[disabled.address(), other.address()]));

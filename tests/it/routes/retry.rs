@@ -58,6 +58,21 @@ fn a_route_says_how_many_backends_may_see_a_request() {
 }
 
 #[test]
+fn a_backend_that_fails_is_asked_first_no_more_often_than_its_turn_comes() {
+    let ((busy, told), sample) = (Backend::tells(FAILS), Sample::start("well"));
+    let settings = with_pool("retry = { statuses = [503] }", &[busy.address, sample.address()]);
+    let said = std::fs::read_to_string(settings.path()).expect("a file of ours");
+    settings.write(&said.replace("[pools.all]\n", "[pools.all]\npolicy = \"round_robin\"\n"));
+    let balancer = settings.balancer().start();
+    let mut client = Client::to(balancer.address);
+    for _ in 0..10 {
+        client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+        assert_eq!(client.answer().expect_status(200).text(), "hello from well\n");
+    }
+    assert_eq!(told.try_iter().count(), 5);
+}
+
+#[test]
 fn a_request_that_may_not_be_repeated_is_not_over_http_2_either() {
     let busy =
         H2Backend::that(|exchange| async { exchange.answer(StatusCode::SERVICE_UNAVAILABLE, "busy\n") });

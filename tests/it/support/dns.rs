@@ -16,6 +16,8 @@ struct Zone {
     ttl: u32,
     /// Says that it failed when it is asked for these.
     fails: Vec<RecordType>,
+    /// Says nothing when it is asked for these.
+    drops: Vec<RecordType>,
     /// Says of all that is not known that there is no such name.
     denies: bool,
     questions: usize,
@@ -38,7 +40,7 @@ impl Dns {
             let mut buffer = [0; 4096];
             while let Ok((length, client)) = socket.recv_from(&mut buffer) {
                 let question = Message::from_vec(&buffer[..length]).expect("a question");
-                let answer = known.lock().unwrap().answer(question);
+                let Some(answer) = known.lock().unwrap().answer(question) else { continue };
                 // Who asked may have gone.
                 let _ = socket.send_to(&answer.to_vec().expect("a message"), client);
             }
@@ -76,6 +78,11 @@ impl Dns {
         self.zone.lock().unwrap().fails = kinds.to_vec();
     }
 
+    /// Says nothing when it is asked for these.
+    pub fn drops(&self, kinds: &[RecordType]) {
+        self.zone.lock().unwrap().drops = kinds.to_vec();
+    }
+
     /// Says of names that it does not know that there are none, or only that they have nothing.
     pub fn denies(&self, denies: bool) {
         self.zone.lock().unwrap().denies = denies;
@@ -94,13 +101,16 @@ impl Dns {
 }
 
 impl Zone {
-    fn answer(&mut self, question: Message) -> Message {
+    fn answer(&mut self, question: Message) -> Option<Message> {
         self.questions += 1;
         let query = question.queries[0].clone();
+        if self.drops.contains(&query.query_type()) {
+            return None;
+        }
         let mut answer = question.into_response();
         if self.fails.contains(&query.query_type()) {
             answer.metadata.response_code = ResponseCode::ServFail;
-            return answer;
+            return Some(answer);
         }
         let name = query.name().to_utf8();
         let is_asked = |(known, data): &&(String, RData)| {
@@ -113,6 +123,6 @@ impl Zone {
         for (_, data) in self.records.iter().filter(is_asked) {
             answer.add_answer(Record::from_rdata(query.name().clone(), self.ttl, data.clone()));
         }
-        answer
+        Some(answer)
     }
 }
