@@ -189,6 +189,10 @@ fn pass_on(answered: Answered, client: &Rc<Client>, mut exchange: Exchange) -> R
         treated.finish(response.headers_mut());
         treated.keep(response.headers_mut());
     }
+    if client.is(Mark::OpenEnded) {
+        let size = response.body().size_hint().exact();
+        headers::keep_to_http_1_0(&mut response, size);
+    }
     if headers::is_upgrade(&response) {
         let (backend, read_ahead) =
             connection.into_upgraded().expect("a request to switch protocols gets a connection of its own");

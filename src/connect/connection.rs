@@ -184,6 +184,11 @@ impl Broken {
         matches!(self, Self::NoAuthority)
     }
 
+    /// Whether just this exchange was ended, and the connection goes on (RFC 9113 section 6.4).
+    pub fn is_reset(&self) -> bool {
+        matches!(self, Self::Http2(error) if error.is_reset())
+    }
+
     /// Whether the connection is gone, and not just one exchange on it.
     pub fn is_of_the_connection(&self) -> bool {
         match self {

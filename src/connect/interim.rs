@@ -6,8 +6,6 @@ use hyper::Response;
 const MOST: usize = 64 * 1024;
 const START: &[u8] = b"HTTP/1.1 1";
 const END: &[u8] = b"\r\n\r\n";
-/// Header lines that one interim head may have.
-const MOST_HEADERS: usize = 64;
 
 /// Whether an answer that starts with these bytes may be an interim one.
 pub(super) fn may_start(bytes: &[u8]) -> bool {
@@ -85,8 +83,8 @@ impl InterimHeads {
             begin += head.len();
             self.seen += head.len();
             match rewrite(head, &mut self.ready) {
-                Some(101) | None => self.watching = false,
-                Some(code) => continued |= code == 100,
+                Some(101) => self.watching = false,
+                code => continued |= code == Some(100),
             }
         }
         self.watching = self.watching && may_start(&self.partial[begin..]);
@@ -101,7 +99,9 @@ impl InterimHeads {
 /// Writes an interim head as a client should get it, without what concerns only our connection to the backend;
 /// `100` and `101` are not written, for hyper sends the former and an upgrade is no interim answer.
 fn rewrite(head: &[u8], to: &mut Vec<u8>) -> Option<u16> {
-    let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+    // hyper, which reads it too, knows how many it may have.
+    let lines = head.iter().filter(|byte| **byte == b'\n').count();
+    let mut headers = vec![httparse::EMPTY_HEADER; lines];
     let mut parsed = httparse::Response::new(&mut headers);
     parsed.parse(head).ok()?;
     let code = parsed.code?;
@@ -172,6 +172,12 @@ mod tests {
                 .chunks(1)
                 .collect();
         assert_eq!(fed(&answer), (true, b"HTTP/1.1 102 Processing\r\n\r\n".to_vec(), false));
+    }
+
+    #[test]
+    fn a_head_that_is_none_hides_none_behind_it() {
+        let answer = b"HTTP/1.1 103 Early Hints\r\na b: c\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n";
+        assert_eq!(fed(&[answer]), (true, Vec::new(), true));
     }
 
     #[test]

@@ -88,10 +88,11 @@ pub(super) async fn send(
             Err(Err(error)) => return Err(Failure { error, evidence: None, sent: true }),
             Err(Ok(broken)) => broken,
         };
-        let failure = judge(client, &mut connection, request, broken);
-        // It was kept too long: that says nothing of the backend, and a new connection will do.
         let unheard = !flow.answered() || !flow.has_begun();
-        fresh = request.is_some() && connection.is_reused() && unheard;
+        let kept_too_long = connection.is_reused() && unheard && !broken.is_reset();
+        let failure = judge(client, &mut connection, request, broken);
+        // That says nothing of the backend, and a new connection will do.
+        fresh = request.is_some() && kept_too_long;
         if !fresh {
             return Err(failure);
         }

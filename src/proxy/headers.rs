@@ -165,6 +165,18 @@ pub(super) fn announce_end(headers: &mut HeaderMap) {
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
 }
 
+/// Says of an answer whose body has no known size that no other follows. To one of HTTP/1.1 hyper would add that its client may
+/// keep the connection, whatever its head says.
+#[cold]
+pub(super) fn keep_to_http_1_0<B>(response: &mut Response<B>, size: Option<u64>) {
+    if size.is_none() {
+        announce_end(response.headers_mut());
+    }
+    if lists(response.headers(), &CONNECTION, "close") {
+        *response.version_mut() = Version::HTTP_10;
+    }
+}
+
 /// Whether a backend's answer switches protocols.
 pub(super) fn is_upgrade<B>(response: &Response<B>) -> bool {
     response.status() == StatusCode::SWITCHING_PROTOCOLS

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hyper::body::Bytes;
+use hyper::body::{Body as _, Bytes};
 use hyper::header::{
     ACCEPT_RANGES, ALLOW, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH,
     CONTENT_LOCATION, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED,
@@ -16,7 +16,7 @@ use super::body::Body;
 use super::client::Mark;
 use super::exchange::Exchange;
 use super::grpc;
-use super::headers::announce_end;
+use super::headers::{announce_end, keep_to_http_1_0};
 
 /// What may be asked for. Which of it a backend takes, it says itself.
 pub(super) const METHODS: HeaderValue =
@@ -104,6 +104,7 @@ impl Own {
         let Self { status, mut headers, body } = self;
         exchange.answered(status.as_u16());
         let client = exchange.client();
+        let open_ended = client.is(Mark::OpenEnded);
         if client.is(Mark::Unread) && !client.is(Mark::Stream) {
             announce_end(&mut headers);
         }
@@ -128,6 +129,10 @@ impl Own {
             response
         };
         *response.headers_mut() = headers;
+        if open_ended {
+            let size = response.body().size_hint().exact();
+            keep_to_http_1_0(&mut response, size);
+        }
         response
     }
 }

@@ -20,12 +20,12 @@ pub(super) fn normalise<B>(request: &mut Request<B>) -> Result<(), Error> {
             if uri.path().starts_with('/') || request.method() == Method::OPTIONS => {}
         _ => return Err(Error::Malformed("its target is neither a path nor an http address")),
     }
-    check_agreement(request)?;
-    let mut parts = request.uri().clone().into_parts();
+    let mut parts = uri.clone().into_parts();
     let host = parts.authority.as_ref().map_or("", Authority::as_str);
     if host.contains('@') {
         return Err(Error::Malformed("its target names a user"));
     }
+    check_agreement(request)?;
     let host =
         HeaderValue::from_str(host).map_err(|_| Error::Malformed("its target's host is not a name"))?;
     let is_http2 = request.version() == Version::HTTP_2;

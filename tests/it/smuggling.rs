@@ -200,6 +200,10 @@ fn a_host_that_is_none_or_another_than_the_targets_is_refused() {
             "GET https://a/ HTTP/1.1\r\nHost: a:80\r\n\r\n",
         ],
     );
+    refused(
+        "its target names a user",
+        ["a", "u@a"].map(|host| format!("GET http://u@a/ HTTP/1.1\r\nHost: {host}\r\n\r\n")),
+    );
     refused("it has no Host", ["GET / HTTP/1.1\r\n\r\n", "GET http://a/ HTTP/1.1\r\n\r\n"]);
     refused("more than one Host", ["GET http://a/ HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"]);
 }

@@ -62,6 +62,43 @@ fn a_stream_that_is_reset_for_another_reason_is_tried_again_only_if_that_does_no
 }
 
 #[test]
+fn a_stream_that_is_reset_leaves_the_connection_to_others_and_its_request_to_the_next_backend() {
+    let resets = || {
+        H2Backend::that(|mut exchange| async move {
+            match exchange.head.uri().path() {
+                "/refused" => exchange.refuse(),
+                "/reset" => exchange.back.send_reset(Reason::INTERNAL_ERROR),
+                _ => exchange.answer(StatusCode::OK, "first"),
+            }
+        })
+    };
+    let (first, second) =
+        (resets(), H2Backend::that(|exchange| async { exchange.answer(StatusCode::OK, "second") }));
+    let balancer = before(&[&first, &second]);
+    let mut client = Client::to(balancer.address);
+    for (line, answered_by) in [
+        ("GET /", "first"),
+        ("GET /reset", "second"),
+        ("GET /refused", "second"),
+        ("POST /refused", "second"),
+        ("GET /reset", "second"),
+        ("GET /", "first"),
+    ] {
+        client.send(format!("{line} HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n"));
+        assert_eq!(client.answer().expect_status(200).text(), answered_by, "{line}");
+    }
+    assert_eq!((first.connections(), first.requests(), second.requests()), (1, 6, 4));
+    let only = resets();
+    let balancer = before(&[&only]);
+    let mut client = Client::to(balancer.address);
+    for (path, status) in [("/", 200), ("/reset", 502)] {
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n"));
+        client.answer().expect_status(status);
+    }
+    assert_eq!((only.connections(), only.requests()), (1, 2));
+}
+
+#[test]
 fn a_request_behind_the_last_one_that_a_goaway_names_is_sent_on_a_new_connection() {
     let requests = Arc::new(AtomicUsize::new(0));
     let backend = goes_away_at_the_second_request(&requests);

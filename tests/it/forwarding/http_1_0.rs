@@ -70,6 +70,25 @@ fn a_client_of_http_1_0_gets_a_chunked_answer_without_its_chunks() {
 }
 
 #[test]
+fn a_client_of_http_1_0_is_told_to_keep_no_connection_that_ends_with_its_answer() {
+    let backend = Sample::start("one");
+    let until_closed =
+        Backend::that(|mut transport| transport.send("HTTP/1.0 200 OK\r\nServer: old\r\n\r\nhello"));
+    for (backend, head, status) in [
+        (backend.address(), "GET /chunked/10", 200),
+        (until_closed.address, "GET /", 200),
+        (backend.address(), "CONNECT a:1", 405),
+    ] {
+        let balancer = Balancer::before(&[backend]).start();
+        let mut client = Client::to(balancer.address);
+        client.send(format!("{head} HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n"));
+        let answer = client.answer().expect_status(status);
+        assert_eq!(answer.header("connection"), Some("close"), "{head}");
+        client.expect_end();
+    }
+}
+
+#[test]
 fn a_host_that_a_client_of_http_1_0_names_is_kept() {
     let head = passed_on("GET / HTTP/1.0\r\nHost: example.org\r\n\r\n");
     assert_eq!((head.lines().next(), values(&head, "host")), (Some("GET / HTTP/1.1"), vec!["example.org"]));

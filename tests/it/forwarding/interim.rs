@@ -50,6 +50,24 @@ fn an_interim_answer_to_a_post_passes() {
 }
 
 #[test]
+fn an_interim_answer_may_have_as_many_lines_as_any_other_and_hides_none_behind_it() {
+    let backend = Backend::that(|mut transport| {
+        let hints = "Link: </a.css>; rel=preload\r\n".repeat(90);
+        transport.send(format!("HTTP/1.1 103 Early Hints\r\n{hints}\r\nHTTP/1.1 100 Continue\r\n\r\n"));
+        transport.read_body();
+        transport.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    });
+    let balancer = Balancer::before(&[backend.address]).start();
+    let mut client = Client::to(balancer.address);
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n");
+    let hints = client.head();
+    assert_eq!((hints.status, hints.headers.len()), (103, 90));
+    assert_eq!(client.head().status, 100);
+    client.send("body");
+    assert_eq!(client.answer().expect_status(200).text(), "ok");
+}
+
+#[test]
 fn an_interim_answer_does_not_break_into_the_answer_before_it() {
     const SIZE: usize = 8 << 20;
     let backend = Backend::that(|mut transport| {
