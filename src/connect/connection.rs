@@ -184,9 +184,10 @@ impl Broken {
         matches!(self, Self::NoAuthority)
     }
 
-    /// Whether just this exchange was ended, and the connection goes on (RFC 9113 section 6.4).
+    /// Whether just this exchange was ended, of which the backend had begun to think (RFC 9113 section 6.4): another connection
+    /// would change nothing. It may if the stream was refused, as those over the limit of a connection are (section 8.7).
     pub fn is_reset(&self) -> bool {
-        matches!(self, Self::Http2(error) if error.is_reset())
+        matches!(self, Self::Http2(error) if error.is_reset() && error.reason() != Some(h2::Reason::REFUSED_STREAM))
     }
 
     /// Whether the connection is gone, and not just one exchange on it.
