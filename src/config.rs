@@ -62,7 +62,9 @@ pub use networks::Networks;
 pub use number::{NumberError, parse_number};
 pub use pattern::Pattern;
 pub use plain::{MOST_FILE_BYTES, read_file};
-pub use pool::{Backend, Balancing, HashKey, MOST_WEIGHT, PolicyName, Pool, Source, Sticky};
+pub use pool::{
+    Backend, Balancing, HashKey, MOST_WEIGHT, PolicyName, Pool, Source, Sticky, policy_elsewhere,
+};
 pub use problem::{Problem, Problems};
 pub use rate::Rate;
 pub use reference::{reference, schema};
