@@ -262,7 +262,7 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
         "[routes.a]\npool = 'default'\nrequest_headers.set.connection = 'x'",
         "3:21",
         "connection: says how a message is sent, which",
-        "remove it; for another host there is set_host",
+        "remove it",
     ),
     (
         "[routes.a]\npool = 'default'\nanswer_headers.remove = ['content-length']",
