@@ -74,7 +74,7 @@ pub use route::{
     Share, Split, Test, Treatment,
 };
 pub use show::convert;
-pub use size::{SizeError, parse_data_rate, parse_size};
+pub use size::{SizeError, parse_bytes, parse_bytes_per_second, parse_data_rate, parse_size};
 pub use switch::{SwitchError, parse_switch};
 pub use written::Written;
 

@@ -139,14 +139,8 @@ impl Fault {
                 format!("too large: each takes two open files, of which the limit is {open_files}"),
                 format!("use at most {most}, or raise the limit with `ulimit -n {needed}`"),
             ),
-            Self::SizeTooSmall(least) => {
-                let least = by.pick(least.to_string(), Size(*least).to_string());
-                say("too small", format!("use at least {least}"))
-            }
-            Self::SizeTooLarge(most) => {
-                let most = by.pick(most.to_string(), Size(*most).to_string());
-                say("too large", format!("use at most {most}"))
-            }
+            Self::SizeTooSmall(least) => say("too small", format!("use at least {}", Size(*least))),
+            Self::SizeTooLarge(most) => say("too large", format!("use at most {}", Size(*most))),
             Self::Needs(other) => say(format!("does nothing without {other}"), format!("add {other}")),
             Self::Both(other) => say(format!("{other} is given as well"), "remove one of them"),
             Self::EmptyList => {

@@ -11,7 +11,7 @@ use super::{Flags, Remote, heading};
 use crate::config::{nearest, policy_elsewhere};
 
 /// What is said of a value below zero is said by who knows what it is for: these begin with a sign at most.
-const COUNTS: [&str; 4] = ["N", "BYTES", "DURATION", "RATE"];
+const COUNTS: [&str; 4] = ["N", "SIZE", "DURATION", "RATE"];
 
 /// Of the flags of a balancer those that say which one is asked, as it is said to who asks.
 const WHOM: [(&str, &str); 3] = [
