@@ -232,13 +232,16 @@ impl Fault {
                 let name = path.last().unwrap_or_default();
                 say(format!("{name} is given in another file, too: {other}"), "remove one of them")
             }
-            // Whoever leaves the quotes out is told of what the text looks like without them.
+            // Whoever leaves the quotes out is told of what the text looks like without them, and whoever indents with tabs only
+            // that they are.
             Self::Syntax(text) => say(
                 text,
                 match text.split(',').next() {
                     Some("string values must be quoted") => "write text in quotes",
                     Some("invalid boolean") => "write true or false, or text in quotes",
                     Some("invalid float") => "write a number, or text in quotes",
+                    Some("a comment") => "JSON has none: remove it, or write TOML or YAML",
+                    _ if text.split(' ').any(|word| matches!(word, "tab" | "tabs")) => "indent with spaces",
                     _ => "",
                 },
             ),
