@@ -72,7 +72,7 @@ pub struct Flags {
     #[arg(long, env = "LOADBALANCER_HEALTH_INTERVAL", value_name = "DURATION", value_parser = parse_duration, default_value = "30s", help_heading = heading::HEALTH)]
     pub health_interval: Duration,
 
-    /// How long a check may take
+    /// How long a check may take. It may be longer than the interval, which begins when a check has ended
     #[arg(long, env = "LOADBALANCER_HEALTH_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "2s", help_heading = heading::HEALTH)]
     pub health_timeout: Duration,
 
