@@ -306,9 +306,14 @@ impl Backend {
         self.health.is_usable() && self.hold.is_none()
     }
 
+    /// Whether anybody's requests may be sent to it, not only those of clients whom a cookie keeps there.
+    pub fn gets_requests(&self) -> bool {
+        self.is_usable() && !self.leaving && self.weight() > 0
+    }
+
     /// Whether requests go to it if the other cannot be used.
     fn stands_in_for(&self, other: &Self) -> bool {
-        self.terms.pool == other.terms.pool && self.is_usable() && !self.leaving && self.weight() > 0
+        self.terms.pool == other.terms.pool && self.gets_requests()
     }
 
     /// Whether there is nothing to know of it any more once it is no longer wanted. What an operator said of it holds until

@@ -62,7 +62,9 @@ pub use networks::Networks;
 pub use number::{NumberError, parse_number};
 pub use pattern::Pattern;
 pub use plain::{MOST_FILE_BYTES, read_file};
-pub use pool::{Backend, Balancing, HashKey, MOST_WEIGHT, PolicyName, Pool, Source, Sticky};
+pub use pool::{
+    Backend, Balancing, HashKey, MOST_WEIGHT, PolicyName, Pool, Source, Sticky, policy_elsewhere,
+};
 pub use problem::{Problem, Problems};
 pub use rate::Rate;
 pub use reference::{reference, schema};
@@ -72,7 +74,7 @@ pub use route::{
     Share, Split, Test, Treatment,
 };
 pub use show::convert;
-pub use size::{SizeError, parse_data_rate, parse_size};
+pub use size::{SizeError, parse_bytes, parse_bytes_per_second, parse_data_rate, parse_size};
 pub use switch::{SwitchError, parse_switch};
 pub use written::Written;
 

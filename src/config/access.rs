@@ -10,9 +10,9 @@ use super::fault::{By, Said, say};
 use super::file::{self, File};
 use super::flags::heading;
 use super::networks::{Networks, parse_network};
-use super::parse_number;
 use super::rate::{self, Rate, parse_rate};
 use super::resolve::Spot;
+use super::{parse_bytes_per_second, parse_number};
 
 /// Who is believed and who is let in, as the operator wrote it.
 #[derive(Args, Clone, Debug)]
@@ -63,8 +63,8 @@ pub struct AccessFlags {
     #[arg(long, env = "LOADBALANCER_TOTAL_RATE_LIMIT", value_name = "RATE", help_heading = heading::LIMITS)]
     pub total_rate_limit: Option<String>,
 
-    /// Bytes per second that a client must send of a request's body or take of an answer's, on average [default: any]
-    #[arg(long, env = "LOADBALANCER_MIN_DATA_RATE", value_name = "BYTES", value_parser = parse_number::<u64>, help_heading = heading::LIMITS)]
+    /// What a client must send of a request's body or take of an answer's, on average: 1KiB/s, or a number of bytes per second alone [default: anything]
+    #[arg(long, env = "LOADBALANCER_MIN_DATA_RATE", value_name = "RATE", value_parser = parse_bytes_per_second, help_heading = heading::LIMITS)]
     pub min_data_rate: Option<u64>,
 }
 

@@ -139,14 +139,8 @@ impl Fault {
                 format!("too large: each takes two open files, of which the limit is {open_files}"),
                 format!("use at most {most}, or raise the limit with `ulimit -n {needed}`"),
             ),
-            Self::SizeTooSmall(least) => {
-                let least = by.pick(least.to_string(), Size(*least).to_string());
-                say("too small", format!("use at least {least}"))
-            }
-            Self::SizeTooLarge(most) => {
-                let most = by.pick(most.to_string(), Size(*most).to_string());
-                say("too large", format!("use at most {most}"))
-            }
+            Self::SizeTooSmall(least) => say("too small", format!("use at least {}", Size(*least))),
+            Self::SizeTooLarge(most) => say("too large", format!("use at most {}", Size(*most))),
             Self::Needs(other) => say(format!("does nothing without {other}"), format!("add {other}")),
             Self::Both(other) => say(format!("{other} is given as well"), "remove one of them"),
             Self::EmptyList => {
@@ -238,13 +232,16 @@ impl Fault {
                 let name = path.last().unwrap_or_default();
                 say(format!("{name} is given in another file, too: {other}"), "remove one of them")
             }
-            // Whoever leaves the quotes out is told of what the text looks like without them.
+            // Whoever leaves the quotes out is told of what the text looks like without them, and whoever indents with tabs only
+            // that they are.
             Self::Syntax(text) => say(
                 text,
                 match text.split(',').next() {
                     Some("string values must be quoted") => "write text in quotes",
                     Some("invalid boolean") => "write true or false, or text in quotes",
                     Some("invalid float") => "write a number, or text in quotes",
+                    Some("a comment") => "JSON has none: remove it, or write TOML or YAML",
+                    _ if text.split(' ').any(|word| matches!(word, "tab" | "tabs")) => "indent with spaces",
                     _ => "",
                 },
             ),

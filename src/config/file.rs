@@ -68,7 +68,7 @@ pub struct File {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Listener {
-    /// ADDRESS:PORT, :PORT (every IPv4 address), PORT (loopback) or unix:PATH. Required
+    /// ADDRESS:PORT, :PORT (every IPv4 address), `[::]:PORT` (every IPv6 and IPv4 address), PORT (loopback) or unix:PATH. Required
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
     /// Whether it speaks TLS, with the certificates of `[tls]`. Default: false

@@ -17,8 +17,8 @@ use clap::{ArgAction, FromArgMatches, Id, Parser, Subcommand};
 use crate::telemetry::LogLevel;
 
 use super::{
-    AccessFlags, BackendFlags, IntroducedFlags, ListenFlags, PolicyName, parse_duration, parse_number,
-    parse_switch,
+    AccessFlags, BackendFlags, IntroducedFlags, ListenFlags, PolicyName, parse_bytes, parse_duration,
+    parse_number, parse_switch,
 };
 
 pub use environment::slips;
@@ -72,7 +72,7 @@ pub struct Flags {
     #[arg(long, env = "LOADBALANCER_HEALTH_INTERVAL", value_name = "DURATION", value_parser = parse_duration, default_value = "30s", help_heading = heading::HEALTH)]
     pub health_interval: Duration,
 
-    /// How long a check may take
+    /// How long a check may take. It may be longer than the interval, which begins when a check has ended
     #[arg(long, env = "LOADBALANCER_HEALTH_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "2s", help_heading = heading::HEALTH)]
     pub health_timeout: Duration,
 
@@ -120,16 +120,16 @@ pub struct Flags {
     #[arg(long, env = "LOADBALANCER_SUCCESSION_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "1h", help_heading = heading::TIMEOUTS)]
     pub succession_timeout: Duration,
 
-    /// Bytes that the head of a request or an answer may have
-    #[arg(long, env = "LOADBALANCER_MAX_HEADER_SIZE", value_name = "BYTES", value_parser = parse_number::<usize>, default_value_t = 65_536, help_heading = heading::LIMITS)]
-    pub max_header_size: usize,
+    /// Size of the head of a request or an answer
+    #[arg(long, env = "LOADBALANCER_MAX_HEADER_SIZE", value_name = "SIZE", value_parser = parse_bytes, default_value = "64KiB", help_heading = heading::LIMITS)]
+    pub max_header_size: u64,
 
     /// Header lines that a request or an answer may have
     #[arg(long, env = "LOADBALANCER_MAX_HEADERS", value_name = "N", value_parser = parse_number::<usize>, default_value_t = 100, help_heading = heading::LIMITS)]
     pub max_headers: usize,
 
-    /// Bytes that a request's body may have [default: any]
-    #[arg(long, env = "LOADBALANCER_MAX_BODY_SIZE", value_name = "BYTES", value_parser = parse_number::<u64>, help_heading = heading::LIMITS)]
+    /// Size of a request's body: 512B, 64KiB, 10MB, or a number of bytes alone [default: any]
+    #[arg(long, env = "LOADBALANCER_MAX_BODY_SIZE", value_name = "SIZE", value_parser = parse_bytes, help_heading = heading::LIMITS)]
     pub max_body_size: Option<u64>,
 
     /// Client connections at one time [default: what the limit on open files allows, at most 65536]

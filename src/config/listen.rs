@@ -19,7 +19,7 @@ const LOCALHOST: &str = "localhost";
 /// Where clients connect, as the operator wrote it.
 #[derive(Args, Clone, Debug)]
 pub struct ListenFlags {
-    /// Address to listen on: ADDRESS:PORT, :PORT (every IPv4 address), PORT (loopback) or unix:PATH; repeat it for more [default: 127.0.0.1:8080]
+    /// Address to listen on: ADDRESS:PORT, :PORT (every IPv4 address), `[::]:PORT` (every IPv6 and IPv4 address), PORT (loopback) or unix:PATH; repeat it for more [default: 127.0.0.1:8080]
     #[arg(
         long,
         env = "LOADBALANCER_LISTEN",

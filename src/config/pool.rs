@@ -132,6 +132,18 @@ pub enum PolicyName {
     Ring,
 }
 
+/// The policy that nginx, HAProxy or another program calls by this name. It is only told to who writes theirs: two names for one
+/// thing are one too many.
+pub fn policy_elsewhere(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "rr" | "wrr" | "static-rr" => "round_robin",
+        "leastconn" | "least_conn" | "least_connections" => "least_requests",
+        "leasttime" | "least_time" => "peak_ewma",
+        "source" | "ip_hash" | "client_ip_hash" => "maglev",
+        _ => return None,
+    })
+}
+
 /// What of a request a policy that hashes goes by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HashKey {

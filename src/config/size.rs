@@ -1,4 +1,4 @@
-//! Sizes as operators write them in files: a number and a unit, never a bare number.
+//! Sizes as operators write them: a number and a unit. Flags take a number of bytes alone, too; files never do.
 
 /// Why a text is not a size.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,6 +47,32 @@ pub fn parse_data_rate(text: &str) -> Result<u64, SizeError> {
     }
 }
 
+/// Parses the same, or a number of bytes alone.
+///
+/// # Errors
+/// As for a size.
+pub fn parse_bytes(text: &str) -> Result<u64, SizeError> {
+    parse_size(text).or_else(SizeError::or_bytes)
+}
+
+/// Parses a rate of data, or a number of bytes per second alone.
+///
+/// # Errors
+/// As for a size.
+pub fn parse_bytes_per_second(text: &str) -> Result<u64, SizeError> {
+    parse_data_rate(text).or_else(SizeError::or_bytes)
+}
+
+impl SizeError {
+    /// What is in bytes if no unit says otherwise.
+    fn or_bytes(self) -> Result<u64, Self> {
+        match self {
+            Self::NoUnit { number, .. } => Ok(number),
+            other => Err(other),
+        }
+    }
+}
+
 fn parse(text: &str, per: &'static str, examples: &'static str) -> Result<u64, SizeError> {
     let unit_at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(unit_at);
@@ -83,6 +109,8 @@ mod tests {
             assert_eq!(parse_size(text), Ok(bytes), "{text}");
         }
         assert_eq!(parse_data_rate("1KiB/s"), Ok(1024));
+        assert_eq!((parse_bytes("64KiB"), parse_bytes("65536")), (Ok(65_536), Ok(65_536)));
+        assert_eq!((parse_bytes_per_second("1KiB/s"), parse_bytes_per_second("1024")), (Ok(1024), Ok(1024)));
     }
 
     #[test]
@@ -92,6 +120,8 @@ mod tests {
         assert_eq!(said("1k"), "unknown unit `k`: use B, KiB, MiB or GiB (1024), or kB, MB or GB (1000)");
         assert_eq!(said("much"), "expected a number and a unit, such as 512B, 64KiB or 10MB");
         assert_eq!(said("99999999999GiB"), "expected fewer digits: nothing is that large");
+        let said = |text| parse_bytes(text).unwrap_err().to_string();
+        assert_eq!(said("1k"), "unknown unit `k`: use B, KiB, MiB or GiB (1024), or kB, MB or GB (1000)");
         let said = |text| parse_data_rate(text).unwrap_err().to_string();
         assert_eq!(said("5"), "a unit is missing: write 5B/s, 5KiB/s or 5MiB/s");
         assert_eq!(

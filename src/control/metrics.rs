@@ -14,13 +14,14 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, prometheus_text
 use prometheus_client::registry::Registry;
 
 use crate::backends::Backend;
+use crate::config::Config;
 use crate::telemetry::{Histogram, Log, Report};
 
 use super::desk::Desk;
 use family::{
     ANSWER_TIME, ANSWERS, BACKEND_ANSWERS, BACKEND_FAILURES, BACKEND_IN_FLIGHT, BACKEND_UP, BACKEND_WEIGHT,
-    BUILD, CERTIFICATE_EXPIRY, CLIENTS, FAILURES, Family, LOG_LINES_LOST, PREFIX, SETTINGS_REFUSED,
-    SETTINGS_REVISION, START_TIME, STOPPING,
+    BUILD, CERTIFICATE_EXPIRY, CLIENTS, FAILURES, Family, LOG_LINES_LOST, POOL_USABLE, PREFIX,
+    SETTINGS_REFUSED, SETTINGS_REVISION, START_TIME, STOPPING,
 };
 
 pub use family::reference;
@@ -50,6 +51,7 @@ impl Format {
 
 /// All metrics as they are now.
 pub(super) async fn write(desk: &Desk, format: Format) -> String {
+    let backends = desk.registry().backends();
     let scrape = Scrape {
         started: desk.on_the_wall(desk.started()),
         stopping: desk.is_stopping(),
@@ -57,7 +59,8 @@ pub(super) async fn write(desk: &Desk, format: Format) -> String {
         refused: desk.refused(),
         certificates: desk.certificates(),
         clients: desk.clients(),
-        backends: Series::of_all(&desk.registry().backends()),
+        pools: usable_of_each(&desk.config(), &backends),
+        backends: Series::of_all(&backends),
         report: desk.report().await,
     };
     let mut registry = Registry::with_prefix(PREFIX);
@@ -80,8 +83,19 @@ struct Scrape {
     refused: u64,
     certificates: BTreeMap<PathBuf, SystemTime>,
     clients: Vec<usize>,
+    pools: Vec<(Arc<str>, u64)>,
     backends: Vec<Series>,
     report: Report,
+}
+
+/// How many backends of each pool may be sent requests, be there any or none.
+fn usable_of_each(config: &Config, backends: &[Backend]) -> Vec<(Arc<str>, u64)> {
+    let mut usable = HashMap::<&str, u64>::new();
+    for backend in backends.iter().filter(|backend| backend.gets_requests()) {
+        *usable.entry(&backend.terms.pool).or_default() += 1;
+    }
+    let of = |name: &Arc<str>| usable.get(&**name).copied().unwrap_or_default();
+    config.pools.iter().map(|pool| (Arc::clone(&pool.name), of(&pool.name))).collect()
 }
 
 /// What is told of a pool's backends of one name. A name that leads elsewhere since a reload has two for as long as the one
@@ -168,6 +182,8 @@ impl Scrape {
     }
 
     fn write_backends(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let mut values = POOL_USABLE.begin(to)?;
+        self.pools.iter().try_for_each(|(pool, usable)| values.add(&[("pool", &**pool)], *usable))?;
         self.each(to, &BACKEND_UP, |series| u64::from(series.up))?;
         self.each(to, &BACKEND_WEIGHT, |series| series.weight)?;
         self.each(to, &BACKEND_IN_FLIGHT, |series| series.in_flight)?;

@@ -40,7 +40,7 @@ fn head_with_lines(count: usize) -> String {
 #[test]
 fn a_head_that_is_too_large_is_refused_before_a_backend_sees_it() {
     let backend = Backend::answers(SMALL_ANSWER);
-    let balancer = Balancer::before(&[backend.address]).flag("--max-header-size", "8192").start();
+    let balancer = Balancer::before(&[backend.address]).flag("--max-header-size", "8KiB").start();
     let mut client = Client::to(balancer.address);
     client.send(head_of(5 * HEAD));
     let answer = expect_reason(client.answer(), 431, "head_too_large");

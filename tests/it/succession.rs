@@ -150,7 +150,7 @@ fn script(folder: &Folder, what: &str) -> PathBuf {
 fn the_file_that_is_in_the_programs_place_by_then_is_the_one_that_is_started() {
     let (sample, folder) = (Sample::start("one"), Folder::new());
     let program = folder.path("loadbalancer");
-    fs::copy(env!("CARGO_BIN_EXE_loadbalancer"), &program).unwrap();
+    fs::hard_link(env!("CARGO_BIN_EXE_loadbalancer"), &program).unwrap();
     let balancer = Balancer::of(&program, &[sample.address()]).start();
     // As packages are installed: another file takes the name, and the old one has none any more.
     fs::rename(script(&folder, "echo new program"), &program).unwrap();

@@ -120,7 +120,7 @@ pub struct Health {
     /// Between two checks of a healthy backend; one that is down is checked sooner. Default: "30s"
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interval: Option<Time>,
-    /// How long a check may take. Default: "2s"
+    /// How long a check may take. It may be longer than the interval, which begins when a check has ended. Default: "2s"
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Time>,
 }

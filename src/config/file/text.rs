@@ -13,7 +13,7 @@ use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
 use crate::config::fault::nearest;
-use crate::config::{parse_data_rate, parse_duration, parse_size};
+use crate::config::{parse_data_rate, parse_duration, parse_size, policy_elsewhere};
 
 /// The key of a schema under which stand words that are taken for one of its `enum`, and not recommended.
 pub const OTHER_NAMES: &str = "x-other-names";
@@ -143,6 +143,16 @@ impl<T: ValueEnum> Word<T> {
         let names = T::value_variants().iter().filter_map(ValueEnum::to_possible_value);
         names.map(|value| value.get_name().to_owned()).collect()
     }
+
+    /// The one of them that a text was most likely meant as. Who nearly wrote another name of one meant it, too, and is told
+    /// the name that all pages have.
+    fn meant(text: &str) -> Option<String> {
+        let values: Vec<_> = T::value_variants().iter().filter_map(ValueEnum::to_possible_value).collect();
+        let of_name = |name: &str| values.iter().find(|value| value.matches(name, false));
+        let nearest = || nearest(text, values.iter().flat_map(|value| value.get_name_and_aliases()));
+        let value = policy_elsewhere(text).and_then(of_name).or_else(|| of_name(nearest()?));
+        value.map(|value| value.get_name().to_owned())
+    }
 }
 
 impl<T: ValueEnum> Serialize for Word<T> {
@@ -156,14 +166,10 @@ impl<'de, T: ValueEnum> Deserialize<'de> for Word<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         T::from_str(&text, false).map(Self).map_err(|_| {
-            let all = Self::all();
-            let known = all.join(", ");
-            // Other names of the same count as meant, too.
-            let values: Vec<_> =
-                T::value_variants().iter().filter_map(ValueEnum::to_possible_value).collect();
-            match nearest(&text, values.iter().flat_map(|value| value.get_name_and_aliases())) {
-                Some(nearest) => {
-                    de::Error::custom(format_args!("not one of {known}; did you mean \"{nearest}\"?"))
+            let known = Self::all().join(", ");
+            match Self::meant(&text) {
+                Some(meant) => {
+                    de::Error::custom(format_args!("not one of {known}; did you mean \"{meant}\"?"))
                 }
                 None => de::Error::custom(format_args!("not one of {known}; write one of them")),
             }

@@ -8,10 +8,10 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command, CommandFactory, Error, Id, Subcommand};
 
 use super::{Flags, Remote, heading};
-use crate::config::nearest;
+use crate::config::{nearest, policy_elsewhere};
 
 /// What is said of a value below zero is said by who knows what it is for: these begin with a sign at most.
-const COUNTS: [&str; 4] = ["N", "BYTES", "DURATION", "RATE"];
+const COUNTS: [&str; 4] = ["N", "SIZE", "DURATION", "RATE"];
 
 /// Of the flags of a balancer those that say which one is asked, as it is said to who asks.
 const WHOM: [(&str, &str); 3] = [
@@ -136,11 +136,13 @@ pub(super) fn mended(error: Error, command: &mut Command, words: &[OsString]) ->
     }
 }
 
-/// With a word that differs in its capitals alone, and without words that are suggested though they are not near.
+/// With a word that differs in its capitals alone, or is our name for what others call so, and without words that are suggested
+/// though they are not near.
 fn well_guessed(mut error: Error) -> Error {
     let (said, all) = (error.get(ContextKind::InvalidValue), error.get(ContextKind::ValidValue));
     if let (Some(ContextValue::String(word)), Some(ContextValue::Strings(all))) = (said, all)
-        && let Some(meant) = all.iter().find(|known| known.eq_ignore_ascii_case(word))
+        && let ours = policy_elsewhere(word)
+        && let Some(meant) = all.iter().find(|known| known.eq_ignore_ascii_case(word) || ours == Some(known))
     {
         let meant = ContextValue::String(meant.clone());
         error.insert(ContextKind::SuggestedValue, meant);

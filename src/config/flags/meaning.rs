@@ -79,7 +79,7 @@ impl Flags {
 
     fn add_limits(&self, limits: &mut file::Limits) {
         let (given, access) = (|flag| self.given.has(flag), &self.access);
-        put(&mut limits.header_size, given("--max-header-size"), Some(Size(as_u64(self.max_header_size))));
+        put(&mut limits.header_size, given("--max-header-size"), Some(Size(self.max_header_size)));
         put(&mut limits.headers, given("--max-headers"), Some(as_u64(self.max_headers)));
         put(&mut limits.body_size, given("--max-body-size"), self.max_body_size.map(Size));
         put(&mut limits.connections, given("--max-connections"), self.max_connections.map(as_u64));

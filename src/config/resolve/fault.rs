@@ -81,6 +81,8 @@ pub(in crate::config) enum RouteFault {
     HeaderValue,
     /// A header line that says how a message is sent.
     Framing,
+    /// The header line that says for which host a request is.
+    HostLine,
     /// A name in braces that stands for nothing.
     Placeholder { name: String, known: Vec<String> },
     /// A new path or a URL that is none.
@@ -257,8 +259,11 @@ impl RouteFault {
             Self::Method { fix: None } => say("not a method", "write GET, POST and so on"),
             Self::HeaderName => say("not a name of a header line", "write it without : and spaces"),
             Self::HeaderValue => say("not a value of a header line", "remove its control characters"),
-            Self::Framing => say(
-                "says how a message is sent, which is not for a route to change",
+            Self::Framing => {
+                say("says how a message is sent, which is not for a route to change", "remove it")
+            }
+            Self::HostLine => say(
+                "says for which host a request is, which is not for these lines to change",
                 "remove it; for another host there is set_host",
             ),
             Self::Placeholder { name, known } => {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::config::draft::{NamedFile, Place, TlsFiles};
 use crate::config::fault::Fault;
+use crate::config::file::Size;
 use crate::config::origin::{Origin, Read, Wrong};
 use crate::config::tree::{Entry, MOST_FAULTS, Path, Step, Value};
 
@@ -126,8 +127,8 @@ impl<'a> Spot<'a> {
     /// A number of bytes, if it is neither too small nor too large.
     pub(in crate::config) fn size(&self, value: u64, least: u64, most: u64) -> Option<u64> {
         match value {
-            value if value < least => self.wrong(value, Fault::SizeTooSmall(least)),
-            value if value > most => self.wrong(value, Fault::SizeTooLarge(most)),
+            value if value < least => self.wrong(Size(value), Fault::SizeTooSmall(least)),
+            value if value > most => self.wrong(Size(value), Fault::SizeTooLarge(most)),
             _ => return Some(value),
         }
         None

@@ -77,7 +77,7 @@ fn a_health_path_is_an_origin_form_target() {
 #[test]
 fn limits_that_cannot_work_are_refused_with_the_nearest_that_can() {
     let refused = said(&["--max-header-size", "100"]);
-    assert_eq!(refused, "--max-header-size 100: too small; use at least 8192");
+    assert_eq!(refused, "--max-header-size 100B: too small; use at least 8KiB");
     let refused = said(&["--workers", "2", "--max-connections", "9999"]);
     let expected = "--max-connections 9999: too large: each takes two open files, of which the limit is 4096; \
                     use at most 2011, or raise the limit with `ulimit -n 20072`";

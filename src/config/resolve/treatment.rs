@@ -15,11 +15,10 @@ use crate::config::fault::Fault;
 use crate::config::file;
 use crate::config::{Changes, ErrorPage, Mirror, Retry, Treatment};
 
-/// Header lines that say how a message is sent (RFC 9110, section 7.6.1; RFC 9112, section 6), or to whom.
-const FRAMING: [&str; 10] = [
+/// Header lines that say how a message is sent (RFC 9110, section 7.6.1; RFC 9112, section 6).
+const FRAMING: [&str; 9] = [
     "connection",
     "content-length",
-    "host",
     "keep-alive",
     "proxy-connection",
     "te",
@@ -120,7 +119,11 @@ fn lines(given: &IndexMap<String, String>, at: &Spot<'_>) -> Vec<(HeaderName, He
 
 fn header_name(text: &str) -> Result<HeaderName, RouteFault> {
     let name = HeaderName::from_bytes(text.as_bytes()).map_err(|_| RouteFault::HeaderName)?;
-    if FRAMING.contains(&name.as_str()) { Err(RouteFault::Framing) } else { Ok(name) }
+    match name.as_str() {
+        "host" => Err(RouteFault::HostLine),
+        known if FRAMING.contains(&known) => Err(RouteFault::Framing),
+        _ => Ok(name),
+    }
 }
 
 fn retry(given: &file::Retry, at: &Spot<'_>) -> Option<Retry> {

@@ -6,6 +6,9 @@ use super::again::Again;
 use super::{DEEPEST, Entry, MOST_FAULTS, Misread, Node, Parsed, Path, Span, Step, Table, Value};
 use crate::config::fault::Fault;
 
+/// What begins a comment where there are any.
+const COMMENTS: [&str; 3] = ["//", "/*", "#"];
+
 /// Of a text that is no JSON the first mistake is told, and commas too many: without them it is known what it says.
 pub(super) fn parse(text: &str, file: usize) -> Parsed {
     // It is known to be JSON before places are looked for in it.
@@ -81,6 +84,10 @@ fn misread(error: &serde_json::Error, text: &str, file: usize) -> Misread {
     let said = said.split(" at line ").next().unwrap_or_default();
     let before = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len);
     let at = (before.sum::<usize>() + error.column().saturating_sub(1)).min(text.len());
+    let rest = &text.as_bytes()[at..];
+    let begins_comment = COMMENTS.iter().any(|mark| rest.starts_with(mark.as_bytes()));
+    // Such a mark may stand behind a backslash, where it is text.
+    let said = if begins_comment && !said.contains("escape") { "a comment" } else { said };
     Misread { span: Some(Span { file, bytes: at..at }), fault: Fault::of_syntax(said) }
 }
 

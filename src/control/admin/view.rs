@@ -80,13 +80,9 @@ fn show_pool(desk: &Desk, pool: &crate::config::Pool, known: &[backends::Backend
     Pool {
         name: pool.name.to_string(),
         policy: pool.balancing.policy.to_string(),
-        usable: own.clone().filter(|backend| gets_requests(backend)).count(),
+        usable: own.clone().filter(|backend| backend.gets_requests()).count(),
         backends: own.map(|known| backend(desk, known)).collect(),
     }
-}
-
-fn gets_requests(backend: &backends::Backend) -> bool {
-    !backend.leaving && backend.is_usable() && backend.weight() > 0
 }
 
 pub(super) fn backends(desk: &Desk) -> BackendList {
@@ -142,7 +138,7 @@ pub(super) fn backend(desk: &Desk, known: &backends::Backend) -> Backend {
 /// Per cent of its share that a backend takes, and until when it gets nothing.
 fn pace(config: &Config, known: &backends::Backend) -> (u8, Option<Instant>) {
     let pool = config.pools.iter().find(|pool| pool.name == known.terms.pool);
-    let Some(balancing) = pool.filter(|_| gets_requests(known)).map(|pool| &pool.balancing) else {
+    let Some(balancing) = pool.filter(|_| known.gets_requests()).map(|pool| &pool.balancing) else {
         return (100, None);
     };
     let now = Instant::now();

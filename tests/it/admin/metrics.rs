@@ -62,6 +62,24 @@ fn a_backend_that_others_had_to_stand_in_for_has_a_failure_and_its_client_none()
 }
 
 #[test]
+fn a_pool_without_a_backend_is_told_of_as_one_whose_backends_get_nothing() {
+    let sample = Sample::start("found");
+    let list = Settings::that_say("");
+    let path = list.put("backends.txt", "# none yet");
+    let pool = pool("round_robin", &[])
+        .replace("backends = []", &format!("discover = [\"file:{}\"]", path.display()));
+    let balancer = start(&Settings::that_say(&pool));
+    let usable = || metrics(&balancer)["pool_backends_usable{pool=\"all\"}"];
+    assert_eq!(usable(), 0.0);
+    list.put("backends.txt", sample.address().to_string());
+    until("it is found", || usable() == 1.0);
+    balancer.admin().patch(sample.address(), r#"{ "hold": "drain" }"#);
+    assert_eq!(usable(), 0.0);
+    balancer.admin().patch(sample.address(), r#"{ "hold": null, "weight": 0 }"#);
+    assert_eq!(usable(), 0.0);
+}
+
+#[test]
 fn counts_go_on_over_a_reload_and_those_of_a_backend_that_left_are_gone() {
     let (stays, leaves) = (Sample::start("stays"), Sample::start("leaves"));
     let settings = Settings::that_say(&pool("round_robin", &[stays.address(), leaves.address()]));

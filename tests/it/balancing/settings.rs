@@ -91,3 +91,29 @@ fn a_route_that_asks_for_tags_gets_only_backends_that_have_them() {
     }
     assert_eq!(answer.text().matches("its tags").count(), 2, "{}", answer.text());
 }
+
+#[test]
+fn who_writes_a_policy_as_others_call_it_or_nearly_as_we_do_is_told_our_name_for_it() {
+    for (word, ours) in [
+        ("roundrobin", "round_robin"),
+        ("rr", "round_robin"),
+        ("leastconn", "least_requests"),
+        ("least_conn", "least_requests"),
+        ("least_time", "peak_ewma"),
+        ("source", "maglev"),
+        ("ip_hash", "maglev"),
+    ] {
+        let text = format!("[pools.app]\nbackends = [\"127.0.0.1:1\"]\npolicy = \"{word}\"\n");
+        let said = Settings::that_say(&text).balancer().fail().1;
+        assert!(said.contains(&format!("= help: did you mean \"{ours}\"?")), "{said}");
+        for (balancer, flag) in [
+            (Balancer::bare().flag("--policy", word), "--policy <POLICY>"),
+            (Balancer::bare().env("LOADBALANCER_POLICY", word), "LOADBALANCER_POLICY"),
+        ] {
+            let told = format!(
+                "loadbalancer: invalid value '{word}' for '{flag}'; did you mean {ours}? (see --help)"
+            );
+            assert_eq!(balancer.fail(), (Some(2), told));
+        }
+    }
+}

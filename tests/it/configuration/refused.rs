@@ -262,7 +262,7 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
         "[routes.a]\npool = 'default'\nrequest_headers.set.connection = 'x'",
         "3:21",
         "connection: says how a message is sent, which",
-        "remove it; for another host there is set_host",
+        "remove it",
     ),
     (
         "[routes.a]\npool = 'default'\nanswer_headers.remove = ['content-length']",
@@ -383,7 +383,7 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
         "[pools.a]\nbackends = ['[::1]:1']\npolicy = 'p3c'",
         "3:10",
         "p3c: not one of first, round_robin",
-        "did you mean \"p2c\"?",
+        "did you mean \"least_requests\"?",
     ),
     ("access_log = '${A'", "1:14", "${A: `${` without its `}`", "write ${NAME}, or $${ for ${ itself"),
 ];

@@ -126,6 +126,31 @@ fn yaml_that_is_none_is_refused_with_its_place() {
 }
 
 #[test]
+fn who_indents_yaml_with_tabs_or_writes_comments_into_json_is_told_what_to_write() {
+    for text in ["pools:\n\tapp: 1\n", "pools:\n  app:\n\tpolicy: first\n", "pools:\n  app: 1\n\tweb: 1\n"] {
+        let said = said_of("lb.yaml", text);
+        assert!(said.contains(" tab") && said.ends_with("= help: indent with spaces"), "{said}");
+    }
+    let help = "= help: JSON has none: remove it, or write TOML or YAML";
+    for (text, place) in [
+        ("{ // c\n\"workers\": 1 }", "1:3"),
+        ("{ \"workers\": /* c */ 1 }", "1:14"),
+        ("{ \"workers\": 1 # c\n}", "1:16"),
+        ("{ \"workers\": 1, // c\n\"watch\": true }", "1:17"),
+        ("{ \"workers\": 1, \"pools\": { }, }\n// c\n", "2:1"),
+    ] {
+        let said = said_of("lb.json", text);
+        assert!(
+            said.contains("error: a comment\n") && said.contains(&format!("lb.json:{place}\n")),
+            "{said}"
+        );
+        assert!(said.ends_with(help), "{said}");
+    }
+    let said = said_of("lb.json", "{ \"\\#\": 1 }");
+    assert!(said.starts_with("error: invalid escape\n"), "{said}");
+}
+
+#[test]
 fn yaml_whose_aliases_stand_for_billions_is_refused_at_once() {
     let mut bomb = "a: &a [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for (name, last) in ('b'..='l').zip('a'..) {

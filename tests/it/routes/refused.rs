@@ -119,3 +119,14 @@ fn what_the_page_shows_is_taken() {
         assert_eq!(code, Some(0), "{block}\n{said}");
     }
 }
+
+#[test]
+fn only_who_sets_the_host_as_a_header_line_is_told_of_the_key_for_it() {
+    for (line, is_told) in [("Host", true), ("Content-Length", false), ("Connection", false)] {
+        let route =
+            format!("[routes.all]\npool = \"one\"\nrequest_headers = {{ set = {{ {line} = \"3\" }} }}\n");
+        let (code, said) = settings(&route, &[("one", Backend::refuses())]).balancer().fail();
+        assert_eq!((code, said.contains("= help: remove it")), (Some(2), true), "{said}");
+        assert_eq!(said.contains("set_host"), is_told, "{said}");
+    }
+}

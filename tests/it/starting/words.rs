@@ -12,7 +12,7 @@ const REFUSED: &[(&str, &str)] = &[
         "--health-interval -5s",
         "invalid value '-5s' for '--health-interval <DURATION>': expected a number and a unit, such as 250ms",
     ),
-    ("--max-body-size -1", "invalid value '-1' for '--max-body-size <BYTES>': expected a whole number"),
+    ("--max-body-size -1", "invalid value '-1' for '--max-body-size <SIZE>': expected a number and a unit"),
     ("--rate-limit -1/s", "--rate-limit -1/s: not a rate; write "),
     ("--workers --watch", "invalid value '--watch' for '--workers <N>': expected a whole number in digits"),
     (
@@ -101,18 +101,26 @@ const REFUSED: &[(&str, &str)] = &[
     ("--workers=0", "--workers 0: too small; use at least 1"),
     ("--workers=x", "invalid value 'x' for '--workers <N>': expected a whole number in digits, such as 100"),
     ("--workers=2000", "--workers 2000: too large; use at most 1024"),
-    ("--max-header-size=100", "--max-header-size 100: too small; use at least 8192"),
+    ("--max-header-size=100", "--max-header-size 100B: too small; use at least 8KiB"),
     ("--max-connections=0", "--max-connections 0: too small; use at least 1"),
     ("--max-connections=-1", "invalid value '-1' for '--max-connections <N>': expected a whole number"),
     ("--max-headers=", "invalid value '' for '--max-headers <N>': expected a whole number in digits"),
-    ("--max-header-size=9e9", "invalid value '9e9' for '--max-header-size <BYTES>': expected digits only"),
+    ("--max-header-size=4KiB", "--max-header-size 4KiB: too small; use at least 8KiB"),
+    (
+        "--max-header-size=9e9",
+        "invalid value '9e9' for '--max-header-size <SIZE>': unknown unit `e9`: use B, ",
+    ),
     (
         "--max-body-size=1k",
-        "invalid value '1k' for '--max-body-size <BYTES>': expected digits only: write the number in full, without `k`",
+        "invalid value '1k' for '--max-body-size <SIZE>': unknown unit `k`: use B, KiB, MiB",
+    ),
+    (
+        "--min-data-rate=1KiB",
+        "invalid value '1KiB' for '--min-data-rate <RATE>': unknown unit `KiB`: use B, KiB, MiB or GiB (1024), ",
     ),
     (
         "--max-body-size=99999999999999999999",
-        "invalid value '99999999999999999999' for '--max-body-size <BYTES>': expected fewer digits",
+        "invalid value '99999999999999999999' for '--max-body-size <SIZE>': expected fewer digits",
     ),
     (
         "--policy=chance",

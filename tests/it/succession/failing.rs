@@ -32,7 +32,7 @@ fn a_successor_that_cannot_start_changes_nothing() {
 fn a_stop_meanwhile_stops_both_whatever_the_program_is_by_then() {
     let (sample, folder) = (Sample::start("one"), Folder::new());
     let program = folder.path("loadbalancer");
-    fs::copy(env!("CARGO_BIN_EXE_loadbalancer"), &program).unwrap();
+    fs::hard_link(env!("CARGO_BIN_EXE_loadbalancer"), &program).unwrap();
     let balancer = Balancer::of(&program, &[sample.address()]).start();
     // A program that knows nothing of successions and does not end.
     fs::rename(script(&folder, "echo process $$\nexec sleep 1000"), &program).unwrap();
