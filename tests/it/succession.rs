@@ -1,5 +1,7 @@
 //! A process is replaced by another one of the same program (SIGUSR2), and clients do not notice.
 
+mod asked;
+
 use std::fs::{self, Permissions};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

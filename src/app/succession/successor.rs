@@ -3,7 +3,6 @@
 use std::env;
 use std::future::pending;
 use std::io;
-use std::mem;
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
@@ -14,13 +13,13 @@ use std::time::Duration;
 use socket2::{SockRef, Socket};
 use thiserror::Error;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::spawn_blocking;
+use tokio::task::{spawn_blocking, spawn_local};
 use tracing::{info, warn};
 
 use crate::app::live::Live;
 use crate::app::prepare::Admin;
 use crate::config::Sources;
-use crate::control::{Desk, Verdict};
+use crate::control::{self, Desk, Refusal, Verdict};
 use crate::telemetry::manager;
 
 use super::{PREDECESSOR, SERVING, THAT_IS_ALL, packet};
@@ -37,6 +36,8 @@ enum Error {
     First,
     #[error("{0}")]
     Unrepeatable(&'static str),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     #[error("a change is watched, which the new process would not know of: wait for its end")]
     Watched,
     #[error("the program's own file is not known")]
@@ -73,13 +74,17 @@ impl Succession {
 
     /// Ready when another process serves in our place. If nobody waits for that any more, none will.
     pub(in crate::app) async fn happens(mut self, live: &Live, desk: &Desk) {
+        let Some(mut signal) = self.signal.take() else { return pending().await };
         loop {
-            let Some(signal) = &mut self.signal else { return pending().await };
             if signal.recv().await.is_none() {
                 return pending().await;
             }
             match self.succeed(live, desk).await {
-                Ok(id) => return info!("process {id} serves in place of this one"),
+                Ok(id) => {
+                    info!("process {id} serves in place of this one");
+                    spawn_local(control::refer(signal, id));
+                    return;
+                }
                 Err(error) => warn!("no successor, this process goes on: {error}"),
             }
         }
@@ -93,7 +98,7 @@ impl Succession {
             return Err(Error::Unrepeatable(why));
         }
         // What others change meanwhile, the new process would not know of.
-        let turn = desk.turn().await;
+        let _turn = desk.turn().await?;
         if desk.confirmation().is_some_and(|watched| watched.verdict == Verdict::Watching) {
             return Err(Error::Watched);
         }
@@ -105,10 +110,10 @@ impl Succession {
         let started = spawn_blocking(move || start(program, &ours, its, &sockets)).await;
         let id = started.unwrap_or_else(|error| Err(io::Error::other(error).into()))?.keep();
         manager::replaced_by(id);
+        // Who waits for a turn is told of it.
+        desk.give_way(id);
         live.own_files(false);
         live.change_admin(Admin::Closed).await;
-        // Nor what anybody changes from here on.
-        mem::forget(turn);
         Ok(id)
     }
 }

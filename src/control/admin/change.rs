@@ -77,7 +77,7 @@ pub(super) async fn put_config(
         if read.is_err() && !wish.dry_run {
             own.count_refused();
         }
-        let (loaded, turn) = (read?, own.turn().await);
+        let (loaded, turn) = (read?, own.turn().await?);
         check_match(&head.headers, &revision_tag(own.revision()))?;
         let before = Before::now(&own).await;
         let outcome = turn.put(loaded, intent(wish)).await;
@@ -100,7 +100,7 @@ pub(super) async fn reload(
     }
     let own = Rc::clone(desk);
     let change = async move {
-        let turn = own.turn().await;
+        let turn = own.turn().await?;
         check_match(&head.headers, &revision_tag(own.revision()))?;
         let before = Before::now(&own).await;
         let outcome = turn.reload(intent(wish)).await;
@@ -116,7 +116,7 @@ pub(super) async fn plan(request: Request<Incoming>, desk: &Rc<Desk>) -> Result<
     let own = Rc::clone(desk);
     let planned = async move {
         let loaded = own.read(text, format).await?;
-        let turn = own.turn().await;
+        let turn = own.turn().await?;
         // What could not be put in force is refused here as it would be there.
         turn.apply(loaded.clone(), Intent::Trial).await?;
         Ok(plan::of(&own, loaded).await)

@@ -1,0 +1,93 @@
+//! What operators ask the old process for while another one takes its place.
+
+use std::net::SocketAddr;
+
+use super::*;
+use crate::support::admin::{JSON, body};
+
+/// A process whose successor does not start before [`let_start`].
+fn held_back(folder: &Folder, backend: SocketAddr) -> Running {
+    let (link, new) = (folder.path("loadbalancer"), folder.path("new link"));
+    let wait = format!("echo new program\nwhile [ ! -e '{}' ]; do sleep 0.05; done", go(folder).display());
+    // No copy of the program: a process that another test starts just then may hold it open for writing.
+    symlink(script(folder, &wait), &new).unwrap();
+    symlink(env!("CARGO_BIN_EXE_loadbalancer"), &link).unwrap();
+    let balancer = Balancer::of(&link, &[backend]).flag("--admin", "127.0.0.1:0").start();
+    fs::rename(new, &link).unwrap();
+    balancer
+}
+
+fn go(folder: &Folder) -> PathBuf {
+    folder.path("go")
+}
+
+/// Waits until it serves.
+fn let_start(folder: &Folder, said_by: &Running) -> Successor {
+    fs::write(go(folder), "").unwrap();
+    Successor::named_in(&said_by.said(" serves in place of this one"))
+}
+
+/// Keeps a process until it is answered.
+fn slow(address: SocketAddr) -> Client {
+    let mut slow = Client::to(address);
+    slow.send("GET /slow HTTP/1.1\r\nHost: test\r\n\r\n");
+    slow
+}
+
+/// A caller whose head was read, and whose body is waited for.
+fn begun(admin: SocketAddr, method: &str, path: &str, body: &str) -> Client {
+    let (mut caller, length) = (Client::to(admin), body.len());
+    caller.send(format!(
+        "{method} /api/v1/{path} HTTP/1.1\r\nHost: localhost\r\n{JSON}Content-Length: {length}\r\n\
+         Expect: 100-continue\r\n\r\n"
+    ));
+    assert_eq!(caller.head().status, 100);
+    caller
+}
+
+#[test]
+fn who_waits_for_a_change_when_the_successor_serves_is_told_whom_to_ask() {
+    let ((backend, came, let_go), folder) = (Backend::held_up(), Folder::new());
+    let balancer = held_back(&folder, backend.address);
+    let (admin, mut slow) = (balancer.admin(), slow(balancer.address));
+    came.wait();
+    balancer.signal("USR2");
+    balancer.said("new program");
+    let wishes = [("POST", "reload", "{}"), ("POST", "config", r#"{"log_level": "debug"}"#)];
+    let callers = wishes.map(|(method, path, body)| {
+        let mut caller = begun(admin.address, method, path, body);
+        caller.send(body);
+        caller
+    });
+    let successor = let_start(&folder, &balancer);
+    for mut caller in callers {
+        let problem = body(&caller.answer().expect_status(503));
+        let told = format!("process {} serves in place of this one: ask it", successor.0);
+        assert_eq!(problem["detail"], told);
+    }
+    let_go.open();
+    slow.answer().expect_status(200);
+    assert!(balancer.ended().success());
+}
+
+#[test]
+fn a_signal_that_comes_to_the_old_process_is_passed_on_or_told_who_serves() {
+    let ((backend, came, let_go), folder) = (Backend::held_up(), Folder::new());
+    let balancer = held_back(&folder, backend.address);
+    let mut slow = slow(balancer.address);
+    came.wait();
+    balancer.signal("USR2");
+    balancer.said("new program");
+    balancer.signal("HUP");
+    let Successor(id) = &let_start(&folder, &balancer);
+    for times in 1..=2 {
+        balancer.said_times(&format!("SIGHUP is passed on to process {id}, which serves now"), times);
+        balancer.said_times("reload: nothing has changed", times);
+        balancer.signal("HUP");
+    }
+    balancer.signal("USR2");
+    balancer.said(&format!("SIGUSR2 does nothing here any more: process {id} serves now"));
+    let_go.open();
+    slow.answer().expect_status(200);
+    assert!(balancer.ended().success());
+}
