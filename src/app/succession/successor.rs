@@ -104,6 +104,7 @@ impl Succession {
         }
         let program = self.program.clone().ok_or(Error::Program)?;
         info!("starting a successor: {}", program.display());
+        control::warn_of_holds(desk);
         let sockets = live.lend().await?;
         let (ours, its) = packet::ends()?;
         let _attempt = Attempt(ours.try_clone()?);

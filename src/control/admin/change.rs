@@ -41,7 +41,8 @@ pub(super) async fn patch_backend(
     expect_json(request.headers())?;
     let (head, body) = request.into_parts();
     let patch: BackendPatch = parse(&read(body, BODY_SIZE).await?)?;
-    // Nothing is waited for until it is changed, so nobody else changes it in between.
+    // A successor that starts would not know of it.
+    let turn = desk.turn().await?;
     let before = view::find(desk, pool, address)?;
     check_match(&head.headers, &backend_tag(desk.revision(), &before))?;
     if let Some(hold) = patch.hold.filter(|hold| *hold != before.hold) {
@@ -52,7 +53,8 @@ pub(super) async fn patch_backend(
     }
     let after = view::find(desk, pool, address)?;
     let tag = backend_tag(desk.revision(), &after);
-    // Who is told that it is done may end the backend at once.
+    drop(turn);
+    // Who is told that it is done may end the backend at once. Nobody else waits for that.
     desk.until_all_know(after.as_of).await;
     Ok(tagged(json(StatusCode::OK, &view::backend(desk, &after)), &tag))
 }

@@ -53,7 +53,12 @@ fn who_waits_for_a_change_when_the_successor_serves_is_told_whom_to_ask() {
     came.wait();
     balancer.signal("USR2");
     balancer.said("new program");
-    let wishes = [("POST", "reload", "{}"), ("POST", "config", r#"{"log_level": "debug"}"#)];
+    let pool = format!("pools/default/backends/{}", backend.address);
+    let wishes = [
+        ("POST", "reload", "{}"),
+        ("POST", "config", r#"{"log_level": "debug"}"#),
+        ("PATCH", &pool, r#"{"hold": "drain"}"#),
+    ];
     let callers = wishes.map(|(method, path, body)| {
         let mut caller = begun(admin.address, method, path, body);
         caller.send(body);
@@ -89,5 +94,20 @@ fn a_signal_that_comes_to_the_old_process_is_passed_on_or_told_who_serves() {
     balancer.said(&format!("SIGUSR2 does nothing here any more: process {id} serves now"));
     let_go.open();
     slow.answer().expect_status(200);
+    assert!(balancer.ended().success());
+}
+
+#[test]
+fn what_an_operator_said_of_backends_is_told_in_the_words_that_say_it_again() {
+    let (one, other) = (Sample::start("one"), Sample::start("other"));
+    let addresses = [one.address(), other.address()];
+    let balancer = Balancer::before(&addresses).flag("--admin", "127.0.0.1:0").start();
+    for (address, patch) in addresses.iter().zip([r#"{"hold": "drain"}"#, r#"{"weight": 7}"#]) {
+        let path = format!("/api/v1/pools/default/backends/{address}");
+        balancer.admin().ask("PATCH", &path, JSON, patch).expect_status(200);
+    }
+    let _successor = Successor::of(balancer.id(), &balancer, 0);
+    let [one, other] = addresses;
+    balancer.said(&format!("say it again when it serves: drain {one}, weight {other} 7"));
     assert!(balancer.ended().success());
 }
