@@ -111,3 +111,28 @@ fn what_an_operator_said_of_backends_is_told_in_the_words_that_say_it_again() {
     balancer.said(&format!("say it again when it serves: drain {one}, weight {other} 7"));
     assert!(balancer.ended().success());
 }
+
+#[test]
+fn who_kept_a_connection_to_the_admin_api_comes_to_the_process_that_serves() {
+    let (backend, came, let_go) = Backend::held_up();
+    let balancer = Balancer::before(&[backend.address]).flag("--admin", "127.0.0.1:0").start();
+    let (admin, mut slow) = (balancer.admin(), slow(balancer.address));
+    came.wait();
+    let look = "GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let mut idle = Client::to(admin.address);
+    idle.send(look);
+    idle.answer().expect_status(200);
+    let mut busy = begun(admin.address, "POST", "reload", "{}");
+    let _successor = Successor::of(balancer.id(), &balancer, 0);
+    busy.send("{}");
+    assert_eq!(busy.answer().expect_status(503).header("connection"), Some("close"));
+    busy.expect_end();
+    // It may have heard of the end by now.
+    let _ = idle.try_send(look);
+    idle.expect_end();
+    assert!(runs(balancer.id()), "it is not the end of the process");
+    admin.ask("GET", "/readyz", "", "").expect_status(200);
+    let_go.open();
+    slow.answer().expect_status(200);
+    assert!(balancer.ended().success());
+}
