@@ -18,7 +18,7 @@ use futures::FutureExt;
 use rlimit::Resource;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinHandle, spawn_local};
+use tokio::task::spawn_local;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
@@ -145,10 +145,8 @@ async fn serve<F: Future<Output = ()>>(
     live.change_admin(admin).await;
     predecessor.relieve(&live)?;
     let desk = Rc::new(desk_over(&live, registry, (snapshots, as_of, stopping), sources, loaded));
-    let changes = [
-        spawn_local(control::reload(hangups, Rc::clone(&desk))),
-        spawn_local(control::watch(Rc::clone(&desk))),
-    ];
+    let reload = spawn_local(control::reload(hangups, Rc::clone(&desk)));
+    let watch = spawn_local(control::watch(Rc::clone(&desk)));
     spawn_local(control::explain(stray));
     spawn_local(show_life(Rc::clone(&live)));
     let memory = spawn_local({
@@ -159,7 +157,11 @@ async fn serve<F: Future<Output = ()>>(
     let mut cause = Cause::Asked;
     let stopped = async {
         cause = stop::cause(shutdown.as_mut(), &mut workers, (succession, &live, &desk)).await;
-        changes.iter().for_each(JoinHandle::abort);
+        watch.abort();
+        // A successor gets the signals that we would have got.
+        if cause != Cause::Succeeded {
+            reload.abort();
+        }
         stop::stop((cause, shutdown), workers, &live.config().timeouts, (stop, cut)).await;
     };
     control::run(live.subscribe(), registry, publish, beat, stopped).await;

@@ -19,7 +19,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::Domain;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::warn;
@@ -38,27 +38,31 @@ const HEAD_SIZE: usize = 32 * 1024;
 const HEAD_TIME: Duration = Duration::from_secs(10);
 /// For all of a connection: whoever takes its answers slowly does not hold it for ever.
 const LIFETIME: Duration = Duration::from_secs(120);
-/// For the answer under way to end after that.
+/// For the answer under way to end after that, or after its door was closed.
 const GRACE: Duration = Duration::from_secs(30);
 /// After the system failed to accept: for workers to make room.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Where callers come in; none closes it. Connections that are open stay.
+/// Where callers come in; none closes it. Who came to the one before is to come to this one, after the answer under way.
 pub type AdminDoor = Option<socket2::Socket>;
 
 /// Answers callers who come to the newest of these doors, for ever.
 pub async fn admin(desk: Rc<Desk>, mut doors: mpsc::Receiver<AdminDoor>) {
     let mut queue = None;
+    let closed = watch::Sender::new(());
     let mut connections = JoinSet::new();
     loop {
         let room = connections.len() < MOST_CONNECTIONS;
         tokio::select! {
             door = doors.recv() => match door {
-                Some(door) => queue = door.and_then(open),
+                Some(door) => {
+                    queue = door.and_then(open);
+                    closed.send_replace(());
+                }
                 None => return,
             },
             socket = accept(queue.as_ref()), if room => {
-                connections.spawn_local(attend(socket, Rc::clone(&desk)));
+                connections.spawn_local(attend(socket, Rc::clone(&desk), closed.subscribe()));
             }
             Some(_) = connections.join_next() => {}
         }
@@ -97,7 +101,7 @@ async fn accept(queue: Option<&Queue>) -> Socket {
     }
 }
 
-async fn attend(socket: Socket, desk: Rc<Desk>) {
+async fn attend(socket: Socket, desk: Rc<Desk>, mut closed: watch::Receiver<()>) {
     let service = service_fn(move |request| {
         let desk = Rc::clone(&desk);
         async move { Ok::<_, Infallible>(answer::to(request, &desk).await) }
@@ -108,9 +112,13 @@ async fn attend(socket: Socket, desk: Rc<Desk>) {
         .max_buf_size(HEAD_SIZE)
         .serve_connection(TokioIo::new(socket), service);
     let mut connection = std::pin::pin!(connection);
-    // An error says that the caller went away or sent no HTTP; either way nobody is left to tell.
-    if timeout(LIFETIME, connection.as_mut()).await.is_err() {
-        connection.as_mut().graceful_shutdown();
-        let _ = timeout(GRACE, connection).await;
+    tokio::select! {
+        // An error says that the caller went away or sent no HTTP; either way nobody is left to tell.
+        _ = connection.as_mut() => return,
+        () = sleep(LIFETIME) => {}
+        // Elsewhere it may be another process that is well, and this one about to end.
+        _ = closed.changed() => {}
     }
+    connection.as_mut().graceful_shutdown();
+    let _ = timeout(GRACE, connection).await;
 }

@@ -91,10 +91,11 @@ async fn look_after(desk: Rc<Desk>, before: Before, mut confirmation: Confirmati
         }
     };
     let turn = desk.turn().await;
-    confirmation.verdict = match worse.map(|worse| worse.to_string()) {
+    confirmation.verdict = match (worse.map(|worse| worse.to_string()), turn) {
         _ if desk.revision() != revision => Verdict::Overtaken,
-        None => Verdict::Kept,
-        Some(reason) => take_back(&turn, settings, reason).await,
+        (None, _) => Verdict::Kept,
+        (Some(reason), Ok(turn)) => take_back(&turn, settings, reason).await,
+        (Some(reason), Err(refusal)) => Verdict::Stuck(reason, refusal.to_string()),
     };
     match &confirmation.verdict {
         Verdict::Kept => info!("the change stays: nothing got worse in {lasts:?} and {answers} answers"),

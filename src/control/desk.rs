@@ -79,7 +79,7 @@ pub enum Outcome {
     Later(Vec<&'static str>),
 }
 
-/// Why settings were not put in force. The present ones stay.
+/// Why settings were not put in force, or nothing else was changed. The present ones stay.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     /// They make no sense.
@@ -94,6 +94,9 @@ pub enum Refusal {
     /// The process is about to end.
     #[error("the program is about to end")]
     Stopping,
+    /// The process of this number has taken its place.
+    #[error("process {0} serves in place of this one: ask it")]
+    Replaced(u32),
 }
 
 /// The files say what was taken back, and nobody has insisted.
@@ -113,10 +116,13 @@ pub struct Desk {
     /// The settings that were taken back last.
     taken_back: RefCell<Option<Arc<Loaded>>>,
     refused: Cell<u64>,
+    /// The process that serves in place of this one.
+    successor: Cell<Option<u32>>,
     turn: Mutex<()>,
+    word: Mutex<()>,
 }
 
-/// Whose turn it is to change the settings: nobody else does meanwhile.
+/// Whose turn it is to change something: nobody else does meanwhile.
 pub struct Turn<'a> {
     desk: &'a Desk,
     _lock: MutexGuard<'a, ()>,
@@ -134,7 +140,9 @@ impl Desk {
             confirmation: RefCell::default(),
             taken_back: RefCell::default(),
             refused: Cell::new(0),
+            successor: Cell::default(),
             turn: Mutex::default(),
+            word: Mutex::default(),
         }
     }
 
@@ -255,6 +263,23 @@ impl Desk {
         self.means.stopping.borrow().is_some()
     }
 
+    /// This process serves in place of this one: from here on, what is to be changed is to be asked of it.
+    pub fn give_way(&self, successor: u32) {
+        self.successor.set(Some(successor));
+    }
+
+    /// Whether anything is still changed here.
+    ///
+    /// # Errors
+    /// Nothing is any more.
+    pub(super) fn may_change(&self) -> Result<(), Refusal> {
+        match self.successor.get() {
+            Some(process) => Err(Refusal::Replaced(process)),
+            None if self.is_stopping() => Err(Refusal::Stopping),
+            None => Ok(()),
+        }
+    }
+
     /// Which settings are in force: a number that grows by one with each change.
     pub fn revision(&self) -> u64 {
         self.revision.get()
@@ -278,9 +303,24 @@ impl Desk {
         self.load(move |sources| sources.read(&text, format)).await
     }
 
-    /// Waits for the others who change settings.
-    pub async fn turn(&self) -> Turn<'_> {
-        Turn { desk: self, _lock: self.turn.lock().await }
+    /// Waits for the others who change something.
+    ///
+    /// # Errors
+    /// Nothing is changed here any more.
+    pub async fn turn(&self) -> Result<Turn<'_>, Refusal> {
+        let turn = Turn { desk: self, _lock: self.turn.lock().await };
+        self.may_change()?;
+        Ok(turn)
+    }
+
+    /// Waits for the others who say something of backends. Who changes settings, which may take long, is not waited for.
+    ///
+    /// # Errors
+    /// Nothing is changed here any more.
+    pub async fn word(&self) -> Result<MutexGuard<'_, ()>, Refusal> {
+        let word = self.word.lock().await;
+        self.may_change()?;
+        Ok(word)
     }
 
     /// Files and names take their time, and with one worker this is its thread, too.
@@ -355,9 +395,7 @@ impl Turn<'_> {
     /// # Errors
     /// They do not fit here and now. Nothing has changed.
     pub async fn apply(&self, loaded: Loaded, intent: Intent) -> Result<Outcome, Refusal> {
-        if self.desk.is_stopping() {
-            return Err(Refusal::Stopping);
-        }
+        self.desk.may_change()?;
         let before = self.desk.config();
         let applied = (self.desk.means.apply)(loaded.config.clone(), intent).await;
         let in_words = |error: &Unfit| loaded.in_its_words(&error.to_string());

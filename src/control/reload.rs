@@ -12,6 +12,7 @@ use crate::config::Sources;
 use crate::telemetry::manager;
 
 use super::desk::{Desk, Intent, Outcome, Refusal};
+use super::successor;
 
 /// Between two looks at whether files have changed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -21,14 +22,30 @@ pub fn hangups() -> Option<Signal> {
     signal(SignalKind::hangup()).ok()
 }
 
-/// Reads the settings anew and puts them in force at each SIGHUP, for ever. Bad ones change nothing and are told.
+/// Reads the settings anew and puts them in force at each SIGHUP, for ever. Bad ones change nothing and are told. Who serves in
+/// place of this process gets the signals that it would have got.
 pub async fn reload(hangups: Option<Signal>, desk: Rc<Desk>) {
     let Some(mut hangups) = hangups else { return };
     while hangups.recv().await.is_some() {
-        manager::reloading();
-        tell(&desk, &desk.turn().await.reload(Intent::Force).await);
-        manager::ready();
+        match anew(&desk).await {
+            Err(Refusal::Replaced(process)) => successor::pass_on(process),
+            reloaded => {
+                tell(&desk, &reloaded);
+                manager::ready();
+            }
+        }
     }
+}
+
+async fn anew(desk: &Desk) -> Result<Outcome, Refusal> {
+    // The manager takes no word of a process that was replaced.
+    desk.may_change()?;
+    manager::reloading();
+    desk.turn().await?.reload(Intent::Force).await
+}
+
+async fn follow(desk: &Desk) -> Result<Outcome, Refusal> {
+    desk.turn().await?.follow().await
 }
 
 /// Does the same whenever the files have changed, while the settings in force ask for it.
@@ -61,7 +78,7 @@ async fn look_after(desk: &Desk, sources: &Sources) -> Option<()> {
         let seen = look().await.ok()?;
         // A file is not written at once: it is read when it has stayed the same for a while.
         if seen != used && seen == before {
-            let reloaded = desk.turn().await.follow().await;
+            let reloaded = follow(desk).await;
             // Whoever asked for it before us was told of it.
             if !matches!(reloaded, Ok(Outcome::Unchanged)) {
                 tell(desk, &reloaded);

@@ -1,5 +1,6 @@
 //! A process is replaced by another one of the same program (SIGUSR2), and clients do not notice.
 
+mod asked;
 mod failing;
 mod places;
 

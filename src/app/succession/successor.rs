@@ -3,7 +3,6 @@
 use std::env;
 use std::future::pending;
 use std::io;
-use std::mem;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::{self, Path, PathBuf};
@@ -12,14 +11,14 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::spawn_blocking;
+use tokio::task::{spawn_blocking, spawn_local};
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
 use crate::app::live::Live;
 use crate::app::prepare::Admin;
 use crate::config::Sources;
-use crate::control::{Desk, Verdict};
+use crate::control::{self, Desk, Refusal, Verdict};
 use crate::telemetry::manager;
 
 use super::{HERE, LOOK, PREDECESSOR, SERVING, THAT_IS_ALL, packet};
@@ -36,6 +35,8 @@ enum Error {
     First,
     #[error("{0}")]
     Unrepeatable(&'static str),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     #[error("a change is watched, which the new process would not know of: wait for its end")]
     Watched,
     #[error("the program's own file is not known")]
@@ -72,13 +73,17 @@ impl Succession {
 
     /// Ready when another process serves in our place. If nobody waits for that any more, none will.
     pub(in crate::app) async fn happens(mut self, live: &Live, desk: &Desk) {
+        let Some(mut signal) = self.signal.take() else { return pending().await };
         loop {
-            let Some(signal) = &mut self.signal else { return pending().await };
             if signal.recv().await.is_none() {
                 return pending().await;
             }
             match self.succeed(live, desk).await {
-                Ok(id) => return info!("process {id} serves in place of this one"),
+                Ok(id) => {
+                    info!("process {id} serves in place of this one");
+                    spawn_local(control::refer(signal, id));
+                    return;
+                }
                 Err(error) => warn!("no successor, this process goes on: {error}"),
             }
         }
@@ -92,12 +97,13 @@ impl Succession {
             return Err(Error::Unrepeatable(why));
         }
         // What others change meanwhile, the new process would not know of.
-        let turn = desk.turn().await;
+        let (_turn, _word) = (desk.turn().await?, desk.word().await?);
         if desk.confirmation().is_some_and(|watched| watched.verdict == Verdict::Watching) {
             return Err(Error::Watched);
         }
         let program = self.program.clone().ok_or(Error::Program)?;
         info!("starting a successor: {}", program.display());
+        control::warn_of_holds(desk);
         let (ours, its) = packet::ends()?;
         let started = spawn_blocking(move || Successor::start(program, its)).await;
         let mut successor = started.unwrap_or_else(|error| Err(io::Error::other(error).into()))?;
@@ -105,10 +111,10 @@ impl Succession {
         serves.unwrap_or(Err(Error::Late))?;
         let id = successor.keep();
         manager::replaced_by(id);
+        // Who waits for a turn is told of it.
+        desk.give_way(id);
         live.own_files(false);
         live.change_admin(Admin::Closed).await;
-        // Nor what anybody changes from here on.
-        mem::forget(turn);
         Ok(id)
     }
 }

@@ -41,7 +41,8 @@ pub(super) async fn patch_backend(
     expect_json(request.headers())?;
     let (head, body) = request.into_parts();
     let patch: BackendPatch = parse(&read(body, BODY_SIZE).await?)?;
-    // Nothing is waited for until it is changed, so nobody else changes it in between.
+    // A successor that starts would not know of it.
+    let word = desk.word().await?;
     let before = view::find(desk, pool, address)?;
     check_match(&head.headers, &backend_tag(desk.revision(), &before))?;
     if let Some(hold) = patch.hold.filter(|hold| *hold != before.hold) {
@@ -52,7 +53,8 @@ pub(super) async fn patch_backend(
     }
     let after = view::find(desk, pool, address)?;
     let tag = backend_tag(desk.revision(), &after);
-    // Who is told that it is done may end the backend at once.
+    drop(word);
+    // Who is told that it is done may end the backend at once. Nobody else waits for that.
     desk.until_all_know(after.as_of).await;
     Ok(tagged(json(StatusCode::OK, &view::backend(desk, &after)), &tag))
 }
@@ -77,7 +79,7 @@ pub(super) async fn put_config(
         if read.is_err() && !wish.dry_run {
             own.count_refused();
         }
-        let (loaded, turn) = (read?, own.turn().await);
+        let (loaded, turn) = (read?, own.turn().await?);
         check_match(&head.headers, &revision_tag(own.revision()))?;
         let before = Before::now(&own).await;
         let outcome = turn.put(loaded, intent(wish)).await;
@@ -100,7 +102,7 @@ pub(super) async fn reload(
     }
     let own = Rc::clone(desk);
     let change = async move {
-        let turn = own.turn().await;
+        let turn = own.turn().await?;
         check_match(&head.headers, &revision_tag(own.revision()))?;
         let before = Before::now(&own).await;
         let outcome = turn.reload(intent(wish)).await;
@@ -116,7 +118,7 @@ pub(super) async fn plan(request: Request<Incoming>, desk: &Rc<Desk>) -> Result<
     let own = Rc::clone(desk);
     let planned = async move {
         let loaded = own.read(text, format).await?;
-        let turn = own.turn().await;
+        let turn = own.turn().await?;
         // What could not be put in force is refused here as it would be there.
         turn.apply(loaded.clone(), Intent::Trial).await?;
         Ok(plan::of(&own, loaded).await)

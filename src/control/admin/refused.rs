@@ -90,7 +90,7 @@ impl From<Refusal> for Refused {
             Refusal::Settings(problems) => Self::Settings(problems),
             Refusal::Unfit(error) => Self::Unfit(error),
             Refusal::BuiltIn => Self::BuiltIn(refusal),
-            Refusal::Stopping => Self::Stopping(refusal),
+            Refusal::Stopping | Refusal::Replaced(_) => Self::Stopping(refusal),
         }
     }
 }

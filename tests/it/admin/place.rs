@@ -98,3 +98,25 @@ fn a_reload_moves_it_and_answers_who_asked_for_that() {
     until("it is nowhere", || UnixStream::connect(&socket).is_err());
     get(balancer.address, "/");
 }
+
+#[test]
+fn who_is_connected_when_a_reload_moves_it_has_to_connect_anew() {
+    let text = pool("first", &[Backend::refuses()]);
+    let settings = Settings::that_say(&format!("{text}[admin]\naddress = \"127.0.0.1:0\"\n"));
+    let balancer = settings.balancer().start();
+    let mut idle = Client::to(balancer.admin().address);
+    let mut busy = Client::to(balancer.admin().address);
+    let look = "GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    idle.send(look);
+    idle.answer().expect_status(200);
+    settings.write(&format!("{text}[admin]\naddress = \"off\"\n"));
+    busy.send(format!(
+        "POST /api/v1/reload HTTP/1.1\r\nHost: localhost\r\n{JSON}Content-Length: 2\r\n\r\n{{}}"
+    ));
+    assert_eq!(busy.answer().expect_status(200).header("connection"), Some("close"));
+    busy.expect_end();
+    // It may have heard of the end by now.
+    let _ = idle.try_send(look);
+    idle.expect_end();
+    get(balancer.address, "/");
+}

@@ -1,0 +1,44 @@
+//! What is asked of this process when another one takes its place.
+
+use rustix::io::Errno;
+use rustix::process::{self, Pid, kill_process};
+use tokio::signal::unix::Signal;
+use tracing::{info, warn};
+
+use crate::backends::Backend;
+
+use super::desk::Desk;
+
+/// Says what operators said of backends, in the words that say it again: the new process will not know of it.
+pub fn warn_of_holds(desk: &Desk) {
+    let said: Vec<_> = desk.registry().backends().iter().flat_map(in_words).collect();
+    if !said.is_empty() {
+        let all = said.join(", ");
+        warn!(
+            "the new process will not know what an operator said of backends; say it again when it serves: {all}"
+        );
+    }
+}
+
+fn in_words(backend: &Backend) -> impl Iterator<Item = String> {
+    let hold = backend.hold.map(|hold| format!("{hold} {backend}"));
+    let weight = backend.weight.map(|weight| format!("weight {backend} {weight}"));
+    hold.into_iter().chain(weight)
+}
+
+/// Passes SIGHUP on to the process that serves in place of this one.
+pub(super) fn pass_on(process: u32) {
+    // It is our child, and nobody waits for its end: while we are here, the number is no other's.
+    let process_id = Pid::from_raw(process.cast_signed()).ok_or(Errno::SRCH);
+    match process_id.and_then(|id| kill_process(id, process::Signal::HUP)) {
+        Ok(()) => info!("SIGHUP is passed on to process {process}, which serves now"),
+        Err(error) => warn!("SIGHUP cannot be passed on to process {process}, which serves now: {error}"),
+    }
+}
+
+/// Says at each SIGUSR2 who serves in place of this process, for ever.
+pub async fn refer(mut signal: Signal, process: u32) {
+    while signal.recv().await.is_some() {
+        warn!("SIGUSR2 does nothing here any more: process {process} serves now");
+    }
+}
