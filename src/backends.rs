@@ -236,7 +236,15 @@ impl Registry {
         if evidence != Evidence::Closed || backends.iter().any(stands_in) {
             return self.learn(backends, id, evidence, Instant::now());
         }
-        let is_new = backends[place].health.doubt();
+        drop(backends);
+        self.doubt(id);
+    }
+
+    /// Has a backend checked at once, unless it is down or is to be checked at once already: what the check finds counts.
+    pub fn doubt(&self, id: BackendId) {
+        let mut backends = self.lock();
+        let found = backends.iter_mut().find(|known| known.id == id && known.health.is_usable());
+        let is_new = found.is_some_and(|backend| backend.health.doubt());
         drop(backends);
         if is_new {
             self.publish();

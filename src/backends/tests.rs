@@ -62,6 +62,22 @@ fn a_request_that_closes_whoever_gets_it_takes_all_but_the_last_out_of_use() {
 }
 
 #[test]
+fn a_backend_that_is_in_doubt_stays_in_use_and_is_checked_once_for_all_who_doubt_it() {
+    let registry = Registry::isolated();
+    registry.replace(wanted(&[1]));
+    let id = registry.backends()[0].id;
+    let mut revision = registry.subscribe();
+    for is_new in [true, false] {
+        revision.mark_unchanged();
+        registry.doubt(id);
+        assert_eq!(revision.has_changed().unwrap(), is_new);
+        assert!(registry.health(id).is_some_and(|health| health.is_usable() && health.is_doubted()));
+    }
+    registry.observe(id, Evidence::Answered(StatusCode::OK, Duration::ZERO), Instant::now());
+    assert!(registry.health(id).is_some_and(|health| health.is_usable() && !health.is_doubted()));
+}
+
+#[test]
 fn backends_that_stay_keep_their_identity_health_and_load() {
     let registry = Registry::isolated();
     registry.replace(wanted(&[1, 2]));

@@ -215,6 +215,51 @@ fn the_last_backend_is_checked_at_once_when_a_request_finds_that_it_closes() {
 }
 
 #[test]
+fn a_backend_that_keeps_a_request_waiting_is_checked_at_once() {
+    let is_well = Arc::new(AtomicBool::new(true));
+    let hangs = {
+        let is_well = Arc::clone(&is_well);
+        Backend::that(move |mut transport| match is_well.load(Ordering::SeqCst) {
+            true => transport.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
+            false => transport.wait_for_end(),
+        })
+    };
+    let second = Sample::start("second");
+    let balancer = Balancer::before(&[hangs.address, second.address()]).flag("--health-path", "/status/200");
+    let balancer = balancer.flag("--health-interval", "1h").flag("--health-timeout", "1s");
+    let balancer = balancer.flag("--response-timeout", "200ms").start();
+    balancer.said_times("is healthy", 2);
+    is_well.store(false, Ordering::SeqCst);
+    get(balancer.address, "/").expect_status(504);
+    balancer.said(&format!("{} is down: no answer in time", hangs.address));
+    until("the other one answers", || get(balancer.address, "/").status == 200);
+}
+
+#[test]
+fn a_backend_that_takes_long_for_a_request_and_not_for_a_check_stays_in_use() {
+    let checked = Arc::new(AtomicUsize::new(0));
+    let slow = {
+        let checked = Arc::clone(&checked);
+        Backend::that(move |mut transport| {
+            if transport.head.starts_with("GET /long ") {
+                return transport.wait_for_end();
+            }
+            if transport.head.starts_with("GET /check ") {
+                checked.fetch_add(1, Ordering::SeqCst);
+            }
+            transport.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        })
+    };
+    let balancer = Balancer::before(&[slow.address]).flag("--health-path", "/check");
+    let balancer = balancer.flag("--health-interval", "1h").flag("--response-timeout", "200ms").start();
+    balancer.said("is healthy");
+    get(balancer.address, "/long").expect_status(504);
+    until("it is checked again", || checked.load(Ordering::SeqCst) == 2);
+    get(balancer.address, "/").expect_status(200);
+    assert_eq!(balancer.times_said("is down"), 0);
+}
+
+#[test]
 fn backends_that_refuse_do_not_count_as_having_seen_the_request() {
     let last = Sample::start("last");
     let mut addresses: Vec<_> = (0..5).map(|_| Backend::refuses()).collect();
