@@ -31,6 +31,19 @@ fn troubled(bytes: &'static str) -> (Backend, Arc<AtomicBool>) {
     (backend, mended)
 }
 
+/// A backend that takes its time for each answer.
+fn slow() -> Backend {
+    Backend::that(|mut transport| {
+        loop {
+            thread::sleep(Duration::from_millis(20));
+            transport.send(MENDED);
+            if !transport.read_head() {
+                return;
+            }
+        }
+    })
+}
+
 const ENOUGH: &str = "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 60\r\nContent-Length: 0\r\n\r\n";
 const MENDED: &str = "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n";
 
@@ -97,6 +110,19 @@ fn peak_ewma_leaves_a_backend_that_fails_fast() {
 }
 
 #[test]
+fn peak_ewma_leaves_a_backend_whose_answers_break_off() {
+    let (cuts, slow) = (Backend::closes_mid_body(), slow());
+    let balancer = Balancer::before(&[cuts.address, slow.address]).flag("--policy", "peak_ewma").start();
+    for _ in 0..100 {
+        let mut client = Client::to(balancer.address);
+        client.send("GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+        client.remains();
+    }
+    // It is much faster, but some tens tell.
+    assert!(cuts.requests() <= 50, "{}", cuts.requests());
+}
+
+#[test]
 fn peak_ewma_comes_back_to_a_backend_that_got_well_or_whose_pause_is_over() {
     for (name, bytes) in [
         ("ewma-broken", "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"),
@@ -113,16 +139,7 @@ fn peak_ewma_comes_back_to_a_backend_that_got_well_or_whose_pause_is_over() {
 
 #[test]
 fn peak_ewma_leaves_most_requests_to_the_faster_one() {
-    let slow = Backend::that(|mut transport| {
-        loop {
-            thread::sleep(Duration::from_millis(20));
-            transport.send(MENDED);
-            if !transport.read_head() {
-                return;
-            }
-        }
-    });
-    let fast = Backend::answers(OK);
+    let (slow, fast) = (slow(), Backend::answers(OK));
     let balancer = quick_to_forget("ewma-slow", [slow.address, fast.address]);
     let mut client = Client::to(balancer.address);
     let mut asked = 0;
