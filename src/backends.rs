@@ -27,6 +27,9 @@ pub use health::{Evidence, Health, State};
 pub use load::{Ending, Load, Outcome};
 pub use score::Score;
 
+/// So many requests in succession to which a backend closes its connection tell that it does so to all.
+const CLOSED_TO_ALL: u32 = 3;
+
 lazy_static! {
     /// Every backend and its health: the control plane's single source of truth.
     static ref BACKENDS: Mutex<Vec<Backend>> = Mutex::new(Vec::new());
@@ -223,20 +226,30 @@ impl Registry {
     }
 
     /// Takes into account what a request found. One that is down already is so no more than before: many requests find it
-    /// in one moment, and only checks tell that it stays so. And one that closed a connection without an answer stays in use if
-    /// its pool has no other, but is checked at once: else a request that kills whoever gets it, and goes from one to
-    /// the next, would take all of them from everybody.
+    /// in one moment, and only checks tell that it stays so. And one that closed a connection without an answer stays in use,
+    /// but is checked at once: else a request that kills whoever gets it, and goes from one to the next, would take them from
+    /// everybody. Only if it does so to all requests, whatever it says to checks, and its pool has another, it is down.
     pub fn suspect(&self, id: BackendId, evidence: Evidence) {
         let mut backends = self.lock();
         let Some(place) = backends.iter().position(|known| known.id == id) else { return };
         if !backends[place].health.is_usable() {
             return;
         }
+        let is_closed = evidence == Evidence::Closed;
+        let closes_all = is_closed && backends[place].closes_all();
         let stands_in = |other: &Backend| other.id != id && other.stands_in_for(&backends[place]);
-        if evidence != Evidence::Closed || backends.iter().any(stands_in) {
+        if !is_closed || closes_all && backends.iter().any(stands_in) {
             return self.learn(backends, id, evidence, Instant::now());
         }
-        let is_new = backends[place].health.doubt();
+        drop(backends);
+        self.doubt(id);
+    }
+
+    /// Has a backend checked at once, unless it is down or is to be checked at once already: what the check finds counts.
+    pub fn doubt(&self, id: BackendId) {
+        let mut backends = self.lock();
+        let found = backends.iter_mut().find(|known| known.id == id && known.health.is_usable());
+        let is_new = found.is_some_and(|backend| backend.health.doubt());
         drop(backends);
         if is_new {
             self.publish();
@@ -309,6 +322,12 @@ impl Backend {
     /// Whether anybody's requests may be sent to it, not only those of clients whom a cookie keeps there.
     pub fn gets_requests(&self) -> bool {
         self.is_usable() && !self.leaving && self.weight() > 0
+    }
+
+    /// It closed a connection without an answer once more. Tells whether that is all it does with requests, as far as is known.
+    fn closes_all(&mut self) -> bool {
+        let answers = self.load.score().answers().iter().sum();
+        self.health.closed(answers) >= CLOSED_TO_ALL
     }
 
     /// Whether requests go to it if the other cannot be used.

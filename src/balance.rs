@@ -32,7 +32,7 @@ pub use sticky::Word;
 pub use turn::Turn;
 pub use warm::per_cent_warm;
 
-use asking::{Asking, is_full};
+use asking::Asking;
 use hashed::Hashed;
 use level::Order;
 use round_robin::Round;
@@ -132,6 +132,13 @@ enum Shortcut {
     None,
     To(u32),
     InTurn(Round),
+}
+
+impl Member {
+    /// Whether it has as many requests as it may have.
+    pub fn is_full(&self) -> bool {
+        self.max_requests.is_some_and(|most| self.load.in_flight() >= most.get() as usize)
+    }
 }
 
 impl Pool {
@@ -267,7 +274,7 @@ impl Pool {
     fn why_none(&self, tried: &Tried) -> NoPick {
         let full = |index: &u32| {
             let member = &self.members[*index as usize];
-            is_full(member) && !tried.contains(member.id)
+            member.is_full() && !tried.contains(member.id)
         };
         if self.order.members.iter().any(full) { NoPick::AllFull } else { NoPick::NoneUsable }
     }

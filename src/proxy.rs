@@ -83,7 +83,7 @@ pub async fn handle(client: Rc<Client>, request: Request<Incoming>) -> Result<Re
     Ok(match outcome {
         Ok(Outcome::Backend(answered)) => pass_on(answered, &client, exchange),
         Ok(Outcome::Own(own)) => own.give(exchange),
-        Err(error) => answer::answer(&error, &view.snapshot, exchange),
+        Err(error) => answer::answer(&error, &newest(&client, view).snapshot, exchange),
     })
 }
 

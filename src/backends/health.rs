@@ -118,13 +118,16 @@ pub struct Health {
     failures: u32,
     well_since: Option<Instant>,
     doubted: bool,
+    /// How often in succession it closed a connection on a request, and how many answers it had given by then.
+    closed: (u32, u64),
 }
 
 impl Health {
     /// That of a backend nobody has looked at.
     pub fn unknown(now: Instant) -> Self {
         let (state, evidence) = (State::Unknown, Evidence::Nothing);
-        Self { state, evidence, learned: now, since: now, failures: 0, well_since: None, doubted: false }
+        let (failures, well_since, doubted, closed) = (0, None, false, (0, 0));
+        Self { state, evidence, learned: now, since: now, failures, well_since, doubted, closed }
     }
 
     /// That of a backend that joins others which are at work already.
@@ -181,6 +184,15 @@ impl Health {
     /// Whether it is to be checked at once.
     pub fn is_doubted(&self) -> bool {
         self.doubted
+    }
+
+    /// It closed a connection on a request, when it had given so many answers to others. Tells how often it did that with no
+    /// answer in between.
+    pub fn closed(&mut self, answers: u64) -> u32 {
+        let (times, before) = self.closed;
+        let times = if answers == before { times.saturating_add(1) } else { 1 };
+        self.closed = (times, answers);
+        times
     }
 
     /// Takes a piece of evidence, sought since `since` and found at `now`, into account. A success that was sought before

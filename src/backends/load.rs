@@ -1,7 +1,7 @@
 //! What a backend is doing for us right now, and how well it did lately.
 
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Score;
@@ -27,6 +27,8 @@ pub struct Load {
     /// Two halves: the time to an answer in milliseconds, and the part of requests that failed. Zero until there is a
     /// measurement.
     measured: AtomicU64,
+    /// The weight that the latest answer had among those.
+    weight: AtomicU32,
     /// When that was, in milliseconds.
     measured_at: AtomicU64,
     /// When it was last given a request by a policy that asks for this, in milliseconds.
@@ -65,6 +67,7 @@ impl Load {
             score: Score::default(),
             born: now,
             measured: AtomicU64::new(0),
+            weight: AtomicU32::new(0),
             measured_at: AtomicU64::new(0),
             given_at: AtomicU64::new(0),
             rests_until: AtomicU64::new(0),
@@ -115,6 +118,7 @@ impl Load {
             Ending::Answered => {
                 let slower = took > latency * kept;
                 let latency = if slower { took } else { latency * kept + took * (1.0 - kept) };
+                self.weight.store(weight.to_bits(), Ordering::Relaxed);
                 (latency, failing * (1.0 - weight))
             }
         };
@@ -123,6 +127,18 @@ impl Load {
         if let Some(rest) = outcome.retry_after {
             let until = self.millis(now + rest.min(LONGEST_REST));
             self.rests_until.fetch_max(until, Ordering::Relaxed);
+        }
+    }
+
+    /// An answer that was taken into account when it began did not come to its end, and the backend is to blame: it counts as a
+    /// failure after all. If others came meanwhile, their weight is as good.
+    pub fn broke_off(&self) {
+        let measured = self.measured.load(Ordering::Relaxed);
+        // As long as nothing was measured, nobody goes by it.
+        if measured != 0 {
+            let (latency, failing) = halves(measured);
+            let failing = failing + f32::from_bits(self.weight.load(Ordering::Relaxed));
+            self.measured.store(united(latency, failing.min(1.0)), Ordering::Relaxed);
         }
     }
 
@@ -226,6 +242,25 @@ mod tests {
         (2..50_u64).for_each(fail);
         let often = load.expected(at(1050), DECAY).unwrap();
         assert!(often > 60_000.0, "{often}");
+    }
+
+    #[test]
+    fn an_answer_that_breaks_off_counts_as_one_that_failed_at_once() {
+        let now = Instant::now();
+        for pause in [Duration::from_millis(10), DECAY] {
+            let [fails, breaks_off] = [(); 2].map(|()| Load::new(now));
+            for turn in 1..5 {
+                let at = now + pause * turn;
+                fails.learn(&Outcome { ending: Ending::Failed, ..answered(10) }, at, DECAY);
+                breaks_off.learn(&answered(10), at, DECAY);
+                breaks_off.broke_off();
+            }
+            let [fails, breaks_off] = [fails, breaks_off].map(|load| halves(load.measured.into_inner()).1);
+            assert!(fails > 0.0 && (fails - breaks_off).abs() < 0.001, "{fails} and {breaks_off}");
+        }
+        let unasked = Load::new(now);
+        unasked.broke_off();
+        assert_eq!(unasked.expected(now, DECAY), None);
     }
 
     #[test]

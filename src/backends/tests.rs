@@ -46,19 +46,53 @@ fn requests_that_find_a_backend_dead_in_one_moment_do_not_put_off_its_next_check
 }
 
 #[test]
-fn a_request_that_closes_whoever_gets_it_takes_all_but_the_last_out_of_use() {
+fn a_request_that_closes_whoever_gets_it_takes_nobody_out_of_use_and_has_all_checked() {
     let registry = Registry::isolated();
     registry.replace(wanted(&[1, 2, 3]));
-    let usable = || registry.backends().iter().filter(|backend| backend.is_usable()).count();
-    for left in [2, 1, 1] {
-        let next = registry.backends().into_iter().find(|backend| backend.is_usable()).expect("one is left");
-        registry.suspect(next.id, Evidence::Closed);
-        assert_eq!(usable(), left);
+    for _ in 0..CLOSED_TO_ALL * 2 {
+        for backend in registry.backends() {
+            registry.suspect(backend.id, Evidence::Closed);
+            backend.load.score().answered(200);
+        }
     }
-    let last = registry.backends()[2].clone();
-    assert!(last.health.is_doubted());
-    registry.observe(last.id, Evidence::Closed, Instant::now());
-    assert_eq!(usable(), 0, "a check is believed");
+    assert!(registry.backends().iter().all(|backend| backend.is_usable() && backend.health.is_doubted()));
+    registry.observe(registry.backends()[0].id, Evidence::Closed, Instant::now());
+    assert!(!registry.backends()[0].is_usable(), "a check is believed");
+}
+
+#[test]
+fn a_backend_that_closes_on_every_request_is_out_of_use_whatever_its_checks_say_unless_it_is_the_last() {
+    let registry = Registry::isolated();
+    registry.replace(wanted(&[1, 2]));
+    let usable = || registry.backends().iter().filter(|backend| backend.is_usable()).count();
+    for place in [0, 1] {
+        let id = registry.backends()[place].id;
+        for times in 1..=CLOSED_TO_ALL {
+            registry.suspect(id, Evidence::Closed);
+            if times < CLOSED_TO_ALL {
+                assert_eq!(usable(), 2 - place);
+                let well = Evidence::Answered(StatusCode::OK, Duration::ZERO);
+                registry.observe(id, well, Instant::now());
+            }
+        }
+        assert_eq!(usable(), 1);
+    }
+}
+
+#[test]
+fn a_backend_that_is_in_doubt_stays_in_use_and_is_checked_once_for_all_who_doubt_it() {
+    let registry = Registry::isolated();
+    registry.replace(wanted(&[1]));
+    let id = registry.backends()[0].id;
+    let mut revision = registry.subscribe();
+    for is_new in [true, false] {
+        revision.mark_unchanged();
+        registry.doubt(id);
+        assert_eq!(revision.has_changed().unwrap(), is_new);
+        assert!(registry.health(id).is_some_and(|health| health.is_usable() && health.is_doubted()));
+    }
+    registry.observe(id, Evidence::Answered(StatusCode::OK, Duration::ZERO), Instant::now());
+    assert!(registry.health(id).is_some_and(|health| health.is_usable() && !health.is_doubted()));
 }
 
 #[test]

@@ -20,7 +20,7 @@ impl Asking<'_> {
     /// Whether it was not tried before, and may have one more request.
     pub(super) fn is_open(&self, index: u32) -> bool {
         let member = self.member(index);
-        (self.tried.is_empty() || !self.tried.contains(member.id)) && (!self.pool.capped || !is_full(member))
+        (self.tried.is_empty() || !self.tried.contains(member.id)) && (!self.pool.capped || !member.is_full())
     }
 
     /// Whether it is open and, if it is warming up, its luck says that this request is among those that it takes already.
@@ -91,9 +91,4 @@ impl Asking<'_> {
             after.iter().chain(before).copied().find(|index| self.is_open(*index) && good(*index))
         })
     }
-}
-
-/// Whether it has as many requests as it may have.
-pub(super) fn is_full(member: &Member) -> bool {
-    member.max_requests.is_some_and(|most| member.load.in_flight() >= most.get() as usize)
 }

@@ -63,6 +63,11 @@ impl Lease {
         self.load.score()
     }
 
+    /// An answer that was learned of broke off, and that backend is to blame.
+    pub fn broke_off(&self) {
+        self.load.broke_off();
+    }
+
     pub(super) fn load(&self) -> &Load {
         &self.load
     }

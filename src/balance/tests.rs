@@ -166,7 +166,7 @@ proptest! {
         for _ in 0..40 {
             let can = |member: &&Member| {
                 let is_new = !tried.contains(&member.place);
-                is_new && member.usable && takes_part(member) && !is_full(member)
+                is_new && member.usable && takes_part(member) && !member.is_full()
             };
             let open: Vec<_> = pool.members().iter().filter(can).map(|member| member.place).collect();
             let tried = Tried::of(tried.iter().map(|index| u32::try_from(*index).unwrap().into()));

@@ -28,7 +28,7 @@ pub struct Vitals {
 /// What got worse.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Worse {
-    /// More answers are failures, in parts of all.
+    /// More answers are failures or break off, in parts of all.
     Failures {
         /// Before the change.
         before: f64,
@@ -108,7 +108,8 @@ impl Display for Worse {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Failures { before, now } => {
-                write!(f, "{:.1} % of the answers were 5xx, before it {:.1} %", now * 100.0, before * 100.0)
+                let [now, before] = [now, before].map(|part| part * 100.0);
+                write!(f, "{now:.1} % of the answers were 5xx or broke off, before it {before:.1} %")
             }
             Self::Slower { before, now } => write!(
                 f,
@@ -166,7 +167,10 @@ mod tests {
     fn more_failures_slower_answers_and_less_capacity_are_worse() {
         let before = vitals(1000, 0, 50, 5);
         let told = |now: Vitals| now.worse_than(&before).expect("it is worse").to_string();
-        assert_eq!(told(vitals(900, 100, 50, 5)), "10.0 % of the answers were 5xx, before it 0.0 %");
+        assert_eq!(
+            told(vitals(900, 100, 50, 5)),
+            "10.0 % of the answers were 5xx or broke off, before it 0.0 %"
+        );
         assert!(told(vitals(1000, 0, 500, 5)).starts_with("99 of 100 answers took up to 5"));
         assert_eq!(
             told(vitals(1000, 0, 50, 2)),

@@ -136,11 +136,11 @@ impl<'a> Trial<'a> {
         let status = response.status();
         self.lease.score().answered(status.as_u16());
         let Some(begun) = self.begun.take() else { return };
-        let failed = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
         // An answer that came before the end of the request counts from the beginning.
         let took = self.client.sent_at().unwrap_or(begun).elapsed();
-        let ending = if failed { Ending::Failed } else { Ending::Answered };
-        let asks = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+        let ending = if status.is_server_error() { Ending::Failed } else { Ending::Answered };
+        // A 429 speaks of one client (RFC 6585 section 4), a 503 of the backend (RFC 9110 section 15.6.4).
+        let asks = status == StatusCode::SERVICE_UNAVAILABLE;
         let retry_after = response.headers().get(RETRY_AFTER).filter(|_| asks).and_then(pause);
         self.learn(Outcome { took, ending, retry_after });
     }

@@ -129,6 +129,7 @@ fn explain(error: &Error, snapshot: &Snapshot, exchange: &Exchange) -> String {
         }
         Error::NoBackend
         | Error::NoneInService
+        | Error::BackendsFull
         | Error::Connect(_)
         | Error::ConnectTimeout
         | Error::BadCertificate(_)
@@ -137,16 +138,7 @@ fn explain(error: &Error, snapshot: &Snapshot, exchange: &Exchange) -> String {
         _ => return text,
     }
     for member in members.iter().take(MOST_TOLD) {
-        text += &match error {
-            Error::NoBackend | Error::NoneInService => {
-                why_unused(member, &snapshot.facts[member.place], exchange)
-            }
-            // What this request found out itself is not in its snapshot yet.
-            _ => match client.shared.registry.health(member.id) {
-                Some(health) => learned(member, health.evidence(), health.learned()),
-                None => continue,
-            },
-        };
+        text += &why_unused(member, &snapshot.facts[member.place], exchange);
     }
     let more = members.len().saturating_sub(MOST_TOLD);
     if more > 0 {
@@ -155,15 +147,23 @@ fn explain(error: &Error, snapshot: &Snapshot, exchange: &Exchange) -> String {
     text
 }
 
-/// What is known of a backend that gets no requests.
+/// Why a backend does not get the request, as far as is known.
 fn why_unused(member: &Member, fact: &Fact, exchange: &Exchange) -> String {
     let tags = exchange.treated().map_or(&[][..], Treated::tags);
     if let Some((name, value)) = lacks(member, tags) {
         return format!("{}: its tags do not say {name} = {value}\n", member.way.url);
     }
-    match taken_out(member, fact.state) {
-        Some(why) => format!("{}: {why}\n", member.way.url),
-        None => learned(member, &fact.evidence, fact.learned),
+    // What this request found out itself is not in the snapshot yet.
+    let health = exchange.client().shared.registry.health(member.id);
+    let why = match &health {
+        Some(health) if !health.is_usable() => None,
+        Some(health) if health.is_doubted() => Some("a request got no answer of it, and it is checked"),
+        _ => taken_out(member, fact.state),
+    };
+    match (why, &health) {
+        (Some(why), _) => format!("{}: {why}\n", member.way.url),
+        (None, Some(health)) => learned(member, health.evidence(), health.learned()),
+        (None, None) => learned(member, &fact.evidence, fact.learned),
     }
 }
 
@@ -177,12 +177,13 @@ fn learned(member: &Member, evidence: &Evidence, learned: Instant) -> String {
     format!("{}: {evidence} {ago} s ago\n", member.way.url)
 }
 
-/// Why a backend that is not down gets no requests, if an operator or the settings took it out.
+/// Why a backend that is not down gets no requests, if an operator or the settings took it out or it has enough of them.
 fn taken_out(member: &Member, state: State) -> Option<&'static str> {
     match state {
         State::Down => None,
         State::Up | State::Unknown if !member.usable => Some("an operator disabled it"),
         State::Up | State::Unknown if member.drained => Some("an operator drains it"),
-        State::Up | State::Unknown => (member.weight == 0).then_some("its weight is 0"),
+        State::Up | State::Unknown if member.weight == 0 => Some("its weight is 0"),
+        State::Up | State::Unknown => member.is_full().then_some("it has as many requests as it may have"),
     }
 }

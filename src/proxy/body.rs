@@ -264,7 +264,7 @@ struct Download {
     ended: bool,
     /// Boxed, because a body is moved more than once, and few break.
     broken: Option<Box<Error>>,
-    _lease: Lease,
+    lease: Lease,
 }
 
 impl Body {
@@ -292,7 +292,7 @@ impl Body {
         let client = Rc::clone(exchange.client());
         let connection = Some(connection);
         let download =
-            Download { incoming, connection, connections, client, ended: false, broken: None, _lease: lease };
+            Download { incoming, connection, connections, client, ended: false, broken: None, lease };
         Self { source: Source::Backend(download), exchange: Some(exchange) }
     }
 
@@ -304,9 +304,13 @@ impl Body {
         }
     }
 
-    fn failed(&mut self, error: &Error) {
-        if let Some(exchange) = &mut self.exchange {
-            exchange.failed(error);
+    /// It ends early, as this says: the backend may be to blame.
+    #[cold]
+    fn break_off(&mut self, say: impl FnOnce(&mut Exchange) -> bool) {
+        if let (Source::Backend(download), Some(exchange)) = (&self.source, &mut self.exchange)
+            && say(exchange)
+        {
+            download.blame(exchange.began_well());
         }
     }
 }
@@ -332,7 +336,7 @@ impl HttpBody for Body {
             }
             Source::Backend(download) => match download.poll_frame(cx) {
                 Poll::Ready(Some(Err(error))) => {
-                    self.failed(&error);
+                    self.break_off(|exchange| exchange.failed(&error));
                     Poll::Ready(Some(Err(error)))
                 }
                 polled => polled,
@@ -427,6 +431,20 @@ impl Download {
         }
     }
 
+    /// That it did not come to its end is the backend's fault. The head counted as an answer; if it was a good one, that is
+    /// taken back.
+    #[cold]
+    fn blame(&self, began_well: bool) {
+        let shared = &self.client.shared;
+        self.lease.score().failed();
+        if began_well {
+            shared.tally.broke_off();
+            if !shared.clock.stood_lately() {
+                self.lease.broke_off();
+            }
+        }
+    }
+
     /// Whoever drives the client's connection wants no more of it.
     #[cold]
     fn cut(&mut self) {
@@ -442,7 +460,10 @@ impl Download {
 impl Drop for Body {
     fn drop(&mut self) {
         let has_ended = match &mut self.source {
-            Source::Backend(download) if !download.is_whole() => return download.cut(),
+            Source::Backend(download) if !download.is_whole() => {
+                download.cut();
+                return self.break_off(Exchange::cut);
+            }
             Source::Backend(download) => {
                 let has_ended = download.has_ended();
                 if has_ended {

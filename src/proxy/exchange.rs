@@ -15,7 +15,7 @@ use crate::telemetry::access_log::Entry;
 
 use super::client::{Mark, Phase};
 use super::treated::Treated;
-use super::{Client, Error, grpc};
+use super::{Client, Error, Fault, grpc};
 
 /// A request under way. When it is dropped, the client's connection waits for the next one and the access log has a line.
 #[derive(Debug)]
@@ -33,6 +33,8 @@ pub(super) struct Exchange {
     is_grpc: bool,
     /// Whether our own answer must leave its body out: with HTTP/1.1 hyper does so itself.
     wants_no_body: bool,
+    /// Whether its answer began with a status that is no failure.
+    began_well: bool,
     /// Whether it is known how it ended, which is told once.
     settled: bool,
 }
@@ -51,7 +53,8 @@ impl Exchange {
         let wants_no_body = is_http2 && request.method() == Method::HEAD;
         client.set(Mark::Watched, request.body().is_end_stream());
         client.enter(Phase::Connect);
-        Self { client, entry, began, pool: None, treated: None, is_grpc, wants_no_body, settled: false }
+        let (began_well, settled) = (false, false);
+        Self { client, entry, began, pool: None, treated: None, is_grpc, wants_no_body, began_well, settled }
     }
 
     pub(super) fn client(&self) -> &Rc<Client> {
@@ -119,6 +122,7 @@ impl Exchange {
         if let Some(entry) = &mut self.entry {
             entry.answered(status);
         }
+        self.began_well = status < 500;
         let tally = &self.client.shared.tally;
         tally.answered(status);
         if let Some(began) = self.began.take() {
@@ -127,33 +131,38 @@ impl Exchange {
         self.client.enter(Phase::Answer);
     }
 
+    /// Whether its answer began with a status that is no failure.
+    pub(super) fn began_well(&self) -> bool {
+        self.began_well
+    }
+
     /// The client's side of hyper was given all of the answer.
     pub(super) fn completed(&mut self) {
         self.settled = true;
     }
 
-    /// It did not end as the client wished.
+    /// It did not end as the client wished. Tells whether that is news, and the backend is to blame for it.
     #[cold]
-    pub(super) fn failed(&mut self, error: &Error) {
+    pub(super) fn failed(&mut self, error: &Error) -> bool {
         if mem::replace(&mut self.settled, true) {
-            return;
+            return false;
         }
         let row = error.row();
+        let is_the_backends = row.fault == Fault::Backend;
         self.client.shared.tally.failed(row.reason);
-        let Some(entry) = &mut self.entry else { return };
+        let Some(entry) = &mut self.entry else { return is_the_backends };
         let client = self.client.address();
         match entry.backend() {
             Some(backend) => tracing::debug!("{client}: {backend}: {error}"),
             None => tracing::debug!("{client}: {error}"),
         }
         entry.failed(row.status.as_u16(), row.reason, row.termination);
+        is_the_backends
     }
 
-    /// It ended before all of its answer was given away.
-    pub(super) fn cut(&mut self) {
-        if !self.settled {
-            self.failed(&self.why_cut());
-        }
+    /// It ended before all of its answer was given away. Tells the same.
+    pub(super) fn cut(&mut self) -> bool {
+        !self.settled && self.failed(&self.why_cut())
     }
 
     /// Why it ended before anybody said so: whoever drove the client's connection let go of it.

@@ -40,8 +40,12 @@ pub(super) struct Failure {
 impl Failure {
     /// Tells the registry what it says of the backend, if anything.
     pub(super) fn tell(&self, client: &Client, lease: &Lease) {
-        if let Some(evidence) = &self.evidence {
-            client.shared.registry.suspect(lease.backend(), evidence.clone());
+        let (registry, backend) = (client.shared.registry, lease.backend());
+        match (&self.evidence, &self.error) {
+            (Some(evidence), _) => registry.suspect(backend, evidence.clone()),
+            // It may hang, or this request take long there: a check tells.
+            (None, Error::ResponseTimeout | Error::BackendStalled) => registry.doubt(backend),
+            (None, _) => {}
         }
     }
 }

@@ -15,6 +15,7 @@ const LOOKS: u32 = 8;
 pub struct Tally {
     /// By the first digit of the status.
     answers: [Cell<u64>; 6],
+    broken_off: Cell<u64>,
     failures: RefCell<Failures>,
     times: RefCell<Histogram>,
     recent: RefCell<Recent>,
@@ -31,6 +32,8 @@ pub struct Failures(Vec<(&'static str, u64)>);
 pub struct Report {
     /// Answers by the first digit of their status, since the start.
     pub answers: [u64; 6],
+    /// Those of them that began well and did not come to their end by the fault of a backend.
+    pub broken_off: u64,
     /// Requests that did not end as their clients wished, by the reason.
     pub failures: Failures,
     /// How long those that were looked at took, from the end of a request's head to the head of its answer: what comes
@@ -61,6 +64,11 @@ impl Tally {
         }
     }
 
+    /// An answer that began well did not come to its end, and its backend is to blame.
+    pub fn broke_off(&self) {
+        self.broken_off.set(self.broken_off.get() + 1);
+    }
+
     /// A request did not end as its client wished, for this reason, which is one of few.
     pub fn failed(&self, reason: &'static str) {
         self.failures.borrow_mut().add(reason, 1);
@@ -75,6 +83,7 @@ impl Tally {
     pub fn report(&self) -> Report {
         Report {
             answers: self.answers.each_ref().map(Cell::get),
+            broken_off: self.broken_off.get(),
             failures: self.failures.borrow().clone(),
             times: self.times.borrow().clone(),
         }
@@ -114,6 +123,7 @@ impl Report {
         for (own, other) in self.answers.iter_mut().zip(other.answers) {
             *own += other;
         }
+        self.broken_off += other.broken_off;
         other.failures.0.iter().for_each(|(reason, count)| self.failures.add(reason, *count));
         self.times.join(&other.times);
     }
@@ -126,6 +136,7 @@ impl Report {
         }
         Self {
             answers,
+            broken_off: self.broken_off.saturating_sub(earlier.broken_off),
             failures: self.failures.since(&earlier.failures),
             times: self.times.since(&earlier.times),
         }
@@ -136,11 +147,13 @@ impl Report {
         self.answers.iter().sum()
     }
 
-    /// The part of the answers whose status is 500 or more, from 0 to 1.
+    /// The part of the answers whose status is 500 or more, or that broke off by the fault of a backend, from 0 to 1.
     pub fn failed(&self) -> f64 {
+        let failed = self.answers[5] + self.broken_off;
         match self.total() {
             0 => 0.0,
-            total => self.answers[5] as f64 / total as f64,
+            // What breaks off may have begun before what is counted here.
+            total => failed.min(total) as f64 / total as f64,
         }
     }
 
@@ -169,9 +182,13 @@ mod tests {
         for status in [200, 204, 503, 499] {
             tally.answered(status);
         }
-        let since = tally.report().since(&earlier);
-        assert_eq!(since.answers, [0, 0, 2, 0, 1, 1]);
-        assert_eq!((since.total(), since.failed()), (4, 0.25));
-        assert_eq!(since.p99(), None);
+        let since = || tally.report().since(&earlier);
+        assert_eq!(since().answers, [0, 0, 2, 0, 1, 1]);
+        assert_eq!((since().total(), since().failed()), (4, 0.25));
+        for failed in [0.5, 0.75, 1.0, 1.0] {
+            tally.broke_off();
+            assert_eq!(since().failed(), failed);
+        }
+        assert_eq!(since().p99(), None);
     }
 }

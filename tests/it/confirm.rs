@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Backend, Running, Sample, Settings, get, request, until};
+use crate::support::{Answer, Backend, Client, Running, Sample, Settings, get, request, until};
 
 fn settings(backends: &[String], more: &str) -> String {
     let backends: Vec<_> = backends.iter().map(|backend| format!("{backend:?}")).collect();
@@ -70,11 +70,27 @@ fn a_change_that_makes_answers_fail_is_taken_back_with_the_reason() {
     assert!(began.elapsed() < Duration::from_secs(60), "long before the time is over");
     let told = confirmation(admin);
     assert!(
-        told["reason"].as_str().unwrap().contains("% of the answers were 5xx, before it 0.0 %"),
+        told["reason"].as_str().unwrap().contains("% of the answers were 5xx or broke off, before it 0.0 %"),
         "{told}"
     );
     balancer.said("the change was taken back: ");
     until("the good one answers", || get(balancer.address, "/").status == 200);
+}
+
+#[test]
+fn a_change_that_makes_answers_break_off_is_taken_back_with_the_reason() {
+    let (good, cuts) = (Sample::start("good"), Backend::closes_mid_body());
+    let settings_now = Settings::that_say(&settings(&[good.address().to_string()], ""));
+    let balancer = settings_now.balancer().start();
+    let admin = admin(&balancer);
+    post(admin, "config?confirm=60s", &settings(&[cuts.address.to_string()], "")).expect_status(200);
+    until("the old settings are back", || {
+        let mut client = Client::to(balancer.address);
+        client.send("GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+        client.remains();
+        confirmation(admin)["verdict"] == "rolled_back"
+    });
+    balancer.said(" % of the answers were 5xx or broke off, before it 0.0 %");
 }
 
 #[test]

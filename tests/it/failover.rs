@@ -64,7 +64,6 @@ fn a_get_is_tried_on_the_next_backend_when_one_resets_amid_the_head_of_its_answe
     let balancer = Balancer::before(&[first.address, second.address()]).start();
     assert_eq!(get(balancer.address, "/").expect_status(200).text(), "hello from second\n");
     assert_eq!(first.requests(), 1);
-    balancer.said(&format!("{} is down: connection closed without an answer", first.address));
 }
 
 #[test]
@@ -182,21 +181,36 @@ fn a_request_that_kills_its_backends_is_given_up_before_it_has_killed_all() {
 }
 
 #[test]
-fn a_request_that_kills_whoever_gets_it_does_not_take_the_last_backend_from_everybody() {
-    let backends: Vec<_> = (0..2).map(|_| dies_of_poison()).collect();
+fn a_request_that_kills_whoever_gets_it_takes_no_backend_from_everybody() {
+    let backends: Vec<_> = (0..3).map(|_| dies_of_poison()).collect();
     let addresses: Vec<_> = backends.iter().map(|backend| backend.address).collect();
-    let balancer = Balancer::before(&addresses).start();
-    for address in &addresses {
-        balancer.said(&format!("{address} is healthy"));
+    let balancer = Balancer::before(&addresses).flag("--policy", "round_robin").start();
+    balancer.said_times("is healthy", 3);
+    for _ in 0..4 {
+        get(balancer.address, "/poison").expect_status(502);
+        let before: Vec<_> = backends.iter().map(Backend::requests).collect();
+        until("each has answered", || {
+            assert_eq!(get(balancer.address, "/").expect_status(200).text(), "well");
+            backends.iter().zip(&before).all(|(backend, before)| backend.requests() > *before)
+        });
     }
-    get(balancer.address, "/poison").expect_status(502);
-    balancer.said(&format!("{} is down: connection closed without an answer", addresses[0]));
-    assert_eq!(get(balancer.address, "/").expect_status(200).text(), "well");
-    assert_eq!(balancer.times_said(&format!("{} is down", addresses[1])), 0);
+    assert_eq!(balancer.times_said("is down"), 0);
 }
 
 #[test]
-fn the_last_backend_is_checked_at_once_when_a_request_finds_that_it_closes() {
+fn a_backend_that_closes_on_every_request_is_passed_over_though_its_checks_are_good() {
+    let (closes, well) = (Backend::closes_before_the_head(), Sample::start("well"));
+    let balancer = Balancer::before(&[closes.address, well.address()]).start();
+    balancer.said_times("is healthy", 2);
+    for _ in 0..3 {
+        request(balancer.address, POST).expect_status(502);
+    }
+    balancer.said(&format!("{} is down: connection closed without an answer", closes.address));
+    until("requests know of it", || request(balancer.address, POST).status == 200);
+}
+
+#[test]
+fn a_backend_is_checked_at_once_when_a_request_finds_that_it_closes() {
     let is_well = Arc::new(AtomicBool::new(true));
     let backend = {
         let is_well = Arc::clone(&is_well);
@@ -212,6 +226,51 @@ fn the_last_backend_is_checked_at_once_when_a_request_finds_that_it_closes() {
     get(balancer.address, "/").expect_status(502);
     // The next check but for this would be in half a minute.
     balancer.said("is down: connection closed without an answer");
+}
+
+#[test]
+fn a_backend_that_keeps_a_request_waiting_is_checked_at_once() {
+    let is_well = Arc::new(AtomicBool::new(true));
+    let hangs = {
+        let is_well = Arc::clone(&is_well);
+        Backend::that(move |mut transport| match is_well.load(Ordering::SeqCst) {
+            true => transport.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
+            false => transport.wait_for_end(),
+        })
+    };
+    let second = Sample::start("second");
+    let balancer = Balancer::before(&[hangs.address, second.address()]).flag("--health-path", "/status/200");
+    let balancer = balancer.flag("--health-interval", "1h").flag("--health-timeout", "1s");
+    let balancer = balancer.flag("--response-timeout", "200ms").start();
+    balancer.said_times("is healthy", 2);
+    is_well.store(false, Ordering::SeqCst);
+    get(balancer.address, "/").expect_status(504);
+    balancer.said(&format!("{} is down: no answer in time", hangs.address));
+    until("the other one answers", || get(balancer.address, "/").status == 200);
+}
+
+#[test]
+fn a_backend_that_takes_long_for_a_request_and_not_for_a_check_stays_in_use() {
+    let checked = Arc::new(AtomicUsize::new(0));
+    let slow = {
+        let checked = Arc::clone(&checked);
+        Backend::that(move |mut transport| {
+            if transport.head.starts_with("GET /long ") {
+                return transport.wait_for_end();
+            }
+            if transport.head.starts_with("GET /check ") {
+                checked.fetch_add(1, Ordering::SeqCst);
+            }
+            transport.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        })
+    };
+    let balancer = Balancer::before(&[slow.address]).flag("--health-path", "/check");
+    let balancer = balancer.flag("--health-interval", "1h").flag("--response-timeout", "200ms").start();
+    balancer.said("is healthy");
+    get(balancer.address, "/long").expect_status(504);
+    until("it is checked again", || checked.load(Ordering::SeqCst) == 2);
+    get(balancer.address, "/").expect_status(200);
+    assert_eq!(balancer.times_said("is down"), 0);
 }
 
 #[test]

@@ -181,6 +181,38 @@ fn while_the_one_backend_that_nobody_took_out_is_down_that_is_what_is_told() {
 }
 
 #[test]
+fn who_finds_one_backend_dead_and_none_in_its_place_is_told_why_of_each() {
+    let (dies, disabled, (full, came, _opener)) =
+        (Sample::start("dies"), Sample::start("disabled"), Backend::held_up());
+    let settings = Settings::that_say(&format!(
+        "[listeners.web]\naddress = \"127.0.0.1:0\"\n[pools.all]\nhealth = {{ path = \"/health\", interval = \"1h\" }}\n\
+         policy = \"first\"\nbackends = [\"{}\", \"{}\", {{ address = \"{}\", max_requests = 1 }}]\n",
+        dies.address(),
+        disabled.address(),
+        full.address
+    ));
+    let balancer = start(&settings);
+    balancer.said_times("is healthy", 3);
+    let admin = balancer.admin();
+    admin.patch(disabled.address(), r#"{"hold": "disable"}"#);
+    admin.patch(dies.address(), r#"{"hold": "drain"}"#);
+    until("only the last is left", || get(balancer.address, "/").text().is_empty());
+    let mut slow = Client::to(balancer.address);
+    slow.send("GET /slow HTTP/1.1\r\nHost: test\r\n\r\n");
+    came.wait();
+    admin.patch(dies.address(), r#"{"hold": null}"#);
+    until("it is used again", || get(balancer.address, "/").text() == "hello from dies\n");
+    dies.kill();
+    let answer = get(balancer.address, "/").expect_status(503);
+    let status = answer.header("proxy-status").expect("a Proxy-Status");
+    assert!(status.contains("details=\"connect_failed\""), "{status}");
+    let lines: Vec<_> = answer.text().lines().skip(1).collect();
+    assert!(lines[0].starts_with(&format!("{}: connection refused ", dies.address())), "{lines:?}");
+    assert_eq!(lines[1], format!("{}: an operator disabled it", disabled.address()));
+    assert_eq!(lines[2], format!("{}: it has as many requests as it may have", full.address));
+}
+
+#[test]
 fn what_an_operator_said_outlasts_a_reload_and_is_listed() {
     let (one, other) = (Sample::start("one"), Sample::start("other"));
     let settings = Settings::that_say(&pool("first", &[one.address(), other.address()]));

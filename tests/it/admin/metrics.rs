@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{pool, start};
 use crate::support::pki::{Authority, Pair};
-use crate::support::{Backend, Balancer, Running, Sample, Settings, get, request, until};
+use crate::support::{Backend, Balancer, Client, Running, Sample, Settings, get, request, until};
 
 /// The values of all metrics by their names and labels.
 fn metrics(balancer: &Running) -> BTreeMap<String, f64> {
@@ -77,6 +77,22 @@ fn a_pool_without_a_backend_is_told_of_as_one_whose_backends_get_nothing() {
     assert_eq!(usable(), 0.0);
     balancer.admin().patch(sample.address(), r#"{ "hold": null, "weight": 0 }"#);
     assert_eq!(usable(), 0.0);
+}
+
+#[test]
+fn an_answer_that_does_not_come_to_its_end_is_a_failure_of_its_backend() {
+    let backends = [Backend::closes_mid_body(), Backend::stalls_mid_body()];
+    for backend in backends.each_ref().map(|backend| backend.address) {
+        let settings =
+            Settings::that_say(&format!("timeouts.body = \"200ms\"\n{}", pool("first", &[backend])));
+        let balancer = start(&settings);
+        let mut client = Client::to(balancer.address);
+        client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+        client.remains();
+        let backend = backend.to_string();
+        until("it is counted", || metrics(&balancer)[&of(&backend, "backend_failures_total", "")] == 1.0);
+        assert_eq!(metrics(&balancer)[&of(&backend, "backend_answers_total", ",code=\"2xx\"")], 1.0);
+    }
 }
 
 #[test]

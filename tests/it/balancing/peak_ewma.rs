@@ -31,18 +31,32 @@ fn troubled(bytes: &'static str) -> (Backend, Arc<AtomicBool>) {
     (backend, mended)
 }
 
+/// A backend that takes its time for each answer.
+fn slow() -> Backend {
+    Backend::that(|mut transport| {
+        loop {
+            thread::sleep(Duration::from_millis(20));
+            transport.send(MENDED);
+            if !transport.read_head() {
+                return;
+            }
+        }
+    })
+}
+
+const ENOUGH: &str = "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 60\r\nContent-Length: 0\r\n\r\n";
 const MENDED: &str = "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n";
 
 #[test]
 fn peak_ewma_spares_a_backend_that_asks_for_it() {
     let tired =
-        Backend::answers("HTTP/1.1 429 Too Many Requests\r\nRetry-After: 60\r\nContent-Length: 0\r\n\r\n");
+        Backend::answers("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 60\r\nContent-Length: 0\r\n\r\n");
     let fresh = Backend::answers(OK);
     let balancer = Balancer::before(&[tired.address, fresh.address]).flag("--policy", "peak_ewma");
     let balancer = balancer.flag("--admin", "127.0.0.1:0").start();
     let mut client = Client::to(balancer.address);
     let mut ask = || status(&mut client);
-    until("the tired backend was asked", || ask() == 429);
+    until("the tired backend was asked", || ask() == 503);
     assert!((0..50).all(|_| ask() == 200));
     let admin = balancer.admin();
     let until = |of: &Backend| {
@@ -53,6 +67,31 @@ fn peak_ewma_spares_a_backend_that_asks_for_it() {
     let of =
         |backend: &Backend| said.lines().find(|line| line.contains(&backend.address.to_string())).unwrap();
     assert!(of(&tired).contains("; it asked to be spared for ") && !of(&fresh).contains("spared"), "{said}");
+}
+
+#[test]
+fn peak_ewma_takes_a_backend_that_has_had_enough_of_one_client_from_nobody() {
+    let backends = [(); 2].map(|()| {
+        Backend::that(|mut transport| {
+            loop {
+                let greedy = transport.head.starts_with("GET /greedy ");
+                transport.send(if greedy { ENOUGH } else { OK });
+                if !transport.read_head() {
+                    return;
+                }
+            }
+        })
+    });
+    let balancer = Balancer::before(&backends.each_ref().map(|backend| backend.address));
+    let balancer = balancer.flag("--policy", "peak_ewma").flag("--admin", "127.0.0.1:0").start();
+    for _ in 0..20 {
+        get(balancer.address, "/greedy").expect_status(429);
+    }
+    get(balancer.address, "/").expect_status(200);
+    for backend in &backends {
+        let told = balancer.admin().get(&format!("/api/v1/pools/default/backends/{}", backend.address));
+        assert!(told["rests_until"].is_null(), "{told}");
+    }
 }
 
 #[test]
@@ -68,6 +107,19 @@ fn peak_ewma_leaves_a_backend_that_fails_fast() {
         failed = (0..50).filter(|_| ask() == 500).count();
         failed <= 5
     });
+}
+
+#[test]
+fn peak_ewma_leaves_a_backend_whose_answers_break_off() {
+    let (cuts, slow) = (Backend::closes_mid_body(), slow());
+    let balancer = Balancer::before(&[cuts.address, slow.address]).flag("--policy", "peak_ewma").start();
+    for _ in 0..100 {
+        let mut client = Client::to(balancer.address);
+        client.send("GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+        client.remains();
+    }
+    // It is much faster, but some tens tell.
+    assert!(cuts.requests() <= 50, "{}", cuts.requests());
 }
 
 #[test]
@@ -87,16 +139,7 @@ fn peak_ewma_comes_back_to_a_backend_that_got_well_or_whose_pause_is_over() {
 
 #[test]
 fn peak_ewma_leaves_most_requests_to_the_faster_one() {
-    let slow = Backend::that(|mut transport| {
-        loop {
-            thread::sleep(Duration::from_millis(20));
-            transport.send(MENDED);
-            if !transport.read_head() {
-                return;
-            }
-        }
-    });
-    let fast = Backend::answers(OK);
+    let (slow, fast) = (slow(), Backend::answers(OK));
     let balancer = quick_to_forget("ewma-slow", [slow.address, fast.address]);
     let mut client = Client::to(balancer.address);
     let mut asked = 0;

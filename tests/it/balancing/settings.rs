@@ -37,7 +37,9 @@ fn a_backend_has_no_more_requests_than_it_may_and_when_all_have_the_client_is_to
     until("all are busy", || backends.iter().map(Backend::requests).sum::<usize>() == 3);
     assert_eq!(backends.each_ref().map(Backend::requests), [1, 2]);
     let answer = get(balancer.address, "/").expect_status(503);
-    assert_eq!(answer.text(), "all backends have as many requests as they may have\n");
+    let [one, other] =
+        backends.each_ref().map(|of| format!("{}: it has as many requests as it may have\n", of.address));
+    assert_eq!(answer.text(), format!("all backends have as many requests as they may have\n{one}{other}"));
     assert_eq!(answer.header("retry-after"), Some("1"));
     let status = answer.header("proxy-status").unwrap();
     assert_eq!(status, "loadbalancer; error=connection_limit_reached; details=\"backends_full\"");
