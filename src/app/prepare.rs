@@ -67,7 +67,7 @@ impl Prepared {
         let (tls, renewal) = prepare_tls(config, present)?;
         let Places { kept, changed, left } = Places::of(config, tls.as_ref(), present);
         let missing = config.listeners.iter().zip(&kept).filter(|(_, kept)| kept.is_none());
-        let left = leaving(config, left, present, predecessor);
+        let left = leaving(config, &left, present, predecessor);
         let bound = missing.map(|(listener, _)| bind(listener, config, tls.as_ref(), (&left, predecessor)));
         let (bound, admin) = both(all(bound), bind_admin(config, present, (&left, predecessor)))?;
         Ok(Self { settings, ways, tls, renewal, kept, changed, bound, admin })
@@ -161,7 +161,7 @@ fn bind(
 /// Where clients or callers of the admin API still come, to us or to a predecessor, and are no longer to.
 fn leaving(
     config: &Config,
-    left: Vec<Arc<Opened>>,
+    left: &[Arc<Opened>],
     present: Option<&Present>,
     predecessor: &Predecessor,
 ) -> Vec<Address> {
