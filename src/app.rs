@@ -48,7 +48,7 @@ const ORDERS: usize = 64;
 
 /// Runs the balancer until `shutdown` is ready and the last request is answered, or the drain deadline has passed.
 /// `shutdown` is told the first address that is bound and begins to watch for a stop before anything listens there, so that
-/// none is missed. What it gives is polled when all is started, on the control thread's runtime, which is the caller's
+/// none is missed. What it gives is polled when all is started, or before by a process that is to take another one's place, on the control thread's runtime, which is the caller's
 /// thread. When `cut` turns true, nobody is waited for any more, and what was answered is written for a second at most. With
 /// `sources`, the settings are read anew upon SIGHUP.
 ///
@@ -123,7 +123,7 @@ async fn serve<F: Future<Output = ()>>(
     let roster = Roster::of(registry, Arc::clone(&prepared.settings.config), prepared.ways.clone());
     tokio::select! {
         biased;
-        () = shutdown.as_mut() => return Ok(()),
+        () = shutdown.as_mut(), if predecessor.is_there() => return Ok(()),
         () = predecessor.leaves() => return Err(StartError::Abandoned),
         () = roster.meet(&prepared.settings.config) => {}
     }
@@ -143,12 +143,16 @@ async fn serve<F: Future<Output = ()>>(
     let (doors, callers) = mpsc::channel(1);
     let live = Rc::new(Live::of(roster, (settings, rules), tls, &mut bound, team, orders, doors));
     live.change_admin(admin).await;
+    // Who is to stop just now must not be who serves.
+    if predecessor.is_there() && shutdown.as_mut().now_or_never().is_some() {
+        return Ok(());
+    }
     predecessor.relieve(&live)?;
     let desk = Rc::new(desk_over(&live, registry, (snapshots, as_of, stopping), sources, loaded));
     let reload = spawn_local(control::reload(hangups, Rc::clone(&desk)));
     let watch = spawn_local(control::watch(Rc::clone(&desk)));
     spawn_local(control::explain(stray));
-    spawn_local(show_life(Rc::clone(&live)));
+    let life = spawn_local(show_life(Rc::clone(&live)));
     let memory = spawn_local({
         let desk = Rc::clone(&desk);
         async move { desk.remember().await }
@@ -158,9 +162,10 @@ async fn serve<F: Future<Output = ()>>(
     let stopped = async {
         cause = stop::cause(shutdown.as_mut(), &mut workers, (succession, &live, &desk)).await;
         watch.abort();
-        // A successor gets the signals that we would have got.
-        if cause != Cause::Succeeded {
-            reload.abort();
+        match cause {
+            // A successor gets the signals that we would have got, and is who is watched.
+            Cause::Succeeded => life.abort(),
+            Cause::Asked | Cause::Fallen(_) => reload.abort(),
         }
         stop::stop((cause, shutdown), workers, &live.config().timeouts, (stop, cut)).await;
     };

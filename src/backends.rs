@@ -249,7 +249,7 @@ impl Registry {
     pub fn doubt(&self, id: BackendId) {
         let mut backends = self.lock();
         let found = backends.iter_mut().find(|known| known.id == id && known.health.is_usable());
-        let is_new = found.is_some_and(|backend| backend.health.doubt());
+        let is_new = found.is_some_and(|backend| backend.health.doubt(Instant::now()));
         drop(backends);
         if is_new {
             self.publish();
@@ -327,7 +327,7 @@ impl Backend {
     /// It closed a connection without an answer once more. Tells whether that is all it does with requests, as far as is known.
     fn closes_all(&mut self) -> bool {
         let answers = self.load.score().answers().iter().sum();
-        self.health.closed(answers) >= CLOSED_TO_ALL
+        self.health.closed(answers, Instant::now()) >= CLOSED_TO_ALL
     }
 
     /// Whether requests go to it if the other cannot be used.

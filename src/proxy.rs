@@ -156,7 +156,7 @@ async fn forward(
             Err(failure) => failure,
         };
         trial.failed(&failure);
-        failure.tell(client, &lease);
+        failure.tell(client, &lease, &tried);
         sends += u32::from(failure.sent);
         if unsent.is_none() || sends >= course.most_sends {
             return Err(failure.error);

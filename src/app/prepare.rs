@@ -202,14 +202,13 @@ fn bind_admin(
     let listener = Listener { name: "admin".into(), address, tls: false };
     let bound = match predecessor.take(&listener.address) {
         Some(sockets) => Bound::inherit(&listener, None, 1, sockets),
-        None => bind_alone(&listener, is_ours(&listener.address, left)),
+        None => Bound::bind(&listener, None, 1, is_ours(&listener.address, left)),
     };
-    let bound = bound.map_err(|error| refused_admin(&listener.address, error))?;
-    Ok(Admin::Bound(bound))
+    let bound = bound.and_then(|bound| for_its_owner(bound, &listener));
+    bound.map(Admin::Bound).map_err(|error| refused_admin(&listener.address, error))
 }
 
-fn bind_alone(listener: &Listener, again: bool) -> io::Result<Bound> {
-    let bound = Bound::bind(listener, None, 1, again)?;
+fn for_its_owner(bound: Bound, listener: &Listener) -> io::Result<Bound> {
     if let Address::Unix(path) = &listener.address {
         // Whoever may write to it may use it.
         fs::set_permissions(path, Permissions::from_mode(0o600))?;

@@ -66,7 +66,7 @@ pub(super) async fn stop(
             left = &mut ended => left,
             () = shutdown => {
                 if cause == Cause::Succeeded {
-                    begin(timeouts.drain.min(timeouts.succession));
+                    begin(timeouts.drain);
                 }
                 ended.await
             }

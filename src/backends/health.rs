@@ -12,6 +12,8 @@ use crate::connect::{DialError, TlsFault};
 
 /// The first pause before a backend that is down is checked again; it doubles up to the interval.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// How long a closed connection counts together with the next one.
+const LATELY: Duration = Duration::from_secs(10);
 /// The interval is shortened or lengthened by up to this part, so that checks do not march in step.
 const JITTER: f64 = 0.1;
 
@@ -118,16 +120,19 @@ pub struct Health {
     failures: u32,
     well_since: Option<Instant>,
     doubted: bool,
-    /// How often in succession it closed a connection on a request, and how many answers it had given by then.
-    closed: (u32, u64),
+    /// When it was doubted last.
+    doubted_at: Option<Instant>,
+    /// How often in succession it closed a connection on a request, how many answers it had given by then, and when that was.
+    closed: (u32, u64, Instant),
 }
 
 impl Health {
     /// That of a backend nobody has looked at.
     pub fn unknown(now: Instant) -> Self {
         let (state, evidence) = (State::Unknown, Evidence::Nothing);
-        let (failures, well_since, doubted, closed) = (0, None, false, (0, 0));
-        Self { state, evidence, learned: now, since: now, failures, well_since, doubted, closed }
+        let (doubted, doubted_at, closed) = (false, None, (0, 0, now));
+        let (learned, since, failures, well_since) = (now, now, 0, None);
+        Self { state, evidence, learned, since, failures, well_since, doubted, doubted_at, closed }
     }
 
     /// That of a backend that joins others which are at work already.
@@ -176,8 +181,14 @@ impl Health {
         self.well_since = Some(now);
     }
 
-    /// It is to be checked at once. Tells whether that is new.
-    pub fn doubt(&mut self) -> bool {
+    /// It is to be checked at once, if that was not so a moment ago: a path on which it is always slow has it checked once a
+    /// second. Tells whether that is new.
+    pub fn doubt(&mut self, now: Instant) -> bool {
+        let lately = |at: Instant| now.saturating_duration_since(at) < FIRST_PAUSE;
+        if self.doubted || self.doubted_at.is_some_and(lately) {
+            return false;
+        }
+        self.doubted_at = Some(now);
         !mem::replace(&mut self.doubted, true)
     }
 
@@ -186,19 +197,23 @@ impl Health {
         self.doubted
     }
 
-    /// It closed a connection on a request, when it had given so many answers to others. Tells how often it did that with no
-    /// answer in between.
-    pub fn closed(&mut self, answers: u64) -> u32 {
-        let (times, before) = self.closed;
-        let times = if answers == before { times.saturating_add(1) } else { 1 };
-        self.closed = (times, answers);
+    /// It closed a connection on a request, when it had given so many answers to others. Tells how often it did that lately with
+    /// no answer in between.
+    pub fn closed(&mut self, answers: u64, now: Instant) -> u32 {
+        let (times, before, last) = self.closed;
+        let goes_on = answers == before && now.saturating_duration_since(last) < LATELY;
+        let times = if goes_on { times.saturating_add(1) } else { 1 };
+        self.closed = (times, answers, now);
         times
     }
 
     /// Takes a piece of evidence, sought since `since` and found at `now`, into account. A success that was sought before
     /// the backend was found dead says nothing of it any more.
     pub fn learn(&mut self, evidence: Evidence, since: Instant, now: Instant) {
-        self.doubted = false;
+        // A check that was under way by then may have seen nothing of what made it doubtful.
+        if self.doubted_at.is_none_or(|doubted| doubted <= since) {
+            self.doubted = false;
+        }
         if evidence.verdict() == State::Up && self.state == State::Down && since < self.learned {
             return;
         }
@@ -262,6 +277,30 @@ mod tests {
         health.learn(OK, at(3), at(3));
         health.learn(OK, at(4), at(4));
         assert_eq!(health.well_since(), Some(at(3)));
+    }
+
+    #[test]
+    fn closed_connections_count_together_if_they_follow_each_other_soon_and_no_answer_comes_between() {
+        let now = Instant::now();
+        let mut health = Health::unknown(now);
+        let mut closed = |answers, seconds| health.closed(answers, now + Duration::from_secs(seconds));
+        assert_eq!([closed(5, 0), closed(5, 9), closed(5, 18)], [1, 2, 3]);
+        assert_eq!([closed(6, 19), closed(6, 20), closed(6, 30)], [1, 2, 1]);
+    }
+
+    #[test]
+    fn a_doubt_is_news_once_a_second_and_stays_until_a_check_that_began_after_it() {
+        let now = Instant::now();
+        let at = |millis| now + Duration::from_millis(millis);
+        let mut health = Health::unknown(now);
+        assert!(health.doubt(at(100)) && !health.doubt(at(5000)));
+        health.learn(OK, at(99), at(5001));
+        assert!(health.is_doubted());
+        health.learn(OK, at(5001), at(5002));
+        assert!(!health.is_doubted());
+        assert!(health.doubt(at(6000)));
+        health.learn(OK, at(6001), at(6002));
+        assert!(!health.doubt(at(6999)) && health.doubt(at(7000)));
     }
 
     #[test]

@@ -60,7 +60,8 @@ pub fn parse_bytes(text: &str) -> Result<u64, SizeError> {
 /// # Errors
 /// As for a size.
 pub fn parse_bytes_per_second(text: &str) -> Result<u64, SizeError> {
-    parse_data_rate(text).or_else(SizeError::or_bytes)
+    let rate = parse_data_rate(text);
+    if text.ends_with("/s") { rate } else { rate.or_else(SizeError::or_bytes) }
 }
 
 impl SizeError {

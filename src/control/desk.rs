@@ -119,7 +119,7 @@ pub struct Desk {
     /// The process that serves in place of this one.
     successor: Cell<Option<u32>>,
     turn: Mutex<()>,
-    word: Mutex<()>,
+    holding: Mutex<()>,
 }
 
 /// Whose turn it is to change something: nobody else does meanwhile.
@@ -142,7 +142,7 @@ impl Desk {
             refused: Cell::new(0),
             successor: Cell::default(),
             turn: Mutex::default(),
-            word: Mutex::default(),
+            holding: Mutex::default(),
         }
     }
 
@@ -313,14 +313,14 @@ impl Desk {
         Ok(turn)
     }
 
-    /// Waits for the others who say something of backends. Who changes settings, which may take long, is not waited for.
+    /// Waits for the others who hold or weigh backends. Who changes settings, which may take long, is not waited for.
     ///
     /// # Errors
     /// Nothing is changed here any more.
-    pub async fn word(&self) -> Result<MutexGuard<'_, ()>, Refusal> {
-        let word = self.word.lock().await;
+    pub async fn holding(&self) -> Result<MutexGuard<'_, ()>, Refusal> {
+        let holding = self.holding.lock().await;
         self.may_change()?;
-        Ok(word)
+        Ok(holding)
     }
 
     /// Files and names take their time, and with one worker this is its thread, too.

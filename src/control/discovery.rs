@@ -133,7 +133,9 @@ impl Heard {
             self.complain(source, Objection::Weightless.into());
             return AGAIN_AFTER;
         }
-        let pause = if found.failed.is_some() { found.holds.min(AGAIN_AFTER) } else { found.holds };
+        // The first answer may lack what is only slow.
+        let is_first_half = found.failed.is_some() && self.known.is_empty();
+        let pause = if is_first_half { found.holds.min(AGAIN_AFTER) } else { found.holds };
         self.tells_of(source, count, found.failed.map(SourceError::Dns).or(objection.map(Into::into)));
         self.known = found.backends;
         pause.clamp(SHORTEST, LONGEST)

@@ -157,7 +157,10 @@ fn why_unused(member: &Member, fact: &Fact, exchange: &Exchange) -> String {
     let health = exchange.client().shared.registry.health(member.id);
     let why = match &health {
         Some(health) if !health.is_usable() => None,
-        Some(health) if health.is_doubted() => Some("a request got no answer of it, and it is checked"),
+        Some(health) if health.is_doubted() => {
+            let of_it = "a request got no answer of it, and it is checked";
+            taken_out(member, fact.state).or(Some(of_it))
+        }
         _ => taken_out(member, fact.state),
     };
     match (why, &health) {

@@ -439,9 +439,7 @@ impl Download {
         self.lease.score().failed();
         if began_well {
             shared.tally.broke_off();
-            if !shared.clock.stood_lately() {
-                self.lease.broke_off();
-            }
+            self.lease.broke_off();
         }
     }
 

@@ -18,8 +18,6 @@ use crate::telemetry::{LATE, stood_still};
 
 use super::shared::millis;
 
-/// For how long what comes may be owed to a standstill that is over.
-const AFTERWARDS: Duration = Duration::from_secs(1);
 /// A point of the worker's clock that never comes.
 const NEVER: u64 = u64::MAX;
 
@@ -31,8 +29,6 @@ pub struct Clock {
     /// How long the process had stood still before.
     stood_still: Duration,
     now: Cell<u64>,
-    /// How long the process had stood still by then, and when it was first known that it was so long, if it ever did.
-    stood: Cell<(Duration, Option<Instant>)>,
     tick: Cell<u64>,
     alarms: RefCell<Slab<Entry>>,
 }
@@ -53,13 +49,12 @@ pub struct Alarm {
 impl Clock {
     /// A clock that is moved on every `tick` milliseconds.
     pub fn with_tick(tick: u64) -> Self {
-        let (now, stood_still) = (Instant::now(), stood_still());
+        let now = Instant::now();
         Self {
             started: now,
             ticked: Cell::new(now),
-            stood_still,
+            stood_still: stood_still(),
             now: Cell::new(0),
-            stood: Cell::new((stood_still, None)),
             tick: Cell::new(tick),
             alarms: RefCell::default(),
         }
@@ -99,20 +94,11 @@ impl Clock {
         self.ticked.get().elapsed() > LATE + Duration::from_millis(self.tick.get())
     }
 
-    /// Whether the process stands still, as far as is known, or did a moment ago: others may have lost patience.
-    pub(super) fn stood_lately(&self) -> bool {
-        self.is_late() || self.stood.get().1.is_some_and(|known| known.elapsed() < AFTERWARDS)
-    }
-
     /// Moves the clock on and wakes the tasks whose alarm is due.
     pub fn advance(&self) {
         self.ticked.set(Instant::now());
         let elapsed = self.ticked.get().saturating_duration_since(self.started);
-        let stood_still = stood_still();
-        if self.stood.get().0 != stood_still {
-            self.stood.set((stood_still, Some(self.ticked.get())));
-        }
-        let ran = elapsed.saturating_sub(stood_still - self.stood_still);
+        let ran = elapsed.saturating_sub(stood_still() - self.stood_still);
         // By a step of which it is not known yet whether the process stood still in it, only a little; the next ones make up for it.
         let most = self.now.get().saturating_add(self.tick.get() + millis(LATE));
         let now = millis(ran).clamp(self.now.get(), most);

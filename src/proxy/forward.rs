@@ -10,7 +10,7 @@ use hyper::body::Body as _;
 use hyper::{Request, Response, StatusCode, Version};
 
 use crate::backends::Evidence;
-use crate::balance::Lease;
+use crate::balance::{Lease, Tried};
 use crate::config::Address;
 use crate::connect::{AnswerBody, Broken, DialError, Flow, Need, Origin, Provenance, ran_out_of_files};
 
@@ -38,10 +38,12 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// Tells the registry what it says of the backend, if anything.
-    pub(super) fn tell(&self, client: &Client, lease: &Lease) {
+    /// Tells the registry what it says of the backend, if anything. That it closed the connection on a request on which `others`
+    /// failed says more of the request.
+    pub(super) fn tell(&self, client: &Client, lease: &Lease, others: &Tried) {
         let (registry, backend) = (client.shared.registry, lease.backend());
         match (&self.evidence, &self.error) {
+            (Some(Evidence::Closed), _) if !others.is_empty() => registry.doubt(backend),
             (Some(evidence), _) => registry.suspect(backend, evidence.clone()),
             // It may hang, or this request take long there: a check tells.
             (None, Error::ResponseTimeout | Error::BackendStalled) => registry.doubt(backend),

@@ -122,7 +122,7 @@ impl Copy {
             }
             Err(failure) => {
                 trial.failed(&failure);
-                failure.tell(&client, &lease);
+                failure.tell(&client, &lease, &Tried::default());
             }
         }
     }

@@ -111,7 +111,7 @@ impl Worker {
         while team.clients(index) > 0 && shared.clock.now() < over && !*cut.borrow() {
             tokio::select! {
                 Ok(_) = cut.wait_for(|cut| *cut) => {}
-                Ok(()) = stop.changed() => over = time_over(&shared, &mut stop),
+                Ok(()) = stop.changed() => over = over.min(time_over(&shared, &mut stop)),
                 () = shared.clock.sleep(DRAIN_LOOK) => {}
             }
         }

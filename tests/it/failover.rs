@@ -265,7 +265,7 @@ fn a_backend_that_takes_long_for_a_request_and_not_for_a_check_stays_in_use() {
         })
     };
     let balancer = Balancer::before(&[slow.address]).flag("--health-path", "/check");
-    let balancer = balancer.flag("--health-interval", "1h").flag("--response-timeout", "200ms").start();
+    let balancer = balancer.flag("--health-interval", "1h").flag("--response-timeout", "2s").start();
     balancer.said("is healthy");
     get(balancer.address, "/long").expect_status(504);
     until("it is checked again", || checked.load(Ordering::SeqCst) == 2);

@@ -66,6 +66,11 @@ impl Predecessor {
         Ok(Self { id: Some(id), left: RefCell::new(left) })
     }
 
+    /// Whether there is one.
+    pub(in crate::app) fn is_there(&self) -> bool {
+        self.id.is_some()
+    }
+
     /// The sockets where its clients came to this address, if they did.
     pub(in crate::app) fn take(&self, address: &Address) -> Option<Vec<Socket>> {
         let mut left = self.left.borrow_mut();

@@ -97,7 +97,7 @@ impl Succession {
             return Err(Error::Unrepeatable(why));
         }
         // What others change meanwhile, the new process would not know of.
-        let (_turn, _word) = (desk.turn().await?, desk.word().await?);
+        let (_turn, _holding) = (desk.turn().await?, desk.holding().await?);
         if desk.confirmation().is_some_and(|watched| watched.verdict == Verdict::Watching) {
             return Err(Error::Watched);
         }
@@ -154,7 +154,11 @@ impl Successor {
         match introduce(&end, live).await {
             Ok(true) => Ok(()),
             Ok(false) => self.ends().await,
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.ends().await,
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) =>
+            {
+                self.ends().await
+            }
             Err(error) => Err(error.into()),
         }
     }

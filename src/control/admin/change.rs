@@ -42,7 +42,7 @@ pub(super) async fn patch_backend(
     let (head, body) = request.into_parts();
     let patch: BackendPatch = parse(&read(body, BODY_SIZE).await?)?;
     // A successor that starts would not know of it.
-    let word = desk.word().await?;
+    let holding = desk.holding().await?;
     let before = view::find(desk, pool, address)?;
     check_match(&head.headers, &backend_tag(desk.revision(), &before))?;
     if let Some(hold) = patch.hold.filter(|hold| *hold != before.hold) {
@@ -53,7 +53,7 @@ pub(super) async fn patch_backend(
     }
     let after = view::find(desk, pool, address)?;
     let tag = backend_tag(desk.revision(), &after);
-    drop(word);
+    drop(holding);
     // Who is told that it is done may end the backend at once. Nobody else waits for that.
     desk.until_all_know(after.as_of).await;
     Ok(tagged(json(StatusCode::OK, &view::backend(desk, &after)), &tag))

@@ -23,7 +23,8 @@ use super::Found;
 /// How long one question may take, and how often it is asked.
 const TIMEOUT: Duration = Duration::from_secs(2);
 const ATTEMPTS: usize = 2;
-/// How long addresses of one family wait for those of the other: for servers that never answer for one (RFC 8305 section 3).
+/// How long the first addresses of one family wait for those of the other, for there are servers that never answer for one (RFC
+/// 8305 section 3). Later ones wait for as long as a question may take: what is known still holds.
 const GRACE: Duration = Duration::from_millis(500);
 /// Targets of a service that are asked for at one time: half of the questions that one connection to a server may have.
 const AT_ONCE: usize = 16;
@@ -124,31 +125,31 @@ impl Resolver {
     }
 
     /// What is said of the addresses of both families, IPv4 first.
-    async fn both(&self, name: &str) -> (Answer, Answer) {
+    async fn both(&self, name: &str, grace: Duration) -> (Answer, Answer) {
         let (ipv4, ipv6) = (pin!(self.ipv4.lookup_ip(name)), pin!(self.ipv6.lookup_ip(name)));
         let (ipv4, mut ipv6) = match select(ipv4, ipv6).await {
             Either::Left((ipv4, ipv6)) => {
-                let ipv6 = beside(&ipv4, ipv6).await;
+                let ipv6 = beside(&ipv4, ipv6, grace).await;
                 (ipv4, ipv6)
             }
-            Either::Right((ipv6, ipv4)) => (beside(&ipv6, ipv4).await, ipv6),
+            Either::Right((ipv6, ipv4)) => (beside(&ipv6, ipv4, grace).await, ipv6),
         };
         // A name may be short for another one, but for one alone.
         if let (Ok(one), Ok(other)) = (&ipv4, &ipv6)
             && one.query().name() != other.query().name()
         {
             let name = one.query().name().clone();
-            ipv6 = beside(&ipv4, self.ipv6.lookup_ip(name)).await;
+            ipv6 = beside(&ipv4, self.ipv6.lookup_ip(name), grace).await;
         }
         (ipv4, ipv6)
     }
 }
 
 /// What is said of one family beside what was said of the other. When there are addresses of that, it must be said soon.
-async fn beside(first: &Answer, second: impl Future<Output = Answer>) -> Answer {
+async fn beside(first: &Answer, second: impl Future<Output = Answer>, grace: Duration) -> Answer {
     match first {
         Ok(found) if found.iter().next().is_some() => {
-            timeout(GRACE, second).await.unwrap_or(Err(NetError::Timeout))
+            timeout(grace, second).await.unwrap_or(Err(NetError::Timeout))
         }
         _ => second.await,
     }
@@ -185,7 +186,8 @@ pub(super) async fn addresses(
     port: u16,
     known: &[Backend],
 ) -> Result<Found, DnsError> {
-    let (found, failed) = match resolver.both(name).await {
+    let grace = if known.is_empty() { GRACE } else { TIMEOUT * 2 };
+    let (found, failed) = match resolver.both(name, grace).await {
         (Ok(ipv4), Ok(ipv6)) => (vec![ipv4, ipv6], None),
         (Ok(found), Err(error)) => (vec![found], half("IPv6", error)),
         (Err(error), Ok(found)) => (vec![found], half("IPv4", error)),

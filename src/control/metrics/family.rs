@@ -57,7 +57,7 @@ families! {
     BACKEND_WEIGHT: "backend_weight", Gauge, false, "pool, backend", "Its share of requests beside that of the others";
     BACKEND_IN_FLIGHT: "backend_in_flight", Gauge, false, "pool, backend", "Requests that were sent to it and are not yet answered to their end";
     BACKEND_ANSWERS: "backend_answers", Counter, false, "pool, backend, code", "Answers that came of it, by the first digit of the status";
-    BACKEND_FAILURES: "backend_failures", Counter, false, "pool, backend", "Requests that it is to blame for having no answer to, or none that came to its end; also those that another backend answered then";
+    BACKEND_FAILURES: "backend_failures", Counter, false, "pool, backend", "Requests that it is to blame for having no answer to, or none that came to its end (tunnels apart); also those that another backend answered then";
 }
 
 impl Family {

@@ -61,7 +61,8 @@ fn without_a_file_it_is_off_until_a_flag_asks_for_it() {
 
 #[test]
 fn clients_may_come_where_it_was_and_callers_where_clients_came() {
-    let [one, other] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
+    let taken = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let [one, other] = taken.map(|taken| taken.local_addr().unwrap());
     let text = |listener: SocketAddr, admin: SocketAddr| {
         let backend = Backend::refuses();
         format!(

@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::net::{TcpStream, UdpSocket};
+use std::os::unix::fs::symlink;
 
 use crate::support::pki::Folder;
-use crate::support::{Balancer, Running, Sample, Settings, get, until};
+use crate::support::{Balancer, PATIENCE, Running, Sample, Settings, get, until};
 
 use super::{Successor, runs, script, signal, text};
 
@@ -42,51 +43,49 @@ fn a_stop_meanwhile_stops_both_whatever_the_program_is_by_then() {
     balancer.signal("TERM");
     assert!(balancer.ended().success());
     assert!(!runs(started.0));
-    assert!(TcpStream::connect(balancer.address).is_err(), "nobody has the listening sockets");
+    until("nobody has the listening sockets", || TcpStream::connect(balancer.address).is_err());
 }
 
-/// A balancer whose successor is about to serve: it waits for a server of names, which says nothing. Gives its number, too.
-fn with_a_slow_successor(sample: &Sample) -> (Running, Successor, Settings) {
-    let names = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let settings = Settings::that_say(&text(1, sample));
-    let balancer = Balancer::bare().flag("--config", settings.path()).start();
-    let address = names.local_addr().unwrap();
-    settings.write(&format!(
-        "dns_servers = [\"{address}\"]\n{}[pools.named]\ndiscover = [\"dns:app.test:80\"]\n[routes.all]\npool = \"all\"\n",
-        text(1, sample)
-    ));
-    balancer.signal("USR2");
-    names.recv_from(&mut [0; 1024]).expect("the successor asks");
-    let child = child_of(balancer.id());
-    (balancer, Successor(child), settings)
-}
-
-/// The only process that this one has started.
-fn child_of(id: u32) -> u32 {
-    let tasks = fs::read_dir(format!("/proc/{id}/task")).unwrap();
-    let children = tasks.map(|task| fs::read_to_string(task.unwrap().path().join("children")).unwrap());
-    let children: String = children.collect();
-    children.trim().parse().expect("one number")
+/// A balancer whose successor is about to serve, and is given this signal or its predecessor is: it waits for a server of names
+/// that says nothing, but not for ever. If it serves before the signal comes, that is done again.
+fn amid_a_succession(sample: &Sample, act: impl Fn(&Running, &Successor)) -> (Running, Successor) {
+    loop {
+        let (folder, names) = (Folder::new(), UdpSocket::bind("127.0.0.1:0").unwrap());
+        names.set_read_timeout(Some(PATIENCE)).unwrap();
+        let (program, new) = (folder.path("loadbalancer"), folder.path("new"));
+        symlink(env!("CARGO_BIN_EXE_loadbalancer"), &program).unwrap();
+        symlink(script(&folder, "echo process $$"), &new).unwrap();
+        let settings = Settings::that_say(&text(1, sample));
+        let balancer = Balancer::from(&program).flag("--config", settings.path()).start();
+        let address = names.local_addr().unwrap();
+        let named = "[pools.named]\ndiscover = [\"dns:app.test:80\"]\n[routes.all]\npool = \"all\"\n";
+        settings.write(&format!("dns_servers = [\"{address}\"]\n{}{named}", text(1, sample)));
+        fs::rename(&new, &program).unwrap();
+        balancer.signal("USR2");
+        let successor = Successor::named_in(&balancer.said("process "));
+        names.recv_from(&mut [0; 1024]).expect("the successor asks");
+        act(&balancer, &successor);
+        until("it ends or serves", || !runs(successor.0) || balancer.times_said("taking over from") > 0);
+        if balancer.times_said("taking over from") == 0 {
+            return (balancer, successor);
+        }
+    }
 }
 
 #[test]
 fn a_successor_whose_predecessor_is_killed_meanwhile_ends_too() {
     let sample = Sample::start("one");
-    let (balancer, successor, _settings) = with_a_slow_successor(&sample);
-    balancer.signal("KILL");
+    let (balancer, _successor) = amid_a_succession(&sample, |balancer, _| balancer.signal("KILL"));
     balancer.said("the process to be replaced has ended, or wants no successor any more");
-    until("it has ended", || !runs(successor.0));
     until("nobody listens", || TcpStream::connect(balancer.address).is_err());
 }
 
 #[test]
 fn a_successor_that_is_told_to_stop_before_it_serves_leaves_all_as_it_was() {
     let sample = Sample::start("one");
-    let (balancer, successor, _settings) = with_a_slow_successor(&sample);
-    signal("TERM", successor.0);
+    let (balancer, _successor) = amid_a_succession(&sample, |_, successor| signal("TERM", successor.0));
     balancer.said("no successor, this process goes on: it ended with exit status: 0 before it served");
     get(balancer.address, "/").expect_status(200);
-    assert!(!runs(successor.0));
 }
 
 #[test]

@@ -36,7 +36,8 @@ impl Balancer {
         Self::from(Path::new(env!("CARGO_BIN_EXE_loadbalancer")))
     }
 
-    fn from(program: &Path) -> Self {
+    /// The same, from this file.
+    pub fn from(program: &Path) -> Self {
         let mut command = Command::new(program);
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("LOADBALANCER_")) {
             command.env_remove(name);
