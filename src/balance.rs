@@ -218,7 +218,7 @@ impl Pool {
     pub fn moved(&self, other: &Self) -> Option<f64> {
         let (Rule::Hashed(ours), Rule::Hashed(theirs)) = (&self.rule, &other.rule) else { return None };
         let keys = (0..SAMPLE).map(hash::mix);
-        let moved = keys.filter(|key| ours.home(&self.order, *key) != theirs.home(&other.order, *key));
+        let moved = keys.filter(|key| ours.home(self, *key) != theirs.home(other, *key));
         Some(moved.count() as f64 / SAMPLE as f64)
     }
 

@@ -6,13 +6,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::asking::Asking;
 use super::hash::{mix, nth};
-use super::level::{Order, WHOLE};
+use super::level::{Level, Order, WHOLE};
 use super::round_robin::portion;
 use super::table::Table;
-use super::{Member, hash};
+use super::{Member, Pool, hash};
 
 /// Backends that a key asks one after the other, in an order of its own, before it takes any that is open.
 const WALK: u64 = 64;
+/// How many hashes there are.
+const TWO_TO_64: f64 = 18_446_744_073_709_551_616.0;
 /// Whom it concerns: nobody.
 const NO_LEVEL: u16 = u16::MAX;
 
@@ -80,31 +82,35 @@ impl Hashed {
         let is_open = |index: &u32| asking.is_open(*index);
         found
             .or(cold)
-            .or_else(|| self.favourite(order.of_level(&order.levels[level]), key, can))
-            .or_else(|| self.favourite_of_all(order, key, can))
-            .or_else(|| self.favourite_of_all(order, key, is_open))
+            .or_else(|| self.favourite(asking.pool, &order.levels[level], key, can))
+            .or_else(|| self.favourite_of_all(asking.pool, key, can))
+            .or_else(|| self.favourite_of_all(asking.pool, key, is_open))
     }
 
     /// What the member is known by that a key belongs to when there is no load.
-    pub(super) fn home(&self, order: &Order, key: u64) -> Option<u64> {
-        let level = level_of(order, key)?;
+    pub(super) fn home(&self, pool: &Pool, key: u64) -> Option<u64> {
+        let level = level_of(&pool.order, key)?;
         let first = self.candidates(level, key).next();
-        let home = first.or_else(|| self.favourite(order.of_level(&order.levels[level]), key, |_| true))?;
+        let home = first.or_else(|| self.favourite(pool, &pool.order.levels[level], key, |_| true))?;
         Some(self.table.hash_of(home))
     }
 
-    /// Whom a key likes best of those members that can take it, if none of its candidates is one. What it thinks of one depends
-    /// on no other (rendezvous), so it moves only when its favourite goes, or a better one comes.
-    #[cold]
-    fn favourite(&self, members: &[u32], key: u64, can: impl Fn(&u32) -> bool) -> Option<u32> {
-        let able = members.iter().copied().filter(can);
-        able.max_by_key(|index| mix(key ^ self.table.hash_of(*index)))
+    /// Whom a key likes best of those members of a level that can take it, if none of its candidates is one. What it thinks of
+    /// one depends on no other (rendezvous; by weight: Schindelhauer and Schomaker, SPAA 2005), so it moves only when its favourite
+    /// goes, or a better one comes.
+    fn favourite(&self, pool: &Pool, level: &Level, key: u64, can: impl Fn(&u32) -> bool) -> Option<u32> {
+        let likes = |index: &u32| {
+            let chance = (mix(key ^ self.table.hash_of(*index)) as f64 + 1.0) / TWO_TO_64;
+            chance.ln() / f64::from(pool.members[*index as usize].weight)
+        };
+        let able = pool.order.of_level(level).iter().copied().filter(can);
+        able.max_by(|one, other| likes(one).total_cmp(&likes(other)))
     }
 
     /// The same of the most preferred level that has one.
     #[cold]
-    fn favourite_of_all(&self, order: &Order, key: u64, can: impl Fn(&u32) -> bool) -> Option<u32> {
-        order.levels.iter().find_map(|level| self.favourite(order.of_level(level), key, &can))
+    fn favourite_of_all(&self, pool: &Pool, key: u64, can: impl Fn(&u32) -> bool) -> Option<u32> {
+        pool.order.levels.iter().find_map(|level| self.favourite(pool, level, key, &can))
     }
 
     /// The usable members of a level in the order in which a key asks them.

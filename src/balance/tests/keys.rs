@@ -138,6 +138,21 @@ fn when_nearly_all_are_down_the_rest_share_the_keys() {
 }
 
 #[test]
+fn in_a_small_level_beside_a_large_one_weights_count_too() {
+    let one = |index| Member {
+        zone: (index < 2).then(|| "a".into()),
+        weight: if index == 0 { 1 } else { 4 },
+        ..member(index)
+    };
+    for policy in HASHING {
+        let balancing = Balancing { zone: Some("a".into()), overflow: 1, ..Balancing::by(policy) };
+        let pool = Pool::new(balancing, (0..200).map(one).collect());
+        let first = (0..1000).filter(|key| home(&pool, *key) == 0).count();
+        assert!((150..250).contains(&first), "{policy}: {first}");
+    }
+}
+
+#[test]
 fn how_many_keys_move_is_told_of_a_small_level_too() {
     let near = |index| Member { zone: (index < 2).then(|| "a".into()), ..member(index) };
     for policy in HASHING {
