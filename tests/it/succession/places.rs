@@ -3,10 +3,10 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::support::pki::Folder;
-use crate::support::{Balancer, Sample, Settings, get, until};
+use crate::support::{Balancer, Running, Sample, Settings, get, until};
 
 use super::{Successor, signal};
 
@@ -18,44 +18,6 @@ fn ask_at(path: &Path) {
     assert!(answer.ends_with("hello from one\n"), "{answer}");
 }
 
-#[test]
-fn a_unix_socket_stays_where_it_is() {
-    let (sample, folder) = (Sample::start("one"), Folder::new());
-    let path = folder.path("balancer.sock");
-    let balancer =
-        Balancer::before(&[sample.address()]).flag("--listen", &format!("unix:{}", path.display()));
-    let balancer = balancer.run();
-    balancer.said("listening on");
-    ask_at(&path);
-    let successor = Successor::of(balancer.id(), &balancer, 0);
-    assert!(balancer.ended().success());
-    ask_at(&path);
-    signal("TERM", successor.0);
-    until("it removes the file when it ends", || !path.exists());
-}
-
-#[test]
-fn a_successor_that_fails_leaves_the_unix_socket_alone() {
-    let (sample, folder) = (Sample::start("one"), Folder::new());
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let path = folder.path("balancer.sock");
-    let text = |more: &str| {
-        let backend = sample.address();
-        format!(
-            "[listeners.web]\naddress = \"unix:{}\"\n{more}[pools.all]\nbackends = [\"{backend}\"]\n",
-            path.display()
-        )
-    };
-    let settings = Settings::that_say(&text("[admin]\naddress = \"off\"\n"));
-    let balancer = Balancer::bare().flag("--config", settings.path()).run();
-    balancer.said("listening on");
-    let more = format!("[listeners.taken]\naddress = \"{}\"\n", taken.local_addr().unwrap());
-    settings.write(&text(&more));
-    balancer.signal("USR2");
-    balancer.said("no successor, this process goes on: it ended with exit status: 1 before it served");
-    ask_at(&path);
-}
-
 /// Settings with one listener here and one backend.
 fn text(address: &str, sample: &Sample) -> String {
     let backend = sample.address();
@@ -64,35 +26,65 @@ fn text(address: &str, sample: &Sample) -> String {
     )
 }
 
-#[test]
-fn a_unix_socket_whose_file_was_removed_is_made_anew() {
-    let (sample, folder) = (Sample::start("one"), Folder::new());
+/// A balancer, its settings, and the path of the Unix socket where its clients come.
+fn at_a_path(folder: &Folder, sample: &Sample) -> (Running, Settings, PathBuf) {
     let path = folder.path("balancer.sock");
-    let settings = Settings::that_say(&text(&format!("unix:{}", path.display()), &sample));
+    let settings = Settings::that_say(&text(&format!("unix:{}", path.display()), sample));
     let balancer = Balancer::bare().flag("--config", settings.path()).run();
     balancer.said("listening on");
-    std::fs::remove_file(&path).unwrap();
-    let successor = Successor::of(balancer.id(), &balancer, 0);
+    (balancer, settings, path)
+}
+
+/// Replaces it, and looks whether clients find the new one at the same path, which is gone when that has ended.
+fn expect_a_successor_at(path: &Path, balancer: &Running) {
+    let successor = Successor::of(balancer.id(), balancer, 0);
     assert!(balancer.ended().success());
-    ask_at(&path);
+    ask_at(path);
     signal("TERM", successor.0);
     until("it removes the file when it ends", || !path.exists());
 }
 
 #[test]
+fn a_unix_socket_stays_where_it_is() {
+    let (sample, folder) = (Sample::start("one"), Folder::new());
+    let (balancer, _settings, path) = at_a_path(&folder, &sample);
+    ask_at(&path);
+    expect_a_successor_at(&path, &balancer);
+}
+
+#[test]
+fn a_unix_socket_whose_file_was_removed_is_made_anew() {
+    let (sample, folder) = (Sample::start("one"), Folder::new());
+    let (balancer, _settings, path) = at_a_path(&folder, &sample);
+    std::fs::remove_file(&path).unwrap();
+    expect_a_successor_at(&path, &balancer);
+}
+
+const FAILED: &str = "no successor, this process goes on: it ended with exit status: 1 before it served";
+
+#[test]
 fn a_unix_socket_in_whose_place_another_program_is_by_then_stays_that_programs() {
     let (sample, folder) = (Sample::start("one"), Folder::new());
-    let path = folder.path("balancer.sock");
-    let settings = Settings::that_say(&text(&format!("unix:{}", path.display()), &sample));
-    let balancer = Balancer::bare().flag("--config", settings.path()).run();
-    balancer.said("listening on");
+    let (balancer, _settings, path) = at_a_path(&folder, &sample);
     std::fs::remove_file(&path).unwrap();
     let other = UnixListener::bind(&path).unwrap();
     balancer.signal("USR2");
     balancer.said("a program answers there");
-    balancer.said("no successor, this process goes on: it ended with exit status: 1 before it served");
+    balancer.said(FAILED);
     drop(other);
     assert!(path.exists(), "it is not ours to remove");
+}
+
+#[test]
+fn a_successor_that_fails_leaves_the_unix_socket_alone() {
+    let (sample, folder) = (Sample::start("one"), Folder::new());
+    let (balancer, settings, path) = at_a_path(&folder, &sample);
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let more = format!("[listeners.taken]\naddress = \"{}\"\n", taken.local_addr().unwrap());
+    settings.write(&format!("{more}{}", text(&format!("unix:{}", path.display()), &sample)));
+    balancer.signal("USR2");
+    balancer.said(FAILED);
+    ask_at(&path);
 }
 
 #[test]
