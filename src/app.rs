@@ -48,9 +48,9 @@ const ORDERS: usize = 64;
 
 /// Runs the balancer until `shutdown` is ready and the last request is answered, or the drain deadline has passed.
 /// `shutdown` is told the first address that is bound and begins to watch for a stop before anything listens there, so that
-/// none is missed. What it gives is polled when all is started, or before by a process that is to take another one's place, on the control thread's runtime, which is the caller's
-/// thread. When `cut` turns true, nobody is waited for any more, and what was answered is written for a second at most. With
-/// `sources`, the settings are read anew upon SIGHUP.
+/// none is missed. What it gives is polled when all is started, or before by a process that is to take another one's place, on
+/// the control thread's runtime, which is the caller's thread. When `cut` turns true, nobody is waited for any more, and what was
+/// answered is written for a second at most. With `sources`, the settings are read anew upon SIGHUP.
 ///
 /// # Errors
 /// It could not start.

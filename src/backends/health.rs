@@ -2,7 +2,6 @@
 
 use std::fmt::{self, Display, Formatter};
 use std::io;
-use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -188,8 +187,8 @@ impl Health {
         if self.doubted || self.doubted_at.is_some_and(lately) {
             return false;
         }
-        self.doubted_at = Some(now);
-        !mem::replace(&mut self.doubted, true)
+        (self.doubted, self.doubted_at) = (true, Some(now));
+        true
     }
 
     /// Whether it is to be checked at once.

@@ -22,7 +22,7 @@ use super::Found;
 
 /// How long one question may take, and how often it is asked.
 const TIMEOUT: Duration = Duration::from_secs(2);
-const ATTEMPTS: usize = 2;
+const ATTEMPTS: u8 = 2;
 /// How long the first addresses of one family wait for those of the other, for there are servers that never answer for one (RFC
 /// 8305 section 3). Later ones wait for as long as a question may take: what is known still holds.
 const GRACE: Duration = Duration::from_millis(500);
@@ -173,7 +173,7 @@ fn resolver(servers: &[SocketAddr], strategy: LookupIpStrategy) -> Result<TokioR
     };
     let options = builder.options_mut();
     options.timeout = TIMEOUT;
-    options.attempts = ATTEMPTS;
+    options.attempts = ATTEMPTS.into();
     options.ip_strategy = strategy;
     builder.build().map_err(refused)
 }
@@ -186,7 +186,7 @@ pub(super) async fn addresses(
     port: u16,
     known: &[Backend],
 ) -> Result<Found, DnsError> {
-    let grace = if known.is_empty() { GRACE } else { TIMEOUT * 2 };
+    let grace = if known.is_empty() { GRACE } else { TIMEOUT * u32::from(ATTEMPTS) };
     let (found, failed) = match resolver.both(name, grace).await {
         (Ok(ipv4), Ok(ipv6)) => (vec![ipv4, ipv6], None),
         (Ok(found), Err(error)) => (vec![found], half("IPv6", error)),
