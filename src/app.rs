@@ -120,6 +120,7 @@ async fn serve<F: Future<Output = ()>>(
     // From here on a reload is not taken for a wish to end.
     let (hangups, stray) = (control::hangups(), control::stray());
     let succession = Succession::prepare(sources.as_ref());
+    registry.inherit(predecessor.legacies());
     let roster = Roster::of(registry, Arc::clone(&prepared.settings.config), prepared.ways.clone());
     tokio::select! {
         biased;

@@ -5,6 +5,7 @@
 
 pub mod check;
 mod health;
+mod legacy;
 mod load;
 mod score;
 #[cfg(test)]
@@ -23,7 +24,10 @@ use tracing::{info, warn};
 use crate::config::{self, Address, DEFAULT_POOL, Scheme};
 use crate::connect::Way;
 
+use legacy::Unclaimed;
+
 pub use health::{Evidence, Health, State};
+pub use legacy::Legacy;
 pub use load::{Ending, Load, Outcome};
 pub use score::Score;
 
@@ -90,6 +94,16 @@ impl Display for Hold {
     }
 }
 
+impl Hold {
+    /// What a backend is while it holds.
+    fn participle(self) -> &'static str {
+        match self {
+            Self::Drain => "drained",
+            Self::Disable => "disabled",
+        }
+    }
+}
+
 /// What the settings say of one backend.
 #[derive(Clone, Debug)]
 pub struct Terms {
@@ -107,6 +121,7 @@ pub struct Registry {
     backends: &'static Mutex<Vec<Backend>>,
     revision: watch::Sender<u64>,
     ids: AtomicU32,
+    unclaimed: Unclaimed,
 }
 
 impl Registry {
@@ -121,7 +136,8 @@ impl Registry {
     }
 
     fn over(backends: &'static Mutex<Vec<Backend>>) -> Self {
-        Self { backends, revision: watch::Sender::new(0), ids: AtomicU32::new(0) }
+        let (revision, ids) = (watch::Sender::new(0), AtomicU32::new(0));
+        Self { backends, revision, ids, unclaimed: Unclaimed::default() }
     }
 
     /// Makes these the backends, in this order. Those that stay, by their pool and address, keep their identity, health,
@@ -151,7 +167,7 @@ impl Registry {
     }
 
     fn newcomer(&self, terms: Arc<Terms>, way: Arc<Way>, health: Health, now: Instant) -> Backend {
-        Backend {
+        let mut backend = Backend {
             id: BackendId(self.ids.fetch_add(1, Ordering::Relaxed)),
             terms,
             way,
@@ -162,7 +178,23 @@ impl Registry {
             leaving: false,
             told: now,
             as_of: 0,
+        };
+        if let Some(legacy) = self.unclaimed.claim(&backend.terms) {
+            backend.inherit(&legacy, now);
         }
+        backend
+    }
+
+    /// What the process that takes this one's place cannot know.
+    pub fn legacies(&self) -> Vec<Legacy> {
+        let mut all: Vec<_> = self.lock().iter().filter_map(Legacy::of).collect();
+        all.extend(self.unclaimed.overrides());
+        all
+    }
+
+    /// What the process before knew holds for the backends that it names, as soon as they are among ours.
+    pub fn inherit(&self, legacies: Vec<Legacy>) {
+        self.unclaimed.add(legacies);
     }
 
     /// Forgets removed backends that have ended what they did.
@@ -322,6 +354,20 @@ impl Backend {
     /// Whether anybody's requests may be sent to it, not only those of clients whom a cookie keeps there.
     pub fn gets_requests(&self) -> bool {
         self.is_usable() && !self.leaving && self.weight() > 0
+    }
+
+    fn inherit(&mut self, legacy: &Legacy, now: Instant) {
+        (self.hold, self.weight) = (legacy.hold, legacy.weight);
+        if let Some(hold) = self.hold {
+            info!("{self} is {}, as an operator told the process before", hold.participle());
+        }
+        if let Some(weight) = self.weight {
+            info!("{self} has weight {weight}, as an operator told the process before");
+        }
+        if legacy.failures > 0 {
+            self.health = Health::dead_before(legacy.failures, &legacy.finding, now);
+            tell(&self.terms, &self.health);
+        }
     }
 
     /// It closed a connection without an answer once more. Tells whether that is all it does with requests, as far as is known.

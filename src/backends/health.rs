@@ -50,6 +50,8 @@ pub enum Evidence {
     NotHttp2,
     /// The system could not connect, for this reason in its words.
     Unreachable(Arc<str>),
+    /// The process that served before had found it dead, in its words.
+    Before(Arc<str>),
 }
 
 impl Evidence {
@@ -79,7 +81,16 @@ impl Evidence {
             | Self::Garbage
             | Self::Tls(_)
             | Self::NotHttp2
-            | Self::Unreachable(_) => State::Down,
+            | Self::Unreachable(_)
+            | Self::Before(_) => State::Down,
+        }
+    }
+
+    /// In words, without who found it.
+    pub fn finding(&self) -> String {
+        match self {
+            Self::Before(finding) => finding.to_string(),
+            found => found.to_string(),
         }
     }
 }
@@ -99,6 +110,7 @@ impl Display for Evidence {
             Self::Tls(fault) => fault.fmt(f),
             Self::NotHttp2 => f.write_str("it did not begin to speak HTTP/2; write http:// if it should not"),
             Self::Unreachable(reason) => write!(f, "cannot connect: {reason}"),
+            Self::Before(finding) => write!(f, "{finding}, as the process before found"),
         }
     }
 }
@@ -137,6 +149,12 @@ impl Health {
     /// That of a backend that joins others which are at work already.
     pub fn new(now: Instant) -> Self {
         Self { well_since: Some(now), ..Self::unknown(now) }
+    }
+
+    /// That of a backend that was found dead so often in succession before this process served.
+    pub fn dead_before(failures: u32, finding: &str, now: Instant) -> Self {
+        let (state, evidence) = (State::Down, Evidence::Before(finding.into()));
+        Self { state, evidence, failures, ..Self::unknown(now) }
     }
 
     /// Whether it can be used.

@@ -194,3 +194,28 @@ fn a_backend_whose_pool_gets_another_name_as_its_check_ends_is_checked_again() {
         timeout(Duration::from_secs(10), asked()).await.expect("it is checked again");
     });
 }
+
+#[test]
+fn what_the_process_before_knew_holds_for_whoever_is_named_later_and_is_passed_on_until_then() {
+    let (before, registry) = (Registry::isolated(), Registry::isolated());
+    before.replace(wanted(&[1, 2, 3]));
+    let ids: Vec<_> = before.backends().iter().map(|backend| backend.id).collect();
+    before.hold(ids[0], Some(Hold::Disable));
+    before.weigh(ids[1], Some(7));
+    before.suspect(ids[1], Evidence::Refused);
+    registry.inherit(before.legacies());
+    registry.replace(wanted(&[3]));
+    let named = |registry: &Registry| registry.backends().iter().map(ToString::to_string).collect::<Vec<_>>();
+    let mut unclaimed: Vec<_> = registry.legacies().into_iter().map(|legacy| legacy.backend).collect();
+    unclaimed.sort();
+    assert_eq!(unclaimed, named(before)[..2]);
+    registry.replace(wanted(&[1, 2, 3]));
+    let backends = registry.backends();
+    assert_eq!((backends[0].hold, backends[0].health.state()), (Some(Hold::Disable), State::Unknown));
+    assert_eq!((backends[1].weight, backends[1].health.state()), (Some(7), State::Down));
+    assert_eq!(backends[1].health.evidence().to_string(), "connection refused, as the process before found");
+    assert!(!backends[2].is_overridden() && backends[2].health.state() == State::Unknown);
+    let mut again = registry.legacies();
+    again.sort_by(|a, b| a.backend.cmp(&b.backend));
+    assert_eq!(again, before.legacies(), "it is passed on as it came");
+}

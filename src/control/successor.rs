@@ -5,27 +5,6 @@ use rustix::process::{self, Pid, WaitId, WaitIdOptions, kill_process, waitid};
 use tokio::signal::unix::Signal;
 use tracing::{info, warn};
 
-use crate::backends::Backend;
-
-use super::desk::Desk;
-
-/// Says what operators said of backends, in the words that say it again: the new process will not know of it.
-pub fn warn_of_holds(desk: &Desk) {
-    let said: Vec<_> = desk.registry().backends().iter().flat_map(in_words).collect();
-    if !said.is_empty() {
-        let all = said.join(", ");
-        warn!(
-            "the new process will not know what an operator said of backends; say it again when it serves: {all}"
-        );
-    }
-}
-
-fn in_words(backend: &Backend) -> impl Iterator<Item = String> {
-    let hold = backend.hold.map(|hold| format!("{hold} {backend}"));
-    let weight = backend.weight.map(|weight| format!("weight {backend} {weight}"));
-    hold.into_iter().chain(weight)
-}
-
 /// Passes SIGHUP on to the process that serves in place of this one.
 pub(super) fn pass_on(process: u32) {
     match running(process).and_then(|id| kill_process(id, process::Signal::HUP)) {

@@ -17,8 +17,8 @@ use super::LOOK;
 
 /// Sockets in one packet: fewer than the system takes (253).
 pub(super) const MOST_SOCKETS: usize = 128;
-/// Bytes of a text: an address, of which the longest is the path of a Unix socket.
-const MOST_BYTES: usize = 1024;
+/// Bytes of a text. The longest is of a backend: the name of its pool and what was found of it have no other bound.
+pub(super) const MOST_BYTES: usize = 64 * 1024;
 
 /// Two ends, for one process each.
 pub(super) fn ends() -> io::Result<(OwnedFd, OwnedFd)> {
@@ -40,7 +40,7 @@ pub(super) fn send(to: impl AsFd, text: &str, sockets: &[Socket]) -> io::Result<
 
 /// Waits for what the other end sends next; nothing if it has gone.
 pub(super) fn receive(from: impl AsFd) -> io::Result<Option<(String, Vec<Socket>)>> {
-    let mut bytes = [0; MOST_BYTES];
+    let mut bytes = vec![0; MOST_BYTES];
     let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MOST_SOCKETS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let received = retry_on_intr(|| {

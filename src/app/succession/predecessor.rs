@@ -14,11 +14,12 @@ use tracing::info;
 
 use crate::app::StartError;
 use crate::app::live::Live;
+use crate::backends::Legacy;
 use crate::config::Address;
 use crate::server::SocketFile;
 use crate::telemetry::manager;
 
-use super::{HERE, PREDECESSOR, SERVING, THAT_IS_ALL, packet};
+use super::{BACKEND, HERE, PREDECESSOR, SERVING, THAT_IS_ALL, packet};
 
 /// How long it may take to send what it has: it has all of it at hand.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -28,6 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(in crate::app) struct Predecessor {
     id: Option<u32>,
     left: RefCell<Vec<Left>>,
+    legacies: Vec<Legacy>,
 }
 
 /// What it had at one of its listeners.
@@ -46,10 +48,10 @@ impl Left {
 }
 
 impl Predecessor {
-    /// Finds out whether there is one, and takes its sockets.
+    /// Finds out whether there is one, and takes what it has for us.
     ///
     /// # Errors
-    /// There is one, and it does not send them, or has ended.
+    /// There is one, and it does not send that, or has ended.
     pub(in crate::app) fn meet() -> Result<Self, StartError> {
         let Some(id) = env::var(PREDECESSOR).ok().and_then(|id| id.parse().ok()) else {
             return Ok(Self::default());
@@ -57,13 +59,18 @@ impl Predecessor {
         if id != parent_id() {
             return Err(StartError::Abandoned);
         }
-        let left = ask().map_err(|error| match error.kind() {
+        let (left, legacies) = ask().map_err(|error| match error.kind() {
             io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof => {
                 StartError::Abandoned
             }
             _ => StartError::Predecessor(error),
         })?;
-        Ok(Self { id: Some(id), left: RefCell::new(left) })
+        Ok(Self { id: Some(id), left: RefCell::new(left), legacies })
+    }
+
+    /// What it knew of backends, which no settings say.
+    pub(in crate::app) fn legacies(&self) -> Vec<Legacy> {
+        self.legacies.clone()
     }
 
     /// Whether there is one.
@@ -114,15 +121,21 @@ impl Predecessor {
     }
 }
 
-/// Asks it for its sockets.
-fn ask() -> io::Result<Vec<Left>> {
+/// Asks it for its sockets, and for what it knows of backends.
+fn ask() -> io::Result<(Vec<Left>, Vec<Legacy>)> {
     SockRef::from(&stdin()).set_read_timeout(Some(PATIENCE))?;
     packet::send(stdin(), HERE, &[])?;
-    let mut all: Vec<Left> = Vec::new();
+    let (mut all, mut legacies) = (Vec::<Left>::new(), Vec::new());
     loop {
         let (place, sockets) = packet::receive(stdin())?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        if place == THAT_IS_ALL {
+            return Ok((all, legacies));
+        }
+        if let Some(legacy) = place.strip_prefix(BACKEND) {
+            legacies.push(serde_json::from_str(legacy)?);
+            continue;
+        }
         match all.last_mut() {
-            _ if place == THAT_IS_ALL => return Ok(all),
             Some(left) if left.place == place => left.sockets.extend(sockets),
             _ => {
                 let path = place.split_once(" unix:").map(|(_, path)| Path::new(path));

@@ -17,11 +17,12 @@ use tracing::{info, warn};
 
 use crate::app::live::Live;
 use crate::app::prepare::Admin;
+use crate::backends::Legacy;
 use crate::config::Sources;
 use crate::control::{self, Desk, Refusal, Verdict};
 use crate::telemetry::manager;
 
-use super::{HERE, LOOK, PREDECESSOR, SERVING, THAT_IS_ALL, packet};
+use super::{BACKEND, HERE, LOOK, PREDECESSOR, SERVING, THAT_IS_ALL, packet};
 
 /// How long a successor may take until it serves. What it reads for its settings may be slow.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -103,11 +104,11 @@ impl Succession {
         }
         let program = self.program.clone().ok_or(Error::Program)?;
         info!("starting a successor: {}", program.display());
-        control::warn_of_holds(desk);
         let (ours, its) = packet::ends()?;
         let started = spawn_blocking(move || Successor::start(program, its)).await;
         let mut successor = started.unwrap_or_else(|error| Err(io::Error::other(error).into()))?;
-        let serves = timeout(PATIENCE, successor.serves(packet::End::of(ours)?, live)).await;
+        let legacies = desk.registry().legacies();
+        let serves = timeout(PATIENCE, successor.serves(packet::End::of(ours)?, live, &legacies)).await;
         serves.unwrap_or(Err(Error::Late))?;
         let id = successor.keep();
         manager::replaced_by(id);
@@ -150,8 +151,8 @@ impl Successor {
     }
 
     /// Ready when it serves.
-    async fn serves(&mut self, end: packet::End, live: &Live) -> Result<(), Error> {
-        match introduce(&end, live).await {
+    async fn serves(&mut self, end: packet::End, live: &Live, legacies: &[Legacy]) -> Result<(), Error> {
+        match introduce(&end, live, legacies).await {
             Ok(true) => Ok(()),
             Ok(false) => self.ends().await,
             Err(error)
@@ -189,14 +190,21 @@ impl Drop for Successor {
     }
 }
 
-/// Sends a successor all sockets as soon as it wants them: a program that is not one never has them. Tells whether it serves.
-async fn introduce(to: &packet::End, live: &Live) -> io::Result<bool> {
+/// Sends a successor all sockets, and what is known of backends, as soon as it wants that: a program that is not one never has them.
+/// Tells whether it serves.
+async fn introduce(to: &packet::End, live: &Live, legacies: &[Legacy]) -> io::Result<bool> {
     if to.receive().await?.is_none_or(|(said, _)| said != HERE) {
         return Ok(false);
     }
     for (number, (address, sockets)) in live.lend().await?.iter().enumerate() {
         for sockets in sockets.chunks(packet::MOST_SOCKETS) {
             to.send(&format!("{number} {address}"), sockets).await?;
+        }
+    }
+    for legacy in legacies {
+        let text = format!("{BACKEND}{}", serde_json::to_string(legacy)?);
+        if text.len() <= packet::MOST_BYTES {
+            to.send(&text, &[]).await?;
         }
     }
     to.send(THAT_IS_ALL, &[]).await?;

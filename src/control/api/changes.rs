@@ -57,7 +57,7 @@ pub struct OverrideList {
     pub overrides: Vec<Override>,
 }
 
-/// What an operator said of one backend. It outlasts reloads, and ends with the process.
+/// What an operator said of one backend. It outlasts reloads and a change of processes (SIGUSR2), and ends with a stop.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Override {
     /// The backend's pool.

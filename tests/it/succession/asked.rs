@@ -1,6 +1,7 @@
 //! What operators ask the old process for while another one takes its place.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::*;
 use crate::support::admin::{JSON, body};
@@ -98,17 +99,57 @@ fn a_signal_that_comes_to_the_old_process_is_passed_on_or_told_who_serves() {
 }
 
 #[test]
-fn what_an_operator_said_of_backends_is_told_in_the_words_that_say_it_again() {
+fn what_an_operator_said_of_backends_holds_in_each_process_that_follows() {
     let (one, other) = (Sample::start("one"), Sample::start("other"));
     let addresses = [one.address(), other.address()];
     let balancer = Balancer::before(&addresses).flag("--admin", "127.0.0.1:0").start();
+    let admin = balancer.admin();
+    let path = |address| format!("/api/v1/pools/default/backends/{address}");
     for (address, patch) in addresses.iter().zip([r#"{"hold": "drain"}"#, r#"{"weight": 7}"#]) {
-        let path = format!("/api/v1/pools/default/backends/{address}");
-        balancer.admin().ask("PATCH", &path, JSON, patch).expect_status(200);
+        admin.ask("PATCH", &path(*address), JSON, patch).expect_status(200);
     }
+    let mut at_work = balancer.id();
+    let successors = [0, 1].map(|earlier| {
+        let successor = Successor::of(at_work, &balancer, earlier);
+        at_work = successor.0;
+        assert_eq!(admin.get(&path(addresses[0]))["state"], "draining");
+        assert_eq!(admin.get(&path(addresses[1]))["weight"]["effective"], 7);
+        assert_eq!(get(balancer.address, "/").expect_status(200).text(), "hello from other\n");
+        successor
+    });
+    admin.ask("PATCH", &path(addresses[0]), JSON, r#"{"hold": null}"#).expect_status(200);
+    let _successor = Successor::of(at_work, &balancer, successors.len());
+    assert_eq!(get(balancer.address, "/").expect_status(200).text(), "hello from one\n");
+    assert!(balancer.ended().success());
+}
+
+#[test]
+fn a_backend_that_was_down_gets_no_request_before_the_new_process_finds_it_well() {
+    let (checks, requests) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
+    let counter = Arc::clone(&requests);
+    let dead = Backend::that(move |mut transport| match transport.head.starts_with("GET /status/200 ") {
+        // Only the first check is answered: the new process's finds nothing while the test lasts.
+        true if checks.fetch_add(1, Ordering::SeqCst) == 0 => {
+            transport.send("HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n");
+        }
+        true => transport.wait_for_end(),
+        false => drop(counter.fetch_add(1, Ordering::SeqCst)),
+    });
+    let well = Sample::start("well");
+    let settings = Settings::that_say(&format!(
+        "workers = 1\n[listeners.web]\naddress = \"127.0.0.1:0\"\n[pools.all]\nbackends = [\"{}\", \"{}\"]\n\
+         health = {{ path = \"/status/200\", timeout = \"60s\" }}\n",
+        dead.address,
+        well.address()
+    ));
+    let balancer = Balancer::bare().flag("--config", settings.path()).start();
+    balancer.said("is down: answered 500");
     let _successor = Successor::of(balancer.id(), &balancer, 0);
-    let [one, other] = addresses;
-    balancer.said(&format!("say it again when it serves: drain {one}, weight {other} 7"));
+    balancer.said("as the process before found");
+    for _ in 0..3 {
+        get(balancer.address, "/").expect_status(200);
+    }
+    assert_eq!(requests.load(Ordering::SeqCst), 0);
     assert!(balancer.ended().success());
 }
 
