@@ -114,7 +114,8 @@ impl TlsFault {
             CertificateError::Revoked => f.write_str("its certificate has been revoked"),
             // rustls knows this one only by what its verifier calls it.
             other if other.to_string().contains("CaUsedAsEndEntity") => f.write_str(
-                "its certificate is that of an authority, which is none for a server; give it one that the authority signed",
+                "its certificate is that of an authority, which is none for a server; \
+                 give it one that the authority signed, or a self-signed one that says CA:FALSE",
             ),
             other => write!(f, "its certificate cannot be trusted: {other}"),
         }
