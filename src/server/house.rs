@@ -15,7 +15,6 @@ use crate::proxy::Shared;
 use super::arrival::{Arrival, Door};
 use super::listener::{Opened, Queue, Usher};
 use super::team::{Handed, Team};
-use super::worker::Lent;
 
 /// One worker's doors.
 pub(super) struct House {
@@ -34,6 +33,9 @@ struct OpenDoor {
     closing: watch::Sender<bool>,
     usher: JoinHandle<()>,
 }
+
+/// Sockets, and who comes there.
+pub(super) type Lent = Vec<(Arc<Opened>, socket2::Socket)>;
 
 impl House {
     pub(super) fn new(shared: Rc<Shared>, team: Arc<Team>, worker: usize) -> Self {
