@@ -16,7 +16,7 @@ use crate::connect::{Socket, Stream};
 use crate::proxy::{Alarm, Client, Entrance, Error, Shared, before_due, last_words, note_refusal};
 
 use super::farewell::{close, refuse};
-use super::listener::Opened;
+use super::opened::Opened;
 use super::park::{Going, park};
 use super::team::{Refusal, Seat};
 use super::tls::{HTTP_2, Tls};

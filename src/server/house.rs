@@ -13,7 +13,8 @@ use crate::connect::Socket;
 use crate::proxy::Shared;
 
 use super::arrival::{Arrival, Door};
-use super::listener::{Opened, Queue, Usher};
+use super::listener::{Queue, Usher};
+use super::opened::Opened;
 use super::team::{Handed, Team};
 
 /// One worker's doors.

@@ -12,7 +12,7 @@ use crate::config::{Config, Limits};
 use crate::telemetry::Seldom;
 
 use super::admission::{Admission, Guest};
-use super::listener::Opened;
+use super::opened::Opened;
 
 /// Accepted sockets that may wait for the worker they were handed to.
 const INBOX: usize = 1024;

@@ -15,7 +15,7 @@ use crate::snapshot::Snapshot;
 use crate::telemetry::{Report, Seen, access_log};
 
 use super::house::{House, Lent};
-use super::listener::Opened;
+use super::opened::Opened;
 use super::team::{Handed, Team};
 
 /// Milliseconds between two looks at what is idle.
