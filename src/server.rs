@@ -9,7 +9,6 @@ mod house;
 mod http2;
 mod listener;
 mod opened;
-mod park;
 pub mod proxy_protocol;
 mod team;
 mod tls;
