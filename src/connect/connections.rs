@@ -8,11 +8,11 @@ use hyper::body::{Body, Bytes};
 use tokio::sync::Notify;
 
 use super::counted::Counted;
+use super::dial::Protocol;
 use super::http1::Http1;
 use super::http2::{Http2, MOST_STREAMS};
 use super::idle::Idle;
 use super::shared::Shared;
-use super::way::Protocol;
 use super::{Connection, DialError, HeadLimits, Origin, Outbox, Way};
 
 /// What a request needs of its connection.
