@@ -12,10 +12,11 @@ use hyper::body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint};
 use crate::balance::Lease;
 use crate::connect::{AnswerBody, Connection, Connections, unshare};
 
-use super::client::{Mark, Phase};
+use super::client::Mark;
 use super::exchange::Exchange;
 use super::headers::clean_trailers;
 use super::mirror::Copy;
+use super::phase::Phase;
 use super::spent::Spent;
 use super::{Client, Error, Misframed};
 

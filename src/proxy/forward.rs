@@ -1,10 +1,8 @@
 //! The fifth hop: one attempt to get an answer from one backend.
 
 use std::cell::Cell;
-use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::Context;
 
 use hyper::body::Body as _;
 use hyper::{Request, Response, StatusCode, Version};
@@ -15,8 +13,9 @@ use crate::config::Address;
 use crate::connect::{AnswerBody, Broken, DialError, Flow, Need, Origin, Provenance, ran_out_of_files};
 
 use super::body::{BackendConnection, RequestBody};
-use super::client::{Mark, Phase};
+use super::client::{Mark, before_due};
 use super::headers::Asked;
+use super::phase::Phase;
 use super::shared::View;
 use super::{Client, Error};
 
@@ -191,17 +190,6 @@ fn origin(client: &Client) -> Option<Origin> {
         Address::Ip(listener) => Some(Origin { client: client.address(), listener }),
         Address::Unix(_) => None,
     }
-}
-
-/// The future's result, or nothing if the client's deadline came first.
-pub async fn before_due<T>(client: &Client, future: impl Future<Output = T>) -> Option<T> {
-    let mut future = pin!(future);
-    poll_fn(|cx| match future.as_mut().poll(cx) {
-        Poll::Ready(result) => Poll::Ready(Some(result)),
-        Poll::Pending if client.is_due() => Poll::Ready(None),
-        Poll::Pending => Poll::Pending,
-    })
-    .await
 }
 
 fn begin(client: &Client, request: Option<&Request<RequestBody>>, asked: Asked) {

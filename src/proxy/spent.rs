@@ -11,8 +11,8 @@ use crate::connect::{AnswerBody, Connections};
 
 use super::Client;
 use super::body::{BackendConnection, RequestBody};
-use super::client::Phase;
-use super::forward::before_due;
+use super::client::before_due;
+use super::phase::Phase;
 
 /// Bytes of one that are read. Of a longer one, the connection is closed.
 const MOST_BYTES: usize = 64 * 1024;
