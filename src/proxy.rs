@@ -14,6 +14,7 @@ mod deadline;
 mod entrance;
 mod error;
 mod exchange;
+mod fields;
 mod forward;
 pub mod forwarded;
 mod grpc;
@@ -64,7 +65,7 @@ use affinity::{Affinity, Trial};
 use body::BackendConnection;
 use course::Course;
 use exchange::Exchange;
-use headers::Asked;
+use forward::Asked;
 use own::Own;
 use verdict::Again;
 

@@ -14,7 +14,7 @@ use crate::connect::{AnswerBody, Connection, Connections, unshare};
 
 use super::client::Mark;
 use super::exchange::Exchange;
-use super::headers::clean_trailers;
+use super::fields::clean_trailers;
 use super::mirror::Copy;
 use super::phase::Phase;
 use super::spent::Spent;

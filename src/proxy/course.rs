@@ -15,8 +15,8 @@ use crate::route::{self, Missed, Routes};
 
 use super::body::RequestBody;
 use super::exchange::Exchange;
+use super::forward::Asked;
 use super::forwarded::over_tls;
-use super::headers::Asked;
 use super::own::Own;
 use super::shared::View;
 use super::treated::{Treated, change};

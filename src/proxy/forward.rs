@@ -14,7 +14,6 @@ use crate::connect::{AnswerBody, Broken, DialError, Flow, Need, Origin, Provenan
 
 use super::body::{BackendConnection, RequestBody};
 use super::client::{Mark, before_due};
-use super::headers::Asked;
 use super::phase::Phase;
 use super::shared::View;
 use super::{Client, Error};
@@ -25,6 +24,21 @@ const GO_ON: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 const ROOM_AFTER: u64 = 100;
 /// A full queue is tried again at each tick: workers have no finer clock.
 const NEXT_TICK: u64 = 1;
+
+/// What of a request decides how it is forwarded.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    /// It wants to switch protocols and may.
+    pub(super) upgrade: bool,
+    /// Its body is to be sent only when the backend asks for it.
+    pub(super) expects_continue: bool,
+    /// Interim answers may come before the final one, which HTTP/1.0 does not know.
+    pub(super) takes_interim: bool,
+    /// It was a CONNECT for a WebSocket, and wants its answer to be that to one.
+    pub(super) extended_connect: bool,
+    /// Its provenance is among its fields. That of others is told when they are sent.
+    pub(super) is_told: bool,
+}
 
 /// An attempt that brought no answer.
 #[derive(Debug)]

@@ -12,12 +12,12 @@ use tokio::task::spawn_local;
 use crate::balance::Tried;
 use crate::config;
 
+use super::Client;
 use super::affinity::{Affinity, Trial};
 use super::body::RequestBody;
-use super::headers::Asked;
+use super::forward::{self, Asked};
 use super::shared::{Shared, View};
 use super::spent::Spent;
-use super::{Client, forward};
 
 /// Copies that one worker has under way at one time; more are not made.
 const MOST_COPIES: u32 = 100;
