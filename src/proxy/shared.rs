@@ -17,7 +17,6 @@ use super::Error;
 use super::access::Access;
 use super::body::RequestBody;
 use super::deadline::Clock;
-use super::mirror::Copies;
 use super::pace::LeastRate;
 use super::phase::Deadlines;
 use super::route_rates::RouteRates;
@@ -48,7 +47,7 @@ pub struct Shared {
     access: RefCell<Option<Arc<Access>>>,
     route_rates: RefCell<Arc<RouteRates>>,
     /// Copies of requests under way.
-    pub(super) copies: Copies,
+    pub(super) copies: Cell<u32>,
     /// Values of answers by HTTP/2.
     pub(super) values: Unshared,
     least_rate: Cell<Option<LeastRate>>,
@@ -84,7 +83,7 @@ impl Shared {
             body_limit: Cell::new(config.limits.body),
             access: RefCell::new(access.clone()),
             route_rates: RefCell::new(Arc::clone(route_rates)),
-            copies: Copies::default(),
+            copies: Cell::default(),
             values: Unshared::default(),
             least_rate: Cell::new(LeastRate::of(config)),
             shortages: Cell::new(0),
