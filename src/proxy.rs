@@ -127,7 +127,7 @@ async fn forward(
     let mut sends = 0;
     let mut last = None;
     let affinity = Affinity::of(request, client, &view.snapshot.pools[course.pool]);
-    let mut picked = affinity.pick(client, &view, &course, &tried);
+    let mut picked = course.pick(&affinity, client, &view, &tried);
     let none = loop {
         let lease = match picked {
             Ok(lease) => lease,
@@ -147,7 +147,7 @@ async fn forward(
                 let Some(treatment) = course.treatment else { return Ok(Outcome::Backend(answered)) };
                 sends += 1;
                 let more = sends < course.most_sends;
-                let pick = |tried: &Tried| affinity.pick(client, &view, &course, tried).ok();
+                let pick = |tried: &Tried| course.pick(&affinity, client, &view, tried).ok();
                 let again = Again::after(&mut answered, treatment, more.then_some(&mut tried), client, pick);
                 let Some(again) = again else { return Ok(verdict::give(answered, treatment, exchange)) };
                 answered.let_go(client);
@@ -157,7 +157,7 @@ async fn forward(
             }
             Err(failure) => failure,
         };
-        trial.failed(&failure);
+        trial.failed(&failure.error);
         failure.tell(client, &lease, &tried);
         sends += u32::from(failure.sent);
         if unsent.is_none() || sends >= course.most_sends {
@@ -167,7 +167,7 @@ async fn forward(
         let way = Arc::clone(connections.way());
         // It may have waited for long: what is known by now decides who is next.
         view = newest(client, view);
-        picked = affinity.pick(client, &view, &course, &tried);
+        picked = course.pick(&affinity, client, &view, &tried);
         picked = picked.inspect(|_| verdict::tell_of_next(client, &way, &failure.error));
         last = Some(failure.error);
     };

@@ -9,10 +9,12 @@ use hyper::header::{HOST, HeaderValue};
 use hyper::http::uri::PathAndQuery;
 use hyper::{Request, Uri};
 
+use crate::balance::{Lease, NoPick, Tried};
 use crate::config::{Action, Treatment};
 use crate::connect::Provenance;
 use crate::route::{self, Missed, Routes};
 
+use super::affinity::Affinity;
 use super::body::RequestBody;
 use super::exchange::Exchange;
 use super::forward::Asked;
@@ -45,6 +47,20 @@ pub(super) struct Forward<'v> {
     pub(super) most_sends: u32,
     /// What its route says of answers by their status, if anything.
     pub(super) treatment: Option<&'v Treatment>,
+}
+
+impl Forward<'_> {
+    /// Lets the pool choose a backend that was not tried, for a request of this affinity.
+    pub(super) fn pick(
+        &self,
+        affinity: &Affinity,
+        client: &Client,
+        view: &View,
+        tried: &Tried,
+    ) -> Result<Lease, NoPick> {
+        let ask = affinity.ask(client, view.turn(self.pool), self.tags);
+        view.snapshot.pools[self.pool].pick(&ask, tried)
+    }
 }
 
 /// Finds a request's route and does to its head what that says.

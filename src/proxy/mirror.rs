@@ -116,7 +116,7 @@ impl Copy {
                 Spent { body, connection, connections, lease: Some(lease) }.read(&client).await;
             }
             Err(failure) => {
-                trial.failed(&failure);
+                trial.failed(&failure.error);
                 failure.tell(&client, &lease, &Tried::default());
             }
         }
