@@ -19,6 +19,7 @@ mod forward;
 pub mod forwarded;
 mod grpc;
 mod headers;
+mod host;
 mod http2;
 mod length;
 mod mirror;
@@ -75,7 +76,9 @@ use verdict::Again;
 /// None: the type is hyper's.
 pub async fn handle(client: Rc<Client>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
     let view = client.shared.view();
-    client.shared.with_access(|access| access.identify(&client, request.headers()));
+    client.shared.with_access(|access| {
+        client.set_origin(access.origin(request.headers(), client.address().ip()));
+    });
     let mut exchange = Exchange::begin(Rc::clone(&client), &request);
     // It stays here, for requests are large, and what it is handed to would move it.
     let mut unsent = Some(request.map(|body| RequestBody::new(body, &client)));
@@ -114,7 +117,7 @@ async fn forward(
     exchange: &mut Exchange,
     unsent: &mut Option<Request<RequestBody>>,
 ) -> Result<Outcome, Error> {
-    client.shared.with_access(|access| access.judge(client)).transpose()?;
+    client.shared.with_access(|access| access.judge(client.ip(), client.is_proxied())).transpose()?;
     let request = unsent.as_mut().expect("it was not sent yet");
     let (asked, provenance) = headers::prepare(request, client, &view.snapshot.settings)?;
     let course = match course::find(client, view, request, &provenance, asked, exchange)? {

@@ -35,7 +35,7 @@ impl Affinity {
         if let Some(sticky) = &balancing.sticky {
             let headers = request.headers();
             affinity.cookie = cookies(headers, &sticky.cookie).find_map(Word::read);
-            affinity.secure = over_tls(client, headers);
+            affinity.secure = over_tls(headers, client.listener().tls);
         }
         affinity
     }

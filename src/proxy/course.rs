@@ -147,7 +147,7 @@ fn treat<'v>(
         return Ok(Course::Answer(own));
     }
     let chosen = split::choose(split, &settings.config.pools, request.headers(), fastrand::u64);
-    if let Some(cookie) = chosen.cookie(over_tls(client, request.headers())) {
+    if let Some(cookie) = chosen.cookie(over_tls(request.headers(), client.listener().tls)) {
         exchange.treat(Treated::by(settings, place, Some(cookie)));
     }
     let pool = chosen.pool;
