@@ -28,6 +28,7 @@ mod pace;
 mod phase;
 mod rates;
 mod reach;
+mod request_body;
 mod route_rates;
 mod shared;
 mod spent;
@@ -50,7 +51,7 @@ use crate::connect::{AnswerBody, Connections};
 
 pub use access::Access;
 pub use answer::{last_words, note_refusal};
-pub use body::{Body, RequestBody, UploadStopped};
+pub use body::Body;
 pub use client::{Client, Mark, before_due};
 pub use deadline::{Alarm, Clock, millis};
 pub use entrance::Entrance;
@@ -58,16 +59,17 @@ pub use error::{Error, Fault, Misframed, Row};
 pub use length::{TWO_LENGTHS, parse_length};
 pub use phase::{Deadlines, Phase};
 pub use rates::Key;
+pub use request_body::{RequestBody, UploadStopped};
 pub use route_rates::RouteRates;
 pub use shared::{Rules, Shared, View};
 pub use upgrade::Tunnel;
 
 use affinity::{Affinity, Trial};
-use body::BackendConnection;
 use course::Course;
 use exchange::Exchange;
 use forward::Asked;
 use own::Own;
+use request_body::BackendConnection;
 use verdict::Again;
 
 /// Answers one request.

@@ -15,11 +15,11 @@ use crate::connect::Provenance;
 use crate::route::{self, Missed, Routes};
 
 use super::affinity::Affinity;
-use super::body::RequestBody;
 use super::exchange::Exchange;
 use super::forward::Asked;
 use super::forwarded::over_tls;
 use super::own::Own;
+use super::request_body::RequestBody;
 use super::shared::View;
 use super::treated::{Treated, change};
 use super::{Client, Error, mirror, reach, split};

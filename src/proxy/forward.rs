@@ -12,9 +12,9 @@ use crate::balance::{Lease, Tried};
 use crate::config::Address;
 use crate::connect::{AnswerBody, Broken, DialError, Flow, Need, Origin, Provenance, ran_out_of_files};
 
-use super::body::{BackendConnection, RequestBody};
 use super::client::{Mark, before_due};
 use super::phase::Phase;
+use super::request_body::{BackendConnection, RequestBody};
 use super::shared::View;
 use super::{Client, Error};
 

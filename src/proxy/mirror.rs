@@ -13,8 +13,8 @@ use crate::config;
 
 use super::Client;
 use super::affinity::{Affinity, Trial};
-use super::body::RequestBody;
 use super::forward::{self, Asked};
+use super::request_body::RequestBody;
 use super::shared::{Shared, View};
 use super::spent::Spent;
 

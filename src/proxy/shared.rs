@@ -15,10 +15,10 @@ use crate::telemetry::{Tally, access_log};
 
 use super::Error;
 use super::access::Access;
-use super::body::RequestBody;
 use super::deadline::Clock;
 use super::pace::LeastRate;
 use super::phase::Deadlines;
+use super::request_body::RequestBody;
 use super::route_rates::RouteRates;
 
 /// The snapshot that requests read, with this worker's idle connections.
