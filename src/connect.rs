@@ -1,12 +1,16 @@
 //! Connections to backends: dialling, speaking HTTP/1.1 and HTTP/2 over them, keeping idle ones.
 
+mod answer_body;
 mod bell;
+mod broken;
 mod connection;
 mod connections;
 mod counted;
+mod dial;
 mod driver;
 mod files;
 pub mod frames;
+mod head_limits;
 mod http1;
 mod http2;
 mod idle;
@@ -26,16 +30,21 @@ mod transport;
 mod unshare;
 mod way;
 
+pub use answer_body::AnswerBody;
 pub use bell::Doorbell;
-pub use connection::{AnswerBody, Broken, Connection};
-pub use connections::{Connections, HeadLimits, Need};
+pub use broken::Broken;
+pub use connection::Connection;
+pub use connections::{Connections, Need};
+pub use dial::DialError;
 pub use files::{Wants, are_files_scarce, is_our_want, ran_out_of_files, shortages, spare_files};
+pub use head_limits::HeadLimits;
 pub use outbox::Outbox;
 pub use patience::Patience;
 pub use pem::TlsFileError;
 pub use provenance::{Provenance, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, address};
+pub use proxy_header::Origin;
 pub use stream::{Peeked, Socket, Stream};
 pub use tls::{TlsFault, check_files};
 pub use transport::{Flow, Transport};
 pub use unshare::{Unshared, unshare};
-pub use way::{DialError, Origin, Way, Ways};
+pub use way::{Way, Ways};

@@ -29,8 +29,7 @@ use crate::snapshot::{Settings, Snapshot};
 use crate::telemetry::Watchman;
 
 pub use admin::{AdminDoor, admin, openapi};
-pub use confirm::{Confirmation, Verdict};
-pub use desk::{Apply, Desk, Intent, Means, Outcome, Refusal, Turn, Unfit};
+pub use desk::{Apply, Confirmation, Desk, Intent, Means, Outcome, Refusal, Turn, Unfit, Verdict};
 pub use discovery::{Discovery, Objection};
 pub use guard::{Vitals, Worse};
 pub use metrics::reference as metrics_reference;

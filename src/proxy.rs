@@ -14,17 +14,21 @@ mod deadline;
 mod entrance;
 mod error;
 mod exchange;
+mod fields;
 mod forward;
 pub mod forwarded;
 mod grpc;
 mod headers;
+mod host;
 mod http2;
 mod length;
 mod mirror;
 mod own;
 mod pace;
+mod phase;
 mod rates;
 mod reach;
+mod request_body;
 mod route_rates;
 mod shared;
 mod spent;
@@ -47,24 +51,25 @@ use crate::connect::{AnswerBody, Connections};
 
 pub use access::Access;
 pub use answer::{last_words, note_refusal};
-pub use body::{Body, RequestBody, UploadStopped};
-pub use client::{Client, Mark, Phase};
-pub use deadline::{Alarm, Clock};
+pub use body::Body;
+pub use client::{Client, Mark, before_due};
+pub use deadline::{Alarm, Clock, millis};
 pub use entrance::Entrance;
 pub use error::{Error, Fault, Misframed, Row};
-pub use forward::before_due;
 pub use length::{TWO_LENGTHS, parse_length};
+pub use phase::{Deadlines, Phase};
 pub use rates::Key;
+pub use request_body::{RequestBody, UploadStopped};
 pub use route_rates::RouteRates;
-pub use shared::{Deadlines, Rules, Shared, View, millis};
+pub use shared::{Rules, Shared, View};
 pub use upgrade::Tunnel;
 
 use affinity::{Affinity, Trial};
-use body::BackendConnection;
 use course::Course;
 use exchange::Exchange;
-use headers::Asked;
+use forward::Asked;
 use own::Own;
+use request_body::BackendConnection;
 use verdict::Again;
 
 /// Answers one request.
@@ -73,7 +78,9 @@ use verdict::Again;
 /// None: the type is hyper's.
 pub async fn handle(client: Rc<Client>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
     let view = client.shared.view();
-    client.shared.with_access(|access| access.identify(&client, request.headers()));
+    client.shared.with_access(|access| {
+        client.set_origin(access.origin(request.headers(), client.address().ip()));
+    });
     let mut exchange = Exchange::begin(Rc::clone(&client), &request);
     // It stays here, for requests are large, and what it is handed to would move it.
     let mut unsent = Some(request.map(|body| RequestBody::new(body, &client)));
@@ -112,7 +119,7 @@ async fn forward(
     exchange: &mut Exchange,
     unsent: &mut Option<Request<RequestBody>>,
 ) -> Result<Outcome, Error> {
-    client.shared.with_access(|access| access.judge(client)).transpose()?;
+    client.shared.with_access(|access| access.judge(client.ip(), client.is_proxied())).transpose()?;
     let request = unsent.as_mut().expect("it was not sent yet");
     let (asked, provenance) = headers::prepare(request, client, &view.snapshot.settings)?;
     let course = match course::find(client, view, request, &provenance, asked, exchange)? {
@@ -125,7 +132,7 @@ async fn forward(
     let mut sends = 0;
     let mut last = None;
     let affinity = Affinity::of(request, client, &view.snapshot.pools[course.pool]);
-    let mut picked = affinity.pick(client, &view, &course, &tried);
+    let mut picked = course.pick(&affinity, client, &view, &tried);
     let none = loop {
         let lease = match picked {
             Ok(lease) => lease,
@@ -145,7 +152,7 @@ async fn forward(
                 let Some(treatment) = course.treatment else { return Ok(Outcome::Backend(answered)) };
                 sends += 1;
                 let more = sends < course.most_sends;
-                let pick = |tried: &Tried| affinity.pick(client, &view, &course, tried).ok();
+                let pick = |tried: &Tried| course.pick(&affinity, client, &view, tried).ok();
                 let again = Again::after(&mut answered, treatment, more.then_some(&mut tried), client, pick);
                 let Some(again) = again else { return Ok(verdict::give(answered, treatment, exchange)) };
                 answered.let_go(client);
@@ -155,7 +162,7 @@ async fn forward(
             }
             Err(failure) => failure,
         };
-        trial.failed(&failure);
+        trial.failed(&failure.error);
         failure.tell(client, &lease, &tried);
         sends += u32::from(failure.sent);
         if unsent.is_none() || sends >= course.most_sends {
@@ -165,7 +172,7 @@ async fn forward(
         let way = Arc::clone(connections.way());
         // It may have waited for long: what is known by now decides who is next.
         view = newest(client, view);
-        picked = affinity.pick(client, &view, &course, &tried);
+        picked = course.pick(&affinity, client, &view, &tried);
         picked = picked.inspect(|_| verdict::tell_of_next(client, &way, &failure.error));
         last = Some(failure.error);
     };

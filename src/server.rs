@@ -8,7 +8,7 @@ mod framing;
 mod house;
 mod http2;
 mod listener;
-mod park;
+mod opened;
 pub mod proxy_protocol;
 mod team;
 mod tls;
@@ -18,7 +18,8 @@ mod worker;
 mod workers;
 
 pub use framing::{Framing, Refusal};
-pub use listener::{Bound, Opened};
+pub use listener::Bound;
+pub use opened::Opened;
 pub use team::{Handed, Seat, Team};
 pub use tls::{Current as LoadedTls, Tls, TlsError, check_files};
 pub use unix::SocketFile;

@@ -8,41 +8,12 @@ use hyper::body::{Body, Bytes};
 use tokio::sync::Notify;
 
 use super::counted::Counted;
+use super::dial::Protocol;
 use super::http1::Http1;
 use super::http2::{Http2, MOST_STREAMS};
 use super::idle::Idle;
 use super::shared::Shared;
-use super::way::Protocol;
-use super::{Connection, DialError, Origin, Outbox, Way};
-
-/// hyper keeps room for this many header lines on the stack; any other number costs an allocation for each message.
-const HEADERS_ON_THE_STACK: usize = 100;
-/// Bytes that hyper may buffer of what it reads, and of what it is to write. Larger pieces of bodies are no faster, and who stalls
-/// holds them.
-const BUFFER: usize = 96 * 1024;
-/// Bytes that a buffer has more than the largest head.
-const BEYOND_THE_HEAD: usize = 16 * 1024;
-
-/// What a backend may send as the head of an answer.
-#[derive(Clone, Copy, Debug)]
-pub struct HeadLimits {
-    /// Bytes.
-    pub size: usize,
-    /// Lines.
-    pub headers: usize,
-}
-
-impl HeadLimits {
-    /// Bytes that hyper may buffer.
-    pub fn buffer(self) -> usize {
-        BUFFER.max(self.size + BEYOND_THE_HEAD)
-    }
-
-    /// The number of header lines to tell hyper, if it must be told.
-    pub fn headers_off_the_stack(self) -> Option<usize> {
-        (self.headers != HEADERS_ON_THE_STACK).then_some(self.headers)
-    }
-}
+use super::{Connection, DialError, HeadLimits, Origin, Outbox, Way};
 
 /// What a request needs of its connection.
 #[derive(Clone, Copy, Debug)]

@@ -15,7 +15,6 @@ use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWrite;
 use tokio::task::coop::has_budget_remaining;
 
-use super::connection::GIVEN;
 use super::driver::Driver;
 use super::{AnswerBody, Broken, Flow, HeadLimits, Outbox, Provenance, Stream, Transport};
 
@@ -72,7 +71,8 @@ where
         // The request itself would wake the driver, which is about to run anyway.
         driver.relay().ignore();
         let _under_way = outbox.begin();
-        let mut answer = pin!(sender.try_send_request(request.take().expect(GIVEN)));
+        let mut answer =
+            pin!(sender.try_send_request(request.take().expect("a request is there to be sent")));
         let mut known = false;
         poll_fn(|cx| {
             // It is one task that waits for one answer.

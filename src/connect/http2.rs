@@ -3,6 +3,7 @@
 //! Its frames are read and written by a task of its own; what belongs to one exchange, bodies included, is done by
 //! whoever runs that exchange, on its [`Http2Stream`].
 
+mod download;
 mod head;
 mod stream;
 mod transport;
@@ -25,7 +26,8 @@ use crate::config::Scheme;
 
 use super::{Broken, DialError, HeadLimits, Peeked, Stream, Unshared};
 
-pub(super) use stream::{Download, Http2Stream};
+pub(super) use download::Download;
+pub(super) use stream::Http2Stream;
 
 use transport::Transport;
 

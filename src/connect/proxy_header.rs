@@ -8,7 +8,16 @@ use tokio::io::AsyncWriteExt;
 
 use crate::config::ProxyVersion;
 
-use super::{Origin, Socket};
+use super::Socket;
+
+/// On whose behalf a connection is made, for backends that are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Where the client connected from.
+    pub client: SocketAddr,
+    /// Where it connected to.
+    pub listener: SocketAddr,
+}
 
 /// Says on whose behalf the connection is; without an origin, that it is on our own.
 pub(super) async fn send(

@@ -19,9 +19,9 @@ use crate::config::{
     self, Authorities, Flaw, MOST_FILE_BYTES, NamedFile, ProxyVersion, TlsFiles, Trust, read_file,
 };
 
+use super::dial::{DialError, Protocol};
 use super::pem::{self, PemFault, TlsFileError};
-use super::way::Protocol;
-use super::{DialError, Socket, Stream};
+use super::{Socket, Stream};
 
 pub use fault::TlsFault;
 

@@ -1,16 +1,17 @@
 //! How a backend is reached: where it is, what is spoken to it, and what is said before.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::config::{Address, BackendUrl, Pool, ProxyVersion, Scheme};
 
+use super::dial::{DialError, Protocol};
 use super::pem::TlsFileError;
-use super::tls::{BackendTls, TlsClient, TlsFault};
-use super::{Socket, Stream, is_our_want, proxy_header};
+use super::proxy_header::{self, Origin};
+use super::tls::{BackendTls, TlsClient};
+use super::{Socket, Stream};
 
 /// How one backend is reached. All that can be known before a connection is made.
 #[derive(Debug)]
@@ -29,55 +30,6 @@ pub struct Ways {
     /// The name that certificates must be for, in place of the host of the URL.
     name: Option<String>,
     proxy_protocol: Option<ProxyVersion>,
-}
-
-/// On whose behalf a connection is made, for backends that are told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Origin {
-    /// Where the client connected from.
-    pub client: SocketAddr,
-    /// Where it connected to.
-    pub listener: SocketAddr,
-}
-
-/// What is spoken on a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Protocol {
-    Http1,
-    Http2,
-}
-
-/// Why no connection came about.
-#[derive(Debug, thiserror::Error)]
-pub enum DialError {
-    /// What the system said: refused, unreachable, out of files or ports.
-    #[error(transparent)]
-    Connect(#[from] io::Error),
-    /// As many connections as it lets wait are waiting to be accepted, and its system does not wait for it (a Unix socket).
-    /// In a moment that may be otherwise.
-    #[error("its queue of connections is full")]
-    Full,
-    /// It was made, but TLS could not be agreed upon.
-    #[error("{0}")]
-    Tls(TlsFault),
-    /// It was made, but the backend did not begin as HTTP/2 does.
-    #[error("it did not begin to speak HTTP/2; write http:// if it should not")]
-    NotHttp2,
-    /// The request is to switch protocols, which HTTP/2 in the clear has no way for that is spoken here.
-    #[error("it speaks HTTP/2, on which protocols cannot be switched")]
-    CannotSwitch,
-}
-
-impl DialError {
-    /// Whether it tells something of the backend. To run out of our own files or ports is no fault of its, and a full queue
-    /// is what many clients make of a backend that is well.
-    pub fn says_of_the_backend(&self) -> bool {
-        match self {
-            Self::Connect(error) => !is_our_want(error),
-            Self::Tls(_) | Self::NotHttp2 => true,
-            Self::Full | Self::CannotSwitch => false,
-        }
-    }
 }
 
 impl Ways {

@@ -5,8 +5,10 @@ mod change;
 mod guard;
 mod openapi;
 mod refused;
+mod request;
 mod resource;
 mod view;
+mod wish;
 
 use std::convert::Infallible;
 use std::io;
@@ -104,7 +106,7 @@ async fn accept(queue: Option<&Queue>) -> Socket {
 async fn attend(socket: Socket, desk: Rc<Desk>, mut closed: watch::Receiver<()>) {
     let service = service_fn(move |request| {
         let desk = Rc::clone(&desk);
-        async move { Ok::<_, Infallible>(answer::to(request, &desk).await) }
+        async move { Ok::<_, Infallible>(request::answer(request, &desk).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -9,39 +9,11 @@ use tracing::{error, info, warn};
 use crate::config::Loaded;
 use crate::telemetry::{Report, has_stood_since, stood_still};
 
-use super::desk::{Desk, Turn};
+use super::desk::{Confirmation, Desk, Turn, Verdict};
 use super::guard::Vitals;
 
 /// How often it is looked whether things got worse.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// A change that is watched, or was.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Confirmation {
-    /// Which settings it brought.
-    pub revision: u64,
-    /// Since when they are in force.
-    pub began: Instant,
-    /// For how long they are watched.
-    pub lasts: Duration,
-    /// What came of it.
-    pub verdict: Verdict,
-}
-
-/// What came of a change that was watched.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Nothing yet.
-    Watching,
-    /// Nothing got worse: it stays.
-    Kept,
-    /// Others changed the settings meanwhile.
-    Overtaken,
-    /// It was taken back, for this reason.
-    RolledBack(String),
-    /// It should have been taken back for the first reason, and could not be for the second.
-    Stuck(String, String),
-}
 
 /// How things were before a change.
 pub(super) struct Before {

@@ -1,5 +1,6 @@
 //! The desk: where it is known what runs, and where all who change it come to, one after the other.
 
+mod confirmation;
 mod known;
 
 use std::cell::{Cell, RefCell};
@@ -19,9 +20,10 @@ use crate::config::{Config, Format, Listener, Loaded, Problems, Sources};
 use crate::snapshot::{Settings, Snapshot};
 use crate::telemetry::{Report, Seen};
 
-use super::confirm::Confirmation;
 use super::guard::Vitals;
 use super::history::{self, History};
+
+pub use confirmation::{Confirmation, Verdict};
 
 /// What runs, as far as it can be looked at and changed.
 pub struct Means {

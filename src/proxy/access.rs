@@ -1,13 +1,15 @@
 //! Who asks, and whether they may: what the settings on trusted proxies, networks and rates mean for a request.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use hyper::header::HeaderMap;
 
 use crate::config;
 
+use super::forwarded::Origin;
 use super::rates::Rates;
-use super::{Client, Error, forwarded};
+use super::{Error, forwarded};
 
 /// What is asked of each request while any of these settings is on. All workers share it.
 #[derive(Debug)]
@@ -40,17 +42,16 @@ impl Access {
         Some(Arc::new(Self { settings: settings.clone(), rates, others_were_let_in }))
     }
 
-    /// Finds out who sent a request, as far as that can be believed.
-    pub(super) fn identify(&self, client: &Client, headers: &HeaderMap) {
-        client.set_origin(forwarded::origin(headers, client.address().ip(), &self.settings.trusted));
+    /// Who sent a request and how, as far as that can be believed.
+    pub(super) fn origin(&self, headers: &HeaderMap, peer: IpAddr) -> Option<Origin> {
+        forwarded::origin(headers, peer, &self.settings.trusted)
     }
 
     /// Whether who sent it may. Those who connect to us themselves had their networks looked at when they did; a trusted
     /// proxy may always come.
-    pub(super) fn judge(&self, client: &Client) -> Result<(), Error> {
-        let address = client.ip();
+    pub(super) fn judge(&self, address: IpAddr, is_proxied: bool) -> Result<(), Error> {
         let was_let_in = || !self.others_were_let_in || self.settings.trusted.hold(address);
-        if (client.is_proxied() || !was_let_in()) && !self.settings.lists.admit(address) {
+        if (is_proxied || !was_let_in()) && !self.settings.lists.admit(address) {
             return Err(Error::Denied);
         }
         self.rates.as_ref().map_or(Ok(()), |rates| rates.check(address))

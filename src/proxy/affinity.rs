@@ -8,14 +8,12 @@ use hyper::header::{COOKIE, HeaderMap, HeaderValue, RETRY_AFTER};
 use hyper::{Request, Response, StatusCode};
 
 use crate::backends::{Ending, Outcome};
-use crate::balance::{Ask, Lease, NoPick, Pool, Tried, Turn, Word, hash};
+use crate::balance::{Ask, Lease, Pool, Turn, Word, hash};
 use crate::config::{HashKey, Sticky};
 use crate::telemetry::stood_still;
 
-use super::course::Forward;
-use super::forward::Failure;
 use super::forwarded::over_tls;
-use super::{Client, Fault, View};
+use super::{Client, Error, Fault};
 
 /// What of a request its backend is picked by. The request itself may be with a backend when the next one is picked.
 #[derive(Debug, Default)]
@@ -37,21 +35,9 @@ impl Affinity {
         if let Some(sticky) = &balancing.sticky {
             let headers = request.headers();
             affinity.cookie = cookies(headers, &sticky.cookie).find_map(Word::read);
-            affinity.secure = over_tls(client, headers);
+            affinity.secure = over_tls(headers, client.listener().tls);
         }
         affinity
-    }
-
-    /// Lets the pool of a request's course choose a backend that was not tried.
-    pub(super) fn pick(
-        &self,
-        client: &Client,
-        view: &View,
-        course: &Forward<'_>,
-        tried: &Tried,
-    ) -> Result<Lease, NoPick> {
-        let ask = self.ask(client, view.turn(course.pool), course.tags);
-        view.snapshot.pools[course.pool].pick(&ask, tried)
     }
 
     /// What a pick goes by.
@@ -146,8 +132,8 @@ impl<'a> Trial<'a> {
     }
 
     /// There is none.
-    pub(super) fn failed(mut self, failure: &Failure) {
-        if failure.error.row().fault != Fault::Backend {
+    pub(super) fn failed(mut self, error: &Error) {
+        if error.row().fault != Fault::Backend {
             return;
         }
         self.lease.score().failed();

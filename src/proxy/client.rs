@@ -20,11 +20,12 @@ use crate::connect::Stream;
 use super::deadline::Alarm;
 use super::forwarded::Origin;
 use super::pace::Paces;
+use super::phase::Phase;
 use super::upgrade::Tunnel;
 use super::{Entrance, Error, Shared};
 
 pub use marks::Mark;
-pub use waiting::Phase;
+pub use waiting::before_due;
 
 use marks::Marks;
 use waiting::OwnDeadlines;

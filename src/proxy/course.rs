@@ -9,15 +9,17 @@ use hyper::header::{HOST, HeaderValue};
 use hyper::http::uri::PathAndQuery;
 use hyper::{Request, Uri};
 
+use crate::balance::{Lease, NoPick, Tried};
 use crate::config::{Action, Treatment};
 use crate::connect::Provenance;
 use crate::route::{self, Missed, Routes};
 
-use super::body::RequestBody;
+use super::affinity::Affinity;
 use super::exchange::Exchange;
+use super::forward::Asked;
 use super::forwarded::over_tls;
-use super::headers::Asked;
 use super::own::Own;
+use super::request_body::RequestBody;
 use super::shared::View;
 use super::treated::{Treated, change};
 use super::{Client, Error, mirror, reach, split};
@@ -47,6 +49,20 @@ pub(super) struct Forward<'v> {
     pub(super) treatment: Option<&'v Treatment>,
 }
 
+impl Forward<'_> {
+    /// Lets the pool choose a backend that was not tried, for a request of this affinity.
+    pub(super) fn pick(
+        &self,
+        affinity: &Affinity,
+        client: &Client,
+        view: &View,
+        tried: &Tried,
+    ) -> Result<Lease, NoPick> {
+        let ask = affinity.ask(client, view.turn(self.pool), self.tags);
+        view.snapshot.pools[self.pool].pick(&ask, tried)
+    }
+}
+
 /// Finds a request's route and does to its head what that says.
 pub(super) fn find<'v>(
     client: &Rc<Client>,
@@ -65,8 +81,8 @@ pub(super) fn find<'v>(
     let Some(pool) = settings.plain_pool(route) else {
         return treat(client, view, request, asked, exchange, (route, target));
     };
-    if let Some(own) = reach::end(request)? {
-        return Ok(Course::Answer(own));
+    if reach::ends(request)? {
+        return Ok(Course::Answer(Box::new(Own::methods())));
     }
     exchange.goes_to(&settings.config, pool);
     check_size(request, client.shared.body_limit())?;
@@ -127,11 +143,11 @@ fn treat<'v>(
             return Ok(Course::Answer(Box::new(Own::text(*status, content_type, body))));
         }
     };
-    if let Some(own) = reach::end(request)? {
-        return Ok(Course::Answer(own));
+    if reach::ends(request)? {
+        return Ok(Course::Answer(Box::new(Own::methods())));
     }
     let chosen = split::choose(split, &settings.config.pools, request.headers(), fastrand::u64);
-    if let Some(cookie) = chosen.cookie(over_tls(client, request.headers())) {
+    if let Some(cookie) = chosen.cookie(over_tls(request.headers(), client.listener().tls)) {
         exchange.treat(Treated::by(settings, place, Some(cookie)));
     }
     let pool = chosen.pool;

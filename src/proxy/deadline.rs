@@ -16,8 +16,6 @@ use slab::Slab;
 
 use crate::telemetry::{LATE, stood_still};
 
-use super::shared::millis;
-
 /// A point of the worker's clock that never comes.
 const NEVER: u64 = u64::MAX;
 
@@ -179,6 +177,11 @@ impl Drop for Alarm {
     fn drop(&mut self) {
         self.clock.alarms.borrow_mut().try_remove(self.key);
     }
+}
+
+/// What the workers' clocks count.
+pub fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -13,7 +13,8 @@ use tracing::Level;
 use crate::config::Config;
 use crate::telemetry::access_log::Entry;
 
-use super::client::{Mark, Phase};
+use super::client::Mark;
+use super::phase::Phase;
 use super::treated::Treated;
 use super::{Client, Error, Fault, grpc};
 

@@ -1,10 +1,8 @@
 //! The fifth hop: one attempt to get an answer from one backend.
 
 use std::cell::Cell;
-use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::Context;
 
 use hyper::body::Body as _;
 use hyper::{Request, Response, StatusCode, Version};
@@ -14,9 +12,9 @@ use crate::balance::{Lease, Tried};
 use crate::config::Address;
 use crate::connect::{AnswerBody, Broken, DialError, Flow, Need, Origin, Provenance, ran_out_of_files};
 
-use super::body::{BackendConnection, RequestBody};
-use super::client::{Mark, Phase};
-use super::headers::Asked;
+use super::client::{Mark, before_due};
+use super::phase::Phase;
+use super::request_body::{BackendConnection, RequestBody};
 use super::shared::View;
 use super::{Client, Error};
 
@@ -26,6 +24,21 @@ const GO_ON: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 const ROOM_AFTER: u64 = 100;
 /// A full queue is tried again at each tick: workers have no finer clock.
 const NEXT_TICK: u64 = 1;
+
+/// What of a request decides how it is forwarded.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    /// It wants to switch protocols and may.
+    pub(super) upgrade: bool,
+    /// Its body is to be sent only when the backend asks for it.
+    pub(super) expects_continue: bool,
+    /// Interim answers may come before the final one, which HTTP/1.0 does not know.
+    pub(super) takes_interim: bool,
+    /// It was a CONNECT for a WebSocket, and wants its answer to be that to one.
+    pub(super) extended_connect: bool,
+    /// Its provenance is among its fields. That of others is told when they are sent.
+    pub(super) is_told: bool,
+}
 
 /// An attempt that brought no answer.
 #[derive(Debug)]
@@ -191,17 +204,6 @@ fn origin(client: &Client) -> Option<Origin> {
         Address::Ip(listener) => Some(Origin { client: client.address(), listener }),
         Address::Unix(_) => None,
     }
-}
-
-/// The future's result, or nothing if the client's deadline came first.
-pub async fn before_due<T>(client: &Client, future: impl Future<Output = T>) -> Option<T> {
-    let mut future = pin!(future);
-    poll_fn(|cx| match future.as_mut().poll(cx) {
-        Poll::Ready(result) => Poll::Ready(Some(result)),
-        Poll::Pending if client.is_due() => Poll::Ready(None),
-        Poll::Pending => Poll::Pending,
-    })
-    .await
 }
 
 fn begin(client: &Client, request: Option<&Request<RequestBody>>, asked: Asked) {

@@ -13,8 +13,7 @@ use hyper::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
 use crate::config::Networks;
 use crate::connect::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, address};
 
-use super::Client;
-use super::target::is_host;
+use super::host::is_host;
 
 /// Entries of a chain that are looked at: a longer one goes round in circles.
 pub const MOST_HOPS: usize = 32;
@@ -79,9 +78,9 @@ pub fn origin(headers: &HeaderMap, peer: IpAddr, trusted: &Networks<()>) -> Opti
     })
 }
 
-/// Whether a client speaks TLS, to us or to a proxy that we trust, as its backend is told.
-pub(super) fn over_tls(client: &Client, headers: &HeaderMap) -> bool {
-    headers.get(X_FORWARDED_PROTO).map_or(client.listener().tls, |proto| proto == "https")
+/// Whether a client speaks TLS, `to_us` or to a proxy that we trust, as its backend is told.
+pub(super) fn over_tls(headers: &HeaderMap, to_us: bool) -> bool {
+    headers.get(X_FORWARDED_PROTO).map_or(to_us, |proto| proto == "https")
 }
 
 /// The client that an `X-Forwarded-For` names: from the right, the first address that is not trusted, or the last

@@ -4,40 +4,22 @@ mod seen;
 
 use hyper::body::Body as _;
 use hyper::header::{
-    CONNECTION, CONTENT_LENGTH, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE, VIA,
+    CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use hyper::{Method, Request, Response, StatusCode, Version};
 
 use crate::connect::{Provenance, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
 use crate::snapshot::Settings;
 
+use super::fields::{KEEP_ALIVE, PROXY_CONNECTION, remove_claims};
+use super::forward::Asked;
 use super::{Client, Error, Mark, RequestBody, http2, reach, target, websocket};
 
 use seen::{Kind, Seen};
 
-const KEEP_ALIVE: &str = "keep-alive";
-const PROXY_CONNECTION: &str = "proxy-connection";
-const X_REAL_IP: &str = "x-real-ip";
-const X_FORWARDED: &str = "x-forwarded-";
 const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
-pub(super) const CHUNKED: HeaderValue = HeaderValue::from_static("chunked");
+const CHUNKED: HeaderValue = HeaderValue::from_static("chunked");
 const VIA_US: HeaderValue = HeaderValue::from_static("1.1 loadbalancer");
-
-/// What of a request decides how it is forwarded.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Asked {
-    /// It wants to switch protocols and may.
-    pub(super) upgrade: bool,
-    /// Its body is to be sent only when the backend asks for it.
-    pub(super) expects_continue: bool,
-    /// Interim answers may come before the final one, which HTTP/1.0 does not know.
-    pub(super) takes_interim: bool,
-    /// It was a CONNECT for a WebSocket, and wants its answer to be that to one.
-    pub(super) extended_connect: bool,
-    /// Its provenance is among its fields. That of others is told when they are sent.
-    pub(super) is_told: bool,
-}
 
 /// Makes a client's request one that a backend may get, and finds where it comes from.
 pub(super) fn prepare(
@@ -82,7 +64,7 @@ pub(super) fn prepare(
         (false, false) => None,
     };
     if seen.has(Kind::Claim) {
-        remove_forwarded(headers);
+        remove_claims(headers);
     }
     let tls = client.listener().tls;
     let provenance = Provenance { client: client.address().ip(), tls, host, version };
@@ -91,7 +73,7 @@ pub(super) fn prepare(
         tell(client, &provenance, headers);
     }
     if version == Version::HTTP_2 {
-        http2::frame(headers, has_body);
+        frame(headers, has_body);
     }
     *request.version_mut() = Version::HTTP_11;
     if !upgrade {
@@ -111,6 +93,14 @@ fn from_http2(request: &mut Request<RequestBody>, client: &Client) -> Result<boo
         websocket::from_connect(request, client)?;
     }
     Ok(extended_connect)
+}
+
+/// Frames a body that came by HTTP/2 as HTTP/1.1 must.
+fn frame(headers: &mut HeaderMap, has_body: bool) {
+    if has_body && !headers.contains_key(CONTENT_LENGTH) {
+        // HTTP/2 needs no framing, and without one hyper takes it that a GET has no body.
+        headers.insert(TRANSFER_ENCODING, CHUNKED);
+    }
 }
 
 /// Makes a backend's answer to what was asked one that a client may get.
@@ -274,46 +264,6 @@ fn tell(client: &Client, provenance: &Provenance, headers: &mut HeaderMap) {
     if let Some(certificate) = client.certificate() {
         headers.insert(CLIENT_CERT, certificate.clone());
     }
-}
-
-fn remove_forwarded(headers: &mut HeaderMap) {
-    headers.remove(FORWARDED);
-    let claimed: Vec<HeaderName> = headers.keys().filter(|name| is_claim(name.as_str())).cloned().collect();
-    for name in claimed {
-        headers.remove(name);
-    }
-}
-
-/// What must not pass in trailers: a field that frames or routes a message, that is for one hop, or that only we may say
-/// (RFC 9110 section 6.5.1).
-pub(super) fn clean_trailers(trailers: &mut HeaderMap) {
-    for name in [CONNECTION, CONTENT_LENGTH, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA] {
-        trailers.remove(name);
-    }
-    trailers.remove(KEEP_ALIVE);
-    trailers.remove(PROXY_CONNECTION);
-    remove_forwarded(trailers);
-}
-
-/// Whether a field of this name says what only we may say, or says it to a backend that makes variables of names and so
-/// takes `_` for `-` (RFC 3875 section 4.1.18). Inlined, for a call would cost more than most names do.
-#[inline(always)]
-fn is_claim(name: &str) -> bool {
-    // Most names are told by a byte or two.
-    match name.as_bytes() {
-        [b'x', _, b'f', ..] => name.get(..X_FORWARDED.len()).is_some_and(|start| is_like(start, X_FORWARDED)),
-        [b'x', _, b'r', ..] => is_like(name, X_REAL_IP),
-        [b'c', .., b'h'] => name.contains('_') && is_like(name, "content-length"),
-        [b'c', b'l', ..] => is_like(name, "client-cert") || is_like(name, "client-cert-chain"),
-        [b't', .., b'g'] => name.contains('_') && is_like(name, "transfer-encoding"),
-        _ => false,
-    }
-}
-
-/// Whether two names are the same if `_` is `-`.
-fn is_like(name: &str, other: &str) -> bool {
-    let same = |(own, other): (u8, u8)| own == other || (own == b'_' && other == b'-');
-    name.len() == other.len() && name.bytes().zip(other.bytes()).all(same)
 }
 
 fn lists(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {

@@ -1,12 +1,11 @@
 //! What a request that came by HTTP/2 needs, so that it becomes one of HTTP/1.1.
 
 use hyper::Request;
-use hyper::header::{CONTENT_LENGTH, COOKIE, HeaderMap, HeaderValue, TRANSFER_ENCODING};
+use hyper::header::{CONTENT_LENGTH, COOKIE, HeaderMap, HeaderValue};
 use hyper::http::uri::PathAndQuery;
 
 use crate::connect::HeadLimits;
 
-use super::headers::CHUNKED;
 use super::length::{TWO_LENGTHS, parse_length};
 use super::{Error, RequestBody};
 
@@ -66,14 +65,6 @@ impl Lines {
             lines.has_blanks |= matches!(value.as_bytes(), [b' ' | b'\t', ..] | [.., b' ' | b'\t']);
         }
         lines
-    }
-}
-
-/// Frames a body as HTTP/1.1 must.
-pub(super) fn frame(headers: &mut HeaderMap, has_body: bool) {
-    if has_body && !headers.contains_key(CONTENT_LENGTH) {
-        // HTTP/2 needs no framing, and without one hyper takes it that a GET has no body.
-        headers.insert(TRANSFER_ENCODING, CHUNKED);
     }
 }
 

@@ -1,7 +1,6 @@
 //! Copies of requests for another pool. Their answers are dropped, and whatever happens to a copy, the request does not
 //! notice.
 
-use std::cell::Cell;
 use std::rc::Rc;
 
 use hyper::Request;
@@ -12,12 +11,12 @@ use tokio::task::spawn_local;
 use crate::balance::Tried;
 use crate::config;
 
+use super::Client;
 use super::affinity::{Affinity, Trial};
-use super::body::RequestBody;
-use super::headers::Asked;
+use super::forward::{self, Asked};
+use super::request_body::RequestBody;
 use super::shared::{Shared, View};
 use super::spent::Spent;
-use super::{Client, forward};
 
 /// Copies that one worker has under way at one time; more are not made.
 const MOST_COPIES: u32 = 100;
@@ -47,10 +46,6 @@ pub(super) struct Copy {
 /// One of the copies under way.
 #[derive(Debug)]
 struct Place(Rc<Shared>);
-
-/// How many copies are under way at a worker.
-#[derive(Debug, Default)]
-pub(super) struct Copies(Cell<u32>);
 
 /// Copies a request, if its turn has come: at once if it has no body, or else when its body has come.
 pub(super) fn begin(
@@ -121,7 +116,7 @@ impl Copy {
                 Spent { body, connection, connections, lease: Some(lease) }.read(&client).await;
             }
             Err(failure) => {
-                trial.failed(&failure);
+                trial.failed(&failure.error);
                 failure.tell(&client, &lease, &Tried::default());
             }
         }
@@ -130,10 +125,9 @@ impl Copy {
 
 impl Place {
     fn take(shared: &Rc<Shared>) -> Option<Self> {
-        let Copies(count) = &shared.copies;
-        let taken = count.get();
+        let taken = shared.copies.get();
         (taken < MOST_COPIES).then(|| {
-            count.set(taken + 1);
+            shared.copies.set(taken + 1);
             Self(Rc::clone(shared))
         })
     }
@@ -141,7 +135,6 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let Copies(count) = &self.0.copies;
-        count.set(count.get() - 1);
+        self.0.copies.update(|taken| taken - 1);
     }
 }

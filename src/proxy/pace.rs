@@ -7,7 +7,7 @@ use std::cell::Cell;
 
 use crate::config::Config;
 
-use super::shared::millis;
+use super::deadline::millis;
 
 /// Milliseconds that a client may let us wait before its rate counts, but no more than half of what it may do without
 /// any progress.

@@ -4,7 +4,6 @@ use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tracing::warn;
 
@@ -16,22 +15,17 @@ use crate::telemetry::{Tally, access_log};
 
 use super::Error;
 use super::access::Access;
-use super::body::RequestBody;
-use super::client::Phase;
 use super::deadline::Clock;
-use super::mirror::Copies;
 use super::pace::LeastRate;
+use super::phase::Deadlines;
+use super::request_body::RequestBody;
 use super::route_rates::RouteRates;
 
 /// The snapshot that requests read, with this worker's idle connections.
 pub type View = crate::snapshot::View<RequestBody>;
 
-/// How long a backend may take to ask for a body before it is sent unasked (RFC 9110 section 10.1.1).
-const EXPECT: Duration = Duration::from_secs(1);
 /// Seconds after which the allocator has almost certainly looked at the time, if it is reminded in each.
 const REMINDERS: u8 = 10;
-/// How long a client's connection is idle before it is parked.
-const PARK_AFTER: Duration = Duration::from_secs(1);
 
 /// What all requests of one worker share.
 #[derive(Debug)]
@@ -53,7 +47,7 @@ pub struct Shared {
     access: RefCell<Option<Arc<Access>>>,
     route_rates: RefCell<Arc<RouteRates>>,
     /// Copies of requests under way.
-    pub(super) copies: Copies,
+    pub(super) copies: Cell<u32>,
     /// Values of answers by HTTP/2.
     pub(super) values: Unshared,
     least_rate: Cell<Option<LeastRate>>,
@@ -89,7 +83,7 @@ impl Shared {
             body_limit: Cell::new(config.limits.body),
             access: RefCell::new(access.clone()),
             route_rates: RefCell::new(Arc::clone(route_rates)),
-            copies: Copies::default(),
+            copies: Cell::default(),
             values: Unshared::default(),
             least_rate: Cell::new(LeastRate::of(config)),
             shortages: Cell::new(0),
@@ -212,7 +206,7 @@ impl Shared {
     /// Closes idle connections to backends whose time is over, and all if they leave too few files for anything else.
     pub fn sweep_idle(&self) {
         let now = self.clock.now();
-        let limit = now.saturating_sub(self.deadlines.backend_idle.get());
+        let limit = now.saturating_sub(self.deadlines.backend_idle());
         let view = self.view();
         view.all_connections().iter().for_each(|connections| connections.sweep(limit, now));
         let any_idle = view.all_connections().iter().any(|connections| connections.has_idle());
@@ -245,82 +239,4 @@ impl Rules {
 
 fn head_limits(config: &Config) -> HeadLimits {
     HeadLimits { size: config.limits.header_size, headers: config.limits.headers }
-}
-
-/// For each phase of a connection, how long it may last, in milliseconds.
-#[derive(Debug, Default)]
-pub struct Deadlines {
-    phases: [Cell<u64>; 9],
-    backend_idle: Cell<u64>,
-    client_idle: Cell<u64>,
-    parked: Cell<u64>,
-    drain: Cell<u64>,
-    /// The shortest of all, those of routes among them.
-    shortest: Cell<u64>,
-}
-
-impl Deadlines {
-    /// What these settings say.
-    pub fn of(config: &Config) -> Self {
-        let deadlines = Self::default();
-        deadlines.adopt(config);
-        deadlines
-    }
-
-    /// Goes by other settings.
-    fn adopt(&self, config: &Config) {
-        let timeouts = &config.timeouts;
-        let park_after = PARK_AFTER.min(timeouts.client_idle);
-        for (phase, duration) in [
-            (Phase::Idle, park_after),
-            (Phase::Head, timeouts.header),
-            (Phase::Connect, timeouts.connect),
-            (Phase::Expect, EXPECT),
-            (Phase::Upload, timeouts.body),
-            (Phase::Response, timeouts.response),
-            (Phase::Answer, timeouts.body),
-            (Phase::Flush, timeouts.body),
-            (Phase::Tunnel, timeouts.tunnel_idle),
-        ] {
-            self.phases[phase as usize].set(millis(duration));
-        }
-        self.backend_idle.set(millis(timeouts.backend_idle));
-        self.client_idle.set(millis(timeouts.client_idle));
-        self.parked.set(millis(timeouts.client_idle - park_after));
-        self.drain.set(millis(timeouts.drain));
-        let of_routes = config.routes.iter().map(|route| &route.treatment);
-        let of_routes = of_routes.flat_map(|treatment| [treatment.response_timeout, treatment.body_timeout]);
-        let all = self.phases.iter().map(Cell::get).chain([self.backend_idle.get()]);
-        let all = all.chain(of_routes.flatten().map(millis));
-        self.shortest.set(all.min().unwrap_or_default());
-    }
-
-    pub(super) fn millis(&self, phase: Phase) -> u64 {
-        self.phases[phase as usize].get()
-    }
-
-    /// How long a client's connection may be idle.
-    pub fn client_idle(&self) -> u64 {
-        self.client_idle.get()
-    }
-
-    /// How much of that is left when it is parked.
-    pub fn parked(&self) -> u64 {
-        self.parked.get()
-    }
-
-    /// How long running requests may take to finish at a stop.
-    pub fn drain(&self) -> u64 {
-        self.drain.get()
-    }
-
-    /// How often the workers' clocks move on, in milliseconds: fine enough for the shortest deadline.
-    pub fn tick(&self) -> u64 {
-        (self.shortest.get() / 4).clamp(5, 100)
-    }
-}
-
-/// What the workers' clocks count.
-pub fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

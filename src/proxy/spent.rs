@@ -10,9 +10,9 @@ use crate::balance::Lease;
 use crate::connect::{AnswerBody, Connections};
 
 use super::Client;
-use super::body::{BackendConnection, RequestBody};
-use super::client::Phase;
-use super::forward::before_due;
+use super::client::before_due;
+use super::phase::Phase;
+use super::request_body::{BackendConnection, RequestBody};
 
 /// Bytes of one that are read. Of a longer one, the connection is closed.
 const MOST_BYTES: usize = 64 * 1024;

@@ -11,8 +11,9 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, copy_bidirectiona
 use crate::balance::Lease;
 use crate::connect::Stream;
 
-use super::client::{Mark, Phase};
+use super::client::{Mark, before_due};
 use super::exchange::Exchange;
+use super::phase::Phase;
 use super::{Client, Error};
 
 /// Bytes that wait in each direction.
@@ -48,7 +49,7 @@ impl Tunnel {
             client.write_all(&self.read_ahead).await?;
             copy_bidirectional_with_sizes(&mut client, &mut backend, BUFFER, BUFFER).await
         };
-        match super::forward::before_due(&facts, passed).await {
+        match before_due(&facts, passed).await {
             Some(Ok(_)) => return self.exchange.completed(),
             // Whose end it was is known.
             Some(Err(_)) => {}

@@ -9,9 +9,9 @@ use crate::balance::{Lease, Tried};
 use crate::config::Treatment;
 use crate::connect::Way;
 
-use super::body::RequestBody;
 use super::exchange::Exchange;
 use super::own::Own;
+use super::request_body::RequestBody;
 use super::spent::Spent;
 use super::treated::page;
 use super::{Answered, Client, Outcome};

@@ -1,11 +1,11 @@
 //! Routes by path: this one, those of one shape, those that a regular expression matches, all.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 
 use crate::config::{PathMatch, Pattern, Segment};
 
 use super::beginning;
-use super::rank::of_pattern;
 use super::reading::{encoded_alike, normal};
 use super::search::{Leaf, Map, Search};
 
@@ -146,7 +146,7 @@ impl Paths {
                 self.root.highest = self.root.highest.max(Some(priority));
                 let known = self.regexes.iter().position(|(known, _)| known == pattern);
                 let place = known.unwrap_or_else(|| {
-                    let before = |(known, _): &(Pattern, Leaf)| of_pattern(known) < of_pattern(pattern);
+                    let before = |(known, _): &(Pattern, Leaf)| order_of(known) < order_of(pattern);
                     let place = self.regexes.partition_point(before);
                     self.regexes.insert(place, (pattern.clone(), Leaf::default()));
                     place
@@ -258,6 +258,11 @@ impl Node {
         }
         visit(&self.open);
     }
+}
+
+/// The place of a regular expression among others: the longest comes first.
+pub(super) fn order_of(pattern: &Pattern) -> (Reverse<usize>, &str) {
+    (Reverse(pattern.text().len()), pattern.text())
 }
 
 fn literals(path: &str) -> impl Iterator<Item = Segment> {

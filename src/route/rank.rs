@@ -2,10 +2,10 @@
 
 use std::cmp::Reverse;
 
-use crate::config::{self, Condition, HostMatch, Pattern, Segment, Test};
+use crate::config::{self, Condition, HostMatch, Segment, Test};
 
 use super::Case;
-use super::path::Path;
+use super::path::{Path, order_of};
 use super::rule::Rule;
 
 /// The place of a case; the smaller comes first.
@@ -101,16 +101,11 @@ impl<'c> PathRank<'c> {
                 Self::Steps(segments.iter().map(step).chain((!is_open).then_some(Step::Closed)).collect())
             }
             Path::Regex(pattern) => {
-                let (length, text) = of_pattern(pattern);
+                let (length, text) = order_of(pattern);
                 Self::Regex(length, text)
             }
         }
     }
-}
-
-/// The order of two regular expressions.
-pub(super) fn of_pattern(pattern: &Pattern) -> (Reverse<usize>, &str) {
-    (Reverse(pattern.text().len()), pattern.text())
 }
 
 impl RuleRank {

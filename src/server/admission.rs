@@ -9,8 +9,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::config::{Config, Lists, Networks};
 use crate::proxy::{Error, Key};
 
-use super::team::{Seat, Team};
-
 /// The settings that keep clients out. All workers share them.
 #[derive(Debug)]
 pub(super) struct Admission {
@@ -82,31 +80,6 @@ impl Drop for Guest {
                 }
             }
         }
-    }
-}
-
-impl Team {
-    /// Seats a client at a worker, or says why not. One whose address is yet to be told is judged when it is.
-    pub(super) fn admit(self: &Arc<Self>, worker: usize, address: Option<IpAddr>) -> Result<Seat, Error> {
-        let guest = self.judge(address)?;
-        let mut seat = self.seat(worker).ok_or(Error::TooManyConnections)?;
-        seat.guest = guest;
-        Ok(seat)
-    }
-
-    fn judge(&self, address: Option<IpAddr>) -> Result<Option<Guest>, Error> {
-        match (&*self.admission(), address) {
-            (Some(admission), Some(address)) => admission.admit(address),
-            _ => Ok(None),
-        }
-    }
-}
-
-impl Seat {
-    /// Judges a client whose address was told by a proxy.
-    pub(super) fn introduce(&mut self, address: IpAddr) -> Result<(), Error> {
-        self.guest = self.team.judge(Some(address))?;
-        Ok(())
     }
 }
 

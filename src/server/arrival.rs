@@ -1,5 +1,7 @@
 //! Who was let in: the first steps of a client's connection, up to its first request.
 
+mod park;
+
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -16,11 +18,12 @@ use crate::connect::{Socket, Stream};
 use crate::proxy::{Alarm, Client, Entrance, Error, Shared, before_due, last_words, note_refusal};
 
 use super::farewell::{close, refuse};
-use super::listener::Opened;
-use super::park::{Going, park};
+use super::opened::Opened;
 use super::team::{Refusal, Seat};
 use super::tls::{HTTP_2, Tls};
 use super::{connection, http2, proxy_protocol};
+
+use park::park;
 
 /// What a client sends first that speaks TLS (RFC 8446 section 5.1).
 const HANDSHAKE: u8 = 22;
@@ -165,15 +168,6 @@ impl Arrival {
         let stream = stream?;
         let client = client.unwrap_or_else(|| self.client());
         Some(Box::pin(connection::serve(client, stream)))
-    }
-
-    /// Why the client is to go, if it is.
-    pub(super) fn going(&self) -> Going {
-        match self.shared.is_draining() {
-            true => Going::Stop,
-            false if self.door.entrance.is_closed() => Going::DoorClosed,
-            false => Going::Nowhere,
-        }
     }
 
     fn client(&self) -> Rc<Client> {

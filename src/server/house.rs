@@ -13,9 +13,9 @@ use crate::connect::Socket;
 use crate::proxy::Shared;
 
 use super::arrival::{Arrival, Door};
-use super::listener::{Opened, Queue, Usher};
+use super::listener::{Queue, Usher};
+use super::opened::Opened;
 use super::team::{Handed, Team};
-use super::worker::Lent;
 
 /// One worker's doors.
 pub(super) struct House {
@@ -34,6 +34,9 @@ struct OpenDoor {
     closing: watch::Sender<bool>,
     usher: JoinHandle<()>,
 }
+
+/// Sockets, and who comes there.
+pub(super) type Lent = Vec<(Arc<Opened>, socket2::Socket)>;
 
 impl House {
     pub(super) fn new(shared: Rc<Shared>, team: Arc<Team>, worker: usize) -> Self {

@@ -8,7 +8,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -22,6 +21,7 @@ use crate::connect::{self, Wants, ran_out_of_files};
 use crate::proxy::{Error, Shared};
 
 use super::arrival::{Arrival, Door, turn_away};
+use super::opened::Opened;
 use super::team::{Handed, Seat, Team};
 use super::tls::Tls;
 use super::unix::{self, SocketFile};
@@ -36,39 +36,6 @@ const IN_A_ROW: u32 = 64;
 
 /// Who connects through a Unix socket is on this machine, and has no port.
 const HERE: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
-
-/// A listener that is open, as all workers know it.
-#[derive(Debug)]
-pub struct Opened {
-    /// Where it is, with the port that the system chose.
-    pub listener: Listener,
-    /// How TLS is spoken, if it is.
-    pub tls: Option<Arc<Tls>>,
-    closed: AtomicBool,
-}
-
-impl Opened {
-    /// The same place, where something else is spoken from now on.
-    pub fn changed(&self, listener: &Listener, tls: Option<&Arc<Tls>>) -> Self {
-        let listener = Listener { address: self.listener.address.clone(), ..listener.clone() };
-        let tls = tls.filter(|_| listener.tls).cloned();
-        Self::new(listener, tls)
-    }
-
-    /// What clients of this listener find. It is open until it is closed.
-    pub(super) fn new(listener: Listener, tls: Option<Arc<Tls>>) -> Self {
-        Self { listener, tls, closed: AtomicBool::new(false) }
-    }
-
-    /// Nobody is to come there any more.
-    pub(super) fn close(&self) {
-        self.closed.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Relaxed)
-    }
-}
 
 /// A listener and its sockets, one for each worker.
 #[derive(Debug)]

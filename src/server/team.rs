@@ -1,18 +1,19 @@
 //! What workers know of each other: how many clients each has.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use tokio::sync::mpsc;
 use tracing::warn;
 
 use crate::config::{Config, Limits};
+use crate::proxy::Error;
 use crate::telemetry::Seldom;
 
 use super::admission::{Admission, Guest};
-use super::listener::Opened;
+use super::opened::Opened;
 
 /// Accepted sockets that may wait for the worker they were handed to.
 const INBOX: usize = 1024;
@@ -43,9 +44,9 @@ struct Member {
 /// A client's place at a worker, given back when it is dropped.
 #[derive(Debug)]
 pub struct Seat {
-    pub(super) team: Arc<Team>,
+    team: Arc<Team>,
     worker: usize,
-    pub(super) guest: Option<Guest>,
+    guest: Option<Guest>,
 }
 
 /// A refused client's time to be told why, given back when it is dropped.
@@ -107,9 +108,12 @@ impl Team {
         }
     }
 
-    /// What keeps clients out, if anything does.
-    pub(super) fn admission(&self) -> RwLockReadGuard<'_, Option<Arc<Admission>>> {
-        self.admission.read().unwrap_or_else(PoisonError::into_inner)
+    /// Seats a client at a worker, or says why not. One whose address is yet to be told is judged when it is.
+    pub(super) fn admit(self: &Arc<Self>, worker: usize, address: Option<IpAddr>) -> Result<Seat, Error> {
+        let guest = self.judge(address)?;
+        let mut seat = self.seat(worker).ok_or(Error::TooManyConnections)?;
+        seat.guest = guest;
+        Ok(seat)
     }
 
     /// Seats a client at a worker; nothing if the house is full.
@@ -120,6 +124,14 @@ impl Team {
         }
         self.members[worker].clients.fetch_add(1, Ordering::Relaxed);
         Some(Seat { team: Arc::clone(self), worker, guest: None })
+    }
+
+    fn judge(&self, address: Option<IpAddr>) -> Result<Option<Guest>, Error> {
+        let admission = self.admission.read().unwrap_or_else(PoisonError::into_inner);
+        match (&*admission, address) {
+            (Some(admission), Some(address)) => admission.admit(address),
+            _ => Ok(None),
+        }
     }
 
     /// Time to tell a refused client why; nothing if many others are being told, for each of them takes a file.
@@ -158,6 +170,12 @@ impl Team {
 }
 
 impl Seat {
+    /// Judges a client whose address was told by a proxy.
+    pub(super) fn introduce(&mut self, address: IpAddr) -> Result<(), Error> {
+        self.guest = self.team.judge(Some(address))?;
+        Ok(())
+    }
+
     fn move_to(&mut self, worker: usize) {
         self.team.members[worker].clients.fetch_add(1, Ordering::Relaxed);
         self.team.members[self.worker].clients.fetch_sub(1, Ordering::Relaxed);

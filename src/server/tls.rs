@@ -19,11 +19,13 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use crate::config::Tls as Settings;
+use crate::config::{
+    Authorities, ClientAuth, ClientCertificates, Flaw, NamedFile, Tls as Settings, TlsFiles,
+};
 
-pub use files::{TlsError, check_files};
+pub use files::TlsError;
 
-use certificate::Certificate;
+use certificate::{Certificate, Chain, private_key};
 use files::{CLIENT_CA, read_certificates, verifier};
 use names::Names;
 
@@ -188,4 +190,29 @@ impl Current {
             certificate.warn_of_its_end();
         }
     }
+}
+
+/// What is wrong with files for TLS with clients. Each is looked into alone, and a pair together if both are sound.
+pub fn check_files(files: &TlsFiles) -> Vec<Flaw> {
+    let mut flaws = Vec::new();
+    let mut tell = |file: &NamedFile, error: &TlsError| flaws.push(file.flaw(&error.fault));
+    let certificate = files.certificate.as_ref();
+    let chain =
+        certificate.and_then(|file| Chain::read(&file.path).inspect_err(|error| tell(file, error)).ok());
+    let key = files.key.as_ref();
+    let private = key.and_then(|file| private_key(&file.path).inspect_err(|error| tell(file, error)).ok());
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    if let (Some(file), Some(chain), Some(private)) = (key, chain, private)
+        && let Err(error) = Certificate::of(chain, (&file.path, private), &provider)
+    {
+        tell(file, &error);
+    }
+    if let Authorities::File(file) = &files.authorities {
+        let clients = ClientCertificates { ca: file.path.clone(), auth: ClientAuth::Required };
+        let roots = read_certificates(CLIENT_CA, &clients.ca);
+        if let Err(error) = roots.and_then(|roots| verifier(&clients, &roots, &provider)) {
+            tell(file, &error);
+        }
+    }
+    flaws
 }

@@ -14,8 +14,8 @@ use crate::proxy::{Rules, Shared, millis};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{Report, Seen, access_log};
 
-use super::house::House;
-use super::listener::Opened;
+use super::house::{House, Lent};
+use super::opened::Opened;
 use super::team::{Handed, Team};
 
 /// Milliseconds between two looks at what is idle.
@@ -64,9 +64,6 @@ pub struct News {
     /// Changes whenever the worker's clock is to move on.
     pub ticks: watch::Receiver<()>,
 }
-
-/// Sockets, and who comes there.
-pub(super) type Lent = Vec<(Arc<Opened>, socket2::Socket)>;
 
 /// What a worker is told to do while it works.
 #[derive(Debug)]

@@ -8,12 +8,12 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use h2::client::ResponseFuture;
 use h2::{Reason, RecvStream};
-use hyper::body::{Body, Frame, SizeHint};
+use hyper::body::{Body, Frame};
 use hyper::header::CONTENT_LENGTH;
 use hyper::{Method, Request, Response, StatusCode};
 
-use super::super::connection::GIVEN;
 use super::super::{AnswerBody, Broken, Flow, Provenance};
+use super::download::Download;
 use super::upload::Upload;
 use super::{Http2, head};
 
@@ -25,17 +25,6 @@ pub struct Http2Stream<B> {
     flow: Rc<Flow>,
     upload: Option<Upload<B>>,
     head: Option<Request<()>>,
-}
-
-/// The body of an answer on its way out of a stream.
-#[derive(Debug)]
-pub struct Download {
-    stream: RecvStream,
-    /// Bytes that are still to come, if the head told how many.
-    left: Option<u64>,
-    /// Whether it has no content whatever its head tells: it answers a HEAD, or its status says so.
-    bodiless: bool,
-    data_ended: bool,
 }
 
 impl Http2 {
@@ -117,7 +106,7 @@ where
         request: &mut Option<Request<B>>,
         provenance: Option<&Provenance>,
     ) -> Result<ResponseFuture, Broken> {
-        let (parts, body) = request.take().expect(GIVEN).into_parts();
+        let (parts, body) = request.take().expect("a request is there to be sent").into_parts();
         let original = Request::from_parts(parts, ());
         let head = head::of(&original, provenance, self.connection.scheme, &self.connection.values)?;
         let ended = body.is_end_stream();
@@ -167,7 +156,7 @@ where
             bodiless || matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let length =
             response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        let body = |stream| Download { stream, left: length, bodiless, data_ended: false };
+        let body = |stream| Download::of(stream, length, bodiless);
         Ok(response.map(|stream| AnswerBody::Http2(Box::new(body(stream)))))
     }
 
@@ -195,52 +184,6 @@ where
             self.connection.status.hear();
         }
         polled
-    }
-}
-
-impl Download {
-    pub(in super::super) fn is_end_stream(&self) -> bool {
-        self.stream.is_end_stream()
-    }
-
-    /// Whether all of the content has come: only trailers or the end may follow.
-    pub(in super::super) fn has_all(&self) -> bool {
-        self.bodiless || self.left == Some(0) || self.is_end_stream()
-    }
-
-    pub(in super::super) fn size_hint(&self) -> SizeHint {
-        match self.left {
-            _ if self.is_end_stream() => SizeHint::with_exact(0),
-            Some(left) => SizeHint::with_exact(left),
-            None => SizeHint::default(),
-        }
-    }
-
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        if !self.data_ended {
-            match ready!(self.stream.poll_data(cx)) {
-                Some(Ok(data)) => {
-                    let length = data.len();
-                    self.left = self.left.map(|left| left.saturating_sub(length as u64));
-                    // The client's side holds one piece and asks for the next when that is gone.
-                    let _ = self.stream.flow_control().release_capacity(length);
-                    return Poll::Ready(Some(Ok(Frame::data(data))));
-                }
-                Some(Err(error)) => return Poll::Ready(self.ended_early(error)),
-                None => self.data_ended = true,
-            }
-        }
-        match ready!(self.stream.poll_trailers(cx)) {
-            Ok(trailers) => Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers)))),
-            Err(error) => Poll::Ready(self.ended_early(error)),
-        }
-    }
-
-    /// RFC 9113 section 8.1: a backend that wants no more of the request resets the stream without an error, behind an
-    /// answer that is whole. Behind the stream's end h2 passes over a reset; before, only the length tells that it is whole.
-    fn ended_early(&self, error: h2::Error) -> Option<Result<Frame<Bytes>, Broken>> {
-        let whole = error.is_remote() && error.reason() == Some(Reason::NO_ERROR);
-        (!whole || !self.has_all()).then(|| Err(error.into()))
     }
 }
 

@@ -20,9 +20,10 @@ use crate::control::desk::{Desk, Intent, Outcome, Refusal};
 use crate::control::plan;
 use crate::control::reload::tell;
 
-use super::answer::{Answer, Wish, backend_tag, json, revision_tag, tagged};
+use super::answer::{Answer, backend_tag, json, revision_tag, tagged};
 use super::refused::Refused;
 use super::view;
+use super::wish::Wish;
 
 /// Bytes of settings.
 const CONFIG_SIZE: usize = 4 << 20;

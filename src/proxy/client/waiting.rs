@@ -1,36 +1,16 @@
 //! What a client's connection waits for, and until when.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Instant;
 
 use crate::config::Treatment;
 
-use super::super::deadline::Alarm;
+use super::super::deadline::{Alarm, millis};
 use super::super::pace::Paces;
-use super::super::shared::millis;
+use super::super::phase::Phase;
 use super::{Client, Mark};
-
-/// What a connection waits for. Each has its own deadline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// A request: not one byte of it has come.
-    Idle,
-    /// The rest of a request's head.
-    Head,
-    /// A connection to a backend.
-    Connect,
-    /// The backend's word that it wants the body (`Expect: 100-continue`).
-    Expect,
-    /// The request's body to pass.
-    Upload,
-    /// The head of the backend's answer.
-    Response,
-    /// The answer's body to pass.
-    Answer,
-    /// The client to take the last of the answer.
-    Flush,
-    /// Bytes in either direction of an upgraded connection.
-    Tunnel,
-}
 
 /// Milliseconds in place of those that all requests have.
 #[derive(Clone, Copy, Debug, Default)]
@@ -189,4 +169,15 @@ impl Client {
             paces.reset();
         }
     }
+}
+
+/// The future's result, or nothing if the client's deadline came first.
+pub async fn before_due<T>(client: &Client, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(result) => Poll::Ready(Some(result)),
+        Poll::Pending if client.is_due() => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    })
+    .await
 }

@@ -2,7 +2,7 @@
 
 use hyper::header::{HeaderMap, HeaderValue};
 
-use super::{KEEP_ALIVE, PROXY_CONNECTION, is_claim};
+use super::super::fields::{KEEP_ALIVE, PROXY_CONNECTION, is_claim};
 
 /// A kind of field that needs work.
 #[derive(Clone, Copy, Debug)]

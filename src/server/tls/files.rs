@@ -5,17 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::RootCertStore;
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 
-use crate::config::{
-    Authorities, ClientAuth, ClientCertificates, Flaw, MOST_FILE_BYTES, NamedFile, TlsFiles, read_file,
-};
-
-use super::certificate::{Certificate, Chain, private_key};
+use crate::config::{ClientAuth, ClientCertificates, MOST_FILE_BYTES, read_file};
 
 pub(super) const CERT: &str = "--tls-cert";
 pub(super) const KEY: &str = "--tls-key";
@@ -66,31 +62,6 @@ pub enum TlsFileFault {
         /// The certificate's file.
         certificate: PathBuf,
     },
-}
-
-/// What is wrong with files for TLS with clients. Each is looked into alone, and a pair together if both are sound.
-pub fn check_files(files: &TlsFiles) -> Vec<Flaw> {
-    let mut flaws = Vec::new();
-    let mut tell = |file: &NamedFile, error: &TlsError| flaws.push(file.flaw(&error.fault));
-    let certificate = files.certificate.as_ref();
-    let chain =
-        certificate.and_then(|file| Chain::read(&file.path).inspect_err(|error| tell(file, error)).ok());
-    let key = files.key.as_ref();
-    let private = key.and_then(|file| private_key(&file.path).inspect_err(|error| tell(file, error)).ok());
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    if let (Some(file), Some(chain), Some(private)) = (key, chain, private)
-        && let Err(error) = Certificate::of(chain, (&file.path, private), &provider)
-    {
-        tell(file, &error);
-    }
-    if let Authorities::File(file) = &files.authorities {
-        let clients = ClientCertificates { ca: file.path.clone(), auth: ClientAuth::Required };
-        let roots = read_certificates(CLIENT_CA, &clients.ca);
-        if let Err(error) = roots.and_then(|roots| verifier(&clients, &roots, &provider)) {
-            tell(file, &error);
-        }
-    }
-    flaws
 }
 
 /// What looks at certificates of clients.

@@ -1,8 +1,7 @@
 //! What came of a change that was watched.
 
 use crate::control::api;
-use crate::control::confirm::Verdict;
-use crate::control::desk::Desk;
+use crate::control::desk::{Desk, Verdict};
 
 /// What came of the last change that was to be confirmed.
 pub(in crate::control::admin) fn confirmation(desk: &Desk) -> api::Confirmation {

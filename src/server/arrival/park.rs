@@ -9,8 +9,8 @@ use std::task::Poll;
 use crate::connect::Stream;
 use crate::proxy::{Alarm, Shared};
 
-use super::arrival::Arrival;
-use super::farewell::has_bytes;
+use super::super::farewell::has_bytes;
+use super::Arrival;
 
 /// Milliseconds in which a client that is to go may begin one more request, which is answered and the last: when its listener
 /// was closed, and when the process stops. To close at once would lose what a busy client is just sending.
@@ -19,7 +19,7 @@ const AT_A_STOP: u64 = 1000;
 
 /// Why a client is to go, if it is. The later the more pressing.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Going {
+enum Going {
     Nowhere,
     DoorClosed,
     Stop,
@@ -34,7 +34,7 @@ pub(super) fn park(arrival: &Arrival, stream: &Stream) -> impl Future<Output = b
     let alarm = Alarm::on(&arrival.shared.clock);
     alarm.set(arrival.shared.deadlines.parked());
     tracing::debug!("{} is parked", arrival.address);
-    let is_recent = arrival.going() != Going::Nowhere;
+    let is_recent = Going::of(arrival) != Going::Nowhere;
     let (mut known, mut going) = (false, Going::Nowhere);
     poll_fn(move |cx| {
         if !known {
@@ -44,8 +44,8 @@ pub(super) fn park(arrival: &Arrival, stream: &Stream) -> impl Future<Output = b
         if stream.socket().poll_read_ready(cx).is_ready() {
             return Poll::Ready(true);
         }
-        if going != arrival.going() {
-            going = arrival.going();
+        if going != Going::of(arrival) {
+            going = Going::of(arrival);
             alarm.tighten(left(going, &arrival.shared));
         }
         match alarm.is_due() || going == Going::Stop && !is_recent {
@@ -53,6 +53,16 @@ pub(super) fn park(arrival: &Arrival, stream: &Stream) -> impl Future<Output = b
             false => Poll::Pending,
         }
     })
+}
+
+impl Going {
+    fn of(arrival: &Arrival) -> Self {
+        match arrival.shared.is_draining() {
+            true => Self::Stop,
+            false if arrival.door.entrance.is_closed() => Self::DoorClosed,
+            false => Self::Nowhere,
+        }
+    }
 }
 
 /// The milliseconds. A stop ends before the drain time does, so that nobody is cut who only waits.

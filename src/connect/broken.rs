@@ -1,0 +1,85 @@
+//! What ends an exchange with a backend before its time.
+
+use std::error::Error as _;
+use std::io;
+
+use super::TlsFault;
+use super::line_ends::BareLineFeed;
+
+/// What ended an exchange with a backend.
+#[derive(Debug, thiserror::Error)]
+pub enum Broken {
+    /// HTTP/1.1 over its connection.
+    #[error(transparent)]
+    Http1(#[from] hyper::Error),
+    /// HTTP/2 on its stream.
+    #[error(transparent)]
+    Http2(Box<h2::Error>),
+    /// The body of the request gave an error, which whoever made it knows more of.
+    #[error("the body of the request could not be passed on")]
+    Upload,
+    /// The head of an answer over HTTP/2 has more lines than it may.
+    #[error("the head of the answer has too many lines")]
+    TooManyHeaders,
+    /// The request has no place in HTTP/2: its `Host` is not an authority.
+    #[error("its Host is not an authority")]
+    NoAuthority,
+}
+
+impl From<h2::Error> for Broken {
+    fn from(error: h2::Error) -> Self {
+        Self::Http2(Box::new(error))
+    }
+}
+
+impl Broken {
+    /// Whether the backend sent what is not HTTP, or more than it may.
+    pub fn is_garbage(&self) -> bool {
+        match self {
+            Self::Http1(error) => error.is_parse() || error.is_parse_too_large() || has_bare_line_feed(error),
+            Self::Http2(error) => error.is_library(),
+            Self::TooManyHeaders => true,
+            Self::Upload | Self::NoAuthority => false,
+        }
+    }
+
+    /// Whether the request is at fault.
+    pub fn is_of_the_client(&self) -> bool {
+        matches!(self, Self::NoAuthority)
+    }
+
+    /// Whether just this exchange was ended, of which the backend had begun to think (RFC 9113 section 6.4): another connection
+    /// would change nothing. It may if the stream was refused, as those over the limit of a connection are (section 8.7).
+    pub fn is_reset(&self) -> bool {
+        matches!(self, Self::Http2(error) if error.is_reset() && error.reason() != Some(h2::Reason::REFUSED_STREAM))
+    }
+
+    /// Whether the connection is gone, and not just one exchange on it.
+    pub fn is_of_the_connection(&self) -> bool {
+        match self {
+            Self::Http1(_) => true,
+            Self::Http2(error) => error.is_io(),
+            Self::TooManyHeaders | Self::Upload | Self::NoAuthority => false,
+        }
+    }
+
+    pub(super) fn tls_fault_of(error: &h2::Error) -> Option<TlsFault> {
+        let cause = error.get_io()?.get_ref()?.downcast_ref::<rustls::Error>()?;
+        Some(TlsFault::from(cause.clone()))
+    }
+
+    /// Whether TLS is to blame.
+    pub fn tls_fault(&self) -> Option<TlsFault> {
+        match self {
+            Self::Http1(error) => TlsFault::among_the_causes_of(error),
+            Self::Http2(error) => Self::tls_fault_of(error),
+            Self::TooManyHeaders | Self::Upload | Self::NoAuthority => None,
+        }
+    }
+}
+
+/// Whether we ended a connection for what hyper would have read.
+fn has_bare_line_feed(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.and_then(io::Error::get_ref).is_some_and(|cause| cause.is::<BareLineFeed>())
+}

@@ -1,0 +1,239 @@
+//! A request's body on its way to a backend.
+
+use std::error::Error as StdError;
+use std::io;
+use std::mem;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use hyper::body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint};
+
+use crate::connect::Connection;
+
+use super::client::Mark;
+use super::fields::clean_trailers;
+use super::mirror::Copy;
+use super::phase::Phase;
+use super::{Client, Error, Misframed};
+
+/// A connection to a backend.
+pub(super) type BackendConnection = Connection<RequestBody>;
+
+/// A request's body on its way to a backend; nothing if it has none. As small as can be, for requests are moved often.
+#[derive(Debug, Default)]
+pub struct RequestBody(Option<Box<Content>>);
+
+#[derive(Debug)]
+enum Content {
+    Upload(Upload),
+    /// That of a copy, which has all come.
+    Whole(Bytes),
+}
+
+#[derive(Debug)]
+struct Upload {
+    incoming: Incoming,
+    client: Rc<Client>,
+    /// How many bytes are still allowed.
+    allowance: u64,
+    /// A copy of it, for another pool.
+    copy: Option<Box<Copy>>,
+    ended: bool,
+}
+
+/// The body of a request could not be passed on; the client's connection knows why.
+#[derive(Debug, thiserror::Error)]
+#[error("the request's body could not be passed on")]
+pub struct UploadStopped;
+
+impl RequestBody {
+    pub(super) fn new(incoming: Incoming, client: &Rc<Client>) -> Self {
+        if incoming.is_end_stream() {
+            return Self(None);
+        }
+        let allowance = client.shared.body_limit().unwrap_or(u64::MAX);
+        let upload = Upload { incoming, client: Rc::clone(client), allowance, copy: None, ended: false };
+        Self(Some(Box::new(Content::Upload(upload))))
+    }
+
+    /// One that is all there.
+    pub(super) fn whole(bytes: Bytes) -> Self {
+        Self((!bytes.is_empty()).then(|| Box::new(Content::Whole(bytes))))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Lets so many bytes pass, and no more.
+    pub(super) fn allow(&mut self, limit: Option<u64>) {
+        if let Some(Content::Upload(upload)) = self.0.as_deref_mut() {
+            upload.allowance = limit.unwrap_or(u64::MAX);
+        }
+    }
+
+    /// Gathers what passes for a copy, which is sent when all has passed.
+    pub(super) fn copy_to(&mut self, copy: Box<Copy>) {
+        if let Some(Content::Upload(upload)) = self.0.as_deref_mut() {
+            upload.copy = Some(copy);
+        }
+    }
+}
+
+impl HttpBody for RequestBody {
+    type Data = Bytes;
+    type Error = UploadStopped;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UploadStopped>>> {
+        match self.0.as_deref_mut() {
+            Some(Content::Upload(upload)) => upload.poll_frame(cx),
+            Some(Content::Whole(bytes)) => {
+                let bytes = mem::take(bytes);
+                self.0 = None;
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self.0.as_deref() {
+            Some(Content::Upload(upload)) => upload.incoming.is_end_stream(),
+            Some(Content::Whole(_)) => false,
+            None => true,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.0.as_deref() {
+            Some(Content::Upload(upload)) => upload.incoming.size_hint(),
+            Some(Content::Whole(bytes)) => SizeHint::with_exact(bytes.len() as u64),
+            None => SizeHint::with_exact(0),
+        }
+    }
+}
+
+impl Upload {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UploadStopped>>> {
+        if self.client.is(Mark::Withheld) {
+            return Poll::Pending;
+        }
+        let polled = Pin::new(&mut self.incoming).poll_frame(cx);
+        self.client.set_starved(polled.is_pending());
+        match polled {
+            Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(self.pass(frame))),
+            Poll::Ready(Some(Err(error))) => {
+                self.client.set_fault(broken_upload(&error));
+                Poll::Ready(Some(Err(UploadStopped)))
+            }
+            // hyper takes a stream that its client resets without an error for one that ended.
+            Poll::Ready(None) if self.client.is(Mark::Stream) && !self.incoming.is_end_stream() => {
+                self.client.set_fault(Error::ClientGone);
+                Poll::Ready(Some(Err(UploadStopped)))
+            }
+            Poll::Ready(None) => {
+                self.end();
+                Poll::Ready(None)
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn pass(&mut self, mut frame: Frame<Bytes>) -> Result<Frame<Bytes>, UploadStopped> {
+        let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
+        match self.allowance.checked_sub(bytes) {
+            Some(left) => self.allowance = left,
+            None => {
+                self.client.set_fault(Error::BodyTooLarge);
+                return Err(UploadStopped);
+            }
+        }
+        if let Some(trailers) = frame.trailers_mut() {
+            clean_trailers(trailers);
+        }
+        if let (Some(copy), Some(data)) = (&mut self.copy, frame.data_ref())
+            && !copy.add(data)
+        {
+            self.copy = None;
+        }
+        self.client.count_in(bytes);
+        if frame.is_trailers() || self.incoming.is_end_stream() {
+            self.end();
+        } else {
+            self.client.progress();
+        }
+        Ok(frame)
+    }
+
+    /// From now on it is the backend that is waited for, unless it has begun to answer.
+    fn end(&mut self) {
+        self.ended = true;
+        self.client.mark_sent(true);
+        if let Some(copy) = self.copy.take() {
+            copy.send();
+        }
+        self.client.set(Mark::Watched, true);
+        if self.client.phase() == Phase::Upload {
+            self.client.enter(Phase::Response);
+        }
+    }
+
+    /// Of a stream that was reset before any of its body was asked for, only the body knows why.
+    #[cold]
+    fn look_for_a_fault(&mut self) {
+        let cx = &mut Context::from_waker(Waker::noop());
+        while let Poll::Ready(Some(polled)) = Pin::new(&mut self.incoming).poll_frame(cx) {
+            if let Err(error) = polled {
+                return self.client.set_fault(broken_upload(&error));
+            }
+        }
+    }
+
+    /// Whether it is why an answer that has begun does not go on. Who takes no answer may have a reason to send nothing.
+    fn is_late(&self) -> bool {
+        let client = &self.client;
+        client.is(Mark::Starved)
+            && client.is_due()
+            && client.phase() == Phase::Answer
+            && !client.is(Mark::Blocked)
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if !self.ended {
+            if self.is_late() {
+                self.client.set_fault(Error::UploadTimeout);
+            } else if self.client.is(Mark::Stream) && self.client.phase() == Phase::Connect {
+                self.look_for_a_fault();
+            }
+            self.client.set_starved(false);
+            // hyper passes over a body of which it has all, if it knows where it ends.
+            if !(self.client.is(Mark::Whole) && self.incoming.size_hint().exact().is_some()) {
+                self.client.set(Mark::Unread, true);
+            }
+        }
+    }
+}
+
+/// A body ends early because its client left, or because what it sent is not a body.
+fn broken_upload(error: &hyper::Error) -> Error {
+    const NO_BODY: Error = Error::Malformed("its body is not framed as its head says");
+    let of_stream = error.source().and_then(|source| source.downcast_ref::<h2::Error>());
+    if of_stream.is_some_and(|error| error.is_library() && error.is_reset()) {
+        return NO_BODY;
+    }
+    let cause = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    if let Some(Misframed(reason)) = cause.and_then(io::Error::get_ref).and_then(|inner| inner.downcast_ref())
+    {
+        return Error::Malformed(reason);
+    }
+    match cause.map(io::Error::kind) {
+        Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => NO_BODY,
+        _ => Error::ClientGone,
+    }
+}
