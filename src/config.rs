@@ -13,9 +13,12 @@ mod fault;
 pub mod file;
 mod files;
 mod flags;
+mod format;
+mod heading;
 mod introduced;
 mod listen;
 mod load;
+mod nearest;
 mod networks;
 mod number;
 mod origin;
@@ -27,6 +30,7 @@ mod rate;
 mod reference;
 mod resolve;
 mod route;
+mod said;
 mod show;
 mod size;
 mod switch;
@@ -50,14 +54,15 @@ pub use backend::{
 };
 pub use draft::{Authorities, Check, Draft, Flaw, NamedFile, Place, Side, TlsFiles};
 pub use duration::{DurationError, parse_duration};
-pub use fault::nearest;
 pub use file::File;
 pub use flags::{
     CONFIRM_TIMES, Command, ConfigTool, Flags, Form, NewWeight, PlaceError, Remote, Target, Tool, slips,
 };
+pub use format::{Format, STDIN, name_of};
 pub use introduced::{Introduced, IntroducedFlags};
 pub use listen::{ClientAuth, ClientCertificates, KeyPair, ListenFlags, Tls};
-pub use load::{Format, Loaded, STDIN, Sources, name_of, refuse_nothing, says_nothing};
+pub use load::{Loaded, Sources, refuse_nothing, says_nothing};
+pub use nearest::nearest;
 pub use networks::Networks;
 pub use number::{NumberError, parse_number};
 pub use pattern::Pattern;

@@ -6,12 +6,12 @@ use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use clap::{ArgAction, Args};
 use ipnet::IpNet;
 
-use super::fault::{By, Said, say};
 use super::file::{self, File};
-use super::flags::heading;
+use super::heading;
 use super::networks::{Networks, parse_network};
 use super::rate::{self, Rate, parse_rate};
 use super::resolve::Spot;
+use super::said::{By, Said, say};
 use super::{parse_bytes_per_second, parse_number};
 
 /// Who is believed and who is let in, as the operator wrote it.

@@ -1,7 +1,6 @@
 //! The command line and the environment, as the operator wrote them.
 
 mod environment;
-pub(in crate::config) mod heading;
 mod line;
 mod meaning;
 mod remote;
@@ -16,6 +15,7 @@ use clap::{ArgAction, FromArgMatches, Id, Parser, Subcommand};
 
 use crate::telemetry::LogLevel;
 
+use super::heading;
 use super::{
     AccessFlags, BackendFlags, IntroducedFlags, ListenFlags, PolicyName, parse_bytes, parse_duration,
     parse_number, parse_switch,

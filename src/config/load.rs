@@ -1,7 +1,6 @@
 //! Where settings come from: flags, the environment and files, read anew as often as it is asked.
 
 mod admin;
-mod format;
 mod piece;
 mod replace;
 
@@ -12,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 use super::draft::{Check, Flaw};
 use super::fault::Fault;
 use super::file::File;
+use super::format::{Format, STDIN};
 use super::origin::{Origin, Read, Text, Wrong, in_words_of_files};
 use super::plain::MOST_FILE_BYTES;
 use super::problem::{Problem, Problems};
@@ -19,8 +19,6 @@ use super::resolve::{Resolved, resolve};
 use super::tree::{MOST_FAULTS, Misread, Node, Path, Step, interpolate, merge, parse, read};
 use super::{Config, Flags, Listener};
 
-pub(super) use format::STDIN_NAME;
-pub use format::{Format, STDIN, name_of};
 pub(super) use piece::toml_files;
 pub use replace::{refuse_nothing, says_nothing};
 

@@ -5,10 +5,11 @@ mod unsure;
 use std::cmp::Reverse;
 use std::path::{Path as FilePath, PathBuf};
 
-use super::fault::{By, Fault, Said};
+use super::fault::Fault;
 use super::file::File;
 use super::flags::Given;
 use super::problem::{Excerpt, Problem, Problems};
+use super::said::{By, Said};
 use super::tree::{Found, Misread, Node, Path, Span, Step, Value};
 
 /// Where each setting stands that a flag can say. A `*` stands for any name.

@@ -2,11 +2,12 @@
 
 use super::file::{Backend, Choices, File, Listener, Pool, Size, Time, Tls, Word};
 use super::flags::Given;
+use super::format::Format;
 use super::load::Loaded;
 use super::origin::Origin;
 use super::problem::Problems;
 use super::tree::{Node, Value, parse, read, write};
-use super::{Action, Balancing, Config, Format, HashKey, PolicyName, resolve};
+use super::{Action, Balancing, Config, HashKey, PolicyName, resolve};
 
 impl Loaded {
     /// The settings as text: files and flags together, and with `effective` all defaults, too. Where a file names a
@@ -200,7 +201,8 @@ fn fill_balancing(pool: &mut Pool, balancing: &Balancing) {
 mod tests {
     use serde_json::Value;
 
-    use crate::config::{Flags, Format, Sources, schema};
+    use crate::config::format::Format;
+    use crate::config::{Flags, Sources, schema};
 
     /// Where the tables are whose keys have defaults.
     const TABLES: [(&str, &str); 6] = [

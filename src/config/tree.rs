@@ -16,8 +16,8 @@ use std::ops::Range;
 
 use indexmap::IndexMap;
 
-use super::Format;
 use super::fault::Fault;
+use super::format::Format;
 
 pub(super) use de::{MOST_FAULTS, MOST_TOLD, read};
 pub(super) use interpolate::{has_variable, interpolate};

@@ -12,7 +12,7 @@ use serde::de::{self, Deserializer, Visitor};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
-use crate::config::fault::nearest;
+use crate::config::nearest::nearest;
 use crate::config::{parse_data_rate, parse_duration, parse_size, policy_elsewhere};
 
 /// The key of a schema under which stand words that are taken for one of its `enum`, and not recommended.

@@ -8,9 +8,9 @@ use clap::{Args, Subcommand};
 
 use super::Flags;
 use crate::config::admin::DEFAULT_ADDRESS;
-use crate::config::fault::{By, Said};
+use crate::config::format::STDIN;
 use crate::config::listen::{ListenFault, parse};
-use crate::config::load::STDIN;
+use crate::config::said::{By, Said};
 use crate::config::{
     Address, AdminPlace, MOST_WEIGHT, Problem, Problems, Sources, parse_duration, parse_number,
 };

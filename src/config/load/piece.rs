@@ -7,7 +7,8 @@ use crate::config::origin::Text;
 use crate::config::plain::{MOST_FILE_BYTES, open_file};
 use crate::config::problem::{Excerpt, Problem, Problems};
 
-use super::{Format, MAIN, MORE, STDIN, STDIN_NAME, Sources};
+use super::{MAIN, MORE, Sources};
+use crate::config::format::{Format, STDIN, STDIN_NAME};
 
 /// A text and how it says settings.
 pub(super) struct Piece {

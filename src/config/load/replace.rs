@@ -6,7 +6,7 @@ use crate::config::origin::Text;
 use crate::config::problem::{Problem, Problems};
 use crate::config::{Action, Loaded};
 
-use super::{Format, STDIN_NAME};
+use crate::config::format::{Format, STDIN_NAME};
 
 /// Whether a text has nothing in it, not even a remark.
 pub fn says_nothing(text: &[u8]) -> bool {

@@ -1,7 +1,8 @@
 //! Which faults may be mere consequences of others.
 
 use super::{Origin, Read};
-use crate::config::fault::{Fault, Scope};
+use crate::config::fault::Fault;
+use crate::config::said::Scope;
 use crate::config::tree::{Found, Node, Path, Step, Value};
 
 impl Origin {

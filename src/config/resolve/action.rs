@@ -9,8 +9,8 @@ use super::pool::{cookie, tags};
 use super::route::Pools;
 use super::treatment::{header_value, template};
 use super::{PoolFault, RouteFault, Spot};
-use crate::config::fault::nearest;
 use crate::config::file;
+use crate::config::nearest::nearest;
 use crate::config::{Action, Share, Split};
 
 const REDIRECTS: [u64; 5] = [301, 302, 303, 307, 308];

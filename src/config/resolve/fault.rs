@@ -3,7 +3,7 @@
 use std::slice;
 
 use crate::config::PolicyName;
-use crate::config::fault::{By, Said, Scope, say};
+use crate::config::said::{By, Said, Scope, say};
 
 /// What can be wrong with a pool, with the admin API or with the access log.
 #[derive(Clone, Debug, PartialEq, Eq)]

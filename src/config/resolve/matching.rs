@@ -10,8 +10,9 @@ use super::pool::is_token;
 use super::{RouteFault, Spot};
 use crate::config::access::networks;
 use crate::config::backend::is_name;
-use crate::config::fault::{Fault, nearest};
+use crate::config::fault::Fault;
 use crate::config::file::{self, Wanted};
+use crate::config::nearest::nearest;
 use crate::config::{Condition, HostMatch, Match, Networks, Part, PathMatch, Pattern, Segment, Test};
 
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"];

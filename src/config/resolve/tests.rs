@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use crate::config::{Config, Flags, Format, PolicyName, Problems, Sources};
+use crate::config::format::Format;
+use crate::config::{Config, Flags, PolicyName, Problems, Sources};
 
 fn resolve(arguments: &[&str]) -> Result<Config, Problems> {
     let arguments = ["loadbalancer"].iter().chain(arguments);

@@ -4,7 +4,8 @@ use std::fmt::{self, Display, Formatter};
 
 use serde::de::{self, Expected, Unexpected};
 
-use crate::config::fault::{Fault, nearest};
+use crate::config::fault::Fault;
+use crate::config::nearest::nearest;
 use crate::config::tree::{Node, Path, Step};
 
 #[derive(Debug)]
