@@ -22,6 +22,7 @@ mod nearest;
 mod networks;
 mod number;
 mod origin;
+mod path;
 mod pattern;
 mod plain;
 mod pool;

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use super::tree::{Path, Step};
+use super::path::{Path, Step};
 use super::{Pool, Route};
 
 /// Settings, as far as they make sense, whatever else is wrong with them.

@@ -7,13 +7,9 @@ use super::backend::BackendFault;
 use super::file::Size;
 use super::format::Format;
 use super::listen::ListenFault;
+use super::path::{Path, Span};
 use super::resolve::{PoolFault, RouteFault};
 use super::said::{By, Said, Scope, say};
-use super::tree::{Node, Path, Span, has_variable};
-use super::written::without_variables;
-
-/// How to mend what a variable of the environment says, which is told to nobody.
-const LOOK: &str = "see what the variable holds";
 
 /// What is wrong with a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,29 +118,8 @@ impl Fault {
         }
     }
 
-    /// What is said to who wrote it into a file, without what variables of the environment hold.
-    pub(super) fn said_of(&self, part: &Node) -> Said {
-        let Said { message, help } = self.said(By::File);
-        let is_variable = part.written.as_deref().is_some_and(has_variable);
-        match self {
-            Self::Conflict(_) => Said {
-                message: without_variables(&message, part),
-                help: help.map(|help| without_variables(&help, part)),
-            },
-            _ if is_variable && self.quotes() => {
-                let told =
-                    message.split(['`', ':', '{']).next().map(str::trim).filter(|told| !told.is_empty());
-                say(told.unwrap_or("stands for nothing here"), LOOK)
-            }
-            _ if is_variable && self.is_of_value() => {
-                say(message, help.map_or_else(|| LOOK.to_owned(), |help| format!("{LOOK}; {help}")))
-            }
-            _ => Said { message, help },
-        }
-    }
-
     /// Whether another value in the same place would mend it, whatever the place.
-    fn is_of_value(&self) -> bool {
+    pub(super) fn is_of_value(&self) -> bool {
         let is_number = matches!(
             self,
             Self::TooSmall(_) | Self::TooLarge(_) | Self::SizeTooSmall(_) | Self::SizeTooLarge(_)
@@ -154,7 +129,7 @@ impl Fault {
     }
 
     /// Whether its words have parts of the value in them.
-    fn quotes(&self) -> bool {
+    pub(super) fn quotes(&self) -> bool {
         match self {
             Self::Said(_) => true,
             Self::Backend(fault) => matches!(fault, BackendFault::Path { .. }),

@@ -13,10 +13,11 @@ use super::fault::Fault;
 use super::file::File;
 use super::format::{Format, STDIN};
 use super::origin::{Origin, Read, Text, Wrong, in_words_of_files};
+use super::path::{Path, Step};
 use super::plain::MOST_FILE_BYTES;
 use super::problem::{Problem, Problems};
 use super::resolve::{Resolved, resolve};
-use super::tree::{MOST_FAULTS, Misread, Node, Path, Step, interpolate, merge, parse, read};
+use super::tree::{MOST_FAULTS, Misread, Node, interpolate, merge, parse, read};
 use super::{Config, Flags, Listener};
 
 pub(super) use piece::toml_files;

@@ -1,6 +1,7 @@
 //! Where settings were written, so that what is wrong with one can be shown at its place.
 
 mod unsure;
+mod variables;
 
 use std::cmp::Reverse;
 use std::path::{Path as FilePath, PathBuf};
@@ -8,9 +9,10 @@ use std::path::{Path as FilePath, PathBuf};
 use super::fault::Fault;
 use super::file::File;
 use super::flags::Given;
+use super::path::{Path, Span, Step};
 use super::problem::{Excerpt, Problem, Problems};
 use super::said::{By, Said};
-use super::tree::{Found, Misread, Node, Path, Span, Step, Value};
+use super::tree::{Found, Misread, Node, Value};
 
 /// Where each setting stands that a flag can say. A `*` stands for any name.
 const FLAGS: [(&str, &str); 47] = [

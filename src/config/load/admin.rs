@@ -7,9 +7,10 @@ use crate::config::fault::Fault;
 use crate::config::file::File;
 use crate::config::listen::parse as parse_address;
 use crate::config::origin::{Origin, Read, Wrong};
+use crate::config::path::{Path, Step};
 use crate::config::problem::Problems;
 use crate::config::resolve::Report;
-use crate::config::tree::{Node, Path, Step, Value, interpolate, read};
+use crate::config::tree::{Node, Value, interpolate, read};
 use crate::config::{Address, AdminPlace};
 
 use super::{Sources, plant};

@@ -2,8 +2,9 @@
 
 use super::{Origin, Read};
 use crate::config::fault::Fault;
+use crate::config::path::{Path, Step};
 use crate::config::said::Scope;
-use crate::config::tree::{Found, Node, Path, Step, Value};
+use crate::config::tree::{Found, Node, Value};
 
 impl Origin {
     /// Whether something that a fault depends on is not known.

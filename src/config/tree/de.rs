@@ -7,8 +7,9 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
-use super::{Entry, Node, Path, Step, Value};
+use super::{Entry, Node, Value};
 use crate::config::fault::Fault;
+use crate::config::path::{Path, Step};
 use error::Error;
 
 /// More than these are hardly read, and each costs another look at all of a file.

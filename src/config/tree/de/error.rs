@@ -6,7 +6,8 @@ use serde::de::{self, Expected, Unexpected};
 
 use crate::config::fault::Fault;
 use crate::config::nearest::nearest;
-use crate::config::tree::{Node, Path, Step};
+use crate::config::path::{Path, Step};
+use crate::config::tree::Node;
 
 #[derive(Debug)]
 pub(super) struct Error {
