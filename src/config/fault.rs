@@ -1,5 +1,8 @@
 //! What can be wrong with a setting, and how it is said: to who wrote flags and to who wrote a file.
 
+mod pool;
+mod route;
+
 use std::slice;
 
 use super::access::AccessFault;
@@ -8,8 +11,10 @@ use super::file::Size;
 use super::format::Format;
 use super::listen::ListenFault;
 use super::path::{Path, Span};
-use super::resolve::{PoolFault, RouteFault};
 use super::said::{By, Said, Scope, say};
+
+pub(super) use pool::PoolFault;
+pub(super) use route::RouteFault;
 
 /// What is wrong with a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,8 +7,9 @@ use clap::{ArgAction, Args, ValueEnum};
 
 use super::address::{LONGEST_PATH, UNIX};
 use super::draft::{Authorities, Side, TlsFiles};
+use super::fault::PoolFault;
 use super::file::{self, File};
-use super::resolve::{PoolFault, Spot};
+use super::resolve::Spot;
 use super::said::{By, Said, Scope, say};
 use super::{Address, Listener};
 

@@ -2,7 +2,6 @@
 
 mod action;
 mod admin;
-mod fault;
 mod matching;
 mod pool;
 mod report;
@@ -21,13 +20,12 @@ use crate::telemetry::LogLevel;
 use crate::telemetry::access_log::Destination;
 
 use super::draft::Draft;
-use super::fault::Fault;
+use super::fault::{Fault, PoolFault};
 use super::file::{self, File, Time};
 use super::origin::{Origin, Read, Wrong};
 use super::plain::read_file;
 use super::{Config, Limits, Pool, Route, Timeouts, access, files, introduced, listen};
 
-pub(super) use fault::{PoolFault, RouteFault};
 pub(super) use report::{Report, Spot};
 pub(super) use useless::{counts, overflows};
 

@@ -18,7 +18,7 @@ use super::fault::Fault;
 use super::format::Format;
 use super::path::{Path, Span};
 
-pub(super) use de::{MOST_FAULTS, MOST_TOLD, read};
+pub(super) use de::{MOST_FAULTS, read};
 pub(super) use find::Found;
 pub(super) use interpolate::{has_variable, interpolate};
 pub(super) use merge::merge;

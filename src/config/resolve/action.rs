@@ -5,10 +5,11 @@ use std::ops::Range;
 use hyper::StatusCode;
 use hyper::header::HeaderValue;
 
+use super::Spot;
 use super::pool::{cookie, tags};
 use super::route::Pools;
 use super::treatment::{header_value, template};
-use super::{PoolFault, RouteFault, Spot};
+use crate::config::fault::{PoolFault, RouteFault};
 use crate::config::file;
 use crate::config::nearest::nearest;
 use crate::config::{Action, Share, Split};

@@ -1,7 +1,8 @@
 //! The admin API: where it is, and who may use it.
 
-use super::{PoolFault, Spot, secret};
+use super::{Spot, secret};
 use crate::config::admin::DEFAULT_ADDRESS;
+use crate::config::fault::PoolFault;
 use crate::config::file;
 use crate::config::listen::parse;
 use crate::config::{Address, Admin, Listener, Token};

@@ -6,11 +6,12 @@ use hyper::Method;
 use hyper::header::HeaderName;
 use indexmap::IndexMap;
 
+use super::Spot;
 use super::pool::is_token;
-use super::{RouteFault, Spot};
 use crate::config::access::networks;
 use crate::config::backend::is_name;
 use crate::config::fault::Fault;
+use crate::config::fault::RouteFault;
 use crate::config::file::{self, Wanted};
 use crate::config::nearest::nearest;
 use crate::config::{Condition, HostMatch, Match, Networks, Part, PathMatch, Pattern, Segment, Test};

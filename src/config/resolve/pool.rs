@@ -8,8 +8,9 @@ use std::time::Duration;
 use hyper::header::HeaderName;
 use indexmap::IndexMap;
 
-use super::{PoolFault, Spot, secret, useless};
+use super::{Spot, secret, useless};
 use crate::config::backend::{BackendUrl, Scheme, Speaks, is_name, tls, urls};
+use crate::config::fault::PoolFault;
 use crate::config::file::{self, Choices};
 use crate::config::{
     Backend, Balancing, HashKey, Health, Listener, MOST_WEIGHT, PolicyName, Pool, Source, Sticky,

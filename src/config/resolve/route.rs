@@ -9,7 +9,8 @@ use indexmap::IndexMap;
 use super::action::action;
 use super::matching::matching;
 use super::treatment::treatment;
-use super::{RouteFault, Spot, useless};
+use super::{Spot, useless};
+use crate::config::fault::RouteFault;
 use crate::config::file::{self, File};
 use crate::config::{Action, Match, Route, Treatment};
 

@@ -9,9 +9,10 @@ use indexmap::IndexMap;
 
 use super::action::{content_type, pool_named, status_within};
 use super::route::Pools;
-use super::{PoolFault, RouteFault, Spot, contents};
+use super::{Spot, contents};
 use crate::config::access::rate;
 use crate::config::fault::Fault;
+use crate::config::fault::{PoolFault, RouteFault};
 use crate::config::file;
 use crate::config::{Changes, ErrorPage, Mirror, Retry, Treatment};
 

@@ -1,8 +1,9 @@
 //! Keys that do nothing where they stand: somebody believes that they do.
 
-use super::{PoolFault, RouteFault, Spot};
+use super::Spot;
 use crate::config::PolicyName;
 use crate::config::fault::Fault;
+use crate::config::fault::{PoolFault, RouteFault};
 use crate::config::file::{self, File};
 
 use PolicyName::{First, LeastRequests, Maglev, PeakEwma, Ring};
