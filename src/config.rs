@@ -19,7 +19,6 @@ mod introduced;
 mod listen;
 mod load;
 mod nearest;
-mod networks;
 mod number;
 mod origin;
 mod path;
@@ -27,7 +26,6 @@ mod pattern;
 mod plain;
 mod pool;
 mod problem;
-mod rate;
 mod reference;
 mod resolve;
 mod route;
@@ -41,13 +39,12 @@ mod written;
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::telemetry::LogLevel;
 use crate::telemetry::access_log::Destination;
 
-pub use access::{Access, AccessFlags, Lists};
+pub use access::{Access, AccessFlags, Lists, Networks, Rate};
 pub use address::Address;
 pub use admin::{Admin, AdminPlace, Token};
 pub use backend::{
@@ -61,20 +58,18 @@ pub use flags::{
 };
 pub use format::{Format, STDIN, name_of};
 pub use introduced::{Introduced, IntroducedFlags};
-pub use listen::{ClientAuth, ClientCertificates, KeyPair, ListenFlags, Tls};
+pub use listen::{ClientAuth, ClientCertificates, KeyPair, ListenFlags, Listener, Tls};
 pub use load::{Loaded, Sources, refuse_nothing, says_nothing};
 pub use nearest::nearest;
-pub use networks::Networks;
 pub use number::{NumberError, parse_number};
 pub use pattern::Pattern;
 pub use plain::{MOST_FILE_BYTES, read_file};
 pub use pool::{
-    Backend, Balancing, HashKey, MOST_WEIGHT, PolicyName, Pool, Source, Sticky, policy_elsewhere,
+    Backend, Balancing, DEFAULT_POOL, HashKey, Health, MOST_WEIGHT, PolicyName, Pool, Source, Sticky,
+    policy_elsewhere,
 };
 pub use problem::{Problem, Problems};
-pub use rate::Rate;
 pub use reference::{reference, schema};
-pub use resolve::DEFAULT_POOL;
 pub use route::{
     Action, Changes, Condition, ErrorPage, HostMatch, Match, Mirror, Part, PathMatch, Retry, Route, Segment,
     Share, Split, Test, Treatment,
@@ -128,49 +123,6 @@ impl Config {
     }
 }
 
-/// An address that clients connect to, and how they speak there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listener {
-    /// Unique among listeners.
-    pub name: Arc<str>,
-    /// Where it is.
-    pub address: Address,
-    /// Whether it speaks TLS.
-    pub tls: bool,
-}
-
-impl Listener {
-    /// Whether it takes this address from others. Of ports that the system chooses each is another one.
-    fn is_at(&self, address: &Address) -> bool {
-        self.address == *address && address.ip().is_none_or(|address| address.port() != 0)
-    }
-}
-
-/// How backends are checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Health {
-    /// Between two checks of a healthy backend.
-    pub interval: Duration,
-    /// From dialling to the end of the answer's head.
-    pub timeout: Duration,
-    /// What a check GETs, in origin form.
-    pub path: String,
-    /// The same as a file writes it, if it does so with variables of the environment.
-    pub written: Option<String>,
-}
-
-impl Health {
-    /// Whether backends are checked in the same way, however it was written.
-    pub fn is_same(&self, other: &Self) -> bool {
-        (self.interval, self.timeout, &self.path) == (other.interval, other.timeout, &other.path)
-    }
-
-    /// What a check GETs, for who is not to see what variables hold.
-    pub fn shown(&self) -> &str {
-        self.written.as_deref().unwrap_or(&self.path)
-    }
-}
-
 /// How long each step may take. None is ever infinite.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeouts {
@@ -209,14 +161,4 @@ pub struct Limits {
     pub refusals: usize,
     /// How many files there can be open, if nobody chose the number of connections.
     pub open_files: Option<u64>,
-}
-
-impl std::fmt::Display for Listener {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match (&self.address, self.tls) {
-            (Address::Unix(_), false) => self.address.fmt(f),
-            (address, false) => write!(f, "http://{address}"),
-            (address, true) => write!(f, "https://{address}"),
-        }
-    }
 }

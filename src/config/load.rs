@@ -12,13 +12,14 @@ use super::draft::{Check, Flaw};
 use super::fault::Fault;
 use super::file::File;
 use super::format::{Format, STDIN};
+use super::listen::Listener;
 use super::origin::{Origin, Read, Text, Wrong, in_words_of_files};
 use super::path::{Path, Step};
 use super::plain::MOST_FILE_BYTES;
 use super::problem::{Problem, Problems};
 use super::resolve::{Resolved, resolve};
 use super::tree::{MOST_FAULTS, Misread, Node, interpolate, merge, parse, read};
-use super::{Config, Flags, Listener};
+use super::{Config, Flags};
 
 pub(super) use piece::toml_files;
 pub use replace::{refuse_nothing, says_nothing};

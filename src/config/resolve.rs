@@ -1,7 +1,10 @@
 //! From what the operator wrote to what it means.
 
+mod access;
 mod action;
 mod admin;
+mod backend;
+mod listen;
 mod matching;
 mod pool;
 mod report;
@@ -24,7 +27,8 @@ use super::fault::{Fault, PoolFault};
 use super::file::{self, File, Time};
 use super::origin::{Origin, Read, Wrong};
 use super::plain::read_file;
-use super::{Config, Limits, Pool, Route, Timeouts, access, files, introduced, listen};
+use super::pool::{DEFAULT_ADDRESSES, DEFAULT_POOL};
+use super::{Config, Limits, Pool, Route, Timeouts, files};
 
 pub(super) use report::{Report, Spot};
 pub(super) use useless::{counts, overflows};
@@ -33,10 +37,6 @@ pub(super) use useless::{counts, overflows};
 const LEAST_HEADER_SIZE: u64 = 8192;
 /// The port of servers of names (RFC 1035 section 4.2).
 const DNS: u16 = 53;
-/// The name of the route and of the pool that are there when none is named.
-pub const DEFAULT_POOL: &str = "default";
-/// The backends of that pool.
-pub(super) const DEFAULT_ADDRESSES: [&str; 2] = ["127.0.0.1:3000", "127.0.0.1:3001"];
 
 /// What a file was found to mean.
 pub(super) struct Resolved {
@@ -85,7 +85,7 @@ fn whole(file: &File, root: &Spot<'_>, open_files: u64, has_file: bool, draft: &
     let limits = limits(&file.limits, (open_files, reserved), &root.key("limits"));
     let access = access::access(file, root);
     let networks = &file.access.proxy_protocol_from;
-    let introduced = introduced::introduced(networks, &root.key("access").key("proxy_protocol_from"));
+    let introduced = access::introduced(networks, &root.key("access").key("proxy_protocol_from"));
     let access_log = access_log(file, &root.key("access_log"), draft);
     let admin = admin::admin(&file.admin, &listeners, has_file, root);
     let dns_servers = dns_servers(file, root);

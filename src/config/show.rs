@@ -5,6 +5,7 @@ use super::flags::Given;
 use super::format::Format;
 use super::load::Loaded;
 use super::origin::Origin;
+use super::pool::{DEFAULT_ADDRESSES, DEFAULT_POOL};
 use super::problem::Problems;
 use super::tree::{Node, Value, parse, read, write};
 use super::{Action, Balancing, Config, HashKey, PolicyName, resolve};
@@ -139,8 +140,8 @@ fn fill(file: &mut File, config: &Config) {
     let admin = config.admin.as_ref().map_or_else(|| "off".to_owned(), |admin| admin.address.to_string());
     file.admin.address.get_or_insert(admin);
     if file.pools.is_empty() {
-        let backends = resolve::DEFAULT_ADDRESSES.map(Backend::at).into();
-        file.pools.insert(resolve::DEFAULT_POOL.to_owned(), Pool { backends, ..Pool::default() });
+        let backends = DEFAULT_ADDRESSES.map(Backend::at).into();
+        file.pools.insert(DEFAULT_POOL.to_owned(), Pool { backends, ..Pool::default() });
     }
     for (pool, config) in file.pools.values_mut().zip(&config.pools) {
         fill_pool(pool, config);
@@ -148,7 +149,7 @@ fn fill(file: &mut File, config: &Config) {
     if file.routes.is_empty() {
         let pool = file.pools.keys().next().cloned();
         let route = super::file::Route { pool, ..super::file::Route::default() };
-        file.routes.insert(resolve::DEFAULT_POOL.to_owned(), route);
+        file.routes.insert(DEFAULT_POOL.to_owned(), route);
     }
     for (route, config) in file.routes.values_mut().zip(&config.routes) {
         route.priority.get_or_insert(config.when.priority);

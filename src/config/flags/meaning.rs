@@ -10,8 +10,8 @@ use super::Flags;
 use crate::config::Config;
 use crate::config::file::{self, Certificate, DataRate, File, Listener, Size, Time, Word};
 use crate::config::load::Sources;
+use crate::config::pool::DEFAULT_POOL;
 use crate::config::problem::Problems;
-use crate::config::resolve::DEFAULT_POOL;
 
 impl Flags {
     /// The configuration that these flags, and the files that they name, mean. `open_files` is the process's limit on

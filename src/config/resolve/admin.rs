@@ -4,8 +4,9 @@ use super::{Spot, secret};
 use crate::config::admin::DEFAULT_ADDRESS;
 use crate::config::fault::PoolFault;
 use crate::config::file;
+use crate::config::listen::Listener;
 use crate::config::listen::parse;
-use crate::config::{Address, Admin, Listener, Token};
+use crate::config::{Address, Admin, Token};
 
 /// With a file it is there unless it is turned off; without one only if a flag asks for it.
 pub(super) fn admin(

@@ -7,8 +7,8 @@ use hyper::header::HeaderName;
 use indexmap::IndexMap;
 
 use super::Spot;
+use super::access::networks;
 use super::pool::is_token;
-use crate::config::access::networks;
 use crate::config::backend::is_name;
 use crate::config::fault::Fault;
 use crate::config::fault::RouteFault;

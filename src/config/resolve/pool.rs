@@ -8,13 +8,14 @@ use std::time::Duration;
 use hyper::header::HeaderName;
 use indexmap::IndexMap;
 
+use super::backend::{Speaks, tls, urls};
 use super::{Spot, secret, useless};
-use crate::config::backend::{BackendUrl, Scheme, Speaks, is_name, tls, urls};
+use crate::config::backend::{BackendUrl, Scheme, is_name};
 use crate::config::fault::PoolFault;
 use crate::config::file::{self, Choices};
-use crate::config::{
-    Backend, Balancing, HashKey, Health, Listener, MOST_WEIGHT, PolicyName, Pool, Source, Sticky,
-};
+use crate::config::listen::Listener;
+use crate::config::pool::Health;
+use crate::config::{Backend, Balancing, HashKey, MOST_WEIGHT, PolicyName, Pool, Source, Sticky};
 
 /// Between two checks.
 const LEAST_INTERVAL: Duration = Duration::from_millis(10);

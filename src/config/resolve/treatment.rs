@@ -7,10 +7,10 @@ use hyper::StatusCode;
 use hyper::header::{HeaderName, HeaderValue};
 use indexmap::IndexMap;
 
+use super::access::rate;
 use super::action::{content_type, pool_named, status_within};
 use super::route::Pools;
 use super::{Spot, contents};
-use crate::config::access::rate;
 use crate::config::fault::Fault;
 use crate::config::fault::{PoolFault, RouteFault};
 use crate::config::file;
