@@ -53,13 +53,11 @@ pub use backend::{
 pub use draft::{Authorities, Check, Draft, Flaw, NamedFile, Place, Side, TlsFiles};
 pub use duration::{DurationError, parse_duration};
 pub use file::File;
-pub use flags::{
-    CONFIRM_TIMES, Command, ConfigTool, Flags, Form, NewWeight, PlaceError, Remote, Target, Tool, slips,
-};
+pub use flags::{CONFIRM_TIMES, Command, ConfigTool, Flags, Form, NewWeight, Remote, Target, Tool, slips};
 pub use format::{Format, STDIN, name_of};
 pub use introduced::{Introduced, IntroducedFlags};
 pub use listen::{ClientAuth, ClientCertificates, KeyPair, ListenFlags, Listener, Tls};
-pub use load::{Loaded, Sources, refuse_nothing, says_nothing};
+pub use load::{Loaded, PlaceError, Sources, refuse_nothing, says_nothing};
 pub use nearest::nearest;
 pub use number::{NumberError, parse_number};
 pub use pattern::Pattern;

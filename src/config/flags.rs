@@ -1,6 +1,7 @@
 //! The command line and the environment, as the operator wrote them.
 
 mod environment;
+mod keys;
 mod line;
 mod meaning;
 mod remote;
@@ -22,7 +23,8 @@ use super::{
 };
 
 pub use environment::slips;
-pub use remote::{CONFIRM_TIMES, Form, NewWeight, PlaceError, Remote, Target};
+pub(super) use keys::{flag_of, in_words_of_files};
+pub use remote::{CONFIRM_TIMES, Form, NewWeight, Remote, Target};
 pub use tool::{ConfigTool, Tool};
 
 /// An HTTP load balancer: sends each request to a healthy backend, notices sick ones before users do, and says why it
@@ -240,7 +242,7 @@ impl Flags {
             (from(ValueSource::CommandLine), from(ValueSource::EnvVariable));
         let is_written =
             |flag: &&str| on_command_line.iter().chain(&in_environment).any(|known| known == flag);
-        let written = Some(super::origin::flags().filter(is_written).collect());
+        let written = Some(keys::flags().filter(is_written).collect());
         flags.given = Given { written, in_environment };
         Ok(flags)
     }

@@ -8,19 +8,21 @@ use std::path::{Path as FilePath, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
+use super::Config;
 use super::draft::{Check, Flaw};
 use super::fault::Fault;
 use super::file::File;
+use super::flags::{Flags, in_words_of_files};
 use super::format::{Format, STDIN};
 use super::listen::Listener;
-use super::origin::{Origin, Read, Text, Wrong, in_words_of_files};
+use super::origin::{Origin, Read, Text, Wrong};
 use super::path::{Path, Step};
 use super::plain::MOST_FILE_BYTES;
 use super::problem::{Problem, Problems};
 use super::resolve::{Resolved, resolve};
 use super::tree::{MOST_FAULTS, Misread, Node, interpolate, merge, parse, read};
-use super::{Config, Flags};
 
+pub use admin::PlaceError;
 pub(super) use piece::toml_files;
 pub use replace::{refuse_nothing, says_nothing};
 
@@ -54,6 +56,17 @@ pub struct Loaded {
     pub files: Vec<PathBuf>,
     /// Where it was written.
     pub(super) origin: Arc<Origin>,
+}
+
+impl Flags {
+    /// The configuration that these flags, and the files that they name, mean. `open_files` is the process's limit on
+    /// open files.
+    ///
+    /// # Errors
+    /// All that makes no sense.
+    pub fn resolve(&self, open_files: u64) -> Result<Config, Problems> {
+        Sources::new(self.clone(), open_files).load().map(|loaded| loaded.config)
+    }
 }
 
 impl Sources {
