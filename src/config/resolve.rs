@@ -9,6 +9,7 @@ mod matching;
 mod pool;
 mod report;
 mod route;
+mod shared;
 mod treatment;
 mod useless;
 
@@ -26,7 +27,6 @@ use super::draft::Draft;
 use super::fault::{Fault, PoolFault};
 use super::file::{self, File, Time};
 use super::origin::{Origin, Read, Wrong};
-use super::plain::read_file;
 use super::pool::{DEFAULT_ADDRESSES, DEFAULT_POOL};
 use super::{Config, Limits, Pool, Route, Timeouts, files};
 
@@ -111,7 +111,7 @@ fn whole(file: &File, root: &Spot<'_>, open_files: u64, has_file: bool, draft: &
 }
 
 /// All routes, if all of them make sense. Those of which is known which requests they are for are in the draft.
-fn routes(file: &File, pools: &route::Pools, root: &Spot<'_>, draft: &mut Draft) -> Option<Vec<Route>> {
+fn routes(file: &File, pools: &shared::Pools, root: &Spot<'_>, draft: &mut Draft) -> Option<Vec<Route>> {
     let drafts = route::routes(file, pools, root);
     if drafts.is_empty() {
         return Some(only_route());
@@ -202,27 +202,6 @@ fn limits(given: &file::Limits, (open_files, reserved): (u64, u64), at: &Spot<'_
         refusals: usize::try_from(files::refusals(affordable, connections)).ok()?,
         open_files: given.connections.is_none().then_some(open_files),
     })
-}
-
-/// A file that holds a secret: what is in it, without the end of its last line.
-fn secret(name: &str, at: &Spot<'_>) -> Option<Vec<u8>> {
-    const LEAST_SECRET: usize = 16;
-    let mut secret = contents(name, at)?;
-    while secret.last().is_some_and(|byte| b"\r\n".contains(byte)) {
-        secret.pop();
-    }
-    if secret.len() < LEAST_SECRET {
-        at.wrong(name, PoolFault::ShortSecret);
-        return None;
-    }
-    Some(secret)
-}
-
-/// What is in a file.
-fn contents(name: &str, at: &Spot<'_>) -> Option<Vec<u8>> {
-    const MOST: u64 = 1 << 20;
-    let read = read_file(&at.file(name), MOST);
-    at.take(name, read.map_err(|error| Fault::File(error.to_string())))
 }
 
 /// The route that is there when none is named.

@@ -1,6 +1,7 @@
 //! The admin API: where it is, and who may use it.
 
-use super::{Spot, secret};
+use super::Spot;
+use super::shared::secret;
 use crate::config::admin::DEFAULT_ADDRESS;
 use crate::config::fault::PoolFault;
 use crate::config::file;

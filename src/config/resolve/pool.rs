@@ -9,7 +9,8 @@ use hyper::header::HeaderName;
 use indexmap::IndexMap;
 
 use super::backend::{Speaks, tls, urls};
-use super::{Spot, secret, useless};
+use super::shared::secret;
+use super::{Spot, useless};
 use crate::config::backend::{BackendUrl, Scheme, is_name};
 use crate::config::fault::PoolFault;
 use crate::config::file::{self, Choices};
