@@ -4,7 +4,8 @@
 use std::path::PathBuf;
 
 use super::path::{Path, Step};
-use super::{Pool, Route};
+use super::pool::Pool;
+use super::route::Route;
 
 /// Settings, as far as they make sense, whatever else is wrong with them.
 #[derive(Clone, Debug, Default)]

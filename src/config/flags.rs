@@ -16,11 +16,16 @@ use clap::{ArgAction, FromArgMatches, Id, Parser, Subcommand};
 
 use crate::telemetry::LogLevel;
 
+use super::access::AccessFlags;
+use super::backend::BackendFlags;
+use super::duration::parse_duration;
 use super::heading;
-use super::{
-    AccessFlags, BackendFlags, IntroducedFlags, ListenFlags, PolicyName, parse_bytes, parse_duration,
-    parse_number, parse_switch,
-};
+use super::introduced::IntroducedFlags;
+use super::listen::ListenFlags;
+use super::number::parse_number;
+use super::pool::PolicyName;
+use super::size::parse_bytes;
+use super::switch::parse_switch;
 
 pub use environment::slips;
 pub(super) use keys::{flag_of, in_words_of_files};

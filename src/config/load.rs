@@ -8,8 +8,8 @@ use std::path::{Path as FilePath, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
-use super::Config;
 use super::draft::{Check, Flaw};
+use super::facts::Config;
 use super::fault::Fault;
 use super::file::File;
 use super::flags::{Flags, in_words_of_files};

@@ -24,11 +24,13 @@ use crate::telemetry::LogLevel;
 use crate::telemetry::access_log::Destination;
 
 use super::draft::Draft;
+use super::facts::{Config, Limits, Timeouts};
 use super::fault::{Fault, PoolFault};
 use super::file::{self, File, Time};
+use super::files;
 use super::origin::{Origin, Read, Wrong};
-use super::pool::{DEFAULT_ADDRESSES, DEFAULT_POOL};
-use super::{Config, Limits, Pool, Route, Timeouts, files};
+use super::pool::{DEFAULT_ADDRESSES, DEFAULT_POOL, Pool};
+use super::route::Route;
 
 pub(super) use report::{Report, Spot};
 pub(super) use useless::{counts, overflows};

@@ -1,14 +1,16 @@
 //! Settings as text again: as they were written, or with all that nobody wrote.
 
+use super::facts::Config;
 use super::file::{Backend, Choices, File, Listener, Pool, Size, Time, Tls, Word};
 use super::flags::Given;
 use super::format::Format;
 use super::load::Loaded;
 use super::origin::Origin;
-use super::pool::{DEFAULT_ADDRESSES, DEFAULT_POOL};
+use super::pool::{Balancing, DEFAULT_ADDRESSES, DEFAULT_POOL, HashKey, PolicyName};
 use super::problem::Problems;
+use super::resolve;
+use super::route::Action;
 use super::tree::{Node, Value, parse, read, write};
-use super::{Action, Balancing, Config, HashKey, PolicyName, resolve};
 
 impl Loaded {
     /// The settings as text: files and flags together, and with `effective` all defaults, too. Where a file names a
@@ -114,7 +116,7 @@ fn fill(file: &mut File, config: &Config) {
     file.log_level.get_or_insert(Word(config.log_level));
     file.watch.get_or_insert(config.watch);
     if file.listeners.is_empty() {
-        let listener = |listener: &super::Listener| {
+        let listener = |listener: &super::listen::Listener| {
             let address = Some(listener.address.to_string());
             (listener.name.to_string(), Listener { address, tls: listener.tls })
         };
@@ -159,7 +161,7 @@ fn fill(file: &mut File, config: &Config) {
     }
 }
 
-fn fill_pool(pool: &mut Pool, config: &super::Pool) {
+fn fill_pool(pool: &mut Pool, config: &super::pool::Pool) {
     fill_balancing(pool, &config.balancing);
     pool.health.path.get_or_insert_with(|| config.health.path.clone());
     pool.health.interval.get_or_insert(Time(config.health.interval));
@@ -202,8 +204,7 @@ fn fill_balancing(pool: &mut Pool, balancing: &Balancing) {
 mod tests {
     use serde_json::Value;
 
-    use crate::config::format::Format;
-    use crate::config::{Flags, Sources, schema};
+    use crate::config::{Flags, Format, Sources, schema};
 
     /// Where the tables are whose keys have defaults.
     const TABLES: [(&str, &str); 6] = [

@@ -6,8 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::BackendFault;
-use crate::config::Address;
-use crate::config::address::{LONGEST_PATH, UNIX};
+use crate::config::address::{Address, LONGEST_PATH, UNIX};
 use crate::config::said::{By, Said};
 
 /// What is spoken to a backend.

@@ -2,7 +2,7 @@
 
 use std::slice;
 
-use crate::config::PolicyName;
+use crate::config::pool::PolicyName;
 use crate::config::said::{By, Said, Scope, say};
 
 /// What can be wrong with a pool, with the admin API or with the access log.

@@ -3,7 +3,8 @@
 
 use std::path::{Path as FilePath, PathBuf};
 
-use crate::config::admin::DEFAULT_ADDRESS;
+use crate::config::address::Address;
+use crate::config::admin::{AdminPlace, DEFAULT_ADDRESS};
 use crate::config::fault::Fault;
 use crate::config::file::File;
 use crate::config::flags::Flags;
@@ -15,7 +16,6 @@ use crate::config::problem::{Problem, Problems};
 use crate::config::resolve::{Report, Spot};
 use crate::config::said::{By, Said};
 use crate::config::tree::{Node, Value, interpolate, read};
-use crate::config::{Address, AdminPlace};
 
 use super::{Sources, plant};
 

@@ -5,9 +5,11 @@ use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use ipnet::IpNet;
 
 use super::Spot;
-use crate::config::access::{AccessFault, MOST_RATE, parse_network, parse_rate};
+use crate::config::access::{
+    Access, AccessFault, Lists, MOST_RATE, Networks, Rate, parse_network, parse_rate,
+};
 use crate::config::file::{self, File};
-use crate::config::{Access, Introduced, Lists, Networks, Rate};
+use crate::config::introduced::Introduced;
 
 /// What stands for those who come through a Unix socket.
 const UNIX: &str = "unix";

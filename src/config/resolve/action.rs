@@ -7,7 +7,7 @@ use super::pool::{cookie, tags};
 use super::shared::{Pools, content_type, header_value, pool_named, status_within, template, unknown};
 use crate::config::fault::RouteFault;
 use crate::config::file;
-use crate::config::{Action, Share, Split};
+use crate::config::route::{Action, Share, Split};
 
 const REDIRECTS: [u64; 5] = [301, 302, 303, 307, 308];
 

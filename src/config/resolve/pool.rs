@@ -15,8 +15,9 @@ use crate::config::backend::{BackendUrl, Scheme, is_name};
 use crate::config::fault::PoolFault;
 use crate::config::file::{self, Choices};
 use crate::config::listen::Listener;
-use crate::config::pool::Health;
-use crate::config::{Backend, Balancing, HashKey, MOST_WEIGHT, PolicyName, Pool, Source, Sticky};
+use crate::config::pool::{
+    Backend, Balancing, HashKey, Health, MOST_WEIGHT, PolicyName, Pool, Source, Sticky,
+};
 
 /// Between two checks.
 const LEAST_INTERVAL: Duration = Duration::from_millis(10);

@@ -12,7 +12,7 @@ use super::treatment::treatment;
 use super::{Spot, useless};
 use crate::config::fault::RouteFault;
 use crate::config::file::{self, File};
-use crate::config::{Action, Match, Route, Treatment};
+use crate::config::route::{Action, Match, Route, Treatment};
 
 /// Keys of a route that do not say which requests it is for.
 const ASIDE: [&str; 19] = [

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use crate::config::format::Format;
-use crate::config::{Config, Flags, PolicyName, Problems, Sources};
+use crate::config::{Config, Flags, Format, PolicyName, Problems, Sources};
 
 fn resolve(arguments: &[&str]) -> Result<Config, Problems> {
     let arguments = ["loadbalancer"].iter().chain(arguments);

@@ -12,7 +12,7 @@ use super::access::rate;
 use super::shared::{Pools, content_type, contents, header_value, pool_named, status_within, template};
 use crate::config::fault::{Fault, PoolFault, RouteFault};
 use crate::config::file;
-use crate::config::{Changes, ErrorPage, Mirror, Retry, Treatment};
+use crate::config::route::{Changes, ErrorPage, Mirror, Retry, Treatment};
 
 /// Header lines that say how a message is sent (RFC 9110, section 7.6.1; RFC 9112, section 6).
 const FRAMING: [&str; 9] = [

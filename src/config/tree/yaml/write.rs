@@ -102,7 +102,7 @@ fn indent(text: &mut String, depth: usize) {
 mod tests {
     use proptest::prelude::*;
 
-    use crate::config::format::Format;
+    use crate::config::Format;
     use crate::config::tree::{Entry, Node, Table, Value, parse, write};
 
     /// What two trees say, without where they say it.
