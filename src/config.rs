@@ -2,6 +2,8 @@
 //!
 //! What the operator wrote is a [`Flags`]; [`Flags::resolve`] turns it into a [`Config`], and after that nothing in
 //! it can be wrong. `Config` knows no runtime type, so that a file can produce it just as flags do.
+//!
+//! This is the door for who is outside. Inside, a module takes from those below it, and never from here.
 
 mod access;
 mod address;
