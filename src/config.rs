@@ -2,6 +2,8 @@
 //!
 //! What the operator wrote is a [`Flags`]; [`Flags::resolve`] turns it into a [`Config`], and after that nothing in
 //! it can be wrong. `Config` knows no runtime type, so that a file can produce it just as flags do.
+//!
+//! This is the door for who is outside. Inside, a module takes from those below it, and never from here.
 
 mod access;
 mod address;
@@ -9,24 +11,28 @@ mod admin;
 mod backend;
 mod draft;
 mod duration;
+mod facts;
 mod fault;
 pub mod file;
 mod files;
 mod flags;
+mod format;
+mod heading;
 mod introduced;
 mod listen;
 mod load;
-mod networks;
+mod nearest;
 mod number;
 mod origin;
+mod path;
 mod pattern;
 mod plain;
 mod pool;
 mod problem;
-mod rate;
 mod reference;
 mod resolve;
 mod route;
+mod said;
 mod show;
 mod size;
 mod switch;
@@ -34,15 +40,7 @@ mod tree;
 mod watch;
 mod written;
 
-use std::net::SocketAddr;
-use std::num::NonZeroUsize;
-use std::sync::Arc;
-use std::time::Duration;
-
-use crate::telemetry::LogLevel;
-use crate::telemetry::access_log::Destination;
-
-pub use access::{Access, AccessFlags, Lists};
+pub use access::{Access, AccessFlags, Lists, Networks, Rate};
 pub use address::Address;
 pub use admin::{Admin, AdminPlace, Token};
 pub use backend::{
@@ -50,25 +48,23 @@ pub use backend::{
 };
 pub use draft::{Authorities, Check, Draft, Flaw, NamedFile, Place, Side, TlsFiles};
 pub use duration::{DurationError, parse_duration};
-pub use fault::nearest;
+pub use facts::{Config, Limits, Timeouts};
 pub use file::File;
-pub use flags::{
-    CONFIRM_TIMES, Command, ConfigTool, Flags, Form, NewWeight, PlaceError, Remote, Target, Tool, slips,
-};
+pub use flags::{CONFIRM_TIMES, Command, ConfigTool, Flags, Form, NewWeight, Remote, Target, Tool, slips};
+pub use format::{Format, STDIN, name_of};
 pub use introduced::{Introduced, IntroducedFlags};
-pub use listen::{ClientAuth, ClientCertificates, KeyPair, ListenFlags, Tls};
-pub use load::{Format, Loaded, STDIN, Sources, name_of, refuse_nothing, says_nothing};
-pub use networks::Networks;
+pub use listen::{ClientAuth, ClientCertificates, KeyPair, ListenFlags, Listener, Tls};
+pub use load::{Loaded, PlaceError, Sources, refuse_nothing, says_nothing};
+pub use nearest::nearest;
 pub use number::{NumberError, parse_number};
 pub use pattern::Pattern;
 pub use plain::{MOST_FILE_BYTES, read_file};
 pub use pool::{
-    Backend, Balancing, HashKey, MOST_WEIGHT, PolicyName, Pool, Source, Sticky, policy_elsewhere,
+    Backend, Balancing, DEFAULT_POOL, HashKey, Health, MOST_WEIGHT, PolicyName, Pool, Source, Sticky,
+    policy_elsewhere,
 };
 pub use problem::{Problem, Problems};
-pub use rate::Rate;
 pub use reference::{reference, schema};
-pub use resolve::DEFAULT_POOL;
 pub use route::{
     Action, Changes, Condition, ErrorPage, HostMatch, Match, Mirror, Part, PathMatch, Retry, Route, Segment,
     Share, Split, Test, Treatment,
@@ -77,140 +73,3 @@ pub use show::convert;
 pub use size::{SizeError, parse_bytes, parse_bytes_per_second, parse_data_rate, parse_size};
 pub use switch::{SwitchError, parse_switch};
 pub use written::Written;
-
-/// Every setting of a running balancer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// Where clients connect. Never empty. Port 0 lets the system choose.
-    pub listeners: Vec<Listener>,
-    /// How TLS is spoken on those that do; none if none does.
-    pub tls: Option<Tls>,
-    /// Whose connections begin with a PROXY header.
-    pub introduced: Introduced,
-    /// Which requests go where. Never empty. Of those that hold for a request, the most specific one counts.
-    pub routes: Vec<Route>,
-    /// Where they go. Routes name them by their places.
-    pub pools: Vec<Pool>,
-    /// Whom names are asked of that backends come from; those of the system if there are none.
-    pub dns_servers: Vec<SocketAddr>,
-    /// Threads that serve clients, each with a runtime and idle connections of its own.
-    pub workers: NonZeroUsize,
-    /// How long each step may take.
-    pub timeouts: Timeouts,
-    /// What a client may ask of us.
-    pub limits: Limits,
-    /// Who is believed, who is let in and how much each may ask.
-    pub access: Access,
-    /// Where the access log goes, if anywhere.
-    pub access_log: Option<Destination>,
-    /// How much the program says of itself.
-    pub log_level: LogLevel,
-    /// Whether files of settings are read anew when they change.
-    pub watch: bool,
-    /// Where the program is asked about itself and told what to do, if anywhere.
-    pub admin: Option<Admin>,
-}
-
-impl Config {
-    /// The names of settings that take effect at a start only, and are not as in those that are in force.
-    pub fn waiting(&self, present: &Self) -> Vec<&'static str> {
-        let differ = [
-            ("workers", self.workers != present.workers),
-            ("access_log", self.access_log != present.access_log),
-        ];
-        differ.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
-    }
-}
-
-/// An address that clients connect to, and how they speak there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listener {
-    /// Unique among listeners.
-    pub name: Arc<str>,
-    /// Where it is.
-    pub address: Address,
-    /// Whether it speaks TLS.
-    pub tls: bool,
-}
-
-impl Listener {
-    /// Whether it takes this address from others. Of ports that the system chooses each is another one.
-    fn is_at(&self, address: &Address) -> bool {
-        self.address == *address && address.ip().is_none_or(|address| address.port() != 0)
-    }
-}
-
-/// How backends are checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Health {
-    /// Between two checks of a healthy backend.
-    pub interval: Duration,
-    /// From dialling to the end of the answer's head.
-    pub timeout: Duration,
-    /// What a check GETs, in origin form.
-    pub path: String,
-    /// The same as a file writes it, if it does so with variables of the environment.
-    pub written: Option<String>,
-}
-
-impl Health {
-    /// Whether backends are checked in the same way, however it was written.
-    pub fn is_same(&self, other: &Self) -> bool {
-        (self.interval, self.timeout, &self.path) == (other.interval, other.timeout, &other.path)
-    }
-
-    /// What a check GETs, for who is not to see what variables hold.
-    pub fn shown(&self) -> &str {
-        self.written.as_deref().unwrap_or(&self.path)
-    }
-}
-
-/// How long each step may take. None is ever infinite.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Timeouts {
-    /// From the first byte of a request's head to its last.
-    pub header: Duration,
-    /// To establish a connection to a backend.
-    pub connect: Duration,
-    /// From the last byte of a request sent to a backend to the end of the answer's head.
-    pub response: Duration,
-    /// Between two steps of progress of a body, in either direction.
-    pub body: Duration,
-    /// Between two requests of a client on one connection.
-    pub client_idle: Duration,
-    /// How long a connection to a backend is kept without use.
-    pub backend_idle: Duration,
-    /// Without a byte in either direction, for an upgraded connection.
-    pub tunnel_idle: Duration,
-    /// For running requests to finish after a stop was asked for.
-    pub drain: Duration,
-    /// The same, after another process has taken this one's place.
-    pub succession: Duration,
-}
-
-/// What a client may ask of us.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes of a request's or an answer's head.
-    pub header_size: usize,
-    /// Number of header lines of a request or an answer.
-    pub headers: usize,
-    /// Bytes of a request's body; none means any size (bodies are streamed).
-    pub body: Option<u64>,
-    /// Client connections at one time, over all workers.
-    pub connections: usize,
-    /// Clients that are refused and told why at one time, over all workers.
-    pub refusals: usize,
-    /// How many files there can be open, if nobody chose the number of connections.
-    pub open_files: Option<u64>,
-}
-
-impl std::fmt::Display for Listener {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match (&self.address, self.tls) {
-            (Address::Unix(_), false) => self.address.fmt(f),
-            (address, false) => write!(f, "http://{address}"),
-            (address, true) => write!(f, "https://{address}"),
-        }
-    }
-}

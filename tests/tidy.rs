@@ -1,6 +1,7 @@
 //! The house rules that a machine can check: layers, caps, words, and tables that say what the code says.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails as a test does")]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -67,6 +68,30 @@ fn every_module_has_its_place_among_the_layers() {
         let top = top.trim_end_matches(".rs");
         assert!(LAYERS.contains(&top) || apart.contains(&top) || top == "bin", "{top} is in no layer");
     }
+}
+
+/// A folder is one module with the file of its name. `config.rs` names all of them, and so none of them may take from it.
+#[test]
+fn modules_of_settings_do_not_take_from_each_other_in_a_circle() {
+    let mut taken = BTreeMap::<String, BTreeSet<&str>>::new();
+    let sources = sources("src/config", "rs");
+    for (path, text) in &sources {
+        let parts: Vec<_> = path.strip_prefix(root().join("src/config")).unwrap().iter().collect();
+        if parts.iter().any(|part| *part == "tests" || *part == "tests.rs") {
+            continue;
+        }
+        let own = parts[0].to_str().unwrap().trim_end_matches(".rs");
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        let of_parent = code.split("super::").skip(1).filter(|_| parts.len() == 1);
+        let names = code.split("crate::config::").skip(1).chain(of_parent);
+        let names = names.map(|rest| rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap());
+        taken.entry(own.to_owned()).or_default().extend(names.filter(|name| *name != own));
+    }
+    while let Some(lowest) = taken.iter().find(|(_, from)| from.is_empty()).map(|(own, _)| own.clone()) {
+        taken.remove(&lowest);
+        taken.values_mut().for_each(|from| from.retain(|name| *name != lowest));
+    }
+    assert!(taken.is_empty(), "in circles, above them, or from what is no module: {taken:?}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fmt::{self, Debug, Formatter};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::Address;
+use super::address::Address;
 
 /// Where it is when nobody says so.
 pub(super) const DEFAULT_ADDRESS: &str = "127.0.0.1:8081";

@@ -1,18 +1,15 @@
-//! Where requests go: the flags for backends and for TLS to them, and what they mean.
+//! Where requests go: the flags for backends and for TLS to them, and what is known of them.
 
 mod fault;
 mod url;
 
-use std::collections::HashSet;
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueEnum};
 
-use super::draft::{Authorities, Side, TlsFiles};
-use super::file;
-use super::resolve::Spot;
-use super::{Address, KeyPair, Listener, parse_switch};
+use super::address::Address;
+use super::listen::{KeyPair, Listener};
+use super::switch::parse_switch;
 
 pub(super) use fault::BackendFault;
 pub(super) use url::is_name;
@@ -86,107 +83,6 @@ pub enum Trust {
     Authorities(PathBuf),
     /// Any.
     Anything,
-}
-
-/// The URLs of backends that are none of these listeners, each with its place in the list.
-pub(super) fn urls(texts: &[Option<&str>], listeners: &[Listener], at: &Spot<'_>) -> Vec<Option<BackendUrl>> {
-    let mut urls = Vec::<Option<BackendUrl>>::with_capacity(texts.len());
-    let mut known = HashSet::with_capacity(texts.len());
-    for (index, text) in texts.iter().enumerate() {
-        let at = at.index(index);
-        let url = match text {
-            Some(text) => at.key("address").take(text, check(text, &mut known, listeners)),
-            None => {
-                at.fault(BackendFault::NoAddress);
-                None
-            }
-        };
-        urls.push(url);
-    }
-    urls
-}
-
-fn check(
-    text: &str,
-    known: &mut HashSet<Address>,
-    listeners: &[Listener],
-) -> Result<BackendUrl, BackendFault> {
-    let url = BackendUrl::parse(text)?;
-    if known.contains(&url.address) {
-        return Err(BackendFault::Twice);
-    }
-    if is_ourselves(&url.address, listeners) {
-        return Err(BackendFault::Loop);
-    }
-    known.insert(url.address.clone());
-    Ok(url)
-}
-
-/// Whether any backend of a pool speaks TLS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Speaks {
-    /// One does, or may come to.
-    Yes,
-    /// None does.
-    No,
-    /// One may be meant to, whose address is none.
-    Unknown,
-}
-
-/// The files of how TLS is spoken to backends are to be looked into, and whom the system trusts if one does speak it.
-fn look_into_files(given: &file::BackendTls, any_speaks: bool, at: &Spot<'_>) {
-    let is_pair = at.is_of_file() || given.cert_file.is_some() == given.key_file.is_some();
-    let named = |key, name: &Option<String>| name.as_ref().map(|name| at.key(key).named_file(name));
-    let authorities = match named("ca_file", &given.ca_file) {
-        Some(file) => Authorities::File(file),
-        None if given.insecure => Authorities::None,
-        None if !any_speaks => Authorities::None,
-        None => Authorities::System(at.place()),
-    };
-    at.look_into(TlsFiles {
-        with: Side::Backends,
-        certificate: named("cert_file", &given.cert_file).filter(|_| is_pair),
-        key: named("key_file", &given.key_file).filter(|_| is_pair),
-        authorities,
-    });
-}
-
-/// How TLS is spoken to backends, if any of them may speak it. All that is said of it is looked at in any case.
-pub(super) fn tls(given: &file::BackendTls, speaks: Speaks, at: &Spot<'_>) -> Option<BackendTls> {
-    let keys = [
-        ("ca_file", given.ca_file.is_some()),
-        ("name", given.name.is_some()),
-        ("cert_file", given.cert_file.is_some()),
-        ("key_file", given.key_file.is_some()),
-        ("insecure", given.insecure),
-    ];
-    if let Some((key, _)) = keys.iter().find(|(_, given)| *given && speaks == Speaks::No) {
-        at.key(key).fault(BackendFault::NoTls);
-    }
-    look_into_files(given, speaks == Speaks::Yes, at);
-    if given.ca_file.is_some() && given.insecure {
-        at.key("insecure").fault(BackendFault::TrustTwice);
-    }
-    let trust = match (&given.ca_file, given.insecure) {
-        (_, true) => Trust::Anything,
-        (Some(ca), false) => Trust::Authorities(at.key("ca_file").file(ca)),
-        (None, false) => Trust::System,
-    };
-    let client = match (&given.cert_file, &given.key_file) {
-        (Some(certificate), Some(key)) => Some(KeyPair {
-            certificate: at.key("cert_file").file(certificate),
-            key: at.key("key_file").file(key),
-        }),
-        (None, None) => None,
-        _ => {
-            at.fault(BackendFault::UnpairedKey);
-            None
-        }
-    };
-    if let Some(name) = given.name.as_ref().filter(|name| !is_name(name) && name.parse::<IpAddr>().is_err()) {
-        at.key("name").wrong(name, BackendFault::TlsName);
-    }
-    (speaks == Speaks::Yes).then(|| BackendTls { trust, name: given.name.clone(), client })
 }
 
 /// Whether a backend would be one of these listeners of ours, so that requests to it would go round in circles.

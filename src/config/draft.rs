@@ -3,8 +3,9 @@
 
 use std::path::PathBuf;
 
-use super::tree::{Path, Step};
-use super::{Pool, Route};
+use super::path::{Path, Step};
+use super::pool::Pool;
+use super::route::Route;
 
 /// Settings, as far as they make sense, whatever else is wrong with them.
 #[derive(Clone, Debug, Default)]

@@ -1,20 +1,20 @@
 //! What can be wrong with a setting, and how it is said: to who wrote flags and to who wrote a file.
 
+mod pool;
+mod route;
+
 use std::slice;
 
-use super::Format;
 use super::access::AccessFault;
 use super::backend::BackendFault;
 use super::file::Size;
+use super::format::Format;
 use super::listen::ListenFault;
-use super::resolve::{PoolFault, RouteFault};
-use super::tree::{Node, Path, Span, has_variable};
-use super::written::without_variables;
+use super::path::{Path, Span};
+use super::said::{By, Said, Scope, say};
 
-/// How to mend what a variable of the environment says, which is told to nobody.
-const LOOK: &str = "see what the variable holds";
-/// Bytes of a word that may be meant for a name: to compare longer ones takes long.
-const LONGEST_NAME: usize = 256;
+pub(super) use pool::PoolFault;
+pub(super) use route::RouteFault;
 
 /// What is wrong with a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,39 +79,6 @@ pub(super) enum Fault {
     Route(RouteFault),
 }
 
-/// Who wrote a setting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum By {
-    /// The command line or the environment.
-    Flags,
-    /// A file.
-    File,
-}
-
-/// What is said of a fault.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Said {
-    /// What is wrong.
-    pub(super) message: String,
-    /// How to mend it.
-    pub(super) help: Option<String>,
-}
-
-impl By {
-    /// One of two texts.
-    pub(super) fn pick<T>(self, flags: T, file: T) -> T {
-        match self {
-            Self::Flags => flags,
-            Self::File => file,
-        }
-    }
-}
-
-/// What is wrong, and how to mend it.
-pub(super) fn say(message: impl Into<String>, help: impl Into<String>) -> Said {
-    Said { message: message.into(), help: Some(help.into()).filter(|help| !help.is_empty()) }
-}
-
 impl Fault {
     /// What a parser said. They call depth by several names.
     pub(super) fn of_syntax(said: &str) -> Self {
@@ -156,29 +123,8 @@ impl Fault {
         }
     }
 
-    /// What is said to who wrote it into a file, without what variables of the environment hold.
-    pub(super) fn said_of(&self, part: &Node) -> Said {
-        let Said { message, help } = self.said(By::File);
-        let is_variable = part.written.as_deref().is_some_and(has_variable);
-        match self {
-            Self::Conflict(_) => Said {
-                message: without_variables(&message, part),
-                help: help.map(|help| without_variables(&help, part)),
-            },
-            _ if is_variable && self.quotes() => {
-                let told =
-                    message.split(['`', ':', '{']).next().map(str::trim).filter(|told| !told.is_empty());
-                say(told.unwrap_or("stands for nothing here"), LOOK)
-            }
-            _ if is_variable && self.is_of_value() => {
-                say(message, help.map_or_else(|| LOOK.to_owned(), |help| format!("{LOOK}; {help}")))
-            }
-            _ => Said { message, help },
-        }
-    }
-
     /// Whether another value in the same place would mend it, whatever the place.
-    fn is_of_value(&self) -> bool {
+    pub(super) fn is_of_value(&self) -> bool {
         let is_number = matches!(
             self,
             Self::TooSmall(_) | Self::TooLarge(_) | Self::SizeTooSmall(_) | Self::SizeTooLarge(_)
@@ -188,7 +134,7 @@ impl Fault {
     }
 
     /// Whether its words have parts of the value in them.
-    fn quotes(&self) -> bool {
+    pub(super) fn quotes(&self) -> bool {
         match self {
             Self::Said(_) => true,
             Self::Backend(fault) => matches!(fault, BackendFault::Path { .. }),
@@ -250,26 +196,6 @@ impl Fault {
     }
 }
 
-/// What must be known of other settings, so that a fault is one: keys that could answer it. Each is a path with dots, where `*`
-/// stands for anything in a table or a list. While one of them may be meant, the fault may be a mere consequence of another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scope<'a> {
-    /// Nothing.
-    Own,
-    /// All that is in the thing itself.
-    Whole,
-    /// Keys in the table that it is of.
-    Within(&'a [&'a str]),
-    /// Keys of the table in which it is.
-    Beside(&'a [&'a str]),
-    /// Keys of the listener, the route, the pool or the section in which it is.
-    Entry(&'a [&'a str]),
-    /// Keys of the settings as a whole.
-    All(&'a [&'a str]),
-    /// That there is no pool of a name.
-    Pool(&'a str),
-}
-
 impl Fault {
     /// What must be known of other settings. While it is not, the fault may be a mere consequence of another one.
     pub(super) fn scope(&self) -> Scope<'_> {
@@ -307,26 +233,3 @@ macro_rules! subjects {
 subjects!(
     Listen ListenFault, Backend BackendFault, Access AccessFault, Pool PoolFault, Route RouteFault
 );
-
-/// The one of some words that a word was most likely meant as.
-pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    if word.len() > LONGEST_NAME {
-        return None;
-    }
-    // Two letters of three that changed places come to less.
-    let is_slip = |known: &str| {
-        word.len() + known.len() > 4 && word.is_ascii() && strsim::osa_distance(word, known) == 1
-    };
-    let likeness = |known: &str| {
-        let likeness = strsim::jaro_winkler(word, known);
-        match known.starts_with(word) && word.len() > 3 {
-            // Who leaves out the end of a word means that word rather than any other.
-            true => 0.9 + likeness / 10.0,
-            false if is_slip(known) => likeness.max(0.8),
-            false => likeness,
-        }
-    };
-    let best = known.map(|known| (likeness(known), known)).max_by(|a, b| a.0.total_cmp(&b.0))?;
-    // One wrong letter amid three comes to 0.8.
-    (best.0 > 0.79).then_some(best.1)
-}

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use super::{Config, Limits};
+use super::facts::{Config, Limits};
 
 /// The connections that we accept when the limit on open files allows more.
 const MOST_CONNECTIONS: u64 = 65_536;

@@ -1,7 +1,7 @@
 //! The command line and the environment, as the operator wrote them.
 
 mod environment;
-pub(in crate::config) mod heading;
+mod keys;
 mod line;
 mod meaning;
 mod remote;
@@ -16,13 +16,20 @@ use clap::{ArgAction, FromArgMatches, Id, Parser, Subcommand};
 
 use crate::telemetry::LogLevel;
 
-use super::{
-    AccessFlags, BackendFlags, IntroducedFlags, ListenFlags, PolicyName, parse_bytes, parse_duration,
-    parse_number, parse_switch,
-};
+use super::access::AccessFlags;
+use super::backend::BackendFlags;
+use super::duration::parse_duration;
+use super::heading;
+use super::introduced::IntroducedFlags;
+use super::listen::ListenFlags;
+use super::number::parse_number;
+use super::pool::PolicyName;
+use super::size::parse_bytes;
+use super::switch::parse_switch;
 
 pub use environment::slips;
-pub use remote::{CONFIRM_TIMES, Form, NewWeight, PlaceError, Remote, Target};
+pub(super) use keys::{flag_of, in_words_of_files};
+pub use remote::{CONFIRM_TIMES, Form, NewWeight, Remote, Target};
 pub use tool::{ConfigTool, Tool};
 
 /// An HTTP load balancer: sends each request to a healthy backend, notices sick ones before users do, and says why it
@@ -240,7 +247,7 @@ impl Flags {
             (from(ValueSource::CommandLine), from(ValueSource::EnvVariable));
         let is_written =
             |flag: &&str| on_command_line.iter().chain(&in_environment).any(|known| known == flag);
-        let written = Some(super::origin::flags().filter(is_written).collect());
+        let written = Some(keys::flags().filter(is_written).collect());
         flags.given = Given { written, in_environment };
         Ok(flags)
     }

@@ -1,14 +1,12 @@
-//! Which connections begin with a PROXY header: the flag, and what it means.
+//! Which connections begin with a PROXY header: the flag, and what is known of it.
 
 use std::net::IpAddr;
 
-use super::networks::parse_network;
-use super::resolve::Spot;
-use super::{Address, Listener, Networks};
 use clap::{ArgAction, Args};
 
-/// What stands for those who come through a Unix socket.
-const UNIX: &str = "unix";
+use super::access::Networks;
+use super::address::Address;
+use super::listen::Listener;
 
 /// Which connections begin with a PROXY header, as the operator wrote it.
 #[derive(Args, Clone, Debug)]
@@ -27,18 +25,8 @@ pub struct IntroducedFlags {
 /// Whose connections begin with a PROXY header. Those of others must not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Introduced {
-    networks: Networks<()>,
-    unix: bool,
-}
-
-/// What a list of networks means.
-pub(super) fn introduced(texts: &[String], at: &Spot<'_>) -> Introduced {
-    let networks = texts.iter().enumerate().filter(|(_, text)| *text != UNIX);
-    let networks = networks.filter_map(|(index, text)| at.index(index).take(text, parse_network(text)));
-    Introduced {
-        networks: Networks::of(networks.map(|network| (network, ()))),
-        unix: texts.iter().any(|text| text == UNIX),
-    }
+    pub(super) networks: Networks<()>,
+    pub(super) unix: bool,
 }
 
 impl Introduced {

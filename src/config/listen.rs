@@ -1,18 +1,15 @@
-//! Where clients connect: the flags for listeners and for TLS on them, and what they mean.
+//! Where clients connect: the flags for listeners and for TLS on them, and what is known of them.
 
+use std::fmt::{self, Display, Formatter};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{ArgAction, Args, ValueEnum};
 
-use super::address::{LONGEST_PATH, UNIX};
-use super::draft::{Authorities, Side, TlsFiles};
-use super::fault::{By, Said, Scope, say};
-use super::file::{self, File};
-use super::resolve::{PoolFault, Spot};
-use super::{Address, Listener};
+use super::address::{Address, LONGEST_PATH, UNIX};
+use super::said::{By, Said, Scope, say};
 
-const DEFAULT: &str = "127.0.0.1:8080";
 const HOW: &str = "write ADDRESS:PORT, :PORT, PORT or unix:PATH, for example 127.0.0.1:8080";
 const LOCALHOST: &str = "localhost";
 
@@ -75,6 +72,34 @@ pub enum ClientAuth {
     Required,
     /// One that it sends must be good.
     Optional,
+}
+
+/// An address that clients connect to, and how they speak there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Unique among listeners.
+    pub name: Arc<str>,
+    /// Where it is.
+    pub address: Address,
+    /// Whether it speaks TLS.
+    pub tls: bool,
+}
+
+impl Listener {
+    /// Whether it takes this address from others. Of ports that the system chooses each is another one.
+    pub(super) fn is_at(&self, address: &Address) -> bool {
+        self.address == *address && address.ip().is_none_or(|address| address.port() != 0)
+    }
+}
+
+impl Display for Listener {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match (&self.address, self.tls) {
+            (Address::Unix(_), false) => self.address.fmt(f),
+            (address, false) => write!(f, "http://{address}"),
+            (address, true) => write!(f, "https://{address}"),
+        }
+    }
 }
 
 /// How TLS is spoken to clients.
@@ -183,114 +208,6 @@ impl ListenFault {
                 by.pick("add --tls-client-ca FILE", "add client_ca_file"),
             ),
         }
-    }
-}
-
-/// The listeners that a file means.
-pub(super) fn listeners(file: &File, at: &Spot<'_>) -> Vec<Listener> {
-    let mut listeners = Vec::<Listener>::new();
-    if file.listeners.is_empty() {
-        let address = parse(DEFAULT).expect("the default is an address");
-        return vec![Listener { name: DEFAULT.into(), address, tls: false }];
-    }
-    for (name, listener) in &file.listeners {
-        let at = at.key(name);
-        let Some(text) = &listener.address else {
-            at.fault(ListenFault::NoAddress);
-            continue;
-        };
-        let at = at.key("address");
-        let Some(address) = at.take(text, parse(text)) else { continue };
-        if listeners.iter().any(|known| known.is_at(&address)) {
-            at.wrong(text, ListenFault::Twice);
-        }
-        listeners.push(Listener { name: name.as_str().into(), address, tls: listener.tls });
-    }
-    listeners
-}
-
-/// How TLS is spoken on them, if it is. All that a file says of it is looked at in any case.
-pub(super) fn tls(file: &File, root: &Spot<'_>) -> Option<Tls> {
-    let none = file::Tls::default();
-    let (given, at) = (file.tls.as_ref().unwrap_or(&none), root.key("tls"));
-    let list = at.key("certificates");
-    let secure = file.listeners.iter().find(|(_, listener)| listener.tls).map(|(name, _)| name);
-    if secure.is_none() {
-        refuse_stray(given, &at);
-        // Of a pair of flags there is nothing to say but with the flag for the listener.
-        if !at.is_of_file() {
-            return None;
-        }
-    }
-    let pairs = pairs(&given.certificates, &list);
-    if let Some(secure) = secure.filter(|_| given.certificates.is_empty()) {
-        let none = ListenFault::UnpairedKeys { certificates: 0, keys: 0 };
-        root.key("listeners").key(secure).key("tls").fault(none);
-    }
-    if let Some(name) = &given.client_ca_file {
-        let authorities = Authorities::File(at.key("client_ca_file").named_file(name));
-        at.look_into(TlsFiles { with: Side::Clients, certificate: None, key: None, authorities });
-    }
-    let auth = given.client_auth.map(|auth| auth.0);
-    let clients = given.client_ca_file.as_ref().map(|ca| ClientCertificates {
-        ca: at.key("client_ca_file").file(ca),
-        auth: auth.unwrap_or(ClientAuth::Required),
-    });
-    if auth.is_some() && clients.is_none() {
-        at.key("client_auth").fault(ListenFault::NoClientCa);
-    }
-    secure.map(|_| Tls { certificates: pairs, clients })
-}
-
-/// The certificates with their keys, as far as both are named.
-fn pairs(given: &[file::Certificate], list: &Spot<'_>) -> Vec<KeyPair> {
-    let mut pairs = Vec::new();
-    let count = |named: fn(&file::Certificate) -> bool| given.iter().filter(|pair| named(pair)).count();
-    let unpaired = ListenFault::UnpairedKeys {
-        certificates: count(|pair| pair.cert_file.is_some()),
-        keys: count(|pair| pair.key_file.is_some()),
-    };
-    for (index, pair) in given.iter().enumerate() {
-        let at = list.index(index);
-        // Which of two lists of flags lacks one, and which one, nobody knows.
-        let is_pair = at.is_of_file()
-            || count(|pair| pair.cert_file.is_some()) == count(|pair| pair.key_file.is_some());
-        let named = |key, name: &Option<String>| {
-            name.as_ref().filter(|_| is_pair).map(|name| at.key(key).named_file(name))
-        };
-        at.look_into(TlsFiles {
-            with: Side::Clients,
-            certificate: named("cert_file", &pair.cert_file),
-            key: named("key_file", &pair.key_file),
-            authorities: Authorities::None,
-        });
-        match (&pair.cert_file, &pair.key_file) {
-            (Some(certificate), Some(key)) => pairs.push(KeyPair {
-                certificate: at.key("cert_file").file(certificate),
-                key: at.key("key_file").file(key),
-            }),
-            (None, None) => {
-                at.fault(PoolFault::Required("cert_file"));
-                at.fault(PoolFault::Required("key_file"));
-            }
-            _ => at.fault(unpaired.clone()),
-        }
-    }
-    pairs
-}
-
-/// Settings for TLS mean nothing where nobody speaks it.
-fn refuse_stray(given: &file::Tls, at: &Spot<'_>) {
-    let list = at.key("certificates");
-    let named = |which: fn(&file::Certificate) -> bool| given.certificates.iter().position(which);
-    if let Some(index) = named(|pair| pair.cert_file.is_some()) {
-        list.index(index).key("cert_file").fault(ListenFault::NoTlsListener);
-    } else if let Some(index) = named(|pair| pair.key_file.is_some()) {
-        list.index(index).key("key_file").fault(ListenFault::NoTlsListener);
-    } else if given.client_ca_file.is_some() {
-        at.key("client_ca_file").fault(ListenFault::NoTlsListener);
-    } else if given.client_auth.is_some() {
-        at.key("client_auth").fault(ListenFault::NoTlsListener);
     }
 }
 

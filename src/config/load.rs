@@ -1,7 +1,6 @@
 //! Where settings come from: flags, the environment and files, read anew as often as it is asked.
 
 mod admin;
-mod format;
 mod piece;
 mod replace;
 
@@ -10,17 +9,20 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
 use super::draft::{Check, Flaw};
+use super::facts::Config;
 use super::fault::Fault;
 use super::file::File;
-use super::origin::{Origin, Read, Text, Wrong, in_words_of_files};
+use super::flags::{Flags, in_words_of_files};
+use super::format::{Format, STDIN};
+use super::listen::Listener;
+use super::origin::{Origin, Read, Text, Wrong};
+use super::path::{Path, Step};
 use super::plain::MOST_FILE_BYTES;
 use super::problem::{Problem, Problems};
 use super::resolve::{Resolved, resolve};
-use super::tree::{MOST_FAULTS, Misread, Node, Path, Step, interpolate, merge, parse, read};
-use super::{Config, Flags, Listener};
+use super::tree::{MOST_FAULTS, Misread, Node, interpolate, merge, parse, read};
 
-pub(super) use format::STDIN_NAME;
-pub use format::{Format, STDIN, name_of};
+pub use admin::PlaceError;
 pub(super) use piece::toml_files;
 pub use replace::{refuse_nothing, says_nothing};
 
@@ -54,6 +56,17 @@ pub struct Loaded {
     pub files: Vec<PathBuf>,
     /// Where it was written.
     pub(super) origin: Arc<Origin>,
+}
+
+impl Flags {
+    /// The configuration that these flags, and the files that they name, mean. `open_files` is the process's limit on
+    /// open files.
+    ///
+    /// # Errors
+    /// All that makes no sense.
+    pub fn resolve(&self, open_files: u64) -> Result<Config, Problems> {
+        Sources::new(self.clone(), open_files).load().map(|loaded| loaded.config)
+    }
 }
 
 impl Sources {

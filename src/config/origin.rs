@@ -1,80 +1,17 @@
 //! Where settings were written, so that what is wrong with one can be shown at its place.
 
 mod unsure;
+mod variables;
 
-use std::cmp::Reverse;
 use std::path::{Path as FilePath, PathBuf};
 
-use super::fault::{By, Fault, Said};
+use super::fault::Fault;
 use super::file::File;
-use super::flags::Given;
+use super::flags::{Given, flag_of};
+use super::path::{Path, Span, Step};
 use super::problem::{Excerpt, Problem, Problems};
-use super::tree::{Found, Misread, Node, Path, Span, Step, Value};
-
-/// Where each setting stands that a flag can say. A `*` stands for any name.
-const FLAGS: [(&str, &str); 47] = [
-    ("listeners.*.address", "--listen"),
-    ("listeners.*.tls", "--tls-listen"),
-    ("tls.certificates", "--tls-listen"),
-    ("tls.certificates.cert_file", "--tls-cert"),
-    ("tls.certificates.key_file", "--tls-key"),
-    ("tls.client_ca_file", "--tls-client-ca"),
-    ("tls.client_auth", "--tls-client-auth"),
-    ("access.proxy_protocol_from", "--proxy-protocol-from"),
-    ("pools.*.backends.address", "--backend"),
-    ("pools.*.tls", "--backend-cert and --backend-key"),
-    ("pools.*.tls.ca_file", "--backend-ca"),
-    ("pools.*.tls.name", "--backend-tls-name"),
-    ("pools.*.tls.cert_file", "--backend-cert"),
-    ("pools.*.tls.key_file", "--backend-key"),
-    ("pools.*.tls.insecure", "--backend-tls-insecure"),
-    ("pools.*.proxy_protocol", "--backend-proxy-protocol"),
-    ("pools.*.policy", "--policy"),
-    ("pools.*.health.interval", "--health-interval"),
-    ("pools.*.health.timeout", "--health-timeout"),
-    ("pools.*.health.path", "--health-path"),
-    ("workers", "--workers"),
-    ("timeouts.header", "--header-timeout"),
-    ("timeouts.connect", "--connect-timeout"),
-    ("timeouts.response", "--response-timeout"),
-    ("timeouts.body", "--body-timeout"),
-    ("timeouts.client_idle", "--client-idle-timeout"),
-    ("timeouts.backend_idle", "--backend-idle-timeout"),
-    ("timeouts.tunnel_idle", "--tunnel-idle-timeout"),
-    ("timeouts.drain", "--drain-timeout"),
-    ("timeouts.succession", "--succession-timeout"),
-    ("limits.header_size", "--max-header-size"),
-    ("limits.headers", "--max-headers"),
-    ("limits.body_size", "--max-body-size"),
-    ("limits.connections", "--max-connections"),
-    ("limits.connections_per_client", "--max-connections-per-client"),
-    ("limits.rate", "--rate-limit"),
-    ("limits.rate_burst", "--rate-burst"),
-    ("limits.total_rate", "--total-rate-limit"),
-    ("limits.min_data_rate", "--min-data-rate"),
-    ("access.trusted_proxies", "--trusted-proxy"),
-    ("access.allow", "--allow"),
-    ("access.deny", "--deny"),
-    ("access_log", "--access-log"),
-    ("log_level", "--log-level"),
-    ("watch", "--watch"),
-    ("admin.address", "--admin"),
-    ("admin.token_file", "--admin-token-file"),
-];
-
-/// A text that names flags, with the keys that say the same in place of those that nobody wrote.
-pub(super) fn in_words_of_files(text: &str, given: &Given) -> String {
-    let mut flags = FLAGS;
-    // A flag may begin as another one does.
-    flags.sort_by_key(|(_, flag)| Reverse(flag.len()));
-    let foreign = flags.iter().filter(|(_, flag)| !given.has(flag));
-    foreign.fold(text.to_owned(), |text, (key, flag)| text.replace(flag, &key.replace('*', "NAME")))
-}
-
-/// The names of all flags that say a setting.
-pub(super) fn flags() -> impl Iterator<Item = &'static str> {
-    FLAGS.into_iter().map(|(_, flag)| flag)
-}
+use super::said::{By, Said};
+use super::tree::{Found, Misread, Node, Value};
 
 /// A text that settings were read from.
 #[derive(Debug)]
@@ -279,8 +216,7 @@ impl Origin {
             }
             "*".clone_into(name);
         }
-        let place = keys.join(".");
-        let (_, flag) = FLAGS.iter().find(|(known, _)| *known == place)?;
+        let flag = flag_of(&keys.join("."))?;
         (self.tree.is_none() || self.given.process_wide(flag)).then_some(flag)
     }
 }

@@ -9,8 +9,12 @@ use std::time::Duration;
 
 use hyper::header::HeaderName;
 
-use super::{BackendTls, BackendUrl, Health, ProxyVersion, Scheme};
+use super::backend::{BackendTls, BackendUrl, ProxyVersion, Scheme};
 
+/// The name of the route and of the pool that are there when none is named.
+pub const DEFAULT_POOL: &str = "default";
+/// The backends of that pool.
+pub(super) const DEFAULT_ADDRESSES: [&str; 2] = ["127.0.0.1:3000", "127.0.0.1:3001"];
 /// The largest weight that a backend can have.
 pub const MOST_WEIGHT: u32 = 10_000;
 
@@ -31,6 +35,31 @@ pub struct Pool {
     pub tls: Option<BackendTls>,
     /// Whether, and how, backends are told the client's address before its request.
     pub proxy_protocol: Option<ProxyVersion>,
+}
+
+/// How backends are checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Between two checks of a healthy backend.
+    pub interval: Duration,
+    /// From dialling to the end of the answer's head.
+    pub timeout: Duration,
+    /// What a check GETs, in origin form.
+    pub path: String,
+    /// The same as a file writes it, if it does so with variables of the environment.
+    pub written: Option<String>,
+}
+
+impl Health {
+    /// Whether backends are checked in the same way, however it was written.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (self.interval, self.timeout, &self.path) == (other.interval, other.timeout, &other.path)
+    }
+
+    /// What a check GETs, for who is not to see what variables hold.
+    pub fn shown(&self) -> &str {
+        self.written.as_deref().unwrap_or(&self.path)
+    }
 }
 
 /// One backend, as the settings name it.

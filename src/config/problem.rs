@@ -11,8 +11,8 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::tree::MOST_TOLD;
-
+/// More than these are hardly read, and each costs another look at all of a file.
+pub(super) const MOST_TOLD: usize = 50;
 /// Characters that are shown of a value, or of a path.
 const LONGEST_VALUE: usize = 200;
 /// Characters that are shown of what is said of it.

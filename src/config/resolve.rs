@@ -1,12 +1,15 @@
 //! From what the operator wrote to what it means.
 
+mod access;
 mod action;
 mod admin;
-mod fault;
+mod backend;
+mod listen;
 mod matching;
 mod pool;
 mod report;
 mod route;
+mod shared;
 mod treatment;
 mod useless;
 
@@ -21,13 +24,14 @@ use crate::telemetry::LogLevel;
 use crate::telemetry::access_log::Destination;
 
 use super::draft::Draft;
-use super::fault::Fault;
+use super::facts::{Config, Limits, Timeouts};
+use super::fault::{Fault, PoolFault};
 use super::file::{self, File, Time};
+use super::files;
 use super::origin::{Origin, Read, Wrong};
-use super::plain::read_file;
-use super::{Config, Limits, Pool, Route, Timeouts, access, files, introduced, listen};
+use super::pool::{DEFAULT_ADDRESSES, DEFAULT_POOL, Pool};
+use super::route::Route;
 
-pub(super) use fault::{PoolFault, RouteFault};
 pub(super) use report::{Report, Spot};
 pub(super) use useless::{counts, overflows};
 
@@ -35,10 +39,6 @@ pub(super) use useless::{counts, overflows};
 const LEAST_HEADER_SIZE: u64 = 8192;
 /// The port of servers of names (RFC 1035 section 4.2).
 const DNS: u16 = 53;
-/// The name of the route and of the pool that are there when none is named.
-pub const DEFAULT_POOL: &str = "default";
-/// The backends of that pool.
-pub(super) const DEFAULT_ADDRESSES: [&str; 2] = ["127.0.0.1:3000", "127.0.0.1:3001"];
 
 /// What a file was found to mean.
 pub(super) struct Resolved {
@@ -87,7 +87,7 @@ fn whole(file: &File, root: &Spot<'_>, open_files: u64, has_file: bool, draft: &
     let limits = limits(&file.limits, (open_files, reserved), &root.key("limits"));
     let access = access::access(file, root);
     let networks = &file.access.proxy_protocol_from;
-    let introduced = introduced::introduced(networks, &root.key("access").key("proxy_protocol_from"));
+    let introduced = access::introduced(networks, &root.key("access").key("proxy_protocol_from"));
     let access_log = access_log(file, &root.key("access_log"), draft);
     let admin = admin::admin(&file.admin, &listeners, has_file, root);
     let dns_servers = dns_servers(file, root);
@@ -113,7 +113,7 @@ fn whole(file: &File, root: &Spot<'_>, open_files: u64, has_file: bool, draft: &
 }
 
 /// All routes, if all of them make sense. Those of which is known which requests they are for are in the draft.
-fn routes(file: &File, pools: &route::Pools, root: &Spot<'_>, draft: &mut Draft) -> Option<Vec<Route>> {
+fn routes(file: &File, pools: &shared::Pools, root: &Spot<'_>, draft: &mut Draft) -> Option<Vec<Route>> {
     let drafts = route::routes(file, pools, root);
     if drafts.is_empty() {
         return Some(only_route());
@@ -204,27 +204,6 @@ fn limits(given: &file::Limits, (open_files, reserved): (u64, u64), at: &Spot<'_
         refusals: usize::try_from(files::refusals(affordable, connections)).ok()?,
         open_files: given.connections.is_none().then_some(open_files),
     })
-}
-
-/// A file that holds a secret: what is in it, without the end of its last line.
-fn secret(name: &str, at: &Spot<'_>) -> Option<Vec<u8>> {
-    const LEAST_SECRET: usize = 16;
-    let mut secret = contents(name, at)?;
-    while secret.last().is_some_and(|byte| b"\r\n".contains(byte)) {
-        secret.pop();
-    }
-    if secret.len() < LEAST_SECRET {
-        at.wrong(name, PoolFault::ShortSecret);
-        return None;
-    }
-    Some(secret)
-}
-
-/// What is in a file.
-fn contents(name: &str, at: &Spot<'_>) -> Option<Vec<u8>> {
-    const MOST: u64 = 1 << 20;
-    let read = read_file(&at.file(name), MOST);
-    at.take(name, read.map_err(|error| Fault::File(error.to_string())))
 }
 
 /// The route that is there when none is named.

@@ -8,7 +8,8 @@ use std::time::Duration;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Method, StatusCode};
 
-use super::{Networks, Pattern, Rate};
+use super::access::{Networks, Rate};
+use super::pattern::Pattern;
 
 /// A match, and what is done with the requests that it holds for.
 #[derive(Clone, Debug, PartialEq, Eq)]

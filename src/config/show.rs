@@ -1,12 +1,16 @@
 //! Settings as text again: as they were written, or with all that nobody wrote.
 
+use super::facts::Config;
 use super::file::{Backend, Choices, File, Listener, Pool, Size, Time, Tls, Word};
 use super::flags::Given;
+use super::format::Format;
 use super::load::Loaded;
 use super::origin::Origin;
+use super::pool::{Balancing, DEFAULT_ADDRESSES, DEFAULT_POOL, HashKey, PolicyName};
 use super::problem::Problems;
+use super::resolve;
+use super::route::Action;
 use super::tree::{Node, Value, parse, read, write};
-use super::{Action, Balancing, Config, Format, HashKey, PolicyName, resolve};
 
 impl Loaded {
     /// The settings as text: files and flags together, and with `effective` all defaults, too. Where a file names a
@@ -112,7 +116,7 @@ fn fill(file: &mut File, config: &Config) {
     file.log_level.get_or_insert(Word(config.log_level));
     file.watch.get_or_insert(config.watch);
     if file.listeners.is_empty() {
-        let listener = |listener: &super::Listener| {
+        let listener = |listener: &super::listen::Listener| {
             let address = Some(listener.address.to_string());
             (listener.name.to_string(), Listener { address, tls: listener.tls })
         };
@@ -138,8 +142,8 @@ fn fill(file: &mut File, config: &Config) {
     let admin = config.admin.as_ref().map_or_else(|| "off".to_owned(), |admin| admin.address.to_string());
     file.admin.address.get_or_insert(admin);
     if file.pools.is_empty() {
-        let backends = resolve::DEFAULT_ADDRESSES.map(Backend::at).into();
-        file.pools.insert(resolve::DEFAULT_POOL.to_owned(), Pool { backends, ..Pool::default() });
+        let backends = DEFAULT_ADDRESSES.map(Backend::at).into();
+        file.pools.insert(DEFAULT_POOL.to_owned(), Pool { backends, ..Pool::default() });
     }
     for (pool, config) in file.pools.values_mut().zip(&config.pools) {
         fill_pool(pool, config);
@@ -147,7 +151,7 @@ fn fill(file: &mut File, config: &Config) {
     if file.routes.is_empty() {
         let pool = file.pools.keys().next().cloned();
         let route = super::file::Route { pool, ..super::file::Route::default() };
-        file.routes.insert(resolve::DEFAULT_POOL.to_owned(), route);
+        file.routes.insert(DEFAULT_POOL.to_owned(), route);
     }
     for (route, config) in file.routes.values_mut().zip(&config.routes) {
         route.priority.get_or_insert(config.when.priority);
@@ -157,7 +161,7 @@ fn fill(file: &mut File, config: &Config) {
     }
 }
 
-fn fill_pool(pool: &mut Pool, config: &super::Pool) {
+fn fill_pool(pool: &mut Pool, config: &super::pool::Pool) {
     fill_balancing(pool, &config.balancing);
     pool.health.path.get_or_insert_with(|| config.health.path.clone());
     pool.health.interval.get_or_insert(Time(config.health.interval));

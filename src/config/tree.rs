@@ -2,27 +2,26 @@
 
 mod again;
 mod de;
+mod find;
 mod foreign;
 mod interpolate;
 mod json;
 mod mend;
 mod merge;
-mod path;
 mod toml;
 mod write;
 mod yaml;
 
-use std::ops::Range;
-
 use indexmap::IndexMap;
 
-use super::Format;
 use super::fault::Fault;
+use super::format::Format;
+use super::path::{Path, Span};
 
-pub(super) use de::{MOST_FAULTS, MOST_TOLD, read};
+pub(super) use de::{MOST_FAULTS, read};
+pub(super) use find::Found;
 pub(super) use interpolate::{has_variable, interpolate};
 pub(super) use merge::merge;
-pub(super) use path::{Found, Path, Step};
 pub(super) use write::write;
 
 /// How deep tables and lists may be in each other. Settings need less than ten.
@@ -64,14 +63,6 @@ pub(super) struct Entry {
     /// Where the key stands.
     pub(super) key: Option<Span>,
     pub(super) node: Node,
-}
-
-/// Bytes of a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Span {
-    /// Its number among the files.
-    pub(super) file: usize,
-    pub(super) bytes: Range<usize>,
 }
 
 /// What is wrong before there is a tree.

@@ -6,7 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use super::load::{MORE, STDIN, Sources, toml_files};
+use super::format::STDIN;
+use super::load::{MORE, Sources, toml_files};
 
 impl Sources {
     /// What [`Sources::state`] was when it was noted last: when they were read, however that ended, or when others came to

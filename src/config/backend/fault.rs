@@ -1,6 +1,6 @@
 //! What can be wrong with a backend, or with TLS to it.
 
-use crate::config::fault::{By, Said, Scope, say};
+use crate::config::said::{By, Said, Scope, say};
 
 /// What can be wrong with a backend, or with TLS to it.
 #[derive(Clone, Debug, PartialEq, Eq)]

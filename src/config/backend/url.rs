@@ -6,9 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::BackendFault;
-use crate::config::Address;
-use crate::config::address::{LONGEST_PATH, UNIX};
-use crate::config::fault::{By, Said};
+use crate::config::address::{Address, LONGEST_PATH, UNIX};
+use crate::config::said::{By, Said};
 
 /// What is spoken to a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -10,7 +10,9 @@ use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
 use super::{Time, Word, is_default};
-use crate::config::{PolicyName, ProxyVersion, parse_number};
+use crate::config::backend::ProxyVersion;
+use crate::config::number::parse_number;
+use crate::config::pool::PolicyName;
 
 /// Backends that serve the same requests, and how one of them is chosen.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

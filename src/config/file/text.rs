@@ -12,8 +12,10 @@ use serde::de::{self, Deserializer, Visitor};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
-use crate::config::fault::nearest;
-use crate::config::{parse_data_rate, parse_duration, parse_size, policy_elsewhere};
+use crate::config::duration::{DurationError, parse_duration};
+use crate::config::nearest::nearest;
+use crate::config::pool::policy_elsewhere;
+use crate::config::size::{SizeError, parse_data_rate, parse_size};
 
 /// The key of a schema under which stand words that are taken for one of its `enum`, and not recommended.
 pub const OTHER_NAMES: &str = "x-other-names";
@@ -62,7 +64,7 @@ impl Display for DataRate {
 }
 
 impl FromStr for Time {
-    type Err = crate::config::DurationError;
+    type Err = DurationError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         parse_duration(text).map(Self)
@@ -70,7 +72,7 @@ impl FromStr for Time {
 }
 
 impl FromStr for Size {
-    type Err = crate::config::SizeError;
+    type Err = SizeError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         parse_size(text).map(Self)
@@ -78,7 +80,7 @@ impl FromStr for Size {
 }
 
 impl FromStr for DataRate {
-    type Err = crate::config::SizeError;
+    type Err = SizeError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         parse_data_rate(text).map(Self)

@@ -7,8 +7,10 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command, CommandFactory, Error, Id, Subcommand};
 
-use super::{Flags, Remote, heading};
-use crate::config::{nearest, policy_elsewhere};
+use super::{Flags, Remote};
+use crate::config::heading;
+use crate::config::nearest::nearest;
+use crate::config::pool::policy_elsewhere;
 
 /// What is said of a value below zero is said by who knows what it is for: these begin with a sign at most.
 const COUNTS: [&str; 4] = ["N", "SIZE", "DURATION", "RATE"];

@@ -7,22 +7,10 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use super::Flags;
-use crate::config::Config;
 use crate::config::file::{self, Certificate, DataRate, File, Listener, Size, Time, Word};
-use crate::config::load::Sources;
-use crate::config::problem::Problems;
-use crate::config::resolve::DEFAULT_POOL;
+use crate::config::pool::DEFAULT_POOL;
 
 impl Flags {
-    /// The configuration that these flags, and the files that they name, mean. `open_files` is the process's limit on
-    /// open files.
-    ///
-    /// # Errors
-    /// All that makes no sense.
-    pub fn resolve(&self, open_files: u64) -> Result<Config, Problems> {
-        Sources::new(self.clone(), open_files).load().map(|loaded| loaded.config)
-    }
-
     /// All that these flags say.
     pub(in crate::config) fn to_file(&self) -> File {
         let mut file = File::default();

@@ -6,19 +6,12 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::Flags;
-use crate::config::admin::DEFAULT_ADDRESS;
-use crate::config::fault::{By, Said};
-use crate::config::listen::{ListenFault, parse};
-use crate::config::load::STDIN;
-use crate::config::{
-    Address, AdminPlace, MOST_WEIGHT, Problem, Problems, Sources, parse_duration, parse_number,
-};
+use crate::config::duration::parse_duration;
+use crate::config::number::parse_number;
+use crate::config::pool::MOST_WEIGHT;
 
 /// For how long a change may be watched.
 pub const CONFIRM_TIMES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
-/// How to say where to ask.
-const HOW: &str = "write ADDRESS:PORT, PORT or unix:PATH, for example 127.0.0.1:8081";
 /// Its weight as the settings say it.
 const AS_SET: &str = "default";
 
@@ -94,22 +87,6 @@ pub struct Form {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewWeight(pub Option<u32>);
 
-/// Why it is not known where to ask.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PlaceError {
-    /// There is no admin API to ask.
-    #[error("{0} off: there is nobody to ask then; name the address of a balancer that runs")]
-    Off(String),
-    /// Standard input says what one balancer read, and not which.
-    #[error(
-        "{0} -: standard input is read by the balancer itself; name a file, or say with --admin where it listens"
-    )]
-    StandardInput(String),
-    /// The flag or the settings do not say it.
-    #[error(transparent)]
-    Settings(Problems),
-}
-
 impl Remote {
     /// How what came of it is told.
     pub fn form(&self) -> Form {
@@ -119,55 +96,6 @@ impl Remote {
             Self::Weight { target, .. } => target.form,
         }
     }
-}
-
-impl Flags {
-    /// Where the admin API of a balancer that runs is. A token that a file of settings names is for the address that it
-    /// says, and for no other.
-    ///
-    /// # Errors
-    /// It is not known.
-    pub fn admin_place(&self) -> Result<AdminPlace, PlaceError> {
-        let token_file = self.admin_token_file.clone();
-        let text = match (&self.admin, &self.config) {
-            (Some(text), _) => text,
-            (None, Some(place)) if place.as_os_str() == STDIN => {
-                return Err(PlaceError::StandardInput(self.given.name("--config")));
-            }
-            (None, Some(place)) => {
-                let said = Sources::new(self.clone(), 0).admin(place).map_err(PlaceError::Settings)?;
-                let address = said.address.seen_from_here();
-                return Ok(AdminPlace { address, token_file: token_file.or(said.token_file) });
-            }
-            (None, None) => DEFAULT_ADDRESS,
-        };
-        let flag = self.given.name("--admin");
-        if text == "off" {
-            return Err(PlaceError::Off(flag));
-        }
-        let address = to_ask(text).map_err(|Said { message, help }| {
-            let help = help.unwrap_or_default();
-            let problem = Problem::of_flags(&flag, Some(text.to_owned()), message, help);
-            PlaceError::Settings(Problems::of(vec![problem]))
-        })?;
-        Ok(AdminPlace { address: address.seen_from_here(), token_file })
-    }
-}
-
-/// The address that a text says somebody listens on.
-fn to_ask(text: &str) -> Result<Address, Said> {
-    let fault = match parse(text) {
-        Ok(address) if address.ip().is_none_or(|address| address.port() != 0) => return Ok(address),
-        Ok(_) => ListenFault::Port,
-        Err(fault) => fault,
-    };
-    let Said { message, help } = fault.said(By::Flags);
-    let help = match fault {
-        ListenFault::Port => Some("a port is 1 to 65535".to_owned()),
-        ListenFault::SocketPath => help,
-        _ => Some(HOW.to_owned()),
-    };
-    Err(Said { message, help })
 }
 
 fn parse_weight(text: &str) -> Result<NewWeight, String> {

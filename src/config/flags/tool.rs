@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use clap_complete::Shell;
 
-use crate::config::Format;
+use crate::config::format::Format;
 
 /// What is done with settings, without a balancer.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]

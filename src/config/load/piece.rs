@@ -3,11 +3,12 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use crate::config::format::{Format, STDIN, STDIN_NAME};
 use crate::config::origin::Text;
 use crate::config::plain::{MOST_FILE_BYTES, open_file};
 use crate::config::problem::{Excerpt, Problem, Problems};
 
-use super::{Format, MAIN, MORE, STDIN, STDIN_NAME, Sources};
+use super::{MAIN, MORE, Sources};
 
 /// A text and how it says settings.
 pub(super) struct Piece {

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use crate::config::format::{Format, STDIN_NAME};
 use crate::config::origin::Text;
 use crate::config::problem::{Problem, Problems};
-use crate::config::{Action, Loaded};
+use crate::config::route::Action;
 
-use super::{Format, STDIN_NAME};
+use super::Loaded;
 
 /// Whether a text has nothing in it, not even a remark.
 pub fn says_nothing(text: &[u8]) -> bool {

@@ -1,8 +1,10 @@
 //! Which faults may be mere consequences of others.
 
 use super::{Origin, Read};
-use crate::config::fault::{Fault, Scope};
-use crate::config::tree::{Found, Node, Path, Step, Value};
+use crate::config::fault::Fault;
+use crate::config::path::{Path, Step};
+use crate::config::said::Scope;
+use crate::config::tree::{Found, Node, Value};
 
 impl Origin {
     /// Whether something that a fault depends on is not known.

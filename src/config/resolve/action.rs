@@ -1,17 +1,13 @@
 //! What is done with a route's requests.
 
-use std::ops::Range;
-
 use hyper::StatusCode;
-use hyper::header::HeaderValue;
 
+use super::Spot;
 use super::pool::{cookie, tags};
-use super::route::Pools;
-use super::treatment::{header_value, template};
-use super::{PoolFault, RouteFault, Spot};
-use crate::config::fault::nearest;
+use super::shared::{Pools, content_type, header_value, pool_named, status_within, template, unknown};
+use crate::config::fault::RouteFault;
 use crate::config::file;
-use crate::config::{Action, Share, Split};
+use crate::config::route::{Action, Share, Split};
 
 const REDIRECTS: [u64; 5] = [301, 302, 303, 307, 308];
 
@@ -44,27 +40,13 @@ pub(super) fn action(
     redirect.or(answer).unwrap_or(forward).filter(|_| first.is_some() && others.is_empty())
 }
 
-/// The place of a pool among all, by its name.
-pub(super) fn pool_named(name: &str, pools: &Pools, at: &Spot<'_>) -> Option<usize> {
-    let found = pools.get_index_of(name);
-    if found.is_none() && !at.is_told_enough() {
-        at.wrong(name, unknown(name, pools));
-    }
-    found
-}
-
-/// The same for a name that is a key.
+/// The place of a pool among all, by a name that is a key.
 fn pool_of_key(name: &str, pools: &Pools, at: &Spot<'_>) -> Option<usize> {
     let found = pools.get_index_of(name);
     if found.is_none() && !at.is_told_enough() {
         at.wrong_key(name, unknown(name, pools));
     }
     found
-}
-
-fn unknown(name: &str, pools: &Pools) -> PoolFault {
-    let nearest = nearest(name, pools.keys().map(String::as_str)).map(str::to_owned);
-    PoolFault::Unknown { name: name.to_owned(), nearest, known: pools.keys().cloned().collect() }
 }
 
 fn forward(given: &file::Route, pools: &Pools, at: &Spot<'_>) -> Option<Split> {
@@ -132,17 +114,4 @@ fn answer(given: &file::Answer, at: &Spot<'_>) -> Option<Action> {
     }
     let content_type = content_type(given.content_type.as_deref(), "text/plain; charset=utf-8", at);
     Some(Action::Answer { status: code?, content_type: content_type?, body: body.into() })
-}
-
-/// The status with this number, if it is one of these.
-pub(super) fn status_within(which: Range<u64>, number: u64) -> Option<StatusCode> {
-    let number = Some(number).filter(|number| which.contains(number))?;
-    StatusCode::from_u16(u16::try_from(number).ok()?).ok()
-}
-
-/// The media type that is said by the key `content_type` here.
-pub(super) fn content_type(given: Option<&str>, usual: &'static str, at: &Spot<'_>) -> Option<HeaderValue> {
-    let Some(text) = given else { return Some(HeaderValue::from_static(usual)) };
-    let value = header_value(text).filter(|_| text.contains('/'));
-    at.key("content_type").take(text, value.ok_or(RouteFault::HeaderValue))
 }

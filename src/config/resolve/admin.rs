@@ -1,10 +1,12 @@
 //! The admin API: where it is, and who may use it.
 
-use super::{PoolFault, Spot, secret};
-use crate::config::admin::DEFAULT_ADDRESS;
+use super::Spot;
+use super::shared::secret;
+use crate::config::address::Address;
+use crate::config::admin::{Admin, DEFAULT_ADDRESS, Token};
+use crate::config::fault::PoolFault;
 use crate::config::file;
-use crate::config::listen::parse;
-use crate::config::{Address, Admin, Listener, Token};
+use crate::config::listen::{Listener, parse};
 
 /// With a file it is there unless it is turned off; without one only if a flag asks for it.
 pub(super) fn admin(

@@ -6,13 +6,16 @@ use hyper::Method;
 use hyper::header::HeaderName;
 use indexmap::IndexMap;
 
+use super::Spot;
+use super::access::networks;
 use super::pool::is_token;
-use super::{RouteFault, Spot};
-use crate::config::access::networks;
+use crate::config::access::Networks;
 use crate::config::backend::is_name;
-use crate::config::fault::{Fault, nearest};
+use crate::config::fault::{Fault, RouteFault};
 use crate::config::file::{self, Wanted};
-use crate::config::{Condition, HostMatch, Match, Networks, Part, PathMatch, Pattern, Segment, Test};
+use crate::config::nearest::nearest;
+use crate::config::pattern::Pattern;
+use crate::config::route::{Condition, HostMatch, Match, Part, PathMatch, Segment, Test};
 
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"];
 

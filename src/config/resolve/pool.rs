@@ -8,11 +8,15 @@ use std::time::Duration;
 use hyper::header::HeaderName;
 use indexmap::IndexMap;
 
-use super::{PoolFault, Spot, secret, useless};
-use crate::config::backend::{BackendUrl, Scheme, Speaks, is_name, tls, urls};
+use super::backend::{Speaks, tls, urls};
+use super::shared::secret;
+use super::{Spot, useless};
+use crate::config::backend::{BackendUrl, Scheme, is_name};
+use crate::config::fault::PoolFault;
 use crate::config::file::{self, Choices};
-use crate::config::{
-    Backend, Balancing, HashKey, Health, Listener, MOST_WEIGHT, PolicyName, Pool, Source, Sticky,
+use crate::config::listen::Listener;
+use crate::config::pool::{
+    Backend, Balancing, HashKey, Health, MOST_WEIGHT, PolicyName, Pool, Source, Sticky,
 };
 
 /// Between two checks.

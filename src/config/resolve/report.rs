@@ -7,7 +7,8 @@ use crate::config::draft::{NamedFile, Place, TlsFiles};
 use crate::config::fault::Fault;
 use crate::config::file::Size;
 use crate::config::origin::{Origin, Read, Wrong};
-use crate::config::tree::{Entry, MOST_FAULTS, Path, Step, Value};
+use crate::config::path::{Path, Step};
+use crate::config::tree::{Entry, MOST_FAULTS, Value};
 
 /// All that is wrong so far.
 pub(in crate::config) struct Report<'a> {

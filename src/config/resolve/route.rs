@@ -4,17 +4,15 @@ use std::sync::Arc;
 
 use hyper::StatusCode;
 use hyper::header::HeaderValue;
-use indexmap::IndexMap;
 
 use super::action::action;
 use super::matching::matching;
+use super::shared::Pools;
 use super::treatment::treatment;
-use super::{RouteFault, Spot, useless};
+use super::{Spot, useless};
+use crate::config::fault::RouteFault;
 use crate::config::file::{self, File};
-use crate::config::{Action, Match, Route, Treatment};
-
-/// The pools that routes can name.
-pub(super) type Pools = IndexMap<String, file::Pool>;
+use crate::config::route::{Action, Match, Route, Treatment};
 
 /// Keys of a route that do not say which requests it is for.
 const ASIDE: [&str; 19] = [

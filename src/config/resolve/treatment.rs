@@ -7,13 +7,12 @@ use hyper::StatusCode;
 use hyper::header::{HeaderName, HeaderValue};
 use indexmap::IndexMap;
 
-use super::action::{content_type, pool_named, status_within};
-use super::route::Pools;
-use super::{PoolFault, RouteFault, Spot, contents};
-use crate::config::access::rate;
-use crate::config::fault::Fault;
+use super::Spot;
+use super::access::rate;
+use super::shared::{Pools, content_type, contents, header_value, pool_named, status_within, template};
+use crate::config::fault::{Fault, PoolFault, RouteFault};
 use crate::config::file;
-use crate::config::{Changes, ErrorPage, Mirror, Retry, Treatment};
+use crate::config::route::{Changes, ErrorPage, Mirror, Retry, Treatment};
 
 /// Header lines that say how a message is sent (RFC 9110, section 7.6.1; RFC 9112, section 6).
 const FRAMING: [&str; 9] = [
@@ -56,29 +55,6 @@ pub(super) fn treatment(
         mirror: mirror.flatten(),
         error_pages,
     })
-}
-
-/// A text with names in braces, all of which stand for something. Without `captures` nobody knows which ones the path gives.
-pub(super) fn template(text: &str, captures: Option<&[String]>, at: &Spot<'_>) -> Option<Arc<str>> {
-    let captures = captures?;
-    let mut fits = true;
-    let of_request = ["host", "path", "query"];
-    let mut rest = text;
-    while let Some((_, behind)) = rest.split_once('{') {
-        let (name, behind) = behind.split_once('}').unwrap_or((behind, ""));
-        if !of_request.contains(&name) && !captures.iter().any(|capture| capture == name) {
-            let known = captures.iter().cloned().chain(of_request.map(str::to_owned)).collect();
-            at.wrong(text, RouteFault::Placeholder { name: name.to_owned(), known });
-            fits = false;
-        }
-        rest = behind;
-    }
-    fits.then(|| text.into())
-}
-
-/// What can be the value of a header line.
-pub(super) fn header_value(text: &str) -> Option<HeaderValue> {
-    HeaderValue::from_bytes(text.as_bytes()).ok()
 }
 
 fn rewrite(text: &str, captures: Option<&[String]>, at: &Spot<'_>) -> Option<Arc<str>> {

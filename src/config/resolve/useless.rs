@@ -1,9 +1,9 @@
 //! Keys that do nothing where they stand: somebody believes that they do.
 
-use super::{PoolFault, RouteFault, Spot};
-use crate::config::PolicyName;
-use crate::config::fault::Fault;
+use super::Spot;
+use crate::config::fault::{Fault, PoolFault, RouteFault};
 use crate::config::file::{self, File};
+use crate::config::pool::PolicyName;
 
 use PolicyName::{First, LeastRequests, Maglev, PeakEwma, Ring};
 

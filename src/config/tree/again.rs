@@ -1,7 +1,8 @@
 //! Keys that are given twice in one text.
 
-use super::{Entry, MOST_FAULTS, Misread, Node, Path, Span, Step, Table, Value};
+use super::{Entry, MOST_FAULTS, Misread, Node, Table, Value};
 use crate::config::fault::Fault;
+use crate::config::path::{Path, Span, Step};
 
 /// What is known of keys that are given twice.
 #[derive(Default)]

@@ -7,12 +7,12 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
-use super::{Entry, Node, Path, Step, Value};
+use super::{Entry, Node, Value};
 use crate::config::fault::Fault;
+use crate::config::path::{Path, Step};
+use crate::config::problem::MOST_TOLD;
 use error::Error;
 
-/// More than these are hardly read, and each costs another look at all of a file.
-pub(in crate::config) const MOST_TOLD: usize = 50;
 /// One more is looked for, so that it is known whether there are more.
 pub(in crate::config) const MOST_FAULTS: usize = MOST_TOLD + 1;
 

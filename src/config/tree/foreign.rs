@@ -1,8 +1,9 @@
 //! Texts in another format than they are said to be in.
 
 use super::{Misread, Node, Parsed, Value, parse};
-use crate::config::Format;
-use crate::config::fault::{By, Fault};
+use crate::config::fault::Fault;
+use crate::config::format::Format;
+use crate::config::said::By;
 
 impl Parsed {
     /// The same, of a text in this format; or of one that says nothing in it, and something in another one, only that.

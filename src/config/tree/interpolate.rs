@@ -1,8 +1,9 @@
 //! Variables of the environment in text: `${NAME}`, `${NAME:-default}`, `${NAME:?what is wrong without it}`. `$${` is
 //! `${` itself. Keys, and what the variables hold, are taken as they are.
 
-use super::{Entry, Node, Path, Step, Value};
+use super::{Entry, Node, Value};
 use crate::config::fault::Fault;
+use crate::config::path::{Path, Step};
 
 /// Puts variables in all text of a tree, and gives what is wrong with those. `variable` knows them.
 pub(in crate::config) fn interpolate(

@@ -3,8 +3,9 @@
 use serde::de::IgnoredAny;
 
 use super::again::Again;
-use super::{DEEPEST, Entry, MOST_FAULTS, Misread, Node, Parsed, Path, Span, Step, Table, Value};
+use super::{DEEPEST, Entry, MOST_FAULTS, Misread, Node, Parsed, Table, Value};
 use crate::config::fault::Fault;
+use crate::config::path::{Path, Span, Step};
 
 /// What begins a comment where there are any.
 const COMMENTS: [&str; 3] = ["//", "/*", "#"];

@@ -1,6 +1,7 @@
 //! How to mend what is of another kind than was expected.
 
-use super::{Node, Path, Step, Value};
+use super::{Node, Value};
+use crate::config::path::{Path, Step};
 
 impl Path {
     /// How to write what is expected here, in place of what stands here. None if what is expected says it.

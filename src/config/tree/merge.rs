@@ -1,7 +1,8 @@
 //! Settings of several files as one tree.
 
-use super::{Entry, MOST_FAULTS, Misread, Node, Path, Span, Step, Table, Value};
+use super::{Entry, MOST_FAULTS, Misread, Node, Table, Value};
 use crate::config::fault::Fault;
+use crate::config::path::{Path, Span, Step};
 
 /// Tables in which the keys of several files come together: the settings themselves, and each section of them, so that a
 /// route, a pool or a listener is in one file as a whole.

@@ -11,8 +11,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, Error};
 use toml_parser::{Expected, ParseError};
 
-use super::{DEEPEST, Entry, Misread, Node, Parsed, Span, Table, Value};
+use super::{DEEPEST, Entry, Misread, Node, Parsed, Table, Value};
 use crate::config::fault::Fault;
+use crate::config::path::Span;
 use recover::recover;
 
 /// All that is wrong with a text is told, not only the first of it.

@@ -4,7 +4,7 @@ use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
 use super::yaml::to_yaml;
 use super::{Entry, Node, Value};
-use crate::config::Format;
+use crate::config::format::Format;
 
 /// The text of a tree. Nothing in it is lost but comments and the way it was written.
 pub(in crate::config) fn write(root: &Node, format: Format) -> String {

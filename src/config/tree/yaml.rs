@@ -7,8 +7,9 @@ use std::collections::HashMap;
 use granit_parser::{Event, Parser, ScalarStyle, ScanError};
 
 use super::again::Again;
-use super::{DEEPEST, Entry, MOST_FAULTS, Misread, Node, Parsed, Path, Span, Step, Table, Value};
+use super::{DEEPEST, Entry, MOST_FAULTS, Misread, Node, Parsed, Table, Value};
 use crate::config::fault::Fault;
+use crate::config::path::{Path, Span, Step};
 
 pub(super) use write::to_yaml;
 

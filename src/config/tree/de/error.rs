@@ -4,8 +4,10 @@ use std::fmt::{self, Display, Formatter};
 
 use serde::de::{self, Expected, Unexpected};
 
-use crate::config::fault::{Fault, nearest};
-use crate::config::tree::{Node, Path, Step};
+use crate::config::fault::Fault;
+use crate::config::nearest::nearest;
+use crate::config::path::{Path, Step};
+use crate::config::tree::Node;
 
 #[derive(Debug)]
 pub(super) struct Error {

@@ -2,8 +2,9 @@
 
 use indexmap::IndexMap;
 
+use crate::config::path::{Path, Span, Step};
 use crate::config::tree::again::Again;
-use crate::config::tree::{Entry, MOST_FAULTS, Node, Path, Span, Step, Value};
+use crate::config::tree::{Entry, MOST_FAULTS, Node, Value};
 
 /// A part of a key.
 #[derive(Clone, Debug)]

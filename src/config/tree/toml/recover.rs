@@ -11,8 +11,9 @@ use super::message;
 use super::statement::{Form, Statement, Statements};
 use super::value::{Value, Values, key_names};
 use crate::config::fault::Fault;
+use crate::config::path::Span;
 use crate::config::tree::Value::Nothing;
-use crate::config::tree::{DEEPEST, MOST_FAULTS, Misread, Node, Parsed, Span};
+use crate::config::tree::{DEEPEST, MOST_FAULTS, Misread, Node, Parsed};
 
 /// Reads a text that was found to be no TOML. Nothing if nothing was found to be wrong with it.
 pub(super) fn recover(text: &str, file: usize) -> Parsed {

@@ -8,7 +8,8 @@ use toml_parser::parser::{Event, EventKind};
 use toml_parser::{ParseError, Source};
 
 use super::grow::{Bed, Key, Told};
-use crate::config::tree::{Node, Path, Span, Step, Value as Is};
+use crate::config::path::{Path, Span, Step};
+use crate::config::tree::{Node, Value as Is};
 
 /// A value, or as much of it as is known.
 pub(super) struct Value {

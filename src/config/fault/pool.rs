@@ -1,9 +1,9 @@
-//! What can be wrong with a pool, a route, the admin API or the access log.
+//! What can be wrong with a pool, the admin API or the access log.
 
 use std::slice;
 
-use crate::config::PolicyName;
-use crate::config::fault::{By, Said, Scope, say};
+use crate::config::pool::PolicyName;
+use crate::config::said::{By, Said, Scope, say};
 
 /// What can be wrong with a pool, with the admin API or with the access log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,55 +52,6 @@ pub(in crate::config) enum PoolFault {
     NoLog,
     /// The admin API's address is a listener's, too: that of the named one, or nobody wrote where the admin API is.
     AdminTwice(Option<String>),
-}
-
-/// What can be wrong with a route.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::config) enum RouteFault {
-    /// There are several pools and no routes.
-    NoRoutes,
-    /// Nothing is done with its requests.
-    NoAction,
-    /// Two things are done with its requests.
-    TwoActions(&'static str),
-    /// No pool gets anything.
-    NoWeight,
-    /// A host is none.
-    Host,
-    /// A host that is to be any.
-    AnyHost,
-    /// A path is none.
-    Path(&'static str),
-    /// A regular expression is none.
-    Regex(String),
-    /// A method is none.
-    Method { fix: Option<String> },
-    /// A name of a header line is none.
-    HeaderName,
-    /// A value of a header line is none.
-    HeaderValue,
-    /// A header line that says how a message is sent.
-    Framing,
-    /// The header line that says for which host a request is.
-    HostLine,
-    /// A name in braces that stands for nothing.
-    Placeholder { name: String, known: Vec<String> },
-    /// A new path or a URL that is none.
-    Target(&'static str),
-    /// A status that is none of those that fit.
-    Status(&'static str),
-    /// A body for a status that has none.
-    NoBody,
-    /// A page that is nowhere.
-    NoPage,
-    /// Statuses of two pages overlap.
-    Overlap(String),
-    /// The name of a pool cannot be the value of a cookie.
-    NoCookieValue,
-    /// There is no second attempt.
-    OneAttempt,
-    /// Copies go where the requests go.
-    OwnMirror,
 }
 
 impl PoolFault {
@@ -224,67 +175,6 @@ impl PoolFault {
                 "remove it, or add discover = [\"dns:NAME:PORT\"] to a pool",
             ),
             _ => say("does nothing", "remove it"),
-        }
-    }
-}
-
-impl RouteFault {
-    pub(in crate::config) fn scope(&self) -> Scope<'_> {
-        match self {
-            Self::NoRoutes => Scope::All(&["routes.*"]),
-            Self::NoAction => Scope::Within(&["pool", "pools.*", "redirect", "answer"]),
-            Self::NoWeight => Scope::Entry(&["pools.*"]),
-            Self::NoPage => Scope::Within(&["file", "body"]),
-            Self::Placeholder { .. } => Scope::Beside(&["path", "paths.*"]),
-            _ => Scope::Own,
-        }
-    }
-
-    pub(in crate::config) fn said(&self) -> Said {
-        match self {
-            Self::NoRoutes => say(
-                "there are several pools, and no route says which gets what",
-                "add [routes.NAME] with pool",
-            ),
-            Self::NoAction => say("nothing is done with its requests", "add pool, pools, redirect or answer"),
-            Self::TwoActions(other) => say(format!("{other} is given as well"), "keep one of them"),
-            Self::NoWeight => say("all weights are 0, so no pool gets a request", "give one a weight"),
-            Self::Host => {
-                say("not a host", "write a name without a port, for example api.example.com or *.example.com")
-            }
-            Self::AnyHost => say("not a host", "leave it out for any"),
-            Self::Path(why) => say(*why, "write /login, /v1/*, /users/{id}, /files/{rest...} or ~ REGEX"),
-            Self::Regex(why) => say(format!("not a regular expression: {why}"), ""),
-            Self::Method { fix: Some(fix) } => say("not a method", format!("did you mean {fix}?")),
-            Self::Method { fix: None } => say("not a method", "write GET, POST and so on"),
-            Self::HeaderName => say("not a name of a header line", "write it without : and spaces"),
-            Self::HeaderValue => say("not a value of a header line", "remove its control characters"),
-            Self::Framing => {
-                say("says how a message is sent, which is not for a route to change", "remove it")
-            }
-            Self::HostLine => say(
-                "says for which host a request is, which is not for these lines to change",
-                "remove it; for another host there is set_host",
-            ),
-            Self::Placeholder { name, known } => {
-                let known: Vec<_> = known.iter().map(|name| format!("{{{name}}}")).collect();
-                say(format!("{{{name}}} stands for nothing here"), format!("use {}", known.join(", ")))
-            }
-            Self::Target(help) => say("nothing that a client could ask for", *help),
-            Self::Status(which) => say("not a status for this", format!("use {which}")),
-            Self::NoBody => say("an answer with this status has no body", "remove body, or change status"),
-            Self::NoPage => say("has neither a file nor a body", "add file or body"),
-            Self::Overlap(other) => say(format!("{other} is for some of these, too"), "separate them"),
-            Self::NoCookieValue => say(
-                "cannot be in a cookie, where split_cookie puts it",
-                "name the pool with letters, digits, - and _, or remove split_cookie",
-            ),
-            Self::OneAttempt => {
-                say("do nothing, for attempts = 1 allows no second one", "remove them, or set attempts = 2")
-            }
-            Self::OwnMirror => {
-                say("its requests go to this pool anyway", "name another pool, or remove mirror")
-            }
         }
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 /// What stands for standard input, and where something is written for standard output.
 pub const STDIN: &str = "-";
 /// What standard input is called.
-pub(in crate::config) const STDIN_NAME: &str = "standard input";
+pub(super) const STDIN_NAME: &str = "standard input";
 
 /// How a text says settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -54,7 +54,7 @@ impl Format {
     }
 
     /// How a text in it, which was read as something else, gets to be read as what it is. `name` is how the text is called.
-    pub(in crate::config) fn mend(self, name: Option<&str>) -> String {
+    pub(super) fn mend(self, name: Option<&str>) -> String {
         let (format, extension) = self.names();
         match name {
             Some(STDIN_NAME) => format!(

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::access::AccessFault;
+use super::AccessFault;
 
 /// What is said of networks. Of those that hold an address, the most specific one counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,7 +129,7 @@ fn number(address: IpAddr) -> u128 {
 
 /// Parses `10.0.0.0/8`, `::1` and the like. A network whose address has bits beyond its size is refused: it may be
 /// meant as the one address or as the whole network.
-pub(super) fn parse_network(text: &str) -> Result<IpNet, AccessFault> {
+pub(in crate::config) fn parse_network(text: &str) -> Result<IpNet, AccessFault> {
     let network: IpNet = match text.parse::<IpAddr>() {
         Ok(address) => address.into(),
         Err(_) => text.parse().map_err(|_| AccessFault::Network)?,

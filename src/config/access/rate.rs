@@ -3,10 +3,10 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::access::AccessFault;
+use super::AccessFault;
 
 /// More than this in a second or a minute is no limit, and as a burst neither.
-pub(super) const MOST: u32 = 1_000_000;
+pub(in crate::config) const MOST_RATE: u32 = 1_000_000;
 
 /// How often something may happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,9 +18,9 @@ pub struct Rate {
 }
 
 /// Parses `100/s` or `600/m`. The burst is what comes in a second, but at least one.
-pub(super) fn parse_rate(text: &str) -> Result<Rate, AccessFault> {
+pub(in crate::config) fn parse_rate(text: &str) -> Result<Rate, AccessFault> {
     let number = |digits: &str| match digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        true => digits.parse().ok().filter(|number| *number <= MOST).and_then(NonZeroU32::new),
+        true => digits.parse().ok().filter(|number| *number <= MOST_RATE).and_then(NonZeroU32::new),
         false => None,
     };
     let Some((digits, unit)) = text.split_once('/') else {

@@ -1,0 +1,27 @@
+//! Words that are nearly others.
+
+/// Bytes of a word that may be meant for a name: to compare longer ones takes long.
+const LONGEST_NAME: usize = 256;
+
+/// The one of some words that a word was most likely meant as.
+pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    if word.len() > LONGEST_NAME {
+        return None;
+    }
+    // Two letters of three that changed places come to less.
+    let is_slip = |known: &str| {
+        word.len() + known.len() > 4 && word.is_ascii() && strsim::osa_distance(word, known) == 1
+    };
+    let likeness = |known: &str| {
+        let likeness = strsim::jaro_winkler(word, known);
+        match known.starts_with(word) && word.len() > 3 {
+            // Who leaves out the end of a word means that word rather than any other.
+            true => 0.9 + likeness / 10.0,
+            false if is_slip(known) => likeness.max(0.8),
+            false => likeness,
+        }
+    };
+    let best = known.map(|known| (likeness(known), known)).max_by(|a, b| a.0.total_cmp(&b.0))?;
+    // One wrong letter amid three comes to 0.8.
+    (best.0 > 0.79).then_some(best.1)
+}

@@ -1,0 +1,89 @@
+//! What several settings have in common.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use hyper::StatusCode;
+use hyper::header::HeaderValue;
+use indexmap::IndexMap;
+
+use super::Spot;
+use crate::config::fault::{Fault, PoolFault, RouteFault};
+use crate::config::file;
+use crate::config::nearest::nearest;
+use crate::config::plain::read_file;
+
+/// The pools that routes can name.
+pub(super) type Pools = IndexMap<String, file::Pool>;
+
+/// The place of a pool among all, by its name.
+pub(super) fn pool_named(name: &str, pools: &Pools, at: &Spot<'_>) -> Option<usize> {
+    let found = pools.get_index_of(name);
+    if found.is_none() && !at.is_told_enough() {
+        at.wrong(name, unknown(name, pools));
+    }
+    found
+}
+
+/// What is said of a name that no pool has.
+pub(super) fn unknown(name: &str, pools: &Pools) -> PoolFault {
+    let nearest = nearest(name, pools.keys().map(String::as_str)).map(str::to_owned);
+    PoolFault::Unknown { name: name.to_owned(), nearest, known: pools.keys().cloned().collect() }
+}
+
+/// A text with names in braces, all of which stand for something. Without `captures` nobody knows which ones the path gives.
+pub(super) fn template(text: &str, captures: Option<&[String]>, at: &Spot<'_>) -> Option<Arc<str>> {
+    let captures = captures?;
+    let mut fits = true;
+    let of_request = ["host", "path", "query"];
+    let mut rest = text;
+    while let Some((_, behind)) = rest.split_once('{') {
+        let (name, behind) = behind.split_once('}').unwrap_or((behind, ""));
+        if !of_request.contains(&name) && !captures.iter().any(|capture| capture == name) {
+            let known = captures.iter().cloned().chain(of_request.map(str::to_owned)).collect();
+            at.wrong(text, RouteFault::Placeholder { name: name.to_owned(), known });
+            fits = false;
+        }
+        rest = behind;
+    }
+    fits.then(|| text.into())
+}
+
+/// What can be the value of a header line.
+pub(super) fn header_value(text: &str) -> Option<HeaderValue> {
+    HeaderValue::from_bytes(text.as_bytes()).ok()
+}
+
+/// The status with this number, if it is one of these.
+pub(super) fn status_within(which: Range<u64>, number: u64) -> Option<StatusCode> {
+    let number = Some(number).filter(|number| which.contains(number))?;
+    StatusCode::from_u16(u16::try_from(number).ok()?).ok()
+}
+
+/// The media type that is said by the key `content_type` here.
+pub(super) fn content_type(given: Option<&str>, usual: &'static str, at: &Spot<'_>) -> Option<HeaderValue> {
+    let Some(text) = given else { return Some(HeaderValue::from_static(usual)) };
+    let value = header_value(text).filter(|_| text.contains('/'));
+    at.key("content_type").take(text, value.ok_or(RouteFault::HeaderValue))
+}
+
+/// A file that holds a secret: what is in it, without the end of its last line.
+pub(super) fn secret(name: &str, at: &Spot<'_>) -> Option<Vec<u8>> {
+    const LEAST_SECRET: usize = 16;
+    let mut secret = contents(name, at)?;
+    while secret.last().is_some_and(|byte| b"\r\n".contains(byte)) {
+        secret.pop();
+    }
+    if secret.len() < LEAST_SECRET {
+        at.wrong(name, PoolFault::ShortSecret);
+        return None;
+    }
+    Some(secret)
+}
+
+/// What is in a file.
+pub(super) fn contents(name: &str, at: &Spot<'_>) -> Option<Vec<u8>> {
+    const MOST: u64 = 1 << 20;
+    let read = read_file(&at.file(name), MOST);
+    at.take(name, read.map_err(|error| Fault::File(error.to_string())))
+}
