@@ -100,7 +100,7 @@ pub struct Lists {
 }
 
 impl Lists {
-    /// Who is let in by these. If some are allowed, nobody else is but who is in a network within theirs.
+    /// The most specific network counts, of both lists. Who is in none is let in unless some are allowed.
     pub(super) fn of(allowed: Vec<IpNet>, denied: Vec<IpNet>) -> Self {
         let others = allowed.is_empty();
         let allowed = allowed.into_iter().map(|network| (network, true));
