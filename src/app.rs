@@ -109,7 +109,7 @@ fn both<A, B>(one: Result<A, StartError>, other: Result<B, StartError>) -> Resul
 }
 
 async fn serve<F: Future<Output = ()>>(
-    (prepared, loaded, predecessor): (Prepared, Loaded, Predecessor),
+    (mut prepared, loaded, predecessor): (Prepared, Loaded, Predecessor),
     sources: Option<Sources>,
     registry: &'static Registry,
     log: Option<&Writer>,

@@ -2,6 +2,7 @@
 
 mod admission;
 mod arrival;
+mod claim;
 mod connection;
 mod farewell;
 mod framing;

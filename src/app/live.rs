@@ -132,7 +132,7 @@ impl Live {
         // Files and names take their time, and with one worker this is its thread, too.
         let prepared =
             spawn_blocking(move || Prepared::from(Arc::new(config), Some(&present), &Predecessor::default()));
-        let prepared = prepared.await.unwrap_or_else(|error| Err(StartError::System(error.into())))?;
+        let mut prepared = prepared.await.unwrap_or_else(|error| Err(StartError::System(error.into())))?;
         let config = &prepared.settings.config;
         // To ask other servers only to see would change whom the known sources are asked of.
         if intent == Intent::Force || config.dns_servers == self.config().dns_servers {

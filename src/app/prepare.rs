@@ -77,11 +77,11 @@ impl Prepared {
     ///
     /// # Errors
     /// Another program listens there since.
-    pub(super) fn listen(&self) -> Result<(), StartError> {
-        for bound in &self.bound {
+    pub(super) fn listen(&mut self) -> Result<(), StartError> {
+        for bound in &mut self.bound {
             bound.listen().map_err(|error| refused(&bound.opened.listener, error))?;
         }
-        if let Admin::Bound(admin) = &self.admin {
+        if let Admin::Bound(admin) = &mut self.admin {
             admin.listen().map_err(|error| refused_admin(&admin.opened.listener.address, error))?;
         }
         Ok(())

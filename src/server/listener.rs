@@ -21,6 +21,7 @@ use crate::connect::{self, Wants, ran_out_of_files};
 use crate::proxy::{Error, Shared};
 
 use super::arrival::{Arrival, Door, turn_away};
+use super::claim::Claim;
 use super::opened::Opened;
 use super::team::{Handed, Seat, Team};
 use super::tls::Tls;
@@ -44,6 +45,8 @@ pub struct Bound {
     pub opened: Arc<Opened>,
     sockets: Vec<Socket>,
     file: Option<SocketFile>,
+    /// Until it listens.
+    claim: Option<Claim>,
 }
 
 impl Bound {
@@ -54,10 +57,15 @@ impl Bound {
     /// The address is in use, not ours, or not allowed.
     pub fn bind(listener: &Listener, tls: Option<Arc<Tls>>, count: usize, again: bool) -> io::Result<Self> {
         let mut listener = listener.clone();
-        let mut file = None;
+        let (mut file, mut claim) = (None, None);
         let sockets = match &listener.address {
             Address::Ip(address) => {
-                let (address, sockets) = bind_ip(*address, count, again)?;
+                if address.port() != 0 && !again {
+                    claim = Claim::to(*address);
+                    // Sockets that share an address also share it with those of another process: this one does not.
+                    bound_socket(*address, false)?;
+                }
+                let (address, sockets) = bind_ip(*address, count)?;
                 listener.address = address.into();
                 sockets
             }
@@ -68,7 +76,7 @@ impl Bound {
             }
         };
         let tls = tls.filter(|_| listener.tls);
-        Ok(Self { opened: Arc::new(Opened::new(listener, tls)), sockets, file })
+        Ok(Self { opened: Arc::new(Opened::new(listener, tls)), sockets, file, claim })
     }
 
     /// What another process bound and gave us, and as many more sockets as it takes for `count` to have one each.
@@ -98,15 +106,17 @@ impl Bound {
             }
         }
         let tls = tls.filter(|_| listener.tls);
-        Ok(Self { opened: Arc::new(Opened::new(listener, tls)), sockets, file })
+        Ok(Self { opened: Arc::new(Opened::new(listener, tls)), sockets, file, claim: None })
     }
 
     /// Lets clients connect.
     ///
     /// # Errors
     /// Another program listens there since.
-    pub fn listen(&self) -> io::Result<()> {
-        self.sockets.iter().try_for_each(|socket| socket.listen(BACKLOG))
+    pub fn listen(&mut self) -> io::Result<()> {
+        self.sockets.iter().try_for_each(|socket| socket.listen(BACKLOG))?;
+        self.claim = None;
+        Ok(())
     }
 
     /// What there is of it in the file system, to be kept for as long as clients may come.
@@ -122,11 +132,7 @@ impl Bound {
     }
 }
 
-fn bind_ip(address: SocketAddr, count: usize, again: bool) -> io::Result<(SocketAddr, Vec<Socket>)> {
-    if address.port() != 0 && !again {
-        // Sockets that share an address also share it with those of another process: this one does not.
-        bound_socket(address, false)?;
-    }
+fn bind_ip(address: SocketAddr, count: usize) -> io::Result<(SocketAddr, Vec<Socket>)> {
     let first = bound_socket(address, true)?;
     let address = first.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
     let mut sockets = vec![first];

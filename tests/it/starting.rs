@@ -6,7 +6,7 @@ mod words;
 use std::net::TcpListener;
 use std::path::Path;
 
-use crate::support::{Backend, Balancer, Sample, Settings, get};
+use crate::support::{Backend, Balancer, Running, Sample, Settings, get, until};
 
 #[test]
 fn at_start_it_says_where_it_listens_and_where_it_forwards_to() {
@@ -33,6 +33,20 @@ fn a_port_that_another_balancer_has_is_not_shared_with_it() {
     refuses_to_listen(&other.address.to_string());
     refuses_to_listen(&format!(":{}", other.address.port()));
     get(other.address, "/").expect_status(200);
+}
+
+#[test]
+fn of_balancers_that_start_at_once_on_a_port_one_listens_there() {
+    // None of the addresses that other tests use.
+    let address = TcpListener::bind("127.0.0.77:0").unwrap().local_addr().unwrap().to_string();
+    let start = || Balancer::before(&[Backend::refuses()]).flag("--listen", &address).run();
+    let all = [(); 4].map(|()| start());
+    let listens = |balancer: &&Running| balancer.times_said("listening on http") == 1;
+    let is_refused = |balancer: &&Running| balancer.times_said("the port is in use") == 1;
+    until("each listens or says why not", || {
+        all.iter().all(|balancer| listens(&balancer) || is_refused(&balancer))
+    });
+    assert_eq!(all.iter().filter(listens).count(), 1);
 }
 
 #[test]
