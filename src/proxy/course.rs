@@ -81,8 +81,8 @@ pub(super) fn find<'v>(
     let Some(pool) = settings.plain_pool(route) else {
         return treat(client, view, request, asked, exchange, (route, target));
     };
-    if let Some(own) = reach::end(request)? {
-        return Ok(Course::Answer(own));
+    if reach::ends(request)? {
+        return Ok(Course::Answer(Box::new(Own::methods())));
     }
     exchange.goes_to(&settings.config, pool);
     check_size(request, client.shared.body_limit())?;
@@ -143,8 +143,8 @@ fn treat<'v>(
             return Ok(Course::Answer(Box::new(Own::text(*status, content_type, body))));
         }
     };
-    if let Some(own) = reach::end(request)? {
-        return Ok(Course::Answer(own));
+    if reach::ends(request)? {
+        return Ok(Course::Answer(Box::new(Own::methods())));
     }
     let chosen = split::choose(split, &settings.config.pools, request.headers(), fastrand::u64);
     if let Some(cookie) = chosen.cookie(over_tls(request.headers(), client.listener().tls)) {

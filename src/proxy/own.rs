@@ -54,6 +54,7 @@ impl Own {
     }
 
     /// What may be asked for.
+    #[cold]
     pub(super) fn methods() -> Self {
         Self { status: StatusCode::OK, headers: HeaderMap::from_iter([(ALLOW, METHODS)]), body: Bytes::new() }
     }

@@ -6,7 +6,6 @@ use hyper::{Method, Request};
 use crate::connect::Provenance;
 
 use super::Error;
-use super::own::Own;
 
 /// How often a request may have come through a balancer like this one. A chain of several is legitimate, and so is a cache
 /// between two visits to the same one.
@@ -18,20 +17,20 @@ pub(super) fn check_circle(headers: &HeaderMap) -> Result<(), Error> {
     if Provenance::visits(headers) < MOST_VISITS { Ok(()) } else { Err(Error::LoopDetected) }
 }
 
-/// Our answer to a request that may go no further. From how far another may go, one is taken.
+/// Whether a request may go no further, so that we answer it. From how far another may go, one is taken.
 #[inline]
-pub(super) fn end<B>(request: &mut Request<B>) -> Result<Option<Box<Own>>, Error> {
+pub(super) fn ends<B>(request: &mut Request<B>) -> Result<bool, Error> {
     // With other methods the field means nothing.
     match *request.method() {
         Method::OPTIONS | Method::TRACE => take_one(request),
-        _ => Ok(None),
+        _ => Ok(false),
     }
 }
 
 #[cold]
-fn take_one<B>(request: &mut Request<B>) -> Result<Option<Box<Own>>, Error> {
+fn take_one<B>(request: &mut Request<B>) -> Result<bool, Error> {
     let mut limits = request.headers().get_all(MAX_FORWARDS).iter();
-    let Some(limit) = limits.next() else { return Ok(None) };
+    let Some(limit) = limits.next() else { return Ok(false) };
     let limit = limit.as_bytes();
     if limit.is_empty() || !limit.iter().all(u8::is_ascii_digit) || limits.next().is_some() {
         return Err(Error::Malformed("its Max-Forwards is not a number"));
@@ -44,9 +43,9 @@ fn take_one<B>(request: &mut Request<B>) -> Result<Option<Box<Own>>, Error> {
     match left {
         Some(left) => {
             request.headers_mut().insert(MAX_FORWARDS, left.into());
-            Ok(None)
+            Ok(false)
         }
         None if request.method() == Method::TRACE => Err(Error::TraceRefused),
-        None => Ok(Some(Box::new(Own::methods()))),
+        None => Ok(true),
     }
 }
