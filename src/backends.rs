@@ -33,6 +33,8 @@ pub use score::Score;
 
 /// So many requests in succession to which a backend closes its connection tell that it does so to all.
 const CLOSED_TO_ALL: u32 = 3;
+/// So many backends are remembered that are no longer wanted and do nothing any more, for what an operator said of them.
+const MOST_REMEMBERED: usize = 1000;
 
 lazy_static! {
     /// Every backend and its health: the control plane's single source of truth.
@@ -161,6 +163,7 @@ impl Registry {
         let unwanted = |known: &&Backend| before.contains_key(&known.terms.key());
         let left: Vec<_> = backends.iter().filter(unwanted).filter_map(|known| known.left(now)).collect();
         all.extend(left);
+        forget_the_first(&mut all);
         *backends = all;
         drop(backends);
         self.publish();
@@ -392,6 +395,11 @@ impl Backend {
         self.hold.is_some() || self.weight.is_some()
     }
 
+    /// Whether it is known only for what an operator said of it: it is not wanted, and does nothing any more.
+    pub fn is_remembered(&self) -> bool {
+        self.leaving && self.load.in_flight() == 0
+    }
+
     /// What remains of it when it is no longer wanted.
     fn left(&self, now: Instant) -> Option<Self> {
         if self.leaving {
@@ -432,6 +440,19 @@ impl Terms {
         let url = &self.backend.url;
         (Arc::clone(&self.pool), url.scheme, url.address.clone())
     }
+}
+
+/// Who left last stands before those that left earlier.
+fn forget_the_first(backends: &mut Vec<Backend>) {
+    let mut remembered = 0;
+    backends.retain(|backend| {
+        remembered += usize::from(backend.is_remembered());
+        let is_kept = !backend.is_remembered() || remembered <= MOST_REMEMBERED;
+        if !is_kept {
+            warn!("{backend} left long ago: what an operator said of it is forgotten");
+        }
+        is_kept
+    });
 }
 
 fn tell(terms: &Terms, health: &Health) {

@@ -219,3 +219,18 @@ fn what_the_process_before_knew_holds_for_whoever_is_named_later_and_is_passed_o
     again.sort_by(|a, b| a.backend.cmp(&b.backend));
     assert_eq!(again, before.legacies(), "it is passed on as it came");
 }
+
+#[test]
+fn what_an_operator_said_of_backends_that_left_is_remembered_of_the_last_thousand() {
+    let registry = Registry::isolated();
+    let count = u16::try_from(MOST_REMEMBERED).unwrap() + 1;
+    for port in 1..=count {
+        registry.replace(wanted(&[port]));
+        registry.hold(registry.backends()[0].id, Some(Hold::Drain));
+    }
+    registry.replace(wanted(&[]));
+    let all = registry.backends();
+    assert!(all.len() == MOST_REMEMBERED && all.iter().all(Backend::is_remembered));
+    registry.replace(wanted(&[1, 2]));
+    assert_eq!([0, 1].map(|place| registry.backends()[place].hold), [None, Some(Hold::Drain)]);
+}

@@ -51,7 +51,8 @@ impl Format {
 
 /// All metrics as they are now.
 pub(super) async fn write(desk: &Desk, format: Format) -> String {
-    let backends = desk.registry().backends();
+    let mut backends = desk.registry().backends();
+    backends.retain(|backend| !backend.is_remembered());
     let scrape = Scrape {
         started: desk.on_the_wall(desk.started()),
         stopping: desk.is_stopping(),

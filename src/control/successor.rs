@@ -27,7 +27,7 @@ fn running(process: u32) -> Result<Pid, Errno> {
 
 fn why(error: Errno) -> String {
     match error {
-        Errno::SRCH => "has ended itself".to_owned(),
+        Errno::SRCH => "has ended; if another one has taken its place, ask that".to_owned(),
         error => format!("cannot be reached: {error}"),
     }
 }

@@ -100,12 +100,7 @@ impl Team {
 
     /// Says now and then how many found no seat at any worker.
     pub(super) fn tell_of_turned_away(&self, now: Instant) {
-        if let Some(count) = self.turned_away.to_say(now) {
-            warn!(
-                "clients turned away: {count}; as many are connected as --max-connections, or the limit on open files, allows; \
-                 raise it, or that limit with `ulimit -n`"
-            );
-        }
+        self.turned_away.to_say(now).into_iter().for_each(tell_of_turned_away);
     }
 
     /// Seats a client at a worker, or says why not. One whose address is yet to be told is judged when it is.
@@ -181,6 +176,19 @@ impl Seat {
         self.team.members[self.worker].clients.fetch_sub(1, Ordering::Relaxed);
         self.worker = worker;
     }
+}
+
+impl Drop for Team {
+    fn drop(&mut self) {
+        self.turned_away.rest().into_iter().for_each(tell_of_turned_away);
+    }
+}
+
+fn tell_of_turned_away(count: u64) {
+    warn!(
+        "clients turned away: {count}; as many are connected as --max-connections, or the limit on open files, allows; \
+         raise it, or that limit with `ulimit -n`"
+    );
 }
 
 impl Drop for Seat {

@@ -20,7 +20,12 @@ impl Seldom {
         self.count.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How often it happened since it was said, if it did and it is time to say so.
+    /// How often it happened since it was said, if it did: for who will not ask again.
+    pub fn rest(&self) -> Option<u64> {
+        Some(self.count.swap(0, Ordering::Relaxed)).filter(|count| *count > 0)
+    }
+
+    /// The same, if it is time to say so.
     pub fn to_say(&self, now: Instant) -> Option<u64> {
         if self.count.load(Ordering::Relaxed) == 0 {
             return None;
@@ -30,9 +35,9 @@ impl Seldom {
             return None;
         }
         // Another thread may have said it since.
-        let count = self.count.swap(0, Ordering::Relaxed);
-        *said = Some(now).filter(|_| count > 0).or(*said);
-        Some(count).filter(|count| *count > 0)
+        let count = self.rest();
+        *said = count.map(|_| now).or(*said);
+        count
     }
 }
 
@@ -49,5 +54,7 @@ mod tests {
         assert_eq!(said(0), Some(1));
         (0..6).for_each(|_| seldom.add());
         assert_eq!([said(9), said(10), said(30)], [None, Some(6), None]);
+        seldom.add();
+        assert_eq!([said(11), seldom.rest(), seldom.rest()], [None, Some(1), None]);
     }
 }

@@ -32,7 +32,8 @@ pub(super) fn version() -> Version {
 pub(super) fn overview(desk: &Desk) -> Overview {
     let config = desk.config();
     let mut counts = Counts::default();
-    desk.registry().backends().iter().for_each(|backend| counts.add(state(backend)));
+    let backends = desk.registry().backends();
+    backends.iter().filter(|known| !known.is_remembered()).for_each(|known| counts.add(state(known)));
     let clients = desk.clients();
     Overview {
         version: VERSION.to_owned(),

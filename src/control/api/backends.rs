@@ -128,7 +128,7 @@ pub struct Counts {
     pub draining: usize,
     /// Disabled by an operator.
     pub disabled: usize,
-    /// No longer among the settings.
+    /// No longer among the settings, with requests under way.
     pub leaving: usize,
 }
 

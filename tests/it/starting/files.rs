@@ -42,7 +42,7 @@ fn more_connections_than_there_are_files_for_are_refused_with_what_would_help() 
 }
 
 #[test]
-fn clients_whom_several_workers_turned_away_are_told_of_in_one_line() {
+fn clients_whom_several_workers_turned_away_are_told_of_together_and_to_the_last() {
     let sample = Sample::start("one");
     let balancer = Balancer::before(&[sample.address()]).flag("--workers", "2");
     let balancer = balancer.flag("--max-connections", "1").start();
@@ -56,6 +56,10 @@ fn clients_whom_several_workers_turned_away_are_told_of_in_one_line() {
     assert!(line.ends_with("; raise it, or that limit with `ulimit -n`"), "{line}");
     balancer.signal("TERM");
     balancer.ended();
-    balancer.all_said();
-    assert_eq!(balancer.times_said("clients turned away: "), 1);
+    let said = balancer.all_said();
+    let counts =
+        said.split("clients turned away: ").skip(1).map(|rest| rest.split(';').next().unwrap().parse());
+    let counts: Vec<u32> = counts.map(|count| count.expect("a number")).collect();
+    // At once, and what came within ten seconds of that at the end.
+    assert!(counts.len() <= 2 && counts.iter().sum::<u32>() == 20, "{said}");
 }
