@@ -78,9 +78,9 @@ use verdict::Again;
 /// None: the type is hyper's.
 pub async fn handle(client: Rc<Client>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
     let view = client.shared.view();
-    client.shared.with_access(|access| {
-        client.set_origin(access.origin(request.headers(), client.address().ip()));
-    });
+    // That of the request before is forgotten, whether anybody is trusted still or not.
+    let origin = |access: &Access| access.origin(request.headers(), client.address().ip());
+    client.set_origin(client.shared.with_access(origin).flatten());
     let mut exchange = Exchange::begin(Rc::clone(&client), &request);
     // It stays here, for requests are large, and what it is handed to would move it.
     let mut unsent = Some(request.map(|body| RequestBody::new(body, &client)));

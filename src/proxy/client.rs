@@ -41,8 +41,8 @@ pub struct Client {
     reached: Cell<Option<IpAddr>>,
     /// Of the request under way, if it came through a trusted proxy.
     origin: RefCell<Option<Box<Origin>>>,
-    /// Only while there is a least rate.
-    paces: Option<Box<Paces>>,
+    /// Only if there was a least rate when one of its requests began.
+    paces: OnceCell<Box<Paces>>,
     /// As `Client-Cert` gives it. Boxed, for few show one.
     certificate: OnceCell<Box<HeaderValue>>,
     alarm: Alarm,
@@ -81,7 +81,7 @@ impl Client {
             entrance,
             reached: Cell::new(None),
             origin: RefCell::default(),
-            paces: shared.least_rate().map(|least| Box::new(Paces::new(least))),
+            paces: OnceCell::new(),
             certificate: OnceCell::new(),
             alarm,
             phase: Cell::new(Phase::Idle),
@@ -220,7 +220,7 @@ impl Client {
     }
 
     pub(super) fn count_in(&self, bytes: u64) {
-        if let Some(paces) = &self.paces {
+        if let Some(paces) = self.paces.get() {
             paces.up.add(bytes);
         }
         self.bytes_in.set(self.bytes_in.get() + bytes);

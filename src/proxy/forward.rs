@@ -142,8 +142,9 @@ async fn connect(
     let mut connected = connect_to(client, view, lease, need).await;
     if let Err((Error::Exhausted(error), _)) = &connected
         && ran_out_of_files(error)
+        && make_room(client).await
     {
-        connected = make_room(client, view, lease, need).await;
+        connected = connect_to(client, view, lease, need).await;
     }
     if let Err((Error::Exhausted(error), _)) = &connected {
         client.shared.wants.add(error);
@@ -151,18 +152,11 @@ async fn connect(
     connected.map_err(|(error, evidence)| Failure { error, evidence, sent: false })
 }
 
-/// Tries again without a file left.
-async fn make_room(
-    client: &Client,
-    view: &View,
-    lease: &Lease,
-    need: Need,
-) -> Result<BackendConnection, (Error, Option<Evidence>)> {
-    if client.shared.give_up_idle() == 0 {
-        // The other workers hear of it at their next tick.
-        client.shared.clock.sleep(ROOM_AFTER).await;
-    }
-    connect_to(client, view, lease, need).await
+/// Sees to it that there is a file for a connection, if that can be, and tells whether there is time to try again.
+async fn make_room(client: &Client) -> bool {
+    // The other workers hear of it at their next tick.
+    let heard = client.shared.clock.sleep(ROOM_AFTER);
+    client.shared.give_up_idle() > 0 || before_due(client, heard).await.is_some()
 }
 
 async fn connect_to(

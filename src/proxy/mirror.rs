@@ -35,6 +35,7 @@ const ASKED: Asked = Asked {
 /// A request's copy, whose body is being gathered.
 #[derive(Debug)]
 pub(super) struct Copy {
+    /// Its own, on behalf of whoever sent the request.
     client: Rc<Client>,
     view: Rc<View>,
     pool: usize,
@@ -60,8 +61,17 @@ pub(super) fn begin(
         return;
     }
     let Some(place) = Place::take(&client.shared) else { return };
-    let (client, view) = (Rc::clone(client), Rc::clone(view));
-    let copy = Copy { client, view, pool: settings.pool, head: head_of(request), body: Vec::new(), place };
+    // Who sends it is known now: when the copy is sent, its connection may be at another request.
+    let own = Rc::new(client.stream());
+    own.set_origin(client.origin().as_deref().cloned());
+    let copy = Copy {
+        client: own,
+        view: Rc::clone(view),
+        pool: settings.pool,
+        head: head_of(request),
+        body: Vec::new(),
+        place,
+    };
     match request.body().is_empty() {
         true => copy.send(),
         false => request.body_mut().copy_to(Box::new(copy)),
@@ -98,7 +108,6 @@ impl Copy {
 
     async fn pass(self) {
         let Self { client, view, pool, mut head, body, place: _place } = self;
-        let client = Rc::new(client.stream());
         client.alarm().wakes_me().await;
         let (turn, pool) = (view.turn(pool), &view.snapshot.pools[pool]);
         let affinity = Affinity::of(&head, &client, pool);

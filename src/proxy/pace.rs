@@ -35,9 +35,10 @@ impl LeastRate {
 }
 
 /// The two bodies of one exchange.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Paces {
-    least: LeastRate,
+    /// What is asked in it, if anything still is.
+    least: Cell<Option<LeastRate>>,
     pub(super) up: Pace,
     pub(super) down: Pace,
 }
@@ -52,21 +53,19 @@ pub(super) struct Pace {
 }
 
 impl Paces {
-    pub(super) fn new(least: LeastRate) -> Self {
-        Self { least, up: Pace::default(), down: Pace::default() }
-    }
-
-    /// Another exchange begins.
-    pub(super) fn reset(&self) {
+    /// Another exchange begins, of which this is asked.
+    pub(super) fn begin(&self, least: Option<LeastRate>) {
+        self.least.set(least);
         self.up.reset();
         self.down.reset();
     }
 
     /// How much longer we may wait for the client, if we do.
     pub(super) fn left(&self, now: u64) -> Option<u64> {
+        let least = self.least.get()?;
         let left = |pace: &Pace| {
             let waited = pace.waited.get() + now.saturating_sub(pace.since.get()?);
-            Some(self.least.allowance(pace.bytes.get()).saturating_sub(waited))
+            Some(least.allowance(pace.bytes.get()).saturating_sub(waited))
         };
         left(&self.up).into_iter().chain(left(&self.down)).min()
     }
@@ -100,8 +99,12 @@ impl Pace {
 mod tests {
     use super::*;
 
+    const LEAST: LeastRate = LeastRate { bytes_per_second: 100, grace: 1000 };
+
     fn paces() -> Paces {
-        Paces::new(LeastRate { bytes_per_second: 100, grace: 1000 })
+        let paces = Paces::default();
+        paces.begin(Some(LEAST));
+        paces
     }
 
     #[test]
@@ -132,10 +135,13 @@ mod tests {
         paces.down.set_waiting(true, 0);
         paces.up.set_waiting(true, 300);
         assert_eq!(paces.left(400), Some(600));
-        paces.reset();
+        paces.begin(Some(LEAST));
         assert_eq!(paces.left(400), None);
         paces.up.add(u64::MAX);
         paces.up.set_waiting(true, 400);
         assert_eq!(paces.left(400), Some(u64::MAX));
+        paces.begin(None);
+        paces.up.set_waiting(true, 400);
+        assert_eq!(paces.left(9999), None, "nothing is asked any more");
     }
 }

@@ -61,8 +61,12 @@ pub(super) fn give(answered: Answered, treatment: &Treatment, exchange: &Exchang
 }
 
 impl Answered {
-    /// The client gets another answer.
+    /// The client gets another answer. If it is still sending its request, nobody reads on, and that answer tells it that its
+    /// connection ends.
     pub(super) fn let_go(self, client: &Client) {
+        if client.is_uploading() {
+            return;
+        }
         let Self { response, connection, connections, lease, .. } = self;
         Spent { body: response.into_body(), connection, connections, lease: Some(lease) }.let_go(client);
     }

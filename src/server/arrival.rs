@@ -78,7 +78,10 @@ impl Arrival {
                 self.address = address.unwrap_or(self.address);
                 match self.seat.introduce(self.address.ip()) {
                     Ok(()) => return self.begin(socket),
-                    Err(error) => error,
+                    Err(error) => {
+                        let time = self.seat.refusal();
+                        return turn_away(self.shared, &self.door, socket, (self.address, error), time);
+                    }
                 }
             }
             Some(Err(None)) => return,

@@ -36,6 +36,7 @@ enum Stop {
 /// idle and to go, for its next request may be on its way.
 pub(super) async fn serve(client: Rc<Client>, mut stream: Stream) -> Option<Stream> {
     let client = &client;
+    let _untaken = Untaken(client);
     client.identify(&stream);
     client.note_reached(&stream);
     let mut read_ahead = Bytes::new();
@@ -90,6 +91,15 @@ pub(super) async fn serve(client: Rc<Client>, mut stream: Stream) -> Option<Stre
                 read_ahead = unused;
             }
         }
+    }
+}
+
+/// Lets go of a tunnel that nobody takes when all is over, as when its client has left: each holds the other.
+struct Untaken<'a>(&'a Client);
+
+impl Drop for Untaken<'_> {
+    fn drop(&mut self) {
+        drop(self.0.take_tunnel());
     }
 }
 

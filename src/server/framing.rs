@@ -104,6 +104,11 @@ impl Framing {
         matches!(self.state, State::Start(_) | State::Fields)
     }
 
+    /// Whether the request's head has come to its end, and its body has not.
+    pub fn is_amid_body(&self) -> bool {
+        matches!(self.state, State::Length(_) | State::Chunks(_) | State::Trailers)
+    }
+
     fn scan(&mut self, bytes: &[u8]) -> Result<usize, Refusal> {
         let mut at = 0;
         while at < bytes.len() {

@@ -171,6 +171,11 @@ impl Seat {
         Ok(())
     }
 
+    /// Time to tell a client why it is refused after all.
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        self.team.refusal()
+    }
+
     fn move_to(&mut self, worker: usize) {
         self.team.members[worker].clients.fetch_add(1, Ordering::Relaxed);
         self.team.members[self.worker].clients.fetch_sub(1, Ordering::Relaxed);

@@ -201,7 +201,10 @@ impl AsyncWrite for ClientTransport {
         ready!(self.poll_interim(cx))?;
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
         if self.client.phase() == Phase::Flush {
-            self.client.enter(Phase::Idle);
+            // Nobody is idle amid a body: what comes next would be taken for a request.
+            if !self.framing.is_amid_body() {
+                self.client.enter(Phase::Idle);
+            }
         } else if self.client.is(Mark::Watched) {
             self.watch(cx)?;
         }

@@ -144,6 +144,28 @@ fn who_must_send_a_header_and_does_not_is_closed_without_an_answer() {
 }
 
 #[test]
+fn a_client_that_is_refused_is_told_and_logged_by_its_own_address() {
+    for (flag, value, status, reason) in [
+        ("--deny", "192.0.2.0/24", 403, "denied"),
+        ("--max-connections-per-client", "1", 429, "client_connections"),
+    ] {
+        let (balancer, _told) = house("127.0.0.1", &[(flag, value)]);
+        let mut other = Client::to(balancer.address);
+        if status == 429 {
+            other.send([V1, GET].concat());
+            other.answer().expect_status(200);
+        }
+        let mut client = Client::to(balancer.address);
+        client.send([V1, GET].concat());
+        let answer = client.answer().expect_status(status);
+        assert_eq!(answer.header("connection"), Some("close"));
+        client.expect_end();
+        let line = balancer.said(&format!("\"reason\":\"{reason}\""));
+        assert!(line.contains("\"client\":\"192.0.2.9:56082\""), "{line}");
+    }
+}
+
+#[test]
 fn a_header_that_breaks_off_is_closed_and_one_that_stalls_is_when_its_time_is_over() {
     let (balancer, _told) = house("127.0.0.1", &[("--header-timeout", "500ms")]);
     for part in [&V1[..20], &v2_ip4(&[])[..14], b""] {

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod disguises;
+mod early;
 mod passing;
 
 use std::net::Shutdown;

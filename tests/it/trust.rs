@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Answer, Balancer, Running, Sample, request};
+use crate::support::{Answer, Balancer, Client, Running, Sample, Settings, request, until};
 
 /// A sample backend and a balancer before it that trusts this network and logs to its standard output.
 fn trusting(network: &str, flags: &[(&str, &str)]) -> (Sample, Running) {
@@ -122,4 +122,27 @@ fn a_client_behind_a_proxy_on_this_machine_learns_no_address() {
         Balancer::before(&[crate::support::Backend::refuses()]).flag("--trusted-proxy", "127.0.0.1").start();
     let answer = ask(&balancer, "X-Forwarded-For: 192.0.2.1\r\n").expect_status(503);
     assert!(!answer.text().contains("127.0.0.1"), "{}", answer.text());
+}
+
+#[test]
+fn who_is_trusted_no_more_is_believed_no_more_on_connections_that_stay() {
+    let sample = Sample::start("one");
+    let text = |access: &str| {
+        format!(
+            "{access}[listeners.web]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"off\"\n\
+             [pools.all]\nbackends = [\"{}\"]\nhealth = {{ path = \"/health\" }}\n",
+            sample.address()
+        )
+    };
+    let settings = Settings::that_say(&text("access = { trusted_proxies = [\"127.0.0.1\"] }\n"));
+    let balancer = settings.balancer().start();
+    let mut client = Client::to(balancer.address);
+    let mut told = || {
+        client.send("GET /echo HTTP/1.1\r\nHost: own.test\r\nX-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: https\r\n\r\n");
+        let answer = client.answer().expect_status(200);
+        (sent(&answer, "x-forwarded-for").concat(), sent(&answer, "x-forwarded-proto").concat())
+    };
+    assert_eq!(told(), ("192.0.2.1, 127.0.0.1".to_owned(), "https".to_owned()));
+    settings.change(&balancer, &text(""));
+    until("it is not believed", || told() == ("127.0.0.1".to_owned(), "http".to_owned()));
 }

@@ -42,7 +42,7 @@ impl Client {
         self.alarm.set(self.millis(phase));
         // In the other phases it is not the client that is waited for, or not for a body.
         if matches!(phase, Phase::Answer | Phase::Flush)
-            && let Some(paces) = &self.paces
+            && let Some(paces) = self.paces.get()
         {
             self.tighten(paces);
         }
@@ -71,7 +71,7 @@ impl Client {
     /// Bytes went by: the deadline of the present phase starts anew.
     pub fn progress(&self) {
         self.alarm.set(self.millis(self.phase.get()));
-        if let Some(paces) = &self.paces {
+        if let Some(paces) = self.paces.get() {
             self.tighten(paces);
         }
     }
@@ -97,7 +97,7 @@ impl Client {
     /// Notes whether the client takes what it is sent.
     pub fn set_blocked(&self, blocked: bool) {
         self.set(Mark::Blocked, blocked);
-        if let Some(paces) = &self.paces {
+        if let Some(paces) = self.paces.get() {
             paces.down.set_waiting(blocked, self.shared.clock.now());
             self.tighten(paces);
         }
@@ -110,7 +110,7 @@ impl Client {
         if answers {
             self.alarm.set(self.millis(self.phase.get()));
         }
-        if let Some(paces) = &self.paces {
+        if let Some(paces) = self.paces.get() {
             paces.down.set_waiting(false, self.shared.clock.now());
             paces.down.add(if answers { bytes as u64 } else { 0 });
             self.tighten(paces);
@@ -121,7 +121,7 @@ impl Client {
     pub fn gave(&self, bytes: u64) {
         self.count_out(bytes);
         self.progress();
-        if let Some(paces) = &self.paces {
+        if let Some(paces) = self.paces.get() {
             paces.down.add(bytes);
         }
         self.set_blocked(true);
@@ -135,7 +135,7 @@ impl Client {
     /// Notes whether the upload waits for the client rather than for the backend.
     pub(in crate::proxy) fn set_starved(&self, starved: bool) {
         self.set(Mark::Starved, starved);
-        if let Some(paces) = &self.paces {
+        if let Some(paces) = self.paces.get() {
             paces.up.set_waiting(starved, self.shared.clock.now());
             self.tighten(paces);
         }
@@ -165,8 +165,9 @@ impl Client {
             // What was wrong with a body of which nobody needed the rest says nothing of the next.
             self.take_fault();
         }
-        if let Some(paces) = &self.paces {
-            paces.reset();
+        let least = self.shared.least_rate();
+        if least.is_some() || self.paces.get().is_some() {
+            self.paces.get_or_init(Box::default).begin(least);
         }
     }
 }

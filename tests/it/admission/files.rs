@@ -131,6 +131,21 @@ fn idle_connections_leave_files_for_a_change_of_settings() {
 }
 
 #[test]
+fn a_request_without_a_file_is_told_so_however_short_the_time_to_connect_is() {
+    let sample = Sample::start("one");
+    let balancer = Balancer::before(&[sample.address()]).flag("--connect-timeout", "50ms").start();
+    balancer.said(" is healthy");
+    let mut client = Client::to(balancer.address);
+    // Answered by the balancer itself: no connection to the backend is idle.
+    client.send("OPTIONS / HTTP/1.1\r\nHost: test\r\nMax-Forwards: 0\r\n\r\n");
+    client.answer().expect_status(200);
+    leave_none(&balancer);
+    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+    let answer = client.answer().expect_status(503);
+    assert!(answer.header("proxy-status").is_some_and(|told| told.contains("\"exhausted\"")), "{answer:?}");
+}
+
+#[test]
 fn that_files_are_missing_for_requests_and_checks_is_said_once_and_not_for_each() {
     let backend = Backend::stalls();
     let balancer = Balancer::before(&[backend.address]).flag("--health-interval", "1s");

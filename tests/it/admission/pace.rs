@@ -8,7 +8,7 @@ use std::time::Duration;
 use socket2::{Domain, Socket, Type};
 
 use super::{expect_reason, limited};
-use crate::support::{Backend, Balancer, Client, Http2, Running, get, http2_get};
+use crate::support::{Backend, Balancer, Client, Http2, Running, Settings, get, http2_get};
 
 /// A body timeout of two seconds leaves a grace of one.
 const SLOW: [(&str, &str); 3] =
@@ -37,6 +37,27 @@ fn an_upload_that_drips_is_told_408() {
     drip(client.stream());
     expect_reason(client.answer(), 408, "upload_timeout");
     balancer.said("\"reason\":\"upload_timeout\"");
+}
+
+#[test]
+fn a_least_rate_that_comes_with_a_reload_holds_on_connections_that_stay() {
+    let backend = Backend::answers("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let text = |limits: &str| {
+        format!(
+            "[timeouts]\nbody = \"2s\"\n{limits}[listeners.web]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"off\"\n\
+             [pools.all]\nbackends = [\"{}\"]\nhealth = {{ path = \"/health\" }}\n",
+            backend.address
+        )
+    };
+    let settings = Settings::that_say(&text(""));
+    let balancer = settings.balancer().start();
+    let mut client = Client::to(balancer.address);
+    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+    client.answer().expect_status(200);
+    settings.change(&balancer, &text("[limits]\nmin_data_rate = \"1000B/s\"\n"));
+    client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 100000\r\n\r\n");
+    drip(client.stream());
+    expect_reason(client.answer(), 408, "upload_timeout");
 }
 
 #[test]

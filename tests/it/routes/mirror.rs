@@ -132,3 +132,22 @@ fn a_pool_that_gets_no_share_yet_may_get_copies() {
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("its requests go to this pool anyway"), "{said}");
 }
+
+#[test]
+fn a_copy_goes_by_the_client_that_sent_the_request_and_not_by_the_proxy_before_us() {
+    const CLIENTS: usize = 60;
+    let sample = Sample::start("one");
+    let (first, second) = (Backend::answers(OK), Backend::answers(OK));
+    let shadow = format!(
+        "[pools.shadow]\nbackends = [\"{}\", \"{}\"]\npolicy = \"maglev\"\nhealth = {{ path = \"/health\" }}\n",
+        first.address, second.address
+    );
+    let routes = format!("{ROUTE}{shadow}[access]\ntrusted_proxies = [\"127.0.0.1\"]\n");
+    let (balancer, _settings) = start(&routes, &[("all", sample.address())]);
+    let mut client = Client::to(balancer.address);
+    for number in 0..CLIENTS {
+        client.send(format!("GET / HTTP/1.1\r\nHost: test\r\nX-Forwarded-For: 192.0.2.{number}\r\n\r\n"));
+        client.answer().expect_status(200);
+    }
+    until("both got some", || first.requests() > 0 && second.requests() > 0);
+}

@@ -2,9 +2,9 @@
 
 use std::sync::mpsc::channel;
 
-use super::{echo, tunnel_to, upgraded};
+use super::{ASK, SWITCH, echo, tunnel_to, upgraded};
 use crate::succession::Successor;
-use crate::support::{Client, PATIENCE, Transport, gate, until};
+use crate::support::{Backend, Balancer, Client, PATIENCE, Transport, gate, until};
 
 #[test]
 fn a_client_that_has_sent_all_still_hears_the_backend() {
@@ -54,6 +54,29 @@ fn a_client_that_leaves_ends_the_backends_connection() {
         leave(client);
         assert_eq!(told.recv_timeout(PATIENCE).expect("the end of the tunnel"), b"");
     }
+}
+
+#[test]
+fn a_client_that_leaves_as_its_tunnel_opens_leaves_nothing_behind() {
+    let ((opener, gate), (tell, told)) = (gate(), channel());
+    let backend = Backend::that(move |mut transport| {
+        gate.wait();
+        transport.send(SWITCH);
+        tell.send(Vec::new()).unwrap();
+        tell.send(transport.rest()).unwrap();
+    });
+    let balancer = Balancer::before(&[backend.address]).flag("--access-log", "-").start();
+    let mut client = Client::to(balancer.address);
+    client.send(ASK);
+    until("the backend is asked", || backend.requests() == 1);
+    // While it is frozen, both come to it.
+    balancer.signal("STOP");
+    opener.open();
+    told.recv_timeout(PATIENCE).expect("the switch");
+    drop(client);
+    balancer.signal("CONT");
+    assert_eq!(told.recv_timeout(PATIENCE).expect("the end of the tunnel"), b"");
+    assert!(balancer.said("\"path\":\"/chat\"").contains("\"reason\":\"client_gone\""));
 }
 
 #[test]
