@@ -402,9 +402,12 @@ impl Turn<'_> {
         let applied = (self.desk.means.apply)(loaded.config.clone(), intent).await;
         let in_words = |error: &Unfit| loaded.in_its_words(&error.to_string());
         let applied = applied.map_err(|error| Refusal::Unfit(in_words(&error).into()));
+        if applied.is_ok() && intent == Intent::Force {
+            // What means the same may be written otherwise, with a variable in place of a secret.
+            *self.desk.written.borrow_mut() = Arc::new(loaded);
+        }
         if !Arc::ptr_eq(&before, &self.desk.config()) {
             self.desk.revision.update(|revision| revision + 1);
-            *self.desk.written.borrow_mut() = Arc::new(loaded);
             // They came with a list of backends, of which one snapshot is made with them.
             self.desk.until_all_know(self.desk.registry().revision()).await;
         }
