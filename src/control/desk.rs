@@ -115,7 +115,7 @@ pub struct Desk {
     written: RefCell<Arc<Loaded>>,
     history: History,
     confirmation: RefCell<Option<Confirmation>>,
-    /// The settings that were taken back last.
+    /// The settings that were taken back last, unless somebody insisted on them since.
     taken_back: RefCell<Option<Arc<Loaded>>>,
     refused: Cell<u64>,
     /// The process that serves in place of this one.
@@ -403,6 +403,8 @@ impl Turn<'_> {
         let in_words = |error: &Unfit| loaded.in_its_words(&error.to_string());
         let applied = applied.map_err(|error| Refusal::Unfit(in_words(&error).into()));
         if applied.is_ok() && intent == Intent::Force {
+            // Whoever put it in force again insisted.
+            self.desk.taken_back.borrow_mut().take_if(|back| back.config == loaded.config);
             // What means the same may be written otherwise, with a variable in place of a secret.
             *self.desk.written.borrow_mut() = Arc::new(loaded);
         }
