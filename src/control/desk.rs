@@ -251,6 +251,11 @@ impl Desk {
         self.started.0
     }
 
+    /// When that was by the clock on the wall.
+    pub fn began(&self) -> SystemTime {
+        self.started.1
+    }
+
     /// A moment by the clock on the wall, as it went when the process started.
     pub fn on_the_wall(&self, at: Instant) -> SystemTime {
         let (started, wall) = self.started;

@@ -45,7 +45,7 @@ pub(super) async fn patch_backend(
     // A successor that starts would not know of it.
     let holding = desk.holding().await?;
     let before = view::find(desk, pool, address)?;
-    check_match(&head.headers, &backend_tag(desk.revision(), &before))?;
+    check_match(&head.headers, &backend_tag(desk, &before))?;
     if let Some(hold) = patch.hold.filter(|hold| *hold != before.hold) {
         desk.registry().hold(before.id, hold);
     }
@@ -53,7 +53,7 @@ pub(super) async fn patch_backend(
         desk.registry().weigh(before.id, weight);
     }
     let after = view::find(desk, pool, address)?;
-    let tag = backend_tag(desk.revision(), &after);
+    let tag = backend_tag(desk, &after);
     drop(holding);
     // Who is told that it is done may end the backend at once. Nobody else waits for that.
     desk.until_all_know(after.as_of).await;
@@ -81,7 +81,7 @@ pub(super) async fn put_config(
             own.count_refused();
         }
         let (loaded, turn) = (read?, own.turn().await?);
-        check_match(&head.headers, &revision_tag(own.revision()))?;
+        check_match(&head.headers, &revision_tag(&own, own.revision()))?;
         let before = Before::now(&own).await;
         let outcome = turn.put(loaded, intent(wish)).await;
         Ok(changed(&own, before, outcome, wish))
@@ -104,7 +104,7 @@ pub(super) async fn reload(
     let own = Rc::clone(desk);
     let change = async move {
         let turn = own.turn().await?;
-        check_match(&head.headers, &revision_tag(own.revision()))?;
+        check_match(&head.headers, &revision_tag(&own, own.revision()))?;
         let before = Before::now(&own).await;
         let outcome = turn.reload(intent(wish)).await;
         Ok(changed(&own, before, outcome, wish))
@@ -165,7 +165,7 @@ fn finish(tried: Result<Tried, JoinError>, desk: &Desk, wish: Wish) -> Result<An
     let later = later.into_iter().map(str::to_owned).collect();
     let watched = wish.confirm.is_some() && !wish.dry_run && result == Change::Changed;
     let applied = Applied { result, later, revision, dry_run: wish.dry_run, watched };
-    Ok(tagged(json(StatusCode::OK, &applied), &revision_tag(revision)))
+    Ok(tagged(json(StatusCode::OK, &applied), &revision_tag(desk, revision)))
 }
 
 /// Refuses what others have changed since the caller looked (RFC 9110, section 13.1.1).

@@ -48,7 +48,7 @@ async fn find(request: Request<Incoming>, desk: &Rc<Desk>) -> Result<Answer, Ref
 }
 
 fn look(resource: &Resource, desk: &Desk) -> Result<Answer, Refused> {
-    let revision = revision_tag(desk.revision());
+    let revision = revision_tag(desk, desk.revision());
     Ok(match resource {
         Resource::Live => json(StatusCode::OK, &Liveness { live: true }),
         Resource::Ready => readiness(desk),
@@ -62,7 +62,7 @@ fn look(resource: &Resource, desk: &Desk) -> Result<Answer, Refused> {
         Resource::Backends => json(StatusCode::OK, &view::backends(desk)),
         Resource::Backend(pool, address) => {
             let backend = view::find(desk, pool, address)?;
-            let tag = backend_tag(desk.revision(), &backend);
+            let tag = backend_tag(desk, &backend);
             tagged(json(StatusCode::OK, &view::backend(desk, &backend)), &tag)
         }
         Resource::Config => tagged(json(StatusCode::OK, &view::config(desk)), &revision),
