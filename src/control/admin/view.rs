@@ -51,9 +51,7 @@ pub(super) fn overview(desk: &Desk) -> Overview {
 
 /// The settings in force, with all defaults, as a file would say them. What is secret is only named.
 pub(super) fn config(desk: &Desk) -> Value {
-    let mut settings = Loaded::clone(&desk.written());
-    // Some may wait for the next start.
-    settings.config = Config::clone(&desk.config());
+    let settings = Loaded::clone(&desk.written()).in_force(Config::clone(&desk.config()));
     serde_json::from_str(&settings.show(true, Format::Json)).expect("what is shown as JSON is JSON")
 }
 

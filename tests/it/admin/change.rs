@@ -168,3 +168,19 @@ fn who_looked_at_another_process_changes_nothing_in_this_one() {
     expect_problem(after.admin().ask("PATCH", &path, &seen, r#"{"weight": 5}"#), 412, "outdated");
     before.admin().ask("PATCH", &path, &seen, r#"{"weight": 5}"#).expect_status(200);
 }
+
+#[test]
+fn what_is_shown_of_the_settings_is_what_is_in_force() {
+    let text = pool("first", &[Backend::refuses()]);
+    let settings = Settings::that_say(&text);
+    let balancer = Balancer::configured(settings.path().as_ref()).flag("--admin", "127.0.0.1:0").start();
+    let admin = balancer.admin();
+    let before = admin.get(CONFIG);
+    let log = settings.put("access.log", "");
+    settings.write(&format!("workers = 7\naccess_log = {log:?}\n{}", text.replace("first", "random")));
+    let changed = body(&admin.post("/api/v1/reload", "{}").expect_status(200));
+    assert_eq!((&changed["result"], &changed["later"][0]), (&json!("changed"), &json!("workers")));
+    let shown = admin.get(CONFIG);
+    assert_eq!((&shown["workers"], &shown["access_log"]), (&before["workers"], &json!(null)), "{shown}");
+    assert_eq!(shown["pools"]["all"]["policy"], "random", "{shown}");
+}
