@@ -184,3 +184,15 @@ fn what_is_shown_of_the_settings_is_what_is_in_force() {
     assert_eq!((&shown["workers"], &shown["access_log"]), (&before["workers"], &json!(null)), "{shown}");
     assert_eq!(shown["pools"]["all"]["policy"], "random", "{shown}");
 }
+
+#[test]
+fn the_settings_as_they_are_shown_change_nothing() {
+    let settings = Settings::that_say(&pool("first", &[Backend::refuses()]));
+    let balancer = start(&settings);
+    let admin = balancer.admin();
+    let shown = admin.get(CONFIG).to_string();
+    let planned = body(&admin.post("/api/v1/plan", &shown).expect_status(200));
+    assert_eq!(planned["changes"], false, "{planned}");
+    let applied = body(&admin.post(CONFIG, &shown).expect_status(200));
+    assert_eq!(applied["result"], "unchanged", "{applied}");
+}
