@@ -13,15 +13,20 @@ use crate::control::metrics::{self, Format};
 use super::answer::{Answer, backend_tag, json, refuse, respond, revision_tag, tagged};
 use super::refused::Refused;
 use super::resource::Resource;
+use super::sent::Sent;
 use super::wish::Wish;
 use super::{change, guard, openapi, view};
 
 /// The answer to a request. hyper leaves out its body if the request is a HEAD.
 pub(super) async fn answer(request: Request<Incoming>, desk: &Rc<Desk>) -> Answer {
-    find(request, desk).await.unwrap_or_else(|refused| refuse(&refused))
+    let (head, body) = request.into_parts();
+    let mut sent = Sent::behind(&head.headers, body);
+    let found = find(Request::from_parts(head, &mut sent), desk).await;
+    sent.drain().await;
+    found.unwrap_or_else(|refused| refuse(&refused))
 }
 
-async fn find(request: Request<Incoming>, desk: &Rc<Desk>) -> Result<Answer, Refused> {
+async fn find(request: Request<&mut Sent>, desk: &Rc<Desk>) -> Result<Answer, Refused> {
     let resource = Resource::at(request.uri().path());
     if !resource.as_ref().is_some_and(Resource::is_open) {
         guard::admit(&request, desk.config().admin.as_ref())?;

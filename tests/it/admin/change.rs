@@ -196,3 +196,21 @@ fn the_settings_as_they_are_shown_change_nothing() {
     let applied = body(&admin.post(CONFIG, &shown).expect_status(200));
     assert_eq!(applied["result"], "unchanged", "{applied}");
 }
+
+#[test]
+fn who_sends_a_large_body_before_anything_is_read_is_told_why_it_is_refused() {
+    let settings = Settings::that_say(&pool("first", &[Backend::refuses()]));
+    let balancer = start(&settings);
+    let admin = balancer.admin();
+    let text = "#".repeat(12 << 20);
+    for (path, lines, status, kind) in [
+        (CONFIG, TOML, 413, "too-large"),
+        ("/api/v1/plan", TOML, 413, "too-large"),
+        ("/api/v1/reload", JSON, 413, "too-large"),
+        (CONFIG, "Content-Type: text/plain\r\n", 415, "media-type"),
+        (CONFIG, "Host: evil.example\r\n", 403, "foreign-site"),
+        ("/api/v1/nothing", TOML, 404, "not-found"),
+    ] {
+        expect_problem(admin.ask("POST", path, lines, &text), status, kind);
+    }
+}
