@@ -256,12 +256,17 @@ impl Desk {
         self.started.1
     }
 
-    /// A moment by the clock on the wall, as it went when the process started.
+    /// A moment by the clock on the wall as it goes now. Since the process started it may have been set, or gone on while the
+    /// machine slept: by how many whole seconds, so that a moment is told alike each time.
     pub fn on_the_wall(&self, at: Instant) -> SystemTime {
         let (started, wall) = self.started;
-        match at.checked_duration_since(started) {
+        let then = match at.checked_duration_since(started) {
             Some(after) => wall + after,
             None => wall - started.duration_since(at),
+        };
+        match SystemTime::now().duration_since(wall + started.elapsed()) {
+            Ok(ahead) => then + Duration::from_secs(ahead.as_secs()),
+            Err(behind) => then - Duration::from_secs(behind.duration().as_secs()),
         }
     }
 

@@ -54,7 +54,7 @@ impl Format {
 pub(super) async fn write(desk: &Desk, format: Format) -> String {
     let backends = desk.registry().backends();
     let scrape = Scrape {
-        started: desk.on_the_wall(desk.started()),
+        started: desk.began(),
         stopping: desk.is_stopping(),
         revision: desk.revision(),
         refused: desk.refused(),

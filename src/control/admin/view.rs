@@ -3,7 +3,7 @@
 mod confirmation;
 mod routes;
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -37,7 +37,7 @@ pub(super) fn overview(desk: &Desk) -> Overview {
     Overview {
         version: VERSION.to_owned(),
         stage: if desk.is_stopping() { Stage::Stopping } else { Stage::Serving },
-        started: moment(desk, desk.started()),
+        started: in_words(desk.began()),
         uptime: desk.started().elapsed().as_secs(),
         revision: desk.revision(),
         workers: clients.len(),
@@ -201,7 +201,11 @@ fn since(backend: &backends::Backend, state: BackendState) -> Instant {
 
 /// A moment by the clock on the wall (RFC 3339), to the second.
 fn moment(desk: &Desk, at: Instant) -> String {
-    let at = OffsetDateTime::from(desk.on_the_wall(at)).truncate_to_second();
+    in_words(desk.on_the_wall(at))
+}
+
+fn in_words(at: SystemTime) -> String {
+    let at = OffsetDateTime::from(at).truncate_to_second();
     at.format(&Rfc3339).expect("the year has four digits")
 }
 
