@@ -55,7 +55,7 @@ pub use body::Body;
 pub use client::{Client, Mark, before_due};
 pub use deadline::{Alarm, Clock, millis};
 pub use entrance::Entrance;
-pub use error::{Error, Fault, Misframed, Row};
+pub use error::{Error, Fault, Misframed, REASONS, Row};
 pub use length::{TWO_LENGTHS, parse_length};
 pub use phase::{Deadlines, Phase};
 pub use rates::Key;

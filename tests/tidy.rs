@@ -184,20 +184,24 @@ fn every_flag_can_be_given_by_the_environment_under_its_own_name() {
 }
 
 #[test]
-fn the_table_of_errors_in_the_docs_is_that_of_the_code() {
+fn the_table_of_errors_in_the_docs_and_the_list_of_reasons_are_those_of_the_code() {
     let code = fs::read_to_string(root().join("src/proxy/error.rs")).unwrap();
     let rows = code.lines().filter(|line| line.trim_start().starts_with("Self::") && line.contains("=> ("));
     let mut table =
         "| status | reason | whose fault | `Proxy-Status` | termination |\n|---|---|---|---|---|\n"
             .to_owned();
+    let mut reasons = Vec::new();
     for row in rows {
         let cells = row.split_once("=> (").unwrap().1.trim_end_matches("),");
         let cells: Vec<_> = cells.split(',').map(|cell| cell.trim().trim_matches('"')).collect();
         let [fault, status, reason, proxy_status, termination] = cells[..] else { panic!("{row}") };
         let fault = fault.to_lowercase();
+        reasons.push(reason);
         table += &format!("| {status} | `{reason}` | {fault} | `{proxy_status}` | `{termination}` |\n");
     }
     expect_part("docs/errors.md", "errors", &table);
+    reasons.dedup();
+    assert_eq!(reasons, loadbalancer::proxy::REASONS);
 }
 
 #[test]

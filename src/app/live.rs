@@ -134,15 +134,12 @@ impl Live {
             spawn_blocking(move || Prepared::from(Arc::new(config), Some(&present), &Predecessor::default()));
         let mut prepared = prepared.await.unwrap_or_else(|error| Err(StartError::System(error.into())))?;
         let config = &prepared.settings.config;
-        // To ask other servers only to see would change whom the known sources are asked of.
-        if intent == Intent::Force || config.dns_servers == self.config().dns_servers {
-            self.roster.meet(config).await;
-            let checked = self.roster.check(config);
-            if intent == Intent::Trial || checked.is_err() {
-                self.roster.forget_others();
-            }
-            checked?;
+        self.roster.meet(config).await;
+        let checked = self.roster.check(config);
+        if intent == Intent::Trial || checked.is_err() {
+            self.roster.forget_others();
         }
+        checked?;
         if intent == Intent::Force {
             // From here on clients may come, and nothing is waited for that could keep them waiting.
             prepared.listen().inspect_err(|_| self.roster.forget_others())?;

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +17,8 @@ use crate::control::{Discovery, Objection};
 
 use super::StartError;
 
-/// A source, and the pool that it is for. The same source may serve two pools.
-type Key = (Arc<str>, Source);
+/// A source, the pool that it is for, and whom it is asked of. The same source may serve two pools.
+type Key = (Arc<str>, Source, Vec<SocketAddr>);
 
 /// How long sources have to say something before requests are let in.
 const FIRST_ANSWERS: Duration = Duration::from_secs(3);
@@ -69,15 +70,15 @@ impl Roster {
         self.followed.borrow_mut().retain(|key, _| keys.contains(key));
     }
 
-    /// Asks the sources of these settings, and waits for what they say at first, but not for long.
+    /// Asks the sources of these settings, beside those of the ones in force, and waits for what they say at first, but not for
+    /// long.
     pub(super) async fn meet(self: &Rc<Self>, config: &Config) {
         let mut changes = self.registry.subscribe();
-        let anew = self.current.borrow().config.dns_servers != config.dns_servers;
         let mut keys = keys(config);
         let known: HashSet<_> = self.followed.borrow().keys().cloned().collect();
-        self.follow(config, &keys, anew);
+        self.follow(config, &keys);
         // Those that were asked before have said what they know.
-        keys.retain(|key| anew || !known.contains(key));
+        keys.retain(|key| !known.contains(key));
         let have_told = || {
             let followed = self.followed.borrow();
             keys.iter().all(|key| followed.get(key).is_some_and(|followed| !followed.found.is_empty()))
@@ -94,7 +95,7 @@ impl Roster {
     pub(super) fn check(&self, config: &Config) -> Result<(), StartError> {
         let followed = self.followed.borrow();
         let told = |pool: &Pool, source: &Source| {
-            let key = (Arc::clone(&pool.name), source.clone());
+            let key = key(pool, source, &config.dns_servers);
             followed.get(&key).is_some_and(|followed| !followed.found.is_empty())
         };
         let present = self.registry.backends();
@@ -109,14 +110,16 @@ impl Roster {
         Ok(())
     }
 
-    fn follow(self: &Rc<Self>, config: &Config, keys: &[Key], anew: bool) {
+    fn follow(self: &Rc<Self>, config: &Config, keys: &[Key]) {
         let mut followed = self.followed.borrow_mut();
         let discovery = Discovery::asking(&config.dns_servers);
+        let servers = self.current.borrow().config.dns_servers.clone();
         for key in keys {
-            let known = followed.get(key);
-            if known.is_some() && !anew {
+            if followed.contains_key(key) {
                 continue;
             }
+            // What others told of it holds until these do.
+            let known = followed.get(&(Arc::clone(&key.0), key.1.clone(), servers.clone()));
             let found = known.map(|known| known.found.clone()).unwrap_or_default();
             let (this, own) = (Rc::downgrade(self), key.clone());
             let tell = move |found| this.upgrade().map_or(Ok(()), |this| this.found(&own, found));
@@ -151,7 +154,7 @@ impl Roster {
         let followed = self.followed.borrow();
         let Some(pool) = config.pools.iter().find(|pool| pool.name == key.0) else { return Ok(()) };
         let others = pool.sources.iter().filter(|source| **source != key.1);
-        let others = others.filter_map(|source| followed.get(&(Arc::clone(&pool.name), source.clone())));
+        let others = others.filter_map(|source| followed.get(&self::key(pool, source, &key.2)));
         let known = others.flat_map(|followed| &followed.found).chain(&pool.backends);
         let gets_requests = |backend: &Backend| backend.weight > 0;
         let before = followed.get(key).map_or(&[][..], |followed| &followed.found);
@@ -168,10 +171,8 @@ impl Roster {
         for (pool, ways) in config.pools.iter().zip(ways) {
             let check = Arc::new(pool.health.clone());
             let mut known = HashSet::new();
-            let found = pool.sources.iter().filter_map(|source| {
-                let key = (Arc::clone(&pool.name), source.clone());
-                Some(&followed.get(&key)?.found)
-            });
+            let key_of = |source| key(pool, source, &config.dns_servers);
+            let found = pool.sources.iter().filter_map(|source| Some(&followed.get(&key_of(source))?.found));
             for backend in pool.backends.iter().chain(found.flatten()) {
                 // What two sources tell of is one backend, and what the settings say of it counts.
                 if known.insert((backend.url.scheme, &backend.url.address)) {
@@ -186,9 +187,10 @@ impl Roster {
 }
 
 fn keys(config: &Config) -> Vec<Key> {
-    let of = |pool: &Pool| {
-        let name = Arc::clone(&pool.name);
-        pool.sources.iter().map(move |source| (Arc::clone(&name), source.clone())).collect::<Vec<_>>()
-    };
-    config.pools.iter().flat_map(of).collect()
+    let of = |pool| move |source| key(pool, source, &config.dns_servers);
+    config.pools.iter().flat_map(|pool| pool.sources.iter().map(of(pool))).collect()
+}
+
+fn key(pool: &Pool, source: &Source, servers: &[SocketAddr]) -> Key {
+    (Arc::clone(&pool.name), source.clone(), servers.to_vec())
 }

@@ -19,8 +19,8 @@ use tokio::runtime::Builder;
 use crate::backends::Hold;
 use crate::config::{self, Address, Flags, Form, Format, NewWeight, PlaceError, Problems, Remote, Target};
 use crate::control::api::{
-    Applied, Backend, BackendList, BackendPatch, Change, Confirmation, Overview, Plan, Pool, PoolList,
-    Problem,
+    Applied, Backend, BackendList, BackendPatch, BackendState, Change, Confirmation, Overview, Plan, Pool,
+    PoolList, Problem,
 };
 
 use caller::Caller;
@@ -216,7 +216,12 @@ async fn patch(caller: &Caller, target: &Target, patch: BackendPatch) -> Result<
 fn find<'a>(backends: &'a [Backend], wanted: &str) -> Result<&'a Backend, RemoteError> {
     let name = |backend: &Backend| format!("{}/{}", backend.pool, backend.address);
     let matches = |backend: &&Backend| name(backend) == wanted || backend.address == wanted;
-    let found: Vec<_> = backends.iter().filter(matches).collect();
+    let mut found: Vec<_> = backends.iter().filter(matches).collect();
+    // A name that leads elsewhere is two backends until the requests of the one that leaves have ended.
+    let stays = |backend: &&Backend| backend.state != BackendState::Leaving;
+    if found.iter().any(stays) {
+        found.retain(stays);
+    }
     let wanted = wanted.to_owned();
     match found[..] {
         [backend] => Ok(backend),
@@ -281,4 +286,30 @@ async fn follow(
 
 fn json(value: &impl Serialize) -> String {
     serde_json::to_string_pretty(value).expect("what is shown has names for keys") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn backend(pool: &str, state: &str) -> Backend {
+        let backend = json!({
+            "pool": pool, "address": "app:1", "state": state, "why": "", "since": "", "hold": null,
+            "weight": { "set": 1, "effective": 1 }, "warmth": 100, "rests_until": null, "tier": 0, "zone": null,
+            "tags": {}, "in_flight": 0,
+            "check": { "path": "/", "interval": "5s", "timeout": "1s", "learned": "", "failures": 0 },
+        });
+        serde_json::from_value(backend).expect("a backend")
+    }
+
+    #[test]
+    fn a_name_that_leads_elsewhere_is_the_backend_that_stays() {
+        let known = [backend("p", "leaving"), backend("p", "up"), backend("q", "down")];
+        let found = |wanted| find(&known, wanted).map(|backend| backend.state);
+        assert!(matches!(found("p/app:1"), Ok(BackendState::Up)));
+        assert!(matches!(found("app:1"), Err(RemoteError::Ambiguous { .. })));
+        assert!(matches!(find(&known[..1], "app:1"), Ok(backend) if backend.pool == "p"));
+    }
 }

@@ -11,6 +11,7 @@ use super::problem::Problems;
 use super::resolve;
 use super::route::Action;
 use super::tree::{Node, Value, parse, read, write};
+use crate::telemetry::access_log::Destination;
 
 impl Loaded {
     /// The settings as text: files and flags together, and with `effective` all defaults, too. Where a file names a
@@ -29,6 +30,21 @@ impl Loaded {
             hide(&mut tree, &to_tree(&own), written);
         }
         write(&tree, format)
+    }
+
+    /// These settings as they are in force, as `config` has them: some may wait for the next start.
+    pub fn in_force(mut self, config: Config) -> Self {
+        if self.config.workers != config.workers {
+            self.file.workers = Some(config.workers.get() as u64);
+        }
+        if self.config.access_log != config.access_log {
+            self.file.access_log = config.access_log.as_ref().map(|destination| match destination {
+                Destination::Stdout => "-".to_owned(),
+                Destination::File(path) => path.display().to_string(),
+            });
+        }
+        self.config = config;
+        self
     }
 }
 

@@ -7,6 +7,7 @@ mod openapi;
 mod refused;
 mod request;
 mod resource;
+mod sent;
 mod view;
 mod wish;
 

@@ -115,7 +115,7 @@ pub struct Desk {
     written: RefCell<Arc<Loaded>>,
     history: History,
     confirmation: RefCell<Option<Confirmation>>,
-    /// The settings that were taken back last.
+    /// The settings that were taken back last, unless somebody insisted on them since.
     taken_back: RefCell<Option<Arc<Loaded>>>,
     refused: Cell<u64>,
     /// The process that serves in place of this one.
@@ -251,12 +251,22 @@ impl Desk {
         self.started.0
     }
 
-    /// A moment by the clock on the wall, as it went when the process started.
+    /// When that was by the clock on the wall.
+    pub fn began(&self) -> SystemTime {
+        self.started.1
+    }
+
+    /// A moment by the clock on the wall as it goes now. Since the process started it may have been set, or gone on while the
+    /// machine slept: by how many whole seconds, so that a moment is told alike each time.
     pub fn on_the_wall(&self, at: Instant) -> SystemTime {
         let (started, wall) = self.started;
-        match at.checked_duration_since(started) {
+        let then = match at.checked_duration_since(started) {
             Some(after) => wall + after,
             None => wall - started.duration_since(at),
+        };
+        match SystemTime::now().duration_since(wall + started.elapsed()) {
+            Ok(ahead) => then + Duration::from_secs(ahead.as_secs()),
+            Err(behind) => then - Duration::from_secs(behind.duration().as_secs()),
         }
     }
 
@@ -402,9 +412,14 @@ impl Turn<'_> {
         let applied = (self.desk.means.apply)(loaded.config.clone(), intent).await;
         let in_words = |error: &Unfit| loaded.in_its_words(&error.to_string());
         let applied = applied.map_err(|error| Refusal::Unfit(in_words(&error).into()));
+        if applied.is_ok() && intent == Intent::Force {
+            // Whoever put it in force again insisted.
+            self.desk.taken_back.borrow_mut().take_if(|back| back.config == loaded.config);
+            // What means the same may be written otherwise, with a variable in place of a secret.
+            *self.desk.written.borrow_mut() = Arc::new(loaded);
+        }
         if !Arc::ptr_eq(&before, &self.desk.config()) {
             self.desk.revision.update(|revision| revision + 1);
-            *self.desk.written.borrow_mut() = Arc::new(loaded);
             // They came with a list of backends, of which one snapshot is made with them.
             self.desk.until_all_know(self.desk.registry().revision()).await;
         }

@@ -15,6 +15,7 @@ use prometheus_client::registry::Registry;
 
 use crate::backends::Backend;
 use crate::config::Config;
+use crate::proxy::REASONS;
 use crate::telemetry::{Histogram, Log, Report};
 
 use super::desk::Desk;
@@ -54,7 +55,7 @@ pub(super) async fn write(desk: &Desk, format: Format) -> String {
     let mut backends = desk.registry().backends();
     backends.retain(|backend| !backend.is_remembered());
     let scrape = Scrape {
-        started: desk.on_the_wall(desk.started()),
+        started: desk.began(),
         stopping: desk.is_stopping(),
         revision: desk.revision(),
         refused: desk.refused(),
@@ -175,8 +176,8 @@ impl Scrape {
         let mut values = ANSWERS.begin(to)?;
         classes(self.report.answers).try_for_each(|(class, count)| values.add(&[("code", class)], count))?;
         let mut values = FAILURES.begin(to)?;
-        let mut failures = self.report.failures.all().iter();
-        failures.try_for_each(|(reason, count)| values.add(&[("reason", *reason)], *count))?;
+        let failures = &self.report.failures;
+        REASONS.iter().try_for_each(|reason| values.add(&[("reason", *reason)], failures.of(reason)))?;
         let times = &self.report.times;
         let (sum, total, buckets) = (times.sum().as_secs_f64(), times.total(), buckets(times));
         ANSWER_TIME.begin(to)?.encoder.encode_histogram::<NoLabelSet>(sum, total, &buckets, None)

@@ -177,6 +177,19 @@ pub struct Row {
     pub termination: &'static str,
 }
 
+/// The reasons that there are, as the table of [`Error::row`] has them: tests/tidy.rs compares.
+#[rustfmt::skip]
+pub const REASONS: &[&str] = &[
+    "malformed_request", "head_too_large", "target_too_long", "head_timeout", "upload_timeout",
+    "body_too_large", "connect_refused", "trace_refused", "loop_detected", "denied", "client_rate",
+    "route_rate", "total_rate", "client_connections", "unknown_protocol", "client_gone", "client_stalled",
+    "too_many_connections", "proxy_header", "flood", "no_route", "no_backend", "none_in_service",
+    "backends_full", "connect_failed", "exhausted", "connect_timeout", "bad_certificate", "tls_failed",
+    "not_http2", "cannot_switch", "backend_closed", "bad_answer", "unasked_upgrade", "upgrade_ignored",
+    "too_many_interim", "unasked_coding", "two_framings", "backend_stalled", "response_timeout",
+    "answer_broken", "answer_timeout", "tunnel_broken", "tunnel_timeout", "stopped",
+];
+
 impl Error {
     /// What an attempt to connect failed of.
     pub(super) fn of_dial(error: DialError) -> Self {

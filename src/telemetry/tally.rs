@@ -91,9 +91,10 @@ impl Tally {
 }
 
 impl Failures {
-    /// Each reason that there was, and how often.
-    pub fn all(&self) -> &[(&'static str, u64)] {
-        &self.0
+    /// How often it was for this reason.
+    pub fn of(&self, reason: &str) -> u64 {
+        let known = self.0.iter().find(|(known, _)| *known == reason);
+        known.map_or(0, |(_, count)| *count)
     }
 
     fn add(&mut self, reason: &'static str, count: u64) {
@@ -104,11 +105,9 @@ impl Failures {
     }
 
     fn since(&self, earlier: &Self) -> Self {
-        let before = |reason: &str| {
-            let known = earlier.0.iter().find(|(known, _)| *known == reason);
-            known.map_or(0, |(_, count)| *count)
-        };
-        Self(self.0.iter().map(|(reason, count)| (*reason, count.saturating_sub(before(reason)))).collect())
+        let since =
+            |(reason, count): &(&'static str, u64)| (*reason, count.saturating_sub(earlier.of(reason)));
+        Self(self.0.iter().map(since).collect())
     }
 }
 

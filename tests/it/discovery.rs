@@ -189,6 +189,31 @@ fn a_reload_to_sources_that_tell_of_nobody_is_refused_where_there_are_backends()
 }
 
 #[test]
+fn a_refused_change_of_whom_names_are_asked_of_and_a_trial_of_one_leave_it_with_those_of_before() {
+    let (dns, other, sample) = (Dns::start(), Dns::start(), Sample::start("named"));
+    let (address, elsewhere) = (sample.address(), Ipv4Addr::new(127, 0, 0, 9));
+    dns.says("app.test.", &[Ipv4Addr::LOCALHOST]);
+    other.says("app.test.", &[elsewhere]);
+    let text = settings_text(Some(&dns), &format!("dns:app.test:{}", address.port()))
+        .replace("address = \"off\"", "address = \"127.0.0.1:0\"");
+    let with = |how: &str| format!("{text}[pools.more]\n{how}\n[routes.all]\npool = \"all\"\n");
+    let settings = Settings::that_say(&with(&format!("backends = [\"{address}\"]")));
+    let balancer = settings.balancer().start();
+    assert_eq!(answers(&balancer), "hello from named\n");
+    let bad = with("discover = [\"dns:gone.test:80\"]");
+    settings.write(&bad.replace(&dns.address.to_string(), &other.address.to_string()));
+    let refused = "pool more has 1 backend, and would have none: dns:gone.test:80";
+    let trial = balancer.admin().post("/api/v1/reload?dry_run=1", "{}").expect_status(409);
+    assert!(trial.text().contains(refused), "{}", trial.text());
+    balancer.signal("HUP");
+    balancer.said(refused);
+    let questions = dns.questions();
+    until("those of before are asked", || dns.questions() > questions + 4);
+    assert_eq!(balancer.times_said(&format!("{elsewhere}:{} is added", address.port())), 0);
+    assert_eq!(answers(&balancer), "hello from named\n");
+}
+
+#[test]
 fn the_lines_of_a_file_are_backends_and_change_with_it() {
     let (first, second) = (Sample::start("first"), Sample::start("second"));
     let list = Settings::that_say("");

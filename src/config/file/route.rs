@@ -48,9 +48,9 @@ pub struct Route {
     /// Pool that the requests go to
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool: Option<String>,
-    /// Several pools, with the weight of each
+    /// Several pools, with the weight of each, at most 10000
     #[serde(skip_serializing_if = "IndexMap::is_empty")]
-    pub pools: IndexMap<String, u32>,
+    pub pools: IndexMap<String, u64>,
     /// Cookie that keeps a client at its pool, by its name. Default: each request is divided anew
     #[serde(skip_serializing_if = "Option::is_none")]
     pub split_cookie: Option<String>,

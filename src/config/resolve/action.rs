@@ -7,6 +7,7 @@ use super::pool::{cookie, tags};
 use super::shared::{Pools, content_type, header_value, pool_named, status_within, template, unknown};
 use crate::config::fault::RouteFault;
 use crate::config::file;
+use crate::config::pool::MOST_WEIGHT;
 use crate::config::route::{Action, Share, Split};
 
 const REDIRECTS: [u64; 5] = [301, 302, 303, 307, 308];
@@ -56,7 +57,9 @@ fn forward(given: &file::Route, pools: &Pools, at: &Spot<'_>) -> Option<Split> {
     }
     let list = at.key("pools");
     for (name, weight) in &given.pools {
-        shares.push(pool_of_key(name, pools, &list.key(name)).map(|pool| Share { pool, weight: *weight }));
+        let at = list.key(name);
+        let weight = at.between(*weight, 0, MOST_WEIGHT.into()).and_then(|weight| u32::try_from(weight).ok());
+        shares.push(pool_of_key(name, pools, &at).zip(weight).map(|(pool, weight)| Share { pool, weight }));
     }
     if !given.pools.is_empty() && given.pools.values().all(|weight| *weight == 0) {
         list.fault(RouteFault::NoWeight);

@@ -1,5 +1,7 @@
 //! Answers of the admin API.
 
+use std::time::UNIX_EPOCH;
+
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{
@@ -7,6 +9,8 @@ use hyper::header::{
 };
 use hyper::{Response, StatusCode};
 use serde::Serialize;
+
+use crate::control::desk::Desk;
 
 use super::refused::{self, Refused};
 
@@ -17,15 +21,22 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 
 /// What tells the settings in force from others.
-pub(super) fn revision_tag(revision: u64) -> String {
-    format!("\"{revision}\"")
+pub(super) fn revision_tag(desk: &Desk, revision: u64) -> String {
+    format!("\"{}-{revision}\"", process(desk))
 }
 
 /// What tells a backend from what others make of it: the settings in force, and what operators said.
-pub(super) fn backend_tag(revision: u64, backend: &crate::backends::Backend) -> String {
+pub(super) fn backend_tag(desk: &Desk, backend: &crate::backends::Backend) -> String {
+    let (process, revision) = (process(desk), desk.revision());
     let hold = backend.hold.map_or(String::new(), |hold| format!("-{hold}"));
     let weight = backend.weight.map_or(String::new(), |weight| format!("-{weight}"));
-    format!("\"{revision}{hold}{weight}\"")
+    format!("\"{process}-{revision}{hold}{weight}\"")
+}
+
+/// What tells this process from the one before and the next, which count for themselves: no two began at one moment.
+fn process(desk: &Desk) -> String {
+    let began = desk.began().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("{:x}", began.as_nanos())
 }
 
 /// An answer with a JSON body.

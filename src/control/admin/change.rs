@@ -1,17 +1,11 @@
 //! What operators change through the admin API.
 
-use std::pin::pin;
 use std::rc::Rc;
-use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderMap, IF_MATCH};
 use hyper::{Request, StatusCode};
 use serde::de::DeserializeOwned;
 use tokio::task::{JoinError, spawn_local};
-use tokio::time::timeout;
 
 use crate::config::{Format, says_nothing};
 use crate::control::api::{self, Applied, BackendPatch, Change};
@@ -22,6 +16,7 @@ use crate::control::reload::tell;
 
 use super::answer::{Answer, backend_tag, json, revision_tag, tagged};
 use super::refused::Refused;
+use super::sent::Sent;
 use super::view;
 use super::wish::Wish;
 
@@ -29,23 +24,21 @@ use super::wish::Wish;
 const CONFIG_SIZE: usize = 4 << 20;
 /// Bytes of any other body.
 const BODY_SIZE: usize = 16 << 10;
-/// For a body to come.
-const BODY_TIME: Duration = Duration::from_secs(20);
 
 /// Holds or weighs a backend.
 pub(super) async fn patch_backend(
-    request: Request<Incoming>,
+    request: Request<&mut Sent>,
     desk: &Desk,
     pool: &str,
     address: &str,
 ) -> Result<Answer, Refused> {
     expect_json(request.headers())?;
     let (head, body) = request.into_parts();
-    let patch: BackendPatch = parse(&read(body, BODY_SIZE).await?)?;
+    let patch: BackendPatch = parse(&body.read(BODY_SIZE).await?)?;
     // A successor that starts would not know of it.
     let holding = desk.holding().await?;
     let before = view::find(desk, pool, address)?;
-    check_match(&head.headers, &backend_tag(desk.revision(), &before))?;
+    check_match(&head.headers, &backend_tag(desk, &before))?;
     if let Some(hold) = patch.hold.filter(|hold| *hold != before.hold) {
         desk.registry().hold(before.id, hold);
     }
@@ -53,7 +46,7 @@ pub(super) async fn patch_backend(
         desk.registry().weigh(before.id, weight);
     }
     let after = view::find(desk, pool, address)?;
-    let tag = backend_tag(desk.revision(), &after);
+    let tag = backend_tag(desk, &after);
     drop(holding);
     // Who is told that it is done may end the backend at once. Nobody else waits for that.
     desk.until_all_know(after.as_of).await;
@@ -62,7 +55,7 @@ pub(super) async fn patch_backend(
 
 /// Puts the settings that a request brings in force.
 pub(super) async fn put_config(
-    request: Request<Incoming>,
+    request: Request<&mut Sent>,
     desk: &Rc<Desk>,
     wish: Wish,
 ) -> Result<Answer, Refused> {
@@ -81,7 +74,7 @@ pub(super) async fn put_config(
             own.count_refused();
         }
         let (loaded, turn) = (read?, own.turn().await?);
-        check_match(&head.headers, &revision_tag(own.revision()))?;
+        check_match(&head.headers, &revision_tag(&own, own.revision()))?;
         let before = Before::now(&own).await;
         let outcome = turn.put(loaded, intent(wish)).await;
         Ok(changed(&own, before, outcome, wish))
@@ -91,20 +84,20 @@ pub(super) async fn put_config(
 
 /// Reads the files anew and puts what they say in force.
 pub(super) async fn reload(
-    request: Request<Incoming>,
+    request: Request<&mut Sent>,
     desk: &Rc<Desk>,
     wish: Wish,
 ) -> Result<Answer, Refused> {
     expect_json(request.headers())?;
     let (head, body) = request.into_parts();
-    let body = read(body, BODY_SIZE).await?;
+    let body = body.read(BODY_SIZE).await?;
     if !body.is_empty() {
         let api::Reload {} = parse(&body)?;
     }
     let own = Rc::clone(desk);
     let change = async move {
         let turn = own.turn().await?;
-        check_match(&head.headers, &revision_tag(own.revision()))?;
+        check_match(&head.headers, &revision_tag(&own, own.revision()))?;
         let before = Before::now(&own).await;
         let outcome = turn.reload(intent(wish)).await;
         Ok(changed(&own, before, outcome, wish))
@@ -113,7 +106,7 @@ pub(super) async fn reload(
 }
 
 /// What the settings that a request brings would do.
-pub(super) async fn plan(request: Request<Incoming>, desk: &Rc<Desk>) -> Result<Answer, Refused> {
+pub(super) async fn plan(request: Request<&mut Sent>, desk: &Rc<Desk>) -> Result<Answer, Refused> {
     let format = format(request.headers())?;
     let text = read_settings(request.into_body()).await?;
     let own = Rc::clone(desk);
@@ -165,7 +158,7 @@ fn finish(tried: Result<Tried, JoinError>, desk: &Desk, wish: Wish) -> Result<An
     let later = later.into_iter().map(str::to_owned).collect();
     let watched = wish.confirm.is_some() && !wish.dry_run && result == Change::Changed;
     let applied = Applied { result, later, revision, dry_run: wish.dry_run, watched };
-    Ok(tagged(json(StatusCode::OK, &applied), &revision_tag(revision)))
+    Ok(tagged(json(StatusCode::OK, &applied), &revision_tag(desk, revision)))
 }
 
 /// Refuses what others have changed since the caller looked (RFC 9110, section 13.1.1).
@@ -212,29 +205,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
 }
 
 /// Reads settings. Nothing does not stand for the defaults: it may be a body that was forgotten.
-async fn read_settings(body: Incoming) -> Result<Vec<u8>, Refused> {
-    let text = read(body, CONFIG_SIZE).await?;
+async fn read_settings(body: &mut Sent) -> Result<Vec<u8>, Refused> {
+    let text = body.read(CONFIG_SIZE).await?;
     if says_nothing(&text) { Err(Refused::Empty) } else { Ok(text) }
-}
-
-/// Reads a body. Of one that is too large the rest is read, too, and dropped: a caller who is still sending would not read
-/// our answer.
-async fn read(body: Incoming, most: usize) -> Result<Vec<u8>, Refused> {
-    if body.size_hint().lower() > most as u64 {
-        return Err(Refused::TooLarge(most));
-    }
-    let whole = async {
-        let mut body = pin!(body);
-        let mut bytes = Vec::new();
-        let mut length = 0_usize;
-        while let Some(frame) = body.frame().await {
-            let data = frame.map_err(|_| Refused::Broken)?.into_data().unwrap_or_else(|_| Bytes::new());
-            length = length.saturating_add(data.len());
-            if length <= most {
-                bytes.extend_from_slice(&data);
-            }
-        }
-        if length > most { Err(Refused::TooLarge(most)) } else { Ok(bytes) }
-    };
-    timeout(BODY_TIME, whole).await.unwrap_or(Err(Refused::Slow))
 }

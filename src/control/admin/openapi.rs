@@ -9,7 +9,7 @@ use crate::control::api;
 /// Statuses of refusals that any request may get.
 const ANY: [u16; 4] = [400, 401, 403, 406];
 /// Those of requests that bring a body.
-const BODY: [u16; 5] = [408, 412, 413, 415, 422];
+const BODY: [u16; 4] = [408, 413, 415, 422];
 
 /// The document.
 pub fn document() -> Value {
@@ -50,8 +50,8 @@ fn paths(schemas: &mut SchemaGenerator) -> Value {
         "/api/v1/openapi.json": { "get": operation("openapi", "This document", Some(json!({ "type": "object" })), &ANY) },
         "/api/v1/version": { "get": get::<api::Version>(schemas, "version", "Which program this is") },
         "/api/v1/overview": { "get": get::<api::Overview>(schemas, "overview", "How it is, in a few figures") },
-        "/api/v1/listeners": { "get": get::<api::ListenerList>(schemas, "listeners", "Where clients connect") },
-        "/api/v1/routes": { "get": get::<api::RouteList>(schemas, "routes", "Which requests go where") },
+        "/api/v1/listeners": { "get": tagged(get::<api::ListenerList>(schemas, "listeners", "Where clients connect")) },
+        "/api/v1/routes": { "get": tagged(get::<api::RouteList>(schemas, "routes", "Which requests go where")) },
         "/api/v1/pools": { "get": get::<api::PoolList>(schemas, "pools", "All pools and their backends") },
         "/api/v1/pools/{pool}": {
             "parameters": [path_parameter("pool", "The name of a pool", "default")],
@@ -60,10 +60,10 @@ fn paths(schemas: &mut SchemaGenerator) -> Value {
         "/api/v1/backends": { "get": get::<api::BackendList>(schemas, "backends", "All backends of all pools") },
         "/api/v1/pools/{pool}/backends/{backend}": backend(schemas),
         "/api/v1/config": {
-            "get": operation(
+            "get": tagged(operation(
                 "config", "The settings in force, with all defaults, as a file would say them",
                 Some(json!({ "type": "object" })), &ANY,
-            ),
+            )),
             "post": change(
                 "put_config", "Puts other settings in force, in place of those of the files",
                 applied(schemas), &settings(),
@@ -98,7 +98,7 @@ fn backend(schemas: &mut SchemaGenerator) -> Value {
         "patch_backend",
         "Holds or weighs a backend (JSON Merge Patch, RFC 7396)",
         Some(schemas.subschema_for::<api::Backend>().into()),
-        &[&ANY[..], &[404], &BODY].concat(),
+        &[&ANY[..], &[404, 412], &BODY, &[503]].concat(),
     );
     let body = schemas.subschema_for::<api::BackendPatch>();
     patch["parameters"] = json!([if_match()]);
@@ -111,8 +111,8 @@ fn backend(schemas: &mut SchemaGenerator) -> Value {
             path_parameter("pool", "The name of a pool", "default"),
             path_parameter("backend", address, "127.0.0.1:3000"),
         ],
-        "get": named::<api::Backend>(schemas, "backend", "One backend"),
-        "patch": patch,
+        "get": tagged(named::<api::Backend>(schemas, "backend", "One backend")),
+        "patch": tagged(patch),
     })
 }
 
@@ -136,7 +136,7 @@ fn named<T: JsonSchema>(schemas: &mut SchemaGenerator, id: &str, summary: &str) 
 }
 
 fn change(id: &str, summary: &str, schema: Value, content: &Value) -> Value {
-    let mut operation = operation(id, summary, Some(schema), &[&ANY[..], &BODY, &[409, 503]].concat());
+    let mut operation = operation(id, summary, Some(schema), &[&ANY[..], &BODY, &[409, 412, 503]].concat());
     operation["parameters"] = json!([if_match(), {
         "name": "dry_run",
         "in": "query",
@@ -145,12 +145,12 @@ fn change(id: &str, summary: &str, schema: Value, content: &Value) -> Value {
     }, {
         "name": "confirm",
         "in": "query",
-        "description": "Watch the change for so long, and take it back if things get worse",
-        "schema": { "type": "string", "pattern": "^[1-9][0-9]?s$" },
+        "description": "Watch the change for so long, from 1s to 1h, and take it back if things get worse",
+        "schema": { "type": "string", "pattern": "^[0-9]+(ms|s|m|h)$" },
         "example": "60s",
     }]);
     operation["requestBody"] = json!({ "required": true, "content": content });
-    operation
+    tagged(operation)
 }
 
 fn plan(schemas: &mut SchemaGenerator) -> Value {
@@ -183,6 +183,15 @@ fn operation(id: &str, summary: &str, schema: Option<Value>, refusals: &[u16]) -
         responses.insert(status.to_string(), refusal());
     }
     json!({ "operationId": id, "summary": summary, "responses": responses })
+}
+
+/// An operation whose answer has an entity tag.
+fn tagged(mut operation: Value) -> Value {
+    operation["responses"]["200"]["headers"] = json!({ "ETag": {
+        "description": "What If-Match may name (RFC 9110, section 8.8.3)",
+        "schema": { "type": "string" },
+    } });
+    operation
 }
 
 fn answer(schema: &Value) -> Value {

@@ -13,15 +13,20 @@ use crate::control::metrics::{self, Format};
 use super::answer::{Answer, backend_tag, json, refuse, respond, revision_tag, tagged};
 use super::refused::Refused;
 use super::resource::Resource;
+use super::sent::Sent;
 use super::wish::Wish;
 use super::{change, guard, openapi, view};
 
 /// The answer to a request. hyper leaves out its body if the request is a HEAD.
 pub(super) async fn answer(request: Request<Incoming>, desk: &Rc<Desk>) -> Answer {
-    find(request, desk).await.unwrap_or_else(|refused| refuse(&refused))
+    let (head, body) = request.into_parts();
+    let mut sent = Sent::behind(&head.headers, body);
+    let found = find(Request::from_parts(head, &mut sent), desk).await;
+    sent.drain().await;
+    found.unwrap_or_else(|refused| refuse(&refused))
 }
 
-async fn find(request: Request<Incoming>, desk: &Rc<Desk>) -> Result<Answer, Refused> {
+async fn find(request: Request<&mut Sent>, desk: &Rc<Desk>) -> Result<Answer, Refused> {
     let resource = Resource::at(request.uri().path());
     if !resource.as_ref().is_some_and(Resource::is_open) {
         guard::admit(&request, desk.config().admin.as_ref())?;
@@ -48,7 +53,7 @@ async fn find(request: Request<Incoming>, desk: &Rc<Desk>) -> Result<Answer, Ref
 }
 
 fn look(resource: &Resource, desk: &Desk) -> Result<Answer, Refused> {
-    let revision = revision_tag(desk.revision());
+    let revision = revision_tag(desk, desk.revision());
     Ok(match resource {
         Resource::Live => json(StatusCode::OK, &Liveness { live: true }),
         Resource::Ready => readiness(desk),
@@ -62,7 +67,7 @@ fn look(resource: &Resource, desk: &Desk) -> Result<Answer, Refused> {
         Resource::Backends => json(StatusCode::OK, &view::backends(desk)),
         Resource::Backend(pool, address) => {
             let backend = view::find(desk, pool, address)?;
-            let tag = backend_tag(desk.revision(), &backend);
+            let tag = backend_tag(desk, &backend);
             tagged(json(StatusCode::OK, &view::backend(desk, &backend)), &tag)
         }
         Resource::Config => tagged(json(StatusCode::OK, &view::config(desk)), &revision),

@@ -3,7 +3,7 @@
 mod confirmation;
 mod routes;
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -38,7 +38,7 @@ pub(super) fn overview(desk: &Desk) -> Overview {
     Overview {
         version: VERSION.to_owned(),
         stage: if desk.is_stopping() { Stage::Stopping } else { Stage::Serving },
-        started: moment(desk, desk.started()),
+        started: in_words(desk.began()),
         uptime: desk.started().elapsed().as_secs(),
         revision: desk.revision(),
         workers: clients.len(),
@@ -52,9 +52,7 @@ pub(super) fn overview(desk: &Desk) -> Overview {
 
 /// The settings in force, with all defaults, as a file would say them. What is secret is only named.
 pub(super) fn config(desk: &Desk) -> Value {
-    let mut settings = Loaded::clone(&desk.written());
-    // Some may wait for the next start.
-    settings.config = Config::clone(&desk.config());
+    let settings = Loaded::clone(&desk.written()).in_force(Config::clone(&desk.config()));
     serde_json::from_str(&settings.show(true, Format::Json)).expect("what is shown as JSON is JSON")
 }
 
@@ -204,7 +202,11 @@ fn since(backend: &backends::Backend, state: BackendState) -> Instant {
 
 /// A moment by the clock on the wall (RFC 3339), to the second.
 fn moment(desk: &Desk, at: Instant) -> String {
-    let at = OffsetDateTime::from(desk.on_the_wall(at)).truncate_to_second();
+    in_words(desk.on_the_wall(at))
+}
+
+fn in_words(at: SystemTime) -> String {
+    let at = OffsetDateTime::from(at).truncate_to_second();
     at.format(&Rfc3339).expect("the year has four digits")
 }
 

@@ -115,12 +115,12 @@ impl Place {
 fn what(action: &Action, config: &Config) -> String {
     match action {
         Action::Forward(split) => {
-            let total: u32 = split.shares.iter().map(|share| share.weight).sum();
+            let total: u64 = split.shares.iter().map(|share| u64::from(share.weight)).sum();
             let share = |share: &config::Share| {
                 let name = Arc::clone(&config.pools[share.pool].name);
                 match share.weight {
-                    weight if weight == total => format!("pool {name}"),
-                    weight => format!("pool {name} ({:.0} %)", f64::from(weight) * 100.0 / f64::from(total)),
+                    weight if u64::from(weight) == total => format!("pool {name}"),
+                    weight => format!("pool {name} ({:.0} %)", f64::from(weight) * 100.0 / total as f64),
                 }
             };
             let shares = split.shares.iter().filter(|share| share.weight > 0).map(share);

@@ -99,6 +99,8 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
         "b; c: cannot be in a cookie, where split_cookie puts it",
         "name the pool with letters",
     ),
+    ("[routes.a]\npools = { default = 10001 }", "2:21", "10001: too large", "use at most 10000"),
+    ("[routes.a]\npools = { default = 4294967296 }", "2:21", "4294967296: too large", "use at most 10000"),
     ("[pools.a]", "1:8", "has no backends", "add backends = [\"HOST:PORT\"], or discover"),
     (
         "[pools.a]\nbackends = ['x']",

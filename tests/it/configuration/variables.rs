@@ -166,6 +166,22 @@ fn no_answer_of_the_admin_api_tells_what_a_variable_holds() {
 }
 
 #[test]
+fn what_is_moved_into_a_variable_is_shown_by_its_name_from_then_on() {
+    let with = |secret: &str| format!("{SECRETS}pool = \"app\"\nrequest_headers.set.x-key = \"{secret}\"\n");
+    let settings = Settings::that_say(&with("hush"));
+    let balancer = settings.balancer().env("LB_TOKEN", "hush").env("LB_HOST", "hush.test").start();
+    let admin = balancer.admin();
+    assert!(admin.get("/api/v1/config").to_string().contains("hush"));
+    settings.write(&with("${LB_TOKEN}"));
+    let applied = body(&admin.post("/api/v1/reload", "{}").expect_status(200));
+    assert_eq!(applied["result"], "unchanged");
+    let plan = body(&admin.ask("POST", "/api/v1/plan", TOML, &with("${LB_TOKEN}")).expect_status(200));
+    assert_eq!(plan["changes"], false, "{plan}");
+    let shown = admin.get("/api/v1/config");
+    assert!(!shown.to_string().contains("hush"), "{shown}");
+}
+
+#[test]
 fn no_message_about_settings_tells_what_a_variable_holds() {
     for (value, text, told) in [
         ("hush-hush", "[pools.app]\nbackends = [\"${LB_X}\"]", "${LB_X}: not an address"),
