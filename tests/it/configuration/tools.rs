@@ -235,6 +235,35 @@ fn a_file_is_converted_to_each_format_and_back() {
 }
 
 #[test]
+fn what_another_format_cannot_say_is_told_at_its_place_and_not_written() {
+    let folder = Folder::new();
+    for (name, text, to, place, message) in [
+        ("a.yaml", "a: [1, null]\n", "toml", "1:8", "nothing in a list, for which TOML has no word"),
+        ("a.yaml", "- a\n", "toml", "1:1", "expected a table, found a list"),
+        ("a.yaml", "- a\n", "json", "1:1", "expected a table, found a list"),
+        ("a.yaml", "text\n", "toml", "1:1", "expected a table, found text"),
+        ("a.json", "3", "yaml", "1:1", "expected a table, found a number"),
+        ("a.toml", "b = 1\na = 2024-01-01\n", "toml", "2:5", "a date, which no setting is"),
+        ("a.toml", "a = 2024-01-01\n", "json", "1:5", "a date, which no setting is"),
+        ("a.toml", "a = { b = [inf] }\n", "json", "1:12", "a number that no setting can be"),
+        ("a.toml", "a = nan\n", "yaml", "1:5", "a number that no setting can be"),
+    ] {
+        let (file, out) = (folder.write(name, text), folder.path("out"));
+        let words = ["config", "convert", file.to_str().unwrap(), out.to_str().unwrap(), "--to", to];
+        let (code, said) = words.iter().fold(Balancer::bare(), |asked, word| asked.word(word)).fail();
+        assert_eq!(code, Some(2), "{text}: {said}");
+        assert!(said.starts_with(&format!("error: {message}\n --> ")), "{text}: {said}");
+        assert!(said.contains(&format!("{name}:{place}\n")), "{text}: {said}");
+        assert!(!out.exists(), "{text}");
+    }
+    let kept = folder.write("a.yaml", "a: [1, null]\nb: null\n");
+    assert_eq!(
+        printed(&["config", "convert", kept.to_str().unwrap(), "--to=json"]),
+        "{\n  \"a\": [\n    1,\n    null\n  ]\n}"
+    );
+}
+
+#[test]
 fn what_is_converted_may_come_and_go_by_standard_streams_and_a_name_that_tells_no_format_is_refused() {
     let folder = folder_of_examples();
     let file = folder.path("minimal.toml");
