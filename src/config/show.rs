@@ -1,5 +1,7 @@
 //! Settings as text again: as they were written, or with all that nobody wrote.
 
+mod lasting;
+
 use super::facts::Config;
 use super::file::{Backend, Choices, File, Listener, Pool, Size, Time, Tls, Word};
 use super::flags::Given;
@@ -11,6 +13,7 @@ use super::problem::Problems;
 use super::resolve;
 use super::route::Action;
 use super::tree::{Node, Value, parse, read, unwritable, write};
+use lasting::make_lasting;
 
 impl Loaded {
     /// The settings as text: files and flags together, and with `effective` all defaults, too. Where a file names a
@@ -28,6 +31,7 @@ impl Loaded {
             let (own, _) = read::<File>(&mut written.clone());
             hide(&mut tree, &to_tree(&own), written);
         }
+        make_lasting(&mut tree, &self.origin);
         write(&tree, format)
     }
 }

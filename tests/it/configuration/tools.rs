@@ -415,6 +415,17 @@ fn to_watch_what_cannot_change_is_refused() {
 }
 
 #[test]
+fn what_flags_say_is_no_variable_when_it_is_shown() {
+    let folder = Folder::new();
+    let words = ["config", "show", "--format=json", "--health-path=/a${HOME}$${b}"];
+    let shown = printed(&words);
+    let path = "/a$${HOME}$$${b}";
+    assert!(shown.contains(&format!("\"path\": \"{path}\"")), "{shown}");
+    let (code, again) = run(&folder.write("shown.json", &shown), &["config", "show", "--format=json"]);
+    assert_eq!((code, again), (Some(0), shown));
+}
+
+#[test]
 fn what_nobody_wrote_is_shown_only_if_it_is_asked_for() {
     let show = |words: &[&str]| {
         let shown = printed(&[&["config", "show", "--format=json"], words].concat());
