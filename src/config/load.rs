@@ -96,11 +96,11 @@ impl Sources {
             return self.resolve(self.flags.to_file(), origin, &Read::default(), Vec::new());
         };
         if let Some(flag) = self.flags.given.by_name() {
-            let flag = self.flags.given.name(flag);
+            let (flag, config) = (self.flags.given.name(flag), self.flags.given.name("--config"));
             return Err(Problems::of(vec![Problem::of_flags(
                 &flag,
                 None,
-                format!("--config {} says where requests come from and go to", place.display()),
+                format!("{config} {} says where requests come from and go to", place.display()),
                 format!("remove {flag}, or write what it says into the file"),
             )]));
         }
