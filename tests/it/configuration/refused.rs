@@ -6,6 +6,7 @@ use crate::support::pki::Folder;
 /// A file, where the first thing that is wrong with it stands, what is said of that, and how to mend it.
 const REFUSED: &[(&str, &str, &str, &str)] = &[
     ("log_levle = 'info'", "1:1", "log_levle: unknown key", "did you mean log_level?"),
+    ("[server]\nx = 1", "1:2", "server: unknown key", "known here: workers, log_level, "),
     ("[pools.a]\nbackend = 1", "2:1", "backend: unknown key", "did you mean backends?"),
     ("[limits]\nxyzzy = 1", "2:1", "xyzzy: unknown key", "known here: header_size, headers, body_size, "),
     ("workers = 'many'", "1:11", "many: expected a whole number, found text", ""),
