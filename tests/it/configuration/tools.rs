@@ -339,6 +339,9 @@ fn the_help_of_a_command_shows_the_flags_that_say_something_to_it() {
         (&["plan", "--help"], "--exit-code", "--tls-listen"),
         (&["config", "schema", "--help"], "--help", "--config"),
         (&["validate", "--help"], "--policy", "--exit-code"),
+        (&["demo", "--help"], "--policy", "--config "),
+        (&["demo", "--help"], "--listen", "--backend "),
+        (&["demo", "--help"], "--listen", "--health-interval "),
     ] {
         let help = printed(words);
         assert!(help.contains(its) && !help.contains(foreign), "{words:?}: {help}");
