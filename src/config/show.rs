@@ -49,7 +49,7 @@ pub fn convert(name: &str, text: &str, from: Format, to: Format) -> Result<Strin
         Ok((wrong, tree)) if wrong.is_empty() => return Ok(write(&tree, to)),
         Ok((wrong, _)) | Err(wrong) => wrong,
     };
-    Err(Problems::of(Origin::of_text(name, text).misread(&wrong)))
+    Err(Problems::of(Origin::of_text(name, text, from).misread(&wrong)))
 }
 
 /// Settings as a tree, in which what means the same is the same.

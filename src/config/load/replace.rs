@@ -70,7 +70,7 @@ impl Loaded {
 
 impl Text {
     pub(super) fn is_blank(&self) -> bool {
-        says_nothing(self.text.as_bytes(), format_of(self.name.as_deref()))
+        says_nothing(self.text.as_bytes(), self.format)
     }
 }
 

@@ -197,6 +197,29 @@ fn that_more_is_wrong_than_is_told_is_told() {
 }
 
 #[test]
+fn how_to_mend_settings_is_said_in_the_format_that_they_are_in() {
+    let folder = Folder::new();
+    for (name, text, help) in [
+        (
+            "lb.yaml",
+            "pools: {app: {backends: ['[::1]:1'], sticky: on}}",
+            "write pools.app.sticky and its keys",
+        ),
+        (
+            "lb.yaml",
+            "listeners: {a: {address: '1', tls: true}}",
+            "add tls with certificates: [{ cert_file: \"s",
+        ),
+        ("lb.yaml", "pools: {b: {}}", "add backends: [\"HOST:PORT\"], or discover"),
+        ("lb.json", "{\"pools\": {\"b\": {}}}", "add \"backends\": [\"HOST:PORT\"], or discover"),
+    ] {
+        let (code, said) = Balancer::configured(&folder.write(name, text)).word("validate").fail();
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains(&format!("= help: {help}")), "{help}: {said}");
+    }
+}
+
+#[test]
 fn a_file_is_converted_to_each_format_and_back() {
     let folder = folder_of_examples();
     for example in examples() {
