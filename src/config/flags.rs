@@ -219,6 +219,9 @@ const BY_NAME: [&str; 18] = [
     "--backend-cert and --backend-key",
 ];
 
+/// Flags in whose place `demo` has values of its own.
+const IDLE_IN_DEMO: [&str; 4] = ["config", "backend", "health-path", "health-interval"];
+
 impl Flags {
     /// All commands, each with the flags that say something to it.
     pub fn command_line() -> clap::Command {
@@ -254,12 +257,11 @@ impl Flags {
 
     /// A flag that somebody wrote, and in whose place `demo` has values of its own.
     pub fn idle_in_demo(&self) -> Option<String> {
-        let replaced = ["--config", "--backend", "--health-path", "--health-interval"];
-        let idle = replaced.into_iter().find(|flag| match *flag {
+        let idle = IDLE_IN_DEMO.into_iter().map(|flag| format!("--{flag}")).find(|flag| match &**flag {
             "--config" => self.config.is_some(),
             flag => self.given.written.is_some() && self.given.has(flag),
         });
-        idle.map(|flag| self.given.name(flag))
+        idle.map(|flag| self.given.name(&flag))
     }
 }
 

@@ -44,6 +44,27 @@ impl Format {
         }
     }
 
+    /// A text that shows settings in TOML, as one that shows them in this format: `[tls]` is `tls` there, and `a = 1` is `a: 1` or
+    /// `"a": 1`.
+    pub(super) fn in_its_words(self, toml: &str) -> String {
+        if self == Self::Toml {
+            return toml.to_owned();
+        }
+        let mut words = String::new();
+        let mut parts = toml.split(" = ").peekable();
+        while let Some(part) = parts.next() {
+            let part = without_header(part);
+            let (before, key) = part.split_at(part.trim_end_matches(is_of_key).len());
+            words.push_str(before);
+            match (parts.peek(), self) {
+                (None, _) => words.push_str(key),
+                (Some(_), Self::Json) => words.push_str(&format!("\"{key}\": ")),
+                (Some(_), _) => words.push_str(&format!("{key}: ")),
+            }
+        }
+        words
+    }
+
     /// What it is called, and how names of files in it end.
     fn names(self) -> (&'static str, &'static str) {
         match self {
@@ -71,10 +92,55 @@ impl Format {
     }
 }
 
+/// With the name of a table in place of its header, if it has one.
+fn without_header(text: &str) -> String {
+    let header = text.split_once('[').and_then(|(before, rest)| {
+        let (name, behind) = rest.split_once(']')?;
+        let is_header = name.starts_with(|c: char| c.is_ascii_lowercase()) && !name.contains(['[', ',', ':']);
+        is_header.then_some((before, name, behind))
+    });
+    header.map_or_else(|| text.to_owned(), |(before, name, behind)| format!("{before}{name}{behind}"))
+}
+
+fn is_of_key(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')
+}
+
 /// What is called a place that settings are read from.
 pub fn name_of(place: &Path) -> String {
     match place.as_os_str() == STDIN {
         true => STDIN_NAME.to_owned(),
         false => place.display().to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_are_shown_are_in_the_format_of_who_sees_them() {
+        for (toml, yaml, json) in [
+            (
+                "write [pools.app.sticky] and its keys below it",
+                "write pools.app.sticky and its keys below it",
+                "",
+            ),
+            (
+                "add [tls] with certificates = [{ cert_file = \"a.pem\", key_file = \"a.key\" }]",
+                "add tls with certificates: [{ cert_file: \"a.pem\", key_file: \"a.key\" }]",
+                "add tls with \"certificates\": [{ \"cert_file\": \"a.pem\", \"key_file\": \"a.key\" }]",
+            ),
+            (
+                "add backends = [\"HOST:PORT\"], or discover",
+                "add backends: [\"HOST:PORT\"], or discover",
+                "add \"backends\": [\"HOST:PORT\"], or discover",
+            ),
+            ("write ADDRESS:PORT, :PORT or [::]:PORT", "write ADDRESS:PORT, :PORT or [::]:PORT", ""),
+        ] {
+            assert_eq!(Format::Toml.in_its_words(toml), toml);
+            assert_eq!(Format::Yaml.in_its_words(toml), yaml);
+            assert_eq!(Format::Json.in_its_words(toml), if json.is_empty() { yaml } else { json });
+        }
     }
 }

@@ -96,11 +96,11 @@ impl Sources {
             return self.resolve(self.flags.to_file(), origin, &Read::default(), Vec::new());
         };
         if let Some(flag) = self.flags.given.by_name() {
-            let flag = self.flags.given.name(flag);
+            let (flag, config) = (self.flags.given.name(flag), self.flags.given.name("--config"));
             return Err(Problems::of(vec![Problem::of_flags(
                 &flag,
                 None,
-                format!("--config {} says where requests come from and go to", place.display()),
+                format!("{config} {} says where requests come from and go to", place.display()),
                 format!("remove {flag}, or write what it says into the file"),
             )]));
         }
@@ -124,8 +124,8 @@ impl Sources {
     /// All that is wrong with it.
     pub fn read(&self, text: &[u8], format: Format) -> Result<Loaded, Problems> {
         let bytes = text.get(..=MOST_FILE_BYTES as usize).unwrap_or(text).to_vec();
-        let text = Text { name: None, folder: self.folder().to_owned(), text: to_text(None, bytes)? };
-        self.read_pieces(vec![Piece { text, format, unread: None }], Vec::new())
+        let text = Text { name: None, folder: self.folder().to_owned(), format, text: to_text(None, bytes)? };
+        self.read_pieces(vec![Piece { text, unread: None }], Vec::new())
     }
 
     /// To watch what cannot change is a mistake.
@@ -166,7 +166,7 @@ impl Sources {
         if pieces.iter().all(|piece| piece.unread.is_some()) {
             return Err(Problems::unreadable(unread));
         }
-        let format = |piece: &Piece| piece.unread.is_none().then_some(piece.format);
+        let format = |piece: &Piece| piece.unread.is_none().then_some(piece.text.format);
         let formats: Vec<_> = pieces.iter().map(format).collect();
         let texts = pieces.into_iter().map(|piece| piece.text).collect();
         let mut origin = Origin { texts, tree: None, cut: Vec::new(), given: self.flags.given.clone() };
@@ -218,13 +218,13 @@ impl Loaded {
         if self.origin.tree.is_none() {
             return text.to_owned();
         }
+        let format = self.origin.texts.first().map_or(Format::Toml, |text| text.format);
+        let address = format.in_its_words("[listeners.web] address = \"127.0.0.1:PORT\"");
         let parts = text.split(" | ").map(|part| {
             let is_of = |listener: &&Listener| part.contains(&format!("listen on {}: ", listener.address));
             let part = in_words_of_files(part, &self.origin.given);
             match self.config.listeners.iter().find(is_of) {
-                Some(_) if self.file.listeners.is_empty() => {
-                    part.replace("listeners.NAME.address", "[listeners.web] address = \"127.0.0.1:PORT\"")
-                }
+                Some(_) if self.file.listeners.is_empty() => part.replace("listeners.NAME.address", &address),
                 Some(listener) => part.replace("listeners.NAME.", &format!("listeners.{}.", listener.name)),
                 None => part,
             }

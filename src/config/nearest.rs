@@ -21,7 +21,13 @@ pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&
             false => likeness,
         }
     };
-    let best = known.map(|known| (likeness(known), known)).max_by(|a, b| a.0.total_cmp(&b.0))?;
+    // A word that is much longer or shorter than another one is not meant for it, unless one begins with the other.
+    let is_near = |known: &&str| {
+        let (short, long) = (word.len().min(known.len()), word.len().max(known.len()));
+        long - short <= long / 3 || known.starts_with(word) || word.starts_with(*known)
+    };
+    let near = known.filter(is_near).map(|known| (likeness(known), known));
+    let best = near.max_by(|a, b| a.0.total_cmp(&b.0))?;
     // One wrong letter amid three comes to 0.8.
     (best.0 > 0.79).then_some(best.1)
 }

@@ -8,6 +8,7 @@ use std::path::{Path as FilePath, PathBuf};
 use super::fault::Fault;
 use super::file::File;
 use super::flags::{Given, flag_of};
+use super::format::Format;
 use super::path::{Path, Span, Step};
 use super::problem::{Excerpt, Problem, Problems};
 use super::said::{By, Said};
@@ -20,6 +21,8 @@ pub(super) struct Text {
     pub(super) name: Option<String>,
     /// What paths of files in it start from.
     pub(super) folder: PathBuf,
+    /// How it says settings.
+    pub(super) format: Format,
     pub(super) text: String,
 }
 
@@ -64,8 +67,9 @@ pub(super) struct Wrong {
 
 impl Origin {
     /// One text alone.
-    pub(super) fn of_text(name: &str, text: &str) -> Self {
-        let text = Text { name: Some(name.to_owned()), folder: PathBuf::new(), text: text.to_owned() };
+    pub(super) fn of_text(name: &str, text: &str, format: Format) -> Self {
+        let (name, text) = (Some(name.to_owned()), text.to_owned());
+        let text = Text { name, folder: PathBuf::new(), format, text };
         Self { texts: vec![text], tree: None, cut: Vec::new(), given: Given::default() }
     }
 
@@ -190,6 +194,7 @@ impl Origin {
     ) -> Problem {
         let text = self.texts.get(span.map_or(0, |span| span.file));
         let file = text.and_then(|text| text.name.clone());
+        let help = help.map(|help| text.map_or(Format::Toml, |text| text.format).in_its_words(&help));
         let mut problem = Problem { file, value, help, ..Problem::saying(message) };
         problem.path = path.map(ToString::to_string).filter(|path| !path.is_empty());
         if let (Some(span), Some(text)) = (span, text) {

@@ -1,5 +1,7 @@
 //! Settings as text again: as they were written, or with all that nobody wrote.
 
+mod lasting;
+
 use super::facts::Config;
 use super::file::{Backend, Choices, File, Listener, Pool, Size, Time, Tls, Word};
 use super::flags::Given;
@@ -10,8 +12,9 @@ use super::pool::{Balancing, DEFAULT_ADDRESSES, DEFAULT_POOL, HashKey, PolicyNam
 use super::problem::Problems;
 use super::resolve;
 use super::route::Action;
-use super::tree::{Node, Value, parse, read, write};
+use super::tree::{Node, Value, parse, read, unwritable, write};
 use crate::telemetry::access_log::Destination;
+use lasting::make_lasting;
 
 impl Loaded {
     /// The settings as text: files and flags together, and with `effective` all defaults, too. Where a file names a
@@ -29,6 +32,7 @@ impl Loaded {
             let (own, _) = read::<File>(&mut written.clone());
             hide(&mut tree, &to_tree(&own), written);
         }
+        make_lasting(&mut tree, &self.origin);
         write(&tree, format)
     }
 
@@ -54,12 +58,14 @@ const ADDRESS: &str = "address";
 /// A text in another format. Comments are lost, and settings that make no sense are taken over as they are.
 ///
 /// # Errors
-/// The text is not in its format.
+/// The text is not in its format, or says what the other one cannot.
 pub fn convert(name: &str, text: &str, from: Format, to: Format) -> Result<String, Problems> {
-    match parse(text, 0, from).unless_foreign(text, from).whole() {
-        Ok(tree) => Ok(write(&tree, to)),
-        Err(misread) => Err(Problems::of(Origin::of_text(name, text).misread(&misread))),
-    }
+    let tree = parse(text, 0, from).unless_foreign(text, from).whole();
+    let wrong = match tree.map(|tree| (unwritable(&tree, to), tree)) {
+        Ok((wrong, tree)) if wrong.is_empty() => return Ok(write(&tree, to)),
+        Ok((wrong, _)) | Err(wrong) => wrong,
+    };
+    Err(Problems::of(Origin::of_text(name, text, from).misread(&wrong)))
 }
 
 /// Settings as a tree, in which what means the same is the same.

@@ -14,6 +14,12 @@ pub enum SizeError {
         /// What follows the unit.
         per: &'static str,
     },
+    /// Below zero.
+    #[error("expected a whole number that is not negative")]
+    Negative,
+    /// A size where one in each second is to be.
+    #[error("`/s` is missing behind the size: write {0}/s")]
+    NotPerSecond(String),
     /// A unit that we do not know.
     #[error("unknown unit `{0}`: use B, KiB, MiB or GiB (1024), or kB, MB or GB (1000){1}")]
     UnknownUnit(String, &'static str),
@@ -37,12 +43,10 @@ pub fn parse_size(text: &str) -> Result<u64, SizeError> {
 pub fn parse_data_rate(text: &str) -> Result<u64, SizeError> {
     match text.strip_suffix("/s") {
         Some(size) => parse(size, "/s", "512B/s or 1KiB/s"),
-        None => match parse(text, "/s", "512B/s or 1KiB/s") {
-            Ok(_) => Err(SizeError::UnknownUnit(
-                text.trim_start_matches(|c: char| c.is_ascii_digit()).to_owned(),
-                ", and /s behind it",
-            )),
-            Err(error) => Err(error),
+        None => match text.split('/').next() {
+            // Whatever else it is said to be for.
+            Some(size) if parse_size(size).is_ok() => Err(SizeError::NotPerSecond(size.to_owned())),
+            _ => parse(text, "/s", "512B/s or 1KiB/s"),
         },
     }
 }
@@ -78,7 +82,9 @@ fn parse(text: &str, per: &'static str, examples: &'static str) -> Result<u64, S
     let unit_at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(unit_at);
     if number.is_empty() {
-        return Err(SizeError::NoNumber(examples));
+        let is_negative =
+            unit.strip_prefix('-').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+        return Err(if is_negative { SizeError::Negative } else { SizeError::NoNumber(examples) });
     }
     let number: u64 = number.parse().map_err(|_| SizeError::OutOfRange)?;
     let bytes_per_unit = match unit {
@@ -125,9 +131,22 @@ mod tests {
         assert_eq!(said("1k"), "unknown unit `k`: use B, KiB, MiB or GiB (1024), or kB, MB or GB (1000)");
         let said = |text| parse_data_rate(text).unwrap_err().to_string();
         assert_eq!(said("5"), "a unit is missing: write 5B/s, 5KiB/s or 5MiB/s");
+        for text in ["1KiB", "1KiB/m", "1KiB/"] {
+            assert_eq!(said(text), "`/s` is missing behind the size: write 1KiB/s", "{text}");
+        }
         assert_eq!(
-            said("1KiB"),
-            "unknown unit `KiB`: use B, KiB, MiB or GiB (1024), or kB, MB or GB (1000), and /s behind it"
+            said("1k"),
+            "unknown unit `k`: use B, KiB, MiB or GiB (1024), or kB, MB or GB (1000), and /s behind it"
         );
+    }
+
+    #[test]
+    fn what_is_below_zero_is_told_so_and_not_asked_for_its_unit() {
+        for text in ["-1", "-1KiB", "-0"] {
+            assert_eq!(parse_size(text), Err(SizeError::Negative), "{text}");
+            assert_eq!(parse_bytes(text), Err(SizeError::Negative), "{text}");
+            assert_eq!(parse_bytes_per_second(text), Err(SizeError::Negative), "{text}");
+        }
+        assert!(matches!(parse_size("-"), Err(SizeError::NoNumber(_))));
     }
 }

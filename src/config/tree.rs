@@ -20,9 +20,9 @@ use super::path::{Path, Span};
 
 pub(super) use de::{MOST_FAULTS, read};
 pub(super) use find::Found;
-pub(super) use interpolate::{has_variable, interpolate};
+pub(super) use interpolate::{has_variable, interpolate, is_default};
 pub(super) use merge::merge;
-pub(super) use write::write;
+pub(super) use write::{unwritable, write};
 
 /// How deep tables and lists may be in each other. Settings need less than ten.
 const DEEPEST: usize = 32;

@@ -94,6 +94,12 @@ fn flags_of_the_process_win_over_the_file_and_what_files_say_by_name_is_not_for_
     }
     let variable = Balancer::configured(&file).env("LOADBALANCER_HEALTH_PATH", "/health");
     assert!(variable.fail().1.starts_with("loadbalancer: LOADBALANCER_HEALTH_PATH: --config lb.toml says"));
+    let forgotten = Balancer::bare().env("LOADBALANCER_CONFIG", "p.toml").flag("--listen", "26080").fail();
+    assert!(
+        forgotten.1.starts_with("loadbalancer: --listen: LOADBALANCER_CONFIG p.toml says"),
+        "{}",
+        forgotten.1
+    );
 }
 
 /// The examples, and all files that they name.

@@ -28,6 +28,8 @@ pub(in crate::config) enum PoolFault {
     NoName,
     /// A secret that could be guessed.
     ShortSecret,
+    /// A token that no caller could send.
+    NoLine,
     /// Something that is required is not given.
     Required(&'static str),
     /// It is for other policies.
@@ -76,6 +78,7 @@ impl PoolFault {
             | Self::Name
             | Self::NoName
             | Self::ShortSecret
+            | Self::NoLine
             | Self::NoLog
             | Self::AdminTwice(Some(_)) => Scope::Own,
             Self::AdminTwice(None) => Scope::All(&["admin.address"]),
@@ -112,6 +115,10 @@ impl PoolFault {
             Self::ShortSecret => {
                 say("the secret in it is too short", "make one of 16 bytes or more: openssl rand -hex 32")
             }
+            Self::NoLine => say(
+                "no caller could send the token in it",
+                "make it one line of ASCII with no blanks around it: openssl rand -hex 32",
+            ),
             Self::Required(key) => say(format!("{key} is missing"), format!("add {key}")),
             Self::NoToken => say(
                 "others can reach this address, and nothing tells who may use the admin API",

@@ -7,7 +7,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command, CommandFactory, Error, Id, Subcommand};
 
-use super::{Flags, Remote};
+use super::{Flags, IDLE_IN_DEMO, Remote};
 use crate::config::heading;
 use crate::config::nearest::nearest;
 use crate::config::pool::policy_elsewhere;
@@ -31,6 +31,11 @@ const WHOM: [(&str, &str); 3] = [
     ),
 ];
 
+/// Of the flags of a balancer those that do nothing in `demo` beside those in whose place it has values: for a file to watch, and
+/// for backends that speak TLS, of which it has none.
+const USELESS_IN_DEMO: [&str; 6] =
+    ["watch", "backend-ca", "backend-tls-name", "backend-cert", "backend-key", "backend-tls-insecure"];
+
 /// What says that a word without a flag is a file of settings.
 const ENDINGS: [&str; 4] = ["toml", "yaml", "yml", "json"];
 
@@ -48,7 +53,15 @@ pub(super) fn command_line() -> Command {
         let hidden = flags.iter().map(|flag| flag.clone().global(false).hide(true));
         command.arg_required_else_help(false).args(hidden).mut_subcommand("show", all)
     };
-    let command = command.mut_subcommand("demo", all).mut_subcommand("validate", all);
+    let demo = |command: Command| {
+        // They are refused, and told why.
+        let is_idle = |flag: &Arg| {
+            let is_in = |known: &[&str]| flag.get_long().is_some_and(|flag| known.contains(&flag));
+            is_in(&IDLE_IN_DEMO) || is_in(&USELESS_IN_DEMO)
+        };
+        command.args(flags.iter().map(|flag| flag.clone().hide(is_idle(flag))))
+    };
+    let command = command.mut_subcommand("demo", demo).mut_subcommand("validate", all);
     names_of_remote()
         .into_iter()
         .fold(command.mut_subcommand("config", config), |command, name| command.mut_subcommand(name, whom))

@@ -84,7 +84,7 @@ impl Sources {
         if !unread.is_empty() {
             return Err(Problems::unreadable(unread.into_iter().flat_map(Problems::all).cloned().collect()));
         }
-        let formats: Vec<_> = pieces.iter().map(|piece| Some(piece.format)).collect();
+        let formats: Vec<_> = pieces.iter().map(|piece| Some(piece.text.format)).collect();
         let texts = pieces.into_iter().map(|piece| piece.text).collect();
         let mut origin = Origin { texts, tree: None, cut: Vec::new(), given: self.flags.given.clone() };
         let (mut tree, misread, doubled) = plant(&mut origin, &formats);

@@ -10,10 +10,9 @@ use crate::config::problem::{Excerpt, Problem, Problems};
 
 use super::{MAIN, MORE, Sources};
 
-/// A text and how it says settings.
+/// A text, if it could be read.
 pub(super) struct Piece {
     pub(super) text: Text,
-    pub(super) format: Format,
     /// Why nothing is known of what it says, if nothing is.
     pub(super) unread: Option<Problems>,
 }
@@ -70,16 +69,16 @@ impl Sources {
             }
         };
         let text = to_text(Some(STDIN_NAME), bytes)?;
-        let text = Text { name: Some(STDIN_NAME.to_owned()), folder: PathBuf::new(), text };
-        Ok(Piece { text, format: Format::Toml, unread: None })
+        let (name, folder) = (Some(STDIN_NAME.to_owned()), PathBuf::new());
+        Ok(Piece { text: Text { name, folder, format: Format::Toml, text }, unread: None })
     }
 }
 
 impl Piece {
     fn unread(path: &Path, problems: Problems) -> Self {
         let name = Some(path.display().to_string());
-        let text = Text { name, folder: PathBuf::new(), text: String::new() };
-        Self { text, format: Format::of(path), unread: Some(problems) }
+        let (folder, text) = (PathBuf::new(), String::new());
+        Self { text: Text { name, folder, format: Format::of(path), text }, unread: Some(problems) }
     }
 }
 
@@ -106,8 +105,7 @@ fn piece(path: &Path, most: u64) -> Piece {
     match text {
         Ok(text) => {
             let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-            let text = Text { name: Some(name), folder, text };
-            Piece { text, format: Format::of(path), unread: None }
+            Piece { text: Text { name: Some(name), folder, format: Format::of(path), text }, unread: None }
         }
         Err(problems) => Piece::unread(path, problems),
     }

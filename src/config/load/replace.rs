@@ -1,17 +1,28 @@
 //! What files say anew in place of what they said: not everything that can be read is meant.
 
 use std::path::Path;
+use std::str;
 
 use crate::config::format::{Format, STDIN_NAME};
 use crate::config::origin::Text;
 use crate::config::problem::{Problem, Problems};
 use crate::config::route::Action;
+use crate::config::tree::{Node, Value, parse};
 
 use super::Loaded;
 
 /// Whether a text has nothing in it, not even a remark.
-pub fn says_nothing(text: &[u8]) -> bool {
-    matches!(text.trim_ascii(), b"" | b"null" | b"~")
+pub fn says_nothing(text: &[u8], format: Format) -> bool {
+    let text = text.trim_ascii();
+    let is_null = || str::from_utf8(text).is_ok_and(is_null_document);
+    matches!(text, b"" | b"null" | b"~") || (format == Format::Yaml && is_null())
+}
+
+/// YAML has many words for nothing.
+fn is_null_document(text: &str) -> bool {
+    let is_empty = |tree| matches!(tree, Node { value: Value::Table(table), .. } if table.is_empty());
+    // Whatever says something has one of these in it, and most do early.
+    !text.contains(['#', ':', '{']) && parse(text, 0, Format::Yaml).whole().is_ok_and(is_empty)
 }
 
 /// Refuses a text of this name that has nothing in it, as if it were read from there.
@@ -19,7 +30,11 @@ pub fn says_nothing(text: &[u8]) -> bool {
 /// # Errors
 /// It has nothing in it.
 pub fn refuse_nothing(name: &str, text: &[u8]) -> Result<(), Problems> {
-    if says_nothing(text) { Err(Problems::of(vec![emptied(Some(name))])) } else { Ok(()) }
+    if says_nothing(text, format_of(Some(name))) {
+        Err(Problems::of(vec![emptied(Some(name))]))
+    } else {
+        Ok(())
+    }
 }
 
 impl Loaded {
@@ -55,7 +70,7 @@ impl Loaded {
 
 impl Text {
     pub(super) fn is_blank(&self) -> bool {
-        says_nothing(self.text.as_bytes())
+        says_nothing(self.text.as_bytes(), self.format)
     }
 }
 
@@ -64,11 +79,15 @@ pub(super) fn emptied(name: Option<&str>) -> Problem {
         Some(STDIN_NAME) => "has nothing in it",
         _ => "has nothing in it, as a file that is being written",
     };
-    let help = match Format::of(Path::new(name.unwrap_or_default())) {
+    let help = match format_of(name) {
         Format::Json => "if that is meant, write {}",
         Format::Toml | Format::Yaml => "if that is meant, write a remark into it, such as `# the defaults`",
     };
     Problem::of_text(name, None, message.to_owned(), help)
+}
+
+fn format_of(name: Option<&str>) -> Format {
+    Format::of(Path::new(name.unwrap_or_default()))
 }
 
 fn gone(file: &Path) -> Problem {

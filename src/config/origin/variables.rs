@@ -2,15 +2,21 @@
 
 use crate::config::fault::Fault;
 use crate::config::said::{By, Said, say};
-use crate::config::tree::{Node, Value, has_variable};
+use crate::config::tree::{Node, Value, has_variable, is_default};
 
 /// How to mend what a variable of the environment says, which is told to nobody.
 const LOOK: &str = "see what the variable holds";
+/// The same, of a default.
+const LOOK_AT_DEFAULT: &str = "it is the default behind `:-`: mend it, or set the variable";
 
 impl Fault {
     /// What is said to who wrote it into a file, without what variables of the environment hold.
     pub(super) fn said_of(&self, part: &Node) -> Said {
         let Said { message, help } = self.said(By::File);
+        let look = match (&part.written, &part.value) {
+            (Some(written), Value::Text(text)) if is_default(written, text) => LOOK_AT_DEFAULT,
+            _ => LOOK,
+        };
         let is_variable = part.written.as_deref().is_some_and(has_variable);
         match self {
             Self::Conflict(_) => Said {
@@ -20,10 +26,10 @@ impl Fault {
             _ if is_variable && self.quotes() => {
                 let told =
                     message.split(['`', ':', '{']).next().map(str::trim).filter(|told| !told.is_empty());
-                say(told.unwrap_or("stands for nothing here"), LOOK)
+                say(told.unwrap_or("stands for nothing here"), look)
             }
             _ if is_variable && self.is_of_value() => {
-                say(message, help.map_or_else(|| LOOK.to_owned(), |help| format!("{LOOK}; {help}")))
+                say(message, help.map_or_else(|| look.to_owned(), |help| format!("{look}; {help}")))
             }
             _ => Said { message, help },
         }

@@ -30,7 +30,7 @@ pub(super) fn admin(
         Some(address) => address,
     };
     let address = at_address.take(text, parse(text));
-    let token = given.token_file.as_ref().map(|name| secret(name, &at_token).map(Token::new));
+    let token = given.token_file.as_ref().map(|name| token(name, &at_token));
     let address = address?;
     let is_near = match &address {
         Address::Ip(address) => address.ip().is_loopback(),
@@ -50,4 +50,15 @@ pub(super) fn admin(
         }
     }
     Some(Admin { address, token: token.flatten() })
+}
+
+/// What a caller can say behind `Bearer` (RFC 9110 section 5.5): blanks around it would be none of it.
+fn token(name: &str, at: &Spot<'_>) -> Option<Token> {
+    let secret = secret(name, at)?;
+    let is_line = secret.iter().all(|byte| matches!(byte, b' '..=b'~'));
+    if !is_line || secret.trim_ascii().len() < secret.len() {
+        at.wrong(name, PoolFault::NoLine);
+        return None;
+    }
+    Some(Token::new(secret))
 }

@@ -20,6 +20,11 @@ pub(in crate::config) fn has_variable(written: &str) -> bool {
     written.replace("$${", " ").contains("${")
 }
 
+/// Whether a text that was filled holds the defaults of all its variables.
+pub(in crate::config) fn is_default(written: &str, text: &str) -> bool {
+    filled(written, &|_| None).is_ok_and(|default| default == text)
+}
+
 fn fill(
     node: &mut Node,
     path: &mut Path,

@@ -66,7 +66,7 @@ pub(super) async fn put_config(
             desk.count_refused();
         }
     };
-    let text = read_settings(body).await.inspect_err(refused)?;
+    let text = read_settings(body, format).await.inspect_err(refused)?;
     let own = Rc::clone(desk);
     let change = async move {
         let read = own.read(text, format).await;
@@ -108,7 +108,7 @@ pub(super) async fn reload(
 /// What the settings that a request brings would do.
 pub(super) async fn plan(request: Request<&mut Sent>, desk: &Rc<Desk>) -> Result<Answer, Refused> {
     let format = format(request.headers())?;
-    let text = read_settings(request.into_body()).await?;
+    let text = read_settings(request.into_body(), format).await?;
     let own = Rc::clone(desk);
     let planned = async move {
         let loaded = own.read(text, format).await?;
@@ -205,7 +205,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
 }
 
 /// Reads settings. Nothing does not stand for the defaults: it may be a body that was forgotten.
-async fn read_settings(body: &mut Sent) -> Result<Vec<u8>, Refused> {
+async fn read_settings(body: &mut Sent, format: Format) -> Result<Vec<u8>, Refused> {
     let text = body.read(CONFIG_SIZE).await?;
-    if says_nothing(&text) { Err(Refused::Empty) } else { Ok(text) }
+    if says_nothing(&text, format) { Err(Refused::Empty) } else { Ok(text) }
 }

@@ -3,7 +3,11 @@
 use super::*;
 
 fn secured(settings: &Settings) -> Running {
-    let token = settings.put("token", "0123456789abcdef\n");
+    start_with(settings, "0123456789abcdef\n")
+}
+
+fn start_with(settings: &Settings, token: &str) -> Running {
+    let token = settings.put("token", token);
     let balancer = settings.balancer().flag("--admin", "127.0.0.1:0");
     balancer.flag("--admin-token-file", token.to_str().unwrap()).start()
 }
@@ -67,6 +71,28 @@ fn an_address_that_others_can_reach_needs_a_token() {
     let (code, said) = settings.balancer().flag("--admin", ":0").fail();
     assert_eq!(code, Some(2));
     assert!(said.contains("others can reach this address"), "{said}");
+}
+
+#[test]
+fn a_token_that_no_caller_could_send_is_refused_and_not_shown() {
+    let settings = Settings::that_say(&pool("first", &[Backend::refuses()]));
+    for token in [
+        b" 0123456789abcdef ".as_slice(),
+        b"0123456789abcdef \n",
+        b"0123456789abcdef\n0123456789abcdef\n",
+        b"0123456789abcdef\xff",
+        b"0123456789abcdef\x00",
+    ] {
+        let file = settings.put("token", token);
+        let (code, said) =
+            settings.balancer().flag("--admin-token-file", file.to_str().unwrap()).word("validate").fail();
+        assert_eq!((code, said.lines().count()), (Some(2), 1), "{said}");
+        assert!(said.contains("token: no caller could send the token in it; make it one line"), "{said}");
+        assert!(!said.contains("0123456789abcdef"), "{said}");
+    }
+    let balancer = start_with(&settings, "0123 4567 89ab cdef\r\n");
+    let line = "Authorization: Bearer 0123 4567 89ab cdef\r\n";
+    balancer.admin().ask("GET", "/api/v1/overview", line, "").expect_status(200);
 }
 
 #[test]

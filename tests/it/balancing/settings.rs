@@ -95,6 +95,18 @@ fn a_route_that_asks_for_tags_gets_only_backends_that_have_them() {
 }
 
 #[test]
+fn weights_are_kept_by_who_says_first_and_refused_from_who_says_no_policy() {
+    let validated = |policy: &str| {
+        let backends = "backends = [{ address = \"127.0.0.1:1\", weight = 2 }, \"127.0.0.1:2\"]";
+        Settings::that_say(&format!("[pools.app]\n{policy}{backends}\n")).balancer().word("validate").fail()
+    };
+    assert_eq!(validated("policy = \"first\"\n").0, Some(0));
+    let (code, said) = validated("");
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("does nothing with the policy first, which is the usual one"), "{said}");
+}
+
+#[test]
 fn who_writes_a_policy_as_others_call_it_or_nearly_as_we_do_is_told_our_name_for_it() {
     for (word, ours) in [
         ("roundrobin", "round_robin"),

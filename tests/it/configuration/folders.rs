@@ -2,7 +2,11 @@
 
 use std::fs;
 
+use serde_json::{Value, json};
+
 use super::START;
+use super::tools::printed;
+use crate::support::admin::body;
 use crate::support::pki::Folder;
 use crate::support::{Balancer, Sample, get};
 
@@ -83,6 +87,38 @@ fn files_that_settings_name_are_looked_for_beside_the_file_that_names_them() {
     folder.write("key", "not this one");
     folder.write("conf.d/key", "0123456789abcdef");
     Balancer::bare().flag("--config", folder.path("").to_str().unwrap()).start();
+}
+
+/// As the manual says: `config show --config DIR | loadbalancer plan -`.
+#[test]
+fn settings_of_a_folder_that_are_shown_mean_the_same_when_they_are_planned() {
+    let folder = Folder::new();
+    folder.write("loadbalancer.toml", format!("access_log = \"log\"\n{START}"));
+    fs::create_dir(folder.path("conf.d")).unwrap();
+    folder.write(
+        "conf.d/app.toml",
+        "[pools.app]\nbackends = [\"127.0.0.1:1\"]\ndiscover = [\"file:list\"]\n\
+         sticky = { cookie = \"lb\", secret_file = \"${NO_FOLDER:-key}\" }\n\
+         [routes.app]\npool = \"app\"\nerror_pages.503.file = \"down.html\"\n",
+    );
+    folder.write("conf.d/down.html", "down");
+    folder.write("conf.d/list", "127.0.0.1:2\n");
+    folder.write("conf.d/key", "0123456789abcdef");
+    let place = folder.path("");
+    let place = place.to_str().unwrap();
+    let shown = printed(&["config", "show", "--format=json", "--config", place]);
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    let pool = &shown["pools"]["app"];
+    assert_eq!((&shown["access_log"], &pool["discover"]), (&json!("log"), &json!(["file:conf.d/list"])));
+    assert_eq!(pool["sticky"]["secret_file"], json!("conf.d/${NO_FOLDER:-key}"));
+    assert_eq!(shown["routes"]["app"]["error_pages"]["503"]["file"], json!("conf.d/down.html"));
+    let balancer = Balancer::bare().flag("--config", place).flag("--admin", "127.0.0.1:0").start();
+    let admin = balancer.admin();
+    let effective = body(&admin.ask("GET", "/api/v1/config", "", ""));
+    admin.post("/api/v1/plan", &effective.to_string()).expect_status(200);
+    let shown = folder.write("shown", printed(&["config", "show", "--config", place]));
+    let asked = Balancer::bare().flag("--admin", &admin.address.to_string()).word("plan").word("-");
+    assert_eq!(asked.reading(&shown).fail(), (Some(0), "nothing would change".to_owned()));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::support::pki::Folder;
 /// A file, where the first thing that is wrong with it stands, what is said of that, and how to mend it.
 const REFUSED: &[(&str, &str, &str, &str)] = &[
     ("log_levle = 'info'", "1:1", "log_levle: unknown key", "did you mean log_level?"),
+    ("[server]\nx = 1", "1:2", "server: unknown key", "known here: workers, log_level, "),
     ("[pools.a]\nbackend = 1", "2:1", "backend: unknown key", "did you mean backends?"),
     ("[limits]\nxyzzy = 1", "2:1", "xyzzy: unknown key", "known here: header_size, headers, body_size, "),
     ("workers = 'many'", "1:11", "many: expected a whole number, found text", ""),
@@ -45,7 +46,8 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
     ("[timeouts]\nheader = 1979-05-27", "2:10", "expected text or a number, found a date", ""),
     ("[limits]\nheader_size = '1KiB'", "2:15", "1KiB: too small", "use at least 8KiB"),
     ("[limits]\nbody_size = '1k'", "2:13", "1k: unknown unit `k`: use B, KiB, MiB or GiB (1024), ", ""),
-    ("[limits]\nmin_data_rate = '1KiB'", "2:17", "1KiB: unknown unit `KiB`: use B, ", ""),
+    ("[limits]\nmin_data_rate = '1KiB'", "2:17", "1KiB: `/s` is missing behind the size: write 1KiB/s", ""),
+    ("[limits]\nbody_size = -1", "2:13", "-1: expected a whole number that is not negative", ""),
     ("[limits]\nrate = '100'", "2:8", "100: a unit is missing: write 100/s or 100/m", ""),
     ("[limits]\nrate_burst = 1", "2:14", "1: there is no rate that it belongs to", "add rate, for example"),
     ("[access]\nallow = ['10/8']", "2:10", "10/8: not a network", "write ADDRESS or ADDRESS/BITS"),

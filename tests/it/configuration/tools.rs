@@ -197,6 +197,29 @@ fn that_more_is_wrong_than_is_told_is_told() {
 }
 
 #[test]
+fn how_to_mend_settings_is_said_in_the_format_that_they_are_in() {
+    let folder = Folder::new();
+    for (name, text, help) in [
+        (
+            "lb.yaml",
+            "pools: {app: {backends: ['[::1]:1'], sticky: on}}",
+            "write pools.app.sticky and its keys",
+        ),
+        (
+            "lb.yaml",
+            "listeners: {a: {address: '1', tls: true}}",
+            "add tls with certificates: [{ cert_file: \"s",
+        ),
+        ("lb.yaml", "pools: {b: {}}", "add backends: [\"HOST:PORT\"], or discover"),
+        ("lb.json", "{\"pools\": {\"b\": {}}}", "add \"backends\": [\"HOST:PORT\"], or discover"),
+    ] {
+        let (code, said) = Balancer::configured(&folder.write(name, text)).word("validate").fail();
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains(&format!("= help: {help}")), "{help}: {said}");
+    }
+}
+
+#[test]
 fn a_file_is_converted_to_each_format_and_back() {
     let folder = folder_of_examples();
     for example in examples() {
@@ -232,6 +255,35 @@ fn a_file_is_converted_to_each_format_and_back() {
         .fail();
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("broken.toml:1:5"), "{said}");
+}
+
+#[test]
+fn what_another_format_cannot_say_is_told_at_its_place_and_not_written() {
+    let folder = Folder::new();
+    for (name, text, to, place, message) in [
+        ("a.yaml", "a: [1, null]\n", "toml", "1:8", "nothing in a list, for which TOML has no word"),
+        ("a.yaml", "- a\n", "toml", "1:1", "expected a table, found a list"),
+        ("a.yaml", "- a\n", "json", "1:1", "expected a table, found a list"),
+        ("a.yaml", "text\n", "toml", "1:1", "expected a table, found text"),
+        ("a.json", "3", "yaml", "1:1", "expected a table, found a number"),
+        ("a.toml", "b = 1\na = 2024-01-01\n", "toml", "2:5", "a date, which no setting is"),
+        ("a.toml", "a = 2024-01-01\n", "json", "1:5", "a date, which no setting is"),
+        ("a.toml", "a = { b = [inf] }\n", "json", "1:12", "a number that no setting can be"),
+        ("a.toml", "a = nan\n", "yaml", "1:5", "a number that no setting can be"),
+    ] {
+        let (file, out) = (folder.write(name, text), folder.path("out"));
+        let words = ["config", "convert", file.to_str().unwrap(), out.to_str().unwrap(), "--to", to];
+        let (code, said) = words.iter().fold(Balancer::bare(), |asked, word| asked.word(word)).fail();
+        assert_eq!(code, Some(2), "{text}: {said}");
+        assert!(said.starts_with(&format!("error: {message}\n --> ")), "{text}: {said}");
+        assert!(said.contains(&format!("{name}:{place}\n")), "{text}: {said}");
+        assert!(!out.exists(), "{text}");
+    }
+    let kept = folder.write("a.yaml", "a: [1, null]\nb: null\n");
+    assert_eq!(
+        printed(&["config", "convert", kept.to_str().unwrap(), "--to=json"]),
+        "{\n  \"a\": [\n    1,\n    null\n  ]\n}"
+    );
 }
 
 #[test]
@@ -310,6 +362,9 @@ fn the_help_of_a_command_shows_the_flags_that_say_something_to_it() {
         (&["plan", "--help"], "--exit-code", "--tls-listen"),
         (&["config", "schema", "--help"], "--help", "--config"),
         (&["validate", "--help"], "--policy", "--exit-code"),
+        (&["demo", "--help"], "--policy", "--config "),
+        (&["demo", "--help"], "--listen", "--backend "),
+        (&["demo", "--help"], "--listen", "--health-interval "),
     ] {
         let help = printed(words);
         assert!(help.contains(its) && !help.contains(foreign), "{words:?}: {help}");
@@ -383,6 +438,17 @@ fn to_watch_what_cannot_change_is_refused() {
         "{said}"
     );
     assert!(said.ends_with("= help: name a file with --config FILE, or remove this"), "{said}");
+}
+
+#[test]
+fn what_flags_say_is_no_variable_when_it_is_shown() {
+    let folder = Folder::new();
+    let words = ["config", "show", "--format=json", "--health-path=/a${HOME}$${b}"];
+    let shown = printed(&words);
+    let path = "/a$${HOME}$$${b}";
+    assert!(shown.contains(&format!("\"path\": \"{path}\"")), "{shown}");
+    let (code, again) = run(&folder.write("shown.json", &shown), &["config", "show", "--format=json"]);
+    assert_eq!((code, again), (Some(0), shown));
 }
 
 #[test]

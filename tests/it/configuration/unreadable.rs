@@ -259,6 +259,8 @@ fn a_file_with_nothing_in_it_is_refused_at_the_start_as_at_a_reload() {
     let folder = Folder::new();
     for (name, text) in
         [("lb.toml", ""), ("lb.toml", " \n\n"), ("lb.yaml", "null\n"), ("lb.yaml", ""), ("lb.json", "")]
+            .into_iter()
+            .chain(["---\n", "---\n...\n", "--- ~", "%YAML 1.2\n---\nnull\n"].map(|text| ("lb.yaml", text)))
     {
         let file = folder.write(name, text);
         let meant = if name == "lb.json" { "{}" } else { "a remark into it, such as `# the defaults`" };
@@ -278,7 +280,13 @@ fn a_file_with_nothing_in_it_is_refused_at_the_start_as_at_a_reload() {
         let expected = "loadbalancer: standard input: has nothing in it; if that is meant, write a remark into it, such as `# the defaults`";
         assert_eq!((code.is_some_and(|code| code > 0), said.as_str()), (true, expected));
     }
-    for (name, text) in [("lb.toml", "# the defaults\n"), ("lb.json", "{}")] {
+    for (name, text) in [
+        ("lb.toml", "# the defaults\n"),
+        ("lb.json", "{}"),
+        ("lb.yaml", "{}"),
+        ("lb.yaml", "# the defaults\n"),
+        ("lb.yaml", "--- # the defaults\n"),
+    ] {
         let (code, said) = Balancer::configured(&folder.write(name, text)).word("validate").fail();
         assert_eq!(code, Some(0), "{said}");
     }

@@ -225,6 +225,18 @@ fn what_a_variable_holds_is_to_be_looked_at_whatever_is_wrong_with_it() {
 }
 
 #[test]
+fn a_default_that_makes_no_sense_is_told_to_be_one() {
+    let folder = Folder::new();
+    let file = folder.write("lb.toml", "[pools.app]\nbackends = [\"${LB_LIST:-a:1,b:2}\"]\n");
+    let (look, default) =
+        ("see what the variable holds", "it is the default behind `:-`: mend it, or set the");
+    for (value, told, other) in [("", default, look), ("x", look, default)] {
+        let (code, said) = Balancer::configured(&file).env("LB_LIST", value).word("validate").fail();
+        assert_eq!((code, said.contains(told), said.contains(other)), (Some(2), true, false), "{said}");
+    }
+}
+
+#[test]
 fn dollars_that_stand_for_themselves_are_no_variable_whose_value_is_to_be_looked_at() {
     for (text, shown, is_variable) in [
         ("backends = [\"$${x}:1\"]", "$${x}:1: not an address", false),

@@ -12,7 +12,10 @@ const REFUSED: &[(&str, &str)] = &[
         "--health-interval -5s",
         "invalid value '-5s' for '--health-interval <DURATION>': expected a number and a unit, such as 250ms",
     ),
-    ("--max-body-size -1", "invalid value '-1' for '--max-body-size <SIZE>': expected a number and a unit"),
+    (
+        "--max-body-size -1",
+        "invalid value '-1' for '--max-body-size <SIZE>': expected a whole number that is not negative",
+    ),
     ("--rate-limit -1/s", "--rate-limit -1/s: not a rate; write "),
     ("--workers --watch", "invalid value '--watch' for '--workers <N>': expected a whole number in digits"),
     (
@@ -116,7 +119,7 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     (
         "--min-data-rate=1KiB",
-        "invalid value '1KiB' for '--min-data-rate <RATE>': unknown unit `KiB`: use B, KiB, MiB or GiB (1024), ",
+        "invalid value '1KiB' for '--min-data-rate <RATE>': `/s` is missing behind the size: write 1KiB/s",
     ),
     (
         "--max-body-size=99999999999999999999",
