@@ -113,7 +113,7 @@ type CheckConnection = Connection<Full<Bytes>>;
 async fn connect(way: &Arc<Way>, patience: &mut Patience) -> Result<CheckConnection, DialError> {
     // Not one that requests share: whether the backend takes new ones is a part of what is asked.
     let connections = Connections::to(way, &Rc::default());
-    let need = Need { upgrade: false, fresh: true, origin: None, limits: LIMITS };
+    let need = Need { upgrade: false, since: None, origin: None, limits: LIMITS };
     // What we lacked when the time was over, if anything.
     let mut lacked = None;
     let dial = async {

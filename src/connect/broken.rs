@@ -15,12 +15,19 @@ pub enum Broken {
     /// HTTP/2 on its stream.
     #[error(transparent)]
     Http2(Box<h2::Error>),
+    /// A connection of HTTP/2 that carried other requests, too: h2 ended it for what the backend sent, and does not say in answer
+    /// to which.
+    #[error(transparent)]
+    Among(Box<h2::Error>),
     /// The body of the request gave an error, which whoever made it knows more of.
     #[error("the body of the request could not be passed on")]
     Upload,
     /// The head of an answer over HTTP/2 has more lines than it may.
     #[error("the head of the answer has too many lines")]
     TooManyHeaders,
+    /// The head of an answer tells its length in no way, or in two.
+    #[error("{0}")]
+    Length(&'static str),
     /// The request has no place in HTTP/2: its `Host` is not an authority.
     #[error("its Host is not an authority")]
     NoAuthority,
@@ -38,8 +45,8 @@ impl Broken {
         match self {
             Self::Http1(error) => error.is_parse() || error.is_parse_too_large() || has_bare_line_feed(error),
             Self::Http2(error) => error.is_library(),
-            Self::TooManyHeaders => true,
-            Self::Upload | Self::NoAuthority => false,
+            Self::TooManyHeaders | Self::Length(_) => true,
+            Self::Among(_) | Self::Upload | Self::NoAuthority => false,
         }
     }
 
@@ -48,10 +55,15 @@ impl Broken {
         matches!(self, Self::NoAuthority)
     }
 
-    /// Whether just this exchange was ended, of which the backend had begun to think (RFC 9113 section 6.4): another connection
-    /// would change nothing. It may if the stream was refused, as those over the limit of a connection are (section 8.7).
-    pub fn is_reset(&self) -> bool {
-        matches!(self, Self::Http2(error) if error.is_reset() && error.reason() != Some(h2::Reason::REFUSED_STREAM))
+    /// Whether another connection to its backend would change nothing. Either just this exchange was ended, of which the backend
+    /// had begun to think (RFC 9113 section 6.4): it may if the stream was refused, as those over the limit of a connection are
+    /// (section 8.7). Or what ended the connection may come again, and end one that others share by then.
+    pub fn would_come_again(&self) -> bool {
+        match self {
+            Self::Http2(error) => error.is_reset() && error.reason() != Some(h2::Reason::REFUSED_STREAM),
+            Self::Among(_) => true,
+            _ => false,
+        }
     }
 
     /// Whether the connection is gone, and not just one exchange on it.
@@ -59,7 +71,9 @@ impl Broken {
         match self {
             Self::Http1(_) => true,
             Self::Http2(error) => error.is_io(),
-            Self::TooManyHeaders | Self::Upload | Self::NoAuthority => false,
+            Self::Among(_) | Self::TooManyHeaders | Self::Length(_) | Self::Upload | Self::NoAuthority => {
+                false
+            }
         }
     }
 
@@ -73,7 +87,9 @@ impl Broken {
         match self {
             Self::Http1(error) => TlsFault::among_the_causes_of(error),
             Self::Http2(error) => Self::tls_fault_of(error),
-            Self::TooManyHeaders | Self::Upload | Self::NoAuthority => None,
+            Self::Among(_) | Self::TooManyHeaders | Self::Length(_) | Self::Upload | Self::NoAuthority => {
+                None
+            }
         }
     }
 }

@@ -20,8 +20,8 @@ use super::{Connection, DialError, HeadLimits, Origin, Outbox, Way};
 pub struct Need {
     /// To switch protocols, which only a connection of its own can.
     pub upgrade: bool,
-    /// A new one, for others have failed.
-    pub fresh: bool,
+    /// One that was made when there had been so many, for an older one has failed.
+    pub since: Option<usize>,
     /// On whose behalf it is.
     pub origin: Option<Origin>,
     /// What heads of answers may hold.
@@ -76,7 +76,7 @@ where
         match self.idle.take(probe) {
             Some(connection) => Some(Connection::Exclusive(connection)),
             None if upgrade || self.speaks.get() == Some(Protocol::Http1) => None,
-            None => self.stream(probe),
+            None => self.stream(probe, 0),
         }
     }
 
@@ -86,10 +86,14 @@ where
     /// # Errors
     /// There is no connection.
     pub async fn connect(&self, need: Need) -> Result<Connection<B>, DialError> {
-        while !need.upgrade && !need.fresh && self.will_have_room() {
+        let newer = need.since.filter(|_| !need.upgrade);
+        if let Some(connection) = newer.and_then(|since| self.stream(false, since)) {
+            return Ok(connection);
+        }
+        while !need.upgrade && self.will_have_room() {
             let _waiting = Counted::one_more(&self.waiting);
             self.dialled.notified().await;
-            if let Some(connection) = self.stream(false) {
+            if let Some(connection) = self.stream(false, need.since.unwrap_or_default()) {
                 return Ok(connection);
             }
         }
@@ -100,6 +104,11 @@ where
             self.room.set(1);
         }
         connection
+    }
+
+    /// How many were made so far that requests share.
+    pub fn made(&self) -> usize {
+        self.shared.made()
     }
 
     /// Keeps a connection for the next request, if it can carry one. `now` is in milliseconds of the worker's clock.
@@ -135,8 +144,8 @@ where
         self.shared.clear();
     }
 
-    fn stream(&self, probe: bool) -> Option<Connection<B>> {
-        self.shared.stream(probe).map(|stream| Connection::Shared(Box::new(stream)))
+    fn stream(&self, probe: bool, since: usize) -> Option<Connection<B>> {
+        self.shared.stream(probe, since).map(|stream| Connection::Shared(Box::new(stream)))
     }
 
     /// Whether connections are being made that are likely to have room for one more.

@@ -53,7 +53,6 @@ pub(super) struct Http2 {
     status: Rc<Status>,
     /// A second name for the socket, to ask the system whether the backend has closed it.
     socket: OwnedFd,
-    streams: Cell<usize>,
     used: Cell<bool>,
     /// Since when it carries no request, as far as the sweep has seen; in milliseconds of the worker's clock.
     idle_since: Cell<Option<u64>>,
@@ -65,6 +64,10 @@ pub(super) struct Http2 {
 #[derive(Debug, Default)]
 struct Status {
     ended: Cell<bool>,
+    /// Requests that it carries.
+    streams: Cell<usize>,
+    /// Whether it carried only one when it ended, which must then be why.
+    lonely: Cell<bool>,
     most_streams: Cell<usize>,
     /// Heads and pieces of answers that have come, all in all.
     heard: Cell<u64>,
@@ -114,7 +117,6 @@ impl Http2 {
             values: Unshared::default(),
             status,
             socket,
-            streams: Cell::new(0),
             used: Cell::new(false),
             idle_since: Cell::new(None),
             _end: end,
@@ -137,7 +139,7 @@ impl Http2 {
 
     /// Whether it can carry one more request now.
     pub(super) fn has_room(&self) -> bool {
-        self.streams.get() < self.most_streams()
+        self.status.streams.get() < self.most_streams()
     }
 
     /// How many requests it may carry at a time.
@@ -148,7 +150,7 @@ impl Http2 {
     /// Whether it has carried no request since before `limit`, looked at now and then; both in milliseconds of the
     /// worker's clock.
     pub(super) fn is_idle_since_before(&self, limit: u64, now: u64) -> bool {
-        if self.streams.get() > 0 {
+        if self.status.streams.get() > 0 {
             self.idle_since.set(None);
             return false;
         }
@@ -166,6 +168,7 @@ async fn drive(
 ) {
     poll_fn(|cx| {
         if Pin::new(&mut connection).poll(cx).is_ready() {
+            status.lonely.set(status.streams.get() == 1);
             return Poll::Ready(());
         }
         status.most_streams.set(connection.max_concurrent_send_streams());

@@ -1,37 +1,51 @@
 //! The connections to one backend that requests of one worker share.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use super::http2::{Http2, Http2Stream};
 
 /// HTTP/2 connections to one backend, each of which carries several requests.
 #[derive(Debug, Default)]
-pub(super) struct Shared(RefCell<Vec<Rc<Http2>>>);
+pub(super) struct Shared {
+    /// Each with how many were made before it.
+    connections: RefCell<Vec<(usize, Rc<Http2>)>>,
+    made: Cell<usize>,
+}
 
 impl Shared {
-    /// A stream on the first connection with room for one. With `probe` the system is asked whether the backend has closed
+    /// A stream on the first connection with room for one, of those before which `since` others or more were made. With `probe` the system is asked whether the backend has closed
     /// it, which costs a system call and leaves a smaller gap.
-    pub(super) fn stream<B>(&self, probe: bool) -> Option<Http2Stream<B>> {
-        let mut connections = self.0.borrow_mut();
-        connections.retain(|connection| !connection.is_gone());
-        let usable = |connection: &&Rc<Http2>| connection.has_room() && !(probe && connection.was_closed());
-        connections.iter().find(usable).map(Http2::stream)
+    pub(super) fn stream<B>(&self, probe: bool, since: usize) -> Option<Http2Stream<B>> {
+        let mut connections = self.connections.borrow_mut();
+        connections.retain(|(_, connection)| !connection.is_gone());
+        let usable = |(made, connection): &&(usize, Rc<Http2>)| {
+            *made >= since && connection.has_room() && !(probe && connection.was_closed())
+        };
+        connections.iter().find(usable).map(|(_, connection)| connection.stream())
     }
 
     pub(super) fn add(&self, connection: Rc<Http2>) {
-        self.0.borrow_mut().push(connection);
+        let made = self.made.get();
+        self.connections.borrow_mut().push((made, connection));
+        self.made.set(made + 1);
+    }
+
+    /// How many were made so far.
+    pub(super) fn made(&self) -> usize {
+        self.made.get()
     }
 
     /// Closes what was idle since before `limit`, and forgets what its backend closed. Both times are in milliseconds of
     /// the worker's clock.
     pub(super) fn sweep(&self, limit: u64, now: u64) {
         let idle = |connection: &Rc<Http2>| connection.is_idle_since_before(limit, now);
-        self.0.borrow_mut().retain(|connection| !connection.is_gone() && !idle(connection));
+        let keep = |(_, connection): &(usize, Rc<Http2>)| !connection.is_gone() && !idle(connection);
+        self.connections.borrow_mut().retain(keep);
     }
 
     /// Forgets all of them: each is closed when its last request is through.
     pub(super) fn clear(&self) {
-        self.0.borrow_mut().clear();
+        self.connections.borrow_mut().clear();
     }
 }

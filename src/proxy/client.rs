@@ -196,6 +196,11 @@ impl Client {
         self.alarm.set(0);
     }
 
+    /// If what is under way is cut, this is why, unless more is known.
+    pub fn blame(&self, fault: Error) {
+        self.fault.borrow_mut().get_or_insert(fault);
+    }
+
     pub(super) fn take_fault(&self) -> Option<Error> {
         self.fault.take()
     }

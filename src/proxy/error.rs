@@ -108,8 +108,8 @@ pub enum Error {
     /// The backend's answer is not HTTP/1.1, or its head is too large.
     #[error("the backend's answer is not one that this proxy can pass on")]
     BadAnswer(#[source] Broken),
-    /// The backend switched protocols without having been asked to.
-    #[error("the backend switched protocols unasked")]
+    /// The backend switched protocols without having been asked to, or before it had all of the request.
+    #[error("the backend switched protocols unasked, or amid the request")]
     UnaskedUpgrade,
     /// The backend answered a request for a WebSocket as if it were any other.
     #[error("the backend did not switch protocols, and answered as if it had not been asked to")]

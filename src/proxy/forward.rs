@@ -78,12 +78,12 @@ pub(super) async fn send(
     let connections = view.connections(lease.place());
     let repeatable = request.as_ref().is_some_and(is_repeatable);
     let mut kept = connections.take(!repeatable, asked.upgrade);
-    let mut fresh = false;
+    let mut since = None;
     loop {
         let mut connection = match kept.take() {
             Some(connection) => connection,
             // Boxed, for it is rare, and would make the futures of all requests larger.
-            None => Box::pin(connect(client, view, lease, asked, fresh)).await?,
+            None => Box::pin(connect(client, view, lease, asked, since)).await?,
         };
         begin(client, request.as_ref(), asked);
         let flow = Rc::clone(connection.flow());
@@ -96,7 +96,7 @@ pub(super) async fn send(
                     && let Some(head) = connection.sent()
                 {
                     *request = Some(head.map(|()| RequestBody::default()));
-                    fresh = true;
+                    since = Some(connections.made());
                     continue;
                 }
                 // They may have come in one piece with the answer.
@@ -108,13 +108,13 @@ pub(super) async fn send(
             Err(Ok(broken)) => broken,
         };
         let unheard = !flow.answered() || !flow.has_begun();
-        let kept_too_long = connection.is_reused() && unheard && !broken.is_reset();
+        let kept_too_long = connection.is_reused() && unheard && !broken.would_come_again();
         let failure = judge(client, &mut connection, request, broken);
-        // That says nothing of the backend, and a new connection will do.
-        fresh = request.is_some() && kept_too_long;
-        if !fresh {
+        // That says nothing of the backend, and a new connection will do: once, for others may use it, too.
+        if request.is_none() || !kept_too_long || since.is_some() {
             return Err(failure);
         }
+        since = Some(connections.made());
     }
 }
 
@@ -134,11 +134,11 @@ async fn connect(
     view: &View,
     lease: &Lease,
     asked: Asked,
-    fresh: bool,
+    since: Option<usize>,
 ) -> Result<BackendConnection, Failure> {
     client.enter(Phase::Connect);
     let limits = client.shared.head_limits();
-    let need = Need { upgrade: asked.upgrade, fresh, origin: origin(client), limits };
+    let need = Need { upgrade: asked.upgrade, since, origin: origin(client), limits };
     let mut connected = connect_to(client, view, lease, need).await;
     if let Err((Error::Exhausted(error), _)) = &connected
         && ran_out_of_files(error)
@@ -174,7 +174,7 @@ async fn connect_to(
                 ended => return ended,
             }
             client.shared.clock.sleep(NEXT_TICK).await;
-            if !need.fresh
+            if need.since.is_none()
                 && let Some(connection) = connections.take(true, need.upgrade)
             {
                 return Ok(connection);

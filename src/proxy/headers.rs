@@ -8,12 +8,12 @@ use hyper::header::{
 };
 use hyper::{Method, Request, Response, StatusCode, Version};
 
-use crate::connect::{Provenance, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
+use crate::connect::{Broken, Provenance, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
 use crate::snapshot::Settings;
 
 use super::fields::{KEEP_ALIVE, PROXY_CONNECTION, remove_claims};
 use super::forward::Asked;
-use super::{Client, Error, Mark, RequestBody, http2, reach, target, websocket};
+use super::{Client, Error, Mark, RequestBody, http2, parse_length, reach, target, websocket};
 
 use seen::{Kind, Seen};
 
@@ -110,7 +110,8 @@ pub(super) fn prepare_answer<B>(
     client: &Client,
 ) -> Result<(), Error> {
     let upgraded = is_upgrade(response);
-    if upgraded && !asked.upgrade {
+    // What is left of the body would be lost between it and the tunnel (RFC 9110 section 7.8).
+    if upgraded && (!asked.upgrade || client.is_uploading()) {
         return Err(Error::UnaskedUpgrade);
     }
     if asked.extended_connect && response.status().is_success() {
@@ -130,9 +131,9 @@ pub(super) fn prepare_answer<B>(
             return Err(Error::TwoFramings);
         }
     } else if seen.has(Kind::Lengths) {
-        unite_lengths(headers);
+        unite_lengths(headers)?;
     }
-    if status == StatusCode::NO_CONTENT && seen.has(Kind::Length) {
+    if status == StatusCode::NO_CONTENT && (seen.has(Kind::Length) || seen.has(Kind::Lengths)) {
         // It must not have one (RFC 9110 section 8.6).
         headers.remove(CONTENT_LENGTH);
     }
@@ -186,25 +187,27 @@ fn is_just_chunked(headers: &HeaderMap) -> bool {
     first.is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked")) && codings.next().is_none()
 }
 
-/// RFC 9110 section 8.6: a length is passed on once, however often it was said, and one of several not at all.
-fn unite_lengths(headers: &mut HeaderMap) {
-    let length = {
-        let mut lengths = headers.get_all(CONTENT_LENGTH).iter().flat_map(tokens);
-        let first = lengths.next();
-        first.filter(|first| lengths.all(|length| length == *first)).map(HeaderValue::from_bytes)
-    };
-    match length {
-        Some(Ok(length)) => headers.insert(CONTENT_LENGTH, length),
-        _ => headers.remove(CONTENT_LENGTH),
-    };
+/// RFC 9110 section 8.6: a length is passed on once, however often it was said and with however many zeros before it. What is no
+/// length is refused, though it be of an answer that has no body, of which hyper does not look at it.
+#[cold]
+fn unite_lengths(headers: &mut HeaderMap) -> Result<(), Error> {
+    let mut length = None;
+    let all = headers.get_all(CONTENT_LENGTH).iter();
+    let refuse = |why| Error::BadAnswer(Broken::Length(why));
+    for one in all.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii) {
+        let zeros = one.iter().take_while(|byte| **byte == b'0').count();
+        let one = parse_length(&one[zeros.min(one.len().saturating_sub(1))..]).map_err(refuse)?;
+        if *length.get_or_insert(one) != one {
+            return Err(refuse("its Content-Lengths differ"));
+        }
+    }
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(length.expect("one was seen")));
+    Ok(())
 }
 
-/// A switch of protocols is passed on for requests without a body, but not one to h2c, which is an answer that we
-/// could not pass on.
+/// A switch of protocols is passed on, but not one to h2c, which is an answer that we could not pass on.
 fn asks_for_upgrade(request: &Request<RequestBody>) -> bool {
-    request.body().is_end_stream()
-        && lists(request.headers(), &CONNECTION, "upgrade")
-        && !lists(request.headers(), &UPGRADE, "h2c")
+    lists(request.headers(), &CONNECTION, "upgrade") && !lists(request.headers(), &UPGRADE, "h2c")
 }
 
 fn remove_hop_by_hop(headers: &mut HeaderMap, seen: Seen, upgrade: bool) {

@@ -24,7 +24,7 @@ pub(super) const METHODS: HeaderValue =
 /// The status of a client that left: there is nobody to read more than that.
 const GONE: u16 = 499;
 /// What speaks of a body, and not of the page in its place.
-const OF_BODIES: [HeaderName; 11] = [
+const OF_BODIES: [HeaderName; 15] = [
     ACCEPT_RANGES,
     CONTENT_DISPOSITION,
     CONTENT_ENCODING,
@@ -32,8 +32,12 @@ const OF_BODIES: [HeaderName; 11] = [
     CONTENT_LENGTH,
     CONTENT_LOCATION,
     CONTENT_RANGE,
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("content-md5"),
+    HeaderName::from_static("digest"),
     ETAG,
     LAST_MODIFIED,
+    HeaderName::from_static("repr-digest"),
     TRAILER,
     TRANSFER_ENCODING,
 ];

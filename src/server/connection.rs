@@ -14,7 +14,7 @@ use crate::connect::Stream;
 use crate::proxy::{Client, Error, Mark, Phase, handle};
 
 use super::farewell::{close, cut, has_bytes, part, refuse};
-use super::framing::{Refusal, explain};
+use super::framing::{Refusal, UNESCAPED, escape, explain};
 use super::http2;
 use super::transport::ClientTransport;
 
@@ -41,7 +41,7 @@ pub(super) async fn serve(client: Rc<Client>, mut stream: Stream) -> Option<Stre
     client.note_reached(&stream);
     let mut read_ahead = Bytes::new();
     loop {
-        let (stop, unused, socket) = speak(client, stream, read_ahead).await;
+        let (stop, mut unused, socket) = speak(client, stream, read_ahead).await;
         stream = socket;
         match stop {
             Stop::Over(Ok(())) => {
@@ -67,6 +67,7 @@ pub(super) async fn serve(client: Rc<Client>, mut stream: Stream) -> Option<Stre
                 }
                 return None;
             }
+            Stop::Refused(UNESCAPED) if is_between(client) && escape(&mut unused) => read_ahead = unused,
             Stop::Refused(refusal) => {
                 refuse(client, stream, &Error::Malformed(refusal)).await;
                 return None;
@@ -146,6 +147,11 @@ async fn speak(client: &Rc<Client>, stream: Stream, read_ahead: Bytes) -> (Stop,
     let parts = connection.into_parts();
     let (stream, read_ahead, refusal) = parts.io.into_inner().into_parts();
     (refusal.map_or(stop, Stop::Refused), join(parts.read_buf, read_ahead), stream)
+}
+
+/// Whether the answer before, if any, has gone out: hyper holds nothing of it.
+fn is_between(client: &Client) -> bool {
+    matches!(client.phase(), Phase::Idle | Phase::Head)
 }
 
 /// Whether bytes wait that a reset would answer. Of a client who said that no other request follows, the runtime's word is

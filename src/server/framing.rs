@@ -9,6 +9,7 @@
 //! It keeps no more of a line than its first bytes, and allocates nothing.
 
 mod chunks;
+mod escape;
 mod explain;
 mod fields;
 mod search;
@@ -19,6 +20,7 @@ use chunks::{Chunks, Passed};
 use fields::Body;
 use search::line_feed;
 
+pub(super) use escape::escape;
 pub(super) use explain::explain;
 
 /// What is wrong with a request, as the client is told.
@@ -32,6 +34,9 @@ const TLS_HANDSHAKE: u8 = 0x16;
 const KEPT: usize = 64;
 
 const FOLDED: Refusal = "a line of it begins with a blank, which would continue the one before";
+/// What hyper would refuse, unless it is [`escape`]d before.
+pub(super) const UNESCAPED: Refusal =
+    "its first line has one of the bytes \" < > `; write %22, %3C, %3E or %60";
 const BARE_LINE_FEED: Refusal = "a line of it ends without a carriage return";
 
 /// Follows the bytes of one client's connection from request to request.

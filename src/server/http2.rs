@@ -49,6 +49,8 @@ const LOCAL_RESETS: usize = 256;
 /// How far a head may go beyond the limit and still be refused in our words: beyond, it is not even kept, and hyper
 /// answers with a bare 431.
 const READ_TO_REFUSE: usize = 2;
+/// What is wrong with what h2 ends a connection for.
+const NOT_HTTP2: &str = "what came is not HTTP/2";
 /// Milliseconds that a client has to take note that the connection ends, and to take each piece of what it is still owed.
 const FAREWELL: u64 = 2000;
 
@@ -86,7 +88,7 @@ fn fault(error: &hyper::Error) -> Option<Error> {
     Some(match cause.reason() {
         // There was too much of something.
         Some(h2::Reason::ENHANCE_YOUR_CALM) => Error::Flood("RST_STREAM, CONTINUATION or empty"),
-        _ => Error::Malformed("what came is not HTTP/2"),
+        _ => Error::Malformed(NOT_HTTP2),
     })
 }
 
@@ -124,6 +126,7 @@ async fn drive(
             complain(client, &Error::Malformed("its head is not one of HTTP/2"));
         }
         if let Poll::Ready(over) = polled {
+            streams.end(over.as_ref().err().and_then(fault).as_ref());
             return Poll::Ready(over);
         }
         if verdict.flood().is_some() {

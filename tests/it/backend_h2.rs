@@ -5,6 +5,7 @@ mod ends;
 mod lost;
 mod shared;
 mod small;
+mod spoilt;
 
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};

@@ -141,6 +141,39 @@ fn declined(answer: &'static str) -> Vec<Answer> {
 }
 
 #[test]
+fn a_request_with_a_body_becomes_a_tunnel_once_its_body_has_gone_whole() {
+    const START: &str = "POST /exec/1/start HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n";
+    for body in ["Content-Length: 2\r\n\r\n{}", "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"] {
+        let backend = Backend::that(|mut transport| {
+            assert_eq!(transport.header("upgrade"), Some("tcp"));
+            assert_eq!(transport.read_body(), b"{}");
+            transport.send("HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n");
+            echo(transport);
+        });
+        let balancer = Balancer::before(&[backend.address]).start();
+        for behind in ["", "early"] {
+            let mut client = Client::to(balancer.address);
+            client.send(format!("{START}{body}{behind}"));
+            assert_eq!((client.head().status, client.bytes(behind.len())), (101, behind.as_bytes().to_vec()));
+            client.send("hello");
+            assert_eq!(client.bytes(5), b"hello");
+        }
+    }
+}
+
+#[test]
+fn a_switch_amid_the_body_of_a_request_is_not_passed_on() {
+    let (_backend, balancer) = tunnel_to(|mut transport| transport.wait_for_end());
+    let balancer = balancer.start();
+    for body in ["Content-Length: 5\r\n\r\nhi", "Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n"] {
+        let mut client = Client::to(balancer.address);
+        client.send(format!("POST / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: tcp\r\n{body}"));
+        let answer = client.answer().expect_status(502);
+        assert!(answer.header("proxy-status").unwrap().contains("unasked_upgrade"), "{answer:?}");
+    }
+}
+
+#[test]
 fn a_backend_that_declines_is_passed_on_and_the_connection_goes_on() {
     for answer in declined("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nplain") {
         assert_eq!((answer.status, answer.text(), answer.header("upgrade")), (200, "plain", None));
@@ -163,7 +196,6 @@ fn a_switch_that_nobody_asked_for_is_not_passed_on() {
         "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n",
         "GET / HTTP/1.0\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade, http2-settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMA\r\n\r\n",
-        "POST / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 2\r\n\r\nhi",
     ] {
         let backend = Backend::that(|mut transport| {
             transport.send(SWITCH);

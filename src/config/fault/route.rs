@@ -29,6 +29,8 @@ pub(in crate::config) enum RouteFault {
     HeaderValue,
     /// A header line that says how a message is sent.
     Framing,
+    /// The header line that every answer has.
+    Date,
     /// The header line that says for which host a request is.
     HostLine,
     /// A name in braces that stands for nothing.
@@ -85,6 +87,10 @@ impl RouteFault {
             Self::Framing => {
                 say("says how a message is sent, which is not for a route to change", "remove it")
             }
+            Self::Date => say(
+                "comes back, for every answer says when it was made",
+                "remove it; another date can be set",
+            ),
             Self::HostLine => say(
                 "says for which host a request is, which is not for these lines to change",
                 "remove it; for another host there is set_host",

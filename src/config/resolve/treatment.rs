@@ -38,6 +38,7 @@ pub(super) fn treatment(
     let body_limit = given.body_size.map(|size| at.key("body_size").size(size.0, 1, u64::MAX));
     let request_headers = changes(&given.request_headers, &at.key("request_headers"));
     let answer_headers = changes(&given.answer_headers, &at.key("answer_headers"));
+    has_date(&given.answer_headers, &at.key("answer_headers").key("remove"));
     let retry = retry(&given.retry, &at.key("retry"));
     let rate = rate(given.rate.as_deref(), given.rate_burst, at);
     let mirror = given.mirror.as_ref().map(|mirror| self::mirror(mirror, given, pools, &at.key("mirror")));
@@ -80,6 +81,14 @@ fn changes(given: &file::Changes, at: &Spot<'_>) -> Changes {
         remove: remove.collect(),
         set: lines(&given.set, &at.key("set")),
         add: lines(&given.add, &at.key("add")),
+    }
+}
+
+/// hyper puts it back, as RFC 9110 section 6.6.1 asks of us.
+fn has_date(given: &file::Changes, at: &Spot<'_>) {
+    let date = given.remove.iter().position(|text| text.eq_ignore_ascii_case("date"));
+    if let Some(index) = date {
+        at.index(index).wrong(&given.remove[index], RouteFault::Date);
     }
 }
 

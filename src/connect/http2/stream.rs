@@ -30,7 +30,7 @@ pub struct Http2Stream<B> {
 impl Http2 {
     /// A stream for one request.
     pub(in super::super) fn stream<B>(self: &Rc<Self>) -> Http2Stream<B> {
-        self.streams.set(self.streams.get() + 1);
+        self.status.streams.set(self.status.streams.get() + 1);
         self.idle_since.set(None);
         let reused = self.used.replace(true);
         let connection = Rc::clone(self);
@@ -40,7 +40,8 @@ impl Http2 {
 
 impl<B> Drop for Http2Stream<B> {
     fn drop(&mut self) {
-        self.connection.streams.set(self.connection.streams.get() - 1);
+        let streams = &self.connection.status.streams;
+        streams.set(streams.get() - 1);
     }
 }
 
@@ -90,7 +91,7 @@ where
                     *request = self.untouched();
                 }
                 self.head = self.head.take().filter(|_| note);
-                Err(Ok(error))
+                Err(Ok(self.unless_of_others(error)))
             }
             Err(Err(stop)) => {
                 let status = &self.connection.status;
@@ -98,6 +99,19 @@ where
                 status.retired.set(status.retired.get() || status.heard.get() == heard);
                 Err(Err(stop))
             }
+        }
+    }
+
+    /// What ended the connection may have been sent in answer to any of its requests: h2 knows only of a stream's own end which
+    /// it is.
+    fn unless_of_others(&self, error: Broken) -> Broken {
+        match error {
+            Broken::Http2(error)
+                if error.is_library() && error.is_go_away() && !self.connection.status.lonely.get() =>
+            {
+                Broken::Among(error)
+            }
+            error => error,
         }
     }
 

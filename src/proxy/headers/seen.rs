@@ -21,7 +21,7 @@ pub(super) enum Kind {
     /// Says what only we may say.
     Claim = 1 << 8,
     Length = 1 << 9,
-    /// There is more than one, or a list of them.
+    /// There is more than one, or one that is not written as we would write it.
     Lengths = 1 << 10,
     Via = 1 << 11,
 }
@@ -39,8 +39,9 @@ impl Seen {
                 None => {}
                 Some(Kind::Host) if host.is_some() => seen.add(Kind::Hosts),
                 Some(Kind::Host) => host = Some(value),
-                Some(Kind::Length) if seen.has(Kind::Length) || value.as_bytes().contains(&b',') => {
-                    seen.add(Kind::Lengths);
+                Some(Kind::Length) => {
+                    let odd = seen.has(Kind::Length) || !is_plain_number(value.as_bytes());
+                    seen.add(if odd { Kind::Lengths } else { Kind::Length });
                 }
                 Some(kind) => seen.add(kind),
             }
@@ -55,6 +56,15 @@ impl Seen {
 
     fn add(&mut self, kind: Kind) {
         self.0 |= kind as u16;
+    }
+}
+
+/// Whether it is a number that could be written in no other way, and has few enough digits for 64 bits.
+fn is_plain_number(value: &[u8]) -> bool {
+    match value {
+        [b'0'] => true,
+        [b'1'..=b'9', rest @ ..] => rest.len() < 19 && rest.iter().all(u8::is_ascii_digit),
+        _ => false,
     }
 }
 

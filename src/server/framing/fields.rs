@@ -2,8 +2,9 @@
 
 use crate::proxy::{TWO_LENGTHS, parse_length};
 
+use super::escape::is_unescaped;
 use super::search::is_plain;
-use super::{FOLDED, KEPT, Refusal, TLS_HANDSHAKE};
+use super::{FOLDED, KEPT, Refusal, TLS_HANDSHAKE, UNESCAPED};
 
 const CONTENT_LENGTH: &[u8] = b"content-length";
 const TRANSFER_ENCODING: &[u8] = b"transfer-encoding";
@@ -76,8 +77,9 @@ pub(super) fn check_request_line(part: &[u8], from_start: bool) -> Result<(), Re
     if is_plain(part) {
         return Ok(());
     }
-    match part.iter().find(|byte| **byte == b'#' || !byte.is_ascii()) {
+    match part.iter().find(|byte| **byte == b'#' || !byte.is_ascii() || is_unescaped(byte)) {
         Some(b'#') => Err("its target has a fragment (`#`), which is for the client alone"),
+        Some(byte) if byte.is_ascii() => Err(UNESCAPED),
         _ => Err("its first line has a byte that is not ASCII; a target is to be percent-encoded"),
     }
 }

@@ -37,9 +37,10 @@ fn line_feeds(word: [u8; WORD]) -> u64 {
     other.wrapping_sub(ONES) & !other & (ONES << 7)
 }
 
-/// Whether all bytes are ASCII and none is `#`.
+/// Whether all bytes are ASCII and none is one of these: # " < > `
 pub(super) fn is_plain(bytes: &[u8]) -> bool {
-    let is_odd = |byte: &u8| (*byte == b'#') | (*byte >= 0x80);
+    // Neighbours, and those that differ in the same bit, are found by one comparison.
+    let is_odd = |byte: &u8| (*byte | 1 == b'#') | (*byte | 2 == b'>') | (*byte == b'`') | (*byte >= 0x80);
     let has_odd = |block: &[u8; BLOCK]| block.iter().fold(false, |odd, byte| odd | is_odd(byte));
     // The last block may overlap the one before.
     let Some(last) = bytes.last_chunk::<BLOCK>() else { return !bytes.iter().any(is_odd) };

@@ -9,7 +9,9 @@ use std::task::{Poll, Waker};
 use hyper::rt;
 use tokio::task::spawn_local;
 
-use crate::proxy::{Client, Mark};
+use crate::proxy::{Client, Error, Mark};
+
+use super::NOT_HTTP2;
 
 /// What is known of a connection's streams.
 #[derive(Debug, Default)]
@@ -17,6 +19,8 @@ pub(super) struct Streams {
     open: Cell<usize>,
     /// Whose task is made next, if it is known.
     next: RefCell<Option<Next>>,
+    /// Whether its client ended the connection by what is not HTTP/2.
+    spoilt: Cell<bool>,
     /// The connection's task.
     connection: RefCell<Option<Waker>>,
 }
@@ -45,6 +49,11 @@ impl Streams {
 
     fn set_next(&self, next: Option<Next>) {
         *self.next.borrow_mut() = next;
+    }
+
+    /// The connection ends, because of this if anything: those under way are cut for it.
+    pub(super) fn end(&self, fault: Option<&Error>) {
+        self.spoilt.set(matches!(fault, Some(Error::Malformed(_))));
     }
 
     /// Whether any is under way.
@@ -99,6 +108,9 @@ async fn run(mut future: Pin<Box<impl Future<Output = ()>>>, client: &Rc<Client>
         }
     })
     .await;
+    if streams.spoilt.get() {
+        client.blame(Error::Malformed(NOT_HTTP2));
+    }
 }
 
 /// Passes on what a tunnel says to its client, whose other end has the deadline. Of a tunnel that broke off the client

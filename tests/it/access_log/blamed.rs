@@ -8,7 +8,9 @@ use hyper::Request;
 use serde_json::json;
 
 use super::{Log, facts};
-use crate::support::{Backend, Balancer, Client, Http2, PATIENCE, Running, Sample, Stream, until};
+use crate::support::{
+    Backend, Balancer, Client, Http2, PATIENCE, Running, Sample, Stream, head, settings, until,
+};
 
 const CHUNKED: &str = "Transfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n";
 const COUNTED: &str = "Content-Length: 100\r\n\r\nabcd";
@@ -137,4 +139,23 @@ fn begin(client: &mut Http2, path: &str, length: &str) -> Stream {
     let mut stream = client.begin(request.body(()).unwrap());
     stream.send("abcd", false).unwrap();
     stream
+}
+
+#[test]
+fn streams_whose_connection_their_client_spoilt_are_cut_for_that_and_it_has_not_gone() {
+    let backend = Backend::stalls();
+    let (balancer, log) = logging(backend.address);
+    let mut client = Client::to(balancer.address);
+    let fields = [(":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", "/")];
+    client.send([settings(), head(1, &fields)].concat());
+    until("it came", || backend.requests() == 1);
+    client.send(head(3, &[&fields[..], &[("x", "\u{7f}")]].concat()));
+    const GOAWAY: u8 = 7;
+    client.frame_of(GOAWAY);
+    log.wait_for_a_line();
+    until("both have a line", || log.lines().len() == 2);
+    let lines = log.lines();
+    let of_stream = lines.iter().find(|line| line["method"] == "GET").expect("the stream's");
+    assert_eq!(facts(of_stream), json!([400, backend.address, 1, "malformed_request", "PR"]));
+    assert!(lines.iter().all(|line| line["reason"] == "malformed_request"), "{lines:?}");
 }

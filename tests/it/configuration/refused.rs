@@ -274,6 +274,12 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
         "content-length: says how a message is sent",
         "remove it",
     ),
+    (
+        "[routes.a]\npool = 'default'\nanswer_headers.remove = ['x', 'Date']",
+        "3:31",
+        "Date: comes back, for every answer says when it was made",
+        "remove it; another date can be set",
+    ),
     ("[routes.a]\npool = 'default'\nmirror.pool = 'default'", "3:15", "default: its requests go to this", ""),
     ("[routes.a]\npool = 'default'\nretry.statuses = [200]", "3:19", "200: not a status for this", "use 400"),
     ("[routes.a]\npool = 'default'\nerror_pages.200.body = ''", "3:13", "200: not a status for this", "use"),

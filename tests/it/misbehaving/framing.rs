@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::channel;
 
 use super::{REQUEST, before_one_that_sends, expect_reason, expect_sanity};
-use crate::support::{Backend, Balancer, Client, PATIENCE, get, request};
+use crate::support::{Answer, Backend, Balancer, Client, PATIENCE, Running, get, request};
 
 const SMUGGLED: &str = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nsmuggled\n";
 
@@ -178,5 +178,45 @@ fn an_answer_that_ends_with_its_connection_is_passed_on_in_chunks() {
         client.send(REQUEST);
         let answer = client.answer().expect_status(200);
         assert_eq!((answer.header("transfer-encoding"), answer.text()), (Some("chunked"), "first"));
+    }
+}
+
+/// The head of the answer to such a request.
+fn head(balancer: &Running, method: &str) -> Answer {
+    let mut client = Client::to(balancer.address);
+    client.send(REQUEST.replace("GET", method));
+    client.head()
+}
+
+#[test]
+fn an_answer_whose_length_is_none_is_not_passed_on_though_it_has_no_body() {
+    for (method, status) in
+        [("HEAD", "200 OK"), ("HEAD", "404 Not Found"), ("GET", "304 Not Modified"), ("GET", "200 OK")]
+    {
+        for length in ["x", "+9", "-1", "", "99999999999999999999999", "5, 6", "5,", "0x5"] {
+            let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n");
+            let (backend, balancer) = before_one_that_sends(answer);
+            expect_reason(head(&balancer, method), 502, "bad_answer");
+            expect_sanity(&backend, &balancer);
+        }
+    }
+}
+
+#[test]
+fn a_length_is_passed_on_once_and_without_zeros_before_it() {
+    for (method, length, expected) in [
+        ("HEAD", "02", "2"),
+        ("GET", "02", "2"),
+        ("HEAD", "2, 002", "2"),
+        ("HEAD", "2\r\nContent-Length: 2", "2"),
+        ("GET", "2\r\nContent-Length: 2", "2"),
+        ("HEAD", "000", "0"),
+        ("HEAD", "18446744073709551615", "18446744073709551615"),
+    ] {
+        let body = if method == "GET" { "ok" } else { "" };
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}");
+        let (_backend, balancer) = before_one_that_sends(answer);
+        let answer = head(&balancer, method).expect_status(200);
+        assert_eq!(answer.header("content-length"), Some(expected), "{method} {length}");
     }
 }

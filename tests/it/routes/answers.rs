@@ -153,7 +153,7 @@ fn an_error_page_is_shown_in_place_of_errors() {
 #[test]
 fn a_page_in_place_of_an_answer_keeps_what_is_not_of_its_body() {
     let backend = Backend::answers(
-        "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\nContent-Encoding: gzip\r\nETag: \"1\"\r\nContent-Length: 3\r\n\r\nabc",
+        "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\nContent-Encoding: gzip\r\nETag: \"1\"\r\nContent-Digest: sha-256=:YQ==:\r\nRepr-Digest: sha-256=:YQ==:\r\nDigest: sha=YQ==\r\nContent-MD5: YQ==\r\nContent-Length: 3\r\n\r\nabc",
     );
     let routes = "[routes.one]\npool = \"one\"\nerror_pages = { \"401\" = { body = \"who are you?\" } }\n";
     let (balancer, _settings) = start(routes, &[("one", backend.address)]);

@@ -122,3 +122,30 @@ fn what_follows_an_answer_that_its_client_is_slow_to_read_waits_for_it() {
         assert!(answer.text().contains("without a carriage return"), "{}", answer.text());
     }
 }
+
+#[test]
+fn a_target_with_bytes_that_a_browser_would_have_encoded_reaches_the_backend_with_them_encoded() {
+    let request =
+        |method: &str, target: &str, rest: &str| format!("{method} {target} HTTP/1.1\r\nHost: a\r\n{rest}");
+    let all = [
+        request("GET", "/?filter={\"a\":1}", "\r\n"),
+        request(
+            "POST",
+            "/a<b>c`d?e",
+            "X: \"<>\r\nContent-Length: 35\r\n\r\nGET /?\"hidden HTTP/1.1\r\nHost: a\r\n\r\n",
+        ),
+        request("GET", "/plain", "\r\n"),
+        request("GET", "/?<>", "\r\n"),
+    ]
+    .concat();
+    let targets = ["/?filter={%22a%22:1}", "/a%3Cb%3Ec%60d?e", "/plain", "/?%3C%3E"];
+    for size in [all.len(), 1, 20] {
+        let seen = received(&all, size, targets.len());
+        for (seen, target) in seen.iter().zip(targets) {
+            assert_eq!(seen.split(' ').nth(1), Some(target));
+        }
+        assert!(
+            seen[1].contains("\"<>\r\n") && seen[1].ends_with("GET /?\"hidden HTTP/1.1\r\nHost: a\r\n\r\n")
+        );
+    }
+}
