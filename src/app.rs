@@ -126,7 +126,7 @@ async fn serve<F: Future<Output = ()>>(
         biased;
         () = shutdown.as_mut(), if predecessor.is_there() => return Ok(()),
         () = predecessor.leaves() => return Err(StartError::Abandoned),
-        () = roster.meet(&prepared.settings.config) => {}
+        () = roster.meet(&prepared.settings.config) => registry.settle(),
     }
     let threads = Threads::start(prepared.settings.config.workers.get())?;
     prepared.listen()?;

@@ -200,6 +200,11 @@ impl Registry {
         self.unclaimed.add(legacies);
     }
 
+    /// The first settings and sources have named theirs.
+    pub fn settle(&self) {
+        self.unclaimed.settle();
+    }
+
     /// Forgets removed backends that have ended what they did.
     pub fn sweep(&self) {
         let gone: Vec<_> =

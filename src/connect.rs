@@ -34,7 +34,7 @@ pub use answer_body::AnswerBody;
 pub use bell::Doorbell;
 pub use broken::Broken;
 pub use connection::Connection;
-pub use connections::{Connections, Need};
+pub use connections::{Connections, Need, OWN};
 pub use dial::DialError;
 pub use files::{Wants, are_files_scarce, is_our_want, ran_out_of_files, shortages, spare_files};
 pub use head_limits::HeadLimits;

@@ -144,11 +144,8 @@ async fn forward(
         let trial = Trial::begin(client, pool, &lease);
         let failure = match forward::send(client, &view, &lease, unsent, untold, asked).await {
             Ok((mut response, connection)) => {
-                if let Err(error) = headers::prepare_answer(&mut response, asked, client) {
-                    trial.failed(&error);
-                    return Err(error);
-                }
-                trial.answered(&response);
+                let can_pass = headers::prepare_answer(&mut response, asked, client);
+                trial.answered_if(can_pass, &response)?;
                 exchange.stays_at(affinity.cookie(pool, &lease), response.headers_mut());
                 let connections = Rc::clone(connections);
                 let mut answered = Answered { response, asked, connection, connections, lease };

@@ -18,6 +18,7 @@ mod unix;
 mod worker;
 mod workers;
 
+pub use claim::Claims;
 pub use framing::{Framing, Refusal};
 pub use listener::Bound;
 pub use opened::Opened;

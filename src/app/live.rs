@@ -223,7 +223,7 @@ impl Live {
     }
 
     async fn put_in_force(&self, prepared: Prepared) {
-        let Prepared { settings, ways, tls, renewal, kept, changed, mut bound, admin } = prepared;
+        let Prepared { settings, ways, tls, renewal, kept, changed, mut bound, admin, .. } = prepared;
         let config = Arc::clone(&settings.config);
         if let (false, Some(before)) = (matches!(admin, Admin::Kept), &self.config().admin) {
             info!("the admin API is no longer on {}", before.address);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::config::{Address, Config, Listener};
 use crate::connect::Ways;
-use crate::server::{Bound, LoadedTls, Opened, Tls};
+use crate::server::{Bound, Claims, LoadedTls, Opened, Tls};
 use crate::snapshot::Settings;
 
 use super::succession::Predecessor;
@@ -39,6 +39,8 @@ pub(super) struct Prepared {
     pub(super) bound: Vec<Bound>,
     /// Where the admin API is to be.
     pub(super) admin: Admin,
+    /// Until all listen.
+    claims: Claims,
 }
 
 /// What becomes of the place where the admin API is.
@@ -67,10 +69,13 @@ impl Prepared {
         let (tls, renewal) = prepare_tls(config, present)?;
         let Places { kept, changed, left } = Places::of(config, tls.as_ref(), present);
         let missing = config.listeners.iter().zip(&kept).filter(|(_, kept)| kept.is_none());
+        let wanted = missing.clone().map(|(listener, _)| &listener.address);
+        let wanted = wanted.chain(config.admin.iter().map(|admin| &admin.address));
+        let claims = Claims::to(wanted.filter_map(Address::ip));
         let left = leaving(config, &left, present, predecessor);
         let bound = missing.map(|(listener, _)| bind(listener, config, tls.as_ref(), (&left, predecessor)));
         let (bound, admin) = both(all(bound), bind_admin(config, present, (&left, predecessor)))?;
-        Ok(Self { settings, ways, tls, renewal, kept, changed, bound, admin })
+        Ok(Self { settings, ways, tls, renewal, kept, changed, bound, admin, claims })
     }
 
     /// Lets clients connect to what is not open yet: the last thing that can fail.
@@ -78,12 +83,13 @@ impl Prepared {
     /// # Errors
     /// Another program listens there since.
     pub(super) fn listen(&mut self) -> Result<(), StartError> {
-        for bound in &mut self.bound {
+        for bound in &self.bound {
             bound.listen().map_err(|error| refused(&bound.opened.listener, error))?;
         }
-        if let Admin::Bound(admin) = &mut self.admin {
+        if let Admin::Bound(admin) = &self.admin {
             admin.listen().map_err(|error| refused_admin(&admin.opened.listener.address, error))?;
         }
+        self.claims = Claims::default();
         Ok(())
     }
 }

@@ -2,16 +2,23 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+use tracing::info;
 
-use super::{Backend, Hold, Terms};
+use super::{Backend, Hold, MOST_REMEMBERED, Terms};
+
+/// How long it is of use to know how a backend was.
+const NEWS: Duration = Duration::from_secs(10);
 
 /// What is left of what was known of one backend.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Legacy {
-    /// Which one, as the command line takes it.
+    /// Which one, so that it is told from all others.
+    pub key: String,
+    /// As the command line takes it.
     pub backend: String,
     /// What an operator said of it.
     pub hold: Option<Hold>,
@@ -27,39 +34,75 @@ impl Legacy {
     /// That of a backend, unless there is nothing that another process could not know of it.
     pub(super) fn of(backend: &Backend) -> Option<Self> {
         let legacy = Self {
+            key: key(&backend.terms),
             backend: backend.to_string(),
             hold: backend.hold,
             weight: backend.weight,
-            failures: backend.health.failures(),
+            failures: if backend.leaving { 0 } else { backend.health.failures() },
             finding: backend.health.evidence().finding(),
         };
-        (legacy.failures > 0 || backend.is_overridden()).then_some(legacy)
+        (legacy.failures > 0 || legacy.is_override()).then_some(legacy)
+    }
+
+    fn is_override(&self) -> bool {
+        self.hold.is_some() || self.weight.is_some()
     }
 }
 
-/// Legacies of backends that nobody has named yet.
+fn without_failures(legacy: &Legacy) -> Legacy {
+    Legacy { failures: 0, ..legacy.clone() }
+}
+
+/// In words, for another process: a name may lead elsewhere by then, and one place may have two names.
+fn key(terms: &Terms) -> String {
+    let (pool, scheme, address) = terms.key();
+    format!("{scheme:?} {address} {pool}")
+}
+
+/// Legacies of backends that nobody has named yet, by their keys, and when they came.
 #[derive(Debug, Default)]
-pub(super) struct Unclaimed(Mutex<HashMap<String, Legacy>>);
+pub(super) struct Unclaimed(Mutex<HashMap<String, (Legacy, Instant)>>);
 
 impl Unclaimed {
     pub(super) fn add(&self, legacies: Vec<Legacy>) {
-        self.lock().extend(legacies.into_iter().map(|legacy| (legacy.backend.clone(), legacy)));
+        let now = Instant::now();
+        self.lock().extend(legacies.into_iter().map(|legacy| (legacy.key.clone(), (legacy, now))));
     }
 
     /// That of this backend. It is given once.
     pub(super) fn claim(&self, terms: &Terms) -> Option<Legacy> {
         let mut all = self.lock();
-        if all.is_empty() { None } else { all.remove(&terms.to_string()) }
+        let (legacy, since) = if all.is_empty() { None } else { all.remove(&key(terms)) }?;
+        Some(if since.elapsed() < NEWS { legacy } else { without_failures(&legacy) })
+    }
+
+    /// Forgets those of which operators said nothing, and says which are left, of which there is a bound.
+    pub(super) fn settle(&self) {
+        let mut remembered = 0;
+        self.lock().retain(|_, (legacy, _)| {
+            let is_kept = legacy.is_override() && remembered < MOST_REMEMBERED;
+            remembered += usize::from(is_kept);
+            if is_kept {
+                info!(
+                    "{} is none of the backends; what an operator said of it holds when it is",
+                    legacy.backend
+                );
+            }
+            is_kept
+        });
     }
 
     /// What operators said of those that may be named yet. How they were is no news by now.
     pub(super) fn overrides(&self) -> Vec<Legacy> {
-        let is_override = |legacy: &&Legacy| legacy.hold.is_some() || legacy.weight.is_some();
-        let without_failures = |legacy: &Legacy| Legacy { failures: 0, ..legacy.clone() };
-        self.lock().values().filter(is_override).map(without_failures).collect()
+        let all = self.lock();
+        all.values()
+            .map(|(legacy, _)| legacy)
+            .filter(|legacy| legacy.is_override())
+            .map(without_failures)
+            .collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Legacy>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, (Legacy, Instant)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

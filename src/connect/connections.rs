@@ -15,12 +15,15 @@ use super::idle::Idle;
 use super::shared::Shared;
 use super::{Connection, DialError, HeadLimits, Origin, Outbox, Way};
 
+/// More than are ever made: a connection of one's own.
+pub const OWN: usize = usize::MAX;
+
 /// What a request needs of its connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Need {
     /// To switch protocols, which only a connection of its own can.
     pub upgrade: bool,
-    /// One that was made when there had been so many, for an older one has failed.
+    /// One that was made when there had been so many, or [`OWN`], for an older one has failed.
     pub since: Option<usize>,
     /// On whose behalf it is.
     pub origin: Option<Origin>,
@@ -90,7 +93,7 @@ where
         if let Some(connection) = newer.and_then(|since| self.stream(false, since)) {
             return Ok(connection);
         }
-        while !need.upgrade && self.will_have_room() {
+        while !need.upgrade && need.since != Some(OWN) && self.will_have_room() {
             let _waiting = Counted::one_more(&self.waiting);
             self.dialled.notified().await;
             if let Some(connection) = self.stream(false, need.since.unwrap_or_default()) {

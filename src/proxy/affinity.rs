@@ -131,6 +131,19 @@ impl<'a> Trial<'a> {
         self.learn(Outcome { took, ending, retry_after });
     }
 
+    /// There is an answer, or one that cannot be passed on.
+    pub(super) fn answered_if<B>(
+        self,
+        can_pass: Result<(), Error>,
+        response: &Response<B>,
+    ) -> Result<(), Error> {
+        match &can_pass {
+            Ok(()) => self.answered(response),
+            Err(error) => self.failed(error),
+        }
+        can_pass
+    }
+
     /// There is none.
     pub(super) fn failed(mut self, error: &Error) {
         if error.row().fault != Fault::Backend {

@@ -10,7 +10,7 @@ use hyper::{Request, Response, StatusCode, Version};
 use crate::backends::Evidence;
 use crate::balance::{Lease, Tried};
 use crate::config::Address;
-use crate::connect::{AnswerBody, Broken, DialError, Flow, Need, Origin, Provenance, ran_out_of_files};
+use crate::connect::{AnswerBody, Broken, DialError, Flow, Need, OWN, Origin, Provenance, ran_out_of_files};
 
 use super::client::{Mark, before_due};
 use super::phase::Phase;
@@ -110,11 +110,11 @@ pub(super) async fn send(
         let unheard = !flow.answered() || !flow.has_begun();
         let kept_too_long = connection.is_reused() && unheard && !broken.would_come_again();
         let failure = judge(client, &mut connection, request, broken);
-        // That says nothing of the backend, and a new connection will do: once, for others may use it, too.
-        if request.is_none() || !kept_too_long || since.is_some() {
+        // That says nothing of the backend, and a new connection will do: one that others may use, too, and then one of its own.
+        if request.is_none() || !kept_too_long {
             return Err(failure);
         }
-        since = Some(connections.made());
+        since = Some(if since.is_none() { connections.made() } else { OWN });
     }
 }
 

@@ -205,9 +205,15 @@ fn unite_lengths(headers: &mut HeaderMap) -> Result<(), Error> {
     Ok(())
 }
 
-/// A switch of protocols is passed on, but not one to h2c, which is an answer that we could not pass on.
+/// A switch of protocols is passed on, but not one to h2c, which is an answer that we could not pass on, and none to TLS (RFC 2817),
+/// which some clients invite to with each request and which is between neighbours.
 fn asks_for_upgrade(request: &Request<RequestBody>) -> bool {
-    lists(request.headers(), &CONNECTION, "upgrade") && !lists(request.headers(), &UPGRADE, "h2c")
+    let is_ours = |protocol: &[u8]| {
+        protocol.eq_ignore_ascii_case(b"h2c")
+            || protocol.get(..4).is_some_and(|name| name.eq_ignore_ascii_case(b"tls/"))
+    };
+    let mut protocols = request.headers().get_all(UPGRADE).iter().flat_map(tokens);
+    lists(request.headers(), &CONNECTION, "upgrade") && !protocols.any(is_ours)
 }
 
 fn remove_hop_by_hop(headers: &mut HeaderMap, seen: Seen, upgrade: bool) {

@@ -1,4 +1,4 @@
-//! Who is about to listen at an address: one process at a time.
+//! Who is about to listen: one process at a time for each port.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -12,25 +12,33 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// How long one that starts may take until it listens: sources of backends have three seconds of that.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The right to find out whether an address is free, and to listen there: held from the one to the other, for the system lets
+/// The right to find out whether ports are free, and to listen there: held from the one to the other, for the system lets
 /// several programs bind one address as long as none listens, and then lets all of ours. It ends when this is dropped.
-#[derive(Debug)]
-pub(super) struct Claim {
-    /// Has the address for its name, which only one in the same network namespace can have.
-    _named: UnixDatagram,
+#[derive(Debug, Default)]
+pub struct Claims {
+    /// Each has a port in its name, which only one socket in the same network namespace can have.
+    _named: Vec<UnixDatagram>,
 }
 
-impl Claim {
-    /// Waits for one that has it. Where it cannot be had for any other reason, or for too long, we do without.
-    pub(super) fn to(address: SocketAddr) -> Option<Self> {
-        let name = Name::from_abstract_name(format!("loadbalancer is about to listen on {address}")).ok()?;
+impl Claims {
+    /// Waits for others that have one of them. What cannot be had for any other reason, or for too long, we do without. All take
+    /// theirs in one order, so nobody waits for who waits for him.
+    pub fn to(addresses: impl Iterator<Item = SocketAddr>) -> Self {
+        let mut ports: Vec<_> = addresses.map(|address| address.port()).filter(|port| *port != 0).collect();
+        ports.sort_unstable();
+        ports.dedup();
         let until = Instant::now() + PATIENCE;
-        loop {
-            match UnixDatagram::bind_addr(&name) {
-                Ok(named) => return Some(Self { _named: named }),
-                Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < until => sleep(PAUSE),
-                Err(_) => return None,
-            }
+        Self { _named: ports.into_iter().filter_map(|port| claim(port, until)).collect() }
+    }
+}
+
+fn claim(port: u16, until: Instant) -> Option<UnixDatagram> {
+    let name = Name::from_abstract_name(format!("loadbalancer is about to listen on port {port}")).ok()?;
+    loop {
+        match UnixDatagram::bind_addr(&name) {
+            Ok(named) => return Some(named),
+            Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < until => sleep(PAUSE),
+            Err(_) => return None,
         }
     }
 }

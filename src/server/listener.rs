@@ -21,7 +21,6 @@ use crate::connect::{self, Wants, ran_out_of_files};
 use crate::proxy::{Error, Shared};
 
 use super::arrival::{Arrival, Door, turn_away};
-use super::claim::Claim;
 use super::opened::Opened;
 use super::team::{Handed, Seat, Team};
 use super::tls::Tls;
@@ -45,8 +44,6 @@ pub struct Bound {
     pub opened: Arc<Opened>,
     sockets: Vec<Socket>,
     file: Option<SocketFile>,
-    /// Until it listens.
-    claim: Option<Claim>,
 }
 
 impl Bound {
@@ -57,11 +54,10 @@ impl Bound {
     /// The address is in use, not ours, or not allowed.
     pub fn bind(listener: &Listener, tls: Option<Arc<Tls>>, count: usize, again: bool) -> io::Result<Self> {
         let mut listener = listener.clone();
-        let (mut file, mut claim) = (None, None);
+        let mut file = None;
         let sockets = match &listener.address {
             Address::Ip(address) => {
                 if address.port() != 0 && !again {
-                    claim = Claim::to(*address);
                     // Sockets that share an address also share it with those of another process: this one does not.
                     bound_socket(*address, false)?;
                 }
@@ -76,7 +72,7 @@ impl Bound {
             }
         };
         let tls = tls.filter(|_| listener.tls);
-        Ok(Self { opened: Arc::new(Opened::new(listener, tls)), sockets, file, claim })
+        Ok(Self { opened: Arc::new(Opened::new(listener, tls)), sockets, file })
     }
 
     /// What another process bound and gave us, and as many more sockets as it takes for `count` to have one each.
@@ -106,17 +102,15 @@ impl Bound {
             }
         }
         let tls = tls.filter(|_| listener.tls);
-        Ok(Self { opened: Arc::new(Opened::new(listener, tls)), sockets, file, claim: None })
+        Ok(Self { opened: Arc::new(Opened::new(listener, tls)), sockets, file })
     }
 
     /// Lets clients connect.
     ///
     /// # Errors
     /// Another program listens there since.
-    pub fn listen(&mut self) -> io::Result<()> {
-        self.sockets.iter().try_for_each(|socket| socket.listen(BACKLOG))?;
-        self.claim = None;
-        Ok(())
+    pub fn listen(&self) -> io::Result<()> {
+        self.sockets.iter().try_for_each(|socket| socket.listen(BACKLOG))
     }
 
     /// What there is of it in the file system, to be kept for as long as clients may come.

@@ -61,6 +61,8 @@ fn file_name(text: &str, path: &Path) -> Option<usize> {
         {
             Some(0)
         }
+        // Tags have names of the operator's own.
+        [.., Step::Key(tags), Step::Key(_)] if tags == "tags" => None,
         [Step::Key(section), .., Step::Key(key)] if SECTIONS.contains(&&**section) && key.ends_with(FILE) => {
             Some(0)
         }
