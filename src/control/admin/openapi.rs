@@ -6,6 +6,9 @@ use serde_json::{Map, Value, json};
 
 use crate::control::api;
 
+/// Times that a change may be watched, as they are mostly written: from 1s to 1h.
+const WATCHED: &str = "^(1h|([1-9]|[1-5][0-9]|60)m|([1-9][0-9]{0,2}|[12][0-9]{3}|3[0-5][0-9]{2}|3600)s\
+    |([1-9][0-9]{3,5}|[12][0-9]{6}|3[0-5][0-9]{5}|3600000)ms)$";
 /// Statuses of refusals that any request may get.
 const ANY: [u16; 4] = [400, 401, 403, 406];
 /// Those of requests that bring a body.
@@ -146,7 +149,7 @@ fn change(id: &str, summary: &str, schema: Value, content: &Value) -> Value {
         "name": "confirm",
         "in": "query",
         "description": "Watch the change for so long, from 1s to 1h, and take it back if things get worse",
-        "schema": { "type": "string", "pattern": "^[0-9]+(ms|s|m|h)$" },
+        "schema": { "type": "string", "pattern": WATCHED },
         "example": "60s",
     }]);
     operation["requestBody"] = json!({ "required": true, "content": content });
