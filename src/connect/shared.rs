@@ -14,8 +14,8 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// A stream on the first connection with room for one, of those before which `since` others or more were made. With `probe` the system is asked whether the backend has closed
-    /// it, which costs a system call and leaves a smaller gap.
+    /// A stream on the first connection with room for one, of those before which `since` others or more were made. With
+    /// `probe` the system is asked whether the backend has closed it, which costs a system call and leaves a smaller gap.
     pub(super) fn stream<B>(&self, probe: bool, since: usize) -> Option<Http2Stream<B>> {
         let mut connections = self.connections.borrow_mut();
         connections.retain(|(_, connection)| !connection.is_gone());

@@ -28,7 +28,7 @@ pub use backend::{Backend, Transport};
 pub use client::{Answer, Client, get, request};
 pub use dns::Dns;
 pub use fifo::Fifo;
-pub use frames::{Frame, frame, head, settings};
+pub use frames::{Frame, frame, head, read_frame, settings};
 pub use gate::{Gate, Opener, gate};
 pub use http2::{Http2, Stream, get as http2_get};
 pub use program::{Balancer, Running, Sample, address_in, backends};

@@ -10,7 +10,7 @@ use h2::Reason;
 use hyper::{Request, StatusCode};
 
 use crate::support::h2_backend::{Exchange, H2Backend};
-use crate::support::{Balancer, Client, Http2, get, request, until};
+use crate::support::{Balancer, Client, Http2, frame, get, read_frame, request, until};
 
 use super::before;
 
@@ -186,18 +186,14 @@ fn go_away_at_the_second(mut stream: TcpStream, requests: &AtomicUsize) -> std::
     stream.write_all(&frame(SETTINGS, 0, 0, &[]))?;
     let mut last = 0;
     loop {
-        let mut head = [0; 9];
-        stream.read_exact(&mut head)?;
-        let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
-        stream.read_exact(&mut payload)?;
-        let number = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
-        match (head[3], head[4]) {
+        let next = read_frame(&mut stream)?;
+        match (next.kind, next.flags) {
             (SETTINGS, 0) => stream.write_all(&frame(SETTINGS, 1, 0, &[]))?,
             (1, _) if last == 0 => {
-                last = number;
+                last = next.stream;
                 requests.fetch_add(1, Ordering::SeqCst);
                 // `:status: 200`, with the ends of the head and of the stream.
-                stream.write_all(&frame(1, 5, number, &[0x88]))?;
+                stream.write_all(&frame(1, 5, last, &[0x88]))?;
             }
             (1, _) => {
                 let payload = [last.to_be_bytes(), [0; 4]].concat();
@@ -207,9 +203,4 @@ fn go_away_at_the_second(mut stream: TcpStream, requests: &AtomicUsize) -> std::
             _ => {}
         }
     }
-}
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }

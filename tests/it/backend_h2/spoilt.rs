@@ -9,7 +9,7 @@ use std::thread;
 use hyper::StatusCode;
 
 use crate::support::h2_backend::H2Backend;
-use crate::support::{Balancer, Client, Running, frame, get, until};
+use crate::support::{Balancer, Client, Running, frame, get, read_frame, until};
 
 const HEADERS: u8 = 1;
 const SETTINGS: u8 = 4;
@@ -66,19 +66,15 @@ fn serve(
     stream.write_all(&frame(SETTINGS, 0, 0, &[]))?;
     let mut here = 0;
     loop {
-        let mut head = [0; 9];
-        stream.read_exact(&mut head)?;
-        let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
-        stream.read_exact(&mut payload)?;
-        let number = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
-        match (head[3], head[4]) {
+        let next = read_frame(&mut stream)?;
+        match (next.kind, next.flags) {
             (SETTINGS, 0) => stream.write_all(&frame(SETTINGS, ACK, 0, &[]))?,
             (HEADERS, _) => {
                 came.fetch_add(1, Ordering::SeqCst);
                 if here == 0 || done.load(Ordering::SeqCst) {
-                    stream.write_all(&frame(HEADERS, ALL, number, &[OK]))?;
+                    stream.write_all(&frame(HEADERS, ALL, next.stream, &[OK]))?;
                 } else if here == count {
-                    deed(&mut stream, number)?;
+                    deed(&mut stream, next.stream)?;
                 }
                 here += 1;
             }

@@ -1,5 +1,7 @@
 //! HTTP/2 frames (RFC 9113 section 4), byte for byte.
 
+use std::io::{Read, Result};
+
 use super::Client;
 
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -45,11 +47,23 @@ pub fn head(stream: u32, fields: &[(&str, &str)]) -> Vec<u8> {
     frame(HEADERS, END_STREAM_AND_HEADERS, stream, &block)
 }
 
+/// Reads a frame.
+pub fn read_frame(from: &mut impl Read) -> Result<Frame> {
+    let mut head = [0; 9];
+    from.read_exact(&mut head)?;
+    let mut payload = vec![0; number(&head[..3]) as usize];
+    from.read_exact(&mut payload)?;
+    Ok(Frame { kind: head[3], flags: head[4], stream: number(&head[5..]) & (u32::MAX >> 1), payload })
+}
+
+fn number(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0, |number, byte| number << 8 | u32::from(*byte))
+}
+
 impl Client {
     /// Reads a frame.
     pub fn frame(&mut self) -> Frame {
         let head = self.bytes(9);
-        let number = |bytes: &[u8]| bytes.iter().fold(0, |number: u32, byte| number << 8 | u32::from(*byte));
         let payload = self.bytes(number(&head[..3]) as usize);
         Frame { kind: head[3], flags: head[4], stream: number(&head[5..]) & (u32::MAX >> 1), payload }
     }
