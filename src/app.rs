@@ -15,7 +15,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use rlimit::Resource;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_local;
@@ -24,10 +23,10 @@ use tracing::{info, warn};
 
 use crate::backends::Registry;
 use crate::config::{Address, Config, DEFAULT_POOL, Loaded, Pool, Source, Sources};
-use crate::connect::{ran_out_of_files, spare_files};
+use crate::connect::{most_files, ran_out_of_files, spare_files};
 use crate::control::{self, Desk, Means, Unfit};
 use crate::proxy::Rules;
-use crate::server::{Bound, News, Order, Team, Threads, Worker};
+use crate::server::{Bound, News, Order, Team, Threads, Worker, keep_kernel_tick};
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::{Destination, Writer};
 use crate::telemetry::manager;
@@ -63,7 +62,10 @@ pub fn run<F: Future<Output = ()>>(
 ) -> Result<(), StartError> {
     let predecessor = Predecessor::meet()?;
     find_files(&loaded.config)?;
-    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+    // A single worker works here, too.
+    let mut runtime = Builder::new_current_thread();
+    let runtime =
+        runtime.enable_all().on_thread_park(keep_kernel_tick()).build_local(LocalOptions::default())?;
     let (prepared, log) =
         both(Prepared::from(Arc::new(loaded.config.clone()), None, &predecessor), open_log(&loaded.config))?;
     let parts = (prepared, loaded, predecessor);
@@ -85,7 +87,7 @@ const FIRST_FILES: usize = 3;
 /// Whether there can be as many open files as all that is to be started takes. To find that out later would be to have
 /// started a part of it.
 fn find_files(config: &Config) -> Result<(), StartError> {
-    spare_files(config.least_files()).map_err(|error| match Resource::NOFILE.get_soft() {
+    spare_files(config.least_files()).map_err(|error| match most_files() {
         Ok(limit) if ran_out_of_files(&error) => StartError::Files {
             workers: config.workers.get(),
             // Whoever started us may have left more open.

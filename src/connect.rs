@@ -36,7 +36,10 @@ pub use broken::Broken;
 pub use connection::Connection;
 pub use connections::{Connections, Need, OWN};
 pub use dial::DialError;
-pub use files::{Wants, are_files_scarce, is_our_want, ran_out_of_files, shortages, spare_files};
+pub use files::{
+    Wants, are_files_scarce, is_our_want, most_files, raise_most_files, ran_out_of_files, shortages,
+    spare_files,
+};
 pub use head_limits::HeadLimits;
 pub use outbox::Outbox;
 pub use patience::Patience;

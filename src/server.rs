@@ -8,6 +8,7 @@ mod farewell;
 mod framing;
 mod house;
 mod http2;
+mod kernel_tick;
 mod listener;
 mod opened;
 pub mod proxy_protocol;
@@ -20,6 +21,7 @@ mod workers;
 
 pub use claim::Claims;
 pub use framing::{Framing, Refusal};
+pub use kernel_tick::keep_kernel_tick;
 pub use listener::Bound;
 pub use opened::Opened;
 pub use team::{Handed, Seat, Team};

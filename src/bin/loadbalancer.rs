@@ -12,7 +12,7 @@ use loadbalancer::app::StartError;
 use loadbalancer::backends::Registry;
 use loadbalancer::cli::exit::{FAILED, INTERRUPTED, USAGE};
 use loadbalancer::config::{Address, Backend, Command, Flags, Loaded, Sources, slips};
-
+use loadbalancer::connect::raise_most_files;
 use loadbalancer::{app, cli, demo, telemetry};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     // Each connection takes two files, so take what the system lets us have.
-    let open_files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
+    let open_files = raise_most_files().unwrap_or(1024);
     let demo = match &flags.command {
         Some(Command::Tool(tool)) => return cli::run(tool, &flags, open_files),
         Some(Command::Remote(remote)) => return cli::ask(remote, &flags),

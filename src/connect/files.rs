@@ -6,6 +6,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
 use crate::telemetry::Seldom;
 
 const ENOMEM: i32 = 12;
@@ -41,6 +43,24 @@ pub fn shortages() -> usize {
 /// Whether fewer files are left than are to be spare. All workers hear of it.
 pub fn are_files_scarce() -> bool {
     spare_files(SPARE).is_err_and(|error| ran_out_of_files(&error))
+}
+
+/// How many files this process may have open.
+///
+/// # Errors
+/// The system does not say.
+pub fn most_files() -> io::Result<u64> {
+    Ok(getrlimit(Resource::RLIMIT_NOFILE)?.0)
+}
+
+/// Lets this process have as many files open as the system allows, and tells how many.
+///
+/// # Errors
+/// The system does not say.
+pub fn raise_most_files() -> io::Result<u64> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let raised = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    Ok(if raised.is_ok() { hard } else { soft })
 }
 
 /// Finds out whether so many files could be opened.

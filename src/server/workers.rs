@@ -9,6 +9,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{self, spawn_blocking, spawn_local};
 
+use super::kernel_tick::keep_kernel_tick;
 use super::worker::Worker;
 
 /// Threads for workers, each with its event queue; none if there is only one, which works on the caller's.
@@ -61,7 +62,9 @@ impl Threads {
 fn start_thread(index: usize, say: system::Sender<io::Result<()>>) -> io::Result<Ready> {
     let (send, worker) = oneshot::channel();
     let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
-        let runtime = match Builder::new_current_thread().enable_io().build_local(LocalOptions::default()) {
+        let mut builder = Builder::new_current_thread();
+        builder.enable_io().on_thread_park(keep_kernel_tick());
+        let runtime = match builder.build_local(LocalOptions::default()) {
             Ok(runtime) => runtime,
             Err(error) => {
                 // Who is not there any more was told of another.

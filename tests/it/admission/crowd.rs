@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use loadbalancer::connect::raise_most_files;
+
 use super::limited;
 use crate::support::{Client, Running, get};
 
@@ -20,7 +22,7 @@ fn memory_of(process: &Running) -> u64 {
 
 #[test]
 fn a_thousand_clients_that_drip_their_heads_slow_nobody_and_are_cut() {
-    rlimit::increase_nofile_limit(8192).expect("a limit on files");
+    raise_most_files().expect("a limit on files");
     let (_sample, balancer) = limited(&[("--header-timeout", "3s")]);
     let before = memory_of(&balancer);
     let mut slow: Vec<_> = (0..SLOW).map(|_| Client::to(balancer.address)).collect();
