@@ -154,8 +154,10 @@ impl Registry {
             let known = before.remove(&terms.key());
             let terms = Arc::new(terms);
             match known {
-                Some(known) if known.way.is_same(&way) => Backend { terms, leaving: false, ..known.clone() },
-                Some(known) => Backend { terms, way, leaving: false, ..known.clone() },
+                Some(known) => {
+                    let way = if known.way.is_same(&way) { Arc::clone(&known.way) } else { way };
+                    known.wanted(terms, way, now)
+                }
                 None => self.newcomer(terms, way, health.clone(), now),
             }
         };
@@ -200,9 +202,11 @@ impl Registry {
         self.unclaimed.add(legacies);
     }
 
-    /// The first settings and sources have named theirs.
+    /// The first settings and sources have named theirs, none of which joins others.
     pub fn settle(&self) {
         self.unclaimed.settle();
+        self.lock().iter_mut().for_each(|backend| backend.health.was_there());
+        self.publish();
     }
 
     /// Forgets removed backends that have ended what they did.
@@ -403,6 +407,16 @@ impl Backend {
     /// Whether it is known only for what an operator said of it: it is not wanted, and does nothing any more.
     pub fn is_remembered(&self) -> bool {
         self.leaving && self.load.in_flight() == 0
+    }
+
+    /// It, if it is wanted on these terms, still or again.
+    fn wanted(&self, terms: Arc<Terms>, way: Arc<Way>, now: Instant) -> Self {
+        let mut wanted = Self { terms, way, leaving: false, ..self.clone() };
+        if self.leaving {
+            // Nobody has seen it meanwhile, as if it had been disabled.
+            wanted.health.let_back_in(now);
+        }
+        wanted
     }
 
     /// What remains of it when it is no longer wanted.

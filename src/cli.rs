@@ -16,7 +16,7 @@ use serde::Serialize;
 use crate::app;
 use crate::config::{
     ConfigTool, Flags, Format, Loaded, Problem, Problems, Remote, STDIN, Sources, Tool, convert, name_of,
-    reference, schema, slips,
+    read_text, reference, schema, slips,
 };
 use crate::control::starved;
 use crate::telemetry::complain;
@@ -156,12 +156,8 @@ fn convert_file(from: &Path, into: Option<&Path>, to: Option<Format>) -> ExitCod
         return ExitCode::from(USAGE);
     };
     let is_standard = |path: &Path| path.as_os_str() == STDIN;
-    let text = if is_standard(from) { io::read_to_string(io::stdin()) } else { fs::read_to_string(from) };
-    let text = match text {
-        Ok(text) => text,
-        Err(error) => return fail(&format_args!("{}: cannot be read: {error}; {READABLE}", name_of(from))),
-    };
-    let text = match convert(&name_of(from), &text, Format::of(from), to) {
+    let text = read_text(Some(from).filter(|from| !is_standard(from)));
+    let text = match text.and_then(|text| convert(&name_of(from), &text, Format::of(from), to)) {
         Ok(text) => text,
         Err(problems) => return refuse(&problems),
     };

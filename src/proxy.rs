@@ -44,7 +44,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 
 use crate::balance::{Lease, Tried};
 use crate::connect::{AnswerBody, Connections};
@@ -191,7 +191,12 @@ fn pass_on(answered: Answered, client: &Rc<Client>, mut exchange: Exchange) -> R
     if client.is_uploading() && !client.is(Mark::Stream) {
         headers::announce_end(response.headers_mut());
     }
-    exchange.answered(response.status().as_u16());
+    let status = match asked.extended_connect && headers::is_upgrade(&response) {
+        // A client of HTTP/2 is told so that its tunnel is open.
+        true => StatusCode::OK,
+        false => response.status(),
+    };
+    exchange.answered(status.as_u16());
     if let Some(treated) = exchange.treated() {
         treated.finish(response.headers_mut());
         treated.keep(response.headers_mut());

@@ -39,6 +39,8 @@ pub(super) struct Live {
     admin_socket: RefCell<Option<Socket>>,
     team: Arc<Team>,
     orders: Vec<mpsc::Sender<Order>>,
+    /// What each worker said last of what it has counted.
+    reported: RefCell<Vec<Report>>,
     settings: watch::Sender<Arc<Settings>>,
     admin: mpsc::Sender<AdminDoor>,
 }
@@ -83,6 +85,7 @@ impl Live {
             admin_file: RefCell::default(),
             admin_socket: RefCell::default(),
             team,
+            reported: RefCell::new(vec![Report::default(); orders.len()]),
             orders,
             admin,
         }
@@ -149,11 +152,13 @@ impl Live {
         Ok(if later.is_empty() { Outcome::Changed } else { Outcome::Later(later) })
     }
 
-    /// What the workers have counted, all together.
+    /// What the workers have counted, all together. What one said that has ended still counts.
     pub(super) async fn report(self: Rc<Self>) -> Report {
-        let mut all = Report::default();
-        for report in self.ask(Order::Report).await {
-            all.join(&report);
+        let said = self.ask(Order::Report).await;
+        let (mut all, mut reported) = (Report::default(), self.reported.borrow_mut());
+        for (report, said) in reported.iter_mut().zip(said) {
+            *report = said.unwrap_or_else(|| report.clone());
+            all.join(report);
         }
         all
     }
@@ -165,7 +170,7 @@ impl Live {
 
     /// The last requests of all workers.
     pub(super) async fn recall(self: Rc<Self>) -> Vec<Seen> {
-        self.ask(Order::Recall).await.concat()
+        self.ask(Order::Recall).await.into_iter().flatten().flatten().collect()
     }
 
     /// The sockets where clients and callers of the admin API come, by the addresses that the settings give.
@@ -173,7 +178,7 @@ impl Live {
     /// # Errors
     /// There are not enough files for them.
     pub(super) async fn lend(&self) -> io::Result<Vec<(String, Vec<Socket>)>> {
-        let lent = self.ask(Order::Lend).await.into_iter().collect::<io::Result<Vec<_>>>()?;
+        let lent = self.ask(Order::Lend).await.into_iter().flatten().collect::<io::Result<Vec<_>>>()?;
         let mut lent: Vec<_> = lent.into_iter().flatten().collect();
         let (config, opened) = (self.config(), self.opened.borrow().clone());
         let mut all: Vec<(String, Vec<Socket>)> = Vec::new();
@@ -201,15 +206,14 @@ impl Live {
     }
 
     /// What each worker says when it is asked. One that has ended says nothing any more.
-    async fn ask<T>(&self, order: impl Fn(oneshot::Sender<T>) -> Order) -> Vec<T> {
+    async fn ask<T>(&self, order: impl Fn(oneshot::Sender<T>) -> Order) -> Vec<Option<T>> {
         let mut said = Vec::new();
         for worker in &self.orders {
             let (to, answer) = oneshot::channel();
-            if worker.send(order(to)).await.is_ok()
-                && let Ok(answer) = answer.await
-            {
-                said.push(answer);
-            }
+            said.push(match worker.send(order(to)).await {
+                Ok(()) => answer.await.ok(),
+                Err(_) => None,
+            });
         }
         said
     }

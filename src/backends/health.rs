@@ -193,6 +193,11 @@ impl Health {
         self.well_since
     }
 
+    /// It is one of the first, and so joins no others.
+    pub fn was_there(&mut self) {
+        self.well_since = None;
+    }
+
     /// It was out of use for a reason that is not its health, and is let back in.
     pub fn let_back_in(&mut self, now: Instant) {
         self.well_since = Some(now);

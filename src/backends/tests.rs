@@ -234,3 +234,18 @@ fn what_an_operator_said_of_backends_that_left_is_remembered_of_the_last_thousan
     registry.replace(wanted(&[1, 2]));
     assert_eq!([0, 1].map(|place| registry.backends()[place].hold), [None, Some(Hold::Drain)]);
 }
+
+#[test]
+fn who_is_named_before_the_first_request_joins_nobody_and_who_comes_back_later_does() {
+    let registry = Registry::isolated();
+    let joined = |place: usize| registry.backends()[place].health.well_since().is_some();
+    registry.replace(wanted(&[1]));
+    registry.replace(wanted(&[1, 2]));
+    registry.settle();
+    assert!(!joined(0) && !joined(1));
+    registry.weigh(registry.backends()[1].id, Some(7));
+    registry.replace(wanted(&[1]));
+    registry.replace(wanted(&[1, 2]));
+    assert!(!joined(0) && joined(1), "an operator's word was remembered, but nobody has seen it meanwhile");
+    assert_eq!(registry.backends()[1].weight, Some(7));
+}

@@ -23,6 +23,7 @@ use super::resolve::{Resolved, resolve};
 use super::tree::{MOST_FAULTS, Misread, Node, interpolate, merge, parse, read};
 
 pub use admin::PlaceError;
+pub use piece::read_text;
 pub(super) use piece::toml_files;
 pub use replace::{refuse_nothing, says_nothing};
 

@@ -129,11 +129,12 @@ impl Origin {
 
     /// The folder from which the paths of files start that stand here.
     pub(super) fn folder(&self, path: &Path) -> &FilePath {
+        // Whoever writes a flag writes it where they are.
+        if self.flag(path, None).is_some() {
+            return FilePath::new("");
+        }
         let span = self.tree.as_ref().and_then(|root| path.find(root, false).node.span.as_ref());
-        let text = match span {
-            Some(span) => self.texts.get(span.file),
-            None => self.texts.first().filter(|_| self.flag(path, None).is_none()),
-        };
+        let text = span.map_or(self.texts.first(), |span| self.texts.get(span.file));
         text.map_or(FilePath::new(""), |text| &text.folder)
     }
 

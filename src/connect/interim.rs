@@ -56,7 +56,8 @@ impl InterimHeads {
         let mut bytes =
             format!("HTTP/1.1 {code} {}\r\n", head.status().canonical_reason().unwrap_or_default())
                 .into_bytes();
-        for (name, value) in head.headers() {
+        let fields = head.headers().iter();
+        for (name, value) in fields.filter(|(name, _)| !concerns_the_connection(name.as_str(), &[])) {
             push_field(name.as_str(), value.as_bytes(), &mut bytes);
         }
         bytes.extend_from_slice(b"\r\n");

@@ -19,7 +19,9 @@ use seen::{Kind, Seen};
 
 const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
 const CHUNKED: HeaderValue = HeaderValue::from_static("chunked");
-const VIA_US: HeaderValue = HeaderValue::from_static("1.1 loadbalancer");
+const VIA_1_0: HeaderValue = HeaderValue::from_static("1.0 loadbalancer");
+const VIA_1_1: HeaderValue = HeaderValue::from_static("1.1 loadbalancer");
+const VIA_2_0: HeaderValue = HeaderValue::from_static("2.0 loadbalancer");
 
 /// Makes a client's request one that a backend may get, and finds where it comes from.
 pub(super) fn prepare(
@@ -118,6 +120,11 @@ pub(super) fn prepare_answer<B>(
         // The client would take it for agreement, and what follows for its tunnel.
         return Err(Error::UpgradeIgnored);
     }
+    let via = match response.version() {
+        Version::HTTP_10 => VIA_1_0,
+        Version::HTTP_2 => VIA_2_0,
+        _ => VIA_1_1,
+    };
     *response.version_mut() = Version::HTTP_11;
     let status = response.status();
     let headers = response.headers_mut();
@@ -146,7 +153,7 @@ pub(super) fn prepare_answer<B>(
     if client.is(Mark::Stream) {
         client.shared.values.take(headers);
     }
-    headers.append(VIA, VIA_US);
+    headers.append(VIA, via);
     Ok(())
 }
 

@@ -99,7 +99,8 @@ impl Worker {
         spawn_local(async move { outbox.deliver().await });
         let take_in = spawn_local(take_in(Rc::clone(&house), self.inbox, stop.clone()));
         // It ends at a stop, or when whoever could ask for one is gone as well.
-        obey(&house, self.orders, &mut stop).await;
+        let mut orders = self.orders;
+        obey(&house, &mut orders, &mut stop).await;
         house.close_all().await;
         // Nobody hands a client over from here on: who is seated here is all that is waited for.
         let _ = take_in.await;
@@ -109,6 +110,7 @@ impl Worker {
             tokio::select! {
                 Ok(_) = cut.wait_for(|cut| *cut) => {}
                 Ok(()) = stop.changed() => over = over.min(time_over(&shared, &mut stop)),
+                Some(order) = orders.recv() => account(&shared, order),
                 () = shared.clock.sleep(DRAIN_LOOK) => {}
             }
         }
@@ -127,7 +129,7 @@ fn time_over(shared: &Shared, stop: &mut watch::Receiver<Option<Duration>>) -> u
 /// Does what it is told to, until a stop; then what it was told before, for clients may wait where it is to open.
 async fn obey(
     house: &House,
-    mut orders: mpsc::Receiver<Order>,
+    orders: &mut mpsc::Receiver<Order>,
     stop: &mut watch::Receiver<Option<Duration>>,
 ) {
     loop {
@@ -137,8 +139,7 @@ async fn obey(
             Some(order) = orders.recv() => follow(house, order),
         }
     }
-    orders.close();
-    while let Some(order) = orders.recv().await {
+    while let Ok(order) = orders.try_recv() {
         follow(house, order);
     }
 }
@@ -146,13 +147,21 @@ async fn obey(
 fn follow(house: &House, order: Order) {
     match order {
         Order::Adopt(rules) => house.shared.adopt(&rules),
-        // Who asked may have lost patience.
-        Order::Report(to) => drop(to.send(house.shared.tally.report())),
-        Order::Recall(to) => drop(to.send(house.shared.tally.recent().borrow().all())),
+        Order::Report(_) | Order::Recall(_) => account(&house.shared, order),
         Order::Open(opened, socket) => house.open(opened, socket),
         Order::Change(old, new) => house.change(&old, new),
         Order::Close(opened) => house.close(&opened),
         Order::Lend(to) => drop(to.send(house.lend())),
+    }
+}
+
+/// Says what was, which a worker does to its end. Of what is to be no order counts any more then.
+fn account(shared: &Shared, order: Order) {
+    match order {
+        // Who asked may have lost patience.
+        Order::Report(to) => drop(to.send(shared.tally.report())),
+        Order::Recall(to) => drop(to.send(shared.tally.recent().borrow().all())),
+        _ => {}
     }
 }
 

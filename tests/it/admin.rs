@@ -162,6 +162,7 @@ fn it_is_not_ready_as_soon_as_it_stops() {
     let settings = Settings::that_say(&pool("first", &[slow.address]));
     let balancer = start(&settings);
     let admin = balancer.admin();
+    get(balancer.address, "*").expect_status(400);
     let mut client = Client::to(balancer.address);
     client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
     until("the backend has it", || slow.requests() == 1);
@@ -172,6 +173,8 @@ fn it_is_not_ready_as_soon_as_it_stops() {
     assert_eq!(why["ready"], false);
     admin.ask("GET", "/livez", "", "").expect_status(200);
     assert_eq!(admin.get("/api/v1/overview")["stage"], "stopping");
+    let metrics = admin.ask("GET", "/metrics", "", "").expect_status(200);
+    assert!(metrics.text().contains("loadbalancer_answers_total{code=\"4xx\"} 1\n"), "{}", metrics.text());
     settings.write(&pool("first", &[Backend::refuses()]));
     expect_problem(admin.post("/api/v1/reload", "{}"), 503, "stopping");
     opener.open();

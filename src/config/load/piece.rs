@@ -62,9 +62,7 @@ impl Sources {
         let bytes = match self.stdin.get() {
             Some(bytes) => bytes.clone(),
             None => {
-                let mut bytes = Vec::new();
-                let read = io::stdin().lock().take(MOST_FILE_BYTES + 1).read_to_end(&mut bytes);
-                read.map_err(|error| unreadable(Problem::of_file(Path::new(STDIN_NAME), &error)))?;
+                let bytes = read_standard_input()?;
                 self.stdin.get_or_init(|| bytes).clone()
             }
         };
@@ -113,11 +111,38 @@ fn piece(path: &Path, most: u64) -> Piece {
 
 /// What is in a file, but not much more than so many bytes.
 fn read(path: &Path, most: u64) -> Result<Vec<u8>, Problems> {
-    let refuse = |error: io::Error| unreadable(Problem::of_file(path, &error));
+    read_bytes(path, most).map_err(|error| unreadable(Problem::of_file(path, &error)))
+}
+
+fn read_bytes(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let file = open_file(path).map_err(refuse)?;
-    file.take(most + 1).read_to_end(&mut bytes).map_err(refuse)?;
+    open_file(path)?.take(most + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+fn read_standard_input() -> Result<Vec<u8>, Problems> {
+    let mut bytes = Vec::new();
+    let read = io::stdin().lock().take(MOST_FILE_BYTES + 1).read_to_end(&mut bytes);
+    read.map_err(|error| unreadable(Problem::of_file(Path::new(STDIN_NAME), &error)))?;
+    Ok(bytes)
+}
+
+/// The text of one file of settings, or with `None` of standard input, read as all settings are.
+///
+/// # Errors
+/// It cannot be read, is larger than settings may be, or no text.
+pub fn read_text(path: Option<&Path>) -> Result<String, Problems> {
+    match path {
+        Some(path) => {
+            let name = path.display().to_string();
+            let refuse = |error| {
+                let message = format!("cannot be read: {error}");
+                unreadable(Problem::of_text(Some(&name), None, message, "name a file that we may read"))
+            };
+            to_text(Some(&name), read_bytes(path, MOST_FILE_BYTES).map_err(refuse)?)
+        }
+        None => to_text(Some(STDIN_NAME), read_standard_input()?),
+    }
 }
 
 /// The text that bytes are. `name` is how they are called, if they have a name.

@@ -52,19 +52,25 @@ pub(super) fn rate(text: Option<&str>, burst: Option<u64>, at: &Spot<'_>) -> Opt
 
 /// The networks of a list.
 pub(super) fn networks(texts: &[String], at: &Spot<'_>) -> Vec<IpNet> {
-    let parse = |(index, text): (usize, &String)| at.index(index).take(text, parse_network(text));
-    texts.iter().enumerate().filter_map(parse).collect()
+    indexed(texts, at).map(|(_, network)| network).collect()
+}
+
+/// The networks of a list, with their places there.
+fn indexed<'a>(texts: &'a [String], at: &'a Spot<'_>) -> impl Iterator<Item = (usize, IpNet)> + 'a {
+    let parse =
+        |(index, text): (usize, &String)| Some((index, at.index(index).take(text, parse_network(text))?));
+    texts.iter().enumerate().filter_map(parse)
 }
 
 fn lists(given: &file::Access, at: &Spot<'_>) -> Lists {
     at.key("allow").not_empty();
     let allow = networks(&given.allow, &at.key("allow"));
     let deny_at = at.key("deny");
-    let deny = networks(&given.deny, &deny_at);
-    for (index, network) in deny.iter().enumerate().filter(|(_, network)| allow.contains(network)) {
-        deny_at.index(index).wrong(network, AccessFault::Both);
+    let deny: Vec<_> = indexed(&given.deny, &deny_at).collect();
+    for (index, network) in deny.iter().filter(|(_, network)| allow.contains(network)) {
+        deny_at.index(*index).wrong(network, AccessFault::Both);
     }
-    Lists::of(allow, deny)
+    Lists::of(allow, deny.into_iter().map(|(_, network)| network).collect())
 }
 
 /// Whose connections begin with a PROXY header, in the networks of a list.

@@ -84,6 +84,9 @@ impl<'a> Spot<'a> {
 
     /// A list here has something in it: who writes that one of none must hold does not mean that all do.
     pub(in crate::config) fn not_empty(&self) {
+        if self.is_of_flag() {
+            return;
+        }
         let Some(root) = &self.report.origin.tree else { return };
         let path = self.path();
         let found = path.find(root, false);

@@ -1,5 +1,6 @@
 //! What is shown is read again, from another place and as it stands there: names of files and texts that say the same then.
 
+use std::env::current_dir;
 use std::path::Path as FilePath;
 
 use crate::config::origin::Origin;
@@ -16,10 +17,11 @@ const VARIABLE: &str = "${";
 /// Lets names of files start from the folder of the first text, where those of settings that are posted start, and a `${` that
 /// no file wrote stand for itself.
 pub(super) fn make_lasting(tree: &mut Node, origin: &Origin) {
-    let first = origin.texts.first().map(|text| text.folder.as_path());
-    let folder = |path: &Path| {
-        let folder = first.and_then(|first| origin.folder(path).strip_prefix(first).ok());
-        folder.unwrap_or(FilePath::new(""))
+    let first = origin.texts.first().map_or(FilePath::new(""), |text| &text.folder);
+    let folder = |path: &Path| match origin.folder(path).strip_prefix(first) {
+        Ok(folder) => folder.to_owned(),
+        // A flag's starts from where we are.
+        Err(_) => current_dir().unwrap_or_default(),
     };
     each_text(tree, &mut Path::default(), &|node, path| {
         if node.written.is_none() {
@@ -29,7 +31,7 @@ pub(super) fn make_lasting(tree: &mut Node, origin: &Origin) {
             && let Some(at) = file_name(text, path)
             && FilePath::new(&text[at..]).is_relative()
         {
-            start_from(folder(path), node, at);
+            start_from(&folder(path), node, at);
         }
     });
 }

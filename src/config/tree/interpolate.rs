@@ -66,6 +66,10 @@ fn filled(mut text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<S
             continue;
         }
         let (reference, rest) = rest.split_once('}').ok_or(Fault::Unclosed)?;
+        // A shell would read on: there, its own `}` would end it.
+        if reference.contains("${") {
+            return Err(Fault::Reference(reference.to_owned()));
+        }
         filled.push_str(before);
         filled.push_str(&look_up(reference, variable)?);
         text = rest;
@@ -140,7 +144,7 @@ mod tests {
         assert_eq!(of("${NOBODY}"), unset("NOBODY", ""));
         assert_eq!(of("${EMPTY:?set it to the host}"), unset("EMPTY", "set it to the host"));
         assert_eq!(of("${HOST"), Err(Fault::Unclosed));
-        for text in ["", "1A", "HOST-x", "A B", "HOST:+x", "HOST:"] {
+        for text in ["", "1A", "HOST-x", "A B", "HOST:+x", "HOST:", "HOST:-${A"] {
             assert_eq!(of(&format!("${{{text}}}")), Err(Fault::Reference(text.into())), "{text}");
         }
     }

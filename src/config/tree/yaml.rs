@@ -68,6 +68,8 @@ struct Open {
     anchor: usize,
     /// How many parts there were before it.
     before: usize,
+    /// Whether it has a tag.
+    is_broken: bool,
     /// A key of a table whose value is to come.
     key: Option<(String, Span)>,
     /// Whether that key is none.
@@ -92,23 +94,23 @@ impl Builder<'_> {
         let span = self.span(span);
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                let is_tagged = tag.is_some();
-                if is_tagged {
-                    self.tell(span.clone(), Fault::Tag);
-                }
+                let is_tagged = self.refuse_tag(tag.is_some(), &span);
                 let plain = style == ScalarStyle::Plain;
                 let is_key = self.open.last().is_some_and(Open::awaits_key);
                 let value =
                     if plain && !is_key { plain_value(&text) } else { Value::Text(text.into_owned()) };
                 let parts = parts_of(&value);
-                // Nobody knows what the tag makes of it.
                 let node = Node { broken: is_tagged, ..Node::new(value, Some(span)) };
                 self.keep(anchor, &node, parts);
                 self.add(node, parts);
                 Ok(())
             }
-            Event::SequenceStart(_, anchor, _) => self.open(Value::List(Vec::new()), span, anchor),
-            Event::MappingStart(_, anchor, _) => self.open(Value::Table(Table::new()), span, anchor),
+            Event::SequenceStart(_, anchor, tag) => {
+                self.open(Value::List(Vec::new()), span, anchor, tag.is_some())
+            }
+            Event::MappingStart(_, anchor, tag) => {
+                self.open(Value::Table(Table::new()), span, anchor, tag.is_some())
+            }
             Event::SequenceEnd | Event::MappingEnd => {
                 self.close();
                 Ok(())
@@ -130,18 +132,27 @@ impl Builder<'_> {
         }
     }
 
-    fn open(&mut self, value: Value, span: Span, anchor: usize) -> Result<(), Misread> {
+    /// Tells of a tag: nobody knows what it makes of the part that has it.
+    fn refuse_tag(&mut self, is_tagged: bool, span: &Span) -> bool {
+        if is_tagged {
+            self.tell(span.clone(), Fault::Tag);
+        }
+        is_tagged
+    }
+
+    fn open(&mut self, value: Value, span: Span, anchor: usize, is_tagged: bool) -> Result<(), Misread> {
         if self.open.len() >= DEEPEST {
             return Err(Misread { span: Some(span), fault: Fault::TooDeep });
         }
-        self.open.push(Open { value, span, anchor, before: self.nodes, key: None, is_no_key: false });
+        let (before, is_broken) = (self.nodes, self.refuse_tag(is_tagged, &span));
+        self.open.push(Open { value, span, anchor, before, is_broken, key: None, is_no_key: false });
         Ok(())
     }
 
     fn close(&mut self) {
         let open = self.open.pop().expect("what ends has begun");
         let parts = 1 + self.nodes - open.before;
-        let node = Node::new(open.value, Some(open.span));
+        let node = Node { broken: open.is_broken, ..Node::new(open.value, Some(open.span)) };
         self.keep(open.anchor, &node, parts);
         self.add(node, 1);
     }

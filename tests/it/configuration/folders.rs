@@ -89,6 +89,22 @@ fn files_that_settings_name_are_looked_for_beside_the_file_that_names_them() {
     Balancer::bare().flag("--config", folder.path("").to_str().unwrap()).start();
 }
 
+#[test]
+fn a_file_that_a_flag_names_is_looked_for_where_the_flag_is_written() {
+    let folder = Folder::new();
+    let settings = folder.write("lb.toml", format!("{START}[pools.app]\nbackends = [\"127.0.0.1:1\"]\n"));
+    let token = folder.write("token", "0123456789abcdef0123456789abcdef");
+    let here = std::env::current_dir().unwrap();
+    let up = "../".repeat(here.components().count() - 1);
+    let token = format!("{up}{}", token.to_str().unwrap().trim_start_matches('/'));
+    let words = ["--config", settings.to_str().unwrap(), "--admin-token-file", &token, "--admin=127.0.0.1:0"];
+    let said = printed(&[&["validate"], &words[..]].concat());
+    assert!(said.contains("all is well"), "{said}");
+    let shown = printed(&[&["config", "show", "--format=json"], &words[..]].concat());
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown["admin"]["token_file"], format!("{}/{token}", here.display()));
+}
+
 /// As the manual says: `config show --config DIR | loadbalancer plan -`.
 #[test]
 fn settings_of_a_folder_that_are_shown_mean_the_same_when_they_are_planned() {

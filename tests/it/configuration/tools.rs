@@ -469,3 +469,20 @@ fn what_nobody_wrote_is_shown_only_if_it_is_asked_for() {
     assert_eq!(all["pools"]["default"]["health"]["interval"], "30s");
     assert_eq!(all.get("tls"), None);
 }
+
+#[test]
+fn a_file_is_converted_that_an_editor_began_with_a_mark() {
+    let folder = Folder::new();
+    let file = folder.write("lb.json", "\u{feff}{\"workers\": 2}");
+    assert_eq!(printed(&["config", "convert", file.to_str().unwrap(), "--to=toml"]), "workers = 2");
+}
+
+#[test]
+fn a_network_on_both_lists_is_the_one_that_is_told_whatever_stands_before_it() {
+    let folder = Folder::new();
+    let lists = "[access]\nallow = [\"10.0.0.0/8\"]\ndeny = [\"bad\", \"10.0.0.0/8\"]\n";
+    let (_, said) = run(&folder.write("lb.toml", lists), &["validate"]);
+    assert!(said.contains("error: 10.0.0.0/8: allow has the same network\n --> lb.toml:3:16\n"), "{said}");
+    let (_, said) = run(&folder.write("lb.toml", "[access]\nallow = []\n"), &["validate", "--allow=::1"]);
+    assert!(!said.contains("an empty list"), "{said}");
+}

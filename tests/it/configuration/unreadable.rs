@@ -63,6 +63,13 @@ fn a_file_of_100_megabytes_is_refused_without_being_read_to_its_end() {
     let (code, said) = Balancer::configured(&path).fail();
     let expected = "loadbalancer: lb.toml: larger than 16 MiB, which no settings are; name another file";
     assert_eq!((code, said.as_str()), (Some(1), expected));
+    let convert = ["config", "convert", path.to_str().unwrap(), "--to=json"];
+    let (code, said) = convert.iter().fold(Balancer::bare(), |asked, word| asked.word(word)).fail();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.ends_with("lb.toml: larger than 16 MiB, which no settings are; name another file"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -121,6 +128,9 @@ fn yaml_that_is_none_is_refused_with_its_place() {
     );
     let said = said_of("lb.yaml", "workers: !!str 1\n");
     assert!(said.starts_with("error: has a tag, which no setting needs\n"), "{said}");
+    let said =
+        said_of("lb.yaml", "pools:\n  a: { backends: !env [127.0.0.1:1] }\n  b: !include { backends: [] }\n");
+    assert_eq!(said.matches("error: has a tag, which no setting needs\n").count(), 2, "{said}");
     let said = said_of("lb.yaml", "workers: 1\n---\nworkers: 1\n");
     assert!(said.starts_with("error: a second document\n"), "{said}");
 }

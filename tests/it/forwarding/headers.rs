@@ -110,6 +110,8 @@ fn via_is_added_to_what_others_wrote_in_both_directions() {
     assert_eq!(via.collect::<Vec<_>>().join(", "), "1.1 cache, 1.1 loadbalancer");
     let (_, answer) = passed("GET / HTTP/1.1\r\nHost: a\r\n\r\n", PLAIN);
     assert_eq!(answer.header("via"), Some("1.1 loadbalancer"));
+    let (_, answer) = passed("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.0 204 No Content\r\n\r\n");
+    assert_eq!(answer.header("via"), Some("1.0 loadbalancer"));
 }
 
 #[test]

@@ -171,7 +171,14 @@ fn a_tunnel_ends_when_the_client_has_sent_all_and_the_backend_too() {
     assert_eq!(tunnel.bytes(10), b"last words");
     assert!(tunnel.data().is_none(), "and the end");
     let line = balancer.said("\"path\":\"/chat\"");
-    for part in ["\"method\":\"CONNECT\"", "\"bytes_in\":5", "\"bytes_out\":10", "\"termination\":\"--\""] {
+    let parts = [
+        "\"status\":200",
+        "\"method\":\"CONNECT\"",
+        "\"bytes_in\":5",
+        "\"bytes_out\":10",
+        "\"termination\":\"--\"",
+    ];
+    for part in parts {
         assert!(line.contains(part), "{part} is not in {line}");
     }
 }
