@@ -22,7 +22,7 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 use crate::backends::Registry;
-use crate::config::{Address, Config, DEFAULT_POOL, Loaded, Pool, Source, Sources};
+use crate::config::{Config, DEFAULT_POOL, Listener, Loaded, Pool, Source, Sources};
 use crate::connect::{most_files, ran_out_of_files, spare_files};
 use crate::control::{self, Desk, Means, Unfit};
 use crate::proxy::Rules;
@@ -46,10 +46,10 @@ const MOST_NAMED: usize = 8;
 const ORDERS: usize = 64;
 
 /// Runs the balancer until `shutdown` is ready and the last request is answered, or the drain deadline has passed.
-/// `shutdown` is told the first address that is bound and begins to watch for a stop before anything listens there, so that
-/// none is missed. What it gives is polled when all is started, or before by a process that is to take another one's place, on
-/// the control thread's runtime, which is the caller's thread. When `cut` turns true, nobody is waited for any more, and what was
-/// answered is written for a second at most. With `sources`, the settings are read anew upon SIGHUP.
+/// `shutdown` is told of the first listener, with the port that is bound, and begins to watch for a stop before anything
+/// listens there, so that none is missed. What it gives is polled when all is started, or before by a process that is to take
+/// another one's place, on the control thread's runtime, which is the caller's thread. When `cut` turns true, nobody is waited
+/// for any more, and what was answered is written for a second at most. With `sources`, the settings are read anew upon SIGHUP.
 ///
 /// # Errors
 /// It could not start.
@@ -58,7 +58,7 @@ pub fn run<F: Future<Output = ()>>(
     sources: Option<Sources>,
     registry: &'static Registry,
     cut: &watch::Receiver<bool>,
-    shutdown: impl FnOnce(&Address) -> F,
+    shutdown: impl FnOnce(&Listener) -> F,
 ) -> Result<(), StartError> {
     let predecessor = Predecessor::meet()?;
     find_files(&loaded.config)?;
@@ -116,9 +116,9 @@ async fn serve<F: Future<Output = ()>>(
     registry: &'static Registry,
     log: Option<&Writer>,
     cut: &watch::Receiver<bool>,
-    shutdown: impl FnOnce(&Address) -> F,
+    shutdown: impl FnOnce(&Listener) -> F,
 ) -> Result<(), StartError> {
-    let mut shutdown = pin!(shutdown(&prepared.bound[0].opened.listener.address));
+    let mut shutdown = pin!(shutdown(&prepared.bound[0].opened.listener));
     // From here on a reload is not taken for a wish to end.
     let (hangups, stray) = (control::hangups(), control::stray());
     let succession = Succession::prepare(sources.as_ref());

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use loadbalancer::app::StartError;
 use loadbalancer::backends::Registry;
 use loadbalancer::cli::exit::{FAILED, INTERRUPTED, USAGE};
-use loadbalancer::config::{Address, Backend, Command, Flags, Loaded, Sources, slips};
+use loadbalancer::config::{Address, Backend, Command, Flags, Listener, Loaded, Sources, slips};
 use loadbalancer::connect::raise_most_files;
 use loadbalancer::{app, cli, demo, telemetry};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -86,9 +86,9 @@ fn run_demo(
 ) -> anyhow::Result<()> {
     let backends = demo::start_pair().context("no sample backends")?;
     let first = backends[0];
-    let shutdown = |address: &Address| {
+    let shutdown = |listener: &Listener| {
         let stop = stop_signal(cut);
-        let commands = commands_to_try(address, first);
+        let commands = commands_to_try(listener, first);
         // It is polled when all is started: before, the commands would not work.
         async move {
             telemetry::settle();
@@ -105,11 +105,14 @@ fn run_demo(
     Ok(app::run(loaded, None, Registry::global(), is_cut, shutdown)?)
 }
 
-fn commands_to_try(listen: &Address, first: SocketAddr) -> String {
-    let balancer = match listen {
-        Address::Ip(address) => format!("localhost:{}", address.port()),
+fn commands_to_try(listener: &Listener, first: SocketAddr) -> String {
+    let host = match &listener.address {
+        Address::Ip(address) if is_localhost(address.ip()) => format!("localhost:{}", address.port()),
+        Address::Ip(address) => address.to_string(),
         Address::Unix(path) => format!("--unix-socket {} localhost", path.display()),
     };
+    // The certificate is seldom one for these names.
+    let balancer = if listener.tls { format!("-k https://{host}") } else { host };
     let every = DEMO_INTERVAL.as_secs();
     let commands = [
         (format!("curl {balancer}"), "the first backend answers".to_owned()),
@@ -122,11 +125,17 @@ fn commands_to_try(listen: &Address, first: SocketAddr) -> String {
         (format!("curl -i {balancer}/echo -d hello"), "what a backend is sent".to_owned()),
         (format!("curl -i {balancer}/bytes/64"), "also /chunked/64, /delay/500, /status/404".to_owned()),
     ];
-    let lines: String = commands.iter().map(|(what, why)| format!("    {what:<42} # {why}\n")).collect();
+    let width = commands.iter().map(|(what, _)| what.len()).max().unwrap_or_default();
+    let lines: String = commands.iter().map(|(what, why)| format!("    {what:<width$} # {why}\n")).collect();
     format!(
         "\nTry, in another terminal (or here, if you put this in the background with Ctrl+Z and `bg`):\n\n{lines}\n\
          Ctrl+C ends it.\n"
     )
+}
+
+/// Whether `localhost` leads there.
+fn is_localhost(ip: IpAddr) -> bool {
+    ip.is_unspecified() || ip == Ipv4Addr::LOCALHOST || ip == Ipv6Addr::LOCALHOST
 }
 
 fn read_flags() -> Result<Flags, ExitCode> {

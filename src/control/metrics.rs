@@ -1,6 +1,7 @@
 //! What is counted, in words that Prometheus and its like understand.
 
 mod family;
+mod series;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -24,6 +25,7 @@ use family::{
     BUILD, CERTIFICATE_EXPIRY, CLIENTS, FAILURES, Family, LOG_LINES_LOST, POOL_USABLE, PREFIX,
     SETTINGS_REFUSED, SETTINGS_REVISION, START_TIME, STOPPING,
 };
+use series::Series;
 
 pub use family::reference;
 
@@ -98,50 +100,6 @@ fn usable_of_each(config: &Config, backends: &[Backend]) -> Vec<(Arc<str>, u64)>
     }
     let of = |name: &Arc<str>| usable.get(&**name).copied().unwrap_or_default();
     config.pools.iter().map(|pool| (Arc::clone(&pool.name), of(&pool.name))).collect()
-}
-
-/// What is told of a pool's backends of one name. A name that leads elsewhere since a reload has two for as long as the one
-/// that is leaving has requests.
-#[derive(Debug, Default)]
-struct Series {
-    pool: Arc<str>,
-    backend: Arc<str>,
-    up: bool,
-    weight: u64,
-    in_flight: u64,
-    answers: [u64; 6],
-    failures: u64,
-}
-
-impl Series {
-    fn of_all(backends: &[Backend]) -> Vec<Self> {
-        let mut all: Vec<Self> = Vec::with_capacity(backends.len());
-        let mut known = HashMap::new();
-        for backend in backends {
-            let (pool, name) = (&backend.terms.pool, backend.terms.backend.url.name());
-            let place = *known.entry((pool, name)).or_insert(all.len());
-            if place == all.len() {
-                all.push(Self { pool: Arc::clone(pool), backend: Arc::clone(name), ..Self::default() });
-            }
-            all[place].add(backend);
-        }
-        all
-    }
-
-    fn add(&mut self, backend: &Backend) {
-        if !backend.leaving {
-            self.up |= backend.is_usable();
-            self.weight += u64::from(backend.weight());
-        }
-        self.in_flight += backend.load.in_flight() as u64;
-        let score = backend.load.score();
-        self.answers.iter_mut().zip(score.answers()).for_each(|(own, other)| *own += other);
-        self.failures += score.failures();
-    }
-
-    fn labels(&self) -> [(&str, &str); 2] {
-        [("pool", &self.pool), ("backend", &self.backend)]
-    }
 }
 
 impl Collector for Scrape {

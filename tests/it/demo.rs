@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 
+use crate::support::pki::Authority;
 use crate::support::{Balancer, Client, Running, Sample, backends, default_ports, get, request, until};
 
 #[test]
@@ -19,6 +20,18 @@ fn the_demo_balances_two_backends_and_says_what_to_try() {
     until("the second answers", || get(demo.address, "/").text() == "hello from backends2\n");
     demo.signal("INT");
     assert_eq!(demo.ended().code(), Some(0));
+}
+
+#[test]
+fn the_demo_says_what_to_try_where_it_listens() {
+    let _ports = default_ports();
+    let pair = Authority::new().signs(&["localhost"]);
+    let demo = Balancer::bare().secured(&[&pair]).word("demo").start();
+    demo.said(&format!("curl -k https://localhost:{} ", demo.address.port()));
+    drop(demo);
+    let demo = Balancer::bare().flag("--listen", "127.0.0.2:0").word("demo").start();
+    demo.said(&format!("curl {} ", demo.address));
+    demo.said(&format!("curl -i {}/echo -d hello", demo.address));
 }
 
 #[test]
