@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 
 use hyper::body::{Body, Bytes, Frame, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::{Request, Response};
+use hyper::{Request, Response, Version};
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWrite;
 use tokio::task::coop::has_budget_remaining;
@@ -25,6 +25,9 @@ pub struct Http1<B: Body + 'static> {
     driver: Rc<Driver<B>>,
     outbox: Rc<Outbox<B>>,
     reused: bool,
+    /// Whether the backend has answered with HTTP/1.0. hyper would speak that from then on, in which a body has to say its
+    /// length first: one that does not would be left out, and nobody told.
+    is_old: bool,
 }
 
 impl<B> Http1<B>
@@ -47,7 +50,7 @@ where
         }
         let (sender, connection) = builder.handshake(transport).await?;
         let driver = Rc::new(Driver::of(connection, flow));
-        Ok(Self { sender, driver, outbox, reused: false })
+        Ok(Self { sender, driver, outbox, reused: false, is_old: false })
     }
 
     pub(super) fn flow(&self) -> &Rc<Flow> {
@@ -66,7 +69,7 @@ where
         note: bool,
         mut watch: impl FnMut(&mut Context<'_>) -> Option<E>,
     ) -> Result<Response<AnswerBody>, Result<Broken, E>> {
-        let Self { sender, driver, outbox, .. } = self;
+        let Self { sender, driver, outbox, is_old, .. } = self;
         driver.flow().begin(note, provenance);
         // The request itself would wake the driver, which is about to run anyway.
         driver.relay().ignore();
@@ -96,7 +99,10 @@ where
             }
             if let Poll::Ready(answer) = polled {
                 return Poll::Ready(match answer {
-                    Ok(answer) => Ok(answer.map(AnswerBody::Http1)),
+                    Ok(answer) => {
+                        *is_old = answer.version() < Version::HTTP_11;
+                        Ok(answer.map(AnswerBody::Http1))
+                    }
                     Err(mut failed) => {
                         *request = failed.take_message();
                         Err(Ok(failed.into_error().into()))
@@ -145,7 +151,7 @@ where
             self.driver.drive();
         }
         self.reused = true;
-        self.is_free()
+        self.is_free() && !self.is_old
     }
 
     /// Whether the backend still keeps this idle connection, as far as the runtime knows. With `probe` the system is

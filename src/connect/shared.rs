@@ -17,12 +17,11 @@ impl Shared {
     /// A stream on the first connection with room for one, of those before which `since` others or more were made. With
     /// `probe` the system is asked whether the backend has closed it, which costs a system call and leaves a smaller gap.
     pub(super) fn stream<B>(&self, probe: bool, since: usize) -> Option<Http2Stream<B>> {
-        let mut connections = self.connections.borrow_mut();
-        connections.retain(|(_, connection)| !connection.is_gone());
         let usable = |(made, connection): &&(usize, Rc<Http2>)| {
-            *made >= since && connection.has_room() && !(probe && connection.was_closed())
+            let has_room = *made >= since && connection.has_room();
+            has_room && !connection.is_gone() && !(probe && connection.was_closed())
         };
-        connections.iter().find(usable).map(|(_, connection)| connection.stream())
+        self.connections.borrow().iter().find(usable).map(|(_, connection)| connection.stream())
     }
 
     pub(super) fn add(&self, connection: Rc<Http2>) {

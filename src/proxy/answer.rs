@@ -2,9 +2,11 @@
 
 use std::fmt::Write;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
-use hyper::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::header::{
+    ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderName, HeaderValue, RETRY_AFTER,
+};
 use hyper::{Response, StatusCode};
 
 use crate::backends::{Evidence, State};
@@ -38,8 +40,9 @@ pub fn last_words(error: &Error, client: &Client) -> Vec<u8> {
     let status = error.row().status;
     let text = format!("{error}\n");
     note_refusal(error, client, text.len());
-    let mut head =
-        format!("HTTP/1.1 {} {}\r\n", status.as_u16(), status.canonical_reason().unwrap_or_default());
+    let (code, phrase) = (status.as_u16(), status.canonical_reason().unwrap_or_default());
+    let date = httpdate::fmt_http_date(SystemTime::now());
+    let mut head = format!("HTTP/1.1 {code} {phrase}\r\n{DATE}: {date}\r\n");
     let length = (CONTENT_LENGTH, HeaderValue::from(text.len()));
     let close = (CONNECTION, HeaderValue::from_static("close"));
     let others = fields(error).into_iter().filter(|(name, _)| name != CONNECTION);

@@ -12,7 +12,6 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use hyper::header::HeaderValue;
-use hyper::upgrade::OnUpgrade;
 
 use crate::config::{Address, Listener};
 use crate::connect::Stream;
@@ -22,6 +21,7 @@ use super::forwarded::Origin;
 use super::pace::Paces;
 use super::phase::Phase;
 use super::upgrade::Tunnel;
+use super::websocket::Handshake;
 use super::{Entrance, Error, Shared};
 
 pub use marks::Mark;
@@ -53,7 +53,7 @@ pub struct Client {
     fault: RefCell<Option<Error>>,
     interim: RefCell<Vec<u8>>,
     tunnel: RefCell<Option<Box<Tunnel>>>,
-    on_upgrade: RefCell<Option<OnUpgrade>>,
+    handshake: RefCell<Option<Handshake>>,
     bytes_in: Cell<u64>,
     bytes_out: Cell<u64>,
 }
@@ -72,6 +72,7 @@ impl Client {
         let alarm = Alarm::on(&shared.clock);
         let stream = Self::made(shared, self.address, entrance, alarm);
         stream.set(Mark::Stream, true);
+        stream.reached.set(self.reached.get());
         Self { certificate: self.certificate.clone(), ..stream }
     }
 
@@ -91,7 +92,7 @@ impl Client {
             fault: RefCell::default(),
             interim: RefCell::default(),
             tunnel: RefCell::default(),
-            on_upgrade: RefCell::default(),
+            handshake: RefCell::default(),
             bytes_in: Cell::new(0),
             bytes_out: Cell::new(0),
             shared,
@@ -134,12 +135,20 @@ impl Client {
         }
     }
 
+    /// Which of our addresses it connected to, unless that is a Unix socket or not known.
+    pub(super) fn reached(&self) -> Option<SocketAddr> {
+        let address = self.listener().address.ip()?;
+        match address.ip().is_unspecified() {
+            true => Some(SocketAddr::new(self.reached.get()?, address.port())),
+            false => Some(address),
+        }
+    }
+
     /// What it asks for if it names no host: the authority by which it came here (RFC 9112 section 3.3).
     pub(super) fn authority(&self) -> Option<String> {
         match &self.listener().address {
             Address::Unix(_) => Some("localhost".to_owned()),
-            Address::Ip(address) if !address.ip().is_unspecified() => Some(address.to_string()),
-            Address::Ip(address) => Some(SocketAddr::new(self.reached.get()?, address.port()).to_string()),
+            Address::Ip(_) => Some(self.reached()?.to_string()),
         }
     }
 
@@ -219,9 +228,9 @@ impl Client {
         self.tunnel.take()
     }
 
-    /// The client's end of a tunnel that it asked for with CONNECT, once it was told that there is one.
-    pub(super) fn on_upgrade(&self) -> &RefCell<Option<OnUpgrade>> {
-        &self.on_upgrade
+    /// What is to come of the WebSocket that it asked for with CONNECT.
+    pub(super) fn handshake(&self) -> &RefCell<Option<Handshake>> {
+        &self.handshake
     }
 
     pub(super) fn count_in(&self, bytes: u64) {

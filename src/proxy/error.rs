@@ -111,8 +111,8 @@ pub enum Error {
     /// The backend switched protocols without having been asked to, or before it had all of the request.
     #[error("the backend switched protocols unasked, or amid the request")]
     UnaskedUpgrade,
-    /// The backend answered a request for a WebSocket as if it were any other.
-    #[error("the backend did not switch protocols, and answered as if it had not been asked to")]
+    /// The backend answered a request for a WebSocket as if it were any other, or switched to something else.
+    #[error("the backend did not agree to the WebSocket that it was asked for")]
     UpgradeIgnored,
     /// The backend sent interim answers and did not stop.
     #[error("the backend sent interim answers without end")]

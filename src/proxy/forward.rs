@@ -195,7 +195,9 @@ async fn connect_to(
 /// Whom a backend is told of that wants to know; who came through a Unix socket has no address.
 fn origin(client: &Client) -> Option<Origin> {
     match client.listener().address {
-        Address::Ip(listener) => Some(Origin { client: client.address(), listener }),
+        Address::Ip(listener) => {
+            Some(Origin { client: client.address(), listener: client.reached().unwrap_or(listener) })
+        }
         Address::Unix(_) => None,
     }
 }

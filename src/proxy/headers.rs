@@ -116,8 +116,12 @@ pub(super) fn prepare_answer<B>(
     if upgraded && (!asked.upgrade || client.is_uploading()) {
         return Err(Error::UnaskedUpgrade);
     }
-    if asked.extended_connect && response.status().is_success() {
+    let is_ignored = match upgraded {
+        true => !websocket::is_agreed(response, client),
         // The client would take it for agreement, and what follows for its tunnel.
+        false => response.status().is_success(),
+    };
+    if asked.extended_connect && is_ignored {
         return Err(Error::UpgradeIgnored);
     }
     let via = match response.version() {
@@ -282,7 +286,7 @@ fn tell(client: &Client, provenance: &Provenance, headers: &mut HeaderMap) {
     }
 }
 
-fn lists(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
+pub(super) fn lists(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
     headers.get_all(name).iter().flat_map(tokens).any(|token| token.eq_ignore_ascii_case(wanted.as_bytes()))
 }
 

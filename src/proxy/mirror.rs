@@ -115,7 +115,7 @@ impl Copy {
         if !body.is_empty() {
             head.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         }
-        let mut request = Some(head.map(|()| RequestBody::whole(Bytes::from(body))));
+        let mut request = Some(head.map(|()| RequestBody::whole(Bytes::from(body), &client)));
         let trial = Trial::begin(&client, pool, &lease);
         match forward::send(&client, &view, &lease, &mut request, None, ASKED).await {
             Ok((response, connection)) => {

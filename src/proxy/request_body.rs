@@ -27,8 +27,8 @@ pub struct RequestBody(Option<Box<Content>>);
 #[derive(Debug)]
 enum Content {
     Upload(Upload),
-    /// That of a copy, which has all come.
-    Whole(Bytes),
+    /// That of a copy, which has all come, for its client.
+    Whole(Bytes, Rc<Client>),
 }
 
 #[derive(Debug)]
@@ -58,8 +58,8 @@ impl RequestBody {
     }
 
     /// One that is all there.
-    pub(super) fn whole(bytes: Bytes) -> Self {
-        Self((!bytes.is_empty()).then(|| Box::new(Content::Whole(bytes))))
+    pub(super) fn whole(bytes: Bytes, client: &Rc<Client>) -> Self {
+        Self((!bytes.is_empty()).then(|| Box::new(Content::Whole(bytes, Rc::clone(client)))))
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -91,8 +91,9 @@ impl HttpBody for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, UploadStopped>>> {
         match self.0.as_deref_mut() {
             Some(Content::Upload(upload)) => upload.poll_frame(cx),
-            Some(Content::Whole(bytes)) => {
+            Some(Content::Whole(bytes, client)) => {
                 let bytes = mem::take(bytes);
+                wait_for_the_answer(client);
                 self.0 = None;
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
@@ -103,7 +104,7 @@ impl HttpBody for RequestBody {
     fn is_end_stream(&self) -> bool {
         match self.0.as_deref() {
             Some(Content::Upload(upload)) => upload.incoming.is_end_stream(),
-            Some(Content::Whole(_)) => false,
+            Some(Content::Whole(..)) => false,
             None => true,
         }
     }
@@ -111,7 +112,7 @@ impl HttpBody for RequestBody {
     fn size_hint(&self) -> SizeHint {
         match self.0.as_deref() {
             Some(Content::Upload(upload)) => upload.incoming.size_hint(),
-            Some(Content::Whole(bytes)) => SizeHint::with_exact(bytes.len() as u64),
+            Some(Content::Whole(bytes, _)) => SizeHint::with_exact(bytes.len() as u64),
             None => SizeHint::with_exact(0),
         }
     }
@@ -169,17 +170,13 @@ impl Upload {
         Ok(frame)
     }
 
-    /// From now on it is the backend that is waited for, unless it has begun to answer.
     fn end(&mut self) {
         self.ended = true;
-        self.client.mark_sent(true);
+        wait_for_the_answer(&self.client);
         if let Some(copy) = self.copy.take() {
             copy.send();
         }
         self.client.set(Mark::Watched, true);
-        if self.client.phase() == Phase::Upload {
-            self.client.enter(Phase::Response);
-        }
     }
 
     /// Of a stream that was reset before any of its body was asked for, only the body knows why.
@@ -217,6 +214,14 @@ impl Drop for Upload {
                 self.client.set(Mark::Unread, true);
             }
         }
+    }
+}
+
+/// All was sent: from now on it is the backend that is waited for, unless it has begun to answer.
+fn wait_for_the_answer(client: &Client) {
+    client.mark_sent(true);
+    if client.phase() == Phase::Upload {
+        client.enter(Phase::Response);
     }
 }
 

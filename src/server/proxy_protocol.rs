@@ -18,6 +18,8 @@ const V1_MOST: usize = 107;
 /// What a header of version 2 has at least, and the most that we take: addresses, names, certificates' subjects.
 const V2_LEAST: usize = 16;
 const V2_MOST: usize = 4096;
+/// Version and command.
+const V2_LOCAL: u8 = 0x20;
 
 /// What bytes at the beginning of a connection are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +84,13 @@ fn parse_v2(bytes: &[u8]) -> Parsed {
     let length = V2_LEAST + usize::from(u16::from_be_bytes([bytes[14], bytes[15]]));
     if length > V2_MOST {
         return Parsed::Bad("it is too long");
+    }
+    if bytes[12] == V2_LOCAL {
+        // Of the sender itself, whatever family and addresses it names.
+        return match length.checked_sub(bytes.len()) {
+            Some(missing @ 1..) => Parsed::Partial(missing),
+            _ => Parsed::Complete { length, client: None },
+        };
     }
     match v2::Header::try_from(bytes) {
         Ok(header) if header.tlvs().all(|field| field.is_ok()) => {
@@ -157,6 +166,8 @@ mod tests {
             (v2(0x21, 0x21, &v6, &[]), Some("[::]:9")),
             (v2(0x20, 0x11, &v4, &[]), None),
             (v2(0x20, 0x00, &[], &[]), None),
+            (v2(0x20, 0x11, &[], &[]), None),
+            (v2(0x20, 0x41, &v4, &[0x04]), None),
             (v2(0x21, 0x31, &[7; 216], &[]), None),
             (v2(0x21, 0x12, &v4, &[]), None),
         ]

@@ -1,12 +1,12 @@
 //! Backends that are told whom a connection is for, by the PROXY protocol.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
 use crate::support::pki::Folder;
-use crate::support::{Balancer, Client};
+use crate::support::{Balancer, Client, Http2, lacks_ipv6};
 
 const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
@@ -86,7 +86,32 @@ fn version_2_is_binary_and_a_check_is_local() {
 }
 
 #[test]
+fn who_came_to_one_of_many_addresses_is_told_by_that_one() {
+    let ours = Ipv4Addr::new(127, 0, 0, 2);
+    for wildcard in ["0.0.0.0:0", "[::]:0"] {
+        if wildcard.contains("::") && lacks_ipv6() {
+            continue;
+        }
+        let (backend, told) = tells();
+        let balancer = Balancer::before(&[backend]).flag("--listen", wildcard);
+        let balancer = balancer.flag("--backend-proxy-protocol", "v1").start();
+        let address = SocketAddr::from((ours, balancer.address.port()));
+        let mut client = Client::to(address);
+        let from = client.stream().local_addr().unwrap();
+        ask(&mut client);
+        let line = format!("PROXY TCP4 {} {ours} {} {}\r\n", from.ip(), from.port(), address.port());
+        assert_eq!(String::from_utf8(of_request(&told)).unwrap(), line);
+        Http2::to(address).get("/").expect_status(200);
+        let line = String::from_utf8(of_request(&told)).unwrap();
+        assert!(line.contains(&format!(" {ours} ")), "{line}");
+    }
+}
+
+#[test]
 fn ipv6_is_told_as_such() {
+    if lacks_ipv6() {
+        return;
+    }
     let (backend, told) = tells();
     let balancer = Balancer::before(&[backend]).flag("--listen", "[::1]:0");
     let balancer = balancer.flag("--backend-proxy-protocol", "v1").start();

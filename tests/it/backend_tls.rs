@@ -3,7 +3,7 @@
 use rustls::version::{TLS12, TLS13};
 
 use crate::support::pki::{Authority, Folder, Kind, Pair};
-use crate::support::tls_backend::{TlsBackend, settings, with_certificate};
+use crate::support::tls_backend::{Met, TlsBackend, settings, with_certificate};
 use crate::support::{Balancer, Client, Running, Sample, get};
 
 /// In front of one backend, for which these flags are given.
@@ -243,6 +243,9 @@ fn a_websocket_goes_to_a_backend_behind_tls_and_ends_with_its_client() {
     assert_eq!(client.answer().status, 101);
     client.send("over and out");
     assert_eq!(client.bytes(12), b"over and out");
+    drop(client);
+    let is_chat = |met: &Met| met.heads.first().is_some_and(|head| head.starts_with("GET /chat "));
+    backend.wait_for("the tunnel ended", |met| is_chat(met) && met.ended_well);
 }
 
 #[test]

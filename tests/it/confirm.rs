@@ -5,7 +5,6 @@ mod plan;
 mod refused;
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -63,12 +62,10 @@ fn a_change_that_makes_answers_fail_is_taken_back_with_the_reason() {
     }
     let changed = post(admin, "config?confirm=60s", &settings(&[bad.address.to_string()], ""));
     assert_eq!(body(&changed.expect_status(200))["watched"], true);
-    let began = Instant::now();
     until("the old settings are back", || {
         get(balancer.address, "/");
         confirmation(admin)["verdict"] == "rolled_back"
     });
-    assert!(began.elapsed() < Duration::from_secs(60), "long before the time is over");
     let told = confirmation(admin);
     assert!(
         told["reason"].as_str().unwrap().contains("% of the answers were 5xx or broke off, before it 0.0 %"),

@@ -297,7 +297,6 @@ fn when_all_backends_have_died_the_answer_says_what_was_found_at_each() {
     for address in addresses {
         assert!(answer.text().contains(&format!("{address}: connection refused ")), "{}", answer.text());
     }
-    until("the answer is 503", || get(balancer.address, "/").status == 503);
     assert_eq!(get(balancer.address, "/").expect_status(503).header("retry-after"), Some("1"));
 }
 
@@ -324,9 +323,8 @@ fn round_robin_spreads_requests_evenly_over_the_backends_that_are_up() {
     assert_eq!(shares(&balancer, 30), [10, 10, 10]);
     samples[1].kill();
     get(balancer.address, "/").expect_status(200);
-    let [a, b, c] = shares(&balancer, 30);
     // Until the news has spread, the one behind the dead takes its turns as well.
-    assert!(a >= 10 && b == 0 && c >= 10, "{a} {b} {c}");
+    until("the news has spread", || shares(&balancer, 30) == [15, 0, 15]);
 }
 
 /// How many of so many requests each of the samples a, b and c answers.

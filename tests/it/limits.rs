@@ -45,6 +45,8 @@ fn a_head_that_is_too_large_is_refused_before_a_backend_sees_it() {
     client.send(head_of(5 * HEAD));
     let answer = expect_reason(client.answer(), 431, "head_too_large");
     assert_eq!(answer.header("connection"), Some("close"));
+    let date = answer.header("date").expect("a date, which answers with a clock must have");
+    assert!(httpdate::parse_http_date(date).is_ok(), "{date}");
     client.expect_end();
     assert_eq!(backend.requests(), 0);
 }

@@ -20,6 +20,7 @@ pub mod tls_backend;
 mod wire;
 
 use std::fs::File;
+use std::net::TcpListener;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -44,6 +45,15 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "it never came to be that {what}");
         thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Whether this machine has no IPv6 that a test could use, which is said.
+pub fn lacks_ipv6() -> bool {
+    let lacks = TcpListener::bind("[::1]:0").is_err();
+    if lacks {
+        eprintln!("this machine has no IPv6: nothing was tried with it");
+    }
+    lacks
 }
 
 /// To be held by a test that needs the ports that programs take when they are not told any: there is one set for all.

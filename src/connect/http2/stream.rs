@@ -124,7 +124,9 @@ where
         let original = Request::from_parts(parts, ());
         let head = head::of(&original, provenance, self.connection.scheme, &self.connection.values)?;
         let ended = body.is_end_stream();
-        let begun = self.connection.sender.borrow_mut().send_request(head, ended);
+        // By a copy, which keeps to itself which stream it waits for: the sender itself is asked by others whether it is
+        // ready, in whose place h2 would forget who waits for that stream.
+        let begun = self.connection.sender.borrow().clone().send_request(head, ended);
         match begun {
             Ok((answer, stream)) => {
                 self.upload = Some(Upload::new(body, stream, ended));

@@ -122,8 +122,8 @@ fn of_an_answer_for_which_another_backend_is_asked_it_is_said_whose_it_was() {
     let busy = Backend::answers("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n");
     let sample = Sample::start("one");
     let settings = Settings::that_say(&format!(
-        "log_level = 'debug'\n[listeners.web]\naddress = '127.0.0.1:0'\n[routes.all]\npool = 'all'\n\
-         retry = {{ statuses = [503] }}\n[pools.all]\nbackends = ['{}', '{}']\npolicy = 'first'\n\
+        "log_level = 'debug'\n[listeners.web]\naddress = '127.0.0.1:0'\n[admin]\naddress = 'off'\n\
+         [routes.all]\npool = 'all'\nretry = {{ statuses = [503] }}\n[pools.all]\nbackends = ['{}', '{}']\npolicy = 'first'\n\
          health = {{ path = '/health' }}\n",
         busy.address,
         sample.address()

@@ -1,5 +1,7 @@
 //! Who may use the admin API.
 
+use std::io::ErrorKind;
+
 use super::*;
 
 fn secured(settings: &Settings) -> Running {
@@ -103,8 +105,12 @@ fn more_callers_than_it_takes_wait_and_slow_ones_do_not_keep_others_out() {
     let silent: Vec<_> = (0..40).map(|_| Client::to(admin.address)).collect();
     let mut waiting = Client::to(admin.address);
     waiting.send("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    drop(silent);
     waiting.answer().expect_status(200);
+    // It had to wait until a silent one was sent away.
+    let first = silent[0].stream();
+    first.set_nonblocking(true).unwrap();
+    let ended = first.peek(&mut [0]);
+    assert!(!ended.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock), "{ended:?}");
 }
 
 #[test]

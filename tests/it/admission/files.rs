@@ -115,7 +115,7 @@ fn idle_connections_leave_files_for_a_change_of_settings() {
     let sample = Sample::start("one");
     let text = |policy: &str| {
         format!(
-            "listeners.web.address = \"127.0.0.1:0\"\n\
+            "listeners.web.address = \"127.0.0.1:0\"\nadmin.address = \"off\"\n\
              pools.all = {{ backends = [\"{}\"], policy = \"{policy}\", health = {{ path = \"/health\" }} }}\n",
             sample.address()
         )

@@ -73,11 +73,11 @@ fn an_upload_that_drips_while_it_is_answered_is_cut() {
 
 #[test]
 fn an_upload_that_is_faster_than_the_least_rate_passes_however_long_it_takes() {
-    let (_sample, balancer) = limited(&[("--min-data-rate", "10"), ("--body-timeout", "400ms")]);
+    let (_sample, balancer) = limited(&[("--min-data-rate", "10"), ("--body-timeout", "1s")]);
     let mut client = Client::to(balancer.address);
-    client.send("POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 160\r\n\r\n");
-    // Eight times the grace.
-    for _ in 0..16 {
+    client.send("POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 200\r\n\r\n");
+    // Twice the grace.
+    for _ in 0..20 {
         client.send("0123456789");
         thread::sleep(Duration::from_millis(100));
     }

@@ -124,8 +124,8 @@ fn a_backend_whose_answer_its_client_has_is_free_for_another_request_and_an_answ
         }
     });
     let settings = Settings::that_say(&format!(
-        "[listeners.web]\naddress = \"127.0.0.1:0\"\n[pools.all]\nhealth.interval = \"1h\"\n\
-         backends = [{{ address = \"{}\", max_requests = 1 }}]\n",
+        "[listeners.web]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"off\"\n\
+         [pools.all]\nhealth.interval = \"1h\"\nbackends = [{{ address = \"{}\", max_requests = 1 }}]\n",
         backend.url()
     ));
     let balancer = settings.balancer().flag("--access-log", "-").start();

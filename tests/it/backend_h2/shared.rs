@@ -1,11 +1,11 @@
 //! How many requests share how many connections.
 
 use h2::server::Builder;
-use hyper::StatusCode;
+use hyper::{Request, StatusCode};
 use tokio::sync::watch;
 
 use crate::support::h2_backend::H2Backend;
-use crate::support::{Client, until};
+use crate::support::{Balancer, Client, Http2, until};
 
 use super::before;
 
@@ -62,4 +62,31 @@ fn requests_one_after_the_other_stay_on_one_connection() {
         client.answer().expect_status(200);
     }
     assert_eq!((backend.connections(), backend.requests()), (1, 20));
+}
+
+#[test]
+fn an_upload_that_took_the_last_place_goes_on_though_others_look_for_one() {
+    let backend =
+        H2Backend::with(Builder::new().max_concurrent_streams(1), None, |mut exchange| async move {
+            let mut body = Vec::new();
+            while let Some(Ok(data)) = exchange.body.data().await {
+                body.extend_from_slice(&data);
+            }
+            exchange.answer(StatusCode::OK, body);
+        });
+    let balancer = Balancer::before(&[]).flag("--health-interval", "1h").flag("--backend", &backend.url());
+    let balancer = balancer.flag("--workers", "1").flag("--response-timeout", "3s").start();
+    let mut client = Http2::to(balancer.address);
+    client.get("/").expect_status(200);
+    for _ in 0..5 {
+        // All have come when it looks.
+        balancer.signal("STOP");
+        let post = || Request::post("http://test/").body(()).unwrap();
+        let mut streams = [(); 8].map(|()| client.begin(post()));
+        streams.iter_mut().for_each(|stream| stream.send("hello", true).unwrap());
+        balancer.signal("CONT");
+        for stream in &mut streams {
+            assert_eq!(stream.answer().expect_status(200).text(), "hello");
+        }
+    }
 }

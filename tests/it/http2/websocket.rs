@@ -2,6 +2,7 @@
 
 use std::sync::mpsc::channel;
 
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use h2::ext::Protocol;
@@ -34,14 +35,21 @@ fn agreeing(script: impl Fn(Transport) + Send + Sync + 'static) -> Backend {
         ] {
             assert_eq!(transport.header(name), Some(value), "{}", transport.head);
         }
-        let key = transport.header("sec-websocket-key").expect("a key");
-        assert_eq!(STANDARD.decode(key).expect("base64").len(), 16, "{key}");
-        transport.send(
+        let accept = accepted(&transport);
+        transport.send(format!(
             "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: chat\r\n\r\n",
-        );
+             Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: chat\r\n\r\n"
+        ));
         script(transport);
     })
+}
+
+/// What a backend says that agrees to what came.
+fn accepted(transport: &Transport) -> String {
+    let key = transport.header("sec-websocket-key").expect("a key");
+    assert_eq!(STANDARD.decode(key).expect("base64").len(), 16, "{key}");
+    let salted = format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    STANDARD.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, salted.as_bytes()))
 }
 
 fn echo(mut transport: Transport) {
@@ -144,6 +152,27 @@ fn a_backend_that_answers_as_if_it_were_no_websocket_is_told_of() {
     let answer = client.begin(asking_for("websocket")).answer().expect_status(502);
     assert!(answer.header("proxy-status").unwrap().contains("http_upgrade_failed"), "{answer:?}");
     balancer.said("\"status\":502");
+}
+
+#[test]
+fn a_backend_that_switches_to_something_else_is_told_of() {
+    for agreement in [
+        "",
+        "Connection: upgrade\r\nUpgrade: tcp\r\nSec-WebSocket-Accept: {accept}\r\n",
+        "Upgrade: websocket\r\nSec-WebSocket-Accept: {accept}\r\n",
+        "Connection: upgrade\r\nUpgrade: websocket\r\n",
+        "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n",
+    ] {
+        let backend = Backend::that(|mut transport| {
+            let agreement = agreement.replace("{accept}", &accepted(&transport));
+            transport.send(format!("HTTP/1.1 101 Switching Protocols\r\n{agreement}\r\n"));
+            transport.wait_for_end();
+        });
+        let (balancer, mut client) = before(&backend, &[]);
+        client.until_settings();
+        client.begin(asking_for("websocket")).answer().expect_status(502);
+        balancer.said("\"reason\":\"upgrade_ignored\"");
+    }
 }
 
 #[test]

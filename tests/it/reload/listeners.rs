@@ -20,9 +20,9 @@ fn listeners(listeners: &[(&str, SocketAddr)], backend: SocketAddr) -> String {
     format!("{listeners}[admin]\naddress = \"off\"\n[pools.all]\nbackends = [\"{backend}\"]\n")
 }
 
-/// An address that nobody listens on, and is not likely to be given to another program meanwhile.
+/// An address that nobody listens on. Others who take any port that is free are on another one.
 fn free() -> SocketAddr {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let taken = std::net::TcpListener::bind("127.0.0.78:0").expect("a free port");
     taken.local_addr().expect("it is bound")
 }
 

@@ -1,5 +1,9 @@
 //! Copies of requests.
 
+use std::io::ErrorKind::WouldBlock;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
 use super::{settings, start};
 use crate::support::{Backend, Client, Sample, get, request, until};
 
@@ -26,7 +30,7 @@ fn another_pool_gets_a_copy_and_its_answer_is_dropped() {
 #[test]
 fn a_copy_has_the_body_if_it_is_not_large() {
     let sample = Sample::start("one");
-    let (bodies, told) = std::sync::mpsc::channel();
+    let (bodies, told) = channel();
     let shadow = Backend::that(move |mut transport| {
         let length = transport.header("content-length").map(str::to_owned);
         let body = transport.read_body();
@@ -48,6 +52,25 @@ fn a_copy_has_the_body_if_it_is_not_large() {
     request(balancer.address, &post(&large)).expect_status(200);
     request(balancer.address, &post("small")).expect_status(200);
     assert_eq!(told.recv().expect("a copy").1, b"small", "the large one was not copied");
+}
+
+#[test]
+fn a_copy_with_a_body_is_waited_for_as_long_as_any_answer() {
+    let sample = Sample::start("one");
+    let (tell, told) = channel();
+    let shadow = Backend::that(move |mut transport| {
+        let body = transport.read_body();
+        // Longer than a body may take to go on.
+        transport.stream().set_read_timeout(Some(Duration::from_millis(1500))).unwrap();
+        let is_waited_for = transport.stream().peek(&mut [0]).is_err_and(|error| error.kind() == WouldBlock);
+        tell.send((body, is_waited_for)).unwrap();
+        transport.send(OK);
+    });
+    let route = format!("{ROUTE}[timeouts]\nbody = \"500ms\"\n");
+    let (balancer, _settings) = start(&route, &[("all", sample.address()), ("shadow", shadow.address)]);
+    let post = "POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello";
+    request(balancer.address, post).expect_status(200);
+    assert_eq!(told.recv().expect("a copy"), (b"hello".to_vec(), true));
 }
 
 #[test]

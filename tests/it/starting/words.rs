@@ -77,7 +77,11 @@ const REFUSED: &[(&str, &str)] = &[
         "--backend=http://127.0.0.1:1/",
         "--backend http://127.0.0.1:1/: has a path, but requests keep their own; write ",
     ),
-    ("--backend=nobody.invalid:80", "--backend nobody.invalid:80: the name cannot be resolved ("),
+    // No server of names need be asked for it, however the machine's would answer.
+    (
+        "--backend=of-more-than-63-letters-which-no-part-of-a-name-may-have-so-none-is:80",
+        "--backend of-more-than-63-letters-which-no-part-of-a-name-may-have-so-none-is:80: the name cannot be resolved (",
+    ),
     ("--backend=127.0.0.1:1,127.0.0.1:1", "--backend 127.0.0.1:1: given twice; remove one of them"),
     ("--backend=localhost:1,127.0.0.1:1", "--backend 127.0.0.1:1: given twice; remove one of them"),
     (

@@ -137,7 +137,8 @@ fn a_backend_that_was_down_gets_no_request_before_the_new_process_finds_it_well(
     });
     let well = Sample::start("well");
     let settings = Settings::that_say(&format!(
-        "workers = 1\n[listeners.web]\naddress = \"127.0.0.1:0\"\n[pools.all]\nbackends = [\"{}\", \"{}\"]\n\
+        "workers = 1\n[listeners.web]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"off\"\n\
+         [pools.all]\nbackends = [\"{}\", \"{}\"]\n\
          health = {{ path = \"/status/200\", timeout = \"60s\" }}\n",
         dead.address,
         well.address()

@@ -48,6 +48,11 @@ impl Dns {
         Self { address, zone }
     }
 
+    /// From now on what it says holds for so many seconds.
+    pub fn holds_for(&self, seconds: u32) {
+        self.zone.lock().unwrap().ttl = seconds;
+    }
+
     /// From now on a name has these addresses, and no others.
     pub fn says(&self, name: &str, addresses: &[Ipv4Addr]) {
         self.set(name, addresses.iter().map(|address| RData::A(A(*address))).collect());

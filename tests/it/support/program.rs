@@ -9,6 +9,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use socket2::{Domain, Socket, Type};
+
 use super::PATIENCE;
 use super::pki::Pair;
 
@@ -163,21 +165,28 @@ pub fn backends(program: &str, words: &[&str]) -> Running {
 pub struct Sample {
     running: Running,
     name: String,
+    /// Keeps its port for it while it does not run.
+    port: Socket,
 }
 
 impl Sample {
     /// Starts a sample backend of this name on a free port.
     pub fn start(name: &str) -> Self {
-        Self::start_on(0, name)
+        let port = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        // As the backend does: then both may have it, as long as this one does not listen.
+        port.set_reuse_address(true).unwrap();
+        port.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a free port");
+        Self { running: Self::run(&port, name), name: name.to_owned(), port }
     }
 
-    fn start_on(port: u16, name: &str) -> Self {
+    fn run(port: &Socket, name: &str) -> Running {
+        let port = port.local_addr().unwrap().as_socket().unwrap().port();
         let mut command = Command::new(env!("CARGO_BIN_EXE_backends1"));
         command.args(["--name", name, "--port", &port.to_string()]);
         let mut running = Running::start(command);
         let line = running.said("listens on http://");
         running.address = address_in(&line);
-        Self { running, name: name.to_owned() }
+        running
     }
 
     /// Where it listens.
@@ -199,8 +208,7 @@ impl Sample {
 
     /// Starts one in its place once it has ended: the same name, the same port.
     pub fn restart(&mut self) {
-        let (port, name) = (self.address().port(), self.name.clone());
-        *self = Self::start_on(port, &name);
+        self.running = Self::run(&self.port, &self.name);
     }
 }
 

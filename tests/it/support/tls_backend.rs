@@ -128,16 +128,23 @@ fn serve(socket: TcpStream, settings: Arc<ServerConfig>, met: &Mutex<Vec<Met>>) 
             true => b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
             false => b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
         };
-        if stream.write_all(answer).is_err() || (switches && echo(&mut stream).is_none()) {
+        if stream.write_all(answer).is_err() {
+            return;
+        }
+        if switches {
+            met.lock().unwrap()[index].ended_well = echo(&mut stream).is_ok();
             return;
         }
     }
 }
 
-fn echo(stream: &mut (impl Read + Write)) -> Option<()> {
+/// Says again what comes, until the end.
+fn echo(stream: &mut (impl Read + Write)) -> std::io::Result<()> {
     let mut bytes = [0; 1024];
     loop {
-        let read = stream.read(&mut bytes).ok().filter(|read| *read > 0)?;
-        stream.write_all(&bytes[..read]).ok()?;
+        match stream.read(&mut bytes)? {
+            0 => return Ok(()),
+            read => stream.write_all(&bytes[..read])?,
+        }
     }
 }
