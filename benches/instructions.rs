@@ -177,6 +177,7 @@ fn pick(policy: &str, members: u16, times: usize) {
         well_since: None,
         weight: 1,
         drained: false,
+        disabled: false,
         tier: 0,
         zone: None,
         max_requests: None,

@@ -415,6 +415,7 @@ impl Backend {
         if self.leaving {
             // Nobody has seen it meanwhile, as if it had been disabled.
             wanted.health.let_back_in(now);
+            wanted.told = now;
         }
         wanted
     }

@@ -81,6 +81,8 @@ pub struct Member {
     pub weight: u32,
     /// Whether for now only clients that a cookie keeps there are sent to it.
     pub drained: bool,
+    /// Whether an operator disabled it, be it well or not.
+    pub disabled: bool,
     /// Its tier: lower ones come first.
     pub tier: u8,
     /// Where it stands.

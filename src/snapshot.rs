@@ -113,6 +113,7 @@ fn members(own: Vec<&Backend>, facts: &mut Vec<Fact>) -> Vec<Member> {
             well_since: backend.health.well_since(),
             weight: backend.weight(),
             drained: backend.hold == Some(Hold::Drain),
+            disabled: backend.hold == Some(Hold::Disable),
             tier: terms.tier,
             zone: terms.zone.clone(),
             max_requests: terms.max_requests,

@@ -40,6 +40,7 @@ pub(super) fn member(index: usize) -> Member {
         well_since: None,
         weight: 1,
         drained: false,
+        disabled: false,
         tier: 0,
         zone: None,
         max_requests: None,

@@ -39,6 +39,12 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MOST_STREAMS as u32;
 /// Bytes of a request's body that wait to be written.
 const SEND_BUFFER: usize = 64 * 1024;
+/// Requests that were given up whose frames h2 passes over, for a second each. It makes an error of what comes for others, and
+/// of too many errors the end of the connection: of how many, we do not let it decide.
+const MOST_GIVEN_UP: usize = 10 * MOST_STREAMS;
+/// A connection on which so many requests in succession were given up may be dead, and nobody tell us: clients may be less
+/// patient than we are.
+const MOST_GIVEN_UP_UNHEARD: u32 = 3;
 /// What h2 may hold for the heads of small frames, beside their content: that of a window whose every byte came in a frame
 /// of its own. When it holds more, it ends the connection, on which others wait.
 const SMALL_FRAMES: usize = 256 * STREAM_WINDOW as usize;
@@ -71,6 +77,8 @@ struct Status {
     most_streams: Cell<usize>,
     /// Heads and pieces of answers that have come, all in all.
     heard: Cell<u64>,
+    /// Requests that were given up while they waited, in succession: on none was anything heard.
+    given_up: Cell<u32>,
     /// Whether it is to be used no more, for a request waited while nobody heard anything.
     retired: Cell<bool>,
 }
@@ -78,6 +86,15 @@ struct Status {
 impl Status {
     fn hear(&self) {
         self.heard.set(self.heard.get() + 1);
+        self.given_up.set(0);
+    }
+
+    /// A request that waited since so much was heard is waited for no more, though its time was not over.
+    fn give_up(&self, heard: u64) {
+        if self.heard.get() == heard {
+            self.given_up.set(self.given_up.get() + 1);
+            self.retired.set(self.retired.get() || self.given_up.get() >= MOST_GIVEN_UP_UNHEARD);
+        }
     }
 }
 
@@ -97,6 +114,8 @@ impl Http2 {
             .max_header_list_size(u32::try_from(limits.size).unwrap_or(u32::MAX))
             .max_send_buffer_size(SEND_BUFFER)
             .data_frame_budget(SMALL_FRAMES)
+            .max_concurrent_reset_streams(MOST_GIVEN_UP)
+            .max_local_error_reset_streams(None)
             .handshake(Transport::new(stream))
             .await
             .map_err(|error| not_http2(&error))?;

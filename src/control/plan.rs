@@ -104,6 +104,7 @@ fn as_if_well(pool: &config::Pool, told: &[config::Backend]) -> Pool {
         well_since: None,
         weight: backend.weight,
         drained: false,
+        disabled: false,
         tier: backend.tier,
         zone: backend.zone.clone(),
         max_requests: None,

@@ -56,7 +56,7 @@ pub fn last_words(error: &Error, client: &Client) -> Vec<u8> {
 #[cold]
 pub(super) fn why_none(none: NoPick, snapshot: &Snapshot, course: &Forward<'_>) -> Error {
     let would_be_used =
-        |member: &&Member| lacks(member, course.tags).is_none() && member.weight > 0 && !member.drained;
+        |member: &&Member| lacks(member, course.tags).is_none() && taken_out(member).is_none();
     let mut members = snapshot.pools[course.pool].members().iter().filter(would_be_used);
     match none {
         NoPick::AllFull => Error::BackendsFull,
@@ -158,14 +158,15 @@ fn why_unused(member: &Member, fact: &Fact, exchange: &Exchange) -> String {
     }
     // What this request found out itself is not in the snapshot yet.
     let health = exchange.client().shared.registry.health(member.id);
-    let why = match &health {
+    let full = || member.is_full().then_some("it has as many requests as it may have");
+    let why = taken_out(member).or_else(|| match &health {
         Some(health) if !health.is_usable() => None,
         Some(health) if health.is_doubted() => {
-            let of_it = "a request got no answer of it, and it is checked";
-            taken_out(member, fact.state).or(Some(of_it))
+            full().or(Some("a request got no answer of it, and it is checked"))
         }
-        _ => taken_out(member, fact.state),
-    };
+        _ if fact.state == State::Down => None,
+        _ => full(),
+    });
     match (why, &health) {
         (Some(why), _) => format!("{}: {why}\n", member.way.url),
         (None, Some(health)) => learned(member, health.evidence(), health.learned()),
@@ -183,13 +184,12 @@ fn learned(member: &Member, evidence: &Evidence, learned: Instant) -> String {
     format!("{}: {evidence} {ago} s ago\n", member.way.url)
 }
 
-/// Why a backend that is not down gets no requests, if an operator or the settings took it out or it has enough of them.
-fn taken_out(member: &Member, state: State) -> Option<&'static str> {
-    match state {
-        State::Down => None,
-        State::Up | State::Unknown if !member.usable => Some("an operator disabled it"),
-        State::Up | State::Unknown if member.drained => Some("an operator drains it"),
-        State::Up | State::Unknown if member.weight == 0 => Some("its weight is 0"),
-        State::Up | State::Unknown => member.is_full().then_some("it has as many requests as it may have"),
+/// Why a backend gets no requests, be it well or not, if an operator or the settings took it out.
+fn taken_out(member: &Member) -> Option<&'static str> {
+    match member {
+        Member { disabled: true, .. } => Some("an operator disabled it"),
+        Member { drained: true, .. } => Some("an operator drains it"),
+        Member { weight: 0, .. } => Some("its weight is 0"),
+        _ => None,
     }
 }

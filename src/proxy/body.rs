@@ -163,7 +163,7 @@ impl Download {
             && !connection.is_sending()
             && !client.shared.is_over()
         {
-            Spent { body, connection, connections, lease: None }.let_go(&client);
+            Spent { body, connection, connections, lease: None, began_well: false }.let_go(&client);
         }
     }
 

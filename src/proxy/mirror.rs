@@ -11,12 +11,12 @@ use tokio::task::spawn_local;
 use crate::balance::Tried;
 use crate::config;
 
-use super::Client;
 use super::affinity::{Affinity, Trial};
 use super::forward::{self, Asked};
 use super::request_body::RequestBody;
 use super::shared::{Shared, View};
 use super::spent::Spent;
+use super::{Client, newest};
 
 /// Copies that one worker has under way at one time; more are not made.
 const MOST_COPIES: u32 = 100;
@@ -109,6 +109,8 @@ impl Copy {
     async fn pass(self) {
         let Self { client, view, pool, mut head, body, place: _place } = self;
         client.alarm().wakes_me().await;
+        // The body may have taken its time.
+        let view = newest(&client, view);
         let (turn, pool) = (view.turn(pool), &view.snapshot.pools[pool]);
         let affinity = Affinity::of(&head, &client, pool);
         let Ok(lease) = pool.pick(&affinity.ask(&client, turn, &[]), &Tried::default()) else { return };
@@ -121,8 +123,8 @@ impl Copy {
             Ok((response, connection)) => {
                 trial.answered(&response);
                 let connections = Rc::clone(view.connections(lease.place()));
-                let body = response.into_body();
-                Spent { body, connection, connections, lease: Some(lease) }.read(&client).await;
+                let (began_well, body) = (response.status().as_u16() < 500, response.into_body());
+                Spent { body, connection, connections, lease: Some(lease), began_well }.read(&client).await;
             }
             Err(failure) => {
                 trial.failed(&failure.error);

@@ -27,6 +27,19 @@ pub(super) struct Spent {
     pub(super) connections: Rc<Connections<RequestBody>>,
     /// None if its client has all of it: then it is under way no more, and only its end is waited for.
     pub(super) lease: Option<Lease>,
+    /// Whether it was taken for a success.
+    pub(super) began_well: bool,
+}
+
+/// How the reading of it ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// As it should.
+    Whole,
+    /// It is longer than is read.
+    Long,
+    /// It broke off.
+    Broken,
 }
 
 impl Spent {
@@ -41,7 +54,7 @@ impl Spent {
 
     /// Reads it to its end, on behalf of a client that does nothing else.
     pub(super) async fn read(self, client: &Client) {
-        let Self { mut body, mut connection, connections, lease } = self;
+        let Self { mut body, mut connection, connections, lease, began_well } = self;
         client.alarm().wakes_me().await;
         client.enter(Phase::Answer);
         if lease.is_none() {
@@ -49,32 +62,37 @@ impl Spent {
         }
         let mut left = MOST_BYTES;
         let read = poll_fn(|cx| poll_end(&mut connection, &mut body, &mut left, cx));
-        if before_due(client, read).await == Some(true) {
-            connections.put(connection, client.shared.clock.now());
+        match (before_due(client, read).await, lease) {
+            (Some(Ending::Whole), _) => connections.put(connection, client.shared.clock.now()),
+            (Some(Ending::Broken) | None, Some(lease)) => {
+                lease.score().failed();
+                if began_well {
+                    lease.broke_off();
+                }
+            }
+            _ => {}
         }
-        drop(lease);
     }
 }
 
-/// Tells whether the body ended as it should.
 fn poll_end(
     connection: &mut BackendConnection,
     body: &mut AnswerBody,
     left: &mut usize,
     cx: &mut Context<'_>,
-) -> Poll<bool> {
+) -> Poll<Ending> {
     // Nothing may ask for the end of a body once its trailers or its last promised byte have come.
     while !body.is_end_stream() {
         let frame = match ready!(connection.poll_body(body, cx)) {
             Some(Ok(frame)) if frame.is_trailers() => break,
             Some(Ok(frame)) => frame,
-            Some(Err(_)) => return Poll::Ready(false),
+            Some(Err(_)) => return Poll::Ready(Ending::Broken),
             None => break,
         };
         match left.checked_sub(frame.data_ref().map_or(0, |data| data.len())) {
             Some(less) => *left = less,
-            None => return Poll::Ready(false),
+            None => return Poll::Ready(Ending::Long),
         }
     }
-    Poll::Ready(true)
+    Poll::Ready(Ending::Whole)
 }

@@ -68,6 +68,7 @@ impl Answered {
             return;
         }
         let Self { response, connection, connections, lease, .. } = self;
-        Spent { body: response.into_body(), connection, connections, lease: Some(lease) }.let_go(client);
+        let (began_well, lease) = (response.status().as_u16() < 500, Some(lease));
+        Spent { body: response.into_body(), connection, connections, lease, began_well }.let_go(client);
     }
 }

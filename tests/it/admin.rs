@@ -74,6 +74,22 @@ fn an_operator_sees_what_runs_and_why() {
 }
 
 #[test]
+fn a_backend_is_up_since_it_was_let_go_of() {
+    let sample = Sample::start("one");
+    let settings = Settings::that_say(&pool("first", &[sample.address()]));
+    let balancer = start(&settings);
+    balancer.said("is healthy");
+    let since = || balancer.admin().backend(sample.address())["since"].clone();
+    let first = since();
+    // It is told to the second.
+    until("it is later", || {
+        balancer.admin().patch(sample.address(), r#"{"hold": "drain"}"#);
+        balancer.admin().patch(sample.address(), r#"{"hold": null}"#);
+        since() != first
+    });
+}
+
+#[test]
 fn requests_that_are_under_way_are_counted() {
     let (opener, slow) = waiting();
     let settings = Settings::that_say(&pool("first", &[slow.address]));

@@ -178,6 +178,28 @@ fn a_connection_on_which_nothing_comes_while_a_request_waits_is_used_no_more() {
 }
 
 #[test]
+fn a_connection_on_which_nothing_came_for_several_that_left_is_used_no_more() {
+    let backend = H2Backend::that(|exchange| async move {
+        match exchange.connection {
+            0 => std::future::pending().await,
+            _ => exchange.answer(StatusCode::OK, "ok"),
+        }
+    });
+    let balancer = Balancer::before(&[]).flag("--backend", &backend.url()).flag("--health-interval", "1h");
+    let balancer = balancer.flag("--access-log", "-").start();
+    for count in 1..=3 {
+        let mut client = Client::to(balancer.address);
+        client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+        until("it came", || backend.requests() == count);
+        drop(client);
+        balancer.said_times("\"reason\":\"client_gone\"", count);
+    }
+    assert_eq!(backend.connections(), 1);
+    get(balancer.address, "/").expect_status(200);
+    assert_eq!(backend.connections(), 2);
+}
+
+#[test]
 fn a_switch_of_protocols_is_refused_where_there_is_no_way_for_it() {
     let backend = H2Backend::that(tell);
     let balancer = before(&[&backend]);

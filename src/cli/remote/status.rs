@@ -82,7 +82,8 @@ pub(super) fn empty(pool: &Pool) -> String {
 /// What came of the last change that was to be confirmed, unless it is nothing to look at, or the settings were changed since:
 /// to take a change back is a change as well.
 fn last_change(last: &Confirmation, revision: u64, colour: bool) -> String {
-    if last.revision.is_some_and(|watched| watched + 1 < revision) {
+    let own = u64::from(last.verdict == Verdict::RolledBack);
+    if last.revision.is_some_and(|watched| watched + own < revision) {
         return String::new();
     }
     let reason = last.reason.as_deref().unwrap_or_default();
@@ -193,6 +194,15 @@ fn painted(colour: &str, text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_change_that_could_not_be_taken_back_is_told_until_the_next_one() {
+        let last = |verdict| Confirmation { verdict, revision: Some(5), left: 0, reason: None };
+        let is_told = |verdict, revision| !last_change(&last(verdict), revision, false).is_empty();
+        assert!(is_told(Verdict::Stuck, 5) && !is_told(Verdict::Stuck, 6));
+        // That it was taken back was a change of its own.
+        assert!(is_told(Verdict::RolledBack, 6) && !is_told(Verdict::RolledBack, 7));
+    }
 
     #[test]
     fn a_span_is_told_in_its_two_largest_units() {

@@ -25,6 +25,8 @@ pub struct Http2Stream<B> {
     flow: Rc<Flow>,
     upload: Option<Upload<B>>,
     head: Option<Request<()>>,
+    /// How much was heard on the connection when it began to wait for its answer.
+    waits_since: Option<u64>,
 }
 
 impl Http2 {
@@ -34,7 +36,7 @@ impl Http2 {
         self.idle_since.set(None);
         let reused = self.used.replace(true);
         let connection = Rc::clone(self);
-        Http2Stream { connection, reused, flow: Rc::default(), upload: None, head: None }
+        Http2Stream { connection, reused, flow: Rc::default(), upload: None, head: None, waits_since: None }
     }
 }
 
@@ -42,6 +44,9 @@ impl<B> Drop for Http2Stream<B> {
     fn drop(&mut self) {
         let streams = &self.connection.status.streams;
         streams.set(streams.get() - 1);
+        if let Some(heard) = self.waits_since {
+            self.connection.status.give_up(heard);
+        }
     }
 }
 
@@ -71,6 +76,7 @@ where
         let bodiless = request.as_ref().is_some_and(|request| request.method() == Method::HEAD);
         let mut answer = self.begin(request, provenance).map_err(Ok)?;
         let heard = self.connection.status.heard.get();
+        self.waits_since = Some(heard);
         let polled = poll_fn(|cx| {
             if let Poll::Ready(answered) = self.poll_answer(&mut answer, cx) {
                 return Poll::Ready(answered.map_err(Ok));
@@ -81,6 +87,7 @@ where
             }
         })
         .await;
+        self.waits_since = None;
         match polled {
             Ok(response) => {
                 self.head = self.head.take().filter(|_| note);

@@ -69,11 +69,7 @@ pub(super) async fn put_config(
     let text = read_settings(body, format).await.inspect_err(refused)?;
     let own = Rc::clone(desk);
     let change = async move {
-        let read = own.read(text, format).await;
-        if read.is_err() && !wish.dry_run {
-            own.count_refused();
-        }
-        let (loaded, turn) = (read?, own.turn().await?);
+        let (loaded, turn) = (own.read(text, format).await?, own.turn().await?);
         check_match(&head.headers, &revision_tag(&own, own.revision()))?;
         let before = Before::now(&own).await;
         let outcome = turn.put(loaded, intent(wish)).await;
@@ -145,7 +141,11 @@ type Tried = Result<(Result<Outcome, Refusal>, u64), Refused>;
 
 /// The changes themselves run on a task of their own: a caller who leaves does not leave them half done.
 fn finish(tried: Result<Tried, JoinError>, desk: &Desk, wish: Wish) -> Result<Answer, Refused> {
-    let (outcome, revision) = tried.map_err(|error| Refused::Unfit(error.into()))??;
+    let tried = tried.map_err(|error| Refused::Unfit(error.into()))?;
+    if tried.is_err() && !wish.dry_run {
+        desk.count_refused();
+    }
+    let (outcome, revision) = tried?;
     if !wish.dry_run {
         tell(desk, &outcome);
     }

@@ -195,7 +195,10 @@ fn why(backend: &backends::Backend, state: BackendState, in_flight: usize, all_k
 
 fn since(backend: &backends::Backend, state: BackendState) -> Instant {
     match state {
-        BackendState::Up | BackendState::Down | BackendState::Unknown => backend.health.since(),
+        // Before it was let go of, it was in another one.
+        BackendState::Up | BackendState::Down | BackendState::Unknown => {
+            backend.health.since().max(backend.told)
+        }
         BackendState::Draining | BackendState::Disabled | BackendState::Leaving => backend.told,
     }
 }

@@ -164,6 +164,19 @@ fn who_finds_all_backends_taken_out_is_told_by_whom() {
 }
 
 #[test]
+fn who_finds_a_backend_that_was_down_when_it_was_disabled_is_told_that_it_is_disabled() {
+    let down = Backend::refuses();
+    let settings = Settings::that_say(&pool("round_robin", &[down]));
+    let balancer = start(&settings);
+    balancer.said("is down");
+    assert!(get(balancer.address, "/").expect_status(503).text().contains("is healthy"));
+    balancer.admin().patch(down, r#"{"hold": "disable"}"#);
+    let told = format!("no backend is in service for this request\n{down}: an operator disabled it\n");
+    until("it is told", || get(balancer.address, "/").text() == told);
+    assert!(get(balancer.address, "/").header("proxy-status").unwrap().contains("none_in_service"));
+}
+
+#[test]
 fn while_the_one_backend_that_nobody_took_out_is_down_that_is_what_is_told() {
     let (drained, down) = (Sample::start("drained"), Backend::refuses());
     let settings = Settings::that_say(&pool("round_robin", &[drained.address(), down]));

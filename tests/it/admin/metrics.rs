@@ -97,6 +97,21 @@ fn an_answer_that_does_not_come_to_its_end_is_a_failure_of_its_backend() {
 }
 
 #[test]
+fn a_copys_answer_that_does_not_come_to_its_end_is_a_failure_of_its_backend_too() {
+    let (sample, shadow) = (Sample::start("one"), Backend::closes_mid_body());
+    let settings = Settings::that_say(&format!(
+        "[listeners.web]\naddress = \"127.0.0.1:0\"\n[routes.every]\npool = \"one\"\nmirror = {{ pool = \"all\" }}\n\
+         [pools.one]\nbackends = [\"{}\"]\n[pools.all]\nbackends = [\"{}\"]\nhealth = {{ path = \"/health\" }}\n",
+        sample.address(),
+        shadow.address
+    ));
+    let balancer = start(&settings);
+    get(balancer.address, "/").expect_status(200);
+    let failures = of(&shadow.address.to_string(), "backend_failures_total", "");
+    until("it is counted", || metrics(&balancer)[&failures] == 1.0);
+}
+
+#[test]
 fn counts_go_on_over_a_reload_and_those_of_a_backend_that_left_are_gone() {
     let (stays, leaves) = (Sample::start("stays"), Sample::start("leaves"));
     let settings = Settings::that_say(&pool("round_robin", &[stays.address(), leaves.address()]));
@@ -120,6 +135,9 @@ fn counts_go_on_over_a_reload_and_those_of_a_backend_that_left_are_gone() {
     balancer.admin().ask("POST", "/api/v1/config?dry_run=1", toml, "").expect_status(422);
     balancer.admin().ask("POST", "/api/v1/config", toml, "").expect_status(422);
     assert_eq!(metrics(&balancer)["settings_refused_total"], 3.0);
+    let outdated = "Content-Type: application/json\r\nIf-Match: \"0\"\r\n";
+    balancer.admin().ask("POST", "/api/v1/reload", outdated, "{}").expect_status(412);
+    assert_eq!(metrics(&balancer)["settings_refused_total"], 4.0);
 }
 
 #[test]

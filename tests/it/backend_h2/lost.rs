@@ -10,7 +10,7 @@ use h2::Reason;
 use hyper::{Request, StatusCode};
 
 use crate::support::h2_backend::{Exchange, H2Backend};
-use crate::support::{Balancer, Client, Http2, frame, get, read_frame, request, until};
+use crate::support::{Balancer, Client, Http2, frame, get, http2_get, read_frame, request, until};
 
 use super::before;
 
@@ -199,6 +199,76 @@ fn go_away_at_the_second(mut stream: TcpStream, requests: &AtomicUsize) -> std::
                 let payload = [last.to_be_bytes(), [0; 4]].concat();
                 stream.write_all(&frame(GOAWAY, 0, 0, &payload))?;
                 stream.shutdown(std::net::Shutdown::Write)?;
+            }
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn clients_that_leave_amid_their_answers_do_not_end_a_connection_that_others_share() {
+    const ROUNDS: usize = 30;
+    const EACH: usize = 100;
+    let counts = Arc::new(Counts::default());
+    let address = sends_on_when_told_to_stop(&counts);
+    let balancer = Balancer::before(&[]).flag("--backend", &format!("h2c://{address}"));
+    let balancer = balancer.flag("--health-interval", "1h").start();
+    balancer.said("is healthy");
+    assert_eq!(Http2::to(balancer.address).get("/").status, 200);
+    for round in 1..=ROUNDS {
+        let mut client = Http2::to(balancer.address);
+        let mut streams: Vec<_> = (0..EACH).map(|_| client.ask(http2_get("/"))).collect();
+        streams.iter_mut().for_each(|stream| assert_eq!(stream.head().0.status, 200));
+        drop((streams, client));
+        until("all are given up", || counts.given_up.load(Ordering::SeqCst) == round * EACH);
+    }
+    let mut client = Http2::to(balancer.address);
+    assert_eq!(client.ask(http2_get("/")).head().0.status, 200);
+    // One is that of the check.
+    assert!(counts.connections.load(Ordering::SeqCst) <= 2);
+}
+
+#[derive(Default)]
+struct Counts {
+    connections: AtomicUsize,
+    given_up: AtomicUsize,
+}
+
+/// A backend, frame by frame: it begins to answer each request, and sends a piece of the answer when it is told that nobody wants
+/// more of it.
+fn sends_on_when_told_to_stop(counts: &Arc<Counts>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (address, counts) = (listener.local_addr().unwrap(), Arc::clone(counts));
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            counts.connections.fetch_add(1, Ordering::SeqCst);
+            let counts = Arc::clone(&counts);
+            thread::spawn(move || drop(send_on(stream, &counts)));
+        }
+    });
+    address
+}
+
+fn send_on(mut stream: TcpStream, counts: &Counts) -> std::io::Result<()> {
+    const PREFACE: usize = 24;
+    const SETTINGS: u8 = 4;
+    const CANCEL: [u8; 4] = [0, 0, 0, 8];
+    stream.read_exact(&mut [0; PREFACE])?;
+    stream.write_all(&frame(SETTINGS, 0, 0, &[]))?;
+    let mut requests = 0;
+    loop {
+        let next = read_frame(&mut stream)?;
+        match (next.kind, next.flags) {
+            (SETTINGS, 0) => stream.write_all(&frame(SETTINGS, 1, 0, &[]))?,
+            (1, _) => {
+                // `:status: 200` and the end of the head; the first answer is whole, as is that of the check.
+                let flags = if requests == 0 { 5 } else { 4 };
+                stream.write_all(&frame(1, flags, next.stream, &[0x88]))?;
+                requests += 1;
+            }
+            (3, _) if next.payload == CANCEL => {
+                stream.write_all(&frame(0, 0, next.stream, b"piece"))?;
+                counts.given_up.fetch_add(1, Ordering::SeqCst);
             }
             _ => {}
         }
