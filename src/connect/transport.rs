@@ -34,7 +34,7 @@ pub struct Flow {
     sent: RefCell<SentHead>,
     /// What is added to its head, with the empty line that ends that.
     lines: RefCell<Vec<u8>>,
-    /// Not all of that was written yet, though hyper thinks so.
+    /// Not all that was to be written is, though hyper may be through with the request.
     owes: Cell<bool>,
 }
 
@@ -180,7 +180,6 @@ impl Transport {
             if written < head.len() + added {
                 // hyper knows nothing of the lines, so it cannot be told how much of them is written.
                 *unsent = [open, &lines].concat().split_off(written);
-                flow.owes.set(true);
                 head.len()
             } else {
                 written - added
@@ -210,7 +209,6 @@ impl Transport {
             }
             self.unsent.drain(..written);
         }
-        self.flow.owes.set(false);
         Poll::Ready(Ok(()))
     }
 
@@ -263,11 +261,8 @@ impl AsyncRead for Transport {
 }
 
 impl AsyncWrite for Transport {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if self.flow.begins.get() || !self.unsent.is_empty() {
-            return self.begin_write(cx, &[IoSlice::new(bytes)]);
-        }
-        self.write_on(cx, &[IoSlice::new(bytes)])
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
     }
 
     fn poll_write_vectored(
@@ -275,6 +270,8 @@ impl AsyncWrite for Transport {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        // hyper has it flushed when it has nothing more to write.
+        self.flow.owes.set(true);
         if self.flow.begins.get() || !self.unsent.is_empty() {
             return self.begin_write(cx, slices);
         }
@@ -289,7 +286,9 @@ impl AsyncWrite for Transport {
         if !self.unsent.is_empty() {
             ready!(self.send_unsent(cx))?;
         }
-        match ready!(Pin::new(&mut self.stream).poll_flush(cx)) {
+        let flushed = ready!(Pin::new(&mut self.stream).poll_flush(cx));
+        self.flow.owes.set(false);
+        match flushed {
             Err(error) if self.flow.has_begun() && is_of_the_other_end(&error) => {
                 self.unheard.get_or_insert(error);
                 Poll::Ready(Ok(()))

@@ -54,7 +54,7 @@ pub(super) async fn serve(client: Rc<Client>, mut stream: Stream) -> Option<Stre
                 }
                 return None;
             }
-            Stop::Over(Err(_)) if http2::may_begin(&unused) => {
+            Stop::Over(Err(_)) if is_between(client) && http2::may_begin(&unused) => {
                 // It knew that we speak HTTP/2 (RFC 9113 section 3.3). Boxed, for its state is far larger than ours.
                 Box::pin(http2::serve(client, stream, unused)).await;
                 return None;
@@ -132,7 +132,9 @@ async fn speak(client: &Rc<Client>, stream: Stream, read_ahead: Bytes) -> (Stop,
         if let Poll::Ready(over) = Pin::new(&mut connection).poll(cx) {
             return Poll::Ready(Stop::Over(over));
         }
-        if client.is_draining() && !draining {
+        // Amid the last of an answer hyper might close without it, after it has read of a wish to upgrade. When that is out, it
+        // is between two.
+        if client.is_draining() && !draining && client.phase() != Phase::Flush {
             draining = true;
             if matches!(client.phase(), Phase::Idle | Phase::Head) {
                 // hyper would close, though a part of a head may have come: what comes is answered, then it is over.

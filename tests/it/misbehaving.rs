@@ -48,6 +48,22 @@ fn expect_sanity(backend: &Backend, balancer: &Running) {
 }
 
 #[test]
+fn an_answer_that_breaks_off_is_followed_by_nothing_whatever_its_client_sent_behind_the_request() {
+    let backend = Backend::closes_mid_body();
+    let balancer = Balancer::before(&[backend.address]).start();
+    let ask = |behind: &str| {
+        let mut client = Client::to(balancer.address);
+        client.send(format!("GET / HTTP/1.1\r\nHost: test\r\n\r\n{behind}"));
+        client.remains()
+    };
+    let alone = ask("").len();
+    // The first may become a POST, the second is what one of HTTP/2 begins with.
+    for behind in ["P", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+        assert_eq!(ask(behind).len(), alone, "{behind}");
+    }
+}
+
+#[test]
 fn a_backend_that_refuses_connections_is_told_as_503() {
     let refusing = Backend::refuses();
     let balancer = Balancer::before(&[refusing]).flag("--health-interval", "1h").start();
