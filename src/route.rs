@@ -207,14 +207,13 @@ impl Routes {
     fn find_read<'r>(&'r self, host: &str, asked: &Asked<'r>) -> Result<Found<'r>, Missed> {
         let path = reading::normal(asked.path);
         let entry = self.first(host, &path, asked).ok_or(Missed::NoRoute)?;
-        let lenient = reading::lenient(&path);
         // A path that a route names as it stands is meant.
-        let is_meant = matches!(self.cases[entry.case as usize].path, Path::Exact(_));
-        if !is_meant && lenient != *path {
-            let other = self.first(host, &lenient, asked);
-            if other.is_none_or(|other| other.route != entry.route) {
-                return Err(Missed::TwoReadings);
-            }
+        let is_exact = matches!(self.cases[entry.case as usize].path, Path::Exact(_));
+        let is_meant = is_exact && reading::encoded_alike(asked.path) == path;
+        let leads_there =
+            |read: &str| self.first(host, read, asked).is_some_and(|other| other.route == entry.route);
+        if !is_meant && !reading::all_readings(asked.path, |read| *read == *path || leads_there(read)) {
+            return Err(Missed::TwoReadings);
         }
         Ok(self.found(entry, path))
     }

@@ -14,6 +14,7 @@ use tokio::task::{AbortHandle, spawn_blocking, spawn_local};
 use tracing::{info, warn};
 
 use crate::config::{Address, Config, Listener};
+use crate::connect::Ways;
 use crate::control::{AdminDoor, Intent, Outcome};
 use crate::proxy::Rules;
 use crate::server::{Bound, LoadedTls, Opened, Order, SocketFile, Team, Tls};
@@ -126,7 +127,7 @@ impl Live {
     pub(super) async fn apply(self: Rc<Self>, config: Config, intent: Intent) -> Result<Outcome, StartError> {
         let present = self.present();
         let (config, later) = without_what_stays(config, &present.config);
-        if config == *present.config {
+        if config == *present.config && self.has_current_files().await {
             if intent == Intent::Force {
                 tell_later(&later);
             }
@@ -150,6 +151,12 @@ impl Live {
             self.put_in_force(prepared).await;
         }
         Ok(if later.is_empty() { Outcome::Changed } else { Outcome::Later(later) })
+    }
+
+    /// Whether the files for TLS to backends, which nobody watches, are those that were read.
+    async fn has_current_files(&self) -> bool {
+        let ways = self.roster.ways();
+        spawn_blocking(move || ways.iter().all(Ways::are_current)).await.unwrap_or(false)
     }
 
     /// What the workers have counted, all together. What one said that has ended still counts.

@@ -64,6 +64,11 @@ impl Roster {
         self.tell();
     }
 
+    /// How backends are reached, pool by pool.
+    pub(super) fn ways(&self) -> Vec<Ways> {
+        self.current.borrow().ways.clone()
+    }
+
     /// Asks no sources but those of the settings in force.
     pub(super) fn forget_others(&self) {
         let keys: HashSet<_> = keys(&self.current.borrow().config).into_iter().collect();

@@ -4,6 +4,7 @@ mod fault;
 mod insecure;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -56,6 +57,8 @@ impl BackendTls {
         settings: &config::BackendTls,
         proxy_protocol: Option<ProxyVersion>,
     ) -> Result<TlsClient, TlsFileError> {
+        // Before they are read: what is replaced meanwhile is another one the next time.
+        let digest = digest(settings);
         let http1 = client_config(settings)?;
         let mut either = http1.clone();
         if proxy_protocol.is_none() {
@@ -63,7 +66,7 @@ impl BackendTls {
         }
         Ok(TlsClient {
             settings: Arc::new(settings.clone()),
-            digest: digest(settings),
+            digest,
             either: Arc::new(either).into(),
             http1: Arc::new(http1).into(),
         })
@@ -92,10 +95,17 @@ impl BackendTls {
 }
 
 impl TlsClient {
-    /// For the backend with a certificate for this name.
-    pub(super) fn to(&self, name: &str) -> BackendTls {
-        let name = ServerName::try_from(name.to_owned()).expect("the settings hold names and addresses");
+    /// For the backend at this address with a certificate for this name. For what can be no name, as a source may tell, there is
+    /// no certificate: then it would have to be for the address.
+    pub(super) fn to(&self, name: &str, address: Option<IpAddr>) -> BackendTls {
+        let address = || ServerName::from(address.unwrap_or(Ipv4Addr::UNSPECIFIED.into()));
+        let name = ServerName::try_from(name.to_owned()).unwrap_or_else(|_| address());
         BackendTls { client: self.clone(), name }
+    }
+
+    /// Whether the files that its settings name are what they were when they were read.
+    pub(super) fn is_current(&self) -> bool {
+        self.digest == digest(&self.settings)
     }
 }
 

@@ -43,12 +43,20 @@ impl Ways {
         Ok(Self { tls: tls.transpose()?, name, proxy_protocol: pool.proxy_protocol })
     }
 
+    /// Whether the files for TLS are what they were when they were read.
+    pub fn are_current(&self) -> bool {
+        self.tls.as_ref().is_none_or(TlsClient::is_current)
+    }
+
     /// The way to one of its backends.
     pub fn to(&self, url: &BackendUrl) -> Arc<Way> {
         let tls = self.tls.as_ref().filter(|_| url.scheme == Scheme::Https);
         Arc::new(Way {
             url: url.clone(),
-            tls: tls.map(|tls| tls.to(self.name.as_deref().unwrap_or(url.host()))),
+            tls: tls.map(|tls| {
+                let name = self.name.as_deref().unwrap_or(url.host());
+                tls.to(name, url.address.ip().map(|address| address.ip()))
+            }),
             proxy_protocol: self.proxy_protocol,
         })
     }

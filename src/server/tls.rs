@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
-use rustls::server::{NoClientAuth, ServerSessionMemoryCache};
+use rustls::server::{NoClientAuth, NoServerSessionStorage, ServerSessionMemoryCache};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tracing::{info, warn};
@@ -72,9 +72,19 @@ impl Tls {
 
     /// Puts what was loaded in force: for handshakes that begin from now on.
     pub fn adopt(&self, current: Current) {
-        let current = current.succeeding(&self.current());
+        self.put(current, None);
+    }
+
+    /// The same, in place of these alone: others have come of a change of the settings, and of the files as they are by then.
+    fn put(&self, current: Current, before: Option<&Arc<Current>>) {
+        let mut used = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        if before.is_some_and(|before| !Arc::ptr_eq(before, &used)) {
+            return;
+        }
+        let current = Arc::new(current.succeeding(&used));
+        *used = Arc::clone(&current);
+        drop(used);
         current.tell();
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(current);
     }
 
     /// The files of the certificates that are shown, and when each ends.
@@ -122,9 +132,9 @@ impl Tls {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn renew(&self, used: &Current) {
+    fn renew(&self, used: &Arc<Current>) {
         match Current::load(&used.settings) {
-            Ok(current) => self.adopt(current),
+            Ok(current) => self.put(current, Some(used)),
             Err(error) => warn!("{error}; the certificates that were loaded before stay in use"),
         }
     }
@@ -164,9 +174,15 @@ impl Current {
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(Arc::new(Names::of(&certificates)));
         config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
-        config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
-        if let Ok(tickets) = aws_lc_rs::Ticketer::new() {
-            config.ticketer = tickets;
+        if settings.clients.is_some() {
+            // Who goes on with a session is not asked for a certificate again, be it expired by then.
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+        } else {
+            config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
+            if let Ok(tickets) = aws_lc_rs::Ticketer::new() {
+                config.ticketer = tickets;
+            }
         }
         Ok(Self { settings: settings.clone(), loaded, config: Arc::new(config), certificates, client_roots })
     }

@@ -4,7 +4,7 @@ use rustls::version::{TLS12, TLS13};
 
 use crate::support::pki::{Authority, Folder, Kind, Pair};
 use crate::support::tls_backend::{Met, TlsBackend, settings, with_certificate};
-use crate::support::{Balancer, Client, Running, Sample, get};
+use crate::support::{Balancer, Client, Running, Sample, Settings, get, until};
 
 /// In front of one backend, for which these flags are given.
 fn before(url: &str, flags: &[(&str, &str)]) -> Running {
@@ -249,6 +249,43 @@ fn a_websocket_goes_to_a_backend_behind_tls_and_ends_with_its_client() {
 }
 
 #[test]
+fn files_that_were_replaced_are_read_anew_by_a_reload_of_the_same_settings() {
+    let (before, after) = (Authority::new(), Authority::new());
+    let backend = TlsBackend::start(with_certificate(&after.signs(&["localhost"])));
+    let settings = Settings::that_say("");
+    let file = settings.put("ca.pem", std::fs::read_to_string(before.file()).unwrap());
+    settings.write(&format!(
+        "[listeners.web]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"off\"\n\
+         [pools.all]\nbackends = [\"{}\"]\ntls = {{ ca_file = \"{}\" }}\nhealth = {{ interval = \"1h\" }}\n",
+        backend.url("localhost"),
+        file.display()
+    ));
+    let balancer = settings.balancer().start();
+    balancer.said("is down");
+    balancer.signal("HUP");
+    balancer.said("nothing has changed");
+    settings.put("ca.pem", std::fs::read_to_string(after.file()).unwrap());
+    balancer.signal("HUP");
+    balancer.said("reloaded");
+    until("it is trusted", || get(balancer.address, "/").status == 200);
+    settings.put("ca.pem", "nothing of use");
+    balancer.signal("HUP");
+    balancer.said("reload refused");
+    get(balancer.address, "/").expect_status(200);
+}
+
+#[test]
+fn an_address_that_is_no_name_for_a_certificate_is_one_by_itself() {
+    let authority = Authority::new();
+    let backend = TlsBackend::start(with_certificate(&authority.signs(&["127.0.0.1"])));
+    let short = format!("https://127.1:{}", backend.url("").rsplit_once(':').expect("a port").1);
+    let balancer = Balancer::before(&[]).flag("--backend", &short);
+    let balancer = balancer.flag("--backend-ca", authority.file().to_str().unwrap());
+    let balancer = balancer.flag("--health-interval", "1h").start();
+    get(balancer.address, "/").expect_status(200);
+}
+
+#[test]
 fn files_that_cannot_be_used_keep_it_from_starting_in_one_line() {
     let authority = Authority::new();
     let (us, other) = (authority.signs(&["a"]), authority.signs(&["b"]));
@@ -295,6 +332,8 @@ fn flags_that_make_no_sense_together_are_refused_in_one_line() {
             "--backend-tls-insecure: takes any certificate, but --backend-ca says which are good",
         ),
         (vec![https, ("--backend-tls-name", "a b")], "--backend-tls-name a b: not a name"),
+        (vec![https, ("--backend-tls-name", ".example.com")], "--backend-tls-name .example.com: not a name"),
+        (vec![https, ("--backend-tls-name", "web.1")], "--backend-tls-name web.1: not a name"),
         (vec![("--backend", "ftp://a:1")], "--backend ftp://a:1: not a scheme that is spoken"),
         (vec![("--backend", "http://a:1/x")], "--backend http://a:1/x: has a path"),
     ] {

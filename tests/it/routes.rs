@@ -118,13 +118,26 @@ fn a_request_that_no_route_is_for_is_not_found() {
 #[test]
 fn a_path_that_can_be_read_in_two_ways_does_not_pass_by_a_route() {
     let backend = Backend::answers("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-    let routes =
-        "[routes.all]\npool = \"all\"\n[routes.admin]\npath = \"/admin/*\"\nanswer = { status = 403 }\n";
+    let routes = "[routes.all]\npool = \"all\"\n[routes.admin]\npath = \"/admin/*\"\nanswer = { status = 403 }\n\
+         [routes.login]\npath = \"/login\"\npool = \"all\"\n";
     let (balancer, _settings) = start(routes, &[("all", backend.address)]);
     for path in ["/admin", "/%61dmin/x", "/x/../admin", "/x/%2E./admin/"] {
         get(balancer.address, path).expect_status(403);
     }
-    for path in ["//admin", "/x/..%2fadmin", "/admin;x/y", "/x\\..\\admin", "/admin%2fx"] {
+    for path in [
+        "//admin",
+        "/x/..%2fadmin",
+        "/admin;x/y",
+        "/x\\..\\admin",
+        "/admin%2fx",
+        "/a//../admin",
+        "/admin%2Fx/../users",
+        "/x/;/../admin",
+        "/admin/x%2F/../../y",
+        "/x;a%2F..%2Fadmin",
+        "/x;\\..\\admin",
+        "/admin%2Fx/../login",
+    ] {
         let answer = get(balancer.address, path).expect_status(400);
         assert!(answer.text().contains("can be read in two ways"), "{answer:?}");
     }

@@ -152,6 +152,20 @@ fn of_two_certificates_for_one_name_a_client_gets_the_one_whose_key_it_knows() {
     }
 }
 
+#[test]
+fn who_does_not_know_the_key_of_the_certificate_with_the_name_gets_that_with_a_wildcard_for_it() {
+    let authority = Authority::new();
+    let exact = authority.signs(&["localhost", "www.wild.test"]);
+    let wild = authority.signs_with(&["localhost", "*.wild.test"], Kind::Rsa, |_| {});
+    let backend = Sample::start("one");
+    let balancer = Balancer::before(&[backend.address()]).secured(&[&exact, &wild]).start();
+    for (signatures, wanted) in [("RSA", "wild"), ("ECDSA", "exact"), ("", "exact")] {
+        let config = Arc::new(knowing(&authority, signatures));
+        let client = Client::secure_to(balancer.address, "www.wild.test", &config).expect(signatures);
+        assert_eq!(got(&client, &[("exact", &exact), ("wild", &wild)]), wanted, "{signatures}");
+    }
+}
+
 fn handshake(balancer: &Running, config: &Arc<ClientConfig>) -> HandshakeKind {
     let mut client = Client::secure(balancer.address, config);
     // Tickets of TLS 1.3 come behind the handshake.

@@ -46,10 +46,11 @@ impl BackendUrl {
         &self.authority
     }
 
-    /// The host, without brackets if it is an IPv6 address.
+    /// The host, without brackets and zone if it is an IPv6 address.
     pub fn host(&self) -> &str {
         let host = self.authority.rsplit_once(':').map_or(&*self.authority, |(host, _)| host);
-        host.trim_start_matches('[').trim_end_matches(']')
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        host.split('%').next().unwrap_or_default()
     }
 
     /// Whether it is the same backend, however it was written.

@@ -1,11 +1,12 @@
 //! Where backends are, and TLS to them.
 
 use std::collections::HashSet;
-use std::net::IpAddr;
+
+use rustls::pki_types::ServerName;
 
 use super::Spot;
 use crate::config::address::Address;
-use crate::config::backend::{BackendFault, BackendTls, BackendUrl, Trust, is_name, is_ourselves};
+use crate::config::backend::{BackendFault, BackendTls, BackendUrl, Trust, is_ourselves};
 use crate::config::draft::{Authorities, Side, TlsFiles};
 use crate::config::file;
 use crate::config::listen::{KeyPair, Listener};
@@ -105,7 +106,7 @@ pub(super) fn tls(given: &file::BackendTls, speaks: Speaks, at: &Spot<'_>) -> Op
             None
         }
     };
-    if let Some(name) = given.name.as_ref().filter(|name| !is_name(name) && name.parse::<IpAddr>().is_err()) {
+    if let Some(name) = given.name.as_ref().filter(|name| ServerName::try_from(name.as_str()).is_err()) {
         at.key("name").wrong(name, BackendFault::TlsName);
     }
     (speaks == Speaks::Yes).then(|| BackendTls { trust, name: given.name.clone(), client })

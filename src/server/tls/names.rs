@@ -40,19 +40,22 @@ impl Names {
         Self { exact, wildcard, otherwise }
     }
 
-    fn find(&self, name: &str) -> &Keys {
+    /// Those of certificates with this name, and then of those with a wildcard for it.
+    fn of_name(&self, name: &str) -> [Option<&Keys>; 2] {
         let name = name.to_ascii_lowercase();
         // A wildcard stands for one label (RFC 6125 section 6.4.3).
-        let parent = || name.split_once('.').and_then(|(_, parent)| self.wildcard.get(parent));
-        self.exact.get(&name).or_else(parent).unwrap_or(&self.otherwise)
+        let parent = name.split_once('.').and_then(|(_, parent)| self.wildcard.get(parent));
+        [self.exact.get(&name), parent]
     }
 }
 
 impl ResolvesServerCert for Names {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let keys = hello.server_name().map_or(&self.otherwise, |name| self.find(name));
+        let of_name = hello.server_name().map(|name| self.of_name(name)).unwrap_or_default();
+        let otherwise = Some(&self.otherwise).filter(|_| of_name.iter().all(Option::is_none));
+        let keys = || of_name.into_iter().chain([otherwise]).flatten().flatten();
         let fits = |key: &&Arc<CertifiedKey>| signs_with_one_of(key, hello.signature_schemes());
-        keys.iter().find(fits).or(keys.first()).map(Arc::clone)
+        keys().find(fits).or(keys().next()).map(Arc::clone)
     }
 }
 

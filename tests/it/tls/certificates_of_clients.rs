@@ -6,10 +6,10 @@ use std::sync::mpsc::Receiver;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rustls::ClientConfig;
+use rustls::{ClientConfig, HandshakeKind};
 
 use crate::support::pki::{Authority, Kind, Pair};
-use crate::support::tls::{showing, trusting};
+use crate::support::tls::{remembering, showing, trusting};
 use crate::support::{Backend, Balancer, Client, Http2, Running, until};
 
 const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -61,6 +61,22 @@ impl Asking {
 
 fn field(pair: &Pair) -> String {
     format!("client-cert: :{}:", STANDARD.encode(&pair.der)).to_ascii_lowercase()
+}
+
+#[test]
+fn whoever_is_asked_for_a_certificate_is_asked_on_each_connection() {
+    // One that goes on with a session would be taken for who it was, though its certificate had expired.
+    for auth in [None, Some("optional")] {
+        let asking = asking(auth);
+        let config = remembering(showing(&asking.authority, &asking.authority.signs(&["client"])));
+        for _ in 0..2 {
+            let mut client = Client::secure(asking.balancer.address, &config);
+            // Tickets of TLS 1.3 come behind the handshake.
+            client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+            client.answer().expect_status(200);
+            assert_eq!(client.agreed().handshake_kind(), Some(HandshakeKind::Full));
+        }
+    }
 }
 
 #[test]
