@@ -18,7 +18,7 @@ const SIGNALS: [(&str, &str); 4] = [
         "TERM, INT, QUIT",
         "stops: running requests have `--drain-timeout` to end. A second one cuts what is under way, a third one waits for nothing",
     ),
-    ("HUP", "reads the settings anew"),
+    ("HUP", "reads the settings anew, and the files for TLS to backends"),
     (
         "USR2",
         "starts the program's file anew, which takes over without a lost connection; then this process stops as at TERM, with `--succession-timeout`",
