@@ -63,9 +63,13 @@ impl Lease {
         self.load.score()
     }
 
-    /// An answer that was learned of broke off, and that backend is to blame.
-    pub fn broke_off(&self) {
-        self.load.broke_off();
+    /// An answer broke off, and that backend is to blame. Its head counted as an answer; if it was a good one, what was learned
+    /// of it is taken back.
+    pub fn broke_off(&self, began_well: bool) {
+        self.score().failed();
+        if began_well {
+            self.load.broke_off();
+        }
     }
 
     pub(super) fn load(&self) -> &Load {

@@ -39,12 +39,12 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MOST_STREAMS as u32;
 /// Bytes of a request's body that wait to be written.
 const SEND_BUFFER: usize = 64 * 1024;
-/// Requests that were given up whose frames h2 passes over, for a second each. It makes an error of what comes for others, and
-/// of too many errors the end of the connection: of how many, we do not let it decide.
-const MOST_GIVEN_UP: usize = 10 * MOST_STREAMS;
+/// Requests that were given up of which h2 remembers, for a second each, that what still comes for them is no error. What comes
+/// for those that it has forgotten is one, and too many of these would end the connection: of how many, it may not decide.
+const REMEMBERED_RESETS: usize = 10 * MOST_STREAMS;
 /// A connection on which so many requests in succession were given up may be dead, and nobody tell us: clients may be less
 /// patient than we are.
-const MOST_GIVEN_UP_UNHEARD: u32 = 3;
+const MOST_GIVEN_UP: u32 = 3;
 /// What h2 may hold for the heads of small frames, beside their content: that of a window whose every byte came in a frame
 /// of its own. When it holds more, it ends the connection, on which others wait.
 const SMALL_FRAMES: usize = 256 * STREAM_WINDOW as usize;
@@ -93,7 +93,7 @@ impl Status {
     fn give_up(&self, heard: u64) {
         if self.heard.get() == heard {
             self.given_up.set(self.given_up.get() + 1);
-            self.retired.set(self.retired.get() || self.given_up.get() >= MOST_GIVEN_UP_UNHEARD);
+            self.retired.set(self.retired.get() || self.given_up.get() >= MOST_GIVEN_UP);
         }
     }
 }
@@ -114,7 +114,7 @@ impl Http2 {
             .max_header_list_size(u32::try_from(limits.size).unwrap_or(u32::MAX))
             .max_send_buffer_size(SEND_BUFFER)
             .data_frame_budget(SMALL_FRAMES)
-            .max_concurrent_reset_streams(MOST_GIVEN_UP)
+            .max_concurrent_reset_streams(REMEMBERED_RESETS)
             .max_local_error_reset_streams(None)
             .handshake(Transport::new(stream))
             .await

@@ -208,15 +208,12 @@ impl Download {
         }
     }
 
-    /// That it did not come to its end is the backend's fault. The head counted as an answer; if it was a good one, that is
-    /// taken back.
+    /// That it did not come to its end is the backend's fault.
     #[cold]
     fn blame(&self, began_well: bool) {
-        let shared = &self.client.shared;
-        self.lease.score().failed();
+        self.lease.broke_off(began_well);
         if began_well {
-            shared.tally.broke_off();
-            self.lease.broke_off();
+            self.client.shared.tally.broke_off();
         }
     }
 

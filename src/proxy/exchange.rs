@@ -123,7 +123,7 @@ impl Exchange {
         if let Some(entry) = &mut self.entry {
             entry.answered(status);
         }
-        self.began_well = status < 500;
+        self.began_well = begins_well(status);
         let tally = &self.client.shared.tally;
         tally.answered(status);
         if let Some(began) = self.began.take() {
@@ -182,6 +182,11 @@ impl Exchange {
             false => Error::ClientGone,
         }
     }
+}
+
+/// Whether an answer with this status is no failure, as far as is known when it begins.
+pub(super) fn begins_well(status: u16) -> bool {
+    status < 500
 }
 
 /// Times a request and keeps it, if it is one of those that are looked at.

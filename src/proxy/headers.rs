@@ -116,12 +116,12 @@ pub(super) fn prepare_answer<B>(
     if upgraded && (!asked.upgrade || client.is_uploading()) {
         return Err(Error::UnaskedUpgrade);
     }
-    let is_ignored = match upgraded {
+    let is_ignored = || match upgraded {
         true => !websocket::is_agreed(response, client),
         // The client would take it for agreement, and what follows for its tunnel.
         false => response.status().is_success(),
     };
-    if asked.extended_connect && is_ignored {
+    if asked.extended_connect && is_ignored() {
         return Err(Error::UpgradeIgnored);
     }
     let via = match response.version() {

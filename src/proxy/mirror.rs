@@ -12,6 +12,7 @@ use crate::balance::Tried;
 use crate::config;
 
 use super::affinity::{Affinity, Trial};
+use super::exchange::begins_well;
 use super::forward::{self, Asked};
 use super::request_body::RequestBody;
 use super::shared::{Shared, View};
@@ -123,7 +124,7 @@ impl Copy {
             Ok((response, connection)) => {
                 trial.answered(&response);
                 let connections = Rc::clone(view.connections(lease.place()));
-                let (began_well, body) = (response.status().as_u16() < 500, response.into_body());
+                let (began_well, body) = (begins_well(response.status().as_u16()), response.into_body());
                 Spent { body, connection, connections, lease: Some(lease), began_well }.read(&client).await;
             }
             Err(failure) => {

@@ -27,7 +27,7 @@ pub(super) struct Spent {
     pub(super) connections: Rc<Connections<RequestBody>>,
     /// None if its client has all of it: then it is under way no more, and only its end is waited for.
     pub(super) lease: Option<Lease>,
-    /// Whether it was taken for a success.
+    /// Whether its status is no failure.
     pub(super) began_well: bool,
 }
 
@@ -64,12 +64,7 @@ impl Spent {
         let read = poll_fn(|cx| poll_end(&mut connection, &mut body, &mut left, cx));
         match (before_due(client, read).await, lease) {
             (Some(Ending::Whole), _) => connections.put(connection, client.shared.clock.now()),
-            (Some(Ending::Broken) | None, Some(lease)) => {
-                lease.score().failed();
-                if began_well {
-                    lease.broke_off();
-                }
-            }
+            (Some(Ending::Broken) | None, Some(lease)) => lease.broke_off(began_well),
             _ => {}
         }
     }

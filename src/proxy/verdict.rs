@@ -9,7 +9,7 @@ use crate::balance::{Lease, Tried};
 use crate::config::Treatment;
 use crate::connect::Way;
 
-use super::exchange::Exchange;
+use super::exchange::{Exchange, begins_well};
 use super::own::Own;
 use super::request_body::RequestBody;
 use super::spent::Spent;
@@ -68,7 +68,7 @@ impl Answered {
             return;
         }
         let Self { response, connection, connections, lease, .. } = self;
-        let (began_well, lease) = (response.status().as_u16() < 500, Some(lease));
+        let (began_well, lease) = (begins_well(response.status().as_u16()), Some(lease));
         Spent { body: response.into_body(), connection, connections, lease, began_well }.let_go(client);
     }
 }

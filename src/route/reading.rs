@@ -56,24 +56,25 @@ struct Liberties {
 }
 
 impl Liberties {
-    /// All that make a difference to a path in which all is encoded alike. There are few: most paths give no occasion for any.
-    fn with(alike: &str) -> impl Iterator<Item = Self> {
-        const NO: &[bool] = &[false];
-        const BOTH: &[bool] = &[false, true];
-        let maybe = |is_there| if is_there { BOTH } else { NO };
-        let (slash, backslash) = (alike.contains("%2F"), alike.contains("%5C"));
-        let (cut, double) = (alike.contains(';'), alike.contains("//"));
-        let cuts = if cut { &[Cut::Never, Cut::AsItCame, Cut::Decoded][..] } else { &[Cut::Never] };
-        let merges = maybe(slash || backslash || cut || double);
-        maybe(slash).iter().flat_map(move |slash| {
-            maybe(backslash).iter().flat_map(move |backslash| {
-                merges.iter().flat_map(move |merge| {
-                    let of =
-                        |cut: &Cut| Self { slash: *slash, backslash: *backslash, merge: *merge, cut: *cut };
-                    cuts.iter().map(of)
-                })
-            })
-        })
+    /// All that make a difference to a path in which all is encoded alike: but one, if it gives no occasion for any.
+    fn with(alike: &str) -> Vec<Self> {
+        let maybe = |is_there| if is_there { &[false, true][..] } else { &[false] };
+        let (slashes, backslashes) = (maybe(alike.contains("%2F")), maybe(alike.contains("%5C")));
+        let cuts = match alike.contains(';') {
+            true => &[Cut::Never, Cut::AsItCame, Cut::Decoded][..],
+            false => &[Cut::Never],
+        };
+        let combinations = slashes.len() * backslashes.len() * cuts.len();
+        let merges = maybe(combinations > 1 || alike.contains("//"));
+        let mut all = Vec::with_capacity(combinations * merges.len());
+        for &slash in slashes {
+            for &backslash in backslashes {
+                for &merge in merges {
+                    all.extend(cuts.iter().map(|&cut| Self { slash, backslash, merge, cut }));
+                }
+            }
+        }
+        all
     }
 
     /// What a backend reads that takes these, in a path in which all is encoded alike. Dots are resolved last: what comes to stand
@@ -84,10 +85,8 @@ impl Liberties {
             if index > 0 {
                 read.push('/');
             }
-            self.decode(
-                if self.cut == Cut::AsItCame { before_parameters(segment) } else { segment },
-                &mut read,
-            );
+            let kept = if self.cut == Cut::AsItCame { before_parameters(segment) } else { segment };
+            self.decode(kept, &mut read);
         }
         if self.cut == Cut::Decoded {
             read = read.split('/').map(before_parameters).collect::<Vec<_>>().join("/");
@@ -146,8 +145,9 @@ pub(super) fn begins_always(path: &str, start: &str) -> bool {
 /// long path that gives occasion for several it does not: nobody is to make us read that often.
 fn all(path: &str, holds: impl Fn(Liberties, &str) -> bool) -> bool {
     sources(path).iter().flatten().all(|source| {
-        let is_too_much = source.len() > LONG && Liberties::with(source).nth(SOME).is_some();
-        !is_too_much && Liberties::with(source).all(|liberties| holds(liberties, &liberties.read(source)))
+        let ways = Liberties::with(source);
+        let is_too_much = source.len() > LONG && ways.len() > SOME;
+        !is_too_much && ways.into_iter().all(|liberties| holds(liberties, &liberties.read(source)))
     })
 }
 
@@ -229,7 +229,7 @@ fn is_unreserved(byte: u8) -> bool {
 const SLASH: u8 = 1;
 /// Twice what a slash is, so that one that follows a slash is found by a shift.
 const SLASH_OR_DOT: u8 = 2;
-/// What is not as it stands in both forms: a byte that is not, and, as twice [`SLASH_OR_DOT`], one of those behind a slash.
+/// What makes a path not plain: a byte, and, as twice [`SLASH_OR_DOT`], a slash or a dot behind a slash.
 const ODD: u8 = 4;
 
 /// What each byte is to [`is_plain`].
