@@ -33,7 +33,7 @@ mod way;
 pub use answer_body::AnswerBody;
 pub use bell::Doorbell;
 pub use broken::Broken;
-pub use connection::Connection;
+pub use connection::{Advance, Connection};
 pub use connections::{Connections, Need, OWN};
 pub use dial::DialError;
 pub use files::{

@@ -188,7 +188,8 @@ fn newest(client: &Client, view: Rc<View>) -> Rc<View> {
 /// Gives a backend's answer to the client.
 fn pass_on(answered: Answered, client: &Rc<Client>, mut exchange: Exchange) -> Response<Body> {
     let Answered { mut response, asked, connection, connections, lease } = answered;
-    if client.is_uploading() && !client.is(Mark::Stream) {
+    let upload = client.is_uploading().then(|| connection.advancing());
+    if upload.is_some() && !client.is(Mark::Stream) {
         headers::announce_end(response.headers_mut());
     }
     let status = match asked.extended_connect && headers::is_upgrade(&response) {
@@ -215,5 +216,6 @@ fn pass_on(answered: Answered, client: &Rc<Client>, mut exchange: Exchange) -> R
         }
         return response.map(|_| Body::empty());
     }
+    client.set_upload(upload);
     response.map(|incoming| Body::from_backend(incoming, connection, connections, lease, exchange))
 }

@@ -1,7 +1,7 @@
 //! A connection to a backend, as one exchange has it: one of its own, or a stream of one that many share.
 
 use std::pin::pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll};
 
 use hyper::body::{Body, Bytes, Frame};
@@ -18,6 +18,12 @@ pub enum Connection<B: Body + 'static> {
     Exclusive(Box<Http1<B>>),
     /// HTTP/2, one stream of several.
     Shared(Box<Http2Stream<B>>),
+}
+
+/// Moves a request on while its answer waits for a client that does not take it: neither waits for the other.
+pub trait Advance {
+    /// Passes on what can be passed on now.
+    fn advance(&self, cx: &mut Context<'_>);
 }
 
 impl<B> Connection<B>
@@ -84,6 +90,14 @@ where
             }
             (Self::Shared(stream), AnswerBody::Http2(body)) => stream.poll_body(body, cx),
             _ => unreachable!("a body is read with the connection that it came on"),
+        }
+    }
+
+    /// What moves the request under way on while nobody asks for its answer. It does so only until the exchange is over.
+    pub fn advancing(&self) -> Weak<dyn Advance> {
+        match self {
+            Self::Exclusive(connection) => connection.advancing(),
+            Self::Shared(stream) => stream.advancing(),
         }
     }
 

@@ -15,7 +15,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
 use super::relay::Relay;
-use super::{Flow, Stream, Transport};
+use super::{Advance, Flow, Stream, Transport};
 
 type Connection<B> = http1::Connection<TokioIo<Transport>, B>;
 
@@ -84,5 +84,16 @@ where
     pub(super) fn into_upgraded(self) -> Option<(Stream, Bytes)> {
         let parts = self.connection.into_inner()?.into_parts();
         Some((parts.io.into_inner().into_inner(), parts.read_buf))
+    }
+}
+
+impl<B> Advance for Driver<B>
+where
+    B: Body<Data = Bytes> + Unpin + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn advance(&self, cx: &mut Context<'_>) {
+        self.relay.pass_on_to(cx.waker());
+        self.drive();
     }
 }

@@ -5,7 +5,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 
 use hyper::body::{Body, Bytes, Frame, Incoming};
@@ -16,7 +16,7 @@ use tokio::io::AsyncWrite;
 use tokio::task::coop::has_budget_remaining;
 
 use super::driver::Driver;
-use super::{AnswerBody, Broken, Flow, HeadLimits, Outbox, Provenance, Stream, Transport};
+use super::{Advance, AnswerBody, Broken, Flow, HeadLimits, Outbox, Provenance, Stream, Transport};
 
 /// A connection to a backend that carries one request at a time.
 #[derive(Debug)]
@@ -142,6 +142,11 @@ where
             Poll::Ready(_) => relay.remember(),
         }
         polled
+    }
+
+    pub(super) fn advancing(&self) -> Weak<dyn Advance> {
+        let driver = Rc::downgrade(&self.driver);
+        driver
     }
 
     /// Whether the last exchange is over and another may begin. Settles what is left of the last one.

@@ -5,7 +5,8 @@ mod waiting;
 
 use std::cell::{Cell, OnceCell, Ref, RefCell};
 use std::net::{IpAddr, SocketAddr};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
+use std::task::Context;
 use std::time::Instant;
 
 use base64::Engine;
@@ -14,7 +15,7 @@ use bytes::Bytes;
 use hyper::header::HeaderValue;
 
 use crate::config::{Address, Listener};
-use crate::connect::Stream;
+use crate::connect::{Advance, Stream};
 
 use super::deadline::Alarm;
 use super::forwarded::Origin;
@@ -52,6 +53,7 @@ pub struct Client {
     own_deadlines: Cell<OwnDeadlines>,
     fault: RefCell<Option<Error>>,
     interim: RefCell<Vec<u8>>,
+    upload: RefCell<Option<Weak<dyn Advance>>>,
     tunnel: RefCell<Option<Box<Tunnel>>>,
     handshake: RefCell<Option<Handshake>>,
     bytes_in: Cell<u64>,
@@ -91,6 +93,7 @@ impl Client {
             own_deadlines: Cell::default(),
             fault: RefCell::default(),
             interim: RefCell::default(),
+            upload: RefCell::default(),
             tunnel: RefCell::default(),
             handshake: RefCell::default(),
             bytes_in: Cell::new(0),
@@ -217,6 +220,20 @@ impl Client {
     /// Interim answers to be sent to the client before anything else.
     pub fn interim(&self) -> &RefCell<Vec<u8>> {
         &self.interim
+    }
+
+    /// What moves its upload on, if its answer has begun amid that.
+    pub(super) fn set_upload(&self, upload: Option<Weak<dyn Advance>>) {
+        *self.upload.borrow_mut() = upload;
+    }
+
+    /// Moves its upload on while it takes no more of its answer, so that nobody asks for that, which would do it.
+    pub fn advance_upload(&self, cx: &mut Context<'_>) {
+        if self.is(Mark::Blocked)
+            && let Some(upload) = self.upload.borrow().as_ref().and_then(Weak::upgrade)
+        {
+            upload.advance(cx);
+        }
     }
 
     pub(super) fn set_tunnel(&self, tunnel: Box<Tunnel>) {

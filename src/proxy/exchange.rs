@@ -210,6 +210,7 @@ impl Drop for Exchange {
             log.write(&entry.end(bytes_in, bytes_out));
         }
         self.client.set(Mark::Watched, false);
+        self.client.set_upload(None);
         self.client.enter(Phase::Flush);
     }
 }

@@ -132,6 +132,7 @@ async fn speak(client: &Rc<Client>, stream: Stream, read_ahead: Bytes) -> (Stop,
         if let Poll::Ready(over) = Pin::new(&mut connection).poll(cx) {
             return Poll::Ready(Stop::Over(over));
         }
+        client.advance_upload(cx);
         // Amid the last of an answer hyper might close without it, after it has read of a wish to upgrade. When that is out, it
         // is between two.
         if client.is_draining() && !draining && client.phase() != Phase::Flush {

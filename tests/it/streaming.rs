@@ -1,5 +1,6 @@
 //! Bodies pass as they come, in both directions.
 
+mod both_ways;
 mod expect;
 mod leaving;
 mod surplus;

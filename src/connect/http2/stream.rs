@@ -1,8 +1,9 @@
 //! One exchange on a connection that others share.
 
+use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -12,7 +13,7 @@ use hyper::body::{Body, Frame};
 use hyper::header::CONTENT_LENGTH;
 use hyper::{Method, Request, Response, StatusCode};
 
-use super::super::{AnswerBody, Broken, Flow, Provenance};
+use super::super::{Advance, AnswerBody, Broken, Flow, Provenance};
 use super::download::Download;
 use super::upload::Upload;
 use super::{Http2, head};
@@ -23,7 +24,7 @@ pub struct Http2Stream<B> {
     connection: Rc<Http2>,
     reused: bool,
     flow: Rc<Flow>,
-    upload: Option<Upload<B>>,
+    upload: Option<Rc<RefCell<Upload<B>>>>,
     head: Option<Request<()>>,
     /// How much was heard on the connection when it began to wait for its answer.
     waits_since: Option<u64>,
@@ -136,7 +137,7 @@ where
         let begun = self.connection.sender.borrow().clone().send_request(head, ended);
         match begun {
             Ok((answer, stream)) => {
-                self.upload = Some(Upload::new(body, stream, ended));
+                self.upload = Some(Rc::new(RefCell::new(Upload::new(body, stream, ended))));
                 self.head = Some(original);
                 Ok(answer)
             }
@@ -164,7 +165,7 @@ where
     }
 
     fn poll_upload(&mut self, cx: &mut Context<'_>) -> Result<(), Broken> {
-        self.upload.as_mut().map_or(Ok(()), |upload| upload.advance(cx))
+        self.upload.as_ref().map_or(Ok(()), |upload| upload.borrow_mut().advance(cx))
     }
 
     fn receive(
@@ -183,14 +184,21 @@ where
         Ok(response.map(|stream| AnswerBody::Http2(Box::new(body(stream)))))
     }
 
+    pub(in super::super) fn advancing(&self) -> Weak<dyn Advance> {
+        match &self.upload {
+            Some(upload) => Rc::downgrade(upload) as Weak<dyn Advance>,
+            None => Weak::<RefCell<Upload<B>>>::new(),
+        }
+    }
+
     /// Whether nothing more of the request is to be sent.
     pub(in super::super) fn is_sent(&self) -> bool {
-        self.upload.as_ref().is_none_or(Upload::is_over)
+        self.upload.as_ref().is_none_or(|upload| upload.borrow().is_over())
     }
 
     /// The request, if its body is still whole.
     fn untouched(&mut self) -> Option<Request<B>> {
-        let body = self.upload.take()?.into_untouched()?;
+        let body = Rc::into_inner(self.upload.take()?)?.into_inner().into_untouched()?;
         Some(self.head.take()?.map(|()| body))
     }
 

@@ -1,5 +1,6 @@
 //! The body of a request on its way into a stream.
 
+use std::cell::RefCell;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -10,7 +11,7 @@ use hyper::body::Body;
 
 use crate::connect::frames::SMALL;
 
-use super::super::{Broken, unshare};
+use super::super::{Advance, Broken, unshare};
 
 /// So many bytes of small pieces are put together at most.
 const ENOUGH: usize = 16 * 1024;
@@ -160,5 +161,15 @@ where
         let ends = self.behind.is_none() && self.body.is_end_stream();
         let last = self.waiting.is_empty() && ends;
         Poll::Ready(self.stream.send_data(piece, last).is_ok() && !last)
+    }
+}
+
+impl<B> Advance for RefCell<Upload<B>>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    fn advance(&self, cx: &mut Context<'_>) {
+        // Who asks for the answer again hears of it, for it breaks off with the upload.
+        let _ = self.borrow_mut().advance(cx);
     }
 }

@@ -102,6 +102,9 @@ async fn run(mut future: Pin<Box<impl Future<Output = ()>>>, client: &Rc<Client>
         streams.set_next(Some(Next::Tunnel(Rc::clone(client))));
         let polled = future.as_mut().poll(cx);
         streams.set_next(None);
+        if polled.is_pending() {
+            client.advance_upload(cx);
+        }
         match polled {
             Poll::Pending if !client.is_due() => Poll::Pending,
             _ => Poll::Ready(()),
