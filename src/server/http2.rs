@@ -44,8 +44,6 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// (CVE-2023-44487). All that it may have can come in one read and be given up in the same: a page is left, or we were kept
 /// from reading for a while. How many it may give up over time is up to its allowance.
 const PENDING_RESETS: usize = STREAMS as usize;
-/// Streams that it may make us break off.
-const LOCAL_RESETS: usize = 256;
 
 /// How far a head may go beyond the limit and still be refused in our words: beyond, it is not even kept, and hyper
 /// answers with a bare 431.
@@ -181,7 +179,9 @@ fn builder(executor: streams::Executor, head: usize) -> Builder<streams::Executo
         .max_send_buf_size(SEND_BUFFER)
         .max_header_list_size(u32::try_from(head * READ_TO_REFUSE).unwrap_or(u32::MAX))
         .max_pending_accept_reset_streams(PENDING_RESETS)
-        .max_local_error_reset_streams(LOCAL_RESETS)
+        // h2 would count for as long as the connection lives; how often it may make us break a stream off is up to its
+        // allowance, too.
+        .max_local_error_reset_streams(None)
         .enable_connect_protocol();
     builder
 }

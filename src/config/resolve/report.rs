@@ -82,7 +82,8 @@ impl<'a> Spot<'a> {
         self.add(None, false, fault.into());
     }
 
-    /// A list here has something in it: who writes that one of none must hold does not mean that all do.
+    /// A list here has something in it: who writes that one of none must hold does not mean that all do, nor does who leaves all
+    /// of them out, as in comments.
     pub(in crate::config) fn not_empty(&self) {
         if self.is_of_flag() {
             return;
@@ -90,7 +91,12 @@ impl<'a> Spot<'a> {
         let Some(root) = &self.report.origin.tree else { return };
         let path = self.path();
         let found = path.find(root, false);
-        if found.exact && matches!(&found.node.value, Value::List(list) if list.is_empty()) {
+        let is_empty = match &found.node.value {
+            Value::List(list) => list.is_empty(),
+            Value::Nothing => true,
+            _ => false,
+        };
+        if found.exact && is_empty {
             self.fault(Fault::EmptyList);
         }
     }

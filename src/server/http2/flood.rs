@@ -1,9 +1,9 @@
 //! How much a client may send of what costs us work and brings no request on: a flood of it ends the connection.
 //!
 //! Only the nine bytes before each frame are looked at (RFC 9113 section 4.1). Each kind of frame has an allowance: so
-//! many at once, so many more each second, and some for each thing that honest clients answer with one. h2 itself ends
-//! connections for too many resets of new streams, resets that it was made to send, CONTINUATION and empty DATA frames,
-//! and header lists far over their limit.
+//! many at once, so many more each second, and some for each thing that honest clients answer with one. What we are made to
+//! break off is paid for in the same way, by what we say of it. h2 itself ends connections for too many resets of new
+//! streams, CONTINUATION and empty DATA frames, and header lists far over their limit.
 
 use crate::connect::frames::{CONTINUATION, DATA, END_STREAM, HEADERS, Head};
 
@@ -13,7 +13,17 @@ const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
 
+const NO_ERROR: u32 = 0;
+const INTERNAL_ERROR: u32 = 2;
+const CANCEL: u32 = 8;
 const ENHANCE_YOUR_CALM: u32 = 0xb;
+
+/// How often clients make room for what they are sent: some do for each 4 KiB that they read, on the stream and on its
+/// connection. This is twice as often, for each KiB and besides for each frame.
+const ROOM_FOR_EACH: u32 = 1024;
+const ROOM_FOR_A_FRAME: u32 = 4;
+/// What a client may have been sent before it reads any of it is some MiB.
+const ROOM_LATER: u32 = 10_000;
 
 /// A kind of frame that is not free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,9 +35,12 @@ pub(super) enum Kind {
     WindowUpdate,
     /// Priorities, which nobody follows, and frames that nobody knows.
     Idle,
+    /// What its stream was broken off for, or had ended before: h2 forgets most of those that are answered amid an upload, of
+    /// which more may be on its way.
+    Wrong,
 }
 
-const KINDS: usize = 5;
+const KINDS: usize = 6;
 
 impl Kind {
     fn of(head: Head) -> Option<Self> {
@@ -49,6 +62,15 @@ impl Kind {
             Self::Reset => (200, 33),
             Self::WindowUpdate => (1000, 100),
             Self::Idle => (200, 20),
+            Self::Wrong => (500, 33),
+        }
+    }
+
+    /// How many it may earn.
+    fn most(self) -> u32 {
+        match self {
+            Self::WindowUpdate => ROOM_LATER,
+            _ => self.allowance().0,
         }
     }
 
@@ -60,6 +82,7 @@ impl Kind {
             Self::Reset => "RST_STREAM",
             Self::WindowUpdate => "WINDOW_UPDATE",
             Self::Idle => "PRIORITY or unknown",
+            Self::Wrong => "wrong or late",
         }
     }
 }
@@ -74,7 +97,8 @@ pub(super) struct Allowances {
 
 impl Allowances {
     pub(super) fn new(now: u64) -> Self {
-        let kinds = [Kind::Echo, Kind::Settings, Kind::Reset, Kind::WindowUpdate, Kind::Idle];
+        let kinds =
+            [Kind::Echo, Kind::Settings, Kind::Reset, Kind::WindowUpdate, Kind::Idle, Kind::Wrong];
         Self { left: kinds.map(|kind| kind.allowance().0), since: [now; KINDS] }
     }
 
@@ -106,17 +130,30 @@ impl Allowances {
         // Clients that measure how much fits on the way send a PING for what they get.
         self.earn(Kind::Echo, 1);
         if head.kind == DATA {
-            self.earn(Kind::WindowUpdate, 4);
+            self.earn(Kind::WindowUpdate, ROOM_FOR_A_FRAME + head.length as u32 / ROOM_FOR_EACH);
         }
         if head.flags & END_STREAM != 0 {
             // Only who takes answers to their end may give up others: to ask and take back is what the attack does.
             self.earn(Kind::Reset, 1);
+            self.earn(Kind::Wrong, 1);
+        }
+    }
+
+    /// Takes note of a stream that we broke off, for the reason that stands in its RST_STREAM.
+    ///
+    /// # Errors
+    /// The client makes us do so too often.
+    pub(super) fn broke_off(&mut self, code: u32, now: impl Fn() -> u64) -> Result<(), Kind> {
+        match code {
+            // That is no fault of the client's.
+            NO_ERROR | INTERNAL_ERROR | CANCEL => Ok(()),
+            _ => self.spend(Kind::Wrong, now),
         }
     }
 
     fn earn(&mut self, kind: Kind, frames: u32) {
         let left = &mut self.left[kind as usize];
-        *left = (*left + frames).min(kind.allowance().0);
+        *left = (*left + frames).min(kind.most());
     }
 
     fn spend(&mut self, kind: Kind, now: impl Fn() -> u64) -> Result<(), Kind> {
@@ -152,6 +189,11 @@ mod tests {
         Head { length: 0, kind, flags, stream: 1 }
     }
 
+    /// Of an answer.
+    fn piece() -> Head {
+        Head { length: 16 * 1024, ..head(DATA, 0) }
+    }
+
     #[test]
     fn an_allowance_is_used_up_at_once_and_comes_back_with_time() {
         let mut allowances = Allowances::new(0);
@@ -176,14 +218,40 @@ mod tests {
         assert_eq!(given_up, 199);
     }
 
+    /// For each 4 KiB, on the stream and on the connection.
+    const ROOM_FOR_A_PIECE: [u8; 8] = [WINDOW_UPDATE; 8];
+
     #[test]
     fn a_client_that_is_sent_a_lot_may_measure_and_make_room_for_it() {
         let mut allowances = Allowances::new(0);
         for _ in 0..10_000 {
-            allowances.sent(head(DATA, 0));
-            for kind in [PING, WINDOW_UPDATE, WINDOW_UPDATE] {
+            allowances.sent(piece());
+            for kind in [PING].into_iter().chain(ROOM_FOR_A_PIECE) {
                 assert_eq!(allowances.received(head(kind, 0), || 0), Ok(()));
             }
         }
+    }
+
+    #[test]
+    fn a_client_may_make_room_when_it_comes_to_read_what_it_was_sent_before() {
+        let mut allowances = Allowances::new(0);
+        for _ in 0..10 {
+            (0..256).for_each(|_| allowances.sent(piece()));
+            for kind in [ROOM_FOR_A_PIECE; 256].into_iter().flatten() {
+                assert_eq!(allowances.received(head(kind, 0), || 0), Ok(()));
+            }
+        }
+    }
+
+    #[test]
+    fn who_takes_answers_to_their_end_may_be_wrong_as_often() {
+        const STREAM_CLOSED: u32 = 5;
+        let mut allowances = Allowances::new(0);
+        for _ in 0..10_000 {
+            allowances.sent(head(HEADERS, END_STREAM));
+            assert_eq!(allowances.broke_off(STREAM_CLOSED, || 0), Ok(()));
+            assert_eq!(allowances.broke_off(CANCEL, || 0), Ok(()));
+        }
+        assert_eq!((0..).take_while(|_| allowances.broke_off(STREAM_CLOSED, || 0).is_ok()).count(), 499);
     }
 }

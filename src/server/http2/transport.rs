@@ -15,8 +15,8 @@ use crate::proxy::Clock;
 use super::PREFACE;
 use super::flood::{Allowances, Kind, RST_STREAM, goaway};
 
-/// As it stands in a RST_STREAM.
-const PROTOCOL_ERROR: [u8; 4] = 1_u32.to_be_bytes();
+/// In a RST_STREAM.
+const PROTOCOL_ERROR: u32 = 1;
 
 /// A stream before which some bytes were read already. When its client floods us, what it sends is no longer heard, and
 /// hyper may say no more than the rest of the frame that it is amid; then it is told that the connection broke.
@@ -105,14 +105,28 @@ impl<'a> Transport<'a> {
         Ok(length)
     }
 
-    fn note_sent(&mut self, mut bytes: &[u8]) {
+    fn note_sent(&mut self, cx: &Context<'_>, mut bytes: &[u8]) {
         self.verdict.written.set(true);
         while !bytes.is_empty() {
             let Some(head) = self.sent.next(&mut bytes) else { return };
             self.allowances.sent(head);
-            if head.kind == RST_STREAM && bytes.starts_with(&PROTOCOL_ERROR) {
-                self.verdict.refused.set(true);
+            if head.kind == RST_STREAM
+                && let Some(code) = bytes.first_chunk()
+            {
+                self.note_reset(cx, u32::from_be_bytes(*code));
             }
+        }
+    }
+
+    #[cold]
+    fn note_reset(&mut self, cx: &Context<'_>, code: u32) {
+        if code == PROTOCOL_ERROR {
+            self.verdict.refused.set(true);
+        }
+        if let Err(kind) = self.allowances.broke_off(code, || self.clock.now()) {
+            self.verdict.flood.set(Some(kind));
+            // hyper is told of the end when it reads or writes the next time.
+            cx.waker().wake_by_ref();
         }
     }
 
@@ -176,7 +190,7 @@ impl AsyncWrite for Transport<'_> {
         let polled = Pin::new(&mut *self.stream).poll_write(cx, bytes);
         self.verdict.blocked.set(polled.is_pending());
         let written = ready!(polled)?;
-        self.note_sent(&bytes[..written]);
+        self.note_sent(cx, &bytes[..written]);
         Poll::Ready(Ok(written))
     }
 
@@ -195,7 +209,7 @@ impl AsyncWrite for Transport<'_> {
         let mut left = written;
         for slice in slices {
             let part = left.min(slice.len());
-            self.note_sent(&slice[..part]);
+            self.note_sent(cx, &slice[..part]);
             left -= part;
         }
         Poll::Ready(Ok(written))

@@ -89,3 +89,17 @@ fn yaml_is_refused_at_its_places_as_well() {
   = help: did you mean address?";
     assert_eq!((code, said.as_str()), (Some(2), expected));
 }
+
+#[test]
+fn a_list_of_which_all_is_in_comments_lets_nobody_in_unasked() {
+    for text in [
+        "access:\n  allow:\n    # - 10.0.0.0/8\n",
+        "routes:\n  a:\n    pool: default\n    clients:\n    # - 10.0.0.0/8\n",
+        "routes:\n  a:\n    pool: default\n    methods:\n",
+    ] {
+        let folder = Folder::new();
+        let (code, said) = Balancer::configured(&folder.write("lb.yaml", text)).fail();
+        assert_eq!(code, Some(2), "{text}");
+        assert!(said.contains("an empty list, which would let everybody in"), "{text}: {said}");
+    }
+}
