@@ -187,7 +187,7 @@ fn pick(policy: &str, members: u16, times: usize) {
     let (turn, tried) = (Turn::default(), Tried::default());
     for key in 0..times as u64 {
         let key = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let ask = Ask { turn: &turn, now, key, cookie: None, tags: &[] };
+        let ask = Ask { turn: &turn, now, key, cookie: None };
         drop(black_box(black_box(&pool).pick(black_box(&ask), &tried)));
     }
 }

@@ -40,7 +40,7 @@ use sticky::Words;
 use warm::Warming;
 
 /// Tags and the values that they must have.
-type Tags = Vec<(Arc<str>, Arc<str>)>;
+pub type Tags = [(Arc<str>, Arc<str>)];
 
 /// Keys that are tried to tell how many move.
 const SAMPLE: u64 = 10_000;
@@ -59,7 +59,7 @@ pub struct Pool {
     warming: Option<Warming>,
     words: Option<Arc<Words>>,
     /// The same for some of the members each.
-    subsets: Vec<(Tags, Self)>,
+    subsets: Vec<(Box<Tags>, Self)>,
 }
 
 /// One backend as a policy sees it.
@@ -104,8 +104,6 @@ pub struct Ask<'a> {
     pub key: u64,
     /// The value of the pool's sticky cookie, if the request has it.
     pub cookie: Option<Word>,
-    /// Tags that the backend must have.
-    pub tags: &'a [(Arc<str>, Arc<str>)],
 }
 
 /// Why no backend was picked.
@@ -170,7 +168,7 @@ impl Pool {
     /// There is no such.
     #[inline]
     pub fn pick(&self, ask: &Ask<'_>, tried: &Tried) -> Result<Lease, NoPick> {
-        if tried.is_empty() && ask.tags.is_empty() {
+        if tried.is_empty() {
             let index = match &self.shortcut {
                 Shortcut::To(index) => Some(*index),
                 Shortcut::InTurn(round) => round.next(ask.turn),
@@ -185,12 +183,6 @@ impl Pool {
 
     #[inline(never)]
     fn pick_with_care(&self, ask: &Ask<'_>, tried: &Tried) -> Result<Lease, NoPick> {
-        if !ask.tags.is_empty() {
-            return match self.subset(ask.tags) {
-                Some(subset) => subset.pick(&Ask { tags: &[], ..*ask }, tried),
-                None => Err(NoPick::NoneUsable),
-            };
-        }
         let asking = Asking { pool: self, ask, tried };
         while let Some(index) = self.choose(&asking) {
             if let Some(lease) = self.lease(index, ask.now) {
@@ -224,8 +216,23 @@ impl Pool {
         Some(moved.count() as f64 / SAMPLE as f64)
     }
 
-    fn subset(&self, tags: &[(Arc<str>, Arc<str>)]) -> Option<&Self> {
-        self.subsets.iter().find(|(of, _)| of == tags).map(|(_, pool)| pool)
+    /// The pool of only those members that have these tags, which it must have been [given](Pool::with_subset), or all of it
+    /// without any.
+    #[inline]
+    pub fn within(&self, tags: &Tags) -> &Self {
+        match tags.is_empty() {
+            true => self,
+            false => self.subset(tags).expect("a pool is compiled with what routes ask of it"),
+        }
+    }
+
+    /// The tags of each of its subsets.
+    pub fn tags(&self) -> impl Iterator<Item = &Tags> {
+        self.subsets.iter().map(|(tags, _)| &tags[..])
+    }
+
+    fn subset(&self, tags: &Tags) -> Option<&Self> {
+        self.subsets.iter().find(|(of, _)| **of == *tags).map(|(_, pool)| pool)
     }
 
     #[inline]

@@ -64,7 +64,7 @@ pub use route_rates::RouteRates;
 pub use shared::{Rules, Shared, View};
 pub use upgrade::Tunnel;
 
-use affinity::{Affinity, Trial};
+use affinity::Trial;
 use course::Course;
 use exchange::Exchange;
 use forward::Asked;
@@ -131,14 +131,14 @@ async fn forward(
     let mut tried = Tried::default();
     let mut sends = 0;
     let mut last = None;
-    let affinity = Affinity::of(request, client, &view.snapshot.pools[course.pool]);
+    let affinity = course.affinity.with_key(request, client, course.pool(&view.snapshot));
     let mut picked = course.pick(&affinity, client, &view, &tried);
     let none = loop {
         let lease = match picked {
             Ok(lease) => lease,
             Err(none) => break none,
         };
-        let pool = &view.snapshot.pools[course.pool];
+        let pool = course.pool(&view.snapshot);
         let connections = view.connections(lease.place());
         exchange.attempt(connections.way().url.name());
         let trial = Trial::begin(client, pool, &lease);
@@ -152,7 +152,7 @@ async fn forward(
                 let Some(treatment) = course.treatment else { return Ok(Outcome::Backend(answered)) };
                 sends += 1;
                 let more = sends < course.most_sends;
-                let pick = |tried: &Tried| course.pick(&affinity, client, &view, tried).ok();
+                let pick = |tried: &mut Tried| course.pick_again(&affinity, client, &mut view, tried).ok();
                 let again = Again::after(&mut answered, treatment, more.then_some(&mut tried), client, pick);
                 let Some(again) = again else { return Ok(verdict::give(answered, treatment, exchange)) };
                 answered.let_go(client);
@@ -170,9 +170,7 @@ async fn forward(
         }
         tried.add(&lease);
         let way = Arc::clone(connections.way());
-        // It may have waited for long: what is known by now decides who is next.
-        view = newest(client, view);
-        picked = course.pick(&affinity, client, &view, &tried);
+        picked = course.pick_again(&affinity, client, &mut view, &mut tried);
         picked = picked.inspect(|_| verdict::tell_of_next(client, &way, &failure.error));
         last = Some(failure.error);
     };
@@ -182,7 +180,7 @@ async fn forward(
 /// The newest view, unless the settings have changed since, by which other pools may be in the places of those.
 fn newest(client: &Client, view: Rc<View>) -> Rc<View> {
     let newest = client.shared.view();
-    if Arc::ptr_eq(&newest.snapshot.settings, &view.snapshot.settings) { newest } else { view }
+    if newest.snapshot.has_settings_of(&view.snapshot) { newest } else { view }
 }
 
 /// Gives a backend's answer to the client.

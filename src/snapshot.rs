@@ -10,8 +10,8 @@ use std::time::Instant;
 use hyper::body::{Body, Bytes};
 
 use crate::backends::{Backend, BackendId, Evidence, Hold, State};
-use crate::balance::{Member, Pool, Turn};
-use crate::config::{self, Action, Config};
+use crate::balance::{Member, Pool, Tags, Turn};
+use crate::config::{Action, Config};
 use crate::connect::{Connections, Outbox, Way};
 
 pub use settings::Settings;
@@ -72,10 +72,18 @@ impl Snapshot {
         let pools = pools.collect();
         Self { settings: Arc::clone(settings), pools, facts, as_of }
     }
-}
 
-/// A name and a value of each tag that a route asks for.
-type Tags = [(Arc<str>, Arc<str>)];
+    /// Whether the places of the one are those of the other.
+    pub fn has_settings_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.settings, &other.settings)
+    }
+
+    /// Whether a backend is one to which requests are sent.
+    pub fn sends_to(&self, backend: BackendId) -> bool {
+        let mut members = self.pools.iter().flat_map(Pool::members);
+        members.any(|member| member.id == backend && member.usable && !member.drained)
+    }
+}
 
 /// For each pool, by its place, the tags that routes ask of its backends, each once.
 fn subsets(config: &Config) -> Vec<Vec<&Tags>> {
@@ -133,7 +141,15 @@ pub struct View<B: Body + 'static> {
     /// What goes out to them.
     outbox: Rc<Outbox<B>>,
     /// For each pool.
-    turns: Vec<Rc<Turn>>,
+    turns: Vec<Turns>,
+}
+
+/// Whose turn it is in one pool, and within each of its subsets: those who take turns together, as the requests of a page do
+/// whose routes ask for different ones, would all meet the same backend.
+#[derive(Debug)]
+struct Turns {
+    all: Rc<Turn>,
+    within: Vec<(Box<Tags>, Rc<Turn>)>,
 }
 
 impl<B> View<B>
@@ -146,7 +162,7 @@ where
         let outbox = Rc::default();
         let connections = |fact: &Fact| Rc::new(Connections::to(&fact.way, &outbox));
         let connections = snapshot.facts.iter().map(connections).collect();
-        let turns = snapshot.pools.iter().map(|_| first_turn()).collect();
+        let turns = snapshot.pools.iter().map(|pool| Turns::of(pool, None)).collect();
         Self { snapshot, connections, outbox, turns }
     }
 
@@ -167,10 +183,10 @@ where
         });
         let connections = connections.collect();
         let pools = self.snapshot.settings.config.pools.iter().zip(&self.turns);
-        let before: HashMap<_, _> = pools.map(|(pool, turn)| (&pool.name, turn)).collect();
-        let turn =
-            |pool: &config::Pool| before.get(&pool.name).map_or_else(first_turn, |turn| Rc::clone(turn));
-        let turns = snapshot.settings.config.pools.iter().map(turn).collect();
+        let before: HashMap<_, _> = pools.map(|(pool, turns)| (&pool.name, turns)).collect();
+        let pools = snapshot.settings.config.pools.iter().zip(&snapshot.pools);
+        let turns = pools.map(|(pool, compiled)| Turns::of(compiled, before.get(&pool.name).copied()));
+        let turns = turns.collect();
         Self { snapshot, connections, outbox: Rc::clone(&self.outbox), turns }
     }
 
@@ -189,13 +205,24 @@ where
         &self.outbox
     }
 
-    /// Whose turn it is in one pool.
-    pub fn turn(&self, pool: usize) -> &Turn {
-        &self.turns[pool]
+    /// Whose turn it is in one pool, within those that have these tags.
+    pub fn turn(&self, pool: usize, tags: &Tags) -> &Turn {
+        let turns = &self.turns[pool];
+        let within = || turns.within.iter().find(|(of, _)| **of == *tags).map(|(_, turn)| turn);
+        if tags.is_empty() { &turns.all } else { within().unwrap_or(&turns.all) }
     }
 }
 
-/// Workers do not all begin with the same backend.
-fn first_turn() -> Rc<Turn> {
-    Rc::new(Turn::starting_at(fastrand::u64(..)))
+impl Turns {
+    /// Those of a pool that takes the place of another, if any.
+    fn of(pool: &Pool, before: Option<&Self>) -> Self {
+        // Workers do not all begin with the same backend.
+        let first = || Rc::new(Turn::starting_at(fastrand::u64(..)));
+        let known = |tags: &Tags| {
+            let (_, turn) = before?.within.iter().find(|(of, _)| **of == *tags)?;
+            Some(Rc::clone(turn))
+        };
+        let within = pool.tags().map(|tags| (tags.into(), known(tags).unwrap_or_else(first))).collect();
+        Self { all: before.map_or_else(first, |before| Rc::clone(&before.all)), within }
+    }
 }

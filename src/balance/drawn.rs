@@ -66,7 +66,8 @@ pub(super) fn peak_ewma(asking: &Asking<'_>, decay: Duration) -> Option<u32> {
     Some(if stays || !is_better(asking, level, decay, other, drawn) { drawn } else { other })
 }
 
-/// Whether the answer should come clearly sooner. Who was not measured is taken to be as fast as the other.
+/// Whether the answer should come clearly sooner: because it is faster, or has room for one more by its weight. Who was not
+/// measured is taken to be as fast as the other.
 fn is_better(asking: &Asking<'_>, level: &Level, decay: Duration, index: u32, than: u32) -> bool {
     let expected = |index| asking.member(index).load.expected(asking.now(), decay);
     let (ours, theirs) = match (expected(index), expected(than)) {
@@ -83,4 +84,5 @@ fn is_better(asking: &Asking<'_>, level: &Level, decay: Duration, index: u32, th
         1.0 + member.load.in_flight() as f32 * average / weight
     };
     ours * queue(index) < theirs * queue(than) * CLEARLY
+        && (ours < theirs * CLEARLY || has_room(asking, index, than))
 }

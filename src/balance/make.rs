@@ -10,7 +10,7 @@ use super::round_robin::Round;
 use super::sticky::Words;
 use super::table::Table;
 use super::warm::Warming;
-use super::{Member, Pool, Rule, Shortcut};
+use super::{Member, Pool, Rule, Shortcut, Tags, hash};
 
 impl Pool {
     /// A pool of these members, in order of preference.
@@ -24,20 +24,25 @@ impl Pool {
         Self::made(balancing, members, Some(self))
     }
 
-    /// The same pool, which can pick among only those members that have these tags, too.
+    /// The same pool, which can pick [within](Self::within) those members that have these tags, too.
     #[must_use]
-    pub fn with_subset(mut self, tags: &[(Arc<str>, Arc<str>)], before: Option<&Self>) -> Self {
+    pub fn with_subset(mut self, tags: &Tags, before: Option<&Self>) -> Self {
         if self.subset(tags).is_some() {
             return self;
         }
         let has = |member: &Member| tags.iter().all(|(name, value)| member.tags.get(name) == Some(value));
         let members = self.members.iter().filter(|member| has(member)).cloned().collect();
         let before = before.and_then(|before| before.subset(tags));
-        let mut subset = Self::made(self.balancing.clone(), members, before);
+        let mut balancing = self.balancing.clone();
+        if let Some(sticky) = &mut balancing.sticky {
+            // Each keeps its clients: with one cookie for all, who uses several would be moved with each change between them.
+            sticky.cookie = format!("{}-{:08x}", sticky.cookie, hash_of(tags) >> 32).into();
+        }
+        let mut subset = Self::made(balancing, members, before);
         if let (Rule::Hashed(all), Rule::Hashed(some)) = (&self.rule, &mut subset.rule) {
             some.count_with(all);
         }
-        self.subsets.push((tags.to_vec(), subset));
+        self.subsets.push((tags.into(), subset));
         self
     }
 
@@ -69,6 +74,12 @@ impl Pool {
         let subsets = Vec::new();
         Self { members, balancing, order, rule, shortcut, capped, warming, words, subsets }
     }
+}
+
+/// The same in each run and on each machine.
+fn hash_of(tags: &Tags) -> u64 {
+    let texts: Vec<_> = tags.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    hash(texts.join("\n").as_bytes())
 }
 
 fn hashed(balancing: &Balancing, members: &[Member], order: &Order, before: Option<&Pool>) -> Hashed {

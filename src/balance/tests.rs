@@ -75,7 +75,7 @@ impl Worker {
 
     pub(super) fn ask(&mut self) -> Ask<'_> {
         self.keys += 1;
-        Ask { turn: &self.turn, now: self.now, key: hash::mix(self.keys), cookie: None, tags: &[] }
+        Ask { turn: &self.turn, now: self.now, key: hash::mix(self.keys), cookie: None }
     }
 
     pub(super) fn pick(&mut self, pool: &Pool) -> Result<Lease, NoPick> {
@@ -267,12 +267,10 @@ fn requests_that_ask_for_tags_get_only_backends_that_have_them() {
         let pool = pool.with_subset(&tags("2"), None).with_subset(&tags("3"), None);
         let mut worker = Worker::new(1);
         for _ in 0..20 {
-            let wanted = tags("2");
-            let ask = Ask { tags: &wanted, ..worker.ask() };
-            assert!(pool.pick(&ask, &Tried::default()).unwrap().place() >= 2);
+            assert!(worker.pick(pool.within(&tags("2"))).unwrap().place() >= 2);
         }
-        let ask = Ask { tags: &tags("3"), ..worker.ask() };
-        assert_eq!(pool.pick(&ask, &Tried::default()).unwrap_err(), NoPick::NoneUsable);
+        let none = pool.within(&tags("3")).pick(&worker.ask(), &Tried::default());
+        assert_eq!(none.unwrap_err(), NoPick::NoneUsable);
     }
 }
 

@@ -1,7 +1,6 @@
 //! What ties a request to a backend: its key, its cookie; and what a pool learns of how it went.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use hyper::header::{COOKIE, HeaderMap, HeaderValue, RETRY_AFTER};
@@ -16,7 +15,7 @@ use super::forwarded::over_tls;
 use super::{Client, Error, Fault};
 
 /// What of a request its backend is picked by. The request itself may be with a backend when the next one is picked.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Affinity {
     key: u64,
     cookie: Option<Word>,
@@ -25,29 +24,25 @@ pub(super) struct Affinity {
 }
 
 impl Affinity {
-    /// That of a request as its backend will see it, as far as this pool wants to know.
-    pub(super) fn of<B>(request: &Request<B>, client: &Client, pool: &Pool) -> Self {
-        let mut affinity = Self::default();
-        let balancing = pool.balancing();
+    /// That of a request with this head, as it came, as far as this pool wants to know: what a route takes away may be our own
+    /// cookie.
+    pub(super) fn of(headers: &HeaderMap, client: &Client, pool: &Pool) -> Self {
+        let Some(sticky) = &pool.balancing().sticky else { return Self::default() };
+        let cookie = cookies(headers, &sticky.cookie).find_map(Word::read);
+        Self { key: 0, cookie, secure: over_tls(headers, client.listener().tls) }
+    }
+
+    /// The same with the key of a request as its backend will see it.
+    pub(super) fn with_key<B>(mut self, request: &Request<B>, client: &Client, pool: &Pool) -> Self {
         if pool.wants_key() {
-            affinity.key = key(request, client, &balancing.hash_key);
+            self.key = key(request, client, &pool.balancing().hash_key);
         }
-        if let Some(sticky) = &balancing.sticky {
-            let headers = request.headers();
-            affinity.cookie = cookies(headers, &sticky.cookie).find_map(Word::read);
-            affinity.secure = over_tls(headers, client.listener().tls);
-        }
-        affinity
+        self
     }
 
     /// What a pick goes by.
-    pub(super) fn ask<'a>(
-        &self,
-        client: &Client,
-        turn: &'a Turn,
-        tags: &'a [(Arc<str>, Arc<str>)],
-    ) -> Ask<'a> {
-        Ask { turn, now: client.shared.clock.instant(), key: self.key, cookie: self.cookie, tags }
+    pub(super) fn ask<'a>(&self, client: &Client, turn: &'a Turn) -> Ask<'a> {
+        Ask { turn, now: client.shared.clock.instant(), key: self.key, cookie: self.cookie }
     }
 
     /// What asks the client to come back to the backend that answered, unless it would do so anyway.

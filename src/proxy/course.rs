@@ -2,17 +2,17 @@
 
 use std::num::NonZeroU64;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use hyper::body::Body as _;
 use hyper::header::{HOST, HeaderValue};
 use hyper::http::uri::PathAndQuery;
 use hyper::{Request, Uri};
 
-use crate::balance::{Lease, NoPick, Tried};
+use crate::balance::{Lease, NoPick, Pool, Tags, Tried};
 use crate::config::{Action, Treatment};
 use crate::connect::Provenance;
 use crate::route::{self, Missed, Routes};
+use crate::snapshot::Snapshot;
 
 use super::affinity::Affinity;
 use super::exchange::Exchange;
@@ -42,7 +42,9 @@ pub(super) struct Forward<'v> {
     /// The place of its pool.
     pub(super) pool: usize,
     /// Only backends with these tags.
-    pub(super) tags: &'v [(Arc<str>, Arc<str>)],
+    pub(super) tags: &'v Tags,
+    /// What of its head ties it to one of them, but for its key.
+    pub(super) affinity: Affinity,
     /// Backends that may see it.
     pub(super) most_sends: u32,
     /// What its route says of answers by their status, if anything.
@@ -50,6 +52,11 @@ pub(super) struct Forward<'v> {
 }
 
 impl Forward<'_> {
+    /// Its pool, or the part of it that has the tags.
+    pub(super) fn pool<'s>(&self, snapshot: &'s Snapshot) -> &'s Pool {
+        snapshot.pools[self.pool].within(self.tags)
+    }
+
     /// Lets the pool choose a backend that was not tried, for a request of this affinity.
     pub(super) fn pick(
         &self,
@@ -58,8 +65,31 @@ impl Forward<'_> {
         view: &View,
         tried: &Tried,
     ) -> Result<Lease, NoPick> {
-        let ask = affinity.ask(client, view.turn(self.pool), self.tags);
-        view.snapshot.pools[self.pool].pick(&ask, tried)
+        let ask = affinity.ask(client, view.turn(self.pool, self.tags));
+        self.pool(&view.snapshot).pick(&ask, tried)
+    }
+
+    /// The same after an attempt that may have waited for long: what is known by now decides who is next.
+    pub(super) fn pick_again(
+        &self,
+        affinity: &Affinity,
+        client: &Client,
+        view: &mut Rc<View>,
+        tried: &mut Tried,
+    ) -> Result<Lease, NoPick> {
+        let newest = client.shared.view();
+        if newest.snapshot.has_settings_of(&view.snapshot) {
+            *view = newest;
+            return self.pick(affinity, client, view, tried);
+        }
+        // Other pools may be in the places of those, but what became of a backend is known.
+        loop {
+            let lease = self.pick(affinity, client, view, tried)?;
+            if newest.snapshot.sends_to(lease.backend()) {
+                return Ok(lease);
+            }
+            tried.add(&lease);
+        }
     }
 }
 
@@ -86,7 +116,8 @@ pub(super) fn find<'v>(
     }
     exchange.goes_to(&settings.config, pool);
     check_size(request, client.shared.body_limit())?;
-    Ok(Course::Forward(Forward { pool, tags: &[], most_sends: MOST_SENDS, treatment: None }))
+    let affinity = Affinity::of(request.headers(), client, &view.snapshot.pools[pool]);
+    Ok(Course::Forward(Forward { pool, tags: &[], affinity, most_sends: MOST_SENDS, treatment: None }))
 }
 
 /// The place of a request's route, and what that makes of its target.
@@ -153,6 +184,7 @@ fn treat<'v>(
     let pool = chosen.pool;
     exchange.goes_to(&settings.config, pool);
     request.body_mut().allow(limit);
+    let affinity = Affinity::of(request.headers(), client, view.snapshot.pools[pool].within(&split.tags));
     change_head(request, target, treatment)?;
     if let Some(settings) = &treatment.mirror {
         mirror::begin(settings, client, view, request, asked);
@@ -162,6 +194,7 @@ fn treat<'v>(
     Ok(Course::Forward(Forward {
         pool,
         tags: &split.tags,
+        affinity,
         most_sends,
         treatment: judges.then_some(treatment),
     }))

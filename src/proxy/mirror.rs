@@ -8,7 +8,7 @@ use hyper::body::{Body as _, Bytes};
 use hyper::header::{CONTENT_LENGTH, EXPECT, HeaderValue, TRAILER, TRANSFER_ENCODING};
 use tokio::task::spawn_local;
 
-use crate::balance::Tried;
+use crate::balance::{Tried, Turn};
 use crate::config;
 
 use super::affinity::{Affinity, Trial};
@@ -112,9 +112,11 @@ impl Copy {
         client.alarm().wakes_me().await;
         // The body may have taken its time.
         let view = newest(&client, view);
-        let (turn, pool) = (view.turn(pool), &view.snapshot.pools[pool]);
-        let affinity = Affinity::of(&head, &client, pool);
-        let Ok(lease) = pool.pick(&affinity.ask(&client, turn, &[]), &Tried::default()) else { return };
+        let pool = &view.snapshot.pools[pool];
+        let affinity = Affinity::of(head.headers(), &client, pool).with_key(&head, &client, pool);
+        // A copy takes no turn from the requests of that pool.
+        let turn = Turn::starting_at(fastrand::u64(..));
+        let Ok(lease) = pool.pick(&affinity.ask(&client, &turn), &Tried::default()) else { return };
         if !body.is_empty() {
             head.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         }

@@ -30,7 +30,7 @@ impl Again {
         treatment: &Treatment,
         tried: Option<&mut Tried>,
         client: &Client,
-        pick: impl FnOnce(&Tried) -> Option<Lease>,
+        pick: impl FnOnce(&mut Tried) -> Option<Lease>,
     ) -> Option<Self> {
         let status = answered.response.status();
         let tried = tried.filter(|_| treatment.retry.statuses.contains(&status))?;

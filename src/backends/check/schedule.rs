@@ -54,7 +54,7 @@ impl Schedule {
 
     /// Whether a check of the one tells all of the other.
     pub(super) fn is_for(&self, backend: &Backend) -> bool {
-        self.check.is_same(&backend.terms.check) && self.way.is_same(&backend.way)
+        !self.task.is_finished() && self.check.is_same(&backend.terms.check) && self.way.is_same(&backend.way)
     }
 
     /// From now on it is for those only that it is told of.

@@ -6,7 +6,7 @@ const HASHING: [PolicyName; 2] = [PolicyName::Maglev, PolicyName::Ring];
 
 fn home(pool: &Pool, key: u64) -> usize {
     let (worker, key) = (Worker::new(key), hash::mix(key));
-    let ask = Ask { turn: &worker.turn, now: worker.now, key, cookie: None, tags: &[] };
+    let ask = Ask { turn: &worker.turn, now: worker.now, key, cookie: None };
     pool.pick(&ask, &Tried::default()).unwrap().place()
 }
 
@@ -105,7 +105,7 @@ proptest! {
                 }
                 // Few keys: without the bound they would all be at few backends.
                 let key = hash::mix(*key);
-                let ask = Ask { turn: &worker.turn, now: worker.now, key, cookie: None, tags: &[] };
+                let ask = Ask { turn: &worker.turn, now: worker.now, key, cookie: None };
                 let lease = pool.pick(&ask, &Tried::default()).unwrap();
                 let member = &pool.members()[lease.place()];
                 leases.push(lease);

@@ -125,6 +125,15 @@ fn weights_hold_between_equally_fast_backends() {
 }
 
 #[test]
+fn a_light_backend_gets_no_more_than_its_weight_because_it_is_idle() {
+    for (weight, every, most) in [(9, 10, 2_600), (99, 2, 450)] {
+        let weighed = pool(PolicyName::PeakEwma, members(&[1, weight]));
+        let counts = simulate(&weighed, &[takes(20), takes(20)], 20_000, MILLI * every);
+        assert!(counts[0] < most, "of 1 and {weight}, one in {every} ms: {counts:?}");
+    }
+}
+
+#[test]
 fn nobody_starves_however_slow_and_however_few_the_requests() {
     for every in [1, 20, 500] {
         let pool = pool(PolicyName::PeakEwma, equal(4));

@@ -100,9 +100,10 @@ impl PoolFault {
             Self::HashKey => {
                 say("not part of a request", "write client, path, header:NAME, cookie:NAME or query:NAME")
             }
-            Self::HealthPath => {
-                say("must start with / and hold no spaces, # or control characters, for example /health", "")
-            }
+            Self::HealthPath => say(
+                "must start with / and hold no spaces, quotes, <, >, # or control characters",
+                "write them as %20, %22, %3C",
+            ),
             Self::TooOften => {
                 say("too short: backends would do little but answer checks", "use at least 10ms")
             }

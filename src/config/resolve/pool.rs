@@ -5,6 +5,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::Uri;
 use hyper::header::HeaderName;
 use indexmap::IndexMap;
 
@@ -139,8 +140,9 @@ fn scheme(text: &str) -> (Scheme, &str) {
 
 fn health(given: &file::Health, at: &Spot<'_>) -> Option<Health> {
     let path = given.path.as_deref().unwrap_or("/");
-    let fits = path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
-    if !fits {
+    let is_plain = path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    // What asks for it knows more that it may not hold.
+    if !is_plain || path.parse::<Uri>().is_err() {
         at.key("path").wrong(path, PoolFault::HealthPath);
         return None;
     }

@@ -97,8 +97,7 @@ pub(super) struct Allowances {
 
 impl Allowances {
     pub(super) fn new(now: u64) -> Self {
-        let kinds =
-            [Kind::Echo, Kind::Settings, Kind::Reset, Kind::WindowUpdate, Kind::Idle, Kind::Wrong];
+        let kinds = [Kind::Echo, Kind::Settings, Kind::Reset, Kind::WindowUpdate, Kind::Idle, Kind::Wrong];
         Self { left: kinds.map(|kind| kind.allowance().0), since: [now; KINDS] }
     }
 

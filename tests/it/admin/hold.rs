@@ -347,3 +347,32 @@ fn backends_are_drained_disabled_and_enabled_under_load_and_no_request_fails() {
     });
     assert_eq!(admin.get("/api/v1/overrides")["overrides"], json!([]));
 }
+
+#[test]
+fn a_request_that_is_tried_again_is_not_sent_to_whom_an_operator_took_out_meanwhile() {
+    for (how, reloads) in [("busy", false), ("busy", true), ("closes", true)] {
+        let (opener, opened) = gate();
+        let first = Backend::that(move |mut transport| {
+            opened.wait();
+            if how == "busy" {
+                transport.send("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 5\r\n\r\nbusy\n");
+            }
+        });
+        let second = Backend::answers("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        let route = "[routes.all]\npool = \"all\"\nretry = { statuses = [503] }\n";
+        let text = format!("{}\n{route}", pool("first", &[first.address, second.address]));
+        let settings = Settings::that_say(&text);
+        let balancer = start(&settings);
+        balancer.said_times("is healthy", 2);
+        let mut client = Client::to(balancer.address);
+        client.send(GET);
+        until("the first has it", || first.requests() == 1);
+        balancer.admin().patch(second.address, r#"{"hold": "disable"}"#);
+        if reloads {
+            settings.change(&balancer, &format!("{text}[routes.other]\nhost = \"other\"\npool = \"all\"\n"));
+        }
+        opener.open();
+        client.answer().expect_status(if how == "busy" { 503 } else { 502 });
+        assert_eq!(second.requests(), 0, "{how}, {reloads}");
+    }
+}

@@ -10,7 +10,11 @@ fn cookie_of(answer: &crate::support::Answer) -> Option<String> {
 }
 
 fn get_with(balancer: &Running, line: &str) -> crate::support::Answer {
-    let head = format!("GET / HTTP/1.1\r\nHost: test\r\n{line}\r\nConnection: close\r\n\r\n");
+    get_at(balancer, "/", line)
+}
+
+fn get_at(balancer: &Running, path: &str, line: &str) -> crate::support::Answer {
+    let head = format!("GET {path} HTTP/1.1\r\nHost: test\r\n{line}\r\nConnection: close\r\n\r\n");
     request(balancer.address, &head).expect_status(200)
 }
 
@@ -92,6 +96,54 @@ fn a_cookie_of_ours_is_none_of_those_that_a_route_changes() {
     let cookies: Vec<_> =
         lines.iter().filter(|(name, _)| name == "set-cookie").map(|(_, value)| value).collect();
     assert!(cookies.len() == 2 && cookies[0] == "a=b" && cookies[1].starts_with("lb="), "{cookies:?}");
+}
+
+#[test]
+fn a_route_that_takes_the_cookies_away_leaves_clients_at_their_backends() {
+    let (first, second) = (Sample::start("first"), Sample::start("second"));
+    let routes = "\n[routes.plain]\npath = \"/plain\"\nrewrite = \"/\"\npool = \"app\"\n\
+                  request_headers = { remove = [\"cookie\"] }\n[routes.app]\npool = \"app\"\n";
+    let balancer = sticky("plain", "", routes, &[&first, &second]);
+    let answer = get(balancer.address, "/").expect_status(200);
+    let cookie = cookie_of(&answer).unwrap();
+    for _ in 0..4 {
+        let plain = get_at(&balancer, "/plain", &format!("Cookie: lb={cookie}"));
+        assert_eq!((plain.text(), plain.header("set-cookie")), (answer.text(), None));
+    }
+}
+
+#[test]
+fn routes_that_ask_for_other_tags_of_a_pool_each_keep_their_clients() {
+    let samples = ["1a", "1b", "2a", "2b"].map(Sample::start);
+    let secret = folder("tagged").join("secret");
+    fs::write(&secret, "a secret of thirty-two bytes or more\n").unwrap();
+    let backend = |version: usize| {
+        format!("{{ address = \"{{{version}}}\", tags = {{ v = \"{}\" }} }}", version / 2 + 1)
+    };
+    let route = |version: &str| {
+        format!(
+            "[routes.v{version}]\npath = \"/{version}\"\nrewrite = \"/\"\npool = \"app\"\ntags = {{ v = \"{version}\" }}\n"
+        )
+    };
+    let pool = format!(
+        "policy = \"round_robin\"\nbackends = [{}]\nsticky = {{ cookie = \"lb\", secret_file = \"{}\" }}\n{}{}",
+        [0, 1, 2, 3].map(backend).join(", "),
+        secret.display(),
+        route("1"),
+        route("2"),
+    );
+    let balancer = with_pool("tagged", &pool, &samples.each_ref().map(Sample::address));
+    let first = ["/1", "/2"].map(|path| get(balancer.address, path).expect_status(200));
+    let pair = |answer: &crate::support::Answer| {
+        answer.header("set-cookie").unwrap().split(';').next().unwrap().to_owned()
+    };
+    let line = format!("Cookie: {}; {}", pair(&first[0]), pair(&first[1]));
+    for _ in 0..4 {
+        for (path, first) in ["/1", "/2"].iter().zip(&first) {
+            let answer = get_at(&balancer, path, &line);
+            assert_eq!((answer.text(), answer.header("set-cookie")), (first.text(), None));
+        }
+    }
 }
 
 #[test]

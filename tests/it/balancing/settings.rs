@@ -95,6 +95,22 @@ fn a_route_that_asks_for_tags_gets_only_backends_that_have_them() {
 }
 
 #[test]
+fn those_who_ask_for_tags_take_no_turns_from_others() {
+    let backends = ["one", "two"].map(Sample::start);
+    let pool = "policy = \"round_robin\"\n\
+                backends = [{ address = \"{0}\", tags = { v = \"1\" } }, { address = \"{1}\", tags = { v = \"1\" } }]\n\
+                [routes.tagged]\npath = \"/tagged\"\nrewrite = \"/\"\npool = \"app\"\ntags = { v = \"1\" }\n\
+                [routes.rest]\npool = \"app\"";
+    let balancer = with_pool("turns", pool, &backends.each_ref().map(Sample::address));
+    let answers = [(); 4].map(|()| {
+        ["/", "/tagged"].map(|path| get(balancer.address, path).expect_status(200).text().to_owned())
+    });
+    for route in 0..2 {
+        assert!(answers.windows(2).all(|two| two[0][route] != two[1][route]), "{answers:?}");
+    }
+}
+
+#[test]
 fn weights_are_kept_by_who_says_first_and_refused_from_who_says_no_policy() {
     let validated = |policy: &str| {
         let backends = "backends = [{ address = \"127.0.0.1:1\", weight = 2 }, \"127.0.0.1:2\"]";

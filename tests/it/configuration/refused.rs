@@ -204,7 +204,24 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
         "chance: not one of first, round_robin",
         "write one of them",
     ),
-    ("[pools.a]\nbackends = ['[::1]:1']\nhealth.path = 'x'", "3:15", "x: must start with / and hold no ", ""),
+    (
+        "[pools.a]\nbackends = ['[::1]:1']\nhealth.path = 'x'",
+        "3:15",
+        "x: must start with / and hold no ",
+        "write them as",
+    ),
+    (
+        "[pools.a]\nbackends = ['[::1]:1']\nhealth.path = '/<env>'",
+        "3:15",
+        "/<env>: must start with / and hold",
+        "",
+    ),
+    (
+        "[pools.a]\nbackends = ['[::1]:1']\nhealth.path = '/a?b=\"c\"'",
+        "3:15",
+        "/a?b=\"c\": must start with",
+        "",
+    ),
     ("[pools.a]\nbackends = ['[::1]:1']\ntls.name = 'x'", "3:12", "no backend speaks TLS", "write https"),
     ("[pools.a]\nbackends = ['[::1]:1']\nsticky.cookie = 'a'", "3:1", "secret_file is missing", "add"),
     (
