@@ -101,7 +101,9 @@ impl Roster {
         let followed = self.followed.borrow();
         let told = |pool: &Pool, source: &Source| {
             let key = key(pool, source, &config.dns_servers);
-            followed.get(&key).is_some_and(|followed| !followed.found.is_empty())
+            followed
+                .get(&key)
+                .is_some_and(|followed| followed.found.iter().any(|found| is_other(found, config)))
         };
         let present = self.registry.backends();
         for pool in config.pools.iter().filter(|pool| pool.backends.is_empty()) {
@@ -135,13 +137,11 @@ impl Roster {
     }
 
     /// Goes by what a source found.
-    fn found(&self, key: &Key, mut found: Vec<Backend>) -> Result<(), Objection> {
+    fn found(&self, key: &Key, found: Vec<Backend>) -> Result<(), Objection> {
         let config = Arc::clone(&self.current.borrow().config);
-        let is_other = |backend: &Backend| !is_ourselves(&backend.url.address, &config.listeners);
-        let ourselves = found.iter().find(|backend| !is_other(backend)).map(|backend| backend.url.clone());
-        found.retain(is_other);
-        let objection = ourselves.map_or(Ok(()), |url| Err(Objection::Ourselves(url)));
-        if found.is_empty() {
+        let ourselves = found.iter().find(|backend| !is_other(backend, &config));
+        let objection = ourselves.map_or(Ok(()), |backend| Err(Objection::Ourselves(backend.url.clone())));
+        if !found.iter().any(|backend| is_other(backend, &config)) {
             return objection;
         }
         let changes = self.followed.borrow().get(key).is_some_and(|followed| followed.found != found);
@@ -163,7 +163,8 @@ impl Roster {
         let known = others.flat_map(|followed| &followed.found).chain(&pool.backends);
         let gets_requests = |backend: &Backend| backend.weight > 0;
         let before = followed.get(key).map_or(&[][..], |followed| &followed.found);
-        match before.iter().any(gets_requests) && !found.iter().chain(known).any(gets_requests) {
+        let found = found.iter().filter(|backend| is_other(backend, config));
+        match before.iter().any(gets_requests) && !found.chain(known).any(gets_requests) {
             true => Err(Objection::Weightless),
             false => Ok(()),
         }
@@ -178,7 +179,9 @@ impl Roster {
             let mut known = HashSet::new();
             let key_of = |source| key(pool, source, &config.dns_servers);
             let found = pool.sources.iter().filter_map(|source| Some(&followed.get(&key_of(source))?.found));
-            for backend in pool.backends.iter().chain(found.flatten()) {
+            // Where we listen is known of these settings, whenever the source told of it.
+            let found = found.flatten().filter(|backend| is_other(backend, config));
+            for backend in pool.backends.iter().chain(found) {
                 // What two sources tell of is one backend, and what the settings say of it counts.
                 if known.insert((backend.url.scheme, &backend.url.address)) {
                     let pool = Arc::clone(&pool.name);
@@ -189,6 +192,11 @@ impl Roster {
         }
         self.registry.replace(all);
     }
+}
+
+/// Whether a backend is somebody else than we are, by these settings.
+fn is_other(backend: &Backend, config: &Config) -> bool {
+    !is_ourselves(&backend.url.address, &config.listeners)
 }
 
 fn keys(config: &Config) -> Vec<Key> {

@@ -29,6 +29,8 @@ const LONGEST: Duration = Duration::from_secs(300);
 /// Whom sources are asked of.
 #[derive(Clone)]
 pub struct Discovery {
+    /// None, if it is those that the system asks.
+    servers: Rc<[SocketAddr]>,
     resolver: Result<Rc<Resolver>, DnsError>,
 }
 
@@ -68,12 +70,19 @@ pub enum Objection {
 impl Discovery {
     /// Asks these for names, or whom the system asks.
     pub fn asking(servers: &[SocketAddr]) -> Self {
-        Self { resolver: Resolver::asking(servers).map(Rc::new) }
+        Self { servers: servers.into(), resolver: Resolver::asking(servers).map(Rc::new) }
+    }
+
+    /// Looks anew whom the system asks, which may have changed since.
+    fn look_for_servers(&mut self) {
+        if self.servers.is_empty() {
+            *self = Self::asking(&[]);
+        }
     }
 
     /// Asks a source, of which these are known, for ever, and tells what it said whenever it said something.
     pub async fn follow(
-        self,
+        mut self,
         source: Source,
         known: Vec<Backend>,
         tell: impl Fn(Vec<Backend>) -> Result<(), Objection>,
@@ -83,6 +92,9 @@ impl Discovery {
             let pause = match self.ask(&source, &heard.known).await {
                 Ok(found) => heard.pass_on(&source, found, &tell),
                 Err(error) => {
+                    if matches!(error, SourceError::Dns(_)) {
+                        self.look_for_servers();
+                    }
                     heard.complain(&source, error);
                     AGAIN_AFTER
                 }
@@ -98,7 +110,7 @@ impl Discovery {
                 dns::addresses(resolver()?, *scheme, name, *port, known).await?
             }
             Source::Srv { scheme, name } => dns::services(resolver()?, *scheme, name, known).await?,
-            Source::File(path) => file::read(path.clone()).await?,
+            Source::File(path) => file::read(path.clone(), known).await?,
         };
         if found.backends.is_empty() { Err(SourceError::Nobody) } else { Ok(found) }
     }
@@ -183,7 +195,7 @@ mod tests {
     use super::*;
 
     fn at(ports: &[u16]) -> Vec<Backend> {
-        let url = |port| BackendUrl::read(&format!("192.0.2.1:{port}")).expect("an address");
+        let url = |port| BackendUrl::read(&format!("192.0.2.1:{port}"), &[]).expect("an address");
         ports.iter().map(|port| Backend::at(url(port))).collect()
     }
 

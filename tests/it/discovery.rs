@@ -45,6 +45,34 @@ fn a_name_is_asked_for_again_when_what_it_said_no_longer_holds() {
 }
 
 #[test]
+fn a_name_that_comes_to_be_is_found_soon_however_long_it_was_said_not_to_be_there() {
+    let (dns, sample) = (Dns::start(), Sample::start("named"));
+    dns.denies(true);
+    let source = format!("dns:app.test:{}", sample.address().port());
+    let balancer = settings(Some(&dns), &source).balancer().start();
+    balancer.said("there is no such name");
+    dns.says("app.test.", &[Ipv4Addr::LOCALHOST]);
+    until("it is used", || get(balancer.address, "/").status == 200);
+}
+
+#[test]
+fn where_a_reload_begins_to_listen_is_left_out_of_what_a_source_told_and_comes_back_afterwards() {
+    let (dns, sample) = (Dns::start(), Sample::start("named"));
+    let other = Ipv4Addr::new(127, 0, 0, 9);
+    dns.says("app.test.", &[Ipv4Addr::LOCALHOST, other]);
+    dns.holds_for(300);
+    let port = sample.address().port();
+    let settings = settings(Some(&dns), &format!("dns:app.test:{port}"));
+    let balancer = settings.balancer().start();
+    balancer.said("tells of 2 backends");
+    let text = std::fs::read_to_string(settings.path()).expect("a file of ours");
+    settings.change(&balancer, &format!("{text}[listeners.other]\naddress = \"{other}:{port}\"\n"));
+    balancer.said(&format!("{other}:{port} is removed"));
+    settings.change(&balancer, &text);
+    balancer.said_times(&format!("{other}:{port} is "), 3);
+}
+
+#[test]
 fn neither_an_error_nor_an_answer_without_addresses_takes_backends_away() {
     let (dns, sample) = (Dns::start(), Sample::start("named"));
     dns.says("app.test.", &[Ipv4Addr::LOCALHOST]);

@@ -69,12 +69,13 @@ impl BackendUrl {
         Self { name: shown.into(), scheme, address: address.into(), authority }
     }
 
-    /// What a line of a list of backends says. A name is looked up, which may take its time.
+    /// What a line of a list of backends says. A name is looked up, which may take its time; one that is known stays where it is,
+    /// as long as its name leads there, too: servers of names turn their answers round.
     ///
     /// # Errors
     /// It says none.
-    pub fn read(text: &str) -> Result<Self, UrlError> {
-        Self::parse(text).map_err(|fault| {
+    pub fn read(text: &str, known: &[Self]) -> Result<Self, UrlError> {
+        Self::parse_knowing(text, known).map_err(|fault| {
             let Said { message, help } = fault.said(By::File);
             UrlError { text: text.to_owned(), message, help: help.unwrap_or_default() }
         })
@@ -87,6 +88,10 @@ impl BackendUrl {
 
     /// Parses what an operator writes. A name is looked up.
     pub(in crate::config) fn parse(text: &str) -> Result<Self, BackendFault> {
+        Self::parse_knowing(text, &[])
+    }
+
+    fn parse_knowing(text: &str, known: &[Self]) -> Result<Self, BackendFault> {
         if let Some(path) = text.strip_prefix(UNIX) {
             if !(1..=LONGEST_PATH).contains(&path.len()) {
                 return Err(BackendFault::SocketPath);
@@ -121,8 +126,9 @@ impl BackendUrl {
         if let Some(port) = usual.filter(|_| is_name(authority)) {
             return Err(BackendFault::NoPort { fix: format!("{text}:{port}") });
         }
-        let address = Address::from(look_up(authority)?);
         let name = if scheme == Scheme::Http { authority } else { text };
+        let known = known.iter().find(|known| *known.name == *name).and_then(|known| known.address.ip());
+        let address = Address::from(look_up(authority, known)?);
         Ok(Self { name: name.into(), scheme, address, authority: authority.into() })
     }
 }
@@ -146,9 +152,8 @@ pub(in crate::config) fn is_name(text: &str) -> bool {
     (1..=253).contains(&text.len()) && text.chars().all(fits)
 }
 
-/// The address of HOST:PORT. Of a name it is the first one, IPv4 before IPv6: `localhost` means 127.0.0.1 to most
-/// backends.
-fn look_up(authority: &str) -> Result<SocketAddr, BackendFault> {
+/// The address of HOST:PORT, one that is known before others.
+fn look_up(authority: &str, known: Option<SocketAddr>) -> Result<SocketAddr, BackendFault> {
     let refuse = || BackendFault::Address;
     let address = match authority.parse::<SocketAddr>() {
         Ok(address) => address,
@@ -166,7 +171,7 @@ fn look_up(authority: &str) -> Result<SocketAddr, BackendFault> {
             }
             let unresolved = |reason: String| BackendFault::Unresolved { reason };
             let found = (name, port).to_socket_addrs().map_err(|error| unresolved(error.to_string()))?;
-            found.min_by_key(SocketAddr::is_ipv6).ok_or_else(|| unresolved("no address".to_owned()))?
+            choose(found, known).ok_or_else(|| unresolved("no address".to_owned()))?
         }
     };
     match address {
@@ -176,9 +181,22 @@ fn look_up(authority: &str) -> Result<SocketAddr, BackendFault> {
     }
 }
 
+/// Of the addresses of a name the one that is known or else the first one, IPv4 before IPv6: `localhost` means 127.0.0.1 to
+/// most backends.
+fn choose(found: impl Iterator<Item = SocketAddr>, known: Option<SocketAddr>) -> Option<SocketAddr> {
+    found.min_by_key(|address| (Some(*address) != known, address.is_ipv6()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_leads_where_it_led_before_as_long_as_it_may() {
+        let all = ["[::1]:1", "10.0.0.2:1", "10.0.0.1:1"].map(|text| text.parse::<SocketAddr>().unwrap());
+        let chosen = |known: usize| choose(all[..known.max(2)].iter().copied(), all.get(known).copied());
+        assert_eq!([0, 1, 2, 3].map(chosen), [all[0], all[1], all[1], all[1]].map(Some));
+    }
 
     #[test]
     fn a_backend_is_shown_as_it_was_written_and_asked_by_its_own_name() {

@@ -175,6 +175,8 @@ fn resolver(servers: &[SocketAddr], strategy: LookupIpStrategy) -> Result<TokioR
     options.timeout = TIMEOUT;
     options.attempts = ATTEMPTS.into();
     options.ip_strategy = strategy;
+    // Who asks waits for as long as an answer holds, and asks again sooner than the servers say that there is no such name.
+    options.cache_size = 0;
     builder.build().map_err(refused)
 }
 

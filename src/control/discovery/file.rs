@@ -40,12 +40,13 @@ pub(super) enum FileError {
     },
 }
 
-/// Reads a file: `ADDRESS` or `ADDRESS weight=N` on each line; what follows a `#` is passed over.
-pub(super) async fn read(path: PathBuf) -> Result<Found, FileError> {
+/// Reads a file, of which these are known: `ADDRESS` or `ADDRESS weight=N` on each line; what follows a `#` is passed over.
+pub(super) async fn read(path: PathBuf, known: &[Backend]) -> Result<Found, FileError> {
+    let known: Vec<_> = known.iter().map(|backend| backend.url.clone()).collect();
     let unreadable = |error: String| FileError::Unreadable(error);
     let read = move || {
         let bytes = read_file(&path, MOST_BYTES).map_err(|error| unreadable(error.to_string()))?;
-        parse(&String::from_utf8(bytes).map_err(|error| unreadable(error.to_string()))?)
+        parse(&String::from_utf8(bytes).map_err(|error| unreadable(error.to_string()))?, &known)
     };
     // Names are looked up, which takes its time.
     let backends =
@@ -53,7 +54,7 @@ pub(super) async fn read(path: PathBuf) -> Result<Found, FileError> {
     Ok(Found { backends, holds: HOLDS, failed: None })
 }
 
-fn parse(text: &str) -> Result<Vec<Backend>, FileError> {
+fn parse(text: &str, known: &[BackendUrl]) -> Result<Vec<Backend>, FileError> {
     let mut backends = Vec::new();
     // Some editors begin a file with a mark of UTF-8.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -61,7 +62,8 @@ fn parse(text: &str) -> Result<Vec<Backend>, FileError> {
         let line = line.split('#').next().unwrap_or_default();
         let mut words = line.split_whitespace();
         let Some(address) = words.next() else { continue };
-        let url = BackendUrl::read(address).map_err(|error| FileError::Line { line: number, error })?;
+        let url =
+            BackendUrl::read(address, known).map_err(|error| FileError::Line { line: number, error })?;
         let mut backend = Backend::at(url);
         for word in words {
             let weight = word.strip_prefix("weight=").and_then(|weight| parse_number(weight).ok());
@@ -79,21 +81,21 @@ mod tests {
 
     #[test]
     fn a_line_is_a_backend_and_may_have_a_weight_and_a_remark() {
-        let backends = parse("# ours\n10.0.0.1:80\n\n10.0.0.2:80 weight=3 # large\n").expect("a list");
+        let backends = parse("# ours\n10.0.0.1:80\n\n10.0.0.2:80 weight=3 # large\n", &[]).expect("a list");
         let told: Vec<_> = backends.iter().map(|backend| (backend.url.to_string(), backend.weight)).collect();
         assert_eq!(told, [("10.0.0.1:80".to_owned(), 1), ("10.0.0.2:80".to_owned(), 3)]);
     }
 
     #[test]
     fn a_byte_order_mark_is_no_part_of_an_address() {
-        let backends = parse("\u{feff}10.0.0.1:80\r\n10.0.0.2:80\r\n").expect("a list");
+        let backends = parse("\u{feff}10.0.0.1:80\r\n10.0.0.2:80\r\n", &[]).expect("a list");
         let told: Vec<_> = backends.iter().map(|backend| backend.url.to_string()).collect();
         assert_eq!(told, ["10.0.0.1:80", "10.0.0.2:80"]);
     }
 
     #[test]
     fn a_line_that_is_none_is_named() {
-        let told = |text: &str| parse(text).expect_err("not a list").to_string();
+        let told = |text: &str| parse(text, &[]).expect_err("not a list").to_string();
         assert!(told("10.0.0.1:80\nhere").starts_with("line 2: here: not an address"), "{}", told("x\nhere"));
         for wrong in ["x", "99999999", "10001", "-1", "+1", ""] {
             let weight = format!(

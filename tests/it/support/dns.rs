@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use hickory_resolver::proto::op::{Message, ResponseCode};
-use hickory_resolver::proto::rr::rdata::{A, AAAA, SRV};
+use hickory_resolver::proto::rr::rdata::{A, AAAA, SOA, SRV};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 
 /// What is known of names: to be changed at any time.
@@ -127,6 +127,12 @@ impl Zone {
         }
         for (_, data) in self.records.iter().filter(is_asked) {
             answer.add_answer(Record::from_rdata(query.name().clone(), self.ttl, data.clone()));
+        }
+        if answer.answers.is_empty() {
+            // How long it holds that there is none (RFC 2308).
+            let (zone, mail) = (Name::from_str("test.").unwrap(), Name::from_str("a.test.").unwrap());
+            let soa = SOA::new(zone.clone(), mail, 1, 300, 300, 300, 300);
+            answer.add_authority(Record::from_rdata(zone, 300, RData::SOA(soa)));
         }
         Some(answer)
     }
