@@ -15,8 +15,8 @@ use serde::Serialize;
 
 use crate::app;
 use crate::config::{
-    ConfigTool, Flags, Format, Loaded, Problem, Problems, Remote, STDIN, Sources, Tool, convert, name_of,
-    read_text, reference, schema, slips,
+    ConfigTool, Converted, Flags, Format, Loaded, Problem, Problems, Remote, STDIN, Sources, Tool, convert,
+    name_of, read_text, reference, schema, slips,
 };
 use crate::control::starved;
 use crate::telemetry::complain;
@@ -157,14 +157,25 @@ fn convert_file(from: &Path, into: Option<&Path>, to: Option<Format>) -> ExitCod
     };
     let is_standard = |path: &Path| path.as_os_str() == STDIN;
     let text = read_text(Some(from).filter(|from| !is_standard(from)));
-    let text = match text.and_then(|text| convert(&name_of(from), &text, Format::of(from), to)) {
-        Ok(text) => text,
-        Err(problems) => return refuse(&problems),
+    let Converted { text, starts_from_folder } =
+        match text.and_then(|text| convert(&name_of(from), &text, Format::of(from), to)) {
+            Ok(converted) => converted,
+            Err(problems) => return refuse(&problems),
+        };
+    // Standard input and what is posted start from where one is.
+    let folder = |path: &Path| {
+        let path = if is_standard(path) { Path::new("") } else { path.parent().unwrap_or(Path::new("")) };
+        fs::canonicalize(if path.as_os_str().is_empty() { Path::new(".") } else { path }).ok()
     };
     match into.filter(|into| !is_standard(into)) {
         None => print(&text),
         Some(into) => match fs::write(into, text) {
-            Ok(()) => ExitCode::SUCCESS,
+            Ok(()) => {
+                if let Some(name) = starts_from_folder.filter(|_| folder(from) != folder(into)) {
+                    say(format_args!("{}: {name} is looked for in its folder from now on", into.display()));
+                }
+                ExitCode::SUCCESS
+            }
             Err(error) => fail(&format_args!(
                 "{}: cannot be written: {error}; name a file that we may write to",
                 into.display()

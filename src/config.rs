@@ -69,7 +69,7 @@ pub use route::{
     Action, Changes, Condition, ErrorPage, HostMatch, Match, Mirror, Part, PathMatch, Retry, Route, Segment,
     Share, Split, Test, Treatment,
 };
-pub use show::convert;
+pub use show::{Converted, convert};
 pub use size::{SizeError, parse_bytes, parse_bytes_per_second, parse_data_rate, parse_size};
 pub use switch::{SwitchError, parse_switch};
 pub use written::Written;

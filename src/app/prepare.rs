@@ -181,17 +181,7 @@ fn leaving(
 
 /// Whether a socket that is to be closed is what may be in the way.
 fn is_ours(address: &Address, left: &[Address]) -> bool {
-    left.iter().any(|left| overlap(left, address))
-}
-
-/// Whether a client could come to either.
-fn overlap(one: &Address, other: &Address) -> bool {
-    match (one.ip(), other.ip()) {
-        (Some(ip), Some(with)) if ip.ip().is_unspecified() || with.ip().is_unspecified() => {
-            ip.port() == with.port()
-        }
-        _ => one == other,
-    }
+    left.iter().any(|left| left.overlaps(address))
 }
 
 fn bind_admin(

@@ -28,6 +28,17 @@ impl Address {
         }
     }
 
+    /// Whether a client could come to either by one address: what listens on every address of IPv6 listens on those of IPv4, too.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let has = |all: IpAddr, one: IpAddr| all.is_unspecified() && (all.is_ipv6() || one.is_ipv4());
+        match (self.ip(), other.ip()) {
+            (Some(one), Some(with)) if has(one.ip(), with.ip()) || has(with.ip(), one.ip()) => {
+                one.port() == with.port()
+            }
+            _ => self == other,
+        }
+    }
+
     /// Where a program of this machine reaches it: what listens on every address listens on this machine's own, too.
     pub(super) fn seen_from_here(self) -> Self {
         match self {

@@ -137,7 +137,7 @@ impl Fault {
     pub(super) fn quotes(&self) -> bool {
         match self {
             Self::Said(_) => true,
-            Self::Backend(fault) => matches!(fault, BackendFault::Path { .. }),
+            Self::Backend(fault) => matches!(fault, BackendFault::Path { .. } | BackendFault::NoPort { .. }),
             Self::Access(fault) => matches!(fault, AccessFault::HostBits { .. } | AccessFault::RateUnit(_)),
             Self::Pool(fault) => matches!(fault, PoolFault::Unknown { .. }),
             Self::Route(fault) => matches!(fault, RouteFault::Regex(_) | RouteFault::Placeholder { .. }),

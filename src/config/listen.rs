@@ -90,6 +90,11 @@ impl Listener {
     pub(super) fn is_at(&self, address: &Address) -> bool {
         self.address == *address && address.ip().is_none_or(|address| address.port() != 0)
     }
+
+    /// Whether a client could come to either by one address. Of ports that the system chooses each is another one.
+    pub(super) fn overlaps(&self, address: &Address) -> bool {
+        self.address.overlaps(address) && address.ip().is_none_or(|address| address.port() != 0)
+    }
 }
 
 impl Display for Listener {

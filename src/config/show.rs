@@ -60,14 +60,25 @@ impl Loaded {
 /// The key of a backend that may stand for all of it.
 const ADDRESS: &str = "address";
 
+/// A text in another format.
+pub struct Converted {
+    /// It ends with its last line.
+    pub text: String,
+    /// The first name of a file in it that starts from the folder of the file which names it, if there is one.
+    pub starts_from_folder: Option<String>,
+}
+
 /// A text in another format. Comments are lost, and settings that make no sense are taken over as they are.
 ///
 /// # Errors
 /// The text is not in its format, or says what the other one cannot.
-pub fn convert(name: &str, text: &str, from: Format, to: Format) -> Result<String, Problems> {
+pub fn convert(name: &str, text: &str, from: Format, to: Format) -> Result<Converted, Problems> {
     let tree = parse(text, 0, from).unless_foreign(text, from).whole();
     let wrong = match tree.map(|tree| (unwritable(&tree, to), tree)) {
-        Ok((wrong, tree)) if wrong.is_empty() => return Ok(write(&tree, to)),
+        Ok((wrong, mut tree)) if wrong.is_empty() => {
+            let text = write(&tree, to);
+            return Ok(Converted { text, starts_from_folder: lasting::starts_from_folder(&mut tree) });
+        }
         Ok((wrong, _)) | Err(wrong) => wrong,
     };
     Err(Problems::of(Origin::of_text(name, text, from).misread(&wrong)))

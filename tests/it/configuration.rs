@@ -1,5 +1,6 @@
 //! A file says the settings, or is refused with all that is wrong with it.
 
+mod converted;
 mod drawn;
 mod folders;
 mod logs;

@@ -26,7 +26,7 @@ impl Flags {
         put(&mut file.workers, given("--workers"), self.workers.map(as_u64));
         put(&mut file.log_level, given("--log-level"), Some(Word(self.log_level)));
         put(&mut file.access_log, given("--access-log"), self.access_log.as_deref().map(text));
-        put(&mut file.watch, self.watch, Some(true));
+        put(&mut file.watch, given("--watch"), Some(self.watch));
         put(&mut file.admin.address, given("--admin"), self.admin.clone());
         put(
             &mut file.admin.token_file,

@@ -39,7 +39,7 @@ pub(super) fn admin(
     if token.is_none() && !is_near {
         at_address.wrong(text, PoolFault::NoToken);
     }
-    if let Some(listener) = listeners.iter().find(|listener| listener.is_at(&address)) {
+    if let Some(listener) = listeners.iter().find(|listener| listener.overlaps(&address)) {
         let name = listener.name.to_string();
         match given.address {
             Some(_) => at_address.wrong(text, PoolFault::AdminTwice(Some(name))),

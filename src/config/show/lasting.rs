@@ -1,5 +1,6 @@
 //! What is shown is read again, from another place and as it stands there: names of files and texts that say the same then.
 
+use std::cell::Cell;
 use std::env::current_dir;
 use std::path::Path as FilePath;
 
@@ -34,6 +35,20 @@ pub(super) fn make_lasting(tree: &mut Node, origin: &Origin) {
             start_from(&folder(path), node, at);
         }
     });
+}
+
+/// The first text that is a name of a file and starts from a folder.
+pub(super) fn starts_from_folder(tree: &mut Node) -> Option<String> {
+    let first = Cell::new(None);
+    each_text(tree, &mut Path::default(), &|node, path| {
+        if let Value::Text(text) = &node.value
+            && let Some(at) = file_name(text, path)
+            && FilePath::new(&text[at..]).is_relative()
+        {
+            first.set(first.take().or_else(|| Some(node.written.as_ref().unwrap_or(text).clone())));
+        }
+    });
+    first.into_inner()
 }
 
 fn each_text(node: &mut Node, path: &mut Path, change: &dyn Fn(&mut Node, &Path)) {

@@ -32,7 +32,13 @@ fn look_for_unwritable(node: &Node, format: Format, found: &mut Vec<Misread>) {
             return list.iter().for_each(|node| look_for_unwritable(node, format, found));
         }
         Value::Table(table) => {
-            return table.values().for_each(|entry| look_for_unwritable(&entry.node, format, found));
+            return table.values().for_each(|entry| match entry.node.value {
+                // Without the key, settings that are refused for it would be good ones, and mean something else.
+                Value::Nothing if format == Format::Toml => {
+                    found.push(said_at(&entry.node, "nothing, for which TOML has no word; remove its key"));
+                }
+                _ => look_for_unwritable(&entry.node, format, found),
+            });
         }
         _ => return,
     };
@@ -71,12 +77,7 @@ impl Serialize for Node {
             }
             Value::Table(table) => {
                 let mut map = serializer.serialize_map(None)?;
-                for (key, Entry { node, .. }) in table {
-                    // TOML has no word for nothing.
-                    if !matches!(node.value, Value::Nothing) {
-                        map.serialize_entry(key, node)?;
-                    }
-                }
+                table.iter().try_for_each(|(key, Entry { node, .. })| map.serialize_entry(key, node))?;
                 map.end()
             }
         }

@@ -72,6 +72,12 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
         "8081: given twice: it is the admin API's, which is there unless it is told otherwise",
         "choose another one, or set admin.address, for example to \"off\"",
     ),
+    (
+        "[listeners.web]\naddress = ':8081'",
+        "2:11",
+        ":8081: given twice: it is the admin API's, which is there unless it is told otherwise",
+        "choose another one, or set admin.address, for example to \"off\"",
+    ),
     ("access_log = ''", "1:14", "names no file", "name a file, or \"-\" for standard output"),
     (
         "access_log = 'nowhere/a.log'",

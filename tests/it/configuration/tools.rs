@@ -12,7 +12,7 @@ use crate::support::{Balancer, Settings};
 const WRONG: &str = "workers = 0\n[pools.app]\nbackends = [\"127.0.0.1:1\"]\npolcy = \"first\"\n";
 
 /// What a tool says of a file in a folder, and its exit status.
-fn run(file: &std::path::Path, words: &[&str]) -> (Option<i32>, String) {
+pub(super) fn run(file: &std::path::Path, words: &[&str]) -> (Option<i32>, String) {
     words.iter().fold(Balancer::configured(file), |balancer, word| balancer.word(word)).fail()
 }
 
@@ -220,101 +220,6 @@ fn how_to_mend_settings_is_said_in_the_format_that_they_are_in() {
 }
 
 #[test]
-fn a_file_is_converted_to_each_format_and_back() {
-    let folder = folder_of_examples();
-    for example in examples() {
-        let name = example.file_name().unwrap().to_str().unwrap();
-        let (toml, yaml, json, back) =
-            (folder.path(name), folder.path("x.yaml"), folder.path("x.json"), folder.path("x.toml"));
-        let convert = |from: &std::path::Path, into: &std::path::Path| {
-            printed(&["config", "convert", from.to_str().unwrap(), into.to_str().unwrap()])
-        };
-        assert_eq!((convert(&toml, &yaml), convert(&yaml, &json), convert(&json, &back)), Default::default());
-        let shown = |file: &std::path::Path| {
-            let (code, said) = run(file, &["config", "show", "--effective", "--format", "json"]);
-            assert_eq!(code, Some(0), "{said}");
-            said
-        };
-        let first = shown(&toml);
-        for file in [yaml, json, back] {
-            assert_eq!(first, shown(&file), "{name}");
-        }
-    }
-    let printed =
-        printed(&["config", "convert", folder.path("minimal.toml").to_str().unwrap(), "--to", "yaml"]);
-    assert!(
-        printed.contains("pools:\n  app:\n    policy: round_robin\n    backends:\n      - 127.0.0.1:3000\n"),
-        "{printed}"
-    );
-    let broken = folder.write("broken.toml", "a = [");
-    let (code, said) = Balancer::bare()
-        .word("config")
-        .word("convert")
-        .word(broken.to_str().unwrap())
-        .word("--to=json")
-        .fail();
-    assert_eq!(code, Some(2), "{said}");
-    assert!(said.contains("broken.toml:1:5"), "{said}");
-}
-
-#[test]
-fn what_another_format_cannot_say_is_told_at_its_place_and_not_written() {
-    let folder = Folder::new();
-    for (name, text, to, place, message) in [
-        ("a.yaml", "a: [1, null]\n", "toml", "1:8", "nothing in a list, for which TOML has no word"),
-        ("a.yaml", "- a\n", "toml", "1:1", "expected a table, found a list"),
-        ("a.yaml", "- a\n", "json", "1:1", "expected a table, found a list"),
-        ("a.yaml", "text\n", "toml", "1:1", "expected a table, found text"),
-        ("a.json", "3", "yaml", "1:1", "expected a table, found a number"),
-        ("a.toml", "b = 1\na = 2024-01-01\n", "toml", "2:5", "a date, which no setting is"),
-        ("a.toml", "a = 2024-01-01\n", "json", "1:5", "a date, which no setting is"),
-        ("a.toml", "a = { b = [inf] }\n", "json", "1:12", "a number that no setting can be"),
-        ("a.toml", "a = nan\n", "yaml", "1:5", "a number that no setting can be"),
-    ] {
-        let (file, out) = (folder.write(name, text), folder.path("out"));
-        let words = ["config", "convert", file.to_str().unwrap(), out.to_str().unwrap(), "--to", to];
-        let (code, said) = words.iter().fold(Balancer::bare(), |asked, word| asked.word(word)).fail();
-        assert_eq!(code, Some(2), "{text}: {said}");
-        assert!(said.starts_with(&format!("error: {message}\n --> ")), "{text}: {said}");
-        assert!(said.contains(&format!("{name}:{place}\n")), "{text}: {said}");
-        assert!(!out.exists(), "{text}");
-    }
-    let kept = folder.write("a.yaml", "a: [1, null]\nb: null\n");
-    assert_eq!(
-        printed(&["config", "convert", kept.to_str().unwrap(), "--to=json"]),
-        "{\n  \"a\": [\n    1,\n    null\n  ]\n}"
-    );
-}
-
-#[test]
-fn what_is_converted_may_come_and_go_by_standard_streams_and_a_name_that_tells_no_format_is_refused() {
-    let folder = folder_of_examples();
-    let file = folder.path("minimal.toml");
-    let converted = |from: &str, into: &str, more: &str| {
-        let words = ["config", "convert", from, into, more].into_iter().filter(|word| !word.is_empty());
-        let named = |word: &str| match word {
-            "minimal.toml" | "o.ini" => folder.path(word).to_str().unwrap().to_owned(),
-            word => word.to_owned(),
-        };
-        words.fold(Balancer::bare(), |asked, word| asked.word(&named(word))).reading(&file).fail()
-    };
-    for from in ["-", "minimal.toml"] {
-        let (code, said) = converted(from, "-", "--to=yaml");
-        assert_eq!((code, said.starts_with("listeners:\n")), (Some(0), true), "{said}");
-    }
-    for into in ["o.ini", "-"] {
-        let shown = if into == "-" { "-".to_owned() } else { folder.path(into).display().to_string() };
-        let expected = format!(
-            "loadbalancer: {shown}: its name tells no format; add --to FORMAT, or end it in .toml, .yaml, .yml or .json"
-        );
-        assert_eq!(converted("minimal.toml", into, ""), (Some(2), expected));
-        assert!(!folder.path(into).exists() && !std::path::Path::new("-").exists());
-    }
-    assert_eq!(converted("minimal.toml", "o.ini", "--to=json").0, Some(0));
-    assert!(folder.path("o.ini").exists());
-}
-
-#[test]
 fn a_file_that_cannot_be_read_or_written_is_told_with_what_to_do() {
     let folder = folder_of_examples();
     let (nowhere, file) = (folder.path("nowhere/x.toml"), folder.path("minimal.toml"));
@@ -331,24 +236,6 @@ fn a_file_that_cannot_be_read_or_written_is_told_with_what_to_do() {
         let error = "No such file or directory (os error 2)";
         assert_eq!((code, said), (Some(1), format!("loadbalancer: {nowhere}: {what}: {error}; {help}")));
     }
-}
-
-#[test]
-fn a_file_is_not_converted_into_itself() {
-    let folder = folder_of_examples();
-    let file = folder.path("minimal.toml");
-    let text = fs::read_to_string(&file).unwrap();
-    let other = folder.path("link.yaml");
-    std::os::unix::fs::symlink(&file, &other).unwrap();
-    for into in [&file, &other] {
-        let (from, into) = (file.to_str().unwrap(), into.to_str().unwrap());
-        let (code, said) = Balancer::bare().word("config").word("convert").word(from).word(into).fail();
-        let expected = format!(
-            "loadbalancer: {into}: is the file to read; name another one, or none for standard output"
-        );
-        assert_eq!((code, said), (Some(2), expected));
-    }
-    assert_eq!(fs::read_to_string(&file).unwrap(), text);
 }
 
 #[test]
@@ -421,6 +308,19 @@ fn the_sample_system_has_settings_of_its_own() {
 }
 
 #[test]
+fn the_environment_has_its_way_with_the_watch_over_files_as_well() {
+    let watches = |says: &str| {
+        let file = Folder::new();
+        let text = "watch = true\n[pools.app]\nbackends = [\"127.0.0.1:1\"]\n";
+        let shows = Balancer::configured(&file.write("lb.toml", text)).env("LOADBALANCER_WATCH", says);
+        let (code, said) = shows.word("config").word("show").fail();
+        assert_eq!(code, Some(0), "{said}");
+        said.contains("watch = true")
+    };
+    assert_eq!((watches("true"), watches("false")), (true, false));
+}
+
+#[test]
 fn to_watch_what_cannot_change_is_refused() {
     let expected = "loadbalancer: --watch: there is no file to watch; add --config FILE, or remove --watch";
     assert_eq!(Balancer::bare().word("--watch").fail(), (Some(2), expected.to_owned()));
@@ -468,13 +368,6 @@ fn what_nobody_wrote_is_shown_only_if_it_is_asked_for() {
     let all = show(&["--effective"]);
     assert_eq!(all["pools"]["default"]["health"]["interval"], "30s");
     assert_eq!(all.get("tls"), None);
-}
-
-#[test]
-fn a_file_is_converted_that_an_editor_began_with_a_mark() {
-    let folder = Folder::new();
-    let file = folder.write("lb.json", "\u{feff}{\"workers\": 2}");
-    assert_eq!(printed(&["config", "convert", file.to_str().unwrap(), "--to=toml"]), "workers = 2");
 }
 
 #[test]

@@ -185,6 +185,7 @@ fn what_is_moved_into_a_variable_is_shown_by_its_name_from_then_on() {
 fn no_message_about_settings_tells_what_a_variable_holds() {
     for (value, text, told) in [
         ("hush-hush", "[pools.app]\nbackends = [\"${LB_X}\"]", "${LB_X}: not an address"),
+        ("hush", "[pools.app]\nbackends = [\"https://${LB_X}\"]", "https://${LB_X}: has no port"),
         ("127.0.0.1:1/hush", "[pools.app]\nbackends = [\"${LB_X}\"]", "${LB_X}: has a path"),
         ("hush", "workers = \"${LB_X}\"", "${LB_X}: expected a whole number, found text"),
         ("3hush", "[timeouts]\nheader = \"${LB_X}\"", "${LB_X}: unknown unit"),
