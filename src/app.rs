@@ -168,7 +168,10 @@ async fn serve<F: Future<Output = ()>>(
         match cause {
             // A successor gets the signals that we would have got, and is who is watched.
             Cause::Succeeded => life.abort(),
-            Cause::Asked | Cause::Fallen(_) => reload.abort(),
+            Cause::Asked | Cause::Fallen(_) => {
+                reload.abort();
+                live.remove_files();
+            }
         }
         stop::stop((cause, shutdown), workers, &live.config().timeouts, (stop, cut)).await;
     };

@@ -212,6 +212,12 @@ impl Live {
         self.admin_file.borrow().iter().for_each(|file| file.is_ours(ours));
     }
 
+    /// Where a Unix socket is, nobody comes any more. Before it is closed, for who starts in our place takes one that is closed
+    /// for a leftover, and may be given its file's number for its own.
+    pub(super) fn remove_files(&self) {
+        self.files.borrow_mut().clear();
+    }
+
     /// What each worker says when it is asked. One that has ended says nothing any more.
     async fn ask<T>(&self, order: impl Fn(oneshot::Sender<T>) -> Order) -> Vec<Option<T>> {
         let mut said = Vec::new();

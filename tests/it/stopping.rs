@@ -1,6 +1,7 @@
 //! A stop loses no request that was under way, and ends.
 
 mod flooded;
+mod paths;
 mod signals;
 
 use std::net::TcpStream;
