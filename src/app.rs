@@ -167,7 +167,7 @@ async fn serve<F: Future<Output = ()>>(
         watch.abort();
         match cause {
             // A successor gets the signals that we would have got, and is who is watched.
-            Cause::Succeeded => life.abort(),
+            Cause::Succeeded(_) => life.abort(),
             Cause::Asked | Cause::Fallen(_) => {
                 reload.abort();
                 live.remove_files();
@@ -179,7 +179,7 @@ async fn serve<F: Future<Output = ()>>(
     admin.abort();
     memory.abort();
     match cause {
-        Cause::Asked | Cause::Succeeded => Ok(()),
+        Cause::Asked | Cause::Succeeded(_) => Ok(()),
         Cause::Fallen(worker) => Err(StartError::Fallen(worker)),
     }
 }

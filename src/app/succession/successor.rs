@@ -72,8 +72,8 @@ impl Succession {
         Self { signal, program: program(), unrepeatable }
     }
 
-    /// Ready when another process serves in our place. If nobody waits for that any more, none will.
-    pub(in crate::app) async fn happens(mut self, live: &Live, desk: &Desk) {
+    /// Ready when another process, which it tells, serves in our place. If nobody waits for that any more, none will.
+    pub(in crate::app) async fn happens(mut self, live: &Live, desk: &Desk) -> u32 {
         let Some(mut signal) = self.signal.take() else { return pending().await };
         loop {
             if signal.recv().await.is_none() {
@@ -83,7 +83,7 @@ impl Succession {
                 Ok(id) => {
                     info!("process {id} serves in place of this one");
                     spawn_local(control::refer(signal, id));
-                    return;
+                    return id;
                 }
                 Err(error) => warn!("no successor, this process goes on: {error}"),
             }
