@@ -24,7 +24,7 @@ use tracing::{info, warn};
 use crate::backends::Registry;
 use crate::config::{Config, DEFAULT_POOL, Listener, Loaded, Pool, Source, Sources};
 use crate::connect::{most_files, ran_out_of_files, spare_files};
-use crate::control::{self, Desk, Means, Unfit};
+use crate::control::{self, Desk, Means};
 use crate::proxy::Rules;
 use crate::server::{Bound, News, Order, Team, Threads, Worker, keep_kernel_tick};
 use crate::snapshot::Snapshot;
@@ -202,10 +202,8 @@ fn desk_over(
     loaded: Loaded,
 ) -> Desk {
     let [changed, counted, open, shown, asked, recalled] = std::array::from_fn(|_| Rc::clone(live));
-    let apply = move |config, intent| {
-        let applied = Rc::clone(&changed).apply(config, intent);
-        async { applied.await.map_err(Unfit::from) }.boxed_local()
-    };
+    let stops = stopping.clone();
+    let apply = move |config, intent| Rc::clone(&changed).apply(config, intent, stops.clone()).boxed_local();
     let means = Means {
         registry,
         settings: live.subscribe(),

@@ -1,5 +1,6 @@
 //! A stop loses no request that was under way, and ends.
 
+mod changes;
 mod flooded;
 mod paths;
 mod signals;
