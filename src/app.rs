@@ -168,12 +168,9 @@ async fn serve<F: Future<Output = ()>>(
         match cause {
             // A successor gets the signals that we would have got, and is who is watched.
             Cause::Succeeded(_) => life.abort(),
-            Cause::Asked | Cause::Fallen(_) => {
-                reload.abort();
-                live.remove_files();
-            }
+            Cause::Asked | Cause::Fallen(_) => reload.abort(),
         }
-        stop::stop((cause, shutdown), workers, &live.config().timeouts, (stop, cut)).await;
+        stop::stop((cause, shutdown), workers, &live, (stop, cut)).await;
     };
     control::run(live.subscribe(), registry, publish, beat, stopped).await;
     admin.abort();

@@ -7,7 +7,6 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
-use crate::config::Timeouts;
 use crate::control::{self, Desk};
 use crate::server::Workers;
 use crate::telemetry::manager;
@@ -46,9 +45,10 @@ pub(super) async fn cause(
 pub(super) async fn stop(
     (cause, mut shutdown): (Cause, Pin<&mut impl Future<Output = ()>>),
     workers: Workers,
-    timeouts: &Timeouts,
+    live: &Live,
     (stop, cut): (watch::Sender<Option<Duration>>, &watch::Receiver<bool>),
 ) {
+    let timeouts = &live.config().timeouts;
     let begin = |time: Duration| {
         info!("stopping: no new clients; running requests have {time:?} to finish");
         stop.send_replace(Some(time));
@@ -58,6 +58,7 @@ pub(super) async fn stop(
         Cause::Succeeded(_) => begin(timeouts.succession),
         Cause::Asked | Cause::Fallen(_) => {
             manager::stopping();
+            live.remove_files();
             begin(timeouts.drain);
         }
     }
