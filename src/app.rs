@@ -24,7 +24,7 @@ use tracing::{info, warn};
 use crate::backends::Registry;
 use crate::config::{Config, DEFAULT_POOL, Listener, Loaded, Pool, Source, Sources};
 use crate::connect::{most_files, ran_out_of_files, spare_files};
-use crate::control::{self, Desk, Means, Unfit};
+use crate::control::{self, Desk, Means};
 use crate::proxy::Rules;
 use crate::server::{Bound, News, Order, Team, Threads, Worker, keep_kernel_tick};
 use crate::snapshot::Snapshot;
@@ -167,16 +167,16 @@ async fn serve<F: Future<Output = ()>>(
         watch.abort();
         match cause {
             // A successor gets the signals that we would have got, and is who is watched.
-            Cause::Succeeded => life.abort(),
+            Cause::Succeeded(_) => life.abort(),
             Cause::Asked | Cause::Fallen(_) => reload.abort(),
         }
-        stop::stop((cause, shutdown), workers, &live.config().timeouts, (stop, cut)).await;
+        stop::stop((cause, shutdown), workers, &live, (stop, cut)).await;
     };
     control::run(live.subscribe(), registry, publish, beat, stopped).await;
     admin.abort();
     memory.abort();
     match cause {
-        Cause::Asked | Cause::Succeeded => Ok(()),
+        Cause::Asked | Cause::Succeeded(_) => Ok(()),
         Cause::Fallen(worker) => Err(StartError::Fallen(worker)),
     }
 }
@@ -199,10 +199,8 @@ fn desk_over(
     loaded: Loaded,
 ) -> Desk {
     let [changed, counted, open, shown, asked, recalled] = std::array::from_fn(|_| Rc::clone(live));
-    let apply = move |config, intent| {
-        let applied = Rc::clone(&changed).apply(config, intent);
-        async { applied.await.map_err(Unfit::from) }.boxed_local()
-    };
+    let stops = stopping.clone();
+    let apply = move |config, intent| Rc::clone(&changed).apply(config, intent, stops.clone()).boxed_local();
     let means = Means {
         registry,
         settings: live.subscribe(),

@@ -36,7 +36,7 @@ pub use metrics::reference as metrics_reference;
 pub use plan::starved;
 pub use reload::{hangups, reload, watch};
 pub use stray::{explain, stray};
-pub use successor::refer;
+pub use successor::{dies, refer};
 
 /// Between two looks at whether removed backends have ended what they did.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);

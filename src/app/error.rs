@@ -8,6 +8,7 @@ use rustix::io::Errno;
 
 use crate::config::Address;
 use crate::connect::{TlsFileError, ran_out_of_files};
+use crate::control::Refusal;
 use crate::route::Conflict;
 use crate::server::TlsError;
 
@@ -113,6 +114,12 @@ impl StartError {
             Self::Several(all) => all,
             one => vec![one],
         }
+    }
+}
+
+impl From<StartError> for Refusal {
+    fn from(error: StartError) -> Self {
+        Self::Unfit(error.into())
     }
 }
 

@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use socket2::Socket;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -15,7 +15,7 @@ use tracing::{info, warn};
 
 use crate::config::{Address, Config, Listener};
 use crate::connect::Ways;
-use crate::control::{AdminDoor, Intent, Outcome};
+use crate::control::{AdminDoor, Intent, Outcome, Refusal};
 use crate::proxy::Rules;
 use crate::server::{Bound, LoadedTls, Opened, Order, SocketFile, Team, Tls};
 use crate::snapshot::Settings;
@@ -123,8 +123,13 @@ impl Live {
     /// Only one change at a time may be under way.
     ///
     /// # Errors
-    /// They cannot be put in force, and the present ones stay.
-    pub(super) async fn apply(self: Rc<Self>, config: Config, intent: Intent) -> Result<Outcome, StartError> {
+    /// They cannot be put in force, or a stop has begun meanwhile, and the present ones stay.
+    pub(super) async fn apply(
+        self: Rc<Self>,
+        config: Config,
+        intent: Intent,
+        stopping: watch::Receiver<Option<Duration>>,
+    ) -> Result<Outcome, Refusal> {
         let present = self.present();
         let (config, later) = without_what_stays(config, &present.config);
         if config == *present.config && self.has_current_files().await {
@@ -139,7 +144,10 @@ impl Live {
         let mut prepared = prepared.await.unwrap_or_else(|error| Err(StartError::System(error.into())))?;
         let config = &prepared.settings.config;
         self.roster.meet(config).await;
-        let checked = self.roster.check(config);
+        // Workers that stop would open a new listener for nobody.
+        let stopping = stopping.borrow().is_some();
+        let checked =
+            if stopping { Err(Refusal::Stopping) } else { self.roster.check(config).map_err(Refusal::from) };
         if intent == Intent::Trial || checked.is_err() {
             self.roster.forget_others();
         }
@@ -210,6 +218,12 @@ impl Live {
     pub(super) fn own_files(&self, ours: bool) {
         self.files.borrow().iter().for_each(|file| file.is_ours(ours));
         self.admin_file.borrow().iter().for_each(|file| file.is_ours(ours));
+    }
+
+    /// Where a Unix socket is, nobody comes any more. Before it is closed, for who starts in our place takes one that is closed
+    /// for a leftover, and may be given its file's number for its own.
+    pub(super) fn remove_files(&self) {
+        self.files.borrow_mut().clear();
     }
 
     /// What each worker says when it is asked. One that has ended says nothing any more.

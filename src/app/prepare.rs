@@ -71,7 +71,7 @@ impl Prepared {
         let missing = config.listeners.iter().zip(&kept).filter(|(_, kept)| kept.is_none());
         let wanted = missing.clone().map(|(listener, _)| &listener.address);
         let wanted = wanted.chain(config.admin.iter().map(|admin| &admin.address));
-        let claims = Claims::to(wanted.filter_map(Address::ip));
+        let claims = Claims::to(wanted);
         let left = leaving(config, &left, present, predecessor);
         let bound = missing.map(|(listener, _)| bind(listener, config, tls.as_ref(), (&left, predecessor)));
         let (bound, admin) = both(all(bound), bind_admin(config, present, (&left, predecessor)))?;

@@ -7,8 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
-use crate::config::Timeouts;
-use crate::control::Desk;
+use crate::control::{self, Desk};
 use crate::server::Workers;
 use crate::telemetry::manager;
 
@@ -20,8 +19,8 @@ use super::succession::Succession;
 pub(super) enum Cause {
     /// An operator wants it to.
     Asked,
-    /// Another process serves in its place.
-    Succeeded,
+    /// This other process serves in its place.
+    Succeeded(u32),
     /// This worker has ended unasked.
     Fallen(usize),
 }
@@ -34,7 +33,7 @@ pub(super) async fn cause(
 ) -> Cause {
     tokio::select! {
         () = shutdown => Cause::Asked,
-        () = succession.happens(live, desk) => Cause::Succeeded,
+        successor = succession.happens(live, desk) => Cause::Succeeded(successor),
         worker = workers.fallen() => {
             error!("worker {worker} has ended unasked: the others are stopped");
             Cause::Fallen(worker)
@@ -44,32 +43,45 @@ pub(super) async fn cause(
 
 /// Stops, and waits until the workers have ended.
 pub(super) async fn stop(
-    (cause, shutdown): (Cause, Pin<&mut impl Future<Output = ()>>),
+    (cause, mut shutdown): (Cause, Pin<&mut impl Future<Output = ()>>),
     workers: Workers,
-    timeouts: &Timeouts,
+    live: &Live,
     (stop, cut): (watch::Sender<Option<Duration>>, &watch::Receiver<bool>),
 ) {
+    let timeouts = &live.config().timeouts;
     let begin = |time: Duration| {
         info!("stopping: no new clients; running requests have {time:?} to finish");
         stop.send_replace(Some(time));
     };
-    if cause != Cause::Succeeded {
-        manager::stopping();
+    match cause {
+        // Nobody waits for the end of a process that another one has replaced.
+        Cause::Succeeded(_) => begin(timeouts.succession),
+        Cause::Asked | Cause::Fallen(_) => {
+            manager::stopping();
+            live.remove_files();
+            begin(timeouts.drain);
+        }
     }
-    // Nobody waits for the end of a process that another one has replaced.
-    begin(if cause == Cause::Succeeded { timeouts.succession } else { timeouts.drain });
     let mut ended = pin!(workers.ended());
-    let left = match cause {
-        Cause::Asked => ended.await,
-        // A signal is still waited for: the next one is to cut.
-        Cause::Succeeded | Cause::Fallen(_) => tokio::select! {
-            left = &mut ended => left,
-            () = shutdown => {
-                if cause == Cause::Succeeded {
+    let hurried = async {
+        if let Cause::Succeeded(successor) = cause {
+            tokio::select! {
+                () = shutdown.as_mut() => return begin(timeouts.drain),
+                () = control::dies(successor) => {
+                    // It is our child, so only our end tells whoever starts the next one.
+                    error!("process {successor}, which took over, has ended");
                     begin(timeouts.drain);
                 }
-                ended.await
             }
+        }
+        // A signal is still waited for: the next one is to cut.
+        shutdown.await;
+    };
+    let left = match cause {
+        Cause::Asked => ended.await,
+        Cause::Succeeded(_) | Cause::Fallen(_) => tokio::select! {
+            left = &mut ended => left,
+            () = hurried => ended.await,
         },
     };
     if left > 0 {

@@ -145,8 +145,7 @@ where
     }
 
     pub(super) fn advancing(&self) -> Weak<dyn Advance> {
-        let driver = Rc::downgrade(&self.driver);
-        driver
+        Rc::<Driver<B>>::downgrade(&self.driver)
     }
 
     /// Whether the last exchange is over and another may begin. Settles what is left of the last one.

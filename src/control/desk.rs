@@ -54,7 +54,7 @@ pub struct Means {
 }
 
 /// Puts settings in force, or finds out whether it could. Only one at a time is under way.
-pub type Apply = Box<dyn Fn(Config, Intent) -> LocalBoxFuture<'static, Result<Outcome, Unfit>>>;
+pub type Apply = Box<dyn Fn(Config, Intent) -> LocalBoxFuture<'static, Result<Outcome, Refusal>>>;
 
 /// Why settings that make sense cannot be put in force: a port is taken, a file is not there.
 pub type Unfit = Box<dyn Error + Send + Sync>;
@@ -410,8 +410,10 @@ impl Turn<'_> {
         self.desk.may_change()?;
         let before = self.desk.config();
         let applied = (self.desk.means.apply)(loaded.config.clone(), intent).await;
-        let in_words = |error: &Unfit| loaded.in_its_words(&error.to_string());
-        let applied = applied.map_err(|error| Refusal::Unfit(in_words(&error).into()));
+        let applied = applied.map_err(|refusal| match refusal {
+            Refusal::Unfit(error) => Refusal::Unfit(loaded.in_its_words(&error.to_string()).into()),
+            other => other,
+        });
         if applied.is_ok() && intent == Intent::Force {
             // Whoever put it in force again insisted.
             self.desk.taken_back.borrow_mut().take_if(|back| back.config == loaded.config);

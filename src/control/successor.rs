@@ -1,9 +1,15 @@
 //! What is asked of this process when another one takes its place.
 
+use std::time::Duration;
+
 use rustix::io::Errno;
-use rustix::process::{self, Pid, WaitId, WaitIdOptions, kill_process, waitid};
+use rustix::process::{self, Pid, WaitId, WaitIdOptions, WaitIdStatus, kill_process, waitid};
 use tokio::signal::unix::Signal;
+use tokio::time::sleep;
 use tracing::{info, warn};
+
+/// Between two looks at whether it has ended.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Passes SIGHUP on to the process that serves in place of this one.
 pub(super) fn pass_on(process: u32) {
@@ -18,11 +24,11 @@ pub(super) fn pass_on(process: u32) {
 /// It is our child, and nobody waits for its end: while we are here, the number is no other's, but it may have ended.
 fn running(process: u32) -> Result<Pid, Errno> {
     let id = Pid::from_raw(process.cast_signed()).ok_or(Errno::SRCH)?;
-    let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    match waitid(WaitId::Pid(id), look)? {
-        Some(_) => Err(Errno::SRCH),
-        None => Ok(id),
-    }
+    end_of(id)?.map_or(Ok(id), |_| Err(Errno::SRCH))
+}
+
+fn end_of(child: Pid) -> Result<Option<WaitIdStatus>, Errno> {
+    waitid(WaitId::Pid(child), WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT)
 }
 
 fn why(error: Errno) -> String {
@@ -30,6 +36,19 @@ fn why(error: Errno) -> String {
         Errno::SRCH => "has ended; if another one has taken its place, ask that".to_owned(),
         error => format!("cannot be reached: {error}"),
     }
+}
+
+/// Ready when the process that serves in place of this one has died. If it ends because it was told to or was itself replaced, that
+/// is all in order.
+pub async fn dies(process: u32) {
+    while !has_died(process) {
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+fn has_died(process: u32) -> bool {
+    let end = Pid::from_raw(process.cast_signed()).map(end_of);
+    matches!(end, Some(Ok(Some(status))) if status.exit_status() != Some(0))
 }
 
 /// Says at each SIGUSR2 who serves in place of this process, for ever.

@@ -110,6 +110,10 @@ impl Bound {
     /// # Errors
     /// Another program listens there since.
     pub fn listen(&self) -> io::Result<()> {
+        if self.file.as_ref().is_some_and(|file| !file.is_there()) {
+            // Who found that nobody listens there took it for a leftover.
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
         self.sockets.iter().try_for_each(|socket| socket.listen(BACKLOG))
     }
 

@@ -4,7 +4,6 @@ use std::cell::Cell;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -71,12 +70,18 @@ pub(super) fn bind(path: &Path) -> io::Result<(Socket, SocketFile)> {
 /// Removes the socket of a program that ended without doing so itself; nobody answers there.
 fn remove_leftover(path: &Path) -> io::Result<()> {
     match path.symlink_metadata() {
-        Ok(found) if !found.file_type().is_socket() => Err(io::ErrorKind::AlreadyExists.into()),
-        Ok(_) => match UnixStream::connect(path) {
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
-            _ => Err(io::ErrorKind::AddrInUse.into()),
-        },
-        Err(_) => Ok(()),
+        Ok(found) if !found.file_type().is_socket() => return Err(io::ErrorKind::AlreadyExists.into()),
+        Ok(_) => {}
+        Err(_) => return Ok(()),
+    }
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // A program that is there may have as many waiting as it lets wait, and take none of them.
+    socket.set_nonblocking(true)?;
+    match socket.connect(&SockAddr::unix(path)?).map_err(|error| error.kind()) {
+        Err(io::ErrorKind::ConnectionRefused) => fs::remove_file(path),
+        // Who had it removed it just now.
+        Err(io::ErrorKind::NotFound) => Ok(()),
+        _ => Err(io::ErrorKind::AddrInUse.into()),
     }
 }
 

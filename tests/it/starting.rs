@@ -1,6 +1,7 @@
 //! What the operator is told at start, and why a balancer does not start.
 
 mod files;
+mod paths;
 mod words;
 
 use std::net::TcpListener;

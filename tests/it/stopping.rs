@@ -1,6 +1,8 @@
 //! A stop loses no request that was under way, and ends.
 
+mod changes;
 mod flooded;
+mod paths;
 mod signals;
 
 use std::net::TcpStream;

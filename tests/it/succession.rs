@@ -2,6 +2,7 @@
 
 mod asked;
 mod failing;
+mod lost;
 mod places;
 
 use std::fs::{self, Permissions};

@@ -78,6 +78,11 @@ impl End {
         when_ready(|| send(&self.0, text, sockets)).await
     }
 
+    /// Whether this text is here already. It is taken, whatever it is.
+    pub(super) fn has(&self, text: &str) -> bool {
+        matches!(receive(&self.0), Ok(Some((said, _))) if said == text)
+    }
+
     /// As [`receive`].
     pub(super) async fn receive(&self) -> io::Result<Option<(String, Vec<Socket>)>> {
         when_ready(|| receive(&self.0)).await

@@ -3,12 +3,12 @@
 use std::env;
 use std::future::pending;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::{self, Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
+use rustix::process::{self, Pid, kill_process};
 use thiserror::Error;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::{spawn_blocking, spawn_local};
@@ -72,8 +72,8 @@ impl Succession {
         Self { signal, program: program(), unrepeatable }
     }
 
-    /// Ready when another process serves in our place. If nobody waits for that any more, none will.
-    pub(in crate::app) async fn happens(mut self, live: &Live, desk: &Desk) {
+    /// Ready when another process, which it tells, serves in our place. If nobody waits for that any more, none will.
+    pub(in crate::app) async fn happens(mut self, live: &Live, desk: &Desk) -> u32 {
         let Some(mut signal) = self.signal.take() else { return pending().await };
         loop {
             if signal.recv().await.is_none() {
@@ -83,7 +83,7 @@ impl Succession {
                 Ok(id) => {
                     info!("process {id} serves in place of this one");
                     spawn_local(control::refer(signal, id));
-                    return;
+                    return id;
                 }
                 Err(error) => warn!("no successor, this process goes on: {error}"),
             }
@@ -104,12 +104,11 @@ impl Succession {
         }
         let program = self.program.clone().ok_or(Error::Program)?;
         info!("starting a successor: {}", program.display());
-        let (ours, its) = packet::ends()?;
-        let started = spawn_blocking(move || Successor::start(program, its)).await;
+        let started = spawn_blocking(move || Successor::start(program)).await;
         let mut successor = started.unwrap_or_else(|error| Err(io::Error::other(error).into()))?;
         let legacies = desk.registry().legacies();
-        let serves = timeout(PATIENCE, successor.serves(packet::End::of(ours)?, live, &legacies)).await;
-        serves.unwrap_or(Err(Error::Late))?;
+        let serves = timeout(PATIENCE, successor.serves(live, &legacies)).await;
+        serves.unwrap_or_else(|_| if successor.serves_by_now() { Ok(()) } else { Err(Error::Late) })?;
         let id = successor.keep();
         manager::replaced_by(id);
         // Who waits for a turn is told of it.
@@ -134,11 +133,17 @@ fn program() -> Option<PathBuf> {
     Some(named.filter(|path| leads_there(path)).unwrap_or(own))
 }
 
-/// A process that is to serve in our place. It ends when this is dropped, unless it is kept.
-struct Successor(Option<Child>);
+/// A process that is to serve in our place. It ends when this is dropped, unless it is kept: at once, or as at a stop if it serves.
+struct Successor {
+    child: Option<Child>,
+    /// Where it speaks to us.
+    end: packet::End,
+}
 
 impl Successor {
-    fn start(program: PathBuf, its: OwnedFd) -> Result<Self, Error> {
+    fn start(program: PathBuf) -> Result<Self, Error> {
+        let (ours, its) = packet::ends()?;
+        let end = packet::End::of(ours)?;
         let mut words = env::args_os();
         let mut command = Command::new(&program);
         if let Some(name) = words.next() {
@@ -147,12 +152,12 @@ impl Successor {
         command.args(words).env(PREDECESSOR, std::process::id().to_string());
         // The command holds our copy of its end, without which its own end would not be noticed, and is dropped here.
         let child = command.stdin(its).env_remove(manager::WATCHED).spawn();
-        child.map(|child| Self(Some(child))).map_err(|error| Error::Start { program, error })
+        child.map(|child| Self { child: Some(child), end }).map_err(|error| Error::Start { program, error })
     }
 
     /// Ready when it serves.
-    async fn serves(&mut self, end: packet::End, live: &Live, legacies: &[Legacy]) -> Result<(), Error> {
-        match introduce(&end, live, legacies).await {
+    async fn serves(&mut self, live: &Live, legacies: &[Legacy]) -> Result<(), Error> {
+        match introduce(&self.end, live, legacies).await {
             Ok(true) => Ok(()),
             Ok(false) => self.ends().await,
             Err(error)
@@ -166,7 +171,7 @@ impl Successor {
 
     /// Waits for its end, and says how it ended.
     async fn ends(&mut self) -> Result<(), Error> {
-        while let Some(child) = &mut self.0 {
+        while let Some(child) = &mut self.child {
             if let Some(status) = child.try_wait()? {
                 return Err(Error::Ended(status));
             }
@@ -175,15 +180,24 @@ impl Successor {
         Ok(())
     }
 
+    /// Whether it has said that it serves since we looked last.
+    fn serves_by_now(&self) -> bool {
+        self.end.has(SERVING)
+    }
+
     fn keep(mut self) -> u32 {
-        self.0.take().map_or(0, |child| child.id())
+        self.child.take().map_or(0, |child| child.id())
     }
 }
 
 impl Drop for Successor {
     fn drop(&mut self) {
-        if let Some(mut child) = self.0.take() {
-            // It may have ended already.
+        let Some(mut child) = self.child.take() else { return };
+        // It may have ended already.
+        if self.serves_by_now() {
+            // Clients came to it, who are to get their answers: it stops as we do, and is not waited for.
+            let _ = kill_process(Pid::from_child(&child), process::Signal::TERM);
+        } else {
             let _ = child.kill();
             let _ = child.wait();
         }
@@ -209,4 +223,28 @@ async fn introduce(to: &packet::End, live: &Live, legacies: &[Legacy]) -> io::Re
     }
     to.send(THAT_IS_ALL, &[]).await?;
     Ok(to.receive().await?.is_some_and(|(said, _)| said == SERVING))
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::{WaitOptions, waitpid};
+
+    use super::*;
+
+    #[test]
+    fn who_serves_by_now_is_told_to_stop_and_who_does_not_is_ended() {
+        assert_eq!(given_up_after(SERVING), Some(process::Signal::TERM.as_raw()));
+        assert_eq!(given_up_after(HERE), None);
+    }
+
+    /// What ends it; none if its end was waited for.
+    fn given_up_after(said: &str) -> Option<i32> {
+        let (ours, its) = packet::ends().unwrap();
+        packet::send(&its, said, &[]).unwrap();
+        let child = Command::new("sleep").arg("1000").spawn().unwrap();
+        let id = Pid::from_child(&child);
+        drop(Successor { child: Some(child), end: packet::End::of(ours).unwrap() });
+        let (_, status) = waitpid(Some(id), WaitOptions::empty()).ok()??;
+        status.terminating_signal()
+    }
 }
