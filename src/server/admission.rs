@@ -19,7 +19,8 @@ pub(super) struct Admission {
     guests: Guests,
 }
 
-type Guests = Arc<Mutex<HashMap<Key, usize>>>;
+/// For each client address its connections that count.
+pub(super) type Guests = Arc<Mutex<HashMap<Key, usize>>>;
 
 /// A connection that counts for its client's address, until it is dropped.
 #[derive(Debug)]
@@ -29,8 +30,8 @@ pub(super) struct Guest {
 }
 
 impl Admission {
-    /// What the settings ask of who connects, if anything. Who was counted `before` still counts.
-    pub(super) fn of(config: &Config, before: Option<&Self>) -> Option<Arc<Self>> {
+    /// What the settings ask of who connects, if anything. These guests are here already.
+    pub(super) fn of(config: &Config, guests: &Guests) -> Option<Arc<Self>> {
         let access = &config.access;
         if access.lists.admit_all() && access.connections_per_client.is_none() {
             return None;
@@ -39,7 +40,7 @@ impl Admission {
             lists: access.lists.clone(),
             trusted: access.trusted.clone(),
             most_each: access.connections_per_client,
-            guests: before.map_or_else(Guests::default, |before| Arc::clone(&before.guests)),
+            guests: Arc::clone(guests),
         }))
     }
 
@@ -92,7 +93,7 @@ mod tests {
 
     fn admission(arguments: &[&str]) -> Arc<Admission> {
         let flags = Flags::try_parse_from(["loadbalancer"].iter().chain(arguments)).expect("flags");
-        Admission::of(&flags.resolve(4096).expect("settings"), None).expect("something to ask")
+        Admission::of(&flags.resolve(4096).expect("settings"), &Guests::default()).expect("something to ask")
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::config::{Config, Limits};
 use crate::proxy::Error;
 use crate::telemetry::Seldom;
 
-use super::admission::{Admission, Guest};
+use super::admission::{Admission, Guest, Guests};
 use super::opened::Opened;
 
 /// Accepted sockets that may wait for the worker they were handed to.
@@ -31,6 +31,8 @@ pub struct Team {
     refused: AtomicUsize,
     most_refused: AtomicUsize,
     admission: RwLock<Option<Arc<Admission>>>,
+    /// They stay when a reload asks nothing, for the next one that does.
+    guests: Guests,
     /// Clients for whom there was no seat.
     pub(super) turned_away: Seldom,
 }
@@ -67,13 +69,15 @@ pub struct Handed {
 impl Team {
     /// A team, and each worker's inbox.
     pub fn new(config: &Config) -> (Arc<Self>, Vec<mpsc::Receiver<Handed>>) {
-        Self::of(config.workers.get(), &config.limits, Admission::of(config, None))
+        let guests = Guests::default();
+        let admission = Admission::of(config, &guests);
+        Self::of(config.workers.get(), &config.limits, (admission, guests))
     }
 
     fn of(
         size: usize,
         limits: &Limits,
-        admission: Option<Arc<Admission>>,
+        (admission, guests): (Option<Arc<Admission>>, Guests),
     ) -> (Arc<Self>, Vec<mpsc::Receiver<Handed>>) {
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..size).map(|_| mpsc::channel(INBOX)).unzip();
         let member = |inbox| Member { clients: AtomicUsize::new(0), inbox };
@@ -85,6 +89,7 @@ impl Team {
             refused: AtomicUsize::new(0),
             most_refused: AtomicUsize::new(limits.refusals),
             admission: RwLock::new(admission),
+            guests,
             turned_away: Seldom::default(),
         };
         (Arc::new(team), receivers)
@@ -95,7 +100,7 @@ impl Team {
         self.most.store(config.limits.connections, Ordering::Relaxed);
         self.most_refused.store(config.limits.refusals, Ordering::Relaxed);
         let mut admission = self.admission.write().unwrap_or_else(PoisonError::into_inner);
-        *admission = Admission::of(config, admission.as_deref());
+        *admission = Admission::of(config, &self.guests);
     }
 
     /// Says now and then how many found no seat at any worker.
@@ -217,7 +222,7 @@ mod tests {
         Team::of(
             size,
             &Limits { header_size: 0, headers: 0, body: None, connections, refusals: 1, open_files: None },
-            None,
+            Default::default(),
         )
     }
 

@@ -4,7 +4,7 @@ mod crowd;
 mod files;
 mod pace;
 
-use crate::support::{Answer, Balancer, Client, Running, Sample, get, until};
+use crate::support::{Answer, Balancer, Client, Running, Sample, Settings, get, until};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
 
@@ -60,6 +60,27 @@ fn a_client_has_so_many_connections_and_no_more_until_one_ends() {
         drop(clients.pop());
         until("the connection no longer counts", || get(balancer.address, "/").status == 200);
     }
+}
+
+#[test]
+fn who_was_counted_before_a_limit_was_lifted_for_a_while_counts_when_it_is_back() {
+    let sample = Sample::start("app");
+    let text = |limit: &str| {
+        format!(
+            "{limit}[listeners.web]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"off\"\n\
+             [pools.app]\nbackends = [\"{}\"]\n",
+            sample.address()
+        )
+    };
+    const LIMIT: &str = "limits.connections_per_client = 1\n";
+    let settings = Settings::that_say(&text(LIMIT));
+    let balancer = settings.balancer().start();
+    let mut first = Client::to(balancer.address);
+    first.send(GET);
+    first.answer().expect_status(200);
+    settings.change(&balancer, &text(""));
+    settings.change(&balancer, &text(LIMIT));
+    expect_reason(Client::to(balancer.address).answer(), 429, "client_connections");
 }
 
 #[test]
