@@ -44,6 +44,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
+use hyper::header::EXPECT;
 use hyper::{Request, Response, StatusCode};
 
 use crate::balance::{Lease, Tried};
@@ -126,6 +127,9 @@ async fn forward(
         Course::Forward(course) => course,
         Course::Answer(own) => return Ok(Outcome::Own(own)),
     };
+    // Who takes its expectation away, a route or the client itself, hears of none.
+    let expects_continue = asked.expects_continue && request.headers().contains_key(EXPECT);
+    let asked = Asked { expects_continue, ..asked };
     let untold = (!asked.is_told).then_some(&provenance);
     let mut view = Rc::clone(view);
     let mut tried = Tried::default();

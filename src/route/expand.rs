@@ -6,6 +6,8 @@
 //! something in a query is encoded there. The host of an address is the operator's or the request's own, never a part of a
 //! path, so that nobody can be sent elsewhere.
 
+use std::borrow::Cow;
+
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::path::{Captures, Path};
@@ -152,12 +154,13 @@ impl Template {
     fn stays_below(&self, target: &str) -> bool {
         let path = target.split('?').next().unwrap_or_default();
         is_plain(path) || {
-            let start = match self.pieces.first() {
-                Some(Piece::Text(start)) => start.split('?').next().unwrap_or_default(),
-                _ => "/",
+            let start = match &self.pieces[..] {
+                // What stands behind it begins with a slash, and what stands below it, too.
+                [Piece::Text(start), Piece::Path, ..] => Cow::Owned(start.to_string() + "/"),
+                [Piece::Text(start), ..] => Cow::Borrowed(&**start),
+                _ => Cow::Borrowed("/"),
             };
-            let start = &start[..=start.rfind('/').unwrap_or_default()];
-            begins_always(path, start)
+            begins_always(path, start.split('?').next().unwrap_or_default())
         }
     }
 }
@@ -409,6 +412,14 @@ mod tests {
         for path in ["/..%2Fadmin", "/..;/admin", "/x/..%5C..%5C../admin", "/;%2F..%2F..%2Fadmin"] {
             assert_eq!(target(path), None, "{path}");
         }
+        let whole = Template::parse("/tenants/a{path}", Purpose::Rewrite, &[&any]).expect("a template");
+        let target = |path: &str| whole.expand(&captures(&any, path), "", None);
+        assert_eq!(target("/b%20c").as_deref(), Some("/tenants/a/b%20c"));
+        for path in ["/..%2Fb/secret", "/..;/b/secret", "/..%2Fab/secret"] {
+            assert_eq!(target(path), None, "{path}");
+        }
+        let part = Template::parse("/tenant-{rest}", Purpose::Rewrite, &[&any]).expect("a template");
+        assert_eq!(part.expand(&captures(&any, "/x%2F..%2Fadmin"), "", None), None);
     }
 
     proptest! {

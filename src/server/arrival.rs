@@ -132,6 +132,7 @@ impl Arrival {
         match speaks_http2 {
             true => {
                 client.identify(&stream);
+                client.note_reached(&stream);
                 Box::pin(http2::serve(&client, stream, Bytes::new())).await;
                 self.shared.note_freed();
             }

@@ -172,7 +172,10 @@ impl AsyncWrite for ClientTransport {
         if self.is_automatic() {
             return Poll::Ready(Ok(bytes.len()));
         }
-        ready!(self.poll_interim(cx))?;
+        if self.poll_interim(cx)?.is_pending() {
+            self.client.set_blocked(true);
+            return Poll::Pending;
+        }
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.note(&written);
         written
@@ -186,7 +189,10 @@ impl AsyncWrite for ClientTransport {
         if self.is_automatic() {
             return Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()));
         }
-        ready!(self.poll_interim(cx))?;
+        if self.poll_interim(cx)?.is_pending() {
+            self.client.set_blocked(true);
+            return Poll::Pending;
+        }
         let written = self.stream.write_slices(cx, slices);
         self.note(&written);
         written

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use sd_notify::NotifyState;
-
-use super::complain;
+use tracing::warn;
 
 /// Clients are served.
 pub fn ready() {
@@ -44,6 +43,6 @@ pub const WATCHED: &str = "WATCHDOG_PID";
 
 fn tell(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        complain(format_args!("the service manager cannot be told anything: {error}; see NOTIFY_SOCKET"));
+        warn!("the service manager cannot be told anything: {error}; see NOTIFY_SOCKET");
     }
 }

@@ -5,7 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
-use crate::support::pki::Folder;
+use crate::support::pki::{Authority, Folder};
+use crate::support::tls::trusting;
 use crate::support::{Balancer, Client, Http2, lacks_ipv6};
 
 const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
@@ -102,6 +103,14 @@ fn who_came_to_one_of_many_addresses_is_told_by_that_one() {
         let line = format!("PROXY TCP4 {} {ours} {} {}\r\n", from.ip(), from.port(), address.port());
         assert_eq!(String::from_utf8(of_request(&told)).unwrap(), line);
         Http2::to(address).get("/").expect_status(200);
+        let line = String::from_utf8(of_request(&told)).unwrap();
+        assert!(line.contains(&format!(" {ours} ")), "{line}");
+        let (authority, (backend, told)) = (Authority::new(), tells());
+        let pair = authority.signs(&["localhost"]);
+        let secured = Balancer::before(&[backend]).secured_on(wildcard, &[&pair]);
+        let secured = secured.flag("--backend-proxy-protocol", "v1").start();
+        let address = SocketAddr::from((ours, secured.address.port()));
+        Http2::secure(address, trusting(&authority)).get("/").expect_status(200);
         let line = String::from_utf8(of_request(&told)).unwrap();
         assert!(line.contains(&format!(" {ours} ")), "{line}");
     }

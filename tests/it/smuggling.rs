@@ -189,7 +189,7 @@ fn what_does_not_begin_as_a_request_is_refused_with_the_reason() {
 fn a_host_that_is_none_or_another_than_the_targets_is_refused() {
     refused(
         "its Host is not one",
-        ["", "a/b", "user@a", "a b", "a:b", "a:80:80", "[::1", "a\\b", "[a"]
+        ["", "a/b", "user@a", "a b", "a:b", "a:80:80", "[::1", "a\\b", "[a", "b%2Eexample"]
             .map(|host| format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n")),
     );
     refused(

@@ -66,6 +66,12 @@ fn one_or_more<T>(
     all.into_iter().collect::<Option<_>>().filter(|_| is_one)
 }
 
+/// Names that stand for something of each request.
+const OWN_NAMES: [&str; 3] = ["host", "path", "query"];
+const TAKEN: RouteFault = RouteFault::Path(
+    "{host}, {path} and {query} are those of the request; a part of a path has another name",
+);
+
 fn host(text: &str) -> Result<HostMatch, RouteFault> {
     if text == "*" {
         return Err(RouteFault::AnyHost);
@@ -82,7 +88,9 @@ fn host(text: &str) -> Result<HostMatch, RouteFault> {
 
 fn path(text: &str) -> Result<PathMatch, RouteFault> {
     if let Some(regex) = text.strip_prefix('~') {
-        return pattern(regex).map(PathMatch::Regex);
+        let pattern = pattern(regex)?;
+        let is_taken = pattern.regex().capture_names().flatten().any(|name| OWN_NAMES.contains(&name));
+        return if is_taken { Err(TAKEN) } else { Ok(PathMatch::Regex(pattern)) };
     }
     if !text.starts_with('/') {
         return Err(RouteFault::Path("a path begins with /"));
@@ -121,6 +129,9 @@ fn template(text: &str) -> Result<PathMatch, RouteFault> {
         };
         if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
             return Err(RouteFault::Path("in braces stands a name of letters, digits and _"));
+        }
+        if OWN_NAMES.contains(&name) {
+            return Err(TAKEN);
         }
         if names.contains(&name) {
             return Err(RouteFault::Path("two parts have the same name"));

@@ -107,7 +107,11 @@ async fn run(mut future: Pin<Box<impl Future<Output = ()>>>, client: &Rc<Client>
         }
         match polled {
             Poll::Pending if !client.is_due() => Poll::Pending,
-            _ => Poll::Ready(()),
+            Poll::Pending => {
+                client.set(Mark::CutShort, true);
+                Poll::Ready(())
+            }
+            Poll::Ready(()) => Poll::Ready(()),
         }
     })
     .await;

@@ -349,6 +349,24 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
     ("[routes.a]\npool = 'default'\nhosts = []", "3:9", "an empty list", "leave the key out for any"),
     ("[routes.a]\npool = 'default'\nmethods = []", "3:11", "an empty list", "leave the key out for any"),
     ("[routes.a]\npool = 'default'\npaths = []", "3:9", "an empty list", "leave the key out for any"),
+    (
+        "[routes.a]\npool = 'default'\npath = '/mirror/{host}/*'",
+        "3:8",
+        "/mirror/{host}/*: {host}, {path} and {query} are",
+        "",
+    ),
+    (
+        "[routes.a]\npool = 'default'\npath = '/files/{path...}'",
+        "3:8",
+        "/files/{path...}: {host}, {path} and {query} are those of the request",
+        "",
+    ),
+    (
+        "[routes.a]\npool = 'default'\npath = '~ /(?<query>.*)'",
+        "3:8",
+        "~ /(?<query>.*): {host}, {path} and",
+        "",
+    ),
     ("[routes.a]\npool = 'default'\nhost = '*'", "3:8", "*: not a host", "leave it out for any"),
     (
         "[routes.a]\npools = { default = 1, zz = 0 }",

@@ -233,6 +233,20 @@ fn streams_that_nobody_reads_cost_little_stop_no_others_and_are_broken_off() {
 }
 
 #[test]
+fn an_answer_of_one_piece_that_its_client_has_no_room_for_is_broken_off_and_no_success() {
+    let backend = Backend::answers("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+    let balancer = Balancer::before(&[backend.address]).flag("--body-timeout", "300ms");
+    let balancer = balancer.flag("--access-log", "-").start();
+    let mut builder = h2::client::Builder::new();
+    builder.initial_window_size(0);
+    let mut client = Http2::with(&builder, balancer.address);
+    let mut stream = client.ask(get("/"));
+    stream.head().0.expect_status(200);
+    stream.broken_off();
+    balancer.said("\"reason\":\"client_stalled\"");
+}
+
+#[test]
 fn an_upload_that_its_backend_does_not_take_waits_at_the_client() {
     let (opener, gate) = gate();
     let backend = Backend::that(move |mut transport| {

@@ -104,13 +104,18 @@ impl Balancer {
     }
 
     /// Listening for TLS alone, with these certificates.
-    pub fn secured(mut self, pairs: &[&Pair]) -> Self {
+    pub fn secured(self, pairs: &[&Pair]) -> Self {
+        self.secured_on("127.0.0.1:0", pairs)
+    }
+
+    /// The same at this address.
+    pub fn secured_on(mut self, address: &str, pairs: &[&Pair]) -> Self {
         self.listen = None;
         let pair = |balancer: Self, pair: &&Pair| {
             let balancer = balancer.flag("--tls-cert", pair.certificate().to_str().unwrap());
             balancer.flag("--tls-key", pair.key().to_str().unwrap())
         };
-        pairs.iter().fold(self.flag("--tls-listen", "127.0.0.1:0"), pair)
+        pairs.iter().fold(self.flag("--tls-listen", address), pair)
     }
 
     /// With one more word on the command line.
