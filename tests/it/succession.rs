@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::pki::Folder;
-use crate::support::{Backend, Balancer, Client, Running, Sample, Settings, get, until};
+use crate::support::{Backend, Balancer, Client, End, Running, Sample, Settings, get, until};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
 
@@ -85,7 +85,10 @@ fn processes_replace_each_other_under_load_and_no_request_is_lost() {
     let settings = Settings::that_say(&text(1, &backend));
     let balancer = Balancer::bare().flag("--config", settings.path()).start();
     let (answered, over) = (AtomicUsize::new(0), AtomicBool::new(false));
+    // They go on until nobody asks.
+    let mut all = Vec::new();
     thread::scope(|scope| {
+        let _end = End(&over);
         for (path, once) in [("/", false), ("/bytes/20000", true), ("/bytes/20000", false), ("/", true)] {
             let (address, answered, over) = (balancer.address, &answered, &over);
             scope.spawn(move || ask(address, path, once, answered, over));
@@ -95,7 +98,6 @@ fn processes_replace_each_other_under_load_and_no_request_is_lost() {
             until("more is answered", || answered.load(Ordering::SeqCst) > before + 100);
         };
         let mut at_work = balancer.id();
-        let mut all = Vec::new();
         // More workers than before, and fewer, whose queues others take over.
         for (round, workers) in [3, 2, 4, 1].into_iter().enumerate() {
             more();
@@ -106,7 +108,6 @@ fn processes_replace_each_other_under_load_and_no_request_is_lost() {
             all.push(successor);
             more();
         }
-        over.store(true, Ordering::SeqCst);
     });
     assert!(balancer.ended().success());
 }

@@ -22,6 +22,7 @@ mod wire;
 use std::fs::File;
 use std::net::TcpListener;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -37,6 +38,15 @@ pub use settings::Settings;
 
 /// How long anything may take before its test fails: far longer than it ever should.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Ends what goes on until then, also when a wait fails: threads that wait for this would go on for ever.
+pub struct End<'a>(pub &'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
 
 /// Waits until this holds.
 pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
