@@ -4,7 +4,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 
 use crate::support::pki::Folder;
-use crate::support::{Balancer, PATIENCE, Sample, get};
+use crate::support::{Balancer, PATIENCE, Sample, Successor, get, signal};
 
 /// Stands for systemd: what it is told.
 struct Manager {
@@ -76,13 +76,10 @@ fn whom_it_watches_changes_with_a_successor_and_the_service_goes_on() {
     let (manager, sample) = (Manager::new(), Sample::start("one"));
     let balancer = manager.manages(Balancer::before(&[sample.address()])).start();
     assert_eq!(manager.message(), "READY=1\n");
-    balancer.signal("USR2");
-    let told = manager.message();
-    let successor = told.trim_end().strip_prefix("READY=1\nMAINPID=").expect("the number of a process");
+    let successor = Successor::of(balancer.id(), &balancer, 0);
+    assert_eq!(manager.message(), format!("READY=1\nMAINPID={}\n", successor.0));
     assert!(balancer.ended().success());
     get(balancer.address, "/").expect_status(200);
-    balancer.said(&format!("process {successor} serves in place of this one"));
-    let ended = std::process::Command::new("kill").args(["-TERM", successor]).status();
-    assert!(ended.unwrap().success());
+    signal("TERM", successor.0);
     assert_eq!(manager.message(), "STOPPING=1\n", "of the new one, for it was the old one's last word");
 }

@@ -8,43 +8,16 @@ use std::fs::{self, Permissions};
 use std::net::SocketAddr;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::pki::Folder;
-use crate::support::{Backend, Balancer, Client, End, Running, Sample, Settings, get, until};
+use crate::support::{
+    Backend, Balancer, Client, End, Running, Sample, Settings, Successor, get, signal, until,
+};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
-
-/// A process that took over, until it is dropped.
-pub struct Successor(u32);
-
-impl Successor {
-    /// Asks a process for one. Earlier ones have said what this one is to say.
-    pub fn of(id: u32, said_by: &Running, earlier: usize) -> Self {
-        signal("USR2", id);
-        Self::named_in(&said_by.said_times(" serves in place of this one", earlier + 1))
-    }
-
-    fn named_in(line: &str) -> Self {
-        let id = line.split_whitespace().skip_while(|word| *word != "process").nth(1);
-        Self(id.and_then(|id| id.parse().ok()).expect("the number of a process"))
-    }
-}
-
-impl Drop for Successor {
-    fn drop(&mut self) {
-        // It may have been replaced itself, and ended.
-        let _ = Command::new("kill").args(["-KILL", &self.0.to_string()]).output();
-    }
-}
-
-fn signal(name: &str, id: u32) {
-    let status = Command::new("kill").args([&format!("-{name}"), &id.to_string()]).status();
-    assert!(status.expect("there is a kill command").success(), "kill -{name}");
-}
 
 fn runs(id: u32) -> bool {
     let state = fs::read_to_string(format!("/proc/{id}/stat"));

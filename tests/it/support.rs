@@ -15,6 +15,7 @@ mod http2;
 pub mod pki;
 mod program;
 mod settings;
+mod successor;
 pub mod tls;
 pub mod tls_backend;
 mod wire;
@@ -35,6 +36,7 @@ pub use gate::{Gate, Opener, gate};
 pub use http2::{Http2, Stream, get as http2_get};
 pub use program::{Balancer, Running, Sample, address_in, backends};
 pub use settings::Settings;
+pub use successor::{Successor, signal};
 
 /// How long anything may take before its test fails: far longer than it ever should.
 pub const PATIENCE: Duration = Duration::from_secs(20);

@@ -6,9 +6,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use crate::support::pki::Folder;
-use crate::support::{Balancer, Running, Sample, Settings, get, until};
-
-use super::{Successor, signal};
+use crate::support::{Balancer, Running, Sample, Settings, Successor, get, signal, until};
 
 fn ask_at(path: &Path) {
     let mut stream = UnixStream::connect(path).expect("somebody listens");

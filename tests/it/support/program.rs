@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 
-use super::PATIENCE;
 use super::pki::Pair;
+use super::{PATIENCE, Successor, signal};
 
 /// A balancer that is yet to be started.
 pub struct Balancer {
@@ -212,7 +212,7 @@ impl Sample {
     }
 }
 
-/// A program that runs until it is dropped.
+/// A program that runs, as do those that take its place, until it is dropped.
 pub struct Running {
     child: Mutex<Child>,
     log: Arc<Log>,
@@ -303,8 +303,7 @@ impl Running {
 
     /// Sends it a signal, by the name that `kill` knows.
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([&format!("-{name}"), &self.id().to_string()]).status();
-        assert!(status.expect("there is a kill command").success(), "kill -{name}");
+        signal(name, self.id());
     }
 
     /// Waits for its end.
@@ -326,6 +325,7 @@ impl Drop for Running {
         // It may have ended already.
         let _ = child.kill();
         let _ = child.wait();
+        drop(Successor::all_in(&self.log.lines()));
         if thread::panicking() {
             eprintln!("it said:\n{}", self.log.lines().join("\n"));
         }

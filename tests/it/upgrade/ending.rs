@@ -3,8 +3,7 @@
 use std::sync::mpsc::channel;
 
 use super::{ASK, SWITCH, echo, tunnel_to, upgraded};
-use crate::succession::Successor;
-use crate::support::{Backend, Balancer, Client, PATIENCE, Transport, gate, until};
+use crate::support::{Backend, Balancer, Client, PATIENCE, Successor, Transport, gate, until};
 
 #[test]
 fn a_client_that_has_sent_all_still_hears_the_backend() {
