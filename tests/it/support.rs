@@ -21,11 +21,13 @@ pub mod tls_backend;
 mod wire;
 
 use std::fs::File;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
 
 pub use backend::{Backend, Transport};
 pub use client::{Answer, Client, get, request};
@@ -66,6 +68,16 @@ pub fn lacks_ipv6() -> bool {
         eprintln!("this machine has no IPv6: nothing was tried with it");
     }
     lacks
+}
+
+/// Keeps a free port there from all who take any: only who names it may listen on it, for this does not.
+pub fn kept_port(address: Ipv4Addr) -> (Socket, u16) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    // As who listens there does: then both may have it.
+    socket.set_reuse_address(true).unwrap();
+    socket.bind(&SocketAddr::from((address, 0)).into()).expect("a free port");
+    let port = socket.local_addr().unwrap().as_socket().unwrap().port();
+    (socket, port)
 }
 
 /// To be held by a test that needs the ports that programs take when they are not told any: there is one set for all.
