@@ -113,6 +113,20 @@ fn what_the_old_process_has_begun_it_ends_and_the_new_one_has_all_that_comes() {
     }
 }
 
+#[test]
+fn what_the_old_process_does_not_end_in_its_time_is_cut() {
+    let (backend, came, _let_go) = Backend::held_up();
+    let balancer = Balancer::before(&[backend.address]).flag("--succession-timeout", "300ms").start();
+    let mut slow = Client::to(balancer.address);
+    slow.send("GET /slow HTTP/1.1\r\nHost: test\r\n\r\n");
+    came.wait();
+    let _successor = Successor::of(balancer.id(), &balancer, 0);
+    slow.expect_end();
+    balancer.said("cut at the end of the drain time: 1 connection");
+    assert!(balancer.ended().success());
+    get(balancer.address, "/new").expect_status(200);
+}
+
 /// A program that does this, and then is the balancer.
 fn script(folder: &Folder, what: &str) -> PathBuf {
     let text = format!("#!/bin/sh\n{what}\nexec '{}' \"$@\"\n", env!("CARGO_BIN_EXE_loadbalancer"));
