@@ -18,7 +18,6 @@ use futures::FutureExt;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_local;
-use tokio::time::sleep;
 use tracing::{info, warn};
 
 use crate::backends::Registry;
@@ -181,14 +180,9 @@ async fn serve<F: Future<Output = ()>>(
     }
 }
 
-/// Tells the service manager, as often as it wants, that all workers are at work: each is asked.
+/// Tells the service manager that all workers are at work: each is asked.
 async fn show_life(live: Rc<Live>) {
-    let Some(pause) = manager::alive_every() else { return };
-    loop {
-        drop(Rc::clone(&live).report().await);
-        manager::alive();
-        sleep(pause).await;
-    }
+    manager::show_life(|| Rc::clone(&live).report()).await;
 }
 
 fn desk_over(

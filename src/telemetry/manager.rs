@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sd_notify::NotifyState;
+use tokio::time::sleep;
 use tracing::warn;
 
 /// Clients are served.
@@ -28,14 +29,19 @@ pub fn replaced_by(process: u32) {
     tell(&[NotifyState::Ready, NotifyState::MainPid(process)]);
 }
 
-/// All that should run does.
-pub fn alive() {
-    tell(&[NotifyState::Watchdog]);
+/// All that should run does: said as often as the manager wants, each time when those who should answer have done so.
+pub async fn show_life<A: Future>(ask: impl Fn() -> A) {
+    let Some(most) = sd_notify::watchdog_enabled() else { return };
+    // Longer than `most` without a word, and we were taken for dead.
+    say_when_answered(most / 3, ask, || tell(&[NotifyState::Watchdog])).await;
 }
 
-/// How often [`alive`] is to be said, if it is: in a third of the time after which we were taken for dead.
-pub fn alive_every() -> Option<Duration> {
-    sd_notify::watchdog_enabled().map(|most| most / 3)
+async fn say_when_answered<A: Future>(pause: Duration, ask: impl Fn() -> A, say: impl Fn()) {
+    loop {
+        drop(ask().await);
+        say();
+        sleep(pause).await;
+    }
 }
 
 /// The variable that says which process the manager watches: not one that takes its place.
@@ -44,5 +50,36 @@ pub const WATCHED: &str = "WATCHDOG_PID";
 fn tell(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         warn!("the service manager cannot be told anything: {error}; see NOTIFY_SOCKET");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::future::pending;
+
+    use tokio::runtime::Builder;
+    use tokio::task::yield_now;
+
+    use super::*;
+
+    #[test]
+    fn no_sign_of_life_is_given_for_those_who_do_not_answer() {
+        let (asked, said) = (Cell::new(0), Cell::new(0));
+        let ask = || {
+            asked.set(asked.get() + 1);
+            let answers = asked.get() < 3;
+            async move { if answers { yield_now().await } else { pending().await } }
+        };
+        let show = say_when_answered(Duration::ZERO, ask, || said.set(said.get() + 1));
+        let look = async {
+            while asked.get() < 3 {
+                yield_now().await;
+            }
+        };
+        Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+            tokio::select! { biased; () = show => {}, () = look => {} }
+        });
+        assert_eq!(said.get(), 2);
     }
 }

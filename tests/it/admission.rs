@@ -84,6 +84,17 @@ fn who_was_counted_before_a_limit_was_lifted_for_a_while_counts_when_it_is_back(
 }
 
 #[test]
+fn the_connections_of_a_trusted_proxy_are_not_counted() {
+    let limits = [("--max-connections-per-client", "1"), ("--trusted-proxy", "127.0.0.1")];
+    let (_sample, balancer) = limited(&limits);
+    let mut clients = [(); 3].map(|()| Client::to(balancer.address));
+    for client in &mut clients {
+        client.send(GET);
+        client.answer().expect_status(200);
+    }
+}
+
+#[test]
 fn a_client_that_asks_too_often_is_told_when_to_come_again() {
     let (_sample, balancer) = limited(&[("--rate-limit", "6/m"), ("--rate-burst", "3")]);
     let mut client = Client::to(balancer.address);

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
 use crate::support::pki::Folder;
-use crate::support::{Balancer, Client, Sample, get};
+use crate::support::{Balancer, Client, PATIENCE, Sample, get};
 
 /// Listens there, answers every request with `here` and tells its head.
 fn listen(path: &Path) -> Receiver<String> {
@@ -49,13 +49,13 @@ fn a_backend_behind_a_unix_socket_is_checked_and_answers_requests() {
     let balancer = Balancer::before(&[]).flag("--backend", &url(&socket));
     let balancer = balancer.flag("--access-log", log.to_str().unwrap()).start();
     balancer.said(&format!("{} is healthy: answered 200", url(&socket)));
-    let check = heads.recv().unwrap();
+    let check = heads.recv_timeout(PATIENCE).unwrap();
     assert!(check.starts_with("GET /health ") && check.contains("host: localhost\r\n"), "{check}");
     let mut client = Client::to(balancer.address);
     for _ in 0..3 {
         client.send("GET /a HTTP/1.1\r\nHost: example.com\r\n\r\n");
         assert_eq!(client.answer().expect_status(200).text(), "here\n");
-        let head = heads.recv().unwrap();
+        let head = heads.recv_timeout(PATIENCE).unwrap();
         assert!(head.starts_with("GET /a ") && head.contains("host: example.com\r\n"), "{head}");
     }
     balancer.signal("TERM");

@@ -4,7 +4,7 @@ mod shared;
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
-use crate::support::{Backend, Balancer, Running, Sample, get, request, until};
+use crate::support::{Backend, Balancer, PATIENCE, Running, Sample, get, request, until};
 
 /// Where tests have the checks of scripted backends go, which answer `/health` without being asked to.
 const SCRIPTED: &str = "/check";
@@ -58,7 +58,7 @@ fn only_a_timely_answer_of_2xx_means_healthy() {
 fn a_check_is_a_get_of_the_health_path_that_says_who_asks() {
     let (backend, told) = Backend::tells("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     let _balancer = Balancer::before(&[backend.address]).flag("--health-path", "/ready?deep=1&by=lb").start();
-    let head = told.recv().expect("a check").to_ascii_lowercase();
+    let head = told.recv_timeout(PATIENCE).expect("a check").to_ascii_lowercase();
     assert!(head.starts_with("get /ready?deep=1&by=lb http/1.1\r\n"), "{head}");
     for line in [
         format!("host: {}", backend.address),

@@ -250,9 +250,9 @@ fn the_lines_of_a_file_are_backends_and_change_with_it() {
     let path = list.put("backends.txt", format!("# ours\n{} weight=2\n", first.address()));
     let balancer = settings(None, &format!("file:{}", path.display())).balancer().start();
     assert_eq!(answers(&balancer), "hello from first\n");
-    for bad in ["here\n", ""] {
+    for (bad, problem) in [("here\n", "line 1: "), ("", "it tells of no backend")] {
         list.put("backends.txt", bad);
-        balancer.said("what was known of it before still holds");
+        assert!(balancer.said(problem).ends_with("what was known of it before still holds"));
         assert_eq!(answers(&balancer), "hello from first\n");
     }
     list.put("backends.txt", format!("{} weight=0", first.address()));

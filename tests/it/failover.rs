@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{Backend, Balancer, Client, Running, Sample, gate, get, request, until};
+use crate::support::{Backend, Balancer, Client, End, PATIENCE, Running, Sample, gate, get, request, until};
 
 const POST: &str = "POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\nhello";
 
@@ -47,7 +47,7 @@ fn a_request_that_is_tried_again_is_told_of_once() {
     let (first, (second, heads)) = (Backend::closes_before_the_head(), Backend::tells(ok));
     let balancer = Balancer::before(&[first.address, second.address]).start();
     request(balancer.address, "GET / HTTP/1.1\r\nHost: test\r\nX-Own: 1\r\n\r\n").expect_status(200);
-    let head = heads.recv().expect("a head").to_lowercase();
+    let head = heads.recv_timeout(PATIENCE).expect("a head").to_lowercase();
     let lines: Vec<_> = head.trim_end().lines().skip(1).collect();
     let told = [
         "x-forwarded-for: 127.0.0.1",
@@ -100,7 +100,7 @@ fn a_connection_that_the_backend_closed_while_idle_is_never_the_clients_problem(
     for text in [get, POST, get, get, POST, POST] {
         client.send(text);
         assert_eq!(client.answer().expect_status(200).text(), "ok\n");
-        closed.recv().expect("the connection was closed");
+        closed.recv_timeout(PATIENCE).expect("the connection was closed");
     }
     assert_eq!(backend.requests(), 6);
     assert_eq!(balancer.times_said("is down"), 0);
@@ -368,6 +368,7 @@ fn survives(policy: &str, workers: &str, clients: usize) {
         until("two hundred more are answered", || answered.load(Ordering::SeqCst) >= goal);
     };
     thread::scope(|scope| {
+        let end = End(&over);
         let clients: Vec<_> =
             (0..clients).map(|_| scope.spawn(|| ask(balancer.address, &answered, &over))).collect();
         for round in (1..).take_while(|round| *round <= 3 || began.elapsed() < long) {
@@ -386,7 +387,7 @@ fn survives(policy: &str, workers: &str, clients: usize) {
                 go_on();
             }
         }
-        over.store(true, Ordering::SeqCst);
+        drop(end);
         clients.into_iter().for_each(|client| client.join().expect("every request is answered"));
     });
     let (requests, seconds) = (answered.into_inner(), began.elapsed().as_secs());

@@ -18,7 +18,7 @@ use hyper::Request;
 use crate::support::http2_get as get;
 use crate::support::pki::Authority;
 use crate::support::tls::trusting;
-use crate::support::{Backend, Balancer, Http2, Running, Sample, gate, until};
+use crate::support::{Backend, Balancer, End, Http2, PATIENCE, Running, Sample, gate, until};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -133,13 +133,13 @@ fn a_client_that_takes_a_request_back_ends_it_at_the_backend() {
     let mut client = Http2::to(balancer.address);
     for (path, begun) in [("/waits", false), ("/begun", true)] {
         let mut stream = client.ask(get(path));
-        assert_eq!(told.recv_timeout(crate::support::PATIENCE), Ok("asked"));
+        assert_eq!(told.recv_timeout(PATIENCE), Ok("asked"));
         if begun {
             stream.head();
             assert_eq!(stream.data().expect("a piece").unwrap(), "first");
         }
         stream.cancel();
-        assert_eq!(told.recv_timeout(crate::support::PATIENCE), Ok("ended"));
+        assert_eq!(told.recv_timeout(PATIENCE), Ok("ended"));
         let line = balancer.said(&format!("\"path\":\"{path}\""));
         assert!(line.contains("\"reason\":\"client_gone\""), "{line}");
     }
@@ -153,6 +153,7 @@ fn no_request_fails_while_backends_are_killed_and_restarted() {
     let balancer = balancer.start();
     let (answered, over) = (AtomicUsize::new(0), AtomicBool::new(false));
     thread::scope(|scope| {
+        let end = End(&over);
         let ask = || {
             let mut client = Http2::to(balancer.address);
             while !over.load(Ordering::SeqCst) {
@@ -177,7 +178,7 @@ fn no_request_fails_while_backends_are_killed_and_restarted() {
                 balancer.said_times(&format!("{} is healthy", addresses[index]), round + 1);
             }
         }
-        over.store(true, Ordering::SeqCst);
+        drop(end);
         clients.into_iter().for_each(|client| client.join().expect("no request fails"));
     });
 }

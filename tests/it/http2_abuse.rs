@@ -7,7 +7,7 @@ use std::iter::repeat_n;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use crate::support::{Balancer, Client, Running, Sample};
+use crate::support::{Balancer, Client, End, Running, Sample};
 
 use raw::{
     ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, Frame, GOAWAY, HEADERS, PING,
@@ -49,14 +49,13 @@ fn beside_others<T>(balancer: &Running, attack: impl FnOnce() -> T) -> T {
     ask();
     let before = memory(balancer);
     let outcome = thread::scope(|scope| {
+        let _end = End(&over);
         scope.spawn(|| {
             while !over.load(Ordering::Relaxed) {
                 ask();
             }
         });
-        let outcome = attack();
-        over.store(true, Ordering::Relaxed);
-        outcome
+        attack()
     });
     let grown = memory(balancer).saturating_sub(before);
     assert!(grown < GROWTH, "the attack takes {grown} kB");

@@ -1,10 +1,11 @@
 //! A service manager is told what the balancer does, as `sd_notify(3)` has it, and replaces it while it runs.
 
+use std::io::ErrorKind;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 
 use crate::support::pki::Folder;
-use crate::support::{Balancer, PATIENCE, Sample, get};
+use crate::support::{Balancer, Client, PATIENCE, Sample, Successor, get, signal, until};
 
 /// Stands for systemd: what it is told.
 struct Manager {
@@ -64,11 +65,22 @@ fn it_is_told_of_the_start_of_each_reload_and_of_the_stop() {
 #[test]
 fn it_has_signs_of_life_as_often_as_it_wants() {
     let (manager, sample) = (Manager::new(), Sample::start("one"));
-    let balancer = manager.manages(Balancer::before(&[sample.address()]).flag("--workers", "3"));
-    let balancer = balancer.env("WATCHDOG_USEC", "100000").start();
-    let signs = (0..20).filter(|_| manager.any_message() == "WATCHDOG=1\n");
-    assert!(signs.count() >= 19);
-    balancer.signal("TERM");
+    let balancer =
+        Balancer::before(&[sample.address()]).flag("--workers", "3").flag("--header-timeout", "2s");
+    let balancer = manager.manages(balancer).env("WATCHDOG_USEC", "100000").start();
+    // Its end tells the time: the balancer's clock stands still when the balancer does.
+    let silent = Client::to(balancer.address);
+    silent.stream().set_nonblocking(true).unwrap();
+    manager.told.set_nonblocking(true).unwrap();
+    let mut signs = 0;
+    until("who says nothing is cut", || {
+        let mut bytes = [0; 1024];
+        while let Ok(length) = manager.told.recv(&mut bytes) {
+            signs += usize::from(bytes[..length] == *b"WATCHDOG=1\n");
+        }
+        !silent.stream().peek(&mut bytes).is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+    });
+    assert!(signs >= 20, "{signs} signs of 60");
 }
 
 #[test]
@@ -76,13 +88,10 @@ fn whom_it_watches_changes_with_a_successor_and_the_service_goes_on() {
     let (manager, sample) = (Manager::new(), Sample::start("one"));
     let balancer = manager.manages(Balancer::before(&[sample.address()])).start();
     assert_eq!(manager.message(), "READY=1\n");
-    balancer.signal("USR2");
-    let told = manager.message();
-    let successor = told.trim_end().strip_prefix("READY=1\nMAINPID=").expect("the number of a process");
+    let successor = Successor::of(balancer.id(), &balancer, 0);
+    assert_eq!(manager.message(), format!("READY=1\nMAINPID={}\n", successor.0));
     assert!(balancer.ended().success());
     get(balancer.address, "/").expect_status(200);
-    balancer.said(&format!("process {successor} serves in place of this one"));
-    let ended = std::process::Command::new("kill").args(["-TERM", successor]).status();
-    assert!(ended.unwrap().success());
+    signal("TERM", successor.0);
     assert_eq!(manager.message(), "STOPPING=1\n", "of the new one, for it was the old one's last word");
 }

@@ -9,7 +9,7 @@ use std::net::TcpStream;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use crate::support::{Backend, Balancer, Client, Running, Sample, Settings, until};
+use crate::support::{Backend, Balancer, Client, PATIENCE, Running, Sample, Settings, until};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n";
@@ -21,7 +21,7 @@ fn at_a_stop_running_requests_are_finished_and_no_new_clients_are_taken() {
         let balancer = Balancer::before(&[backend.address]).start();
         let mut client = Client::to(balancer.address);
         client.send(GET);
-        reached.recv().unwrap();
+        reached.recv_timeout(PATIENCE).unwrap();
         stop(&balancer, signal);
         until("nobody listens", || TcpStream::connect(balancer.address).is_err());
         sends.send(OK).unwrap();
@@ -40,7 +40,7 @@ fn bodies_that_pass_at_a_stop_pass_to_their_end() {
     let uploading = Balancer::before(&[echoing.address()]).start();
     let (mut download, mut upload) = (Client::to(downloading.address), Client::to(uploading.address));
     download.send(GET);
-    reached.recv().unwrap();
+    reached.recv_timeout(PATIENCE).unwrap();
     sends.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst").unwrap();
     let half = download.head();
     assert_eq!(download.bytes(5), b"first");
@@ -195,7 +195,7 @@ fn failover_goes_on_during_a_stop() {
     let balancer = Balancer::before(&[backend.address, second.address()]).start();
     let mut client = Client::to(balancer.address);
     client.send(GET);
-    reached.recv().unwrap();
+    reached.recv_timeout(PATIENCE).unwrap();
     stop(&balancer, "TERM");
     drop(sends);
     assert_eq!(client.answer().expect_status(200).text(), "hello from second\n");
@@ -210,7 +210,7 @@ fn what_takes_longer_than_the_drain_timeout_is_cut_and_said() {
     let mut clients = [Client::to(balancer.address), Client::to(balancer.address)];
     for client in &mut clients {
         client.send(GET);
-        reached.recv().unwrap();
+        reached.recv_timeout(PATIENCE).unwrap();
     }
     stop(&balancer, "TERM");
     clients.into_iter().for_each(|mut client| client.expect_end());
@@ -226,7 +226,7 @@ fn a_second_signal_ends_it_at_once() {
         let balancer = Balancer::before(&[backend.address]).start();
         let mut client = Client::to(balancer.address);
         client.send(GET);
-        reached.recv().unwrap();
+        reached.recv_timeout(PATIENCE).unwrap();
         stop(&balancer, first);
         balancer.signal(second);
         assert_eq!(balancer.ended().code(), Some(130), "{first} {second}");

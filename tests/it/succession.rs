@@ -9,43 +9,16 @@ use std::fs::{self, Permissions};
 use std::net::SocketAddr;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::pki::Folder;
-use crate::support::{Backend, Balancer, Client, Running, Sample, Settings, get, until};
+use crate::support::{
+    Backend, Balancer, Client, End, Running, Sample, Settings, Successor, get, signal, until,
+};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
-
-/// A process that took over, until it is dropped.
-pub struct Successor(u32);
-
-impl Successor {
-    /// Asks a process for one. Earlier ones have said what this one is to say.
-    pub fn of(id: u32, said_by: &Running, earlier: usize) -> Self {
-        signal("USR2", id);
-        Self::named_in(&said_by.said_times(" serves in place of this one", earlier + 1))
-    }
-
-    fn named_in(line: &str) -> Self {
-        let id = line.split_whitespace().skip_while(|word| *word != "process").nth(1);
-        Self(id.and_then(|id| id.parse().ok()).expect("the number of a process"))
-    }
-}
-
-impl Drop for Successor {
-    fn drop(&mut self) {
-        // It may have been replaced itself, and ended.
-        let _ = Command::new("kill").args(["-KILL", &self.0.to_string()]).output();
-    }
-}
-
-fn signal(name: &str, id: u32) {
-    let status = Command::new("kill").args([&format!("-{name}"), &id.to_string()]).status();
-    assert!(status.expect("there is a kill command").success(), "kill -{name}");
-}
 
 fn runs(id: u32) -> bool {
     let state = fs::read_to_string(format!("/proc/{id}/stat"));
@@ -86,7 +59,10 @@ fn processes_replace_each_other_under_load_and_no_request_is_lost() {
     let settings = Settings::that_say(&text(1, &backend));
     let balancer = Balancer::bare().flag("--config", settings.path()).start();
     let (answered, over) = (AtomicUsize::new(0), AtomicBool::new(false));
+    // They go on until nobody asks.
+    let mut all = Vec::new();
     thread::scope(|scope| {
+        let _end = End(&over);
         for (path, once) in [("/", false), ("/bytes/20000", true), ("/bytes/20000", false), ("/", true)] {
             let (address, answered, over) = (balancer.address, &answered, &over);
             scope.spawn(move || ask(address, path, once, answered, over));
@@ -96,7 +72,6 @@ fn processes_replace_each_other_under_load_and_no_request_is_lost() {
             until("more is answered", || answered.load(Ordering::SeqCst) > before + 100);
         };
         let mut at_work = balancer.id();
-        let mut all = Vec::new();
         // More workers than before, and fewer, whose queues others take over.
         for (round, workers) in [3, 2, 4, 1].into_iter().enumerate() {
             more();
@@ -107,7 +82,6 @@ fn processes_replace_each_other_under_load_and_no_request_is_lost() {
             all.push(successor);
             more();
         }
-        over.store(true, Ordering::SeqCst);
     });
     assert!(balancer.ended().success());
 }
@@ -138,6 +112,20 @@ fn what_the_old_process_has_begun_it_ends_and_the_new_one_has_all_that_comes() {
         let path = format!("\"path\":\"{path}\"");
         assert_eq!(log.lines().filter(|line| line.contains(&path)).count(), times, "{log}");
     }
+}
+
+#[test]
+fn what_the_old_process_does_not_end_in_its_time_is_cut() {
+    let (backend, came, _let_go) = Backend::held_up();
+    let balancer = Balancer::before(&[backend.address]).flag("--succession-timeout", "300ms").start();
+    let mut slow = Client::to(balancer.address);
+    slow.send("GET /slow HTTP/1.1\r\nHost: test\r\n\r\n");
+    came.wait();
+    let _successor = Successor::of(balancer.id(), &balancer, 0);
+    slow.expect_end();
+    balancer.said("cut at the end of the drain time: 1 connection");
+    assert!(balancer.ended().success());
+    get(balancer.address, "/new").expect_status(200);
 }
 
 /// A program that does this, and then is the balancer.

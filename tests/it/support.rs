@@ -15,15 +15,19 @@ mod http2;
 pub mod pki;
 mod program;
 mod settings;
+mod successor;
 pub mod tls;
 pub mod tls_backend;
 mod wire;
 
 use std::fs::File;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
 
 pub use backend::{Backend, Transport};
 pub use client::{Answer, Client, get, request};
@@ -34,9 +38,19 @@ pub use gate::{Gate, Opener, gate};
 pub use http2::{Http2, Stream, get as http2_get};
 pub use program::{Balancer, Running, Sample, address_in, backends};
 pub use settings::Settings;
+pub use successor::{Successor, signal};
 
 /// How long anything may take before its test fails: far longer than it ever should.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Ends what goes on until then, also when a wait fails: threads that wait for this would go on for ever.
+pub struct End<'a>(pub &'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
 
 /// Waits until this holds.
 pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
@@ -54,6 +68,16 @@ pub fn lacks_ipv6() -> bool {
         eprintln!("this machine has no IPv6: nothing was tried with it");
     }
     lacks
+}
+
+/// Keeps a free port there from all who take any: only who names it may listen on it, for this does not.
+pub fn kept_port(address: Ipv4Addr) -> (Socket, u16) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    // As who listens there does: then both may have it.
+    socket.set_reuse_address(true).unwrap();
+    socket.bind(&SocketAddr::from((address, 0)).into()).expect("a free port");
+    let port = socket.local_addr().unwrap().as_socket().unwrap().port();
+    (socket, port)
 }
 
 /// To be held by a test that needs the ports that programs take when they are not told any: there is one set for all.

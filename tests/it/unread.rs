@@ -2,10 +2,14 @@
 
 use std::fs;
 use std::io::{Read, Write};
+use std::net::Ipv4Addr;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use crate::support::{Balancer, Fifo, PATIENCE, Running, Sample, Settings, address_in, get, until};
+use crate::support::admin::Admin;
+use crate::support::{
+    Balancer, Fifo, PATIENCE, Running, Sample, Settings, address_in, get, kept_port, until,
+};
 
 #[test]
 fn clients_are_served_and_a_stop_ends_it_though_nobody_reads_its_log() {
@@ -55,7 +59,9 @@ fn lines_that_have_no_room_are_counted_and_the_count_is_told() {
         })
         .collect();
     let listener = format!("[listeners.web]\naddress = \"unix:{}\"\n", socket.display());
-    settings.write(&format!("{listener}[admin]\naddress = \"off\"\n{pools}"));
+    let (_kept, port) = kept_port(Ipv4Addr::LOCALHOST);
+    let admin = Admin { address: (Ipv4Addr::LOCALHOST, port).into() };
+    settings.write(&format!("{listener}[admin]\naddress = \"{}\"\n{pools}", admin.address));
     let mut log = Fifo::open();
     log.fill();
     let balancer = settings.balancer().standard_error_to(log.path()).run();
@@ -70,12 +76,21 @@ fn lines_that_have_no_room_are_counted_and_the_count_is_told() {
     let mut answer = String::new();
     client.read_to_string(&mut answer).expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    until("it is counted", || lost(&admin) > 0);
     log.said("listening on");
     let told = log.said("dropped of this log, for nobody read it: ");
     let count = told.split("read it: ").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok());
-    assert!(count.is_some_and(|count: usize| count > 0), "{told}");
+    assert!(count.is_some_and(|count: usize| (1..=lost(&admin)).contains(&count)), "{told}");
     balancer.signal("TERM");
     log.said("stopped");
+}
+
+/// Lines that Prometheus is told are lost.
+fn lost(admin: &Admin) -> usize {
+    let page = admin.ask("GET", "/metrics", "", "").expect_status(200);
+    let name = "loadbalancer_log_lines_lost_total{log=\"stderr\"} ";
+    let count = page.text().lines().find_map(|line| line.strip_prefix(name)?.parse().ok());
+    count.expect("a number")
 }
 
 /// A balancer that says to a pipe what it says, and that pipe.

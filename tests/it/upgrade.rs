@@ -2,7 +2,7 @@
 
 mod ending;
 
-use crate::support::{Answer, Backend, Balancer, Client, Running, Transport};
+use crate::support::{Answer, Backend, Balancer, Client, PATIENCE, Running, Transport};
 
 const ASK: &str = "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
@@ -46,7 +46,7 @@ fn both_heads_of_an_upgrade_pass_with_what_they_need() {
     let mut client = Client::to(balancer.address);
     client.send(ASK);
     let answer = client.head();
-    let head = told.recv().unwrap();
+    let head = told.recv_timeout(PATIENCE).unwrap();
     for line in ["connection: upgrade", "upgrade: websocket", "sec-websocket-key: dghlihnhbxbszsbub25jzq=="] {
         assert!(head.lines().any(|seen| seen == line), "{line} is not in {head}");
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::Log;
-use crate::support::{Backend, Balancer, Client, Fifo, Running, get};
+use crate::support::{Backend, Balancer, Client, Fifo, PATIENCE, Running, get};
 
 #[test]
 fn at_a_second_signal_answered_requests_and_those_that_are_cut_have_their_lines() {
@@ -93,7 +93,7 @@ fn backend() -> (Backend, Receiver<()>) {
 fn under_way(balancer: &Running, reached: &Receiver<()>) -> Client {
     let mut client = Client::to(balancer.address);
     client.send("GET /stalls HTTP/1.1\r\nHost: test\r\n\r\n");
-    reached.recv().expect("a request");
+    reached.recv_timeout(PATIENCE).expect("a request");
     client
 }
 

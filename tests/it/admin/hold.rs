@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use super::*;
+use crate::support::End;
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
 
@@ -324,6 +325,7 @@ fn backends_are_drained_disabled_and_enabled_under_load_and_no_request_fails() {
     let admin = balancer.admin();
     let (answered, over) = (AtomicUsize::new(0), AtomicBool::new(false));
     thread::scope(|scope| {
+        let _end = End(&over);
         for path in ["/", "/bytes/100000", "/", "/chunked/1000"] {
             let (answered, over, address) = (&answered, &over, balancer.address);
             scope.spawn(move || {
@@ -343,7 +345,6 @@ fn backends_are_drained_disabled_and_enabled_under_load_and_no_request_fails() {
             until("it has nothing to do", || admin.backend(*held)["in_flight"] == 0);
             admin.patch(*held, r#"{"hold": null, "weight": null}"#);
         }
-        over.store(true, Ordering::SeqCst);
     });
     assert_eq!(admin.get("/api/v1/overrides")["overrides"], json!([]));
 }

@@ -191,3 +191,19 @@ fn lines_that_an_access_log_has_no_room_for_are_counted() {
     until("they are lost", || lost("access") == 3.0);
     assert_eq!(lost("stderr"), 0.0);
 }
+
+#[test]
+fn a_stop_is_told_of_while_it_lasts() {
+    let (backend, came, let_go) = Backend::held_up();
+    let balancer = start(&Settings::that_say(&pool("first", &[backend.address])));
+    let mut slow = Client::to(balancer.address);
+    slow.send("GET /slow HTTP/1.1\r\nHost: test\r\n\r\n");
+    came.wait();
+    assert_eq!(metrics(&balancer)["stopping"], 0.0);
+    balancer.signal("TERM");
+    balancer.said("stopping");
+    assert_eq!(metrics(&balancer)["stopping"], 1.0);
+    let_go.open();
+    slow.answer().expect_status(200);
+    assert!(balancer.ended().success());
+}

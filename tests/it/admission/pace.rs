@@ -2,6 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -13,6 +15,9 @@ use crate::support::{Backend, Balancer, Client, Http2, Running, Settings, get, h
 /// A body timeout of two seconds leaves a grace of one.
 const SLOW: [(&str, &str); 3] =
     [("--min-data-rate", "1000"), ("--body-timeout", "2s"), ("--access-log", "-")];
+
+/// More than all buffers on the way to a backend hold.
+const LARGE: usize = 64 << 20;
 
 /// Sends a byte now and then, which is progress, until the other side has gone.
 fn drip(stream: &TcpStream) {
@@ -86,9 +91,12 @@ fn an_upload_that_is_faster_than_the_least_rate_passes_however_long_it_takes() {
 
 #[test]
 fn a_client_whose_backend_is_slow_is_not_cut() {
-    let backend = Backend::that(|mut transport| {
+    let whole = Arc::new(AtomicBool::new(false));
+    let sent = Arc::clone(&whole);
+    let backend = Backend::that(move |mut transport| {
         // Its client has sent all it can by now, and waits.
         thread::sleep(Duration::from_millis(1500));
+        assert!(!whole.load(Ordering::SeqCst), "the upload was not held up");
         transport.read_body();
         transport.send("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n");
         for byte in ["o", "k", "\n"] {
@@ -96,10 +104,18 @@ fn a_client_whose_backend_is_slow_is_not_cut() {
             transport.send(byte);
         }
     });
-    let balancer = slow_before(&backend);
+    // A rate at which what is buffered earns it no time to speak of.
+    let balancer = Balancer::before(&[backend.address]).flag("--min-data-rate", "50000000");
+    let balancer = balancer.flag("--body-timeout", "2s").start();
     let mut client = Client::to(balancer.address);
-    client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\n0123456789");
+    client.send(format!("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: {LARGE}\r\n\r\n"));
+    let mut stream = client.stream().try_clone().expect("a second handle");
+    let sending = thread::spawn(move || {
+        stream.write_all(&vec![b'a'; LARGE]).expect("all of it is taken");
+        sent.store(true, Ordering::SeqCst);
+    });
     assert_eq!(client.answer().expect_status(200).text(), "ok\n");
+    sending.join().expect("all of it is sent");
 }
 
 #[test]

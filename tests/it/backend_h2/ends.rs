@@ -9,7 +9,7 @@ use hyper::{HeaderMap, Response, StatusCode};
 use tokio::sync::watch;
 
 use crate::support::h2_backend::H2Backend;
-use crate::support::{Balancer, Client, Http2, Settings, frame, http2_get, until};
+use crate::support::{Balancer, Client, Http2, PATIENCE, Settings, frame, http2_get, until};
 
 use super::small::begin;
 use super::{before, noop};
@@ -61,7 +61,7 @@ fn an_answer_that_a_client_has_all_of_is_whole_though_its_end_comes_later_and_it
         assert!(line.contains("\"reason\":null"), "{line}");
         client.send("GET /next HTTP/1.1\r\nHost: test\r\n\r\n");
         assert_eq!(client.answer().expect_status(200).text(), "next");
-        assert_eq!(told.recv(), Ok(false), "{method}");
+        assert_eq!(told.recv_timeout(PATIENCE), Ok(false), "{method}");
         assert_eq!(backend.connections(), 1);
     }
 }
@@ -101,7 +101,7 @@ fn an_upload_that_a_whole_answer_makes_idle_is_read_no_further() {
     let mut client = Client::to(balancer.address);
     client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1000000\r\n\r\nthe first of them");
     assert_eq!(client.answer().expect_status(403).text(), "no");
-    assert_eq!(told.recv(), Ok(Reason::CANCEL));
+    assert_eq!(told.recv_timeout(PATIENCE), Ok(Reason::CANCEL));
 }
 
 #[test]

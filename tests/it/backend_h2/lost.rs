@@ -10,7 +10,7 @@ use h2::Reason;
 use hyper::{Request, StatusCode};
 
 use crate::support::h2_backend::{Exchange, H2Backend};
-use crate::support::{Balancer, Client, Http2, frame, get, http2_get, read_frame, request, until};
+use crate::support::{Balancer, Client, End, Http2, frame, get, http2_get, read_frame, request, until};
 
 use super::before;
 
@@ -142,6 +142,7 @@ fn under_load_nothing_that_may_be_repeated_fails_while_backends_are_killed() {
     let balancer = balancer.flag("--health-interval", "1h").start();
     balancer.said_times("is healthy", 4);
     thread::scope(|scope| {
+        let end = End(&over);
         let clients: Vec<_> =
             (0..8).map(|_| scope.spawn(|| ask(balancer.address, &answered, &over))).collect();
         for backend in &backends[..3] {
@@ -150,7 +151,7 @@ fn under_load_nothing_that_may_be_repeated_fails_while_backends_are_killed() {
             backend.kill();
             balancer.said(&format!("{} is down", backend.url()));
         }
-        over.store(true, Ordering::SeqCst);
+        drop(end);
         clients.into_iter().for_each(|client| client.join().expect("every request is answered"));
     });
 }

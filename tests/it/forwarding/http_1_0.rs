@@ -3,7 +3,7 @@
 use std::sync::mpsc::channel;
 
 use super::{passed, passed_on, values};
-use crate::support::{Backend, Balancer, Client, Sample, Settings, get, lacks_ipv6, request};
+use crate::support::{Backend, Balancer, Client, PATIENCE, Sample, Settings, get, lacks_ipv6, request};
 
 #[test]
 fn a_client_of_http_1_0_needs_no_host_and_is_parted_from_after_its_answer() {
@@ -134,7 +134,7 @@ fn an_upload_of_unknown_length_is_whole_though_the_backend_answered_with_http_1_
         client.send(request);
         client.send(if body.is_empty() { "" } else { chunked });
         client.answer().expect_status(200);
-        assert_eq!(told.recv().unwrap(), body);
+        assert_eq!(told.recv_timeout(PATIENCE).unwrap(), body);
     }
 }
 

@@ -135,7 +135,7 @@ fn trailers_pass_both_ways() {
     let answer = stream.answer().expect_status(200);
     assert_eq!(answer.text(), "ok");
     assert_eq!(answer.trailers, [("x-sum".to_owned(), "42".to_owned())]);
-    assert_eq!(told.recv().unwrap(), (b"hello".to_vec(), "x-check: 7\r\n\r\n".to_owned()));
+    assert_eq!(told.recv_timeout(PATIENCE).unwrap(), (b"hello".to_vec(), "x-check: 7\r\n\r\n".to_owned()));
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use hyper::{Request, Version};
 
 use super::{OK, post, telling};
-use crate::support::{Answer, Backend, Balancer, Client, Frame, Http2, Running, frame, head, settings};
+use crate::support::{
+    Answer, Backend, Balancer, Client, Frame, Http2, PATIENCE, Running, frame, head, settings,
+};
 
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
@@ -20,7 +22,7 @@ fn a_request_becomes_one_of_http_1_1() {
     let (_backend, told, balancer) = telling();
     let request = Request::get("http://name.test:81/a/b?c=d").header("x-own", "1").version(Version::HTTP_2);
     let answer = Http2::to(balancer.address).ask(request.body(()).unwrap()).answer();
-    let sent = told.recv().unwrap();
+    let sent = told.recv_timeout(PATIENCE).unwrap();
     assert!(sent.starts_with("GET /a/b?c=d HTTP/1.1\r\n"), "{sent}");
     for (name, values) in [
         ("host", &["name.test:81"][..]),
@@ -45,7 +47,7 @@ fn cookies_that_were_split_are_joined() {
     let request = request.header("cookie", "e=f").body(()).unwrap();
     Http2::to(balancer.address).ask(request).answer().expect_status(200);
     // RFC 9113 section 8.2.3.
-    assert_eq!(line(&told.recv().unwrap(), "cookie"), ["a=b; c=d; e=f"]);
+    assert_eq!(line(&told.recv_timeout(PATIENCE).unwrap(), "cookie"), ["a=b; c=d; e=f"]);
 }
 
 #[test]
@@ -53,7 +55,7 @@ fn that_a_client_takes_trailers_is_passed_on() {
     let (_backend, told, balancer) = telling();
     let request = Request::get("http://a/").header("te", "trailers").body(()).unwrap();
     Http2::to(balancer.address).ask(request).answer().expect_status(200);
-    let sent = told.recv().unwrap();
+    let sent = told.recv_timeout(PATIENCE).unwrap();
     assert_eq!((line(&sent, "te"), line(&sent, "connection")), (vec!["trailers"], vec!["te"]), "{sent}");
 }
 
@@ -103,7 +105,7 @@ fn the_whole_server_may_be_asked_for_its_options() {
         let fields = [(":method", "OPTIONS"), (":scheme", "http"), (":path", path), (":authority", "a")];
         client.send(head(stream, &fields));
         assert_eq!(client.body_of(stream), b"ok");
-        let sent = told.recv().unwrap();
+        let sent = told.recv_timeout(PATIENCE).unwrap();
         assert!(sent.starts_with(&format!("OPTIONS {path} HTTP/1.1\r\n")), "{sent}");
     }
 }
@@ -122,7 +124,7 @@ fn one_who_was_asked_for_by_host_alone_is_found() {
         let all = [&[(":method", "GET"), (":scheme", "http"), (":path", "/")], fields].concat();
         client.send(head(1, &all));
         assert_eq!(client.body_of(1), b"ok", "{fields:?}");
-        let sent = told.recv().unwrap();
+        let sent = told.recv_timeout(PATIENCE).unwrap();
         assert_eq!(line(&sent, "host").len(), 1, "{sent}");
         assert!(line(&sent, "host")[0].eq_ignore_ascii_case("name.test"), "{sent}");
     }
@@ -236,7 +238,7 @@ fn a_length_that_is_not_the_bodys_breaks_the_request_off() {
         let mut stream = client.begin(request);
         stream.send(body, true).unwrap();
         assert!(stream.try_answer().map_or_else(|error| error.is_reset(), |answer| answer.status == 400));
-        let got = told.recv_timeout(crate::support::PATIENCE);
+        let got = told.recv_timeout(PATIENCE);
         // It may have been broken off before a backend was found.
         assert!(got.map_or(true, |got| got.len() < length.parse().unwrap()), "{length}");
     }
@@ -286,7 +288,7 @@ fn a_wish_to_upgrade_to_http_2_is_not_heard_and_the_request_is_answered() {
         "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n",
     );
     assert_eq!(client.answer().expect_status(200).text(), "ok");
-    let sent = told.recv().unwrap().to_ascii_lowercase();
+    let sent = told.recv_timeout(PATIENCE).unwrap().to_ascii_lowercase();
     assert!(!sent.contains("upgrade") && !sent.contains("http2-settings"), "{sent}");
 }
 

@@ -1,13 +1,13 @@
 //! Listeners come and go.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use super::{Client, Sample, Settings, get, until};
 use crate::support::pki::Authority;
-use crate::support::{Balancer, tls};
+use crate::support::{Balancer, kept_port, tls};
 
 const POST: &str = "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n";
 const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
@@ -141,11 +141,10 @@ fn a_listener_comes_to_speak_tls_at_the_same_address() {
 #[test]
 fn a_listener_on_one_address_comes_to_be_one_on_all_and_back() {
     let sample = Sample::start("only");
-    let one = free();
-    let all = SocketAddr::from(([0, 0, 0, 0], one.port()));
+    let (_kept, port) = kept_port(Ipv4Addr::UNSPECIFIED);
+    let [one, other, all] = [[127, 0, 0, 78], [127, 0, 0, 2], [0; 4]].map(|ip| SocketAddr::from((ip, port)));
     let settings = Settings::that_say(&listeners(&[("web", one)], sample.address()));
     let balancer = Balancer::bare().flag("--config", settings.path()).flag("--workers", "2").start();
-    let other = SocketAddr::from(([127, 0, 0, 2], one.port()));
     settings.change(&balancer, &listeners(&[("web", all)], sample.address()));
     get(other, "/").expect_status(200);
     settings.change(&balancer, &listeners(&[("web", one)], sample.address()));

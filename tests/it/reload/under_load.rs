@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use super::{Backend, Client, Sample, Settings, until};
-use crate::support::Balancer;
+use crate::support::{Balancer, End};
 
 /// Weights that no reload changes.
 const EVEN: [usize; 4] = [1, 2, 3, 4];
@@ -73,6 +73,7 @@ fn reload_under_load(workers: &str, reloads: usize) {
     balancer.said(&format!("{sick} is down"));
     let (answered, over) = (AtomicUsize::new(0), AtomicBool::new(false));
     thread::scope(|scope| {
+        let end = End(&over);
         let clients: Vec<_> = ["/", "/a/x", "/b", "/other", "/bytes/100000", "/"]
             .map(|path| {
                 scope.spawn({
@@ -97,7 +98,7 @@ fn reload_under_load(workers: &str, reloads: usize) {
             let goal = answered.load(Ordering::SeqCst) + 5;
             until("some more are answered", || answered.load(Ordering::SeqCst) >= goal);
         }
-        over.store(true, Ordering::SeqCst);
+        drop(end);
         clients.into_iter().for_each(|client| client.join().expect("every request is answered"));
         // The turn goes on where it was: else those that come first in it would have more than their share.
         let answers = even.join().expect("every request is answered");

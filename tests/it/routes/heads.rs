@@ -1,7 +1,7 @@
 //! What a route makes of the heads that pass.
 
 use super::{ask, start};
-use crate::support::Backend;
+use crate::support::{Backend, PATIENCE};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nServer: secret\r\nX-Two: 1\r\nContent-Length: 0\r\n\r\n";
 
@@ -35,7 +35,7 @@ fn a_request_is_rewritten_and_its_query_is_kept() {
         ("/v2/x?c=d", "/test/v2/x"),
     ] {
         ask(balancer.address, "test:80", path, "").expect_status(200);
-        let head = heads.recv().expect("a head").to_lowercase();
+        let head = heads.recv_timeout(PATIENCE).expect("a head").to_lowercase();
         assert!(head.starts_with(&format!("get {target} http/1.1\r\n")), "{path}: {head}");
         let host = if path.starts_with("/api") { "inner.example" } else { "test:80" };
         assert!(head.contains(&format!("\r\nhost: {host}\r\n")), "{head}");
@@ -67,7 +67,7 @@ fn a_part_of_a_path_is_one_value_in_a_query() {
         ("a&b=c", "/from/x&y", "/x&y?host=a%26b%3Dc&path=/from/x%26y"),
     ] {
         ask(balancer.address, host, path, "").expect_status(200);
-        let head = heads.recv().expect("a head");
+        let head = heads.recv_timeout(PATIENCE).expect("a head");
         assert_eq!(head.lines().next(), Some(&*format!("GET {target} HTTP/1.1")), "{path}");
     }
 }
@@ -86,7 +86,7 @@ fn header_lines_are_removed_set_and_added_both_ways() {
     let answer = ask(balancer.address, "test", "/", lines).expect_status(200);
     assert_eq!((answer.header("server"), answer.header("x-two")), (None, Some("2")));
     assert_eq!(answer.header("strict-transport-security"), Some("max-age=1"));
-    let head = heads.recv().expect("a head").to_lowercase();
+    let head = heads.recv_timeout(PATIENCE).expect("a head").to_lowercase();
     let values = |name: &str| -> Vec<String> {
         let lines = head.lines().filter_map(|line| line.split_once(": "));
         lines.filter(|(known, _)| *known == name).map(|(_, value)| value.to_owned()).collect()
@@ -112,7 +112,7 @@ fn routes_look_at_and_change_what_backends_are_told_of_a_client() {
     let told = |path: &str| {
         ask(balancer.address, "test", path, "Via: 1.0 first\r\nX-Forwarded-Proto: ftp\r\n")
             .expect_status(200);
-        let head = heads.recv().expect("a head").to_lowercase();
+        let head = heads.recv_timeout(PATIENCE).expect("a head").to_lowercase();
         let told = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "via"];
         let lines = head.lines().filter_map(|line| line.split_once(": "));
         let mut lines: Vec<_> = lines

@@ -5,7 +5,7 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use super::{settings, start};
-use crate::support::{Backend, Client, Sample, get, request, until};
+use crate::support::{Backend, Client, PATIENCE, Sample, get, request, until};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nshadow";
 const ROUTE: &str = "[routes.all]\npool = \"all\"\nmirror = { pool = \"shadow\" }\nrequest_headers = { set = { x-set = \"1\" } }\n";
@@ -19,7 +19,7 @@ fn another_pool_gets_a_copy_and_its_answer_is_dropped() {
     for number in 0..3 {
         client.send(format!("GET /?{number} HTTP/1.1\r\nHost: test\r\nX-Own: 1\r\n\r\n"));
         assert_eq!(client.answer().expect_status(200).text(), "hello from one\n");
-        let head = heads.recv().expect("a copy").to_lowercase();
+        let head = heads.recv_timeout(PATIENCE).expect("a copy").to_lowercase();
         assert!(head.starts_with(&format!("get /?{number} http/1.1\r\n")), "{head}");
         for line in ["host: test", "x-own: 1", "x-set: 1", "x-forwarded-for: 127.0.0.1"] {
             assert!(head.contains(&format!("\r\n{line}\r\n")), "{head}");
@@ -41,7 +41,10 @@ fn a_copy_has_the_body_if_it_is_not_large() {
     let (balancer, _settings) = start(ROUTE, &[("all", sample.address()), ("shadow", shadow.address)]);
     let chunked = "POST /echo HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n";
     request(balancer.address, chunked).expect_status(200);
-    assert_eq!(told.recv().expect("a copy"), (Some("11".to_owned()), b"hello world".to_vec()));
+    assert_eq!(
+        told.recv_timeout(PATIENCE).expect("a copy"),
+        (Some("11".to_owned()), b"hello world".to_vec())
+    );
     let large = "x".repeat(100_000);
     let post = |body: &str| {
         let length = body.len();
@@ -51,7 +54,7 @@ fn a_copy_has_the_body_if_it_is_not_large() {
     };
     request(balancer.address, &post(&large)).expect_status(200);
     request(balancer.address, &post("small")).expect_status(200);
-    assert_eq!(told.recv().expect("a copy").1, b"small", "the large one was not copied");
+    assert_eq!(told.recv_timeout(PATIENCE).expect("a copy").1, b"small", "the large one was not copied");
 }
 
 #[test]
@@ -70,7 +73,7 @@ fn a_copy_with_a_body_is_waited_for_as_long_as_any_answer() {
     let (balancer, _settings) = start(&route, &[("all", sample.address()), ("shadow", shadow.address)]);
     let post = "POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello";
     request(balancer.address, post).expect_status(200);
-    assert_eq!(told.recv().expect("a copy"), (b"hello".to_vec(), true));
+    assert_eq!(told.recv_timeout(PATIENCE).expect("a copy"), (b"hello".to_vec(), true));
 }
 
 #[test]
@@ -102,7 +105,7 @@ fn only_so_many_of_a_hundred_requests_are_copied() {
             client.send(format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n"));
             client.answer().expect_status(200);
         }
-        while !heads.recv().expect("a copy").starts_with("GET /echo ") {
+        while !heads.recv_timeout(PATIENCE).expect("a copy").starts_with("GET /echo ") {
             copied += 1;
         }
     }
@@ -150,7 +153,7 @@ fn a_pool_that_gets_no_share_yet_may_get_copies() {
     let route = "[routes.all]\npools = { stable = 1, canary = 0 }\nmirror = { pool = \"canary\" }\n";
     let (balancer, _settings) = start(route, &pools);
     assert_eq!(get(balancer.address, "/?first").expect_status(200).text(), "hello from one\n");
-    assert!(heads.recv().expect("a copy").starts_with("GET /?first "));
+    assert!(heads.recv_timeout(PATIENCE).expect("a copy").starts_with("GET /?first "));
     let (code, said) = settings(&route.replace("canary = 0", "canary = 1"), &pools).balancer().fail();
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("its requests go to this pool anyway"), "{said}");

@@ -94,7 +94,9 @@ fn a_client_that_waits_for_100_continue_is_asked_for_its_chunks() {
     client.send(format!("2\r\nhi\r\n0\r\n\r\n{GET}\r\n"));
     client.answer().expect_status(200);
     client.answer().expect_status(200);
-    assert_eq!(heads.iter().take(2).count(), 2);
+    for _ in 0..2 {
+        heads.recv_timeout(PATIENCE).expect("a head");
+    }
 }
 
 #[test]

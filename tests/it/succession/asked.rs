@@ -9,7 +9,13 @@ use crate::support::admin::{JSON, body};
 /// A process whose successor does not start before [`let_start`].
 fn held_back(folder: &Folder, backend: SocketAddr) -> Running {
     let (link, new) = (folder.path("loadbalancer"), folder.path("new link"));
-    let wait = format!("echo new program\nwhile [ ! -e '{}' ]; do sleep 0.05; done", go(folder).display());
+    let (here, go) = (folder.path("."), go(folder));
+    // With the test goes its folder, also if it fails.
+    let wait = format!(
+        "echo new program\nwhile [ -e '{}' ] && [ ! -e '{}' ]; do sleep 0.05; done",
+        here.display(),
+        go.display()
+    );
     // No copy of the program: a process that another test starts just then may hold it open for writing.
     symlink(script(folder, &wait), &new).unwrap();
     symlink(env!("CARGO_BIN_EXE_loadbalancer"), &link).unwrap();

@@ -5,9 +5,9 @@ use std::net::{TcpStream, UdpSocket};
 use std::os::unix::fs::symlink;
 
 use crate::support::pki::Folder;
-use crate::support::{Balancer, PATIENCE, Running, Sample, Settings, get, until};
+use crate::support::{Balancer, PATIENCE, Running, Sample, Settings, Successor, get, signal, until};
 
-use super::{Successor, runs, script, signal, text};
+use super::{runs, script, text};
 
 #[test]
 fn a_successor_that_cannot_start_changes_nothing() {

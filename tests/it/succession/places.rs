@@ -1,14 +1,12 @@
 //! Where clients come, when that is a file or changes with the process.
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use crate::support::pki::Folder;
-use crate::support::{Balancer, Running, Sample, Settings, get, until};
-
-use super::{Successor, signal};
+use crate::support::{Balancer, Running, Sample, Settings, Successor, get, kept_port, signal, until};
 
 fn ask_at(path: &Path) {
     let mut stream = UnixStream::connect(path).expect("somebody listens");
@@ -90,7 +88,7 @@ fn a_successor_that_fails_leaves_the_unix_socket_alone() {
 #[test]
 fn a_listener_may_be_everywhere_where_it_was_somewhere_before() {
     let sample = Sample::start("one");
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (_kept, port) = kept_port(Ipv4Addr::UNSPECIFIED);
     let settings = Settings::that_say(&text(&format!("127.0.0.1:{port}"), &sample));
     let balancer = Balancer::bare().flag("--config", settings.path()).start();
     settings.write(&text(&format!("0.0.0.0:{port}"), &sample));

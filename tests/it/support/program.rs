@@ -1,7 +1,7 @@
 //! The three programs.
 
 use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,10 +9,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, Socket, Type};
+use socket2::Socket;
 
-use super::PATIENCE;
 use super::pki::Pair;
+use super::{PATIENCE, Successor, kept_port, signal};
 
 /// A balancer that is yet to be started.
 pub struct Balancer {
@@ -170,22 +170,19 @@ pub fn backends(program: &str, words: &[&str]) -> Running {
 pub struct Sample {
     running: Running,
     name: String,
+    port: u16,
     /// Keeps its port for it while it does not run.
-    port: Socket,
+    _kept: Socket,
 }
 
 impl Sample {
     /// Starts a sample backend of this name on a free port.
     pub fn start(name: &str) -> Self {
-        let port = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        // As the backend does: then both may have it, as long as this one does not listen.
-        port.set_reuse_address(true).unwrap();
-        port.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a free port");
-        Self { running: Self::run(&port, name), name: name.to_owned(), port }
+        let (kept, port) = kept_port(Ipv4Addr::LOCALHOST);
+        Self { running: Self::run(port, name), name: name.to_owned(), port, _kept: kept }
     }
 
-    fn run(port: &Socket, name: &str) -> Running {
-        let port = port.local_addr().unwrap().as_socket().unwrap().port();
+    fn run(port: u16, name: &str) -> Running {
         let mut command = Command::new(env!("CARGO_BIN_EXE_backends1"));
         command.args(["--name", name, "--port", &port.to_string()]);
         let mut running = Running::start(command);
@@ -213,11 +210,11 @@ impl Sample {
 
     /// Starts one in its place once it has ended: the same name, the same port.
     pub fn restart(&mut self) {
-        self.running = Self::run(&self.port, &self.name);
+        self.running = Self::run(self.port, &self.name);
     }
 }
 
-/// A program that runs until it is dropped.
+/// A program that runs, as do those that take its place, until it is dropped.
 pub struct Running {
     child: Mutex<Child>,
     log: Arc<Log>,
@@ -308,8 +305,7 @@ impl Running {
 
     /// Sends it a signal, by the name that `kill` knows.
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([&format!("-{name}"), &self.id().to_string()]).status();
-        assert!(status.expect("there is a kill command").success(), "kill -{name}");
+        signal(name, self.id());
     }
 
     /// Waits for its end.
@@ -331,6 +327,7 @@ impl Drop for Running {
         // It may have ended already.
         let _ = child.kill();
         let _ = child.wait();
+        drop(Successor::all_in(&self.log.lines()));
         if thread::panicking() {
             eprintln!("it said:\n{}", self.log.lines().join("\n"));
         }

@@ -10,7 +10,7 @@ use rustls::{ClientConfig, HandshakeKind};
 
 use crate::support::pki::{Authority, Kind, Pair};
 use crate::support::tls::{remembering, showing, trusting};
-use crate::support::{Backend, Balancer, Client, Http2, Running, until};
+use crate::support::{Backend, Balancer, Client, Http2, PATIENCE, Running, until};
 
 const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -44,7 +44,7 @@ impl Asking {
         let mut client = Client::secure(self.balancer.address, &Arc::new(config));
         client.send(format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n"));
         client.answer().expect_status(200);
-        self.backend.1.recv().unwrap().to_ascii_lowercase()
+        self.backend.1.recv_timeout(PATIENCE).unwrap().to_ascii_lowercase()
     }
 
     /// Fails unless a client is refused.
@@ -130,7 +130,7 @@ fn nobody_can_claim_to_have_a_certificate() {
     let mut client = Client::to(balancer.address);
     client.send(format!("GET / HTTP/1.1\r\nHost: a\r\n{claim}\r\n"));
     client.answer().expect_status(200);
-    let head = told.recv().unwrap().to_ascii_lowercase();
+    let head = told.recv_timeout(PATIENCE).unwrap().to_ascii_lowercase();
     assert!(!head.contains("client-cert"), "{head}");
 }
 
@@ -142,13 +142,17 @@ fn each_request_of_a_client_tells_who_it_is_also_by_http_2_and_after_a_pause() {
     let mut client = Http2::secure(asking.balancer.address, config.clone());
     for _ in 0..2 {
         client.get("/").expect_status(200);
-        assert!(asking.backend.1.recv().unwrap().to_ascii_lowercase().contains(&field(&pair)));
+        assert!(
+            asking.backend.1.recv_timeout(PATIENCE).unwrap().to_ascii_lowercase().contains(&field(&pair))
+        );
     }
     let mut client = Client::secure(asking.balancer.address, &Arc::new(config));
     for turn in 1..3 {
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
         client.answer().expect_status(200);
-        assert!(asking.backend.1.recv().unwrap().to_ascii_lowercase().contains(&field(&pair)));
+        assert!(
+            asking.backend.1.recv_timeout(PATIENCE).unwrap().to_ascii_lowercase().contains(&field(&pair))
+        );
         until("it is parked", || asking.balancer.times_said(" is parked") == turn);
     }
 }

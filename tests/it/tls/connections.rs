@@ -26,7 +26,12 @@ fn a_backend_is_told_that_its_client_speaks_tls() {
     let (_balancer, mut client) = client_of(&backend, &[]);
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     client.answer().expect_status(200);
-    assert!(told.recv().unwrap().to_ascii_lowercase().contains("\r\nx-forwarded-proto: https\r\n"));
+    assert!(
+        told.recv_timeout(PATIENCE)
+            .unwrap()
+            .to_ascii_lowercase()
+            .contains("\r\nx-forwarded-proto: https\r\n")
+    );
 }
 
 #[test]

@@ -10,7 +10,7 @@ use rustls::{ClientConfig, HandshakeKind};
 use super::{REQUEST, expect_answer, handshake};
 use crate::support::pki::{Authority, Pair, replace};
 use crate::support::tls::{remembering, trusting};
-use crate::support::{Balancer, Client, Running, Sample, until};
+use crate::support::{Balancer, Client, End, Running, Sample, until};
 
 fn behind(pair: &Pair) -> (Sample, Running) {
     let backend = Sample::start("one");
@@ -32,7 +32,6 @@ fn a_new_certificate_is_shown_as_soon_as_it_is_there_and_no_request_fails() {
     let over = AtomicBool::new(false);
     let config = || Arc::new(trusting(&authority));
     let asked = thread::scope(|scope| {
-        // Also if a wait fails, or the threads would go on for ever.
         let end = End(&over);
         let keep = || {
             let mut client = Client::secure(balancer.address, &config());
@@ -61,15 +60,6 @@ fn a_new_certificate_is_shown_as_soon_as_it_is_there_and_no_request_fails() {
     });
     assert!(asked.iter().all(|asked| *asked > 0), "{asked:?}");
     assert_eq!(balancer.times_said(" is for localhost and valid until "), pairs.len());
-}
-
-/// Ends what goes on until then.
-struct End<'a>(&'a AtomicBool);
-
-impl Drop for End<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! How a tunnel ends.
 
+use std::net::TcpStream;
 use std::sync::mpsc::channel;
 
 use super::{ASK, SWITCH, echo, tunnel_to, upgraded};
-use crate::succession::Successor;
-use crate::support::{Backend, Balancer, Client, PATIENCE, Transport, gate, until};
+use crate::support::{Backend, Balancer, Client, PATIENCE, Settings, Successor, Transport, gate, until};
 
 #[test]
 fn a_client_that_has_sent_all_still_hears_the_backend() {
@@ -164,6 +164,31 @@ fn a_stop_ends_tunnels_when_that_time_is_over() {
     assert_eq!(told.recv_timeout(PATIENCE).expect("the end of the tunnel"), b"");
     balancer.said("cut at the end of the drain time: 1 connection");
     assert!(balancer.ended().success());
+}
+
+#[test]
+fn a_tunnel_of_a_listener_that_a_reload_removes_goes_on_until_its_client_ends_it() {
+    let (backend, _) = tunnel_to(echo);
+    let text = |listeners: &str| {
+        format!(
+            "[listeners]\n{listeners}[admin]\naddress = \"off\"\n\
+             [pools.all]\nbackends = [\"{}\"]\nhealth = {{ path = \"/health\" }}\n",
+            backend.address
+        )
+    };
+    let stays = "web = { address = \"127.0.0.1:0\" }\n";
+    let settings = Settings::that_say(&text(&format!("goes = {{ address = \"127.0.0.1:0\" }}\n{stays}")));
+    let balancer = settings.balancer().start();
+    let mut client = upgraded(&balancer);
+    settings.change(&balancer, &text(stays));
+    balancer.said(&format!("no longer listening on http://{}", balancer.address));
+    until("nobody listens", || TcpStream::connect(balancer.address).is_err());
+    for _ in 0..100 {
+        client.send("hello");
+        assert_eq!(client.bytes(5), b"hello");
+    }
+    client.finish();
+    assert_eq!(client.rest(), b"");
 }
 
 #[test]
