@@ -44,7 +44,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
-use hyper::header::EXPECT;
 use hyper::{Request, Response, StatusCode};
 
 use crate::balance::{Lease, Tried};
@@ -128,7 +127,7 @@ async fn forward(
         Course::Answer(own) => return Ok(Outcome::Own(own)),
     };
     // Who takes its expectation away, a route or the client itself, hears of none.
-    let expects_continue = asked.expects_continue && request.headers().contains_key(EXPECT);
+    let expects_continue = asked.expects_continue && headers::expects_continue(request.headers());
     let asked = Asked { expects_continue, ..asked };
     let untold = (!asked.is_told).then_some(&provenance);
     let mut view = Rc::clone(view);
@@ -148,7 +147,7 @@ async fn forward(
         let trial = Trial::begin(client, pool, &lease);
         let failure = match forward::send(client, &view, &lease, unsent, untold, asked).await {
             Ok((mut response, connection)) => {
-                let can_pass = headers::prepare_answer(&mut response, asked, client);
+                let can_pass = headers::prepare_answer(&mut response, asked, client, connection.flow());
                 trial.answered_if(can_pass, &response)?;
                 exchange.stays_at(affinity.cookie(pool, &lease), response.headers_mut());
                 let connections = Rc::clone(connections);

@@ -44,8 +44,8 @@ pub struct Connections<B: Body + 'static> {
     room: Cell<usize>,
     dialling: Cell<usize>,
     waiting: Cell<usize>,
-    /// An attempt to connect has ended, well or not.
-    dialled: Notify,
+    /// An attempt to connect has ended, well or not, or a stream.
+    ended: Rc<Notify>,
 }
 
 impl<B> Connections<B>
@@ -64,7 +64,7 @@ where
             room: Cell::new(MOST_STREAMS),
             dialling: Cell::new(0),
             waiting: Cell::new(0),
-            dialled: Notify::new(),
+            ended: Rc::default(),
         }
     }
 
@@ -95,14 +95,14 @@ where
         }
         while !need.upgrade && need.since != Some(OWN) && self.will_have_room() {
             let _waiting = Counted::one_more(&self.waiting);
-            self.dialled.notified().await;
+            self.ended.notified().await;
             if let Some(connection) = self.stream(false, need.since.unwrap_or_default()) {
                 return Ok(connection);
             }
         }
         let _dialling = (!need.upgrade).then(|| Dialling::begin(self));
         let connection = self.dial(need).await;
-        if connection.is_err() {
+        if connection.is_err() && !need.upgrade {
             // Nobody is to wait for others that may fail as well.
             self.room.set(1);
         }
@@ -172,7 +172,7 @@ where
                 Ok(Connection::Exclusive(Box::new(connection)))
             }
             Protocol::Http2 => {
-                let connection = Http2::over(stream, need.limits).await?;
+                let connection = Http2::over(stream, need.limits, Rc::clone(&self.ended)).await?;
                 self.room.set(connection.most_streams());
                 let stream = connection.stream();
                 if !self.way.is_told_the_client() {
@@ -187,17 +187,17 @@ where
 /// An attempt to connect. Those who wait hear of its end, however it ended.
 struct Dialling<'a> {
     _counted: Counted<'a>,
-    dialled: &'a Notify,
+    ended: &'a Notify,
 }
 
 impl<'a> Dialling<'a> {
     fn begin<B: Body>(connections: &'a Connections<B>) -> Self {
-        Self { _counted: Counted::one_more(&connections.dialling), dialled: &connections.dialled }
+        Self { _counted: Counted::one_more(&connections.dialling), ended: &connections.ended }
     }
 }
 
 impl Drop for Dialling<'_> {
     fn drop(&mut self) {
-        self.dialled.notify_waiters();
+        self.ended.notify_waiters();
     }
 }

@@ -27,7 +27,7 @@ pub enum DialError {
     /// It was made, but the backend did not begin as HTTP/2 does.
     #[error("it did not begin to speak HTTP/2; write http:// if it should not")]
     NotHttp2,
-    /// The request is to switch protocols, which HTTP/2 in the clear has no way for that is spoken here.
+    /// The request is to switch protocols, which HTTP/2 has no way for that is spoken here, and the backend speaks nothing else.
     #[error("it speaks HTTP/2, on which protocols cannot be switched")]
     CannotSwitch,
 }

@@ -19,7 +19,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use h2::client::{Builder, Connection, SendRequest};
 use socket2::SockRef;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::spawn_local;
 
 use crate::config::Scheme;
@@ -62,6 +62,8 @@ pub(super) struct Http2 {
     used: Cell<bool>,
     /// Since when it carries no request, as far as the sweep has seen; in milliseconds of the worker's clock.
     idle_since: Cell<Option<u64>>,
+    /// For those who wait for room on any connection to the backend.
+    freed: Rc<Notify>,
     /// Tells the driver when this is dropped, behind all else.
     _end: oneshot::Sender<()>,
 }
@@ -100,8 +102,12 @@ impl Status {
 
 impl Http2 {
     /// Speaks HTTP/2 over a fresh connection. It is ready when the backend has said so, in its settings: then it is
-    /// known that the backend speaks HTTP/2, and how many requests it takes.
-    pub(super) async fn over(stream: Stream, limits: HeadLimits) -> Result<Rc<Self>, DialError> {
+    /// known that the backend speaks HTTP/2, and how many requests it takes. Each time that one has ended, `freed` tells.
+    pub(super) async fn over(
+        stream: Stream,
+        limits: HeadLimits,
+        freed: Rc<Notify>,
+    ) -> Result<Rc<Self>, DialError> {
         let scheme = if stream.is_tls() { Scheme::Https } else { Scheme::H2c };
         let socket = stream.socket().as_fd().try_clone_to_owned()?;
         let status = Rc::new(Status::default());
@@ -138,6 +144,7 @@ impl Http2 {
             socket,
             used: Cell::new(false),
             idle_since: Cell::new(None),
+            freed,
             _end: end,
         }))
     }

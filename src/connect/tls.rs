@@ -83,6 +83,8 @@ impl BackendTls {
         let connector = if http1 { &self.client.http1 } else { &self.client.either };
         let connected = connector.connect(self.name.clone(), socket).await;
         let stream = connected.map_err(|error| match TlsFault::of(&error, &self.name) {
+            // It had no choice, because of what one request is for.
+            Some(fault) if http1 && fault.is_of_the_choice() => DialError::CannotSwitch,
             Some(fault) => DialError::Tls(fault),
             None => DialError::Connect(error),
         })?;

@@ -80,7 +80,7 @@ impl Flow {
     }
 
     /// Whether a part of the last request is not written yet: the connection can carry no other.
-    pub(super) fn owes(&self) -> bool {
+    pub fn owes(&self) -> bool {
         self.owes.get()
     }
 

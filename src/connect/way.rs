@@ -1,6 +1,7 @@
 //! How a backend is reached: where it is, what is spoken to it, and what is said before.
 
 use std::io;
+use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
 use tokio::net::{TcpStream, UnixStream};
@@ -118,7 +119,7 @@ impl From<BackendUrl> for Way {
 async fn connect(address: &Address) -> Result<Socket, DialError> {
     Ok(match address {
         Address::Ip(address) => {
-            let stream = TcpStream::connect(address).await?;
+            let stream = TcpStream::connect(address).await.map_err(|error| told_apart(error, *address))?;
             stream.set_nodelay(true)?;
             Socket::Tcp(stream)
         }
@@ -130,4 +131,19 @@ async fn connect(address: &Address) -> Result<Socket, DialError> {
             }
         })?),
     })
+}
+
+/// The system says of an IPv6 address to which it knows no way from any of its own what it says when it runs out of ports.
+fn told_apart(error: io::Error, address: SocketAddr) -> io::Error {
+    let has_no_way = || {
+        let unspecified = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
+        let other = UdpSocket::bind(unspecified).and_then(|socket| socket.connect(address));
+        other.is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable)
+    };
+    match error.kind() {
+        io::ErrorKind::AddrNotAvailable if address.is_ipv6() && has_no_way() => {
+            io::ErrorKind::NetworkUnreachable.into()
+        }
+        _ => error,
+    }
 }

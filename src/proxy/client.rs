@@ -12,6 +12,7 @@ use std::time::Instant;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use hyper::body::Incoming;
 use hyper::header::HeaderValue;
 
 use crate::config::{Address, Listener};
@@ -54,6 +55,7 @@ pub struct Client {
     fault: RefCell<Option<Error>>,
     interim: RefCell<Vec<u8>>,
     upload: RefCell<Option<Weak<dyn Advance>>>,
+    unread: RefCell<Option<Box<Incoming>>>,
     tunnel: RefCell<Option<Box<Tunnel>>>,
     handshake: RefCell<Option<Handshake>>,
     bytes_in: Cell<u64>,
@@ -94,6 +96,7 @@ impl Client {
             fault: RefCell::default(),
             interim: RefCell::default(),
             upload: RefCell::default(),
+            unread: RefCell::default(),
             tunnel: RefCell::default(),
             handshake: RefCell::default(),
             bytes_in: Cell::new(0),
@@ -234,6 +237,16 @@ impl Client {
         {
             upload.advance(cx);
         }
+    }
+
+    /// Keeps a body of which nobody wants the rest.
+    pub(super) fn keep_unread(&self, body: Option<Incoming>) {
+        *self.unread.borrow_mut() = body.map(Box::new);
+    }
+
+    /// Lets go of it: the answer is with the client.
+    pub fn let_go_of_unread(&self) {
+        drop(self.unread.take());
     }
 
     pub(super) fn set_tunnel(&self, tunnel: Box<Tunnel>) {

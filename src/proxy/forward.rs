@@ -57,6 +57,8 @@ impl Failure {
         let (registry, backend) = (client.shared.registry, lease.backend());
         match (&self.evidence, &self.error) {
             (Some(Evidence::Closed), _) if !others.is_empty() => registry.doubt(backend),
+            // It may be what this request asked for that its certificate, or ours, does not do for: a check tells.
+            (Some(Evidence::Tls(_)), _) if self.sent => registry.doubt(backend),
             (Some(evidence), _) => registry.suspect(backend, evidence.clone()),
             // It may hang, or this request take long there: a check tells.
             (None, Error::ResponseTimeout | Error::BackendStalled) => registry.doubt(backend),
@@ -101,7 +103,7 @@ pub(super) async fn send(
                 }
                 // They may have come in one piece with the answer.
                 pass_interim(client, &flow, asked);
-                pass_word_to_go_on(client, &flow);
+                pass_word_to_go_on(client, &flow, asked);
                 return Ok((response, connection));
             }
             Err(Err(error)) => return Err(Failure { error, evidence: None, sent: true }),
@@ -205,6 +207,9 @@ fn origin(client: &Client) -> Option<Origin> {
 fn begin(client: &Client, request: Option<&Request<RequestBody>>, asked: Asked) {
     let waits = asked.expects_continue;
     client.set(Mark::Withheld, waits);
+    if waits {
+        client.set(Mark::Asked, false);
+    }
     // A body that came to its end without a byte is one that a backend refused before.
     let is_empty = request.is_some_and(|request| request.body().is_end_stream());
     client.mark_sent(is_empty);
@@ -243,9 +248,9 @@ fn pass_interim(client: &Client, flow: &Flow, asked: Asked) {
     }
 }
 
-/// Of a backend that asked for the body and began to answer in one breath, and may wait for the body to go on.
-fn pass_word_to_go_on(client: &Client, flow: &Flow) {
-    if client.phase() == Phase::Expect && flow.continued() {
+/// Of a backend that asked for the body and began to answer before that was asked for, and may wait for the body to go on.
+fn pass_word_to_go_on(client: &Client, flow: &Flow, asked: Asked) {
+    if asked.expects_continue && flow.continued() && !client.is(Mark::Asked) {
         client.set(Mark::Withheld, false);
         // hyper's own word would come only before the answer.
         client.interim().borrow_mut().extend_from_slice(GO_ON);

@@ -4,11 +4,12 @@ mod seen;
 
 use hyper::body::Body as _;
 use hyper::header::{
-    CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE, VIA,
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING,
+    UPGRADE, VIA,
 };
 use hyper::{Method, Request, Response, StatusCode, Version};
 
-use crate::connect::{Broken, Provenance, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
+use crate::connect::{Broken, Flow, Provenance, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
 use crate::snapshot::Settings;
 
 use super::fields::{KEEP_ALIVE, PROXY_CONNECTION, remove_claims};
@@ -45,6 +46,9 @@ pub(super) fn prepare(
     let may_upgrade = version == Version::HTTP_11 || extended_connect;
     let upgrade = seen.has(Kind::Upgrade) && may_upgrade && asks_for_upgrade(request);
     let has_body = !request.body().is_end_stream();
+    if seen.has(Kind::Upgrade) && has_body {
+        request.body_mut().outlast_answer();
+    }
     let headers = request.headers_mut();
     if seen.has(Kind::TransferEncoding) {
         check_transfer_encoding(headers)?;
@@ -61,7 +65,8 @@ pub(super) fn prepare(
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
     match (upgrade, trailers) {
-        (true, _) => headers.insert(CONNECTION, HeaderValue::from_static("upgrade")),
+        (true, true) => headers.insert(CONNECTION, HeaderValue::from_static("upgrade, te")),
+        (true, false) => headers.insert(CONNECTION, HeaderValue::from_static("upgrade")),
         (false, true) => headers.insert(CONNECTION, HeaderValue::from_static("te")),
         (false, false) => None,
     };
@@ -110,10 +115,11 @@ pub(super) fn prepare_answer<B>(
     response: &mut Response<B>,
     asked: Asked,
     client: &Client,
+    flow: &Flow,
 ) -> Result<(), Error> {
     let upgraded = is_upgrade(response);
     // What is left of the body would be lost between it and the tunnel (RFC 9110 section 7.8).
-    if upgraded && (!asked.upgrade || client.is_uploading()) {
+    if upgraded && (!asked.upgrade || client.is_uploading() || flow.owes()) {
         return Err(Error::UnaskedUpgrade);
     }
     let is_ignored = || match upgraded {
@@ -164,7 +170,18 @@ pub(super) fn prepare_answer<B>(
 /// Says that no other request is taken: what is left of an answered one goes with its connection, so the next would be lost
 /// (RFC 9112 section 9.6).
 pub(super) fn announce_end(headers: &mut HeaderMap) {
-    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    // It may say already that an Upgrade is for one hop.
+    if !lists(headers, &CONNECTION, "close") {
+        headers.append(CONNECTION, HeaderValue::from_static("close"));
+    }
+}
+
+/// Whether the client waits for a word to go on (RFC 9110 section 10.1.1). What else it may expect, or that beside other things,
+/// is between it and the backend: hyper would say no such word.
+pub(super) fn expects_continue(headers: &HeaderMap) -> bool {
+    let mut lines = headers.get_all(EXPECT).iter();
+    let is_it = lines.next().is_some_and(|line| line.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    is_it && lines.next().is_none()
 }
 
 /// Says of an answer whose body has no known size that no other follows. To one of HTTP/1.1 hyper would add that its client may

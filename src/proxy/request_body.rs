@@ -33,13 +33,16 @@ enum Content {
 
 #[derive(Debug)]
 struct Upload {
-    incoming: Incoming,
+    /// None when it is let go of.
+    incoming: Option<Incoming>,
     client: Rc<Client>,
     /// How many bytes are still allowed.
     allowance: u64,
     /// A copy of it, for another pool.
     copy: Option<Box<Copy>>,
     ended: bool,
+    /// Whether hyper is to have it until the answer is with the client.
+    outlasts_answer: bool,
 }
 
 /// The body of a request could not be passed on; the client's connection knows why.
@@ -53,7 +56,14 @@ impl RequestBody {
             return Self(None);
         }
         let allowance = client.shared.body_limit().unwrap_or(u64::MAX);
-        let upload = Upload { incoming, client: Rc::clone(client), allowance, copy: None, ended: false };
+        let upload = Upload {
+            incoming: Some(incoming),
+            client: Rc::clone(client),
+            allowance,
+            copy: None,
+            ended: false,
+            outlasts_answer: false,
+        };
         Self(Some(Box::new(Content::Upload(upload))))
     }
 
@@ -70,6 +80,14 @@ impl RequestBody {
     pub(super) fn allow(&mut self, limit: Option<u64>) {
         if let Some(Content::Upload(upload)) = self.0.as_deref_mut() {
             upload.allowance = limit.unwrap_or(u64::MAX);
+        }
+    }
+
+    /// Nothing of it is let go of before the answer is with the client: of a request that could become a tunnel hyper forgets what
+    /// it has not written yet when nobody wants the rest of its body.
+    pub(super) fn outlast_answer(&mut self) {
+        if let Some(Content::Upload(upload)) = self.0.as_deref_mut() {
+            upload.outlasts_answer = true;
         }
     }
 
@@ -103,7 +121,7 @@ impl HttpBody for RequestBody {
 
     fn is_end_stream(&self) -> bool {
         match self.0.as_deref() {
-            Some(Content::Upload(upload)) => upload.incoming.is_end_stream(),
+            Some(Content::Upload(upload)) => upload.is_end_stream(),
             Some(Content::Whole(..)) => false,
             None => true,
         }
@@ -111,7 +129,7 @@ impl HttpBody for RequestBody {
 
     fn size_hint(&self) -> SizeHint {
         match self.0.as_deref() {
-            Some(Content::Upload(upload)) => upload.incoming.size_hint(),
+            Some(Content::Upload(upload)) => upload.size_hint(),
             Some(Content::Whole(bytes, _)) => SizeHint::with_exact(bytes.len() as u64),
             None => SizeHint::with_exact(0),
         }
@@ -119,11 +137,24 @@ impl HttpBody for RequestBody {
 }
 
 impl Upload {
+    fn is_end_stream(&self) -> bool {
+        self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.as_ref().map_or_else(SizeHint::default, Incoming::size_hint)
+    }
+
+    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        self.incoming.as_mut().map_or(Poll::Ready(None), |incoming| Pin::new(incoming).poll_frame(cx))
+    }
+
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UploadStopped>>> {
         if self.client.is(Mark::Withheld) {
             return Poll::Pending;
         }
-        let polled = Pin::new(&mut self.incoming).poll_frame(cx);
+        self.client.set(Mark::Asked, true);
+        let polled = self.poll_incoming(cx);
         self.client.set_starved(polled.is_pending());
         match polled {
             Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(self.pass(frame))),
@@ -132,7 +163,7 @@ impl Upload {
                 Poll::Ready(Some(Err(UploadStopped)))
             }
             // hyper takes a stream that its client resets without an error for one that ended.
-            Poll::Ready(None) if self.client.is(Mark::Stream) && !self.incoming.is_end_stream() => {
+            Poll::Ready(None) if self.client.is(Mark::Stream) && !self.is_end_stream() => {
                 self.client.set_fault(Error::ClientGone);
                 Poll::Ready(Some(Err(UploadStopped)))
             }
@@ -162,7 +193,7 @@ impl Upload {
             self.copy = None;
         }
         self.client.count_in(bytes);
-        if frame.is_trailers() || self.incoming.is_end_stream() {
+        if frame.is_trailers() || self.is_end_stream() {
             self.end();
         } else {
             self.client.progress();
@@ -183,7 +214,7 @@ impl Upload {
     #[cold]
     fn look_for_a_fault(&mut self) {
         let cx = &mut Context::from_waker(Waker::noop());
-        while let Poll::Ready(Some(polled)) = Pin::new(&mut self.incoming).poll_frame(cx) {
+        while let Poll::Ready(Some(polled)) = self.poll_incoming(cx) {
             if let Err(error) = polled {
                 return self.client.set_fault(broken_upload(&error));
             }
@@ -209,9 +240,13 @@ impl Drop for Upload {
                 self.look_for_a_fault();
             }
             self.client.set_starved(false);
+            self.client.set(Mark::Passing, true);
             // hyper passes over a body of which it has all, if it knows where it ends.
-            if !(self.client.is(Mark::Whole) && self.incoming.size_hint().exact().is_some()) {
+            if !(self.client.is(Mark::Whole) && self.size_hint().exact().is_some()) {
                 self.client.set(Mark::Unread, true);
+            }
+            if self.outlasts_answer {
+                self.client.keep_unread(self.incoming.take());
             }
         }
     }

@@ -166,13 +166,14 @@ impl Shared {
     }
 
     /// Whether requests that still run are about to be cut.
-    pub(super) fn is_over(&self) -> bool {
+    pub fn is_over(&self) -> bool {
         self.over.get()
     }
 
-    /// Cuts the requests that still run: they end when this worker's tasks do.
+    /// Cuts the requests that still run: they end in their tasks' next turn, or when this worker's tasks do.
     pub fn cut(&self) {
         self.over.set(true);
+        self.clock.wake_all();
     }
 
     /// Closes all idle connections to backends, so that their files can serve clients. Tells how many they were.

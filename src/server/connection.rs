@@ -30,6 +30,8 @@ enum Stop {
     Due(Phase),
     /// The client is to go and no request is under way, but one may have begun to come.
     Draining,
+    /// The time of requests that still run is over.
+    Cut,
 }
 
 /// Serves requests until the connection ends, or is to be parked: it comes back when it has been idle for long enough, or is
@@ -80,7 +82,8 @@ pub(super) async fn serve(client: Rc<Client>, mut stream: Stream) -> Option<Stre
                 close(&client.shared, stream).await;
                 return None;
             }
-            Stop::Due(_) => {
+            Stop::Cut if !client.was_cut_short() => return None,
+            Stop::Due(_) | Stop::Cut => {
                 if client.is(Mark::Blocked) || client.was_cut_short() {
                     cut(&stream);
                 }
@@ -135,7 +138,16 @@ async fn speak(client: &Rc<Client>, stream: Stream, read_ahead: Bytes) -> (Stop,
         client.advance_upload(cx);
         // Amid the last of an answer hyper might close without it, after it has read of a wish to upgrade. When that is out, it
         // is between two.
+        if client.is_draining() && shared.is_over() {
+            return Poll::Ready(Stop::Cut);
+        }
         if client.is_draining() && !draining && client.phase() != Phase::Flush {
+            if client.is(Mark::Passing) {
+                // Of a body that nobody wanted hyper may have a rest, which would be taken for the next request.
+                client.set(Mark::Passing, false);
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             draining = true;
             if matches!(client.phase(), Phase::Idle | Phase::Head) {
                 // hyper would close, though a part of a head may have come: what comes is answered, then it is over.

@@ -207,6 +207,9 @@ impl AsyncWrite for ClientTransport {
         ready!(self.poll_interim(cx))?;
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
         if self.client.phase() == Phase::Flush {
+            if self.client.is(Mark::Passing) {
+                self.client.let_go_of_unread();
+            }
             // Nobody is idle amid a body: what comes next would be taken for a request.
             if !self.framing.is_amid_body() {
                 self.client.enter(Phase::Idle);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::spawn_local;
+use tokio::task::{spawn_local, yield_now};
 
 use crate::backends::Registry;
 use crate::proxy::{Rules, Shared, millis};
@@ -114,9 +114,14 @@ impl Worker {
                 () = shared.clock.sleep(DRAIN_LOOK) => {}
             }
         }
-        // What is left ends with the runtime; the access log is flushed when the last of it has.
+        let left = team.clients(index);
         shared.cut();
-        team.clients(index)
+        // A turn for each, so that no answer whose end is that of its connection looks complete. The rest ends with the runtime;
+        // the access log is flushed when the last of it has.
+        for _ in 0..left {
+            yield_now().await;
+        }
+        left
     }
 }
 

@@ -2,9 +2,10 @@
 
 use rustls::version::{TLS12, TLS13};
 
+use crate::support::h2_backend::H2Backend;
 use crate::support::pki::{Authority, Folder, Kind, Pair};
 use crate::support::tls_backend::{Met, TlsBackend, settings, with_certificate};
-use crate::support::{Balancer, Client, Running, Sample, Settings, get, until};
+use crate::support::{Balancer, Client, Running, Sample, Settings, get, request, until};
 
 /// In front of one backend, for which these flags are given.
 fn before(url: &str, flags: &[(&str, &str)]) -> Running {
@@ -246,6 +247,37 @@ fn a_websocket_goes_to_a_backend_behind_tls_and_ends_with_its_client() {
     drop(client);
     let is_chat = |met: &Met| met.heads.first().is_some_and(|head| head.starts_with("GET /chat "));
     backend.wait_for("the tunnel ended", |met| is_chat(met) && met.ended_well);
+}
+
+#[test]
+fn a_backend_that_speaks_only_http_2_is_not_taken_from_others_by_who_wants_to_switch_protocols() {
+    let authority = Authority::new();
+    let mut tls = with_certificate(&authority.signs(&["localhost"]));
+    tls.alpn_protocols = vec![b"h2".to_vec()];
+    let backend = H2Backend::with(&h2::server::Builder::new(), Some(tls), |exchange| async move {
+        exchange.answer(hyper::StatusCode::OK, "ok");
+    });
+    let url = format!("https://localhost:{}", backend.address.port());
+    let balancer = before(&url, &[("--backend-ca", authority.file().to_str().unwrap())]);
+    balancer.said("is healthy");
+    let switch = "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+    request(balancer.address, switch).expect_status(501);
+    get(balancer.address, "/").expect_status(200);
+    assert_eq!(balancer.times_said("is down"), 0);
+}
+
+#[test]
+fn one_request_on_which_tls_fails_takes_the_backend_from_nobody() {
+    let authority = Authority::new();
+    let backend = TlsBackend::start(with_certificate(&authority.signs(&["localhost"])));
+    let trusted = authority.file();
+    let balancer = before(&backend.url("localhost"), &[("--backend-ca", trusted.to_str().unwrap())]);
+    balancer.said("is healthy");
+    for _ in 0..3 {
+        get(balancer.address, "/garbage").expect_status(502);
+        get(balancer.address, "/").expect_status(200);
+    }
+    assert_eq!(balancer.times_said("is down"), 0);
 }
 
 #[test]

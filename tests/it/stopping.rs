@@ -1,6 +1,7 @@
 //! A stop loses no request that was under way, and ends.
 
 mod changes;
+mod cut;
 mod flooded;
 mod paths;
 mod signals;

@@ -2,7 +2,7 @@
 
 mod ending;
 
-use crate::support::{Answer, Backend, Balancer, Client, PATIENCE, Running, Transport};
+use crate::support::{Answer, Backend, Balancer, Client, PATIENCE, Running, Transport, get};
 
 const ASK: &str = "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
@@ -231,5 +231,40 @@ fn other_requests_are_served_while_a_tunnel_is_open() {
     for tunnel in &mut tunnels {
         tunnel.send("hello");
         assert_eq!(tunnel.bytes(5), b"hello");
+    }
+}
+
+#[test]
+fn an_early_answer_to_who_could_have_switched_reaches_even_a_slow_client_whole() {
+    const PIECE: usize = 64 * 1024;
+    let backend = Backend::that(|mut transport| {
+        if transport.head.starts_with("GET / ") {
+            return transport.send("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n");
+        }
+        let all: usize = transport.header("x-all").unwrap().parse().unwrap();
+        transport
+            .send(format!("HTTP/1.1 403 Forbidden\r\nContent-Length: {all}\r\nConnection: close\r\n\r\n"));
+        transport.send(vec![b'x'; all]);
+        transport.finish();
+        transport.wait_for_end();
+    });
+    let balancer = Balancer::before(&[backend.address]).start();
+    // At the end of one of them there is no room left in the buffers of the system.
+    for pieces in (120..160).step_by(2) {
+        let mut client = Client::to(balancer.address);
+        socket2::SockRef::from(client.stream()).set_recv_buffer_size(PIECE).unwrap();
+        // Most of it is still to come, and nobody wants it.
+        client.send(format!(
+            "POST /early HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: h2c\r\nX-All: {}\r\n\
+             Content-Length: 1000\r\n\r\nhello",
+            pieces * PIECE
+        ));
+        client.head().expect_status(403);
+        for _ in 0..pieces {
+            // With its answer the worker has had a turn, and filled what there is room for again.
+            get(balancer.address, "/").expect_status(204);
+            client.bytes(PIECE);
+        }
+        client.expect_end();
     }
 }

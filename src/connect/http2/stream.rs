@@ -45,6 +45,7 @@ impl<B> Drop for Http2Stream<B> {
     fn drop(&mut self) {
         let streams = &self.connection.status.streams;
         streams.set(streams.get() - 1);
+        self.connection.freed.notify_waiters();
         if let Some(heard) = self.waits_since {
             self.connection.status.give_up(heard);
         }

@@ -115,6 +115,11 @@ where
         if first.len() >= SMALL || self.body.is_end_stream() {
             return Poll::Ready(Piece::Data(first));
         }
+        self.stream.reserve_capacity(first.len());
+        if self.stream.capacity() == 0 {
+            // The backend is waited for: to ask for more would say that the client is.
+            return Poll::Ready(Piece::Data(first));
+        }
         let mut all = None;
         while all.as_ref().is_none_or(|all: &BytesMut| all.len() < ENOUGH) {
             match self.poll_piece(cx) {

@@ -53,6 +53,11 @@ impl TlsFault {
         None
     }
 
+    /// Whether the backend speaks none of the protocols that it was offered.
+    pub(super) fn is_of_the_choice(&self) -> bool {
+        matches!(self.0.kind, Kind::Error(Error::AlertReceived(Alert::NoApplicationProtocol)))
+    }
+
     /// Whether the backend's certificate is to blame, rather than how it speaks.
     pub fn is_certificate(&self) -> bool {
         matches!(self.0.kind, Kind::Error(Error::InvalidCertificate(_)))

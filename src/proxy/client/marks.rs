@@ -13,6 +13,8 @@ pub enum Mark {
     Whole,
     /// A request's body was not read to its end, so that more of it may be on its way.
     Unread,
+    /// A request's body was let go of before its end: hyper has yet to pass over what it holds of it.
+    Passing,
     /// The client said of a request that no other follows (RFC 9112 section 9.6).
     Last,
     /// An orderly end of the connection would look like the end of its answer, as in HTTP/1.0.
@@ -21,6 +23,8 @@ pub enum Mark {
     CutShort,
     /// The backend has yet to say that it wants the request's body.
     Withheld,
+    /// hyper was asked for the request's body, and says the word to go on itself.
+    Asked,
     /// The upload waits for the client rather than for the backend.
     Starved,
     /// The client takes no more of what it is sent.

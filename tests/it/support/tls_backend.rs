@@ -55,7 +55,8 @@ pub fn settings(
 }
 
 impl TlsBackend {
-    /// Answers every request with `ok`, and one for a WebSocket with a 101 and what comes behind it.
+    /// Answers every request with `ok`, one for a WebSocket with a 101 and what comes behind it, and one for `/garbage` with what is
+    /// no TLS.
     pub fn start(settings: ServerConfig) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().unwrap();
@@ -122,6 +123,10 @@ fn serve(socket: TcpStream, settings: Arc<ServerConfig>, met: &Mutex<Vec<Met>>) 
             continue;
         }
         let text = String::from_utf8(std::mem::take(&mut head)).unwrap();
+        if text.starts_with("GET /garbage ") {
+            let _ = stream.sock.write_all(&[0xff; 64]);
+            return;
+        }
         let switches = text.to_lowercase().contains("upgrade: websocket");
         met.lock().unwrap()[index].heads.push(text);
         let answer: &[u8] = match switches {
