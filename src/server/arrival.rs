@@ -122,7 +122,7 @@ impl Arrival {
                 return;
             }
             None => {
-                tracing::debug!("{}: no TLS in time", client.address());
+                tracing::debug!("{}: no TLS: not in time", client.address());
                 return;
             }
         };
