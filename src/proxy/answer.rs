@@ -34,12 +34,14 @@ pub(super) fn answer(error: &Error, snapshot: &Snapshot, mut exchange: Exchange)
     Own::instead(error.row().status, fields(error), text, &exchange).give(exchange)
 }
 
-/// The same for a connection on which hyper can send nothing any more, or nothing yet: the bytes of the answer, which is
-/// counted, and has a line in the access log.
-pub fn last_words(error: &Error, client: &Client) -> Vec<u8> {
+/// The same for a connection on which hyper can send nothing any more, or nothing yet: the bytes of the answer to who sent this, or
+/// began to. It is counted, and has a line in the access log.
+pub fn last_words(error: &Error, client: &Client, sent: &[u8]) -> Vec<u8> {
     let status = error.row().status;
     let text = format!("{error}\n");
-    note_refusal(error, client, text.len());
+    // RFC 9110 section 9.3.2: what it would have been long is told, and no more.
+    let told = if sent.starts_with(b"HEAD ") { "" } else { &text };
+    note_refusal(error, client, told.len());
     let (code, phrase) = (status.as_u16(), status.canonical_reason().unwrap_or_default());
     let date = httpdate::fmt_http_date(SystemTime::now());
     let mut head = format!("HTTP/1.1 {code} {phrase}\r\n{DATE}: {date}\r\n");
@@ -49,7 +51,7 @@ pub fn last_words(error: &Error, client: &Client) -> Vec<u8> {
     for (name, value) in others.chain([length, close]) {
         let _ = write!(head, "{name}: {}\r\n", value.to_str().unwrap_or_default());
     }
-    (head + "\r\n" + &text).into_bytes()
+    (head + "\r\n" + told).into_bytes()
 }
 
 /// Why there is no backend for a request that none has seen yet.

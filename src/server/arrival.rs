@@ -115,7 +115,7 @@ impl Arrival {
             Some(Err(Refused::Clear(socket))) => {
                 let error =
                     Error::Malformed("it came in the clear to a port that speaks TLS: write https://");
-                return Box::pin(refuse(&client, Stream::Clear(socket), &error)).await;
+                return Box::pin(refuse(&client, Stream::Clear(socket), &error, b"")).await;
             }
             Some(Err(Refused::Handshake(error))) => {
                 tracing::debug!("{}: no TLS: {error}", client.address());
@@ -194,11 +194,11 @@ pub(super) fn turn_away(
     }
     let Some(time) = time else {
         // Whether it takes them is its own affair.
-        let _ = SockRef::from(&socket).send(&last_words(&error, &client));
+        let _ = SockRef::from(&socket).send(&last_words(&error, &client, b""));
         return;
     };
     spawn_local(async move {
-        refuse(&client, Stream::Clear(socket), &error).await;
+        refuse(&client, Stream::Clear(socket), &error, b"").await;
         drop(time);
     });
 }

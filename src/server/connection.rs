@@ -63,7 +63,7 @@ pub(super) async fn serve(client: Rc<Client>, mut stream: Stream) -> Option<Stre
             }
             Stop::Over(Err(error)) => {
                 if let Some(error) = malformed(&error, &unused, client.shared.head_limits().size) {
-                    refuse(client, stream, &error).await;
+                    refuse(client, stream, &error, &unused).await;
                 } else if client.was_cut_short() {
                     cut(&stream);
                 }
@@ -71,11 +71,11 @@ pub(super) async fn serve(client: Rc<Client>, mut stream: Stream) -> Option<Stre
             }
             Stop::Refused(UNESCAPED) if is_between(client) && escape(&mut unused) => read_ahead = unused,
             Stop::Refused(refusal) => {
-                refuse(client, stream, &Error::Malformed(refusal)).await;
+                refuse(client, stream, &Error::Malformed(refusal), &unused).await;
                 return None;
             }
             Stop::Due(Phase::Head) if !unused.is_empty() => {
-                refuse(client, stream, &Error::HeadTimeout).await;
+                refuse(client, stream, &Error::HeadTimeout, &unused).await;
                 return None;
             }
             Stop::Due(Phase::Head) => {

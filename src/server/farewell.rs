@@ -16,14 +16,14 @@ const LINGER: u64 = 10_000;
 const LINGER_SILENT: u64 = 2000;
 const LINGER_BYTES: usize = 32 << 20;
 
-/// Says why nothing more will be said, and parts.
-pub(super) async fn refuse(client: &Client, stream: Stream, error: &Error) {
+/// Says why nothing more will be said to who sent this, or the beginning of it, and parts.
+pub(super) async fn refuse(client: &Client, stream: Stream, error: &Error, sent: &[u8]) {
     if !matches!(client.phase(), Phase::Idle | Phase::Head) {
         // The answer before is not whole, and this must not be taken for a part of it.
         return;
     }
     tracing::debug!("{}: {error}", client.address());
-    part(&client.shared, stream, &last_words(error, client)).await;
+    part(&client.shared, stream, &last_words(error, client, sent)).await;
 }
 
 /// Parts, with these words, from a client that may still be sending, and need not be reading. To close at once would

@@ -237,3 +237,19 @@ fn an_answer_whose_head_is_too_large_is_not_passed_on() {
     let balancer = Balancer::before(&[many.address]).flag("--max-headers", "10").start();
     expect_reason(get(balancer.address, "/"), 502, "bad_answer");
 }
+
+#[test]
+fn a_head_request_that_is_refused_before_its_end_gets_a_head_alone() {
+    let (backend, _came) = recording();
+    let balancer = Balancer::before(&[backend.address]).flag("--max-header-size", "8KiB").start();
+    for (head, status) in [
+        (head_of(HEAD + 1).replacen("GET", "HEAD", 1), "431"),
+        ("HEAD / HTTP/1.1\r\nHost: a\r\nX(: y\r\n\r\n".to_owned(), "400"),
+    ] {
+        let mut client = Client::to(balancer.address);
+        client.send(head);
+        let answer = String::from_utf8(client.rest()).unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        assert!(answer.contains("content-length: ") && answer.ends_with("\r\n\r\n"), "{answer}");
+    }
+}
