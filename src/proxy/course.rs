@@ -43,8 +43,6 @@ pub(super) struct Forward<'v> {
     pub(super) pool: usize,
     /// Only backends with these tags.
     pub(super) tags: &'v Tags,
-    /// What of its head ties it to one of them, but for its key.
-    pub(super) affinity: Affinity,
     /// Backends that may see it.
     pub(super) most_sends: u32,
     /// What its route says of answers by their status, if anything.
@@ -58,6 +56,7 @@ impl Forward<'_> {
     }
 
     /// Lets the pool choose a backend that was not tried, for a request of this affinity.
+    #[inline]
     pub(super) fn pick(
         &self,
         affinity: &Affinity,
@@ -70,6 +69,7 @@ impl Forward<'_> {
     }
 
     /// The same after an attempt that may have waited for long: what is known by now decides who is next.
+    #[cold]
     pub(super) fn pick_again(
         &self,
         affinity: &Affinity,
@@ -116,8 +116,7 @@ pub(super) fn find<'v>(
     }
     exchange.goes_to(&settings.config, pool);
     check_size(request, client.shared.body_limit())?;
-    let affinity = Affinity::of(request.headers(), client, &view.snapshot.pools[pool]);
-    Ok(Course::Forward(Forward { pool, tags: &[], affinity, most_sends: MOST_SENDS, treatment: None }))
+    Ok(Course::Forward(Forward { pool, tags: &[], most_sends: MOST_SENDS, treatment: None }))
 }
 
 /// The place of a request's route, and what that makes of its target.
@@ -184,7 +183,8 @@ fn treat<'v>(
     let pool = chosen.pool;
     exchange.goes_to(&settings.config, pool);
     request.body_mut().allow(limit);
-    let affinity = Affinity::of(request.headers(), client, view.snapshot.pools[pool].within(&split.tags));
+    let chosen_from = view.snapshot.pools[pool].within(&split.tags);
+    exchange.is_tied(Affinity::of(request.headers(), client, chosen_from));
     change_head(request, target, treatment)?;
     if let Some(settings) = &treatment.mirror {
         mirror::begin(settings, client, view, request, asked);
@@ -194,7 +194,6 @@ fn treat<'v>(
     Ok(Course::Forward(Forward {
         pool,
         tags: &split.tags,
-        affinity,
         most_sends,
         treatment: judges.then_some(treatment),
     }))

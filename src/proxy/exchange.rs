@@ -13,6 +13,7 @@ use tracing::Level;
 use crate::config::Config;
 use crate::telemetry::access_log::Entry;
 
+use super::affinity::Affinity;
 use super::client::Mark;
 use super::phase::Phase;
 use super::treated::Treated;
@@ -104,6 +105,13 @@ impl Exchange {
     /// Notes what its route makes of its answer.
     pub(super) fn treat(&mut self, treated: Treated) {
         self.treated = Some(Box::new(treated));
+    }
+
+    /// Notes what ties it to a backend before its route changes its head.
+    pub(super) fn is_tied(&mut self, affinity: Affinity) {
+        if let Some(treated) = &mut self.treated {
+            treated.set_affinity(affinity);
+        }
     }
 
     /// What its route makes of its answer, if anything.

@@ -8,11 +8,15 @@ use hyper::header::{HeaderMap, HeaderValue, SET_COOKIE};
 use crate::config::{Action, Changes, ErrorPage, Treatment};
 use crate::snapshot::Settings;
 
+use super::affinity::Affinity;
+
 /// A request's route, for when its answer is there.
 #[derive(Debug)]
 pub(super) struct Treated {
     settings: Arc<Settings>,
     route: usize,
+    /// What tied the request to a backend before the route changed its head.
+    affinity: Affinity,
     /// The cookie that keeps the client at its share.
     share: Option<HeaderValue>,
     /// The one that keeps it at its backend.
@@ -22,7 +26,18 @@ pub(super) struct Treated {
 impl Treated {
     /// By the route at this place.
     pub(super) fn by(settings: &Arc<Settings>, route: usize, share: Option<HeaderValue>) -> Self {
-        Self { settings: Arc::clone(settings), route, share, home: None }
+        let affinity = Affinity::default();
+        Self { settings: Arc::clone(settings), route, affinity, share, home: None }
+    }
+
+    /// What ties the request to a backend, but for its key.
+    pub(super) fn affinity(&self) -> Affinity {
+        self.affinity
+    }
+
+    /// Notes that, while its head is as it came.
+    pub(super) fn set_affinity(&mut self, affinity: Affinity) {
+        self.affinity = affinity;
     }
 
     /// Makes the head of an answer, ours or a backend's, as the route wants it.
