@@ -161,10 +161,9 @@ impl Roster {
         let others = pool.sources.iter().filter(|source| **source != key.1);
         let others = others.filter_map(|source| followed.get(&self::key(pool, source, &key.2)));
         let known = others.flat_map(|followed| &followed.found).chain(&pool.backends);
-        let gets_requests = |backend: &Backend| backend.weight > 0;
+        let gets_requests = |backend: &Backend| backend.weight > 0 && is_other(backend, config);
         let before = followed.get(key).map_or(&[][..], |followed| &followed.found);
-        let found = found.iter().filter(|backend| is_other(backend, config));
-        match before.iter().any(gets_requests) && !found.chain(known).any(gets_requests) {
+        match before.iter().any(gets_requests) && !found.iter().chain(known).any(gets_requests) {
             true => Err(Objection::Weightless),
             false => Ok(()),
         }

@@ -81,6 +81,9 @@ pub enum Outcome {
     Later(Vec<&'static str>),
 }
 
+/// Why a change cannot be taken back that is none of the settings.
+const ONLY_FILES: &str = "the settings are those of before; files for TLS to backends are read as they are now: mend them and reload";
+
 /// Why settings were not put in force, or nothing else was changed. The present ones stay.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
@@ -397,7 +400,9 @@ impl Turn<'_> {
     /// They do not fit here and now. Nothing has changed.
     pub(super) async fn take_back(&self, settings: Loaded) -> Result<bool, Refusal> {
         let back = self.desk.written();
-        self.apply(settings, Intent::Force).await?;
+        if self.apply(settings, Intent::Force).await? == Outcome::Unchanged {
+            return Err(Refusal::Unfit(ONLY_FILES.into()));
+        }
         *self.desk.taken_back.borrow_mut() = Some(Arc::clone(&back));
         Ok(self.desk.load(Sources::load).await.is_ok_and(|files| files.config == back.config))
     }

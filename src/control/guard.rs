@@ -1,16 +1,18 @@
 //! Whether things got worse since the settings changed: pure rules over what was measured.
 
+use std::collections::HashSet;
 use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backends::Backend;
+use crate::backends::{Backend, BackendId};
 use crate::telemetry::Report;
 
 /// With fewer answers than this nothing is said of their failures.
 const ENOUGH: u64 = 20;
-/// More failures than before by this part of all answers, and twice as many, are worse.
+/// More failures than before by this part of all answers, and twice as many, are worse; and by so many, or it may be chance.
 const MORE_FAILURES: f64 = 0.01;
+const MORE_THAN_CHANCE: f64 = 5.0;
 /// Slower than before by this much, and twice as slow, is worse.
 const SLOWER: Duration = Duration::from_millis(20);
 /// Less usable weight than before by this part of all is worse.
@@ -21,9 +23,23 @@ const LESS_CAPACITY: f64 = 0.2;
 pub struct Vitals {
     /// What was counted in some time.
     pub counted: Report,
-    /// For each pool that has backends: its name, its weight, and how much of that can be used.
-    pub pools: Vec<(Arc<str>, u64, u64)>,
+    /// How each backend does.
+    backends: Vec<Vital>,
 }
+
+/// How a backend does.
+#[derive(Clone, Debug)]
+struct Vital {
+    id: BackendId,
+    pool: Arc<str>,
+    weight: u64,
+    usable: bool,
+    /// Whether an operator holds or weighs it.
+    is_overridden: bool,
+}
+
+/// For each pool that has backends: its name, its weight, and how much of that can be used.
+type Pools<'a> = Vec<(&'a Arc<str>, u64, u64)>;
 
 /// What got worse.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,27 +70,47 @@ pub enum Worse {
 }
 
 impl Vitals {
-    /// With what was counted, and what is known of the backends. Those that an operator holds are left out: no change of the
-    /// settings took them away.
+    /// With what was counted, and what is known of the backends.
     pub fn of(counted: Report, backends: &[Backend]) -> Self {
-        let mut pools: Vec<(Arc<str>, u64, u64)> = Vec::new();
-        for backend in backends.iter().filter(|backend| !backend.leaving && backend.hold.is_none()) {
-            let weight = u64::from(backend.weight());
-            let usable = if backend.is_usable() { weight } else { 0 };
-            match pools.iter_mut().rfind(|(name, ..)| *name == backend.terms.pool) {
+        let present = backends.iter().filter(|backend| !backend.leaving);
+        let backends = present.map(|backend| Vital {
+            id: backend.id,
+            pool: Arc::clone(&backend.terms.pool),
+            weight: u64::from(backend.weight()),
+            usable: backend.is_usable(),
+            is_overridden: backend.is_overridden(),
+        });
+        Self { counted, backends: backends.collect() }
+    }
+
+    /// By pool, without those of whom an operator said something then or now: no change of the settings took them away, or brought
+    /// them back.
+    fn pools(&self, other: &Self) -> Pools<'_> {
+        let overridden = [self, other].into_iter().flat_map(|vitals| &vitals.backends);
+        let overridden: HashSet<_> =
+            overridden.filter(|vital| vital.is_overridden).map(|vital| vital.id).collect();
+        let mut pools = Pools::new();
+        for Vital { id, pool, weight, usable, .. } in &self.backends {
+            if overridden.contains(id) {
+                continue;
+            }
+            let usable = if *usable { *weight } else { 0 };
+            match pools.iter_mut().rfind(|(name, ..)| *name == pool) {
                 Some((_, all, sum)) => (*all, *sum) = (*all + weight, *sum + usable),
-                None => pools.push((Arc::clone(&backend.terms.pool), weight, usable)),
+                None => pools.push((pool, *weight, usable)),
             }
         }
-        Self { counted, pools }
+        pools
     }
 
     /// What got worse since `before`, if anything did.
     pub fn worse_than(&self, before: &Self) -> Option<Worse> {
         let (failed, failed_before) = (self.counted.failed(), before.counted.failed());
-        if self.counted.total() >= ENOUGH
+        let total = self.counted.total();
+        if total >= ENOUGH
             && failed > failed_before * 2.0
             && failed > failed_before + MORE_FAILURES
+            && (failed - failed_before) * total as f64 >= MORE_THAN_CHANCE
         {
             return Some(Worse::Failures { before: failed_before, now: failed });
         }
@@ -84,24 +120,24 @@ impl Vitals {
         {
             return Some(Worse::Slower { before, now });
         }
+        let (pools, pools_before) = (self.pools(before), before.pools(self));
         let was_empty =
-            |name: &str| before.pools.iter().any(|(known, _, usable)| **known == *name && *usable == 0);
-        let empty =
-            self.pools.iter().find(|(name, all, usable)| *all > 0 && *usable == 0 && !was_empty(name));
+            |name: &str| pools_before.iter().any(|(known, _, usable)| ***known == *name && *usable == 0);
+        let empty = pools.iter().find(|(name, all, usable)| *all > 0 && *usable == 0 && !was_empty(name));
         if let Some((name, ..)) = empty {
             return Some(Worse::Empty(Arc::clone(name)));
         }
-        let (now, before) = (self.capacity(), before.capacity());
+        let (now, before) = (capacity(&pools), capacity(&pools_before));
         (now < before - LESS_CAPACITY).then_some(Worse::Capacity { before, now })
     }
+}
 
-    /// The part of all weight that can be used: of what is configured now, for backends that a change takes out are wanted
-    /// gone, and those that it brings are wanted well. It is one for all pools, as one backend of a small pool that fails
-    /// meanwhile by chance is no reason to take a change back; a pool that is left without any is.
-    fn capacity(&self) -> f64 {
-        let (all, usable) = self.pools.iter().fold((0, 0), |sum, pool| (sum.0 + pool.1, sum.1 + pool.2));
-        if all == 0 { 1.0 } else { usable as f64 / all as f64 }
-    }
+/// The part of all weight that can be used: of what is configured now, for backends that a change takes out are wanted gone, and
+/// those that it brings are wanted well. It is one for all pools, as one backend of a small pool that fails meanwhile by chance is
+/// no reason to take a change back; a pool that is left without any is.
+fn capacity(pools: &Pools<'_>) -> f64 {
+    let (all, usable) = pools.iter().fold((0, 0), |sum, pool| (sum.0 + pool.1, sum.1 + pool.2));
+    if all == 0 { 1.0 } else { usable as f64 / all as f64 }
 }
 
 impl Display for Worse {
@@ -137,7 +173,19 @@ mod tests {
         counted.answers[2] = good;
         counted.answers[5] = bad;
         (0..600).for_each(|_| counted.times.add(Duration::from_millis(millis)));
-        Vitals { counted, pools: vec![("a".into(), 5, usable), ("b".into(), 5, 5)] }
+        Vitals { counted, backends: [some(0, "a", 5, usable), some(10, "b", 5, 5)].concat() }
+    }
+
+    /// So many backends of a pool, of which so many can be used.
+    fn some(from: u32, pool: &str, all: u64, usable: u64) -> Vec<Vital> {
+        let one = |number: u64| Vital {
+            id: BackendId::from(from + number as u32),
+            pool: pool.into(),
+            weight: 1,
+            usable: number < usable,
+            is_overridden: false,
+        };
+        (0..all).map(one).collect()
     }
 
     #[test]
@@ -156,11 +204,34 @@ mod tests {
 
     #[test]
     fn backends_that_the_change_removes_are_wanted_gone_and_those_that_fail_are_not() {
-        let of = |all, usable| Vitals { counted: Report::default(), pools: vec![("a".into(), all, usable)] };
+        let of = |all, usable| Vitals { counted: Report::default(), backends: some(0, "a", all, usable) };
         assert_eq!(of(1, 1).worse_than(&of(3, 3)), None);
         assert_eq!(of(1, 1).worse_than(&of(3, 1)), None);
         assert!(of(3, 1).worse_than(&of(3, 3)).is_some());
         assert!(of(2, 1).worse_than(&of(3, 3)).is_some());
+    }
+
+    #[test]
+    fn what_an_operator_says_of_a_backend_meanwhile_is_nothing_of_the_change() {
+        let of = |usable: &[bool], overridden: Option<usize>| {
+            let mut backends = some(0, "a", usable.len() as u64, 0);
+            for (number, vital) in backends.iter_mut().enumerate() {
+                (vital.usable, vital.is_overridden) = (usable[number], overridden == Some(number));
+            }
+            Vitals { counted: Report::default(), backends }
+        };
+        // Drained, where the other had been down before; and enabled again, but not well.
+        assert_eq!(of(&[true, false], Some(0)).worse_than(&of(&[true, false], None)), None);
+        assert_eq!(of(&[true, false], None).worse_than(&of(&[true, false], Some(1))), None);
+        assert!(of(&[false, false], None).worse_than(&of(&[true, false], None)).is_some());
+    }
+
+    #[test]
+    fn a_few_failures_may_be_chance() {
+        let quiet = vitals(0, 0, 50, 5);
+        assert_eq!(vitals(19, 1, 50, 5).worse_than(&quiet), None);
+        assert_eq!(vitals(28, 1, 50, 5).worse_than(&vitals(59, 1, 50, 5)), None);
+        assert!(vitals(15, 5, 50, 5).worse_than(&quiet).is_some());
     }
 
     #[test]

@@ -16,25 +16,36 @@ use crate::config::{self, Config, Format, Loaded};
 pub use remarks::starved;
 
 use super::api::{Difference, Moved, Plan};
-use super::desk::Desk;
+use super::desk::{Desk, Outcome};
 
 use difference::differences;
 
 /// What these settings would do in place of those in force.
-pub(super) async fn of(desk: &Desk, loaded: Loaded) -> Plan {
+pub(super) async fn of(desk: &Desk, loaded: Loaded, outcome: &Outcome) -> Plan {
     let written = desk.written();
     let mut differences = differences(&whole(&written), &whole(&loaded));
     let recent = desk.recall().await;
     let (now, then) = (desk.config(), &loaded.config);
-    let is_told = |what: &str| differences.iter().any(|told| what.starts_with(&told.what));
+    let is_told = |what: &str| {
+        differences.iter().any(|told| is_within(what, &told.what) || is_within(&told.what, what))
+    };
     let untold: Vec<_> = changed_files(&now, then).into_iter().filter(|what| !is_told(what)).collect();
     differences.extend(untold.into_iter().map(Difference::of_file));
+    if differences.is_empty() && matches!(outcome, Outcome::Changed | Outcome::Later(_)) {
+        // Whoever would put them in force looked at those as well.
+        differences.push(Difference::of_file("pools.*.tls".to_owned()));
+    }
     let known = told(desk);
     let written = (written.written(), loaded.written());
     let requests = elsewhere::requests((&now, then), written, &known, &recent);
     let changes = !differences.is_empty();
     let remarks = if changes { remarks::remarks(&now, then, &known) } else { Vec::new() };
     Plan { changes, differences, remarks, moved: moved(&now, then, &known), requests }
+}
+
+/// Whether a setting is another one or a part of it.
+fn is_within(what: &str, whole: &str) -> bool {
+    what.strip_prefix(whole).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 /// Settings that name files which do not say the same before and after.

@@ -15,7 +15,7 @@ use super::exchange::Exchange;
 use super::fields::clean_trailers;
 use super::request_body::{BackendConnection, RequestBody};
 use super::spent::Spent;
-use super::{Client, Error};
+use super::{Client, Error, grpc};
 
 /// An answer's body on its way to the client. It ends the exchange when it is dropped: it returns the connection to the
 /// backend, gives up the lease and writes the access log, so that nothing depends on the handler still running.
@@ -81,6 +81,23 @@ impl Body {
         }
     }
 
+    /// Whether it is that of a gRPC call which nothing has come of for too long.
+    fn is_late_call(&self) -> bool {
+        self.exchange.as_ref().is_some_and(|exchange| exchange.is_grpc() && exchange.client().is_due())
+    }
+
+    /// It ends early for this: to a gRPC caller with a status, to others by a reset.
+    #[cold]
+    fn end_with(&mut self, error: Error) -> Result<Frame<Bytes>, Error> {
+        self.break_off(|exchange| exchange.failed(&error));
+        if !self.exchange.as_ref().is_some_and(Exchange::is_grpc) {
+            return Err(error);
+        }
+        self.source = Source::Empty;
+        let row = error.row();
+        Ok(Frame::trailers(grpc::trailers(row.status.as_u16(), row.reason)))
+    }
+
     /// It ends early, as this says: the backend may be to blame.
     #[cold]
     fn break_off(&mut self, say: impl FnOnce(&mut Exchange) -> bool) {
@@ -112,9 +129,12 @@ impl HttpBody for Body {
                 Poll::Ready(text.map(|text| Ok(Frame::data(text))))
             }
             Source::Backend(download) => match download.poll_frame(cx) {
-                Poll::Ready(Some(Err(error))) => {
-                    self.break_off(|exchange| exchange.failed(&error));
-                    Poll::Ready(Some(Err(error)))
+                Poll::Ready(Some(Err(error))) => Poll::Ready(Some(self.end_with(error))),
+                Poll::Pending if self.is_late_call() => {
+                    // Its client sends nothing, or its backend does.
+                    let client_is = self.exchange.as_ref().is_some_and(|it| it.client().is(Mark::Starved));
+                    let error = if client_is { Error::UploadTimeout } else { Error::AnswerTimeout };
+                    Poll::Ready(Some(self.end_with(error)))
                 }
                 polled => polled,
             },

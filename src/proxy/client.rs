@@ -6,7 +6,7 @@ mod waiting;
 use std::cell::{Cell, OnceCell, Ref, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::{Rc, Weak};
-use std::task::Context;
+use std::task::{Context, Waker};
 use std::time::Instant;
 
 use base64::Engine;
@@ -57,6 +57,8 @@ pub struct Client {
     upload: RefCell<Option<Weak<dyn Advance>>>,
     unread: RefCell<Option<Box<Incoming>>>,
     tunnel: RefCell<Option<Box<Tunnel>>>,
+    /// The task that passes on to a stream what its tunnel says, which has to hear of the end.
+    passage: RefCell<Option<Waker>>,
     handshake: RefCell<Option<Handshake>>,
     bytes_in: Cell<u64>,
     bytes_out: Cell<u64>,
@@ -98,6 +100,7 @@ impl Client {
             upload: RefCell::default(),
             unread: RefCell::default(),
             tunnel: RefCell::default(),
+            passage: RefCell::default(),
             handshake: RefCell::default(),
             bytes_in: Cell::new(0),
             bytes_out: Cell::new(0),
@@ -251,6 +254,17 @@ impl Client {
 
     pub(super) fn set_tunnel(&self, tunnel: Box<Tunnel>) {
         *self.tunnel.borrow_mut() = Some(tunnel);
+    }
+
+    /// The task that passes on to a stream what its tunnel says hears of the tunnel's end.
+    pub fn tells_of_the_end(&self, passage: &Waker) {
+        *self.passage.borrow_mut() = Some(passage.clone());
+    }
+
+    pub(super) fn tell_of_the_end(&self) {
+        if let Some(passage) = self.passage.take() {
+            passage.wake();
+        }
     }
 
     /// The other end, if the connection was upgraded.

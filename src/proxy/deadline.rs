@@ -106,13 +106,11 @@ impl Clock {
         due.filter_map(|(_, entry)| entry.waker.as_ref()).for_each(Waker::wake_by_ref);
     }
 
-    /// Wakes all tasks that own an alarm.
-    pub fn wake_all(&self) {
-        self.alarms
-            .borrow()
-            .iter()
-            .filter_map(|(_, entry)| entry.waker.as_ref())
-            .for_each(Waker::wake_by_ref);
+    /// Wakes all tasks that own an alarm, and tells how many.
+    pub fn wake_all(&self) -> usize {
+        let alarms = self.alarms.borrow();
+        let wakers = alarms.iter().filter_map(|(_, entry)| entry.waker.as_ref());
+        wakers.map(Waker::wake_by_ref).count()
     }
 
     /// Gives memory back after many connections have gone.

@@ -27,6 +27,12 @@ pub(super) fn fields(status: u16, sentence: &str) -> [(HeaderName, HeaderValue);
     ]
 }
 
+/// The trailers of an answer that broke off: its caller learns why, where a reset would look like its own doing or say nothing.
+pub(super) fn trailers(status: u16, sentence: &str) -> HeaderMap {
+    let [_, status, message] = fields(status, sentence);
+    HeaderMap::from_iter([status, message])
+}
+
 /// The gRPC status that means the same as an HTTP status of ours.
 fn code(status: u16) -> u16 {
     const CANCELLED: u16 = 1;
@@ -36,7 +42,9 @@ fn code(status: u16) -> u16 {
     const UNIMPLEMENTED: u16 = 12;
     const INTERNAL: u16 = 13;
     const UNAVAILABLE: u16 = 14;
+    const UNAUTHENTICATED: u16 = 16;
     match status {
+        401 => UNAUTHENTICATED,
         403 => PERMISSION_DENIED,
         404 | 405 => UNIMPLEMENTED,
         408 | 504 => DEADLINE_EXCEEDED,

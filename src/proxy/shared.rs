@@ -170,10 +170,10 @@ impl Shared {
         self.over.get()
     }
 
-    /// Cuts the requests that still run: they end in their tasks' next turn, or when this worker's tasks do.
-    pub fn cut(&self) {
+    /// Cuts the requests that still run: they end in the next turn of so many tasks, or when this worker's tasks do.
+    pub fn cut(&self) -> usize {
         self.over.set(true);
-        self.clock.wake_all();
+        self.clock.wake_all()
     }
 
     /// Closes all idle connections to backends, so that their files can serve clients. Tells how many they were.

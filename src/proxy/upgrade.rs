@@ -49,7 +49,9 @@ impl Tunnel {
             client.write_all(&self.read_ahead).await?;
             copy_bidirectional_with_sizes(&mut client, &mut backend, BUFFER, BUFFER).await
         };
-        match before_due(&facts, passed).await {
+        let passed = before_due(&facts, passed).await;
+        facts.tell_of_the_end();
+        match passed {
             Some(Ok(_)) => return self.exchange.completed(),
             // Whose end it was is known.
             Some(Err(_)) => {}

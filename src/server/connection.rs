@@ -139,6 +139,10 @@ async fn speak(client: &Rc<Client>, stream: Stream, read_ahead: Bytes) -> (Stop,
         // Amid the last of an answer hyper might close without it, after it has read of a wish to upgrade. When that is out, it
         // is between two.
         if client.is_draining() && shared.is_over() {
+            if client.phase() == Phase::Flush {
+                // hyper has the last of an answer, which nobody will write.
+                client.set(Mark::CutShort, true);
+            }
             return Poll::Ready(Stop::Cut);
         }
         if client.is_draining() && !draining && client.phase() != Phase::Flush {

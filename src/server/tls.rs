@@ -12,8 +12,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use rustls::ServerConfig;
-use rustls::crypto::aws_lc_rs;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::CertificateDer;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoClientAuth, NoServerSessionStorage, ServerSessionMemoryCache};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
@@ -53,11 +54,11 @@ pub struct Current {
     loaded: Vec<Version>,
     config: Arc<ServerConfig>,
     certificates: Vec<Certificate>,
-    client_roots: Vec<CertificateDer<'static>>,
+    clients: Clients,
 }
 
 /// Tells one version of a file from the next.
-type Version = Option<(u64, i64, i64, u64)>;
+type Version = Option<[i64; 6]>;
 
 impl Tls {
     /// Loads what the settings name.
@@ -101,6 +102,7 @@ impl Tls {
     /// Loads files anew whenever they have changed, for ever. What cannot be used changes nothing.
     pub async fn watch(self: Arc<Self>) {
         let mut used = self.current();
+        let (mut complaints, mut attempted) = (Vec::new(), Vec::new());
         let mut tried = used.loaded.clone();
         let mut before = tried.clone();
         let mut reminded = Instant::now();
@@ -116,8 +118,15 @@ impl Tls {
             // Two files are not written at once: they are read when both have stayed the same for a while.
             if seen != tried && seen == before {
                 let (this, current) = (Arc::clone(&self), Arc::clone(&used));
-                let _ = spawn_blocking(move || this.renew(&current)).await;
-                tried.clone_from(&seen);
+                let failed_before = (attempted == seen).then_some(complaints.len());
+                let errors = spawn_blocking(move || this.renew(&current, failed_before));
+                let errors = errors.await.unwrap_or_default();
+                attempted.clone_from(&seen);
+                // What could not be read may be another time, though nothing of it changes.
+                if !errors.iter().any(TlsError::may_pass) {
+                    tried.clone_from(&seen);
+                }
+                complaints = complain(&errors, &complaints);
                 used = self.current();
             }
             before = seen;
@@ -132,12 +141,24 @@ impl Tls {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn renew(&self, used: &Arc<Current>) {
-        match Current::load(&used.settings) {
-            Ok(current) => self.put(current, Some(used)),
-            Err(error) => warn!("{error}; the certificates that were loaded before stay in use"),
+    /// Loads what can be, and tells what cannot. Of the same files of which so many could not be before, it is news only if more can.
+    fn renew(&self, used: &Arc<Current>, failed_before: Option<usize>) -> Vec<TlsError> {
+        let (current, errors) = Current::renewed(used);
+        let is_news = failed_before.is_none_or(|failed| errors.len() < failed);
+        if let Some(current) = current.filter(|_| is_news) {
+            self.put(current, Some(used));
         }
+        errors
     }
+}
+
+/// Says what is wrong and was not said the last time; gives what is to be known of that the next time.
+fn complain(errors: &[TlsError], before: &[String]) -> Vec<String> {
+    let complaints: Vec<_> = errors.iter().map(TlsError::to_string).collect();
+    for complaint in complaints.iter().filter(|complaint| !before.contains(complaint)) {
+        warn!("{complaint}; what was loaded of it before stays in use");
+    }
+    complaints
 }
 
 /// Of all files that are watched.
@@ -145,9 +166,27 @@ fn versions(settings: &Settings) -> Vec<Version> {
     let pairs = settings.certificates.iter().flat_map(|pair| [&pair.certificate, &pair.key]);
     let version = |path: &PathBuf| {
         let file = fs::metadata(path).ok()?;
-        Some((file.ino(), file.mtime(), file.mtime_nsec(), file.size()))
+        // What moves the second time may let us read it.
+        let times = (file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec());
+        let (number, size) = (file.ino().cast_signed(), file.size().cast_signed());
+        Some([number, size, times.0, times.1, times.2, times.3])
     };
     pairs.chain(settings.clients.as_ref().map(|clients| &clients.ca)).map(version).collect()
+}
+
+/// Whose certificates are taken of clients; nobody's, if none is asked for.
+#[derive(Clone, Debug, Default)]
+struct Clients {
+    roots: Vec<CertificateDer<'static>>,
+    verifier: Option<Arc<dyn ClientCertVerifier>>,
+}
+
+impl Clients {
+    fn load(settings: &ClientCertificates, provider: &Arc<CryptoProvider>) -> Result<Self, TlsError> {
+        let roots = read_certificates(CLIENT_CA, &settings.ca)?;
+        let verifier = verifier(settings, &roots, provider)?;
+        Ok(Self { roots, verifier: Some(verifier) })
+    }
 }
 
 impl Current {
@@ -160,14 +199,39 @@ impl Current {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let load = |pair| Certificate::load(pair, &provider);
         let certificates = settings.certificates.iter().map(load).collect::<Result<Vec<_>, _>>()?;
-        let client_roots = match &settings.clients {
-            Some(clients) => read_certificates(CLIENT_CA, &clients.ca)?,
-            None => Vec::new(),
-        };
-        let verifier = match &settings.clients {
-            Some(clients) => verifier(clients, &client_roots, &provider)?,
-            None => Arc::new(NoClientAuth),
-        };
+        let clients =
+            settings.clients.as_ref().map(|clients| Clients::load(clients, &provider)).transpose()?;
+        Ok(Self::made(settings, loaded, certificates, clients.unwrap_or_default(), provider))
+    }
+
+    /// Loads anew all of what is used that can be loaded, and tells why the rest cannot, which stays as it was; nothing if that is all.
+    fn renewed(used: &Self) -> (Option<Self>, Vec<TlsError>) {
+        let settings = &used.settings;
+        let loaded = versions(settings);
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let mut errors = Vec::new();
+        let mut certificates = Vec::new();
+        for (pair, before) in settings.certificates.iter().zip(&used.certificates) {
+            let renewed = Certificate::load(pair, &provider);
+            certificates
+                .push(renewed.map_err(|error| errors.push(error)).unwrap_or_else(|()| before.clone()));
+        }
+        let clients = settings.clients.as_ref().map(|clients| Clients::load(clients, &provider));
+        let parts = certificates.len() + usize::from(clients.is_some());
+        let clients = clients.unwrap_or_else(|| Ok(Clients::default()));
+        let clients = clients.map_err(|error| errors.push(error)).unwrap_or_else(|()| used.clients.clone());
+        let is_any = errors.len() < parts;
+        (is_any.then(|| Self::made(settings, loaded, certificates, clients, provider)), errors)
+    }
+
+    fn made(
+        settings: &Settings,
+        loaded: Vec<Version>,
+        certificates: Vec<Certificate>,
+        clients: Clients,
+        provider: Arc<CryptoProvider>,
+    ) -> Self {
+        let verifier = clients.verifier.clone().unwrap_or_else(|| Arc::new(NoClientAuth));
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("the provider has what TLS 1.2 and 1.3 need")
@@ -184,14 +248,14 @@ impl Current {
                 config.ticketer = tickets;
             }
         }
-        Ok(Self { settings: settings.clone(), loaded, config: Arc::new(config), certificates, client_roots })
+        Self { settings: settings.clone(), loaded, config: Arc::new(config), certificates, clients }
     }
 
     /// Keeps what clients remember of their last connections, unless others may connect now: who goes on with a session is
     /// not asked for a certificate again.
     fn succeeding(self, before: &Self) -> Self {
         let auth = |current: &Self| current.settings.clients.as_ref().map(|clients| clients.auth);
-        if self.client_roots != before.client_roots || auth(&self) != auth(before) {
+        if self.clients.roots != before.clients.roots || auth(&self) != auth(before) {
             return self;
         }
         let mut config = Arc::unwrap_or_clone(self.config);

@@ -115,10 +115,9 @@ impl Worker {
             }
         }
         let left = team.clients(index);
-        shared.cut();
         // A turn for each, so that no answer whose end is that of its connection looks complete. The rest ends with the runtime;
         // the access log is flushed when the last of it has.
-        for _ in 0..left {
+        for _ in 0..shared.cut() {
             yield_now().await;
         }
         left

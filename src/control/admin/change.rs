@@ -110,8 +110,8 @@ pub(super) async fn plan(request: Request<&mut Sent>, desk: &Rc<Desk>) -> Result
         let loaded = own.read(text, format).await?;
         let turn = own.turn().await?;
         // What could not be put in force is refused here as it would be there.
-        turn.apply(loaded.clone(), Intent::Trial).await?;
-        Ok(plan::of(&own, loaded).await)
+        let outcome = turn.apply(loaded.clone(), Intent::Trial).await?;
+        Ok(plan::of(&own, loaded, &outcome).await)
     };
     let planned: Result<_, Refused> =
         spawn_local(planned).await.map_err(|error| Refused::Unfit(error.into()))?;

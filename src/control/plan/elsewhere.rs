@@ -45,7 +45,8 @@ pub(super) fn requests(
             let more = if is_replaced { REPLACED } else { "" };
             let (from, to) = (from.in_words(now, written.0, ""), to.in_words(then, written.1, more));
             let path = seen.target.split('?').next().unwrap_or_default();
-            let path: String = path.chars().take(MOST_SHOWN).collect();
+            // What a client may write, no terminal is to follow.
+            let path: String = path.chars().take(MOST_SHOWN).flat_map(char::escape_default).collect();
             moves.entry((from, to)).or_insert_with(|| (0, format!("{} {path}", seen.method))).0 += 1;
         }
     }

@@ -9,7 +9,7 @@ use std::task::{Poll, Waker};
 use hyper::rt;
 use tokio::task::spawn_local;
 
-use crate::proxy::{Client, Error, Mark};
+use crate::proxy::{Client, Error, Mark, Phase};
 
 use super::NOT_HTTP2;
 
@@ -120,12 +120,20 @@ async fn run(mut future: Pin<Box<impl Future<Output = ()>>>, client: &Rc<Client>
     }
 }
 
-/// Passes on what a tunnel says to its client, whose other end has the deadline. Of a tunnel that broke off the client
-/// must not be told that it ended: hyper would say so, but a task that is dropped resets the stream.
+/// Passes on what a tunnel says to its client, whose other end has the deadline, until that has ended: what is left then has
+/// another. Of a tunnel that broke off the client must not be told that it ended: hyper would say so, but a task that is dropped
+/// resets the stream.
 async fn run_tunnel(mut future: Pin<Box<impl Future<Output = ()>>>, client: &Client) {
-    poll_fn(|cx| match client.is(Mark::BrokenOff) {
-        true => Poll::Ready(()),
-        false => future.as_mut().poll(cx),
+    poll_fn(|cx| {
+        let has_ended = client.phase() == Phase::Flush;
+        if client.is(Mark::BrokenOff) || has_ended && client.is_due() {
+            return Poll::Ready(());
+        }
+        match has_ended {
+            true => client.alarm().wakes(cx.waker()),
+            false => client.tells_of_the_end(cx.waker()),
+        }
+        future.as_mut().poll(cx)
     })
     .await;
     if !client.is(Mark::ToldAll) {

@@ -21,7 +21,7 @@ use super::files::{CERT, KEY, TlsError, TlsFileFault, broken, read, read_certifi
 const NEAR: Duration = Duration::from_secs(14 * 24 * 3600);
 
 /// A certificate, its key, and what it says of itself.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Certificate {
     pub(super) file: PathBuf,
     pub(super) key: Arc<CertifiedKey>,

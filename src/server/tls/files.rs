@@ -30,6 +30,13 @@ pub struct TlsError {
     pub fault: TlsFileFault,
 }
 
+impl TlsError {
+    /// Whether it may be otherwise another time, though the file stays as it is.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(self.fault, TlsFileFault::Unreadable(_))
+    }
+}
+
 /// What is wrong with a file for TLS.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsFileFault {

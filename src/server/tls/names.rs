@@ -1,6 +1,6 @@
 //! Which certificate a client gets for the name that it asks for (SNI, RFC 6066 section 3).
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use rustls::SignatureScheme;
@@ -35,7 +35,9 @@ impl Names {
                 keys.or_default().push(Arc::clone(&certificate.key));
             }
         }
-        let like_the_first = certificates.iter().filter(|other| other.names == certificates[0].names);
+        // They may list them in another order.
+        let names = |certificate: &Certificate| certificate.names.iter().cloned().collect::<BTreeSet<_>>();
+        let like_the_first = certificates.iter().filter(|other| names(other) == names(&certificates[0]));
         let otherwise = like_the_first.map(|certificate| Arc::clone(&certificate.key)).collect();
         Self { exact, wildcard, otherwise }
     }

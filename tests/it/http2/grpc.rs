@@ -69,6 +69,27 @@ fn a_backend_that_dies_makes_a_call_unavailable() {
 }
 
 #[test]
+fn a_call_that_breaks_off_amid_its_answer_ends_with_a_status() {
+    const BEGUN: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
+    for (stays, status) in [(false, "14"), (true, "4")] {
+        let backend = Backend::that(move |mut transport| {
+            transport.read_body();
+            transport.send(BEGUN);
+            if stays {
+                transport.wait_for_end();
+            }
+        });
+        let balancer = Balancer::before(&[backend.address]).flag("--body-timeout", "300ms").start();
+        let mut client = Http2::to(balancer.address);
+        let mut stream = client.begin(call());
+        stream.send(vec![0; 20], true).unwrap();
+        let answer = stream.answer().expect_status(200);
+        assert_eq!(answer.body, b"hello");
+        assert!(answer.trailers.contains(&("grpc-status".to_owned(), status.to_owned())), "{answer:?}");
+    }
+}
+
+#[test]
 fn a_call_that_is_cancelled_ends_at_the_backend() {
     let (tell, told) = std::sync::mpsc::channel();
     let backend = Backend::that(move |mut transport| {

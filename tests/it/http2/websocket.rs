@@ -257,6 +257,20 @@ fn a_tunnel_without_a_byte_for_too_long_is_ended_on_both_sides() {
 }
 
 #[test]
+fn a_tunnel_whose_client_does_not_read_is_ended_when_its_time_is_over() {
+    let backend = agreeing(|mut transport| {
+        transport.send(vec![b'x'; 1 << 20]);
+        transport.wait_for_end();
+    });
+    let balancer = Balancer::before(&[backend.address]).flag("--tunnel-idle-timeout", "300ms").start();
+    let mut builder = h2::client::Builder::new();
+    builder.initial_window_size(1000);
+    let mut client = Http2::with(&builder, balancer.address);
+    client.until_settings();
+    opened(&mut client).broken_off();
+}
+
+#[test]
 fn the_timeouts_of_requests_and_idle_clients_do_not_hold_for_a_tunnel() {
     let backend = agreeing(echo);
     let timeouts = ["--response-timeout", "--body-timeout", "--client-idle-timeout", "--header-timeout"];

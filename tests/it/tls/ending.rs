@@ -57,7 +57,7 @@ fn a_handshake_that_stalls_is_cut() {
     slow.send(BEGINNING);
     silent.expect_end();
     slow.expect_end();
-    balancer.said_times("no TLS in time", 2);
+    balancer.said_times("no TLS: not in time", 2);
 }
 
 #[test]

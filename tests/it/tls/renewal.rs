@@ -69,7 +69,7 @@ fn a_pair_that_does_not_fit_changes_nothing_is_said_once_and_can_be_repaired() {
     let original = fs::read(pair.key()).unwrap();
     let (_backend, balancer) = behind(&pair);
     let config = Arc::new(trusting(&authority));
-    let kept = "; the certificates that were loaded before stay in use";
+    let kept = "; what was loaded of it before stays in use";
     replace(&pair.key(), &fs::read(other.key()).unwrap());
     let said = balancer.said(kept);
     let problem = format!("WARN --tls-key {}: is not the key of the certificate in ", pair.key().display());
@@ -92,6 +92,21 @@ fn a_pair_that_does_not_fit_changes_nothing_is_said_once_and_can_be_repaired() {
     replace(&pair.certificate(), pem(&pair).as_bytes());
     replace(&pair.key(), &original);
     until("the first pair is shown again", || shows(&balancer, &config, &pair));
+}
+
+#[test]
+fn a_pair_that_cannot_be_used_keeps_no_other_from_being_renewed() {
+    let authority = Authority::new();
+    let [first, second] = [authority.signs(&["localhost"]), authority.signs(&["other.test"])];
+    let renewed = authority.signs(&["localhost"]);
+    let backend = Sample::start("one");
+    let balancer = Balancer::before(&[backend.address()]).secured(&[&first, &second]).start();
+    let config = Arc::new(trusting(&authority));
+    replace(&second.key(), b"");
+    balancer.said("holds no private key");
+    first.become_that_of(&renewed);
+    until("the other is renewed", || shows(&balancer, &config, &renewed));
+    assert_eq!(balancer.times_said("holds no private key"), 1);
 }
 
 fn pem(pair: &Pair) -> String {
