@@ -17,7 +17,7 @@ use crate::config::Listener;
 use crate::connect::{Socket, Stream};
 use crate::proxy::{Alarm, Client, Entrance, Error, Shared, before_due, last_words, note_refusal};
 
-use super::farewell::{close, refuse};
+use super::farewell::{close, part, refuse};
 use super::opened::Opened;
 use super::team::{Refusal, Seat};
 use super::tls::{HTTP_2, Tls};
@@ -117,8 +117,12 @@ impl Arrival {
                     Error::Malformed("it came in the clear to a port that speaks TLS: write https://");
                 return Box::pin(refuse(&client, Stream::Clear(socket), &error, b"")).await;
             }
-            Some(Err(Refused::Handshake(error))) => {
+            Some(Err(Refused::Handshake(error, socket))) => {
                 tracing::debug!("{}: no TLS: {error}", client.address());
+                if let Some(socket) = socket {
+                    // Its request may be on its way already, and a reset for that would overtake the alert that says why.
+                    Box::pin(part(&client.shared, Stream::Clear(socket), b"")).await;
+                }
                 return;
             }
             None => {
@@ -212,14 +216,22 @@ fn new_client(shared: Rc<Shared>, door: &Door, address: SocketAddr) -> Rc<Client
 enum Refused {
     /// It does not try.
     Clear(Socket),
-    /// It was not understood, or did not like what we have.
-    Handshake(io::Error),
+    /// It was not understood, or did not like what we have; with its socket if it is told so by an alert.
+    Handshake(io::Error, Option<Socket>),
 }
 
 async fn shake_hands(socket: Socket, tls: &Tls) -> Result<Box<TlsStream<Socket>>, Refused> {
-    if socket.first_byte().await.map_err(Refused::Handshake)?.is_some_and(|byte| byte != HANDSHAKE) {
+    if socket
+        .first_byte()
+        .await
+        .map_err(|error| Refused::Handshake(error, None))?
+        .is_some_and(|byte| byte != HANDSHAKE)
+    {
         return Err(Refused::Clear(socket));
     }
-    let accepted = TlsAcceptor::from(tls.config()).accept(socket).await;
-    accepted.map(|stream| Box::new(TlsStream::Server(stream))).map_err(Refused::Handshake)
+    let accepted = TlsAcceptor::from(tls.config()).accept(socket).into_fallible().await;
+    accepted.map(|stream| Box::new(TlsStream::Server(stream))).map_err(|(error, socket)| {
+        let says_why = error.get_ref().is_some_and(|error| error.is::<rustls::Error>());
+        Refused::Handshake(error, says_why.then_some(socket))
+    })
 }

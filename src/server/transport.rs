@@ -205,7 +205,12 @@ impl AsyncWrite for ClientTransport {
     /// hyper asks for this only when it has nothing left to write: the answer is with the client's system.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_interim(cx))?;
-        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx)?;
+        if flushed.is_pending() {
+            // TLS holds some.
+            self.client.set_blocked(true);
+            return Poll::Pending;
+        }
         if self.client.phase() == Phase::Flush {
             if self.client.is(Mark::Passing) {
                 self.client.let_go_of_unread();
