@@ -64,13 +64,12 @@ pub use route_rates::RouteRates;
 pub use shared::{Rules, Shared, View};
 pub use upgrade::Tunnel;
 
-use affinity::{Affinity, Trial};
+use affinity::Trial;
 use course::Course;
 use exchange::Exchange;
 use forward::Asked;
 use own::Own;
 use request_body::BackendConnection;
-use treated::Treated;
 use verdict::Again;
 
 /// Answers one request.
@@ -135,11 +134,7 @@ async fn forward(
     let mut tried = Tried::default();
     let mut sends = 0;
     let mut last = None;
-    let pool = course.pool(&view.snapshot);
-    // A route has noted it before it changed the head.
-    let tied = exchange.treated().map(Treated::affinity);
-    let affinity = tied.unwrap_or_else(|| Affinity::of(request.headers(), client, pool));
-    let affinity = affinity.with_key(request, client, pool);
+    let affinity = course.affinity(request, client, &view, exchange);
     let mut picked = course.pick(&affinity, client, &view, &tried);
     let none = loop {
         let lease = match picked {

@@ -55,6 +55,20 @@ impl Forward<'_> {
         snapshot.pools[self.pool].within(self.tags)
     }
 
+    /// What ties the request to one of its backends. A route has noted it before it changed the head.
+    pub(super) fn affinity(
+        &self,
+        request: &Request<RequestBody>,
+        client: &Client,
+        view: &View,
+        exchange: &Exchange,
+    ) -> Affinity {
+        let pool = self.pool(&view.snapshot);
+        let tied = exchange.treated().map(Treated::affinity);
+        let tied = tied.unwrap_or_else(|| Affinity::of(request.headers(), client, pool));
+        tied.with_key(request, client, pool)
+    }
+
     /// Lets the pool choose a backend that was not tried, for a request of this affinity.
     #[inline]
     pub(super) fn pick(
