@@ -400,7 +400,7 @@ impl Turn<'_> {
     /// They do not fit here and now. Nothing has changed.
     pub(super) async fn take_back(&self, settings: Loaded) -> Result<bool, Refusal> {
         let back = self.desk.written();
-        if self.apply(settings, Intent::Force).await? == Outcome::Unchanged {
+        if matches!(self.apply(settings, Intent::Force).await?, Outcome::Unchanged | Outcome::Waiting(_)) {
             return Err(Refusal::Unfit(ONLY_FILES.into()));
         }
         *self.desk.taken_back.borrow_mut() = Some(Arc::clone(&back));

@@ -1,11 +1,11 @@
 //! Whether things got worse since the settings changed: pure rules over what was measured.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backends::{Backend, BackendId};
+use crate::backends::{Backend, BackendId, Hold};
 use crate::telemetry::Report;
 
 /// With fewer answers than this nothing is said of their failures.
@@ -34,8 +34,9 @@ struct Vital {
     pool: Arc<str>,
     weight: u64,
     usable: bool,
-    /// Whether an operator holds or weighs it.
-    is_overridden: bool,
+    /// What an operator said of it.
+    hold: Option<Hold>,
+    own_weight: Option<u32>,
 }
 
 /// For each pool that has backends: its name, its weight, and how much of that can be used.
@@ -78,22 +79,23 @@ impl Vitals {
             pool: Arc::clone(&backend.terms.pool),
             weight: u64::from(backend.weight()),
             usable: backend.is_usable(),
-            is_overridden: backend.is_overridden(),
+            hold: backend.hold,
+            own_weight: backend.weight,
         });
         Self { counted, backends: backends.collect() }
     }
 
-    /// By pool, without those of whom an operator said something then or now: no change of the settings took them away, or brought
-    /// them back.
+    /// By pool, without those that an operator held then or now, or weighed otherwise meanwhile: no change of the settings took them
+    /// away, or brought them back.
     fn pools(&self, other: &Self) -> Pools<'_> {
-        let overridden = [self, other].into_iter().flat_map(|vitals| &vitals.backends);
-        let overridden: HashSet<_> =
-            overridden.filter(|vital| vital.is_overridden).map(|vital| vital.id).collect();
+        let others: HashMap<_, _> = other.backends.iter().map(|vital| (vital.id, vital)).collect();
+        let is_left_out = |vital: &Vital| {
+            let differs = |other: &&Vital| other.hold.is_some() || other.own_weight != vital.own_weight;
+            vital.hold.is_some() || others.get(&vital.id).is_some_and(differs)
+        };
         let mut pools = Pools::new();
-        for Vital { id, pool, weight, usable, .. } in &self.backends {
-            if overridden.contains(id) {
-                continue;
-            }
+        for vital in self.backends.iter().filter(|vital| !is_left_out(vital)) {
+            let Vital { pool, weight, usable, .. } = vital;
             let usable = if *usable { *weight } else { 0 };
             match pools.iter_mut().rfind(|(name, ..)| *name == pool) {
                 Some((_, all, sum)) => (*all, *sum) = (*all + weight, *sum + usable),
@@ -123,7 +125,13 @@ impl Vitals {
         let (pools, pools_before) = (self.pools(before), before.pools(self));
         let was_empty =
             |name: &str| pools_before.iter().any(|(known, _, usable)| ***known == *name && *usable == 0);
-        let empty = pools.iter().find(|(name, all, usable)| *all > 0 && *usable == 0 && !was_empty(name));
+        // Whoever serves it, whatever an operator said of that one.
+        let is_served = |name: &Arc<str>| {
+            self.backends.iter().any(|vital| vital.pool == *name && vital.usable && vital.weight > 0)
+        };
+        let empty = pools
+            .iter()
+            .find(|(name, all, usable)| *all > 0 && *usable == 0 && !was_empty(name) && !is_served(name));
         if let Some((name, ..)) = empty {
             return Some(Worse::Empty(Arc::clone(name)));
         }
@@ -183,7 +191,8 @@ mod tests {
             pool: pool.into(),
             weight: 1,
             usable: number < usable,
-            is_overridden: false,
+            hold: None,
+            own_weight: None,
         };
         (0..all).map(one).collect()
     }
@@ -213,17 +222,34 @@ mod tests {
 
     #[test]
     fn what_an_operator_says_of_a_backend_meanwhile_is_nothing_of_the_change() {
-        let of = |usable: &[bool], overridden: Option<usize>| {
+        let of = |usable: &[bool], held: Option<usize>| {
             let mut backends = some(0, "a", usable.len() as u64, 0);
             for (number, vital) in backends.iter_mut().enumerate() {
-                (vital.usable, vital.is_overridden) = (usable[number], overridden == Some(number));
+                vital.usable = usable[number];
+                vital.hold = (held == Some(number)).then_some(Hold::Drain);
             }
             Vitals { counted: Report::default(), backends }
         };
         // Drained, where the other had been down before; and enabled again, but not well.
         assert_eq!(of(&[true, false], Some(0)).worse_than(&of(&[true, false], None)), None);
         assert_eq!(of(&[true, false], None).worse_than(&of(&[true, false], Some(1))), None);
+        // Enabled again, and alone in serving: it is less than there was, but not nothing.
+        let worse = of(&[false, true], None).worse_than(&of(&[true, true], Some(1)));
+        assert!(matches!(worse, Some(Worse::Capacity { .. })), "{worse:?}");
         assert!(of(&[false, false], None).worse_than(&of(&[true, false], None)).is_some());
+    }
+
+    #[test]
+    fn who_was_weighed_by_an_operator_before_counts_as_others_do() {
+        let of = |usable: &[bool]| {
+            let mut backends = some(0, "a", usable.len() as u64, 0);
+            for (vital, usable) in backends.iter_mut().zip(usable) {
+                (vital.usable, vital.own_weight) = (*usable, Some(1));
+            }
+            Vitals { counted: Report::default(), backends }
+        };
+        let worse = of(&[false, false]).worse_than(&of(&[true, true]));
+        assert_eq!(worse, Some(Worse::Empty("a".into())));
     }
 
     #[test]

@@ -211,6 +211,9 @@ impl AsyncWrite for ClientTransport {
             self.client.set_blocked(true);
             return Poll::Pending;
         }
+        if self.client.is(Mark::Blocked) {
+            self.client.took(0);
+        }
         if self.client.phase() == Phase::Flush {
             if self.client.is(Mark::Passing) {
                 self.client.let_go_of_unread();

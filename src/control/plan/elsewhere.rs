@@ -46,7 +46,7 @@ pub(super) fn requests(
             let (from, to) = (from.in_words(now, written.0, ""), to.in_words(then, written.1, more));
             let path = seen.target.split('?').next().unwrap_or_default();
             // What a client may write, no terminal is to follow.
-            let path: String = path.chars().take(MOST_SHOWN).flat_map(char::escape_default).collect();
+            let path: String = path.chars().take(MOST_SHOWN).map(harmless).collect();
             moves.entry((from, to)).or_insert_with(|| (0, format!("{} {path}", seen.method))).0 += 1;
         }
     }
@@ -58,6 +58,11 @@ pub(super) fn requests(
         .sort_by(|one, other| (other.count, &one.from, &one.to).cmp(&(one.count, &other.from, &other.to)));
     examples.truncate(MOST_EXAMPLES);
     Requests { looked_at: recent.len(), elsewhere, examples }
+}
+
+/// A letter of a path as it may be printed.
+fn harmless(letter: char) -> String {
+    if letter.is_ascii_graphic() { letter.into() } else { letter.escape_default().collect() }
 }
 
 /// Where a request goes.
