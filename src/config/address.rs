@@ -28,11 +28,10 @@ impl Address {
         }
     }
 
-    /// Whether a client could come to either by one address: what listens on every address of IPv6 listens on those of IPv4, too.
+    /// Whether a client could come to either by one address.
     pub fn overlaps(&self, other: &Self) -> bool {
-        let has = |all: IpAddr, one: IpAddr| all.is_unspecified() && (all.is_ipv6() || one.is_ipv4());
         match (self.ip(), other.ip()) {
-            (Some(one), Some(with)) if has(one.ip(), with.ip()) || has(with.ip(), one.ip()) => {
+            (Some(one), Some(with)) if has_all(one.ip(), with.ip()) || has_all(with.ip(), one.ip()) => {
                 one.port() == with.port()
             }
             _ => self == other,
@@ -52,6 +51,12 @@ impl Address {
             other => other,
         }
     }
+}
+
+/// Whether who listens at the first address listens at the second because it is at all of them: at those of IPv6 is at those of
+/// IPv4, too.
+pub(super) fn has_all(listen: IpAddr, one: IpAddr) -> bool {
+    listen.is_unspecified() && (listen.is_ipv6() || one.is_ipv4())
 }
 
 impl From<SocketAddr> for Address {

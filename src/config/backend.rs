@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueEnum};
 
-use super::address::Address;
+use super::address::{Address, has_all};
 use super::listen::{KeyPair, Listener};
 use super::switch::parse_switch;
 
@@ -90,8 +90,6 @@ pub fn is_ourselves(backend: &Address, listeners: &[Listener]) -> bool {
     listeners.iter().any(|Listener { address: listen, .. }| {
         let (Some(backend), Some(listen)) = (backend.ip(), listen.ip()) else { return backend == listen };
         let (from, to) = (listen.ip().to_canonical(), backend.ip().to_canonical());
-        // Who listens on all addresses of IPv6 listens on those of IPv4, too.
-        let has_all = from.is_unspecified() && (from.is_ipv6() || to.is_ipv4());
-        backend.port() == listen.port() && (from == to || has_all && to.is_loopback())
+        backend.port() == listen.port() && (from == to || has_all(from, to) && to.is_loopback())
     })
 }

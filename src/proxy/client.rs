@@ -256,12 +256,13 @@ impl Client {
         *self.tunnel.borrow_mut() = Some(tunnel);
     }
 
-    /// The task that passes on to a stream what its tunnel says hears of the tunnel's end.
-    pub fn tells_of_the_end(&self, passage: &Waker) {
+    /// Notes the task that passes on to a stream what its tunnel says.
+    pub fn set_passage(&self, passage: &Waker) {
         *self.passage.borrow_mut() = Some(passage.clone());
     }
 
-    pub(super) fn tell_of_the_end(&self) {
+    /// Lets it hear that the tunnel has ended.
+    pub(super) fn wake_passage(&self) {
         if let Some(passage) = self.passage.take() {
             passage.wake();
         }

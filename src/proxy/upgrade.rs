@@ -50,7 +50,7 @@ impl Tunnel {
             copy_bidirectional_with_sizes(&mut client, &mut backend, BUFFER, BUFFER).await
         };
         let passed = before_due(&facts, passed).await;
-        facts.tell_of_the_end();
+        facts.wake_passage();
         match passed {
             Some(Ok(_)) => return self.exchange.completed(),
             // Whose end it was is known.

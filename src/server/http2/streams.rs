@@ -131,7 +131,7 @@ async fn run_tunnel(mut future: Pin<Box<impl Future<Output = ()>>>, client: &Cli
         }
         match has_ended {
             true => client.alarm().wakes(cx.waker()),
-            false => client.tells_of_the_end(cx.waker()),
+            false => client.set_passage(cx.waker()),
         }
         future.as_mut().poll(cx)
     })
