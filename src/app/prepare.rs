@@ -67,14 +67,14 @@ impl Prepared {
         let config = &settings.config;
         let ways = config.pools.iter().map(Ways::of).collect::<Result<_, _>>()?;
         let (tls, renewal) = prepare_tls(config, present)?;
-        let Places { kept, changed, left } = Places::of(config, tls.as_ref(), present);
+        let Places { kept, changed } = Places::of(config, tls.as_ref(), present);
         let missing = config.listeners.iter().zip(&kept).filter(|(_, kept)| kept.is_none());
         let wanted = missing.clone().map(|(listener, _)| &listener.address);
         let wanted = wanted.chain(config.admin.iter().map(|admin| &admin.address));
         let claims = Claims::to(wanted);
-        let left = leaving(config, &left, present, predecessor);
-        let bound = missing.map(|(listener, _)| bind(listener, config, tls.as_ref(), (&left, predecessor)));
-        let (bound, admin) = both(all(bound), bind_admin(config, present, (&left, predecessor)))?;
+        let ours = ours(present, predecessor);
+        let bound = missing.map(|(listener, _)| bind(listener, config, tls.as_ref(), (&ours, predecessor)));
+        let (bound, admin) = both(all(bound), bind_admin(config, present, (&ours, predecessor)))?;
         Ok(Self { settings, ways, tls, renewal, kept, changed, bound, admin, claims })
     }
 
@@ -120,8 +120,6 @@ fn prepare_tls(
 struct Places {
     kept: Vec<Option<Arc<Opened>>>,
     changed: Vec<(Arc<Opened>, Arc<Opened>)>,
-    /// What is open and no longer wanted.
-    left: Vec<Arc<Opened>>,
 }
 
 impl Places {
@@ -145,7 +143,7 @@ impl Places {
             *kept = Some(Arc::clone(&new));
             changed.push((old, new));
         }
-        Self { kept, changed, left: left.into_iter().map(|(_, opened)| Arc::clone(opened)).collect() }
+        Self { kept, changed }
     }
 }
 
@@ -153,41 +151,34 @@ fn bind(
     listener: &Listener,
     config: &Config,
     tls: Option<&Arc<Tls>>,
-    (left, predecessor): (&[Address], &Predecessor),
+    (ours, predecessor): (&[Address], &Predecessor),
 ) -> Result<Bound, StartError> {
     let count = config.workers.get();
     if let Some(sockets) = predecessor.take(&listener.address) {
         let bound = Bound::inherit(listener, tls.cloned(), count, sockets);
         return bound.map_err(|error| refused(listener, error));
     }
-    let bound = Bound::bind(listener, tls.cloned(), count, is_ours(&listener.address, left));
+    let bound = Bound::bind(listener, tls.cloned(), count, is_ours(&listener.address, ours));
     bound.map_err(|error| refused(listener, error))
 }
 
-/// Where clients or callers of the admin API still come, to us or to a predecessor, and are no longer to.
-fn leaving(
-    config: &Config,
-    left: &[Arc<Opened>],
-    present: Option<&Present>,
-    predecessor: &Predecessor,
-) -> Vec<Address> {
-    let admin_of = |config: &Config| config.admin.as_ref().map(|admin| admin.address.clone());
-    let (before, admin) = (present.and_then(|present| admin_of(&present.config)), admin_of(config));
-    let wanted: Vec<_> = config.listeners.iter().map(|listener| &listener.address).chain(&admin).collect();
-    let others = predecessor.addresses().into_iter().filter(|address| !wanted.contains(&address));
-    let left = left.iter().map(|left| left.listener.address.clone());
-    left.chain(before.filter(|before| Some(before) != admin.as_ref())).chain(others).collect()
+/// Where clients or callers of the admin API come by now, to us or to a predecessor.
+fn ours(present: Option<&Present>, predecessor: &Predecessor) -> Vec<Address> {
+    let opened = present.iter().flat_map(|present| &present.opened);
+    let listeners = opened.map(|opened| opened.listener.address.clone());
+    let admin = present.and_then(|present| Some(present.config.admin.as_ref()?.address.clone()));
+    listeners.chain(admin).chain(predecessor.addresses()).collect()
 }
 
-/// Whether a socket that is to be closed is what may be in the way.
-fn is_ours(address: &Address, left: &[Address]) -> bool {
-    left.iter().any(|left| left.overlaps(address))
+/// Whether it is a socket of ours that may be in the way: one that is to be closed, or that takes what comes to other addresses.
+fn is_ours(address: &Address, ours: &[Address]) -> bool {
+    ours.iter().any(|ours| ours.overlaps(address))
 }
 
 fn bind_admin(
     config: &Config,
     present: Option<&Present>,
-    (left, predecessor): (&[Address], &Predecessor),
+    (ours, predecessor): (&[Address], &Predecessor),
 ) -> Result<Admin, StartError> {
     let address = |config: &Config| config.admin.as_ref().map(|admin| admin.address.clone());
     let wanted = address(config);
@@ -198,7 +189,7 @@ fn bind_admin(
     let listener = Listener { name: "admin".into(), address, tls: false };
     let bound = match predecessor.take(&listener.address) {
         Some(sockets) => Bound::inherit(&listener, None, 1, sockets),
-        None => Bound::bind(&listener, None, 1, is_ours(&listener.address, left)),
+        None => Bound::bind(&listener, None, 1, is_ours(&listener.address, ours)),
     };
     let bound = bound.and_then(|bound| for_its_owner(bound, &listener));
     bound.map(Admin::Bound).map_err(|error| refused_admin(&listener.address, error))

@@ -48,7 +48,7 @@ pub struct Bound {
 
 impl Bound {
     /// Binds `count` sockets to one address, among which the system spreads connections once they listen. Nobody else
-    /// may listen there, save we ourselves if `again`: with what is to be closed.
+    /// may listen there, save we ourselves if `again`: with what is to be closed, or at an address among this one's.
     ///
     /// # Errors
     /// The address is in use, not ours, or not allowed.

@@ -153,6 +153,22 @@ fn a_listener_on_one_address_comes_to_be_one_on_all_and_back() {
 }
 
 #[test]
+fn a_listener_on_all_addresses_comes_beside_one_on_one_of_them_that_stays() {
+    let sample = Sample::start("only");
+    let (_kept, port) = kept_port(Ipv4Addr::UNSPECIFIED);
+    let [one, other, all] = [[127, 0, 0, 78], [127, 0, 0, 2], [0; 4]].map(|ip| SocketAddr::from((ip, port)));
+    let settings = Settings::that_say(&listeners(&[("one", one)], sample.address()));
+    let balancer = Balancer::bare().flag("--config", settings.path()).flag("--workers", "2").start();
+    for beside in [("all", all), ("other", other)] {
+        settings.change(&balancer, &listeners(&[("one", one), beside], sample.address()));
+        [one, other].iter().for_each(|at| drop(get(*at, "/").expect_status(200)));
+    }
+    settings.change(&balancer, &listeners(&[("all", all)], sample.address()));
+    settings.change(&balancer, &listeners(&[("one", one), ("all", all)], sample.address()));
+    [one, other].iter().for_each(|at| drop(get(*at, "/").expect_status(200)));
+}
+
+#[test]
 fn a_listener_of_another_name_keeps_its_clients() {
     let sample = Sample::start("only");
     let address = free();
