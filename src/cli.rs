@@ -71,9 +71,9 @@ pub fn refuse(problems: &Problems) -> ExitCode {
     status_of(problems)
 }
 
-/// Who cannot read settings does not know whether they make sense.
+/// Who cannot read settings, or resolve a name, does not know whether they make sense.
 fn status_of(problems: &Problems) -> ExitCode {
-    ExitCode::from(if problems.is_unreadable() { FAILED } else { USAGE })
+    ExitCode::from(if problems.may_pass() { FAILED } else { USAGE })
 }
 
 /// Prints what was asked for, and gives the exit status for it.

@@ -14,7 +14,7 @@ pub(super) const ALL: [(u8, &str); 5] = [
     (0, "It did what was asked, or ended as it was told to."),
     (
         FAILED,
-        "It could not be done: a file of settings cannot be read, the system refuses something (a port that another program has), a balancer that was asked refuses it or cannot be reached, or a worker panicked.",
+        "It could not be done: a file of settings cannot be read, a name cannot be resolved, the system refuses something (a port that another program has), a balancer that was asked refuses it or cannot be reached, or a worker panicked.",
     ),
     (
         USAGE,

@@ -214,6 +214,8 @@ async fn patch(caller: &Caller, target: &Target, patch: BackendPatch) -> Result<
 
 /// A backend by POOL/ADDRESS, or by its address alone.
 fn find<'a>(backends: &'a [Backend], wanted: &str) -> Result<&'a Backend, RemoteError> {
+    // What goes without saying is in no name.
+    let wanted = wanted.replacen("http://", "", 1);
     let name = |backend: &Backend| format!("{}/{}", backend.pool, backend.address);
     let matches = |backend: &&Backend| name(backend) == wanted || backend.address == wanted;
     let mut found: Vec<_> = backends.iter().filter(matches).collect();
@@ -222,7 +224,6 @@ fn find<'a>(backends: &'a [Backend], wanted: &str) -> Result<&'a Backend, Remote
     if found.iter().any(stays) {
         found.retain(stays);
     }
-    let wanted = wanted.to_owned();
     match found[..] {
         [backend] => Ok(backend),
         [] => Err(RemoteError::NoBackend { wanted, known: backends.iter().map(name).collect() }),

@@ -133,6 +133,11 @@ impl Fault {
         is_number || is_subject || matches!(self, Self::Kind { .. } | Self::File(_))
     }
 
+    /// Whether another time the same may do: who resolves names may not be there yet.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(self, Self::Backend(BackendFault::Unresolved { .. }))
+    }
+
     /// Whether its words have parts of the value in them.
     pub(super) fn quotes(&self) -> bool {
         match self {

@@ -220,7 +220,7 @@ const BY_NAME: [&str; 18] = [
 ];
 
 /// Flags in whose place `demo` has values of its own.
-const IDLE_IN_DEMO: [&str; 4] = ["config", "backend", "health-path", "health-interval"];
+const IDLE_IN_DEMO: [&str; 5] = ["config", "watch", "backend", "health-path", "health-interval"];
 
 impl Flags {
     /// All commands, each with the flags that say something to it.
@@ -259,6 +259,7 @@ impl Flags {
     pub fn idle_in_demo(&self) -> Option<String> {
         let idle = IDLE_IN_DEMO.into_iter().map(|flag| format!("--{flag}")).find(|flag| match &**flag {
             "--config" => self.config.is_some(),
+            "--watch" => self.watch,
             flag => self.given.written.is_some() && self.given.has(flag),
         });
         idle.map(|flag| self.given.name(&flag))

@@ -150,13 +150,15 @@ impl Origin {
 
     fn resolved(&self, wrong: &Wrong, file: &File, read: &Read) -> Option<Problem> {
         let Wrong { path, value, is_key, fault } = wrong;
+        let may_pass = fault.may_pass();
         if let Some(flag) = self.flag(path, Some(file)) {
             let Said { message, help } = fault.said(By::Flags);
             let flag = Some(self.given.name(flag));
-            return Some(Problem { flag, value: value.clone(), help, ..Problem::saying(message) });
+            return Some(Problem { flag, value: value.clone(), help, may_pass, ..Problem::saying(message) });
         }
         let Some(root) = &self.tree else {
-            return Some(self.problem(None, Some(path), value.clone(), fault.said(By::File)));
+            let problem = self.problem(None, Some(path), value.clone(), fault.said(By::File));
+            return Some(Problem { may_pass, ..problem });
         };
         let found = path.find(root, false);
         if found.broken || self.is_unsure(root, &found, path, fault, read) {
@@ -173,7 +175,9 @@ impl Origin {
         let span = span.filter(|_| !found.path.0.is_empty());
         let is_all = found.exact || !matches!(found.node.value, Value::Table(_));
         let path = if is_all { &found.path } else { path };
-        Some(self.problem(span, Some(path), shown.or_else(|| value.clone()), fault.said_of(found.node)))
+        let problem =
+            self.problem(span, Some(path), shown.or_else(|| value.clone()), fault.said_of(found.node));
+        Some(Problem { may_pass, ..problem })
     }
 
     /// Whether more may be said of something than is known. A listener, a route and a pool are in one text; any other section

@@ -27,7 +27,7 @@ pub struct Problems {
     all: Vec<Problem>,
     /// Whether there are more.
     more: bool,
-    unreadable: bool,
+    may_pass: bool,
 }
 
 /// One thing that is wrong.
@@ -59,6 +59,9 @@ pub struct Problem {
     /// What is drawn of the file.
     #[serde(skip)]
     pub(super) excerpt: Option<Excerpt>,
+    /// Whether it is not what was written that must change.
+    #[serde(skip)]
+    pub(super) may_pass: bool,
 }
 
 /// Some lines of a file and what of them is wrong.
@@ -75,19 +78,19 @@ pub(super) struct Excerpt {
 impl Problems {
     /// Of settings that could be read.
     pub(super) fn of(mut all: Vec<Problem>) -> Self {
-        let more = all.len() > MOST_TOLD;
+        let (more, may_pass) = (all.len() > MOST_TOLD, all.iter().any(|problem| problem.may_pass));
         all.truncate(MOST_TOLD);
-        Self { all, more, unreadable: false }
+        Self { all, more, may_pass }
     }
 
     /// Of files that cannot be read at all.
     pub(super) fn unreadable(all: Vec<Problem>) -> Self {
-        Self { unreadable: true, ..Self::of(all) }
+        Self { may_pass: true, ..Self::of(all) }
     }
 
     /// These, and those of files that cannot be read, in the order of the files.
     pub(super) fn and_unreadable(mut self, unread: Vec<Problem>, files: &[Option<String>]) -> Self {
-        self.unreadable |= !unread.is_empty();
+        self.may_pass |= !unread.is_empty();
         self.all.splice(..0, unread);
         self.more |= self.all.len() > MOST_TOLD;
         self.all.truncate(MOST_TOLD);
@@ -105,9 +108,9 @@ impl Problems {
         self.more
     }
 
-    /// Whether a file could not be read, so that nothing is known of what it says.
-    pub fn is_unreadable(&self) -> bool {
-        self.unreadable
+    /// Whether the same settings may do another time: a file of them could not be read, or a name not be resolved.
+    pub fn may_pass(&self) -> bool {
+        self.may_pass
     }
 
     /// As a compiler would show them, with the lines of the files. What is in no line of a file is told in one line.
@@ -182,6 +185,7 @@ impl Problem {
             message,
             help: None,
             excerpt: None,
+            may_pass: false,
         }
     }
 

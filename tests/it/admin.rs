@@ -122,6 +122,18 @@ fn a_head_comes_without_a_body() {
 }
 
 #[test]
+fn a_backend_is_known_by_its_address_with_its_scheme_too() {
+    let (sample, backends) = (Sample::start("only"), "/api/v1/pools/all/backends/");
+    let address = sample.address().to_string();
+    let text = pool("first", &[sample.address()]).replace(&address, &format!("http://{address}"));
+    let balancer = start(&Settings::that_say(&text));
+    for name in [format!("http%3A%2F%2F{address}"), address.clone()] {
+        let known = balancer.admin().ask("GET", &format!("{backends}{name}"), "", "").expect_status(200);
+        assert_eq!(body(&known)["address"], *address);
+    }
+}
+
+#[test]
 fn what_is_not_there_and_what_cannot_be_done_is_told_as_a_problem() {
     let settings = Settings::that_say(&pool("first", &[Backend::refuses()]));
     let balancer = start(&settings);

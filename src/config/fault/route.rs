@@ -47,6 +47,8 @@ pub(in crate::config) enum RouteFault {
     Overlap(String),
     /// The name of a pool cannot be the value of a cookie.
     NoCookieValue,
+    /// One cookie is to keep a client at a pool and at a backend.
+    OneCookie,
     /// There is no second attempt.
     OneAttempt,
     /// Copies go where the requests go.
@@ -107,6 +109,10 @@ impl RouteFault {
             Self::NoCookieValue => say(
                 "cannot be in a cookie, where split_cookie puts it",
                 "name the pool with letters, digits, - and _, or remove split_cookie",
+            ),
+            Self::OneCookie => say(
+                "keeps clients at the backends of one of its pools, too, in the place of this",
+                "name another cookie here, or in sticky.cookie of the pool",
             ),
             Self::OneAttempt => {
                 say("do nothing, for attempts = 1 allows no second one", "remove them, or set attempts = 2")

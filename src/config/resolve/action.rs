@@ -68,6 +68,14 @@ fn forward(given: &file::Route, pools: &Pools, at: &Spot<'_>) -> Option<Split> {
         list.key(name).wrong_key(name, RouteFault::NoCookieValue);
     }
     let cookie = given.split_cookie.as_ref().map(|name| cookie(name, &at.key("split_cookie")));
+    // Each would overwrite what the other knows a client by. Among backends with tags the pool's has another name.
+    if let Some(name) = given.split_cookie.as_ref().filter(|_| given.tags.is_empty()) {
+        let targets = given.pool.iter().chain(given.pools.keys());
+        let sticky = targets.filter_map(|pool| pools.get(pool)?.sticky.as_ref()?.cookie.as_ref());
+        if sticky.into_iter().any(|cookie| cookie == name) {
+            at.key("split_cookie").wrong(name, RouteFault::OneCookie);
+        }
+    }
     Some(Split {
         shares: shares.into_iter().collect::<Option<_>>()?,
         cookie: cookie.flatten(),

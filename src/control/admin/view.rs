@@ -91,6 +91,8 @@ pub(super) fn backends(desk: &Desk) -> BackendList {
 /// A backend by its pool and its address as the settings write it.
 pub(super) fn find(desk: &Desk, pool: &str, address: &str) -> Result<backends::Backend, Refused> {
     let known = desk.registry().backends();
+    // What goes without saying is in no name.
+    let address = address.strip_prefix("http://").unwrap_or(address);
     let is_it = |backend: &backends::Backend| {
         &*backend.terms.pool == pool && &**backend.terms.backend.url.name() == address
     };

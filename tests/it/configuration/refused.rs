@@ -107,6 +107,13 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
         "b; c: cannot be in a cookie, where split_cookie puts it",
         "name the pool with letters",
     ),
+    (
+        "pools.a = { backends = ['[::1]:1'], sticky = { cookie = 'x', secret_file = 'lb.toml.secret' } }\npools.b.backends = ['[::1]:1']\n\
+         [routes.a]\npools = { a = 1, b = 1 }\nsplit_cookie = 'x'",
+        "5:16",
+        "x: keeps clients at the backends of one of its pools, too",
+        "name another cookie here",
+    ),
     ("[routes.a]\npools = { default = 10001 }", "2:21", "10001: too large", "use at most 10000"),
     ("[routes.a]\npools = { default = 4294967296 }", "2:21", "4294967296: too large", "use at most 10000"),
     ("[pools.a]", "1:8", "has no backends", "add backends = [\"HOST:PORT\"], or discover"),
@@ -444,6 +451,7 @@ fn each_setting_that_makes_no_sense_is_refused_with_its_line_and_column() {
     for (text, place, message, help) in REFUSED {
         let folder = Folder::new();
         folder.write("lb.toml.key", "short");
+        folder.write("lb.toml.secret", "a secret of thirty-two bytes or more");
         let (code, said) = Balancer::configured(&folder.write("lb.toml", text)).fail();
         assert_eq!(code, Some(2), "{text}\n{said}");
         let start = format!("error: {message}");

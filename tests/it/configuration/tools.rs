@@ -305,6 +305,8 @@ fn the_sample_system_has_settings_of_its_own() {
             format!("loadbalancer: demo: has backends and a pool of its own; run it without {flag}");
         assert_eq!(with(flag, value), (Some(2), expected));
     }
+    let (code, said) = Balancer::bare().word("--watch").word("demo").fail();
+    assert!(code == Some(2) && said.ends_with("run it without --watch"), "{said}");
 }
 
 #[test]

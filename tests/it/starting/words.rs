@@ -1,6 +1,6 @@
 //! Words of the command line that make no sense.
 
-use crate::support::Balancer;
+use crate::support::{Balancer, Settings};
 
 /// What does not make sense on a command line, and the start of what is said of it.
 const REFUSED: &[(&str, &str)] = &[
@@ -76,11 +76,6 @@ const REFUSED: &[(&str, &str)] = &[
     (
         "--backend=http://127.0.0.1:1/",
         "--backend http://127.0.0.1:1/: has a path, but requests keep their own; write ",
-    ),
-    // No server of names need be asked for it, however the machine's would answer.
-    (
-        "--backend=of-more-than-63-letters-which-no-part-of-a-name-may-have-so-none-is:80",
-        "--backend of-more-than-63-letters-which-no-part-of-a-name-may-have-so-none-is:80: the name cannot be resolved (",
     ),
     ("--backend=127.0.0.1:1,127.0.0.1:1", "--backend 127.0.0.1:1: given twice; remove one of them"),
     ("--backend=localhost:1,127.0.0.1:1", "--backend 127.0.0.1:1: given twice; remove one of them"),
@@ -191,4 +186,19 @@ fn what_makes_no_sense_is_refused_in_one_line_that_names_it_and_says_what_would(
         assert_eq!((code, said.lines().count()), (Some(2), 1), "{words}: {said}");
         assert!(said.starts_with(&format!("loadbalancer: {complaint}")), "{words}: {said}");
     }
+}
+
+#[test]
+fn a_name_that_is_not_resolved_is_told_with_the_status_of_what_may_do_another_time() {
+    // No server of names need be asked for it, however the machine's would answer.
+    let name = "of-more-than-63-letters-which-no-part-of-a-name-may-have-so-none-is:80";
+    let (code, said) = Balancer::bare().flag("--backend", name).fail();
+    assert_eq!((code, said.lines().count()), (Some(1), 1), "{said}");
+    assert!(
+        said.starts_with(&format!("loadbalancer: --backend {name}: the name cannot be resolved (")),
+        "{said}"
+    );
+    let settings = Settings::that_say(&format!("[pools.all]\nbackends = [\"{name}\"]\n"));
+    let (code, said) = Balancer::bare().flag("--config", settings.path()).fail();
+    assert!(code == Some(1) && said.contains("the name cannot be resolved ("), "{code:?} {said}");
 }
