@@ -252,11 +252,13 @@ impl Drop for Upload {
     }
 }
 
-/// All was sent: from now on it is the backend that is waited for, unless it has begun to answer.
+/// All was sent: from now on it is the backend that is waited for, be it for the rest of an answer that has begun.
 fn wait_for_the_answer(client: &Client) {
     client.mark_sent(true);
-    if client.phase() == Phase::Upload {
-        client.enter(Phase::Response);
+    match client.phase() {
+        Phase::Upload => client.enter(Phase::Response),
+        Phase::Answer => client.progress(),
+        _ => {}
     }
 }
 

@@ -94,8 +94,11 @@ impl Client {
         &self.alarm
     }
 
-    /// Notes whether the client takes what it is sent.
+    /// Notes whether the client takes what it is sent. Who is waited for when it did has all of its own time.
     pub fn set_blocked(&self, blocked: bool) {
+        if !blocked && self.is(Mark::Blocked) {
+            self.alarm.set(self.millis(self.phase.get()));
+        }
         self.set(Mark::Blocked, blocked);
         if let Some(paces) = self.paces.get() {
             paces.down.set_waiting(blocked, self.shared.clock.now());

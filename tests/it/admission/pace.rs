@@ -118,6 +118,35 @@ fn a_client_whose_backend_is_slow_is_not_cut() {
     sending.join().expect("all of it is sent");
 }
 
+/// Answers as it reads, and takes its time for the second half: more than the grace, and less than the timeout.
+fn slow_to_go_on() -> Running {
+    let backend = Backend::that(|mut transport| {
+        transport.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nha");
+        transport.read_body();
+        thread::sleep(Duration::from_secs(3));
+        transport.send("lf");
+    });
+    let balancer = Balancer::before(&[backend.address]).flag("--min-data-rate", "50000000");
+    balancer.flag("--body-timeout", "4s").start()
+}
+
+#[test]
+fn a_stream_whose_backend_pauses_for_longer_than_the_grace_is_not_cut() {
+    let balancer = slow_to_go_on();
+    let answer = Http2::to(balancer.address).get("/").expect_status(200);
+    assert_eq!(answer.text(), "half");
+}
+
+#[test]
+fn a_backend_that_has_begun_to_answer_has_all_its_time_for_the_rest_once_the_upload_has_ended() {
+    let balancer = slow_to_go_on();
+    let mut client = Client::to(balancer.address);
+    client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 2\r\n\r\na");
+    client.head().expect_status(200);
+    client.send("b");
+    assert_eq!(client.remains(), b"half");
+}
+
 #[test]
 fn a_client_that_takes_its_answer_too_slowly_is_cut_and_the_log_says_so() {
     let flags = [("--min-data-rate", "100000000"), ("--body-timeout", "2s"), ("--access-log", "-")];
