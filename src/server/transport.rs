@@ -1,6 +1,7 @@
 //! The bytes of one client's connection, and what must happen as they pass.
 
 use std::io::{self, IoSlice};
+use std::mem;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -23,6 +24,8 @@ pub(super) struct ClientTransport {
     /// What was read before and not used.
     read_ahead: Bytes,
     framing: Framing,
+    /// hyper asked for a request while the answer before it had not gone out.
+    is_asked: bool,
     /// Why a request was refused before hyper had its head.
     refusal: Option<Refusal>,
     client: Rc<Client>,
@@ -31,7 +34,7 @@ pub(super) struct ClientTransport {
 impl ClientTransport {
     pub(super) fn new(stream: Stream, read_ahead: Bytes, client: Rc<Client>) -> Self {
         let (doorbell, framing) = (Doorbell::default(), Framing::default());
-        Self { stream, doorbell, read_ahead, framing, refusal: None, client }
+        Self { stream, doorbell, read_ahead, framing, is_asked: false, refusal: None, client }
     }
 
     /// The connection, what was read of it and not used, and why a request was refused before hyper had its head.
@@ -154,6 +157,11 @@ impl AsyncRead for ClientTransport {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.client.phase() == Phase::Flush && self.framing.is_between() {
+            // hyper would answer one request after the other, and hold answers without end that their client does not take.
+            self.is_asked = true;
+            return Poll::Pending;
+        }
         let before = buf.filled().len();
         match self.read_ahead.is_empty() {
             true => ready!(self.poll_socket(cx, buf))?,
@@ -221,6 +229,9 @@ impl AsyncWrite for ClientTransport {
             // Nobody is idle amid a body: what comes next would be taken for a request.
             if !self.framing.is_amid_body() {
                 self.client.enter(Phase::Idle);
+                if mem::take(&mut self.is_asked) {
+                    cx.waker().wake_by_ref();
+                }
             }
         } else if self.client.is(Mark::Watched) {
             self.watch(cx)?;

@@ -47,6 +47,21 @@ fn a_client_that_never_stops_sending_is_parted_from_all_the_same() {
 }
 
 #[test]
+fn a_client_that_takes_no_answer_is_asked_for_no_other_request() {
+    const TOGETHER: usize = 40;
+    let balancer = Balancer::before(&[Backend::refuses()]).flag("--body-timeout", "500ms").start();
+    // The answer is ours, and comes before the body is read, with which hyper goes on to the next request.
+    let line = "Max-Forwards: 0\r\nExpect: 100-continue\r\nContent-Length: 1";
+    let request = format!("OPTIONS / HTTP/1.1\r\nHost: test\r\n{line}\r\nX: {}\r\n\r\nx", "x".repeat(500));
+    // What fits the buffer of a read is read whole.
+    let request = request.replacen(&"x".repeat(request.len() - 512), "", 1);
+    let mut client = Client::to(balancer.address);
+    let some = request.repeat(TOGETHER);
+    let taken = (0..5000).take_while(|_| client.try_send(&some).is_ok()).count() * TOGETHER;
+    assert!(taken < 5000 * TOGETHER, "{taken} requests were taken of a client that takes no answer");
+}
+
+#[test]
 fn our_own_answer_to_a_request_that_has_not_all_come_says_that_the_connection_ends() {
     let balancer = Balancer::before(&[Backend::refuses()]).start();
     for (fields, body, ends) in [
