@@ -268,6 +268,11 @@ impl Client {
         }
     }
 
+    /// Whether the connection is to be a tunnel, once its client has been told so.
+    pub fn has_tunnel(&self) -> bool {
+        self.tunnel.borrow().is_some()
+    }
+
     /// The other end, if the connection was upgraded.
     pub fn take_tunnel(&self) -> Option<Box<Tunnel>> {
         self.tunnel.take()

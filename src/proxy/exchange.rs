@@ -54,6 +54,7 @@ impl Exchange {
         let is_grpc = is_http2 && grpc::is_call(request.headers());
         let wants_no_body = is_http2 && request.method() == Method::HEAD;
         client.set(Mark::Watched, request.body().is_end_stream());
+        client.set(Mark::OpenEnded, request.version() == Version::HTTP_10);
         client.enter(Phase::Connect);
         let (began_well, settled) = (false, false);
         Self { client, entry, began, pool: None, treated: None, is_grpc, wants_no_body, began_well, settled }

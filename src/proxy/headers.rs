@@ -31,7 +31,6 @@ pub(super) fn prepare(
     settings: &Settings,
 ) -> Result<(Asked, Provenance), Error> {
     let version = request.version();
-    client.set(Mark::OpenEnded, version == Version::HTTP_10);
     let extended_connect = version == Version::HTTP_2 && from_http2(request, client)?;
     target::normalise(request)?;
     let (seen, host) = Seen::in_head(request.headers());
@@ -46,7 +45,10 @@ pub(super) fn prepare(
     let may_upgrade = version == Version::HTTP_11 || extended_connect;
     let upgrade = seen.has(Kind::Upgrade) && may_upgrade && asks_for_upgrade(request);
     let has_body = !request.body().is_end_stream();
-    if seen.has(Kind::Upgrade) && has_body {
+    if seen.has(Kind::Upgrade) {
+        client.set(Mark::Switchable, true);
+    }
+    if has_body && client.is(Mark::Switchable) {
         request.body_mut().outlast_answer();
     }
     let headers = request.headers_mut();

@@ -74,7 +74,7 @@ pub(super) async fn serve(client: Rc<Client>, mut stream: Stream) -> Option<Stre
                 refuse(client, stream, &Error::Malformed(refusal), &unused).await;
                 return None;
             }
-            Stop::Due(Phase::Head) if !unused.is_empty() => {
+            Stop::Due(Phase::Head) if !is_blank(&unused) => {
                 refuse(client, stream, &Error::HeadTimeout, &unused).await;
                 return None;
             }
@@ -89,7 +89,7 @@ pub(super) async fn serve(client: Rc<Client>, mut stream: Stream) -> Option<Stre
                 }
                 return None;
             }
-            Stop::Idle | Stop::Draining if unused.is_empty() => return Some(stream),
+            Stop::Idle | Stop::Draining if is_blank(&unused) => return Some(stream),
             Stop::Idle | Stop::Draining => {
                 client.enter(Phase::Head);
                 read_ahead = unused;
@@ -136,8 +136,8 @@ async fn speak(client: &Rc<Client>, stream: Stream, read_ahead: Bytes) -> (Stop,
             return Poll::Ready(Stop::Over(over));
         }
         client.advance_upload(cx);
-        // Amid the last of an answer hyper might close without it, after it has read of a wish to upgrade. When that is out, it
-        // is between two.
+        // Amid the last of an answer, or of a word that it may switch, hyper might close without it, after it has read of a wish
+        // to upgrade. When that is out, it is between two, or through.
         if client.is_draining() && shared.is_over() {
             if client.phase() == Phase::Flush {
                 // hyper has the last of an answer, which nobody will write.
@@ -145,7 +145,7 @@ async fn speak(client: &Rc<Client>, stream: Stream, read_ahead: Bytes) -> (Stop,
             }
             return Poll::Ready(Stop::Cut);
         }
-        if client.is_draining() && !draining && client.phase() != Phase::Flush {
+        if client.is_draining() && !draining && client.phase() != Phase::Flush && !client.has_tunnel() {
             if client.is(Mark::Passing) {
                 // Of a body that nobody wanted hyper may have a rest, which would be taken for the next request.
                 client.set(Mark::Passing, false);
@@ -177,6 +177,11 @@ fn is_between(client: &Client) -> bool {
 /// enough that none came: to look would be a system call for each connection of one request.
 fn says_more(client: &Client, stream: &Stream) -> bool {
     (!client.is(Mark::Last) || stream.socket().is_told_of()) && has_bytes(stream)
+}
+
+/// Whether nothing stands there, or only the empty lines that old clients send behind a body (RFC 9112 section 2.2).
+fn is_blank(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| b"\r\n".contains(byte))
 }
 
 /// What hyper had and did not use, and what it had not been given.

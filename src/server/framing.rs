@@ -104,6 +104,11 @@ impl Framing {
         matches!(self.state, State::Start(0)) && self.partial.length == 0
     }
 
+    /// Whether nothing of a request has come but empty lines in its place.
+    pub fn is_before_a_line(&self) -> bool {
+        matches!(self.state, State::Start(_)) && self.partial.length == 0
+    }
+
     /// Whether the request's head has not come to its end.
     pub fn is_before_body(&self) -> bool {
         matches!(self.state, State::Start(_) | State::Fields)

@@ -167,7 +167,8 @@ impl AsyncRead for ClientTransport {
             true => ready!(self.poll_socket(cx, buf))?,
             false => self.use_read_ahead(buf)?,
         }
-        if self.client.phase() == Phase::Idle && buf.filled().len() > before {
+        let has_begun = buf.filled().len() > before && !self.framing.is_before_a_line();
+        if self.client.phase() == Phase::Idle && has_begun {
             self.client.enter(Phase::Head);
         }
         self.client.set(Mark::Whole, self.framing.is_between());

@@ -112,6 +112,15 @@ fn a_client_that_asks_too_often_is_told_when_to_come_again() {
 }
 
 #[test]
+fn a_client_of_http_1_0_whose_refused_request_has_not_all_come_is_told_once_that_the_connection_ends() {
+    let (_sample, balancer) = limited(&[("--rate-limit", "1/m"), ("--rate-burst", "1")]);
+    get(balancer.address, "/").expect_status(200);
+    let mut client = Client::to(balancer.address);
+    client.send("POST / HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 100000\r\n\r\nhello");
+    assert_eq!(client.answer().expect_status(429).header("connection"), Some("close"));
+}
+
+#[test]
 fn a_client_that_waits_as_it_was_told_is_served_again() {
     let (_sample, balancer) = limited(&[("--rate-limit", "1/s")]);
     get(balancer.address, "/").expect_status(200);

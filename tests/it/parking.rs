@@ -124,6 +124,20 @@ fn half_a_head_is_not_parked_and_loses_nothing() {
 }
 
 #[test]
+fn an_empty_line_behind_a_body_begins_no_head() {
+    let backend = Sample::start("one");
+    let balancer = telling(backend.address()).start();
+    let mut client = Client::to(balancer.address);
+    for times in 1..=2 {
+        client.send("POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 3\r\n\r\nabc\r\n");
+        client.answer().expect_status(200);
+        balancer.said_times(&parked(&client), times);
+    }
+    client.send("\r\n");
+    expect_bytes(&mut client, 3);
+}
+
+#[test]
 fn half_a_head_that_wakes_a_parked_client_has_its_deadline() {
     let backend = Sample::start("one");
     let balancer = telling(backend.address()).flag("--header-timeout", "300ms").start();

@@ -236,6 +236,20 @@ fn other_requests_are_served_while_a_tunnel_is_open() {
 
 #[test]
 fn an_early_answer_to_who_could_have_switched_reaches_even_a_slow_client_whole() {
+    expect_whole(|_| "Connection: upgrade\r\nUpgrade: h2c\r\n");
+}
+
+#[test]
+fn so_does_one_to_who_could_have_switched_with_a_request_before() {
+    expect_whole(|client| {
+        client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n");
+        client.answer().expect_status(204);
+        ""
+    });
+}
+
+/// Looks whether all of an early answer reaches a client that takes it slowly, after `begin`, which tells lines of its request.
+fn expect_whole(begin: impl Fn(&mut Client) -> &'static str) {
     const PIECE: usize = 64 * 1024;
     let backend = Backend::that(|mut transport| {
         if transport.head.starts_with("GET / ") {
@@ -253,10 +267,10 @@ fn an_early_answer_to_who_could_have_switched_reaches_even_a_slow_client_whole()
     for pieces in (120..160).step_by(2) {
         let mut client = Client::to(balancer.address);
         socket2::SockRef::from(client.stream()).set_recv_buffer_size(PIECE).unwrap();
+        let lines = begin(&mut client);
         // Most of it is still to come, and nobody wants it.
         client.send(format!(
-            "POST /early HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: h2c\r\nX-All: {}\r\n\
-             Content-Length: 1000\r\n\r\nhello",
+            "POST /early HTTP/1.1\r\nHost: a\r\n{lines}X-All: {}\r\nContent-Length: 1000\r\n\r\nhello",
             pieces * PIECE
         ));
         client.head().expect_status(403);

@@ -17,6 +17,8 @@ pub enum Mark {
     Passing,
     /// The client said of a request that no other follows (RFC 9112 section 9.6).
     Last,
+    /// A request on its connection asked to switch protocols, which hyper does not forget.
+    Switchable,
     /// An orderly end of the connection would look like the end of its answer, as in HTTP/1.0.
     OpenEnded,
     /// Its last answer broke off.
@@ -41,7 +43,7 @@ pub enum Mark {
 
 /// A bit for each.
 #[derive(Debug, Default)]
-pub(super) struct Marks(Cell<u16>);
+pub(super) struct Marks(Cell<u32>);
 
 impl Marks {
     pub(super) fn has(&self, mark: Mark) -> bool {
@@ -54,6 +56,6 @@ impl Marks {
     }
 }
 
-fn bit(mark: Mark) -> u16 {
+fn bit(mark: Mark) -> u32 {
     1 << mark as u16
 }
