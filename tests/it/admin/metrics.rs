@@ -1,10 +1,13 @@
 //! What was counted is told to Prometheus.
 
 use std::collections::BTreeMap;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
 
 use super::{pool, start};
 use crate::support::pki::{Authority, Pair};
-use crate::support::{Backend, Balancer, Client, Running, Sample, Settings, get, request, until};
+use crate::support::{Backend, Balancer, Client, PATIENCE, Running, Sample, Settings, get, request, until};
 
 /// The values of all metrics by their names and labels.
 fn metrics(balancer: &Running) -> BTreeMap<String, f64> {
@@ -99,16 +102,39 @@ fn an_answer_that_does_not_come_to_its_end_is_a_failure_of_its_backend() {
 #[test]
 fn a_copys_answer_that_does_not_come_to_its_end_is_a_failure_of_its_backend_too() {
     let (sample, shadow) = (Sample::start("one"), Backend::closes_mid_body());
-    let settings = Settings::that_say(&format!(
-        "[listeners.web]\naddress = \"127.0.0.1:0\"\n[routes.every]\npool = \"one\"\nmirror = {{ pool = \"all\" }}\n\
-         [pools.one]\nbackends = [\"{}\"]\n[pools.all]\nbackends = [\"{}\"]\nhealth = {{ path = \"/health\" }}\n",
-        sample.address(),
-        shadow.address
-    ));
-    let balancer = start(&settings);
+    let balancer = start(&mirrored(&sample, &shadow));
     get(balancer.address, "/").expect_status(200);
     let failures = of(&shadow.address.to_string(), "backend_failures_total", "");
     until("it is counted", || metrics(&balancer)[&failures] == 1.0);
+}
+
+#[test]
+fn a_copys_answer_that_goes_on_and_on_is_no_failure() {
+    let (tell, told) = channel();
+    let shadow = Backend::that(move |mut transport| {
+        transport.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+        while transport.try_send(b"5\r\nevent\r\n").is_ok() {
+            thread::sleep(Duration::from_millis(50));
+        }
+        // The test may have failed.
+        let _ = tell.send(());
+    });
+    let sample = Sample::start("one");
+    let balancer = start(&mirrored(&sample, &shadow));
+    get(balancer.address, "/").expect_status(200);
+    told.recv_timeout(PATIENCE).expect("it is let go of");
+    assert_eq!(metrics(&balancer)[&of(&shadow.address.to_string(), "backend_failures_total", "")], 0.0);
+}
+
+/// Settings by which the pool `all` gets copies.
+fn mirrored(sample: &Sample, shadow: &Backend) -> Settings {
+    Settings::that_say(&format!(
+        "timeouts.body = \"500ms\"\n[listeners.web]\naddress = \"127.0.0.1:0\"\n[routes.every]\npool = \"one\"\n\
+         mirror = {{ pool = \"all\" }}\n[pools.one]\nbackends = [\"{}\"]\n[pools.all]\nbackends = [\"{}\"]\n\
+         health = {{ path = \"/health\" }}\n",
+        sample.address(),
+        shadow.address
+    ))
 }
 
 #[test]
