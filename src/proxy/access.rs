@@ -16,8 +16,8 @@ use super::{Error, forwarded};
 pub struct Access {
     settings: config::Access,
     rates: Option<Arc<Rates>>,
-    /// Whether the networks are others than when the process started, so that clients may be connected who were let in by
-    /// those.
+    /// Whether the networks, or those of trusted proxies, are others than when the process started, so that clients may be
+    /// connected who were let in by those.
     others_were_let_in: bool,
 }
 
@@ -30,7 +30,8 @@ impl Access {
     ) -> Option<Arc<Self>> {
         let rates = |settings: &config::Access| (settings.rate, settings.total_rate);
         let others_were_let_in = before.is_some_and(|(before, access)| {
-            before.lists != settings.lists || access.is_some_and(|access| access.others_were_let_in)
+            let is_same = before.lists == settings.lists && before.trusted == settings.trusted;
+            !is_same || access.is_some_and(|access| access.others_were_let_in)
         });
         let rates = match before {
             Some((before, Some(access))) if rates(before) == rates(settings) => access.rates.clone(),

@@ -127,13 +127,7 @@ fn a_client_behind_a_proxy_on_this_machine_learns_no_address() {
 #[test]
 fn who_is_trusted_no_more_is_believed_no_more_on_connections_that_stay() {
     let sample = Sample::start("one");
-    let text = |access: &str| {
-        format!(
-            "{access}[listeners.web]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"off\"\n\
-             [pools.all]\nbackends = [\"{}\"]\nhealth = {{ path = \"/health\" }}\n",
-            sample.address()
-        )
-    };
+    let text = |access: &str| with_access(access, &sample);
     let settings = Settings::that_say(&text("access = { trusted_proxies = [\"127.0.0.1\"] }\n"));
     let balancer = settings.balancer().start();
     let mut client = Client::to(balancer.address);
@@ -145,4 +139,34 @@ fn who_is_trusted_no_more_is_believed_no_more_on_connections_that_stay() {
     assert_eq!(told(), ("192.0.2.1, 127.0.0.1".to_owned(), "https".to_owned()));
     settings.change(&balancer, &text(""));
     until("it is not believed", || told() == ("127.0.0.1".to_owned(), "http".to_owned()));
+}
+
+/// Settings that begin with this.
+fn with_access(access: &str, sample: &Sample) -> String {
+    format!(
+        "{access}[listeners.web]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"off\"\n\
+         [pools.all]\nbackends = [\"{}\"]\nhealth = {{ path = \"/health\" }}\n",
+        sample.address()
+    )
+}
+
+#[test]
+fn a_proxy_that_is_trusted_no_more_is_a_client_like_others_on_connections_that_stay() {
+    let sample = Sample::start("one");
+    let text = |trusted: &str| {
+        with_access(
+            &format!("access = {{ allow = [\"192.0.2.0/24\"], trusted_proxies = [{trusted}] }}\n"),
+            &sample,
+        )
+    };
+    let settings = Settings::that_say(&text("\"127.0.0.1\""));
+    let balancer = settings.balancer().start();
+    let mut client = Client::to(balancer.address);
+    let mut status = || {
+        client.send("GET / HTTP/1.1\r\nHost: own.test\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n");
+        client.answer().status
+    };
+    assert_eq!(status(), 200);
+    settings.change(&balancer, &text(""));
+    until("its own network counts", || status() == 403);
 }
