@@ -388,9 +388,11 @@ impl Backend {
         self.health.closed(answers, Instant::now()) >= CLOSED_TO_ALL
     }
 
-    /// Whether requests go to it if the other cannot be used.
+    /// Whether requests go to it if the other cannot be used, be it those of routes that ask for tags.
     fn stands_in_for(&self, other: &Self) -> bool {
-        self.terms.pool == other.terms.pool && self.gets_requests()
+        let (own, others) = (&self.terms.backend.tags, &other.terms.backend.tags);
+        let has = |(name, value)| own.get(name) == Some(value);
+        self.terms.pool == other.terms.pool && self.gets_requests() && others.iter().all(has)
     }
 
     /// Whether there is nothing to know of it any more once it is no longer wanted. What an operator said of it holds until

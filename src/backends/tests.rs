@@ -80,6 +80,26 @@ fn a_backend_that_closes_on_every_request_is_out_of_use_whatever_its_checks_say_
 }
 
 #[test]
+fn who_has_other_tags_takes_nobodys_place() {
+    let tagged = |version: &str| {
+        let mut all = wanted(&[1, 2]);
+        all[0].0.backend.tags = [("version".into(), "1".into()), ("zone".into(), "a".into())].into();
+        all[1].0.backend.tags = [("version".into(), version.into())].into();
+        all
+    };
+    for (version, usable) in [("1", true), ("2", false)] {
+        let registry = Registry::isolated();
+        registry.replace(tagged(version));
+        let [all, some] = [0, 1].map(|place| registry.backends()[place].id);
+        (0..CLOSED_TO_ALL).for_each(|_| registry.suspect(some, Evidence::Closed));
+        let is_usable = |id| registry.health(id).is_some_and(|health| health.is_usable());
+        assert_eq!(is_usable(some), !usable, "another has all tags of it: {usable}");
+        (0..CLOSED_TO_ALL).for_each(|_| registry.suspect(all, Evidence::Closed));
+        assert!(is_usable(all), "no other has all tags of it");
+    }
+}
+
+#[test]
 fn a_backend_that_is_in_doubt_stays_in_use_and_is_checked_once_for_all_who_doubt_it() {
     let registry = Registry::isolated();
     registry.replace(wanted(&[1]));

@@ -106,7 +106,11 @@ fn backend(given: &file::BackendTable, url: Option<BackendUrl>, at: &Spot<'_>) -
 
 /// What is said of a backend, or wanted of one.
 pub(super) fn tags(given: &IndexMap<String, String>) -> Vec<(Arc<str>, Arc<str>)> {
-    given.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into())).collect()
+    let mut tags: Vec<_> =
+        given.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into())).collect();
+    // In whatever order they are written they mean the same, and name the same cookie.
+    tags.sort_unstable();
+    tags
 }
 
 fn source(text: &str, at: &Spot<'_>) -> Option<Source> {

@@ -147,6 +147,26 @@ fn routes_that_ask_for_other_tags_of_a_pool_each_keep_their_clients() {
 }
 
 #[test]
+fn the_order_in_which_a_route_writes_its_tags_says_nothing() {
+    let sample = Sample::start("only");
+    let secret = folder("ordered").join("secret");
+    fs::write(&secret, "a secret of thirty-two bytes or more\n").unwrap();
+    let pool = format!(
+        "backends = [{{ address = \"{{0}}\", tags = {{ v = \"1\", zone = \"a\" }} }}]\n\
+         sticky = {{ cookie = \"lb\", secret_file = \"{}\" }}\n\
+         [routes.one]\npath = \"/one\"\nrewrite = \"/\"\npool = \"app\"\ntags = {{ v = \"1\", zone = \"a\" }}\n\
+         [routes.other]\npath = \"/other\"\nrewrite = \"/\"\npool = \"app\"\ntags = {{ zone = \"a\", v = \"1\" }}\n",
+        secret.display(),
+    );
+    let balancer = with_pool("ordered", &pool, &[sample.address()]);
+    let [one, other] = ["/one", "/other"].map(|path| {
+        let answer = get(balancer.address, path).expect_status(200);
+        answer.header("set-cookie").expect("a cookie").to_owned()
+    });
+    assert_eq!(one, other);
+}
+
+#[test]
 fn requests_that_are_known_by_the_same_thing_meet_the_same_backend() {
     for (key, line, target) in [
         ("header:x-user", "X-User: {}", "/"),
