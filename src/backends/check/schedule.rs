@@ -1,6 +1,6 @@
 //! When backends are checked that are one to a check: one address, reached and asked in the same way for several pools.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::mem;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -30,8 +30,11 @@ pub(super) struct Schedule {
 #[derive(Default)]
 struct Group {
     ids: RefCell<Vec<BackendId>>,
-    /// Told whenever one of them is known to be dead.
-    dead: Notify,
+    /// How many of them are dead, and were in the round before.
+    dead: Cell<usize>,
+    dead_before: Cell<usize>,
+    /// Told whenever more of them are.
+    more_dead: Notify,
     /// Told whenever one has come of which nothing is known, or is doubted.
     wanted: Notify,
 }
@@ -60,6 +63,7 @@ impl Schedule {
     /// From now on it is for those only that it is told of.
     pub(super) fn begin_round(&mut self) {
         self.before = Some(mem::take(&mut *self.group.ids.borrow_mut()));
+        self.group.dead_before.set(self.group.dead.take());
     }
 
     /// It is for this backend, too.
@@ -71,7 +75,7 @@ impl Schedule {
             self.group.wanted.notify_one();
         }
         if backend.health.state() == State::Down {
-            self.group.dead.notify_one();
+            self.group.one_is_dead();
         }
     }
 }
@@ -87,10 +91,21 @@ impl Group {
         self.ids.borrow().iter().filter_map(|id| registry.health(*id)).collect()
     }
 
+    /// Where many are dead for long, each is told of with each change: who waits is woken only for what is news.
+    fn one_is_dead(&self) {
+        self.dead.update(|dead| dead + 1);
+        if self.dead.get() > self.dead_before.get() {
+            self.more_dead.notify_one();
+        }
+    }
+
     /// Waits until more of them are dead than so many: a request found one that a check did not.
     async fn more_dead(&self, registry: &Registry, than: usize) {
-        while dead(&self.healths(registry)) <= than {
-            self.dead.notified().await;
+        loop {
+            self.more_dead.notified().await;
+            if dead(&self.healths(registry)) > than {
+                return;
+            }
         }
     }
 }
