@@ -13,6 +13,7 @@ use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::ServerName;
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore};
+use rustls_native_certs::load_native_certs;
 use rustls_platform_verifier::Verifier;
 use tokio_rustls::{TlsConnector, TlsStream};
 
@@ -209,6 +210,10 @@ fn digest(settings: &config::BackendTls) -> u64 {
     };
     let pair = settings.client.iter().flat_map(|pair| [&pair.certificate, &pair.key]);
     let mut hasher = DefaultHasher::new();
+    if matches!(settings.trust, Trust::System) {
+        // Where they are is for each system to say.
+        load_native_certs().certs.hash(&mut hasher);
+    }
     ca.into_iter().chain(pair).for_each(|path| read_file(path, MOST_FILE_BYTES).ok().hash(&mut hasher));
     hasher.finish()
 }

@@ -286,24 +286,29 @@ fn files_that_were_replaced_are_read_anew_by_a_reload_of_the_same_settings() {
     let backend = TlsBackend::start(with_certificate(&after.signs(&["localhost"])));
     let settings = Settings::that_say("");
     let file = settings.put("ca.pem", std::fs::read_to_string(before.file()).unwrap());
-    settings.write(&format!(
-        "[listeners.web]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"off\"\n\
-         [pools.all]\nbackends = [\"{}\"]\ntls = {{ ca_file = \"{}\" }}\nhealth = {{ interval = \"1h\" }}\n",
-        backend.url("localhost"),
-        file.display()
-    ));
-    let balancer = settings.balancer().start();
-    balancer.said("is down");
-    balancer.signal("HUP");
-    balancer.said("nothing has changed");
-    settings.put("ca.pem", std::fs::read_to_string(after.file()).unwrap());
-    balancer.signal("HUP");
-    balancer.said("reloaded");
-    until("it is trusted", || get(balancer.address, "/").status == 200);
-    settings.put("ca.pem", "nothing of use");
-    balancer.signal("HUP");
-    balancer.said("reload refused");
-    get(balancer.address, "/").expect_status(200);
+    for tls in [format!("tls = {{ ca_file = \"{}\" }}\n", file.display()), String::new()] {
+        settings.put("ca.pem", std::fs::read_to_string(before.file()).unwrap());
+        settings.write(&format!(
+            "[listeners.web]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"off\"\n\
+             [pools.all]\nbackends = [\"{}\"]\n{tls}health = {{ interval = \"1h\" }}\n",
+            backend.url("localhost"),
+        ));
+        // Those of the system are read anew, too.
+        let balancer = settings.balancer().env("SSL_CERT_FILE", file.to_str().unwrap()).start();
+        balancer.said("is down");
+        balancer.signal("HUP");
+        balancer.said("nothing has changed");
+        settings.put("ca.pem", std::fs::read_to_string(after.file()).unwrap());
+        balancer.signal("HUP");
+        balancer.said("reloaded");
+        until("it is trusted", || get(balancer.address, "/").status == 200);
+        if !tls.is_empty() {
+            settings.put("ca.pem", "nothing of use");
+            balancer.signal("HUP");
+            balancer.said("reload refused");
+            get(balancer.address, "/").expect_status(200);
+        }
+    }
 }
 
 #[test]
