@@ -1,7 +1,9 @@
 //! The frames of HTTP/2 (RFC 9113 section 4), as far as they are looked at outside h2.
 
+mod backlog;
 mod small;
 
+pub use backlog::Backlog;
 pub use small::{SMALL, put_small_together};
 
 /// Bytes before each frame.

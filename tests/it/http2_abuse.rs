@@ -33,8 +33,17 @@ fn house() -> (Sample, Running) {
 
 /// Kilobytes of memory that a process has.
 fn memory(balancer: &Running) -> usize {
+    kilobytes(balancer, "VmRSS:")
+}
+
+/// The most that it ever had.
+fn most_memory(balancer: &Running) -> usize {
+    kilobytes(balancer, "VmHWM:")
+}
+
+fn kilobytes(balancer: &Running, of: &str) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{}/status", balancer.id())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a line");
+    let line = status.lines().find(|line| line.starts_with(of)).expect("a line");
     line.split_whitespace().nth(1).and_then(|text| text.parse().ok()).expect("a number")
 }
 

@@ -9,7 +9,7 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::connect::Stream;
-use crate::connect::frames::{Frames, put_small_together};
+use crate::connect::frames::{Backlog, Frames, put_small_together};
 use crate::proxy::Clock;
 
 use super::PREFACE;
@@ -28,6 +28,7 @@ pub(super) struct Transport<'a> {
     received: Frames,
     sent: Frames,
     allowances: Allowances,
+    backlog: Backlog,
     verdict: &'a Verdict,
 }
 
@@ -89,13 +90,15 @@ impl<'a> Transport<'a> {
         verdict: &'a Verdict,
     ) -> Self {
         let (received, sent) = (Frames::after(PREFACE.len()), Frames::default());
-        Self { stream, read_ahead, clock, received, sent, allowances: Allowances::new(clock.now()), verdict }
+        let (allowances, backlog) = (Allowances::new(clock.now()), Backlog::default());
+        Self { stream, read_ahead, clock, received, sent, allowances, backlog, verdict }
     }
 
     /// Looks at bytes that came, puts small frames together, and tells how many bytes they are then.
     fn take_in(&mut self, bytes: &mut [u8]) -> Result<usize, Kind> {
         let (verdict, clock, allowances) = (self.verdict, self.clock, &mut self.allowances);
         let length = put_small_together(&mut self.received, bytes, |head| {
+            self.backlog.came();
             if let Some(stream) = head.begins().filter(|stream| *stream > verdict.newest.get()) {
                 verdict.newest.set(stream);
             }
@@ -107,6 +110,7 @@ impl<'a> Transport<'a> {
 
     fn note_sent(&mut self, cx: &Context<'_>, mut bytes: &[u8]) {
         self.verdict.written.set(true);
+        self.backlog.went_out(cx);
         while !bytes.is_empty() {
             let Some(head) = self.sent.next(&mut bytes) else { return };
             self.allowances.sent(head);
@@ -155,6 +159,9 @@ impl AsyncRead for Transport<'_> {
     ) -> Poll<io::Result<()>> {
         if self.is_ending() {
             return self.poll_end().map(Err);
+        }
+        if self.backlog.is_full() {
+            return Poll::Pending;
         }
         let before = buf.filled().len();
         if self.read_ahead.is_empty() {
@@ -225,7 +232,9 @@ impl AsyncWrite for Transport<'_> {
         {
             return Poll::Ready(Err(error));
         }
-        Pin::new(&mut *self.stream).poll_flush(cx)
+        let flushed = ready!(Pin::new(&mut *self.stream).poll_flush(cx));
+        self.backlog.went_out(cx);
+        Poll::Ready(flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -7,7 +7,7 @@ use crate::support::{Backend, Balancer, PATIENCE, Sample};
 use super::raw::{
     DATA, END_HEADERS, END_STREAM, HEAD_TOO_LARGE, HEADERS, OK, RST_STREAM, Raw, frame, get, length, setting,
 };
-use super::{house, memory, streams};
+use super::{house, memory, most_memory, streams};
 
 /// Kilobytes of an answer that wait for the client: what h2 holds of it, what was read of it from the backend.
 const PER_STREAM: usize = 320;
@@ -73,6 +73,33 @@ fn a_client_that_does_not_read_is_cut_and_costs_little_meanwhile() {
     let grown = memory(&balancer).saturating_sub(before);
     assert!(grown < 128 * PER_STREAM, "{grown} kB for 128 streams");
     raw.expect(DATA);
+}
+
+#[test]
+fn a_client_that_does_not_read_is_heard_no_more_before_what_is_said_to_its_mistakes_costs_much() {
+    // Without a body, of streams that may have ended long ago; or without a path.
+    let late = frame(DATA, 0, 0, &[]);
+    let wrong = frame(HEADERS, END_HEADERS | END_STREAM, 0, &[0x82]);
+    for (mistake, asked) in [(late, streams().nth(super::MANY)), (wrong, streams().next())] {
+        let sample = Sample::start("b1");
+        let balancer = Balancer::before(&[sample.address()]).flag("--body-timeout", "2s");
+        let balancer = balancer.flag("--access-log", "-").start();
+        let mut raw = Raw::with(balancer.address, &setting(4, i32::MAX.cast_unsigned()));
+        raw.send(&frame(super::WINDOW_UPDATE, 0, 0, &0x7fff_0000_u32.to_be_bytes()));
+        raw.send(&frame(HEADERS, END_HEADERS | END_STREAM, asked.unwrap(), &get("/bytes/1000000000")));
+        // Once it has begun to come, it fills all room that there is.
+        raw.expect(DATA);
+        let before = memory(&balancer);
+        let all = streams().filter(|stream| Some(*stream) != asked).take(super::MANY).flat_map(|stream| {
+            let mut bytes = mistake.clone();
+            bytes[5..9].copy_from_slice(&stream.to_be_bytes());
+            bytes
+        });
+        raw.send(&all.collect::<Vec<_>>());
+        balancer.said(r#""reason":"client_stalled""#);
+        let grown = most_memory(&balancer).saturating_sub(before);
+        assert!(grown < super::GROWTH, "{grown} kB for {mistake:?}");
+    }
 }
 
 /// A field that is remembered, and then named by one byte each time.
