@@ -4,6 +4,7 @@
 //! whoever runs that exchange, on its [`Http2Stream`].
 
 mod download;
+mod ends;
 mod head;
 mod stream;
 mod transport;
@@ -29,6 +30,7 @@ use super::{Broken, DialError, HeadLimits, Peeked, Stream, Unshared};
 pub(super) use download::Download;
 pub(super) use stream::Http2Stream;
 
+use ends::Ends;
 use transport::Transport;
 
 /// Requests that one connection carries at a time, if the backend does not allow fewer.
@@ -83,6 +85,7 @@ struct Status {
     given_up: Cell<u32>,
     /// Whether it is to be used no more, for a request waited while nobody heard anything.
     retired: Cell<bool>,
+    ends: Ends,
 }
 
 impl Status {
@@ -122,7 +125,7 @@ impl Http2 {
             .data_frame_budget(SMALL_FRAMES)
             .max_concurrent_reset_streams(REMEMBERED_RESETS)
             .max_local_error_reset_streams(None)
-            .handshake(Transport::new(stream))
+            .handshake(Transport::new(stream, Rc::clone(&status)))
             .await
             .map_err(|error| not_http2(&error))?;
         poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod ends;
+mod gone;
 mod lost;
 mod shared;
 mod small;

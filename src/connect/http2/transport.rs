@@ -3,24 +3,27 @@
 use std::convert::Infallible;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::connect::frames::{Frames, put_small_together};
 
-use super::Stream;
+use super::{Status, Stream};
 
 /// A stream whose small frames are put together before h2 sees them.
 #[derive(Debug)]
 pub(super) struct Transport {
     stream: Stream,
     received: Frames,
+    status: Rc<Status>,
 }
 
 impl Transport {
-    pub(super) fn new(stream: Stream) -> Self {
-        Self { stream, received: Frames::default() }
+    /// Tells the status which streams end.
+    pub(super) fn new(stream: Stream, status: Rc<Status>) -> Self {
+        Self { stream, received: Frames::default(), status }
     }
 }
 
@@ -30,11 +33,17 @@ impl AsyncRead for Transport {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let Self { stream, received, status } = &mut *self;
+        status.ends.begin_read();
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        let Ok(length) = put_small_together(&mut self.received, &mut buf.filled_mut()[before..], |_| {
+        ready!(Pin::new(stream).poll_read(cx, buf))?;
+        let Ok(length) = put_small_together(received, &mut buf.filled_mut()[before..], |head| {
+            status.ends.look(head);
             Ok::<_, Infallible>(())
         });
+        if received.is_between() {
+            status.ends.end_frame();
+        }
         buf.set_filled(before + length);
         Poll::Ready(Ok(()))
     }

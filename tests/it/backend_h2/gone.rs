@@ -1,0 +1,141 @@
+//! Backends that close their connection right behind an answer, while more of the request is to come.
+
+use std::net::TcpListener;
+
+use hyper::Request;
+
+use crate::support::{Balancer, Client, Http2, Running, frame, head, settings};
+
+use super::small::begin;
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const SETTINGS: u8 = 4;
+const GOAWAY: u8 = 7;
+const ACK: u8 = 1;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+/// `:status: 200` (RFC 7541 appendix A).
+const OK: &[u8] = &[0x88];
+/// `:status: 413` (RFC 7541 section 6.2.2).
+const TOO_LARGE: &[u8] = &[8, 3, b'4', b'1', b'3'];
+/// `a: b`.
+const TRAILER: &[u8] = &[0, 1, b'a', 1, b'b'];
+const POST: &str =
+    "POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\nTE: trailers\r\n\r\n4\r\nsome\r\n";
+
+/// A balancer before a backend whose connections are made here, the one for a check behind it.
+struct Scene {
+    balancer: Running,
+    backend: TcpListener,
+}
+
+impl Scene {
+    fn set() -> Self {
+        let backend = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let url = format!("h2c://{}", backend.local_addr().unwrap());
+        let balancer = Balancer::before(&[]).flag("--backend", &url).flag("--access-log", "-");
+        let balancer = balancer.flag("--health-interval", "1h").start();
+        let scene = Self { balancer, backend };
+        let mut check = scene.accept();
+        begin(&mut check);
+        check.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, OK));
+        scene.balancer.said("is healthy");
+        scene
+    }
+
+    fn accept(&self) -> Client {
+        Client::over(self.backend.accept().expect("a connection").0)
+    }
+
+    /// Does this while the balancer sees none of it, so that it sees all of it at once.
+    fn at_once(&self, deed: impl FnOnce()) {
+        self.balancer.signal("STOP");
+        deed();
+        self.balancer.signal("CONT");
+    }
+
+    /// Answers the request that comes next with these frames, and sends no more on its connection.
+    fn answer_and_close(&self, answer: &[u8]) -> Client {
+        let mut connection = self.accept();
+        begin(&mut connection);
+        self.at_once(|| {
+            connection.send(answer);
+            connection.finish();
+        });
+        connection
+    }
+
+    /// Waits for so many lines with this reason in the access log.
+    fn says(&self, reason: &str, times: usize) {
+        self.balancer.said_times(&format!("\"reason\":{reason}"), times);
+    }
+}
+
+/// What the last of the streams to be served is told, and that the connection ends.
+fn goodbye() -> Vec<u8> {
+    frame(GOAWAY, 0, 0, &[[0, 0, 0, 1], [0; 4]].concat())
+}
+
+#[test]
+fn an_answer_whose_end_has_come_is_whole_though_its_connection_is_closed_amid_the_request() {
+    let head = frame(HEADERS, END_HEADERS, 1, TOO_LARGE);
+    let body = [&*head, &frame(DATA, 0, 1, b"wh"), &frame(DATA, END_STREAM, 1, b"ole")].concat();
+    let trailers = frame(HEADERS, END_HEADERS | END_STREAM, 1, TRAILER);
+    let behind = [&*head, &frame(DATA, 0, 1, b"whole"), &*trailers].concat();
+    let scene = Scene::set();
+    for (answer, text, has_trailer) in [
+        (frame(HEADERS, END_HEADERS | END_STREAM, 1, TOO_LARGE), "", false),
+        ([&*body, &*goodbye()].concat(), "whole", false),
+        (body, "whole", false),
+        (behind, "whole", true),
+        ([head, trailers].concat(), "", true),
+    ] {
+        let trailer: Vec<_> = has_trailer.then(|| ("a".to_owned(), "b".to_owned())).into_iter().collect();
+        let mut client = Client::to(scene.balancer.address);
+        client.send(POST);
+        let _connection = scene.answer_and_close(&answer);
+        assert_eq!(client.answer().expect_status(413).text(), text);
+        let mut client = Http2::to(scene.balancer.address);
+        let mut stream = client.begin(Request::post("http://test/").body(()).unwrap());
+        stream.send("some", false).unwrap();
+        let _connection = scene.answer_and_close(&answer);
+        let whole = stream.answer().expect_status(413);
+        assert_eq!((whole.text(), &whole.trailers), (text, &trailer));
+    }
+    scene.says("null", 10);
+}
+
+#[test]
+fn a_call_that_is_answered_by_its_status_alone_stays_so_though_its_connection_is_closed() {
+    let scene = Scene::set();
+    let mut client = Client::to(scene.balancer.address);
+    let fields = [(":method", "POST"), (":scheme", "http"), (":path", "/"), (":authority", "a")];
+    let mut call =
+        head(1, &[&fields[..], &[("content-type", "application/grpc"), ("te", "trailers")]].concat());
+    call[4] = END_HEADERS;
+    client.send([settings(), frame(SETTINGS, ACK, 0, &[]), call, frame(DATA, 0, 1, b"some")].concat());
+    let _connection = scene.answer_and_close(&frame(HEADERS, END_HEADERS | END_STREAM, 1, OK));
+    assert_eq!(client.frame_of(HEADERS).flags, END_HEADERS | END_STREAM);
+    scene.says("null", 1);
+}
+
+#[test]
+fn an_answer_whose_end_has_not_come_never_looks_complete_when_its_connection_is_closed() {
+    let head = frame(HEADERS, END_HEADERS, 1, OK);
+    let mut cut = frame(DATA, END_STREAM, 1, b"wholewhole");
+    cut.truncate(9 + 5);
+    // The rest of the trailers is to come in a frame of its own.
+    let trailers = [frame(DATA, 0, 1, b"whole"), frame(HEADERS, END_STREAM, 1, TRAILER)].concat();
+    // No DATA belongs to the connection itself, and nobody looks at what comes behind.
+    let garbage = [frame(DATA, 0, 0, b""), frame(DATA, END_STREAM, 1, b"whole")].concat();
+    let scene = Scene::set();
+    for rest in [cut, trailers, garbage, frame(DATA, 0, 1, b"whole")] {
+        let mut client = Http2::to(scene.balancer.address);
+        let mut stream = client.begin(Request::post("http://test/").body(()).unwrap());
+        stream.send("some", false).unwrap();
+        let _connection = scene.answer_and_close(&[&*head, &rest].concat());
+        assert!(stream.try_answer().is_err());
+    }
+    scene.says("\"answer_broken\"", 4);
+}
