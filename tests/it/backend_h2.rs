@@ -4,6 +4,7 @@ mod bodies;
 mod ends;
 mod gone;
 mod lost;
+mod scene;
 mod shared;
 mod small;
 mod spoilt;

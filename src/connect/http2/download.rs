@@ -49,6 +49,11 @@ impl Download {
         self.over || self.ahead.is_none() && self.stream.is_end_stream()
     }
 
+    /// RFC 9110 section 6.4.1: behind some heads there is no content, whatever comes; of which h2 knows only some.
+    pub(in super::super) fn gives_nothing(&self) -> bool {
+        self.bodiless || self.is_end_stream()
+    }
+
     /// Whether all of the content has come: only trailers or the end may follow.
     pub(in super::super) fn has_all(&self) -> bool {
         self.bodiless || self.left == Some(0) || self.is_end_stream()

@@ -1,12 +1,10 @@
 //! Backends that close their connection right behind an answer, while more of the request is to come.
 
-use std::net::TcpListener;
-
 use hyper::Request;
 
-use crate::support::{Balancer, Client, Http2, Running, frame, head, settings};
+use crate::support::{Client, Http2, frame, head, settings};
 
-use super::small::begin;
+use super::scene::Scene;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -23,54 +21,6 @@ const TOO_LARGE: &[u8] = &[8, 3, b'4', b'1', b'3'];
 const TRAILER: &[u8] = &[0, 1, b'a', 1, b'b'];
 const POST: &str =
     "POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\nTE: trailers\r\n\r\n4\r\nsome\r\n";
-
-/// A balancer before a backend whose connections are made here, the one for a check behind it.
-struct Scene {
-    balancer: Running,
-    backend: TcpListener,
-}
-
-impl Scene {
-    fn set() -> Self {
-        let backend = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let url = format!("h2c://{}", backend.local_addr().unwrap());
-        let balancer = Balancer::before(&[]).flag("--backend", &url).flag("--access-log", "-");
-        let balancer = balancer.flag("--health-interval", "1h").start();
-        let scene = Self { balancer, backend };
-        let mut check = scene.accept();
-        begin(&mut check);
-        check.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, OK));
-        scene.balancer.said("is healthy");
-        scene
-    }
-
-    fn accept(&self) -> Client {
-        Client::over(self.backend.accept().expect("a connection").0)
-    }
-
-    /// Does this while the balancer sees none of it, so that it sees all of it at once.
-    fn at_once(&self, deed: impl FnOnce()) {
-        self.balancer.signal("STOP");
-        deed();
-        self.balancer.signal("CONT");
-    }
-
-    /// Answers the request that comes next with these frames, and sends no more on its connection.
-    fn answer_and_close(&self, answer: &[u8]) -> Client {
-        let mut connection = self.accept();
-        begin(&mut connection);
-        self.at_once(|| {
-            connection.send(answer);
-            connection.finish();
-        });
-        connection
-    }
-
-    /// Waits for so many lines with this reason in the access log.
-    fn says(&self, reason: &str, times: usize) {
-        self.balancer.said_times(&format!("\"reason\":{reason}"), times);
-    }
-}
 
 /// What the last of the streams to be served is told, and that the connection ends.
 fn goodbye() -> Vec<u8> {

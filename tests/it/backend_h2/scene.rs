@@ -1,0 +1,63 @@
+//! A backend of HTTP/2 whose connections are served by the test itself, frame by frame.
+
+use std::net::TcpListener;
+
+use crate::support::{Balancer, Client, Running, frame};
+
+use super::small::begin;
+
+const HEADERS: u8 = 1;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+/// `:status: 200` (RFC 7541 appendix A).
+const OK: &[u8] = &[0x88];
+
+/// A balancer before that backend.
+pub(super) struct Scene {
+    pub(super) balancer: Running,
+    backend: TcpListener,
+}
+
+impl Scene {
+    /// The check is answered.
+    pub(super) fn set() -> Self {
+        let backend = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let url = format!("h2c://{}", backend.local_addr().unwrap());
+        let balancer = Balancer::before(&[]).flag("--backend", &url).flag("--access-log", "-");
+        let balancer = balancer.flag("--health-interval", "1h").start();
+        let scene = Self { balancer, backend };
+        let mut check = scene.accept();
+        begin(&mut check);
+        check.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, OK));
+        scene.balancer.said("is healthy");
+        scene
+    }
+
+    /// The next connection that is made.
+    pub(super) fn accept(&self) -> Client {
+        Client::over(self.backend.accept().expect("a connection").0)
+    }
+
+    /// Does this while the balancer sees none of it, so that it sees all of it at once.
+    pub(super) fn at_once(&self, deed: impl FnOnce()) {
+        self.balancer.signal("STOP");
+        deed();
+        self.balancer.signal("CONT");
+    }
+
+    /// Answers the request that comes next with these frames, and sends no more on its connection.
+    pub(super) fn answer_and_close(&self, answer: &[u8]) -> Client {
+        let mut connection = self.accept();
+        begin(&mut connection);
+        self.at_once(|| {
+            connection.send(answer);
+            connection.finish();
+        });
+        connection
+    }
+
+    /// Waits for so many lines with this reason in the access log.
+    pub(super) fn says(&self, reason: &str, times: usize) {
+        self.balancer.said_times(&format!("\"reason\":{reason}"), times);
+    }
+}
