@@ -128,16 +128,26 @@ impl Http2 {
             .handshake(Transport::new(stream, Rc::clone(&status)))
             .await
             .map_err(|error| not_http2(&error))?;
-        poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
-            Poll::Ready(Ok(())) => Poll::Ready(Err(DialError::NotHttp2)),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(not_http2(&error))),
-            Poll::Pending if connection.max_concurrent_send_streams() > 0 => Poll::Ready(Ok(())),
-            Poll::Pending => Poll::Pending,
+        let is_over = poll_fn(|cx| {
+            let polled = Pin::new(&mut connection).poll(cx);
+            match (polled, connection.max_concurrent_send_streams() > 0) {
+                (Poll::Pending, true) => Poll::Ready(Ok(false)),
+                (Poll::Pending, false) => Poll::Pending,
+                // It speaks HTTP/2, and went away: the request that is to be sent hears of that, and is not sent.
+                (Poll::Ready(ended), true) if !ended.as_ref().is_err_and(is_not_http2) => {
+                    Poll::Ready(Ok(true))
+                }
+                (Poll::Ready(Ok(())), _) => Poll::Ready(Err(DialError::NotHttp2)),
+                (Poll::Ready(Err(error)), _) => Poll::Ready(Err(not_http2(&error))),
+            }
         })
         .await?;
         status.most_streams.set(connection.max_concurrent_send_streams());
+        status.ended.set(is_over);
         let (end, ended) = oneshot::channel();
-        spawn_local(drive(connection, Rc::clone(&status), ended));
+        if !is_over {
+            spawn_local(drive(connection, Rc::clone(&status), ended));
+        }
         Ok(Rc::new(Self {
             sender: RefCell::new(sender),
             scheme,
@@ -210,6 +220,11 @@ async fn drive(
     })
     .await;
     status.ended.set(true);
+}
+
+/// Whether the backend cannot be spoken to, though its settings came.
+fn is_not_http2(error: &h2::Error) -> bool {
+    error.is_library() || Broken::tls_fault_of(error).is_some()
 }
 
 /// What the want of settings means. One that resets the connection or closes it, having read what it takes for a broken

@@ -1,7 +1,8 @@
 //! Backends that close their connection right behind an answer, while more of the request is to come.
 
-use hyper::Request;
+use hyper::{Request, StatusCode};
 
+use crate::support::h2_backend::H2Backend;
 use crate::support::{Client, Http2, frame, head, settings};
 
 use super::scene::Scene;
@@ -68,6 +69,27 @@ fn a_call_that_is_answered_by_its_status_alone_stays_so_though_its_connection_is
     let _connection = scene.answer_and_close(&frame(HEADERS, END_HEADERS | END_STREAM, 1, OK));
     assert_eq!(client.frame_of(HEADERS).flags, END_HEADERS | END_STREAM);
     scene.says("null", 1);
+}
+
+#[test]
+fn a_backend_that_closes_as_soon_as_it_spoke_http_2_is_no_stranger_to_that() {
+    for (said, closes) in [(Vec::new(), true), (goodbye(), true), (goodbye(), false)] {
+        let second = H2Backend::that(|exchange| async { exchange.answer(StatusCode::OK, "second") });
+        let scene = Scene::beside(&[&second]);
+        let mut client = Client::to(scene.balancer.address);
+        client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n");
+        let mut connection = scene.accept();
+        scene.at_once(|| {
+            connection.send([frame(SETTINGS, 0, 0, &[]), said].concat());
+            if closes {
+                connection.finish();
+            }
+        });
+        assert_eq!(client.answer().expect_status(200).text(), "second");
+        // It is asked at once whether it is well.
+        scene.answer();
+        assert_eq!(scene.balancer.times_said("is down"), 0);
+    }
 }
 
 #[test]

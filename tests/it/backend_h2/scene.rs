@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 
+use crate::support::h2_backend::H2Backend;
 use crate::support::{Balancer, Client, Running, frame};
 
 use super::small::begin;
@@ -21,16 +22,27 @@ pub(super) struct Scene {
 impl Scene {
     /// The check is answered.
     pub(super) fn set() -> Self {
+        Self::beside(&[])
+    }
+
+    /// The same with others behind it.
+    pub(super) fn beside(others: &[&H2Backend]) -> Self {
         let backend = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let url = format!("h2c://{}", backend.local_addr().unwrap());
         let balancer = Balancer::before(&[]).flag("--backend", &url).flag("--access-log", "-");
-        let balancer = balancer.flag("--health-interval", "1h").start();
-        let scene = Self { balancer, backend };
-        let mut check = scene.accept();
-        begin(&mut check);
-        check.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, OK));
-        scene.balancer.said("is healthy");
+        let balancer = balancer.flag("--health-interval", "1h");
+        let add = |balancer: Balancer, other: &&H2Backend| balancer.flag("--backend", &other.url());
+        let scene = Self { balancer: others.iter().fold(balancer, add).start(), backend };
+        scene.answer();
+        scene.balancer.said_times("is healthy", 1 + others.len());
         scene
+    }
+
+    /// Answers the request that comes next, on a connection of its own.
+    pub(super) fn answer(&self) {
+        let mut connection = self.accept();
+        begin(&mut connection);
+        connection.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, OK));
     }
 
     /// The next connection that is made.
