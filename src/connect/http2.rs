@@ -171,9 +171,14 @@ impl Http2 {
             || matches!(self.sender.borrow_mut().poll_ready(cx), Poll::Ready(Err(_)))
     }
 
-    /// Whether the system knows that the backend has closed it, though the runtime was not told yet.
-    pub(super) fn was_closed(&self) -> bool {
-        Peeked::of(&SockRef::from(&self.socket)) == Peeked::Closed
+    /// Whether the system knows that the backend has closed it, or may close it, though the runtime was not told yet: bytes
+    /// that nobody waits for may be a goodbye. If they are not, they are read in a moment, and the next request finds it free.
+    pub(super) fn may_be_closed(&self) -> bool {
+        match Peeked::of(&SockRef::from(&self.socket)) {
+            Peeked::Nothing => false,
+            Peeked::Bytes => self.status.streams.get() == 0,
+            Peeked::Closed => true,
+        }
     }
 
     /// Whether it can carry one more request now.

@@ -10,6 +10,7 @@ use super::scene::Scene;
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
@@ -22,6 +23,7 @@ const TOO_LARGE: &[u8] = &[8, 3, b'4', b'1', b'3'];
 const TRAILER: &[u8] = &[0, 1, b'a', 1, b'b'];
 const POST: &str =
     "POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\nTE: trailers\r\n\r\n4\r\nsome\r\n";
+const NO_BODY: &str = "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n";
 
 /// What the last of the streams to be served is told, and that the connection ends.
 fn goodbye() -> Vec<u8> {
@@ -77,7 +79,7 @@ fn a_backend_that_closes_as_soon_as_it_spoke_http_2_is_no_stranger_to_that() {
         let second = H2Backend::that(|exchange| async { exchange.answer(StatusCode::OK, "second") });
         let scene = Scene::beside(&[&second]);
         let mut client = Client::to(scene.balancer.address);
-        client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n");
+        client.send(NO_BODY);
         let mut connection = scene.accept();
         scene.at_once(|| {
             connection.send([frame(SETTINGS, 0, 0, &[]), said].concat());
@@ -90,6 +92,41 @@ fn a_backend_that_closes_as_soon_as_it_spoke_http_2_is_no_stranger_to_that() {
         scene.answer();
         assert_eq!(scene.balancer.times_said("is down"), 0);
     }
+}
+
+#[test]
+fn a_request_that_comes_with_the_goodbye_on_an_idle_connection_is_sent_on_another() {
+    let scene = Scene::set();
+    let mut client = Client::to(scene.balancer.address);
+    client.send(NO_BODY);
+    let mut connection = scene.answer();
+    client.answer().expect_status(200);
+    scene.at_once(|| {
+        client.send(NO_BODY);
+        // Any that comes may be served (RFC 9113 section 6.8).
+        connection.send(frame(GOAWAY, 0, 0, &[[0x7f, 0xff, 0xff, 0xff], [0; 4]].concat()));
+        connection.finish();
+    });
+    let _another = scene.answer();
+    client.answer().expect_status(200);
+}
+
+#[test]
+fn an_idle_connection_on_which_something_else_comes_with_a_request_carries_the_next_one() {
+    let scene = Scene::set();
+    let mut client = Client::to(scene.balancer.address);
+    client.send(NO_BODY);
+    let mut connection = scene.answer();
+    client.answer().expect_status(200);
+    scene.at_once(|| {
+        client.send(NO_BODY);
+        connection.send(frame(PING, 0, 0, &[0; 8]));
+    });
+    let _another = scene.answer();
+    client.answer().expect_status(200);
+    assert_eq!(connection.frame_of(PING).flags, ACK);
+    client.send(NO_BODY);
+    assert_eq!(connection.frame_of(HEADERS).stream, 3);
 }
 
 #[test]

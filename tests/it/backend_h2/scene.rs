@@ -2,8 +2,10 @@
 
 use std::net::TcpListener;
 
+use socket2::SockRef;
+
 use crate::support::h2_backend::H2Backend;
-use crate::support::{Balancer, Client, Running, frame};
+use crate::support::{Balancer, Client, PATIENCE, Running, frame};
 
 use super::small::begin;
 
@@ -28,6 +30,8 @@ impl Scene {
     /// The same with others behind it.
     pub(super) fn beside(others: &[&H2Backend]) -> Self {
         let backend = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        // It is waited no longer for a connection.
+        SockRef::from(&backend).set_read_timeout(Some(PATIENCE)).unwrap();
         let url = format!("h2c://{}", backend.local_addr().unwrap());
         let balancer = Balancer::before(&[]).flag("--backend", &url).flag("--access-log", "-");
         let balancer = balancer.flag("--health-interval", "1h");
@@ -39,10 +43,11 @@ impl Scene {
     }
 
     /// Answers the request that comes next, on a connection of its own.
-    pub(super) fn answer(&self) {
+    pub(super) fn answer(&self) -> Client {
         let mut connection = self.accept();
         begin(&mut connection);
         connection.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, OK));
+        connection
     }
 
     /// The next connection that is made.
