@@ -22,6 +22,14 @@ impl AnswerBody {
         }
     }
 
+    /// Whether its client is given nothing more: it has ended, or may have no content.
+    pub fn gives_nothing(&self) -> bool {
+        match self {
+            Self::Http1(body) => body.is_end_stream(),
+            Self::Http2(body) => body.gives_nothing(),
+        }
+    }
+
     /// Whether all of the content is here: only trailers or the word that nothing follows may still come.
     pub fn has_all(&self) -> bool {
         match self {

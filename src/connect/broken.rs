@@ -70,7 +70,7 @@ impl Broken {
     pub fn is_of_the_connection(&self) -> bool {
         match self {
             Self::Http1(_) => true,
-            Self::Http2(error) => error.is_io(),
+            Self::Http2(error) => error.is_io() || error.is_remote() && error.is_go_away(),
             Self::Among(_) | Self::TooManyHeaders | Self::Length(_) | Self::Upload | Self::NoAuthority => {
                 false
             }

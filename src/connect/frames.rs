@@ -53,6 +53,11 @@ impl Head {
     pub fn begins(self) -> Option<u32> {
         (self.kind == HEADERS).then_some(self.stream)
     }
+
+    /// Whether it is the last of its stream.
+    pub fn ends(self) -> bool {
+        matches!(self.kind, DATA | HEADERS) && self.flags & END_STREAM > 0
+    }
 }
 
 /// Finds the frames in bytes that come in pieces.

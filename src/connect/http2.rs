@@ -4,6 +4,7 @@
 //! whoever runs that exchange, on its [`Http2Stream`].
 
 mod download;
+mod ends;
 mod head;
 mod stream;
 mod transport;
@@ -29,6 +30,7 @@ use super::{Broken, DialError, HeadLimits, Peeked, Stream, Unshared};
 pub(super) use download::Download;
 pub(super) use stream::Http2Stream;
 
+use ends::Ends;
 use transport::Transport;
 
 /// Requests that one connection carries at a time, if the backend does not allow fewer.
@@ -83,6 +85,7 @@ struct Status {
     given_up: Cell<u32>,
     /// Whether it is to be used no more, for a request waited while nobody heard anything.
     retired: Cell<bool>,
+    ends: Ends,
 }
 
 impl Status {
@@ -122,19 +125,29 @@ impl Http2 {
             .data_frame_budget(SMALL_FRAMES)
             .max_concurrent_reset_streams(REMEMBERED_RESETS)
             .max_local_error_reset_streams(None)
-            .handshake(Transport::new(stream))
+            .handshake(Transport::new(stream, Rc::clone(&status)))
             .await
             .map_err(|error| not_http2(&error))?;
-        poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
-            Poll::Ready(Ok(())) => Poll::Ready(Err(DialError::NotHttp2)),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(not_http2(&error))),
-            Poll::Pending if connection.max_concurrent_send_streams() > 0 => Poll::Ready(Ok(())),
-            Poll::Pending => Poll::Pending,
+        let is_over = poll_fn(|cx| {
+            let polled = Pin::new(&mut connection).poll(cx);
+            match (polled, connection.max_concurrent_send_streams() > 0) {
+                (Poll::Pending, true) => Poll::Ready(Ok(false)),
+                (Poll::Pending, false) => Poll::Pending,
+                // It speaks HTTP/2, and went away: the request that is to be sent hears of that, and is not sent.
+                (Poll::Ready(ended), true) if !ended.as_ref().is_err_and(is_not_http2) => {
+                    Poll::Ready(Ok(true))
+                }
+                (Poll::Ready(Ok(())), _) => Poll::Ready(Err(DialError::NotHttp2)),
+                (Poll::Ready(Err(error)), _) => Poll::Ready(Err(not_http2(&error))),
+            }
         })
         .await?;
         status.most_streams.set(connection.max_concurrent_send_streams());
+        status.ended.set(is_over);
         let (end, ended) = oneshot::channel();
-        spawn_local(drive(connection, Rc::clone(&status), ended));
+        if !is_over {
+            spawn_local(drive(connection, Rc::clone(&status), ended));
+        }
         Ok(Rc::new(Self {
             sender: RefCell::new(sender),
             scheme,
@@ -158,9 +171,14 @@ impl Http2 {
             || matches!(self.sender.borrow_mut().poll_ready(cx), Poll::Ready(Err(_)))
     }
 
-    /// Whether the system knows that the backend has closed it, though the runtime was not told yet.
-    pub(super) fn was_closed(&self) -> bool {
-        Peeked::of(&SockRef::from(&self.socket)) == Peeked::Closed
+    /// Whether the system knows that the backend has closed it, or may close it, though the runtime was not told yet: bytes
+    /// that nobody waits for may be a goodbye. If they are not, they are read in a moment, and the next request finds it free.
+    pub(super) fn may_be_closed(&self) -> bool {
+        match Peeked::of(&SockRef::from(&self.socket)) {
+            Peeked::Nothing => false,
+            Peeked::Bytes => self.status.streams.get() == 0,
+            Peeked::Closed => true,
+        }
     }
 
     /// Whether it can carry one more request now.
@@ -207,6 +225,11 @@ async fn drive(
     })
     .await;
     status.ended.set(true);
+}
+
+/// Whether the backend cannot be spoken to, though its settings came.
+fn is_not_http2(error: &h2::Error) -> bool {
+    error.is_library() || Broken::tls_fault_of(error).is_some()
 }
 
 /// What the want of settings means. One that resets the connection or closes it, having read what it takes for a broken

@@ -15,11 +15,11 @@ pub(super) struct Shared {
 
 impl Shared {
     /// A stream on the first connection with room for one, of those before which `since` others or more were made. With
-    /// `probe` the system is asked whether the backend has closed it, which costs a system call and leaves a smaller gap.
+    /// `probe` the system is asked whether the backend may have closed it, which costs a system call and leaves a smaller gap.
     pub(super) fn stream<B>(&self, probe: bool, since: usize) -> Option<Http2Stream<B>> {
         let usable = |(made, connection): &&(usize, Rc<Http2>)| {
             let has_room = *made >= since && connection.has_room();
-            has_room && !connection.is_gone() && !(probe && connection.was_closed())
+            has_room && !connection.is_gone() && !(probe && connection.may_be_closed())
         };
         self.connections.borrow().iter().find(usable).map(|(_, connection)| connection.stream())
     }

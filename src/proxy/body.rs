@@ -145,7 +145,7 @@ impl HttpBody for Body {
         match &self.source {
             Source::Empty | Source::Text(None) => true,
             Source::Text(Some(_)) => false,
-            Source::Backend(download) => download.incoming.is_end_stream(),
+            Source::Backend(download) => download.incoming.gives_nothing(),
         }
     }
 
@@ -161,7 +161,9 @@ impl HttpBody for Body {
 impl Download {
     /// Whether the client's side was given all that it asks for: with HTTP/1.1 it asks for nothing behind the last promised byte.
     fn is_whole(&self) -> bool {
-        self.has_ended() || !self.client.is(Mark::Stream) && self.incoming.has_all()
+        self.ended
+            || self.incoming.gives_nothing()
+            || !self.client.is(Mark::Stream) && self.incoming.has_all()
     }
 
     fn has_ended(&self) -> bool {

@@ -2,7 +2,9 @@
 
 mod bodies;
 mod ends;
+mod gone;
 mod lost;
+mod scene;
 mod shared;
 mod small;
 mod spoilt;

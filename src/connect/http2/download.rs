@@ -1,6 +1,6 @@
 //! The body of an answer on its way out of a stream.
 
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use h2::{Reason, RecvStream};
@@ -17,16 +17,41 @@ pub struct Download {
     /// Whether it has no content whatever its head tells: it answers a HEAD, or its status says so.
     bodiless: bool,
     data_ended: bool,
+    /// A piece that was taken to see whether there is one.
+    ahead: Option<Bytes>,
+    /// Whether it has ended, though h2 may not know.
+    over: bool,
 }
 
 impl Download {
-    /// That of an answer whose head tells so.
-    pub(super) fn of(stream: RecvStream, left: Option<u64>, bodiless: bool) -> Self {
-        Self { stream, left, bodiless, data_ended: false }
+    /// That of an answer whose head tells so. With `has_ended`, all of it has come.
+    pub(super) fn of(stream: RecvStream, left: Option<u64>, bodiless: bool, has_ended: bool) -> Self {
+        let (data_ended, ahead, over) = (false, None, false);
+        let mut download = Self { stream, left, bodiless, data_ended, ahead, over };
+        if has_ended && !download.is_end_stream() {
+            download.look_ahead();
+        }
+        download
+    }
+
+    /// Sees whether there is more than the head. h2 tells by itself only while the connection is there.
+    #[cold]
+    fn look_ahead(&mut self) {
+        match self.stream.poll_data(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Some(Ok(data))) => self.ahead = Some(data),
+            Poll::Ready(Some(Err(_))) => self.over = true,
+            Poll::Ready(None) => self.data_ended = true,
+            Poll::Pending => {}
+        }
     }
 
     pub(in super::super) fn is_end_stream(&self) -> bool {
-        self.stream.is_end_stream()
+        self.over || self.ahead.is_none() && self.stream.is_end_stream()
+    }
+
+    /// RFC 9110 section 6.4.1: behind some heads there is no content, whatever comes; of which h2 knows only some.
+    pub(in super::super) fn gives_nothing(&self) -> bool {
+        self.bodiless || self.is_end_stream()
     }
 
     /// Whether all of the content has come: only trailers or the end may follow.
@@ -42,9 +67,21 @@ impl Download {
         }
     }
 
-    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    /// The next frame. `has_ended` tells whether all of them have come.
+    pub(super) fn poll_frame(
+        &mut self,
+        has_ended: impl FnOnce() -> bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        if self.over {
+            return Poll::Ready(None);
+        }
         if !self.data_ended {
-            match ready!(self.stream.poll_data(cx)) {
+            let data = match self.ahead.take() {
+                Some(data) => Some(Ok(data)),
+                None => ready!(self.stream.poll_data(cx)),
+            };
+            match data {
                 Some(Ok(data)) => {
                     let length = data.len();
                     self.left = self.left.map(|left| left.saturating_sub(length as u64));
@@ -52,20 +89,26 @@ impl Download {
                     let _ = self.stream.flow_control().release_capacity(length);
                     return Poll::Ready(Some(Ok(Frame::data(data))));
                 }
-                Some(Err(error)) => return Poll::Ready(self.ended_early(error)),
+                Some(Err(error)) => return Poll::Ready(self.ended_early(error, has_ended)),
                 None => self.data_ended = true,
             }
         }
         match ready!(self.stream.poll_trailers(cx)) {
             Ok(trailers) => Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers)))),
-            Err(error) => Poll::Ready(self.ended_early(error)),
+            Err(error) => Poll::Ready(self.ended_early(error, has_ended)),
         }
     }
 
     /// RFC 9113 section 8.1: a backend that wants no more of the request resets the stream without an error, behind an
     /// answer that is whole. Behind the stream's end h2 passes over a reset; before, only the length tells that it is whole.
-    fn ended_early(&self, error: h2::Error) -> Option<Result<Frame<Bytes>, Broken>> {
-        let whole = error.is_remote() && error.reason() == Some(Reason::NO_ERROR);
-        (!whole || !self.has_all()).then(|| Err(error.into()))
+    /// And what ends the connection says nothing of a stream that had ended before.
+    fn ended_early(
+        &mut self,
+        error: h2::Error,
+        has_ended: impl FnOnce() -> bool,
+    ) -> Option<Result<Frame<Bytes>, Broken>> {
+        let unwanted = error.is_remote() && error.reason() == Some(Reason::NO_ERROR);
+        self.over = unwanted && self.has_all() || !error.is_reset() && has_ended();
+        (!self.over).then(|| Err(error.into()))
     }
 }

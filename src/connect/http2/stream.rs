@@ -28,6 +28,8 @@ pub struct Http2Stream<B> {
     head: Option<Request<()>>,
     /// How much was heard on the connection when it began to wait for its answer.
     waits_since: Option<u64>,
+    /// Its number, if it is watched for its end.
+    watched: Option<u32>,
 }
 
 impl Http2 {
@@ -37,7 +39,8 @@ impl Http2 {
         self.idle_since.set(None);
         let reused = self.used.replace(true);
         let connection = Rc::clone(self);
-        Http2Stream { connection, reused, flow: Rc::default(), upload: None, head: None, waits_since: None }
+        let (upload, head, waits_since, watched) = (None, None, None, None);
+        Http2Stream { connection, reused, flow: Rc::default(), upload, head, waits_since, watched }
     }
 }
 
@@ -48,6 +51,9 @@ impl<B> Drop for Http2Stream<B> {
         self.connection.freed.notify_waiters();
         if let Some(heard) = self.waits_since {
             self.connection.status.give_up(heard);
+        }
+        if let Some(stream) = self.watched {
+            self.connection.status.ends.forget(stream);
         }
     }
 }
@@ -138,6 +144,11 @@ where
         let begun = self.connection.sender.borrow().clone().send_request(head, ended);
         match begun {
             Ok((answer, stream)) => {
+                if !ended {
+                    let number = stream.stream_id().as_u32();
+                    self.watched = Some(number);
+                    self.connection.status.ends.watch(number);
+                }
                 self.upload = Some(Rc::new(RefCell::new(Upload::new(body, stream, ended))));
                 self.head = Some(original);
                 Ok(answer)
@@ -181,8 +192,14 @@ where
             bodiless || matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let length =
             response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        let body = |stream| Download::of(stream, length, bodiless);
+        let has_ended = self.has_ended();
+        let body = |stream| Download::of(stream, length, bodiless, has_ended);
         Ok(response.map(|stream| AnswerBody::Http2(Box::new(body(stream)))))
+    }
+
+    /// Whether it is watched and all of its answer has come.
+    fn has_ended(&self) -> bool {
+        self.watched.is_some_and(|stream| self.connection.status.ends.has_come(stream))
     }
 
     pub(in super::super) fn advancing(&self) -> Weak<dyn Advance> {
@@ -211,7 +228,7 @@ where
         if let Err(error) = self.poll_upload(cx) {
             return Poll::Ready(Some(Err(error)));
         }
-        let polled = body.poll_frame(cx);
+        let polled = body.poll_frame(|| self.has_ended(), cx);
         if polled.is_ready() {
             self.connection.status.hear();
         }

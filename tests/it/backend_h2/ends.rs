@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::support::h2_backend::H2Backend;
 use crate::support::{Balancer, Client, Http2, PATIENCE, Settings, frame, http2_get, until};
 
+use super::scene::Scene;
 use super::small::begin;
 use super::{before, noop};
 
@@ -179,6 +180,38 @@ fn an_answer_that_is_reset_without_an_error_behind_its_end_is_whole() {
         let mut client = Client::to(balancer.address);
         client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1000000\r\n\r\nsome");
         assert_eq!(client.answer().expect_status(200).text(), "whole");
+    }
+}
+
+#[test]
+fn an_answer_that_has_no_content_ends_with_its_head_whatever_follows_and_its_stream_is_left_alone() {
+    // `content-length` with one digit (RFC 7541 section 6.2.2).
+    let length = |digit| [0x0f, 0x0d, 1, digit];
+    let (no_content, not_modified) = ([0x89], [0x8b]);
+    let (end, junk) = (frame(DATA, END_STREAM, 1, b""), frame(DATA, END_STREAM, 1, b"junk"));
+    for (head, told, rest, spoilt) in [
+        ([&no_content[..], &length(b'0')].concat(), None, &end, false),
+        (no_content.to_vec(), None, &junk, false),
+        (not_modified.to_vec(), None, &junk, false),
+        // To h2 it lacks five bytes.
+        ([&not_modified[..], &length(b'5')].concat(), Some("5"), &end, true),
+    ] {
+        let scene = Scene::set();
+        let mut client = Http2::to(scene.balancer.address);
+        let mut stream = client.ask(http2_get("/"));
+        let mut connection = scene.accept();
+        begin(&mut connection);
+        connection.send(frame(HEADERS, END_HEADERS, 1, &head));
+        let (head, is_all) = stream.head();
+        connection.send(rest);
+        assert!(stream.data().is_none(), "{head:?}");
+        assert_eq!((head.header("content-length"), is_all), (told, true), "{head:?}");
+        let _next = client.ask(http2_get("/"));
+        let mut came = connection.frame();
+        while came.kind != HEADERS {
+            assert!(came.kind != RST_STREAM || spoilt, "{head:?}: {came:?}");
+            came = connection.frame();
+        }
     }
 }
 
