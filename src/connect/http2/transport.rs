@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::connect::frames::{Frames, put_small_together};
+use crate::connect::frames::{Backlog, Frames, put_small_together};
 use crate::connect::transport::is_of_the_other_end;
 
 use super::{Status, Stream};
@@ -18,6 +18,7 @@ use super::{Status, Stream};
 pub(super) struct Transport {
     stream: Stream,
     received: Frames,
+    backlog: Backlog,
     status: Rc<Status>,
     /// Whether what is written goes nowhere any more.
     unheard: bool,
@@ -26,7 +27,7 @@ pub(super) struct Transport {
 impl Transport {
     /// Tells the status which streams end.
     pub(super) fn new(stream: Stream, status: Rc<Status>) -> Self {
-        Self { stream, received: Frames::default(), status, unheard: false }
+        Self { stream, received: Frames::default(), backlog: Backlog::default(), status, unheard: false }
     }
 
     /// A backend that answers and closes makes writing fail while its answers lie there to be read, and h2 would not read them: to
@@ -44,9 +45,13 @@ impl Transport {
                     self.status.retired.set(true);
                     cx.waker().wake_by_ref();
                 }
-                written => return Poll::Ready(written),
+                written => {
+                    self.backlog.went_out(cx);
+                    return Poll::Ready(written);
+                }
             }
         }
+        self.backlog.went_out(cx);
         Poll::Ready(Ok(all()))
     }
 }
@@ -57,11 +62,15 @@ impl AsyncRead for Transport {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Self { stream, received, status, .. } = &mut *self;
+        let Self { stream, received, backlog, status, .. } = &mut *self;
         status.ends.begin_read();
+        if backlog.is_full() {
+            return Poll::Pending;
+        }
         let before = buf.filled().len();
         ready!(Pin::new(stream).poll_read(cx, buf))?;
         let Ok(length) = put_small_together(received, &mut buf.filled_mut()[before..], |head| {
+            backlog.came();
             status.ends.look(head);
             Ok::<_, Infallible>(())
         });
