@@ -52,7 +52,7 @@ pub struct UploadStopped;
 
 impl RequestBody {
     pub(super) fn new(incoming: Incoming, client: &Rc<Client>) -> Self {
-        if incoming.is_end_stream() {
+        if is_all_here(&incoming) {
             return Self(None);
         }
         let allowance = client.shared.body_limit().unwrap_or(u64::MAX);
@@ -155,7 +155,7 @@ impl Upload {
         }
         self.client.set(Mark::Asked, true);
         let polled = self.poll_incoming(cx);
-        self.client.set_starved(polled.is_pending());
+        self.client.set_starved(polled.is_pending() && !self.ended);
         match polled {
             Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(self.pass(frame))),
             Poll::Ready(Some(Err(error))) => {
@@ -193,7 +193,7 @@ impl Upload {
             self.copy = None;
         }
         self.client.count_in(bytes);
-        if frame.is_trailers() || self.is_end_stream() {
+        if frame.is_trailers() || self.incoming.as_ref().is_none_or(is_all_here) {
             self.end();
         } else {
             self.client.progress();
@@ -202,7 +202,9 @@ impl Upload {
     }
 
     fn end(&mut self) {
-        self.ended = true;
+        if mem::replace(&mut self.ended, true) {
+            return;
+        }
         wait_for_the_answer(&self.client);
         if let Some(copy) = self.copy.take() {
             copy.send();
@@ -250,6 +252,12 @@ impl Drop for Upload {
             }
         }
     }
+}
+
+/// Whether no byte of it is to come. Clients of HTTP/2 may end it behind its last byte, for which hyper does not ask a body whose
+/// length it was told.
+fn is_all_here(incoming: &Incoming) -> bool {
+    incoming.is_end_stream() || incoming.size_hint().exact() == Some(0)
 }
 
 /// All was sent: from now on it is the backend that is waited for, be it for the rest of an answer that has begun.

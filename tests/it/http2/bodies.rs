@@ -3,8 +3,10 @@
 use std::io::Write;
 use std::sync::mpsc::channel;
 use std::thread;
+use std::time::Duration;
 
 use hyper::Request;
+use hyper::header::CONTENT_LENGTH;
 use hyper::http::HeaderMap;
 
 use super::{get, post};
@@ -176,6 +178,28 @@ fn a_body_that_ends_with_an_empty_frame_ends() {
         }
         stream.finish();
         assert_eq!(stream.answer().expect_status(200).text(), body);
+    }
+}
+
+#[test]
+fn a_body_whose_length_was_told_has_come_with_its_last_byte() {
+    let backend = Backend::that(|mut transport| {
+        transport.read_body();
+        // The time that it takes to answer is not the client's.
+        thread::sleep(Duration::from_secs(1));
+        transport.send("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n");
+    });
+    let balancer = Balancer::before(&[backend.address]).flag("--body-timeout", "300ms").start();
+    let mut client = Http2::to(balancer.address);
+    for body in ["", "hello"] {
+        let mut request = post("/");
+        request.headers_mut().insert(CONTENT_LENGTH, body.len().into());
+        let mut stream = client.begin(request);
+        if !body.is_empty() {
+            stream.send(body, false).unwrap();
+        }
+        stream.finish();
+        stream.answer().expect_status(204);
     }
 }
 
