@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
+use std::mem;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -158,11 +159,11 @@ impl Transport {
     /// behind what is left of them.
     fn begin_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         ready!(self.send_unsent(cx))?;
-        let Self { stream, flow, unsent, .. } = self;
         let head = match slices {
-            [head, ..] if flow.begins.get() => head,
-            _ => return stream.write_slices(cx, slices),
+            [head, ..] if self.flow.begins.get() => head,
+            _ => return self.write_on(cx, slices),
         };
+        let Self { stream, flow, unsent, .. } = self;
         if flow.noting.replace(false) {
             flow.sent.borrow_mut().note(head);
         }
@@ -203,7 +204,10 @@ impl Transport {
 
     fn send_unsent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.unsent.is_empty() {
-            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.unsent))?;
+            let unsent = mem::take(&mut self.unsent);
+            let written = self.write_on(cx, &[IoSlice::new(&unsent)]);
+            self.unsent = unsent;
+            let written = ready!(written)?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -242,10 +246,11 @@ impl AsyncRead for Transport {
         let Self { stream, doorbell, .. } = &mut *self;
         let read = ready!(doorbell.poll(cx, |cx| Pin::new(stream).poll_read(cx, buf)));
         let came = buf.filled().len() > before;
-        if !came
-            && !self.flow.answered()
-            && let Some(error) = self.unheard.take()
-        {
+        let answered = self.flow.answered();
+        // What an answer comes to without a length is all of it, unless the backend broke off: then the system told us of that, and
+        // tells no more when it is read.
+        let has_broken = |error: &mut io::Error| !answered || error.kind() == io::ErrorKind::ConnectionReset;
+        if !came && let Some(error) = self.unheard.take_if(has_broken) {
             return Poll::Ready(Err(error));
         }
         read?;
@@ -384,6 +389,23 @@ mod tests {
         };
         futures::join!(read, write);
         assert!(!flow.owes());
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_read_though_the_backend_did_not_take_all_of_the_head() {
+        let (ours, mut theirs) = UnixStream::pair().expect("a pair of sockets");
+        socket2::SockRef::from(&ours).set_send_buffer_size(1).expect("a small buffer");
+        let mut transport = Transport::new(Stream::Clear(Socket::Unix(ours)), Rc::default());
+        transport.flow.begin(false, Some(&provenance()));
+        let head = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(100_000));
+        let written = poll_fn(|cx| Pin::new(&mut transport).poll_write(cx, head.as_bytes())).await;
+        assert_eq!(written.ok(), Some(head.len()));
+        theirs.write_all(b"HTTP/1.1 431 ").await.expect("room for it");
+        drop(theirs);
+        transport.flush().await.expect("what is read tells the end");
+        let mut answer = Vec::new();
+        let _ = transport.read_to_end(&mut answer).await;
+        assert_eq!(answer, b"HTTP/1.1 431 ");
     }
 
     #[tokio::test]

@@ -47,6 +47,9 @@ impl Tunnel {
             facts.count_out(self.read_ahead.len() as u64);
             backend.write_all(read_ahead).await?;
             client.write_all(&self.read_ahead).await?;
+            // TLS may hold some of it back.
+            backend.flush().await?;
+            client.flush().await?;
             copy_bidirectional_with_sizes(&mut client, &mut backend, BUFFER, BUFFER).await
         };
         let passed = before_due(&facts, passed).await;

@@ -2,8 +2,9 @@
 
 use std::io::{ErrorKind, Read};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use crate::support::{Answer, Backend, Balancer, Client, Running, Sample, Transport, get, request};
+use crate::support::{Answer, Backend, Balancer, Client, Running, Sample, Transport, gate, get, request};
 
 mod framing;
 mod interim;
@@ -304,6 +305,32 @@ fn an_early_answer_reaches_its_client_though_the_backend_closes_at_once() {
         assert_eq!(client.answer().expect_status(413).text(), "no\n");
     }
     assert_eq!(balancer.times_said("is down"), 0);
+}
+
+#[test]
+fn an_answer_without_a_length_that_broke_off_amid_an_upload_never_looks_complete() {
+    let (full, is_full) = gate();
+    let backend = Backend::that(move |mut transport| {
+        if !transport.head.starts_with("POST ") {
+            return transport.send("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n");
+        }
+        transport.send("HTTP/1.1 200 OK\r\n\r\n");
+        transport.stream().set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+        while transport.try_send([b'x'; 64 * 1024]).is_ok() {}
+        transport.reset();
+        full.open();
+    });
+    let balancer = Balancer::before(&[backend.address]).start();
+    let mut client = Client::to(balancer.address);
+    client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 20000000\r\n\r\n");
+    client.head().expect_status(200);
+    is_full.wait();
+    // It is written to before it is read, and so the system tells of the end.
+    for _ in 0..10 {
+        client.send([b'a'; 64 * 1024]);
+        get(balancer.address, "/").expect_status(204);
+    }
+    assert!(!client.remains().ends_with(b"0\r\n\r\n"), "it looks complete");
 }
 
 #[test]
