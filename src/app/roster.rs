@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::task::{AbortHandle, spawn_local};
 use tokio::time::timeout;
 
-use crate::backends::{Registry, Terms};
+use crate::backends::{Backend as Known, Registry, Terms};
 use crate::config::{Backend, Config, Pool, Source, is_ourselves};
 use crate::connect::Ways;
 use crate::control::{Discovery, Objection};
@@ -93,25 +93,31 @@ impl Roster {
             timeout(FIRST_ANSWERS, async { while !have_told() && changes.changed().await.is_ok() {} }).await;
     }
 
-    /// Whether each pool of these settings, whose sources were met, has backends if it has some now.
+    /// Whether each pool of these settings, whose sources were met, has backends if it has some now, and some that get requests.
     ///
     /// # Errors
-    /// One would lose all, for its sources have told of none.
+    /// One would lose all, for its sources have told of none, or of none that get requests.
     pub(super) fn check(&self, config: &Config) -> Result<(), StartError> {
         let followed = self.followed.borrow();
-        let told = |pool: &Pool, source: &Source| {
-            let key = key(pool, source, &config.dns_servers);
-            followed
-                .get(&key)
-                .is_some_and(|followed| followed.found.iter().any(|found| is_other(found, config)))
-        };
         let present = self.registry.backends();
-        for pool in config.pools.iter().filter(|pool| pool.backends.is_empty()) {
-            let are_now = present.iter().filter(|known| known.terms.pool == pool.name && !known.leaving);
-            let backends = are_now.count();
-            if backends > 0 && !pool.sources.iter().any(|source| told(pool, source)) {
-                let sources = pool.sources.iter().map(Source::to_string).collect::<Vec<_>>().join(", ");
-                return Err(StartError::NobodyFound { pool: Arc::clone(&pool.name), backends, sources });
+        // Of others it is known what they have.
+        for pool in config.pools.iter().filter(|pool| !pool.sources.is_empty()) {
+            let is_now = |known: &&Known| known.terms.pool == pool.name && !known.leaving;
+            let (now, then) =
+                (present.iter().filter(is_now).collect::<Vec<_>>(), all_of(pool, config, &followed));
+            let name = Arc::clone(&pool.name);
+            let sources = || pool.sources.iter().map(Source::to_string).collect::<Vec<_>>().join(", ");
+            if then.is_empty() && !now.is_empty() {
+                return Err(StartError::NobodyFound { pool: name, backends: now.len(), sources: sources() });
+            }
+            // What an operator said of a backend outlasts the change.
+            let was_raised = |backend: &Backend| {
+                let mut raised = now.iter().filter(|known| known.weight > Some(0));
+                raised.any(|known| known.terms.backend.url.is_same(&backend.url))
+            };
+            let will_get_requests = |backend: &&Backend| backend.weight > 0 || was_raised(backend);
+            if now.iter().any(|known| known.weight() > 0) && !then.iter().any(will_get_requests) {
+                return Err(StartError::Weightless { pool: name, sources: sources() });
             }
         }
         Ok(())
@@ -175,22 +181,27 @@ impl Roster {
         let mut all: Vec<(Terms, _)> = Vec::new();
         for (pool, ways) in config.pools.iter().zip(ways) {
             let check = Arc::new(pool.health.clone());
-            let mut known = HashSet::new();
-            let key_of = |source| key(pool, source, &config.dns_servers);
-            let found = pool.sources.iter().filter_map(|source| Some(&followed.get(&key_of(source))?.found));
-            // Where we listen is known of these settings, whenever the source told of it.
-            let found = found.flatten().filter(|backend| is_other(backend, config));
-            for backend in pool.backends.iter().chain(found) {
-                // What two sources tell of is one backend, and what the settings say of it counts.
-                if known.insert((backend.url.scheme, &backend.url.address)) {
-                    let pool = Arc::clone(&pool.name);
-                    let terms = Terms { pool, backend: backend.clone(), check: Arc::clone(&check) };
-                    all.push((terms, ways.to(&backend.url)));
-                }
+            for backend in all_of(pool, config, &followed) {
+                let pool = Arc::clone(&pool.name);
+                let terms = Terms { pool, backend: backend.clone(), check: Arc::clone(&check) };
+                all.push((terms, ways.to(&backend.url)));
             }
         }
         self.registry.replace(all);
     }
+}
+
+/// The backends of a pool: those of the settings, and those that its sources have told of.
+fn all_of<'a>(pool: &'a Pool, config: &Config, followed: &'a HashMap<Key, Followed>) -> Vec<&'a Backend> {
+    let key_of = |source| key(pool, source, &config.dns_servers);
+    let found = pool.sources.iter().filter_map(|source| Some(&followed.get(&key_of(source))?.found));
+    // Where we listen is known of these settings, whenever the source told of it.
+    let found = found.flatten().filter(|backend| is_other(backend, config));
+    // What two sources tell of is one backend, and what the settings say of it counts.
+    let mut known = HashSet::new();
+    let mut all: Vec<_> = pool.backends.iter().chain(found).collect();
+    all.retain(|backend| known.insert((backend.url.scheme, &backend.url.address)));
+    all
 }
 
 /// Whether a backend is somebody else than we are, by these settings.
