@@ -126,14 +126,15 @@ impl Roster {
     fn follow(self: &Rc<Self>, config: &Config, keys: &[Key]) {
         let mut followed = self.followed.borrow_mut();
         let discovery = Discovery::asking(&config.dns_servers);
-        let servers = self.current.borrow().config.dns_servers.clone();
         for key in keys {
             if followed.contains_key(key) {
                 continue;
             }
-            // What others told of it holds until these do.
-            let known = followed.get(&(Arc::clone(&key.0), key.1.clone(), servers.clone()));
-            let found = known.map(|known| known.found.clone()).unwrap_or_default();
+            // What was told of it to another pool, or by others, holds until these tell: first of all what its pool was told.
+            let of_source =
+                followed.iter().filter(|(known, told)| known.1 == key.1 && !told.found.is_empty());
+            let known = of_source.min_by_key(|(known, _)| known.0 != key.0);
+            let found = known.map(|(_, known)| known.found.clone()).unwrap_or_default();
             let (this, own) = (Rc::downgrade(self), key.clone());
             let tell = move |found| this.upgrade().map_or(Ok(()), |this| this.found(&own, found));
             let asking = discovery.clone().follow(key.1.clone(), found.clone(), tell);

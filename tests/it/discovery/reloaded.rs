@@ -1,7 +1,11 @@
 //! Reloads that move sources about, and those that would leave nobody to send requests to.
 
+use std::net::Ipv4Addr;
+
+use hickory_resolver::proto::rr::RecordType;
+
 use super::{answers, settings_text};
-use crate::support::{Sample, Settings};
+use crate::support::{Dns, Sample, Settings};
 
 #[test]
 fn a_reload_that_leaves_a_pool_only_weights_of_0_is_refused() {
@@ -20,4 +24,38 @@ fn a_reload_that_leaves_a_pool_only_weights_of_0_is_refused() {
         balancer.said_times("no backend of pool all would get a request: all weights are 0", before + 1);
         assert_eq!(answers(&balancer), "hello from first\n");
     }
+}
+
+#[test]
+fn a_pool_that_is_renamed_while_names_are_not_answered_keeps_what_was_told_of_them() {
+    let (dns, sample) = (Dns::start(), Sample::start("named"));
+    dns.says("app.test.", &[Ipv4Addr::LOCALHOST]);
+    let text = settings_text(Some(&dns), &format!("dns:app.test:{}", sample.address().port()));
+    let settings = Settings::that_say(&text);
+    let balancer = settings.balancer().start();
+    assert_eq!(answers(&balancer), "hello from named\n");
+    dns.drops(&[RecordType::A, RecordType::AAAA]);
+    settings.change(&balancer, &text.replace("pools.all", "pools.renamed"));
+    assert_eq!(answers(&balancer), "hello from named\n");
+}
+
+#[test]
+fn a_source_that_moves_to_another_pool_while_names_are_not_answered_takes_along_what_it_told() {
+    let (dns, samples) = (Dns::start(), ["first", "second"].map(Sample::start));
+    let [first, second] = samples.each_ref().map(Sample::address);
+    dns.says("app.test.", &[Ipv4Addr::LOCALHOST]);
+    let source = format!("discover = [\"dns:app.test:{}\"]\n", second.port());
+    let backends = format!("backends = [\"{first}\"]\n");
+    let text = |of_all: &str, of_more: &str| {
+        let rest = settings_text(Some(&dns), "").replace("discover = [\"\"]\n", of_all);
+        format!(
+            "{rest}[pools.more]\n{of_more}[routes.all]\npath = \"/all\"\npool = \"all\"\n[routes.more]\npool = \"more\"\n"
+        )
+    };
+    let settings = Settings::that_say(&text(&format!("{backends}{source}"), &backends));
+    let balancer = settings.balancer().start();
+    assert_eq!(answers(&balancer), "hello from first\n");
+    dns.drops(&[RecordType::A, RecordType::AAAA]);
+    settings.change(&balancer, &text(&backends, &source));
+    assert_eq!(answers(&balancer), "hello from second\n");
 }
