@@ -27,6 +27,8 @@ const FIRST_ANSWERS: Duration = Duration::from_secs(3);
 pub(super) struct Roster {
     registry: &'static Registry,
     current: RefCell<Current>,
+    /// The settings that are to be the next ones, from when their sources are asked.
+    coming: RefCell<Option<Arc<Config>>>,
     followed: RefCell<HashMap<Key, Followed>>,
 }
 
@@ -52,7 +54,8 @@ impl Roster {
     /// Of these settings; sources are asked from [`Roster::meet`] on.
     pub(super) fn of(registry: &'static Registry, config: Arc<Config>, ways: Vec<Ways>) -> Rc<Self> {
         let current = RefCell::new(Current { config, ways });
-        let roster = Rc::new(Self { registry, current, followed: RefCell::default() });
+        let roster =
+            Rc::new(Self { registry, current, coming: RefCell::default(), followed: RefCell::default() });
         roster.tell();
         roster
     }
@@ -71,13 +74,15 @@ impl Roster {
 
     /// Asks no sources but those of the settings in force.
     pub(super) fn forget_others(&self) {
+        self.coming.take();
         let keys: HashSet<_> = keys(&self.current.borrow().config).into_iter().collect();
         self.followed.borrow_mut().retain(|key, _| keys.contains(key));
     }
 
     /// Asks the sources of these settings, beside those of the ones in force, and waits for what they say at first, but not for
     /// long.
-    pub(super) async fn meet(self: &Rc<Self>, config: &Config) {
+    pub(super) async fn meet(self: &Rc<Self>, config: &Arc<Config>) {
+        *self.coming.borrow_mut() = Some(Arc::clone(config));
         let mut changes = self.registry.subscribe();
         let mut keys = keys(config);
         let known: HashSet<_> = self.followed.borrow().keys().cloned().collect();
@@ -145,10 +150,14 @@ impl Roster {
 
     /// Goes by what a source found.
     fn found(&self, key: &Key, found: Vec<Backend>) -> Result<(), Objection> {
-        let config = Arc::clone(&self.current.borrow().config);
-        let ourselves = found.iter().find(|backend| !is_other(backend, &config));
+        let config = self.judge(key);
+        let is_other = |backend: &Backend| is_other(backend, &config);
+        let ourselves = found.iter().find(|backend| !is_other(backend));
         let objection = ourselves.map_or(Ok(()), |backend| Err(Objection::Ourselves(backend.url.clone())));
-        if !found.iter().any(|backend| is_other(backend, &config)) {
+        let knows_others =
+            || self.followed.borrow().get(key).is_some_and(|known| known.found.iter().any(is_other));
+        // Where nobody else is known it counts as soon as we listen elsewhere.
+        if !found.iter().any(is_other) && knows_others() {
             return objection;
         }
         let changes = self.followed.borrow().get(key).is_some_and(|followed| followed.found != found);
@@ -158,6 +167,16 @@ impl Roster {
             self.tell();
         }
         objection
+    }
+
+    /// The settings for which a source is asked: those in force, or those to come.
+    fn judge(&self, (pool, source, servers): &Key) -> Arc<Config> {
+        let current = &self.current.borrow().config;
+        let mut pools = current.pools.iter();
+        let is_asked = pools.any(|known| known.name == *pool && known.sources.contains(source));
+        let coming = self.coming.borrow().clone();
+        let coming = coming.filter(|_| !is_asked || current.dns_servers != *servers);
+        coming.unwrap_or_else(|| Arc::clone(current))
     }
 
     /// Whether a pool of which some get requests has such backends yet if a source of it found these.

@@ -1,11 +1,11 @@
 //! Reloads that move sources about, and those that would leave nobody to send requests to.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use hickory_resolver::proto::rr::RecordType;
 
 use super::{answers, settings_text};
-use crate::support::{Dns, Sample, Settings};
+use crate::support::{Dns, Sample, Settings, until};
 
 #[test]
 fn a_reload_that_leaves_a_pool_only_weights_of_0_is_refused() {
@@ -58,4 +58,30 @@ fn a_source_that_moves_to_another_pool_while_names_are_not_answered_takes_along_
     dns.drops(&[RecordType::A, RecordType::AAAA]);
     settings.change(&balancer, &text(&backends, &source));
     assert_eq!(answers(&balancer), "hello from second\n");
+}
+
+#[test]
+fn a_source_that_leads_to_where_we_listen_until_a_reload_is_gone_by_from_then_on() {
+    let (dns, ours, sample) = (Dns::start(), Ipv4Addr::new(127, 77, 65, 84), Sample::start("first"));
+    dns.says("app.test.", &[ours]);
+    dns.holds_for(300);
+    // Nobody else's, so that they can be named before they are listened on.
+    let free = [(); 2].map(|()| TcpListener::bind((ours, 0)).expect("a free port"));
+    let [before, later] = free.map(|free| free.local_addr().expect("it is bound"));
+    let text = |listen: SocketAddr, source: &str| {
+        let rest = settings_text(Some(&dns), source).replace("127.0.0.1:0", &listen.to_string());
+        format!("{rest}backends = [\"{}\"]\n", sample.address())
+    };
+    let source = format!("dns:app.test:{}", before.port());
+    let elsewhere = format!("dns:other.test:{}", sample.address().port());
+    dns.says("other.test.", &[Ipv4Addr::LOCALHOST]);
+    for (source_before, complaints) in [(&*elsewhere, 0), (&*source, 1)] {
+        let settings = Settings::that_say(&text(before, source_before));
+        let balancer = settings.balancer().start();
+        until("it is known", || balancer.times_said("is where we listen") == complaints);
+        settings.change(&balancer, &text(later, &source));
+        // It is checked.
+        balancer.said(&format!("all/{before} is "));
+        assert_eq!(balancer.times_said("is where we listen"), complaints);
+    }
 }
