@@ -45,7 +45,7 @@ fn a_backend_stays_where_its_name_led_as_long_as_that_leads_there_among_others()
     balancer.signal("HUP");
     balancer.said("reload: nothing has changed");
     assert_eq!(admin.get(&path)["state"], "draining");
-    // Its address is gone.
+    // Its address is gone, and what was said of it is remembered until it is taken back.
     settings.put("hosts", names(&[FIRST]));
     let moved = json!([{
         "kind": "change",
@@ -56,6 +56,13 @@ fn a_backend_stays_where_its_name_led_as_long_as_that_leads_there_among_others()
     assert_eq!(plan()["differences"], moved);
     balancer.signal("HUP");
     balancer.said(" reloaded");
+    assert_eq!(admin.get(&path)["hold"], json!(null));
+    for (text, left) in [(r#"{"weight": null}"#, json!([null])), (r#"{"hold": null}"#, json!([]))] {
+        patch(text);
+        let overrides = admin.get("/api/v1/overrides")["overrides"].clone();
+        let weights: Vec<_> = overrides.as_array().unwrap().iter().map(|one| one["weight"].clone()).collect();
+        assert_eq!(json!(weights), left);
+    }
 }
 
 #[test]
