@@ -45,6 +45,16 @@ pub enum StartError {
         /// Where others are to come from.
         sources: String,
     },
+    /// A pool of which some get requests would have none that does.
+    #[error(
+        "no backend of pool {pool} would get a request: all weights are 0, those that {sources} told of, too; give one a weight"
+    )]
+    Weightless {
+        /// The pool.
+        pool: Arc<str>,
+        /// Where others are to come from.
+        sources: String,
+    },
     /// A file for TLS is of no use.
     #[error(transparent)]
     Tls(#[from] TlsError),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::task::{AbortHandle, spawn_local};
 use tokio::time::timeout;
 
-use crate::backends::{Registry, Terms};
+use crate::backends::{Backend as Known, Registry, Terms};
 use crate::config::{Backend, Config, Pool, Source, is_ourselves};
 use crate::connect::Ways;
 use crate::control::{Discovery, Objection};
@@ -27,6 +27,8 @@ const FIRST_ANSWERS: Duration = Duration::from_secs(3);
 pub(super) struct Roster {
     registry: &'static Registry,
     current: RefCell<Current>,
+    /// The settings that are to be the next ones, from when their sources are asked.
+    coming: RefCell<Option<Arc<Config>>>,
     followed: RefCell<HashMap<Key, Followed>>,
 }
 
@@ -52,7 +54,8 @@ impl Roster {
     /// Of these settings; sources are asked from [`Roster::meet`] on.
     pub(super) fn of(registry: &'static Registry, config: Arc<Config>, ways: Vec<Ways>) -> Rc<Self> {
         let current = RefCell::new(Current { config, ways });
-        let roster = Rc::new(Self { registry, current, followed: RefCell::default() });
+        let roster =
+            Rc::new(Self { registry, current, coming: RefCell::default(), followed: RefCell::default() });
         roster.tell();
         roster
     }
@@ -71,13 +74,15 @@ impl Roster {
 
     /// Asks no sources but those of the settings in force.
     pub(super) fn forget_others(&self) {
+        self.coming.take();
         let keys: HashSet<_> = keys(&self.current.borrow().config).into_iter().collect();
         self.followed.borrow_mut().retain(|key, _| keys.contains(key));
     }
 
     /// Asks the sources of these settings, beside those of the ones in force, and waits for what they say at first, but not for
     /// long.
-    pub(super) async fn meet(self: &Rc<Self>, config: &Config) {
+    pub(super) async fn meet(self: &Rc<Self>, config: &Arc<Config>) {
+        *self.coming.borrow_mut() = Some(Arc::clone(config));
         let mut changes = self.registry.subscribe();
         let mut keys = keys(config);
         let known: HashSet<_> = self.followed.borrow().keys().cloned().collect();
@@ -93,25 +98,31 @@ impl Roster {
             timeout(FIRST_ANSWERS, async { while !have_told() && changes.changed().await.is_ok() {} }).await;
     }
 
-    /// Whether each pool of these settings, whose sources were met, has backends if it has some now.
+    /// Whether each pool of these settings, whose sources were met, has backends if it has some now, and some that get requests.
     ///
     /// # Errors
-    /// One would lose all, for its sources have told of none.
+    /// One would lose all, for its sources have told of none, or of none that get requests.
     pub(super) fn check(&self, config: &Config) -> Result<(), StartError> {
         let followed = self.followed.borrow();
-        let told = |pool: &Pool, source: &Source| {
-            let key = key(pool, source, &config.dns_servers);
-            followed
-                .get(&key)
-                .is_some_and(|followed| followed.found.iter().any(|found| is_other(found, config)))
-        };
         let present = self.registry.backends();
-        for pool in config.pools.iter().filter(|pool| pool.backends.is_empty()) {
-            let are_now = present.iter().filter(|known| known.terms.pool == pool.name && !known.leaving);
-            let backends = are_now.count();
-            if backends > 0 && !pool.sources.iter().any(|source| told(pool, source)) {
-                let sources = pool.sources.iter().map(Source::to_string).collect::<Vec<_>>().join(", ");
-                return Err(StartError::NobodyFound { pool: Arc::clone(&pool.name), backends, sources });
+        // Of others it is known what they have.
+        for pool in config.pools.iter().filter(|pool| !pool.sources.is_empty()) {
+            let is_now = |known: &&Known| known.terms.pool == pool.name && !known.leaving;
+            let (now, then) =
+                (present.iter().filter(is_now).collect::<Vec<_>>(), all_of(pool, config, &followed));
+            let name = Arc::clone(&pool.name);
+            let sources = || pool.sources.iter().map(Source::to_string).collect::<Vec<_>>().join(", ");
+            if then.is_empty() && !now.is_empty() {
+                return Err(StartError::NobodyFound { pool: name, backends: now.len(), sources: sources() });
+            }
+            // What an operator said of a backend outlasts the change.
+            let was_raised = |backend: &Backend| {
+                let mut raised = now.iter().filter(|known| known.weight > Some(0));
+                raised.any(|known| known.terms.backend.url.is_same(&backend.url))
+            };
+            let will_get_requests = |backend: &&Backend| backend.weight > 0 || was_raised(backend);
+            if now.iter().any(|known| known.weight() > 0) && !then.iter().any(will_get_requests) {
+                return Err(StartError::Weightless { pool: name, sources: sources() });
             }
         }
         Ok(())
@@ -120,14 +131,15 @@ impl Roster {
     fn follow(self: &Rc<Self>, config: &Config, keys: &[Key]) {
         let mut followed = self.followed.borrow_mut();
         let discovery = Discovery::asking(&config.dns_servers);
-        let servers = self.current.borrow().config.dns_servers.clone();
         for key in keys {
             if followed.contains_key(key) {
                 continue;
             }
-            // What others told of it holds until these do.
-            let known = followed.get(&(Arc::clone(&key.0), key.1.clone(), servers.clone()));
-            let found = known.map(|known| known.found.clone()).unwrap_or_default();
+            // What was told of it to another pool, or by others, holds until these tell: first of all what its pool was told.
+            let of_source =
+                followed.iter().filter(|(known, told)| known.1 == key.1 && !told.found.is_empty());
+            let known = of_source.min_by_key(|(known, _)| known.0 != key.0);
+            let found = known.map(|(_, known)| known.found.clone()).unwrap_or_default();
             let (this, own) = (Rc::downgrade(self), key.clone());
             let tell = move |found| this.upgrade().map_or(Ok(()), |this| this.found(&own, found));
             let asking = discovery.clone().follow(key.1.clone(), found.clone(), tell);
@@ -138,10 +150,14 @@ impl Roster {
 
     /// Goes by what a source found.
     fn found(&self, key: &Key, found: Vec<Backend>) -> Result<(), Objection> {
-        let config = Arc::clone(&self.current.borrow().config);
-        let ourselves = found.iter().find(|backend| !is_other(backend, &config));
+        let config = self.judge(key);
+        let is_other = |backend: &Backend| is_other(backend, &config);
+        let ourselves = found.iter().find(|backend| !is_other(backend));
         let objection = ourselves.map_or(Ok(()), |backend| Err(Objection::Ourselves(backend.url.clone())));
-        if !found.iter().any(|backend| is_other(backend, &config)) {
+        let knows_others =
+            || self.followed.borrow().get(key).is_some_and(|known| known.found.iter().any(is_other));
+        // Where nobody else is known it counts as soon as we listen elsewhere.
+        if !found.iter().any(is_other) && knows_others() {
             return objection;
         }
         let changes = self.followed.borrow().get(key).is_some_and(|followed| followed.found != found);
@@ -151,6 +167,16 @@ impl Roster {
             self.tell();
         }
         objection
+    }
+
+    /// The settings for which a source is asked: those in force, or those to come.
+    fn judge(&self, (pool, source, servers): &Key) -> Arc<Config> {
+        let current = &self.current.borrow().config;
+        let mut pools = current.pools.iter();
+        let is_asked = pools.any(|known| known.name == *pool && known.sources.contains(source));
+        let coming = self.coming.borrow().clone();
+        let coming = coming.filter(|_| !is_asked || current.dns_servers != *servers);
+        coming.unwrap_or_else(|| Arc::clone(current))
     }
 
     /// Whether a pool of which some get requests has such backends yet if a source of it found these.
@@ -175,22 +201,27 @@ impl Roster {
         let mut all: Vec<(Terms, _)> = Vec::new();
         for (pool, ways) in config.pools.iter().zip(ways) {
             let check = Arc::new(pool.health.clone());
-            let mut known = HashSet::new();
-            let key_of = |source| key(pool, source, &config.dns_servers);
-            let found = pool.sources.iter().filter_map(|source| Some(&followed.get(&key_of(source))?.found));
-            // Where we listen is known of these settings, whenever the source told of it.
-            let found = found.flatten().filter(|backend| is_other(backend, config));
-            for backend in pool.backends.iter().chain(found) {
-                // What two sources tell of is one backend, and what the settings say of it counts.
-                if known.insert((backend.url.scheme, &backend.url.address)) {
-                    let pool = Arc::clone(&pool.name);
-                    let terms = Terms { pool, backend: backend.clone(), check: Arc::clone(&check) };
-                    all.push((terms, ways.to(&backend.url)));
-                }
+            for backend in all_of(pool, config, &followed) {
+                let pool = Arc::clone(&pool.name);
+                let terms = Terms { pool, backend: backend.clone(), check: Arc::clone(&check) };
+                all.push((terms, ways.to(&backend.url)));
             }
         }
         self.registry.replace(all);
     }
+}
+
+/// The backends of a pool: those of the settings, and those that its sources have told of.
+fn all_of<'a>(pool: &'a Pool, config: &Config, followed: &'a HashMap<Key, Followed>) -> Vec<&'a Backend> {
+    let key_of = |source| key(pool, source, &config.dns_servers);
+    let found = pool.sources.iter().filter_map(|source| Some(&followed.get(&key_of(source))?.found));
+    // Where we listen is known of these settings, whenever the source told of it.
+    let found = found.flatten().filter(|backend| is_other(backend, config));
+    // What two sources tell of is one backend, and what the settings say of it counts.
+    let mut known = HashSet::new();
+    let mut all: Vec<_> = pool.backends.iter().chain(found).collect();
+    all.retain(|backend| known.insert((backend.url.scheme, &backend.url.address)));
+    all
 }
 
 /// Whether a backend is somebody else than we are, by these settings.

@@ -19,7 +19,7 @@ use super::origin::{Origin, Read, Text, Wrong};
 use super::path::{Path, Step};
 use super::plain::MOST_FILE_BYTES;
 use super::problem::{Problem, Problems};
-use super::resolve::{Resolved, resolve};
+use super::resolve::{Known, Resolved, resolve};
 use super::tree::{MOST_FAULTS, Misread, Node, interpolate, merge, parse, read};
 
 pub use admin::PlaceError;
@@ -40,6 +40,8 @@ pub struct Sources {
     open_files: u64,
     /// Looks into what is beyond the settings themselves.
     check: Check,
+    /// Where names led before.
+    pub(super) known: Arc<Known>,
     /// Standard input can be read once.
     stdin: Arc<OnceLock<Vec<u8>>>,
     /// The state of the files when it was noted last.
@@ -74,12 +76,18 @@ impl Sources {
     /// These flags, and the files that they name. `open_files` is the process's limit on open files.
     pub fn new(flags: Flags, open_files: u64) -> Self {
         let check: Check = |_| Vec::new();
-        Self { flags, open_files, check, stdin: Arc::default(), state_noted: Arc::default() }
+        let known = Arc::default();
+        Self { flags, open_files, check, known, stdin: Arc::default(), state_noted: Arc::default() }
     }
 
     /// The same, of which is told as well what this finds: with all that is wrong otherwise, and at its place.
     pub fn checked(self, check: Check) -> Self {
         Self { check, ..self }
+    }
+
+    /// The same, for who has read these settings before: a name leads where it led in the first of them, as long as it may.
+    pub fn knowing<'a>(self, settings: impl IntoIterator<Item = &'a Config>) -> Self {
+        Self { known: Known::by(settings).into(), ..self }
     }
 
     /// Reads them. A reload reads them again; what changed in the files is then in what is given. Files are read and names
@@ -195,7 +203,8 @@ impl Sources {
         read: &Read,
         files: Vec<PathBuf>,
     ) -> Result<Loaded, Problems> {
-        let Resolved { config, draft, mut wrong } = resolve(&file, &origin, read, self.open_files);
+        let Resolved { config, draft, mut wrong } =
+            resolve(&file, &origin, read, (self.open_files, &self.known));
         let useless = self.unwatchable().filter(|_| file.watch == Some(true));
         wrong.extend(useless.map(|why| Wrong {
             path: Path(vec![Step::Key("watch".to_owned())]),

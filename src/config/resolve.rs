@@ -4,6 +4,7 @@ mod access;
 mod action;
 mod admin;
 mod backend;
+mod known;
 mod listen;
 mod matching;
 mod pool;
@@ -32,6 +33,7 @@ use super::origin::{Origin, Read, Wrong};
 use super::pool::{DEFAULT_ADDRESSES, DEFAULT_POOL, Pool};
 use super::route::Route;
 
+pub(super) use known::Known;
 pub(super) use report::{Report, Spot};
 pub(super) use useless::{counts, overflows};
 
@@ -50,16 +52,28 @@ pub(super) struct Resolved {
     pub(super) wrong: Vec<Wrong>,
 }
 
-/// What a file means. `open_files` is the process's limit on open files.
-pub(super) fn resolve(file: &File, origin: &Origin, read: &Read, open_files: u64) -> Resolved {
+/// What a file means. `open_files` is the process's limit on open files, and names lead where they are known to have led as long
+/// as they may.
+pub(super) fn resolve(
+    file: &File,
+    origin: &Origin,
+    read: &Read,
+    (open_files, known): (u64, &Known),
+) -> Resolved {
     let report = Report::new(origin, read);
     let mut draft = Draft::default();
-    let config = whole(file, &report.root(), open_files, origin.tree.is_some(), &mut draft);
+    let config = whole(file, &report.root(), (open_files, known), origin.tree.is_some(), &mut draft);
     let (wrong, files) = report.into_parts();
     Resolved { config: config.filter(|_| wrong.is_empty()), draft: Draft { files, ..draft }, wrong }
 }
 
-fn whole(file: &File, root: &Spot<'_>, open_files: u64, has_file: bool, draft: &mut Draft) -> Option<Config> {
+fn whole(
+    file: &File,
+    root: &Spot<'_>,
+    (open_files, known): (u64, &Known),
+    has_file: bool,
+    draft: &mut Draft,
+) -> Option<Config> {
     let mut pools = IndexMap::new();
     if file.pools.is_empty() {
         let backends = DEFAULT_ADDRESSES.map(file::Backend::at).into();
@@ -73,7 +87,7 @@ fn whole(file: &File, root: &Spot<'_>, open_files: u64, has_file: bool, draft: &
     let listeners = listen::listeners(file, &root.key("listeners"));
     let resolved: Vec<_> = pools
         .iter()
-        .map(|(name, pool)| pool::pool(name, pool, &listeners, &root.key("pools").key(name)))
+        .map(|(name, pool)| pool::pool(name, pool, (&listeners, known), &root.key("pools").key(name)))
         .collect();
     let routes = routes(file, pools, root, draft);
     let sure = |(name, pool): (&String, &Option<(Pool, bool)>)| {

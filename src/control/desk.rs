@@ -6,6 +6,7 @@ mod known;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::iter::once;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -344,6 +345,9 @@ impl Desk {
         R: FnOnce(&Sources) -> Result<Loaded, Problems> + Send + 'static,
     {
         let Some(sources) = self.means.sources.clone() else { return Err(Refusal::BuiltIn) };
+        // Files that say what is in force, or was taken back, mean the same, wherever servers of names begin by now.
+        let (config, back) = (self.config(), self.taken_back.borrow().clone());
+        let sources = sources.knowing(once(&*config).chain(back.as_ref().map(|back| &back.config)));
         let read = move || read(&sources);
         match spawn_blocking(read).await {
             Ok(read) => Ok(read?),

@@ -123,20 +123,38 @@ impl Vitals {
             return Some(Worse::Slower { before, now });
         }
         let (pools, pools_before) = (self.pools(before), before.pools(self));
-        let was_empty =
-            |name: &str| pools_before.iter().any(|(known, _, usable)| ***known == *name && *usable == 0);
-        // Whoever serves it, whatever an operator said of that one.
-        let is_served = |name: &Arc<str>| {
-            self.backends.iter().any(|vital| vital.pool == *name && vital.usable && vital.weight > 0)
-        };
-        let empty = pools
-            .iter()
-            .find(|(name, all, usable)| *all > 0 && *usable == 0 && !was_empty(name) && !is_served(name));
-        if let Some((name, ..)) = empty {
-            return Some(Worse::Empty(Arc::clone(name)));
+        if let Some(name) = self.empty_since(before, &pools, &pools_before) {
+            return Some(Worse::Empty(name));
         }
         let (now, before) = (capacity(&pools), capacity(&pools_before));
         (now < before - LESS_CAPACITY).then_some(Worse::Capacity { before, now })
+    }
+
+    /// A pool that nobody serves: it is new, or somebody did before.
+    fn empty_since(&self, before: &Self, pools: &Pools<'_>, pools_before: &Pools<'_>) -> Option<Arc<str>> {
+        let usable_before = |name: &Arc<str>| {
+            pools_before.iter().find(|(known, ..)| **known == *name).map(|(.., usable)| *usable)
+        };
+        let is_down = |(name, all, usable): &&(&Arc<str>, u64, u64)| {
+            *all > 0 && *usable == 0 && usable_before(name) != Some(0)
+        };
+        let down = pools.iter().filter(is_down).map(|(name, ..)| *name);
+        // All whom the change left there had been taken out before.
+        let others: HashMap<_, _> = before.backends.iter().map(|vital| (vital.id, vital)).collect();
+        let is_as_before = |vital: &Vital| {
+            let other = others.get(&vital.id);
+            other.is_none_or(|other| (other.hold, other.own_weight) == (vital.hold, vital.own_weight))
+        };
+        let served_before = pools_before.iter().filter(|(.., usable)| *usable > 0).map(|(name, ..)| *name);
+        let left = served_before
+            .filter(|name| self.of_pool(name).next().is_some() && self.of_pool(name).all(is_as_before));
+        // Whoever serves it, whatever an operator said of that one.
+        let is_served = |name: &Arc<str>| self.of_pool(name).any(|vital| vital.usable && vital.weight > 0);
+        down.chain(left).find(|name| !is_served(name)).map(Arc::clone)
+    }
+
+    fn of_pool<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Vital> {
+        self.backends.iter().filter(move |vital| *vital.pool == *name)
     }
 }
 
@@ -237,6 +255,10 @@ mod tests {
         let worse = of(&[false, true], None).worse_than(&of(&[true, true], Some(1)));
         assert!(matches!(worse, Some(Worse::Capacity { .. })), "{worse:?}");
         assert!(of(&[false, false], None).worse_than(&of(&[true, false], None)).is_some());
+        // The only one that the change leaves, drained since; and drained before.
+        assert_eq!(of(&[false], Some(0)).worse_than(&of(&[true, true], None)), None);
+        let worse = of(&[false], Some(0)).worse_than(&of(&[false, true], Some(0)));
+        assert_eq!(worse, Some(Worse::Empty("a".into())));
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod difference;
 mod elsewhere;
 mod remarks;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,7 +16,7 @@ use crate::config::{self, Config, Format, Loaded};
 
 pub use remarks::starved;
 
-use super::api::{Difference, Moved, Plan};
+use super::api::{Difference, Kind, Moved, Plan};
 use super::desk::{Desk, Outcome};
 
 use difference::differences;
@@ -31,6 +32,7 @@ pub(super) async fn of(desk: &Desk, loaded: Loaded, outcome: &Outcome) -> Plan {
     };
     let untold: Vec<_> = changed_files(&now, then).into_iter().filter(|what| !is_told(what)).collect();
     differences.extend(untold.into_iter().map(Difference::of_file));
+    differences.extend(moved_names(&now, then));
     if differences.is_empty() && matches!(outcome, Outcome::Changed | Outcome::Later(_)) {
         // Whoever would put them in force looked at those as well.
         differences.push(Difference::of_file("pools.*.tls".to_owned()));
@@ -71,6 +73,28 @@ fn changed_files(now: &Config, then: &Config) -> Vec<String> {
         changed.push("admin.token_file".to_owned());
     }
     changed
+}
+
+/// Backends whose names lead elsewhere by now.
+fn moved_names(now: &Config, then: &Config) -> Vec<Difference> {
+    let mut moved = Vec::new();
+    for pool in &now.pools {
+        let Some(other) = then.pools.iter().find(|other| other.name == pool.name) else { continue };
+        let mut led: HashMap<_, Vec<_>> = HashMap::new();
+        for url in other.backends.iter().map(|backend| &backend.url) {
+            led.entry(url.name()).or_default().push(&url.address);
+        }
+        for url in pool.backends.iter().map(|backend| &backend.url) {
+            let others = led.get(url.name()).filter(|others| !others.contains(&&url.address));
+            moved.extend(others.map(|others| Difference {
+                kind: Kind::Change,
+                what: format!("pools.{}.backends[{url}]", pool.name),
+                before: Some(url.address.to_string().into()),
+                after: Some(others[0].to_string().into()),
+            }));
+        }
+    }
+    moved
 }
 
 /// For each pool that hashes, before and after, how many keys would go to another backend.

@@ -111,12 +111,20 @@ impl Copy {
         let Self { client, view, pool, mut head, body, place: _place } = self;
         client.alarm().wakes_me().await;
         // The body may have taken its time.
-        let view = newest(&client, view);
+        let (view, now) = (newest(&client, view), client.shared.view());
         let pool = &view.snapshot.pools[pool];
         let affinity = Affinity::of(head.headers(), &client, pool).with_key(&head, &client, pool);
         // A copy takes no turn from the requests of that pool.
         let turn = Turn::starting_at(fastrand::u64(..));
-        let Ok(lease) = pool.pick(&affinity.ask(&client, &turn), &Tried::default()) else { return };
+        let mut tried = Tried::default();
+        let lease = loop {
+            let Ok(lease) = pool.pick(&affinity.ask(&client, &turn), &tried) else { return };
+            // Of a backend of settings that are no longer in force it is known what became of it.
+            if Rc::ptr_eq(&view, &now) || now.snapshot.sends_to(lease.backend()) {
+                break lease;
+            }
+            tried.add(&lease);
+        };
         if !body.is_empty() {
             head.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         }

@@ -1,5 +1,7 @@
 //! Backends that names and files tell of.
 
+mod reloaded;
+
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 
 use hickory_resolver::proto::rr::RecordType;

@@ -2,6 +2,7 @@
 
 mod files;
 mod listeners;
+mod names;
 mod unbroken;
 mod under_load;
 

@@ -23,6 +23,7 @@ mod wire;
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -66,6 +67,16 @@ pub fn lacks_ipv6() -> bool {
     let lacks = TcpListener::bind("[::1]:0").is_err();
     if lacks {
         eprintln!("this machine has no IPv6: nothing was tried with it");
+    }
+    lacks
+}
+
+/// Whether this machine lets no program have a list of names of its own, which is said.
+pub fn lacks_lists_of_names() -> bool {
+    let mount = ["--mount", "--map-root-user", "mount", "--bind", "/etc/hosts", "/etc/hosts"];
+    let lacks = !Command::new("unshare").args(mount).output().is_ok_and(|tried| tried.status.success());
+    if lacks {
+        eprintln!("this machine lets nobody have names of his own: nothing was tried");
     }
     lacks
 }

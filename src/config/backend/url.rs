@@ -75,7 +75,8 @@ impl BackendUrl {
     /// # Errors
     /// It says none.
     pub fn read(text: &str, known: &[Self]) -> Result<Self, UrlError> {
-        Self::parse_knowing(text, known).map_err(|fault| {
+        let led = |name: &str| known.iter().find(|known| *known.name == *name)?.address.ip();
+        Self::parse(text, led).map_err(|fault| {
             let Said { message, help } = fault.said(By::File);
             UrlError { text: text.to_owned(), message, help: help.unwrap_or_default() }
         })
@@ -86,12 +87,11 @@ impl BackendUrl {
         &self.name
     }
 
-    /// Parses what an operator writes. A name is looked up.
-    pub(in crate::config) fn parse(text: &str) -> Result<Self, BackendFault> {
-        Self::parse_knowing(text, &[])
-    }
-
-    fn parse_knowing(text: &str, known: &[Self]) -> Result<Self, BackendFault> {
+    /// Parses what an operator writes. A name is looked up, and leads where it is known to have led as long as it may.
+    pub(in crate::config) fn parse(
+        text: &str,
+        known: impl FnOnce(&str) -> Option<SocketAddr>,
+    ) -> Result<Self, BackendFault> {
         if let Some(path) = text.strip_prefix(UNIX) {
             if !(1..=LONGEST_PATH).contains(&path.len()) {
                 return Err(BackendFault::SocketPath);
@@ -127,8 +127,7 @@ impl BackendUrl {
             return Err(BackendFault::NoPort { fix: format!("{text}:{port}") });
         }
         let name = if scheme == Scheme::Http { authority } else { text };
-        let known = known.iter().find(|known| *known.name == *name).and_then(|known| known.address.ip());
-        let address = Address::from(look_up(authority, known)?);
+        let address = Address::from(look_up(authority, || known(name))?);
         Ok(Self { name: name.into(), scheme, address, authority: authority.into() })
     }
 }
@@ -153,7 +152,7 @@ pub(in crate::config) fn is_name(text: &str) -> bool {
 }
 
 /// The address of HOST:PORT, one that is known before others.
-fn look_up(authority: &str, known: Option<SocketAddr>) -> Result<SocketAddr, BackendFault> {
+fn look_up(authority: &str, known: impl FnOnce() -> Option<SocketAddr>) -> Result<SocketAddr, BackendFault> {
     let refuse = || BackendFault::Address;
     let address = match authority.parse::<SocketAddr>() {
         Ok(address) => address,
@@ -171,7 +170,7 @@ fn look_up(authority: &str, known: Option<SocketAddr>) -> Result<SocketAddr, Bac
             }
             let unresolved = |reason: String| BackendFault::Unresolved { reason };
             let found = (name, port).to_socket_addrs().map_err(|error| unresolved(error.to_string()))?;
-            choose(found, known).ok_or_else(|| unresolved("no address".to_owned()))?
+            choose(found, known()).ok_or_else(|| unresolved("no address".to_owned()))?
         }
     };
     match address {
@@ -191,6 +190,10 @@ fn choose(found: impl Iterator<Item = SocketAddr>, known: Option<SocketAddr>) ->
 mod tests {
     use super::*;
 
+    fn nothing(_: &str) -> Option<SocketAddr> {
+        None
+    }
+
     #[test]
     fn a_name_leads_where_it_led_before_as_long_as_it_may() {
         let all = ["[::1]:1", "10.0.0.2:1", "10.0.0.1:1"].map(|text| text.parse::<SocketAddr>().unwrap());
@@ -207,7 +210,7 @@ mod tests {
             ("h2c://[::1]:1", Scheme::H2c, "h2c://[::1]:1", "[::1]:1", "::1"),
             ("unix:/run/app", Scheme::Http, "unix:/run/app", "localhost", "localhost"),
         ] {
-            let url = BackendUrl::parse(text).expect(text);
+            let url = BackendUrl::parse(text, nothing).expect(text);
             assert_eq!((url.scheme, &**url.name()), (scheme, name));
             assert_eq!((url.authority(), url.host()), (authority, host));
         }
@@ -215,11 +218,11 @@ mod tests {
 
     #[test]
     fn an_address_that_says_too_much_is_refused_with_one_that_says_enough() {
-        assert_eq!(BackendUrl::parse("ftp://a:1"), Err(BackendFault::Scheme));
+        assert_eq!(BackendUrl::parse("ftp://a:1", nothing), Err(BackendFault::Scheme));
         for (text, fix) in [("http://a:1/", "http://a:1"), ("https://a:1/x/y", "https://a:1")] {
             let path = BackendFault::Path { fix: fix.into() };
-            assert_eq!(BackendUrl::parse(text), Err(path));
+            assert_eq!(BackendUrl::parse(text, nothing), Err(path));
         }
-        assert_eq!(BackendUrl::parse("unix:"), Err(BackendFault::SocketPath));
+        assert_eq!(BackendUrl::parse("unix:", nothing), Err(BackendFault::SocketPath));
     }
 }

@@ -73,8 +73,8 @@ pub struct Backend(pub BackendTable);
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct BackendTable {
-    /// HOST:PORT, http://HOST:PORT, https://HOST:PORT, h2c://HOST:PORT (HTTP/2 without TLS) or unix:PATH. A name is looked up once.
-    /// Required
+    /// HOST:PORT, http://HOST:PORT, https://HOST:PORT, h2c://HOST:PORT (HTTP/2 without TLS) or unix:PATH. A name is looked up at
+    /// a start and at each reload; it stays where it led while that is among its addresses. Required
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
     /// Its share of the requests beside that of the others; 0 takes it out of the balancing. Default: 1

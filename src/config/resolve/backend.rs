@@ -4,21 +4,29 @@ use std::collections::HashSet;
 
 use rustls::pki_types::ServerName;
 
-use super::Spot;
+use super::{Known, Spot};
 use crate::config::address::Address;
 use crate::config::backend::{BackendFault, BackendTls, BackendUrl, Trust, is_ourselves};
 use crate::config::draft::{Authorities, Side, TlsFiles};
 use crate::config::file;
 use crate::config::listen::{KeyPair, Listener};
 
-/// The URLs of backends that are none of these listeners, each with its place in the list.
-pub(super) fn urls(texts: &[Option<&str>], listeners: &[Listener], at: &Spot<'_>) -> Vec<Option<BackendUrl>> {
+/// The URLs of backends of a pool that are none of these listeners, each with its place in the list.
+pub(super) fn urls(
+    pool: &str,
+    texts: &[Option<&str>],
+    (listeners, known): (&[Listener], &Known),
+    at: &Spot<'_>,
+) -> Vec<Option<BackendUrl>> {
     let mut urls = Vec::<Option<BackendUrl>>::with_capacity(texts.len());
-    let mut known = HashSet::with_capacity(texts.len());
+    let mut taken = HashSet::with_capacity(texts.len());
     for (index, text) in texts.iter().enumerate() {
         let at = at.index(index);
         let url = match text {
-            Some(text) => at.key("address").take(text, check(text, &mut known, listeners)),
+            Some(text) => {
+                let url = BackendUrl::parse(text, |name| known.address(pool, name, &taken));
+                at.key("address").take(text, url.and_then(|url| check(url, &mut taken, listeners)))
+            }
             None => {
                 at.fault(BackendFault::NoAddress);
                 None
@@ -30,18 +38,17 @@ pub(super) fn urls(texts: &[Option<&str>], listeners: &[Listener], at: &Spot<'_>
 }
 
 fn check(
-    text: &str,
-    known: &mut HashSet<Address>,
+    url: BackendUrl,
+    taken: &mut HashSet<Address>,
     listeners: &[Listener],
 ) -> Result<BackendUrl, BackendFault> {
-    let url = BackendUrl::parse(text)?;
-    if known.contains(&url.address) {
+    if taken.contains(&url.address) {
         return Err(BackendFault::Twice);
     }
     if is_ourselves(&url.address, listeners) {
         return Err(BackendFault::Loop);
     }
-    known.insert(url.address.clone());
+    taken.insert(url.address.clone());
     Ok(url)
 }
 

@@ -11,7 +11,7 @@ use indexmap::IndexMap;
 
 use super::backend::{Speaks, tls, urls};
 use super::shared::secret;
-use super::{Spot, useless};
+use super::{Known, Spot, useless};
 use crate::config::backend::{BackendUrl, Scheme, is_name};
 use crate::config::fault::PoolFault;
 use crate::config::file::{self, Choices};
@@ -43,7 +43,7 @@ pub(super) const ASIDE: [&str; 12] = [
 pub(super) fn pool(
     name: &str,
     given: &file::Pool,
-    listeners: &[Listener],
+    beside: (&[Listener], &Known),
     at: &Spot<'_>,
 ) -> Option<(Pool, bool)> {
     if given.backends.is_empty() && given.discover.is_empty() {
@@ -51,7 +51,7 @@ pub(super) fn pool(
     }
     let texts: Vec<_> = given.backends.iter().map(|backend| backend.0.address.as_deref()).collect();
     let list = at.key("backends");
-    let urls = urls(&texts, listeners, &list);
+    let urls = urls(name, &texts, beside, &list);
     let sources_at = at.key("discover");
     let sources: Vec<_> = given
         .discover

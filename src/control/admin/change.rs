@@ -7,6 +7,7 @@ use hyper::{Request, StatusCode};
 use serde::de::DeserializeOwned;
 use tokio::task::{JoinError, spawn_local};
 
+use crate::backends::Backend;
 use crate::config::{Format, says_nothing};
 use crate::control::api::{self, Applied, BackendPatch, Change};
 use crate::control::confirm::{self, Before};
@@ -45,12 +46,30 @@ pub(super) async fn patch_backend(
     if let Some(weight) = patch.weight.filter(|weight| *weight != before.weight) {
         desk.registry().weigh(before.id, weight);
     }
+    forget(desk, &before, &patch);
     let after = view::find(desk, pool, address)?;
     let tag = backend_tag(desk, &after);
     drop(holding);
     // Who is told that it is done may end the backend at once. Nobody else waits for that.
     desk.until_all_know(after.as_of).await;
     Ok(tagged(json(StatusCode::OK, &view::backend(desk, &after)), &tag))
+}
+
+/// What is taken back of a backend holds no longer of those, either, to which its name led when it was said.
+fn forget(desk: &Desk, backend: &Backend, patch: &BackendPatch) {
+    let registry = desk.registry();
+    let (pool, name) = (&backend.terms.pool, backend.terms.backend.url.name());
+    let is_left = |known: &Backend| {
+        known.leaving && known.terms.pool == *pool && known.terms.backend.url.name() == name
+    };
+    for known in registry.backends().into_iter().filter(|known| known.id != backend.id && is_left(known)) {
+        if patch.hold == Some(None) && known.hold.is_some() {
+            registry.hold(known.id, None);
+        }
+        if patch.weight == Some(None) && known.weight.is_some() {
+            registry.weigh(known.id, None);
+        }
+    }
 }
 
 /// Puts the settings that a request brings in force.

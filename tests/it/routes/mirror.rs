@@ -1,11 +1,13 @@
 //! Copies of requests.
 
 use std::io::ErrorKind::WouldBlock;
+use std::net::SocketAddr;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use super::{settings, start};
-use crate::support::{Backend, Client, PATIENCE, Sample, get, request, until};
+use super::{settings, start, text};
+use crate::support::admin::JSON;
+use crate::support::{Backend, Client, PATIENCE, Sample, Settings, get, request, until};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nshadow";
 const ROUTE: &str = "[routes.all]\npool = \"all\"\nmirror = { pool = \"shadow\" }\nrequest_headers = { set = { x-set = \"1\" } }\n";
@@ -74,6 +76,40 @@ fn a_copy_with_a_body_is_waited_for_as_long_as_any_answer() {
     let post = "POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello";
     request(balancer.address, post).expect_status(200);
     assert_eq!(told.recv_timeout(PATIENCE).expect("a copy"), (b"hello".to_vec(), true));
+}
+
+#[test]
+fn a_copy_whose_body_took_until_after_a_reload_goes_to_nobody_who_was_taken_out_meanwhile() {
+    for is_disabled in [true, false] {
+        let (came, coming) = channel();
+        let all = Backend::that(move |mut transport| {
+            came.send(()).unwrap();
+            transport.read_body();
+            transport.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        });
+        let (first, (second, heads)) = (Backend::answers(OK), Backend::tells(OK));
+        let shadow = |backends: &[SocketAddr]| {
+            let backends: Vec<_> = backends.iter().map(SocketAddr::to_string).collect();
+            format!("{ROUTE}[pools.shadow]\nbackends = {backends:?}\nhealth = {{ path = \"/health\" }}\n")
+        };
+        let text = |shadow: &str| text(shadow, &[("all", all.address)]).replace("\"off\"", "\"127.0.0.1:0\"");
+        let (both, one) = ([first.address, second.address], [second.address]);
+        let settings = Settings::that_say(&text(&shadow(&both)));
+        let balancer = settings.balancer().start();
+        let mut client = Client::to(balancer.address);
+        client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\nhe");
+        coming.recv_timeout(PATIENCE).expect("a request");
+        let after = if is_disabled { shadow(&both) + "policy = \"round_robin\"\n" } else { shadow(&one) };
+        settings.change(&balancer, &text(&after));
+        if is_disabled {
+            let path = format!("/api/v1/pools/shadow/backends/{}", first.address);
+            balancer.admin().ask("PATCH", &path, JSON, r#"{"hold": "disable"}"#).expect_status(200);
+        }
+        client.send("llo");
+        client.answer().expect_status(200);
+        heads.recv_timeout(PATIENCE).expect("the copy");
+        assert_eq!(first.requests(), 0);
+    }
 }
 
 #[test]
