@@ -21,6 +21,8 @@ pub(super) struct InterimHeads {
     seen: usize,
     /// Of the head that is not complete yet.
     partial: Vec<u8>,
+    /// In so many bytes of it no end was found.
+    searched: usize,
     /// Complete, rewritten, not taken yet.
     ready: Vec<u8>,
 }
@@ -30,6 +32,7 @@ impl InterimHeads {
         self.watching = true;
         self.seen = 0;
         self.partial.clear();
+        self.searched = 0;
     }
 
     pub(super) fn is_watching(&self) -> bool {
@@ -57,7 +60,7 @@ impl InterimHeads {
             format!("HTTP/1.1 {code} {}\r\n", head.status().canonical_reason().unwrap_or_default())
                 .into_bytes();
         let fields = head.headers().iter();
-        for (name, value) in fields.filter(|(name, _)| !concerns_the_connection(name.as_str(), &[])) {
+        for (name, value) in fields.filter(|(name, _)| !is_hop_by_hop(name.as_str())) {
             push_field(name.as_str(), value.as_bytes(), &mut bytes);
         }
         bytes.extend_from_slice(b"\r\n");
@@ -76,13 +79,18 @@ impl InterimHeads {
         let mut begin = 0;
         while self.watching && may_start(&self.partial[begin..]) {
             let heads = &self.partial[begin..];
-            let Some(end) = heads.windows(END.len()).position(|window| window == END) else {
+            let from = std::mem::take(&mut self.searched).saturating_sub(END.len() - 1);
+            let Some(end) = memchr::memmem::find(&heads[from..], END) else {
                 self.watching = heads.len() <= MOST;
+                self.searched = heads.len();
                 break;
             };
-            let head = &heads[..end + END.len()];
+            let head = &heads[..from + end + END.len()];
             begin += head.len();
             self.seen += head.len();
+            if head.len() > MOST {
+                continue;
+            }
             match rewrite(head, &mut self.ready) {
                 Some(101) => self.watching = false,
                 code => continued |= code == Some(100),
@@ -110,9 +118,12 @@ fn rewrite(head: &[u8], to: &mut Vec<u8>) -> Option<u16> {
         return Some(code);
     }
     to.extend_from_slice(format!("HTTP/1.1 {code} {}\r\n", parsed.reason.unwrap_or_default()).as_bytes());
-    let fields = &*parsed.headers;
-    for field in fields.iter().filter(|field| !concerns_the_connection(field.name, fields)) {
-        push_field(field.name, field.value, to);
+    let named = named_by_connection(parsed.headers);
+    let is_named = |name: &str| named.binary_search(&name.to_ascii_lowercase().into_bytes()).is_ok();
+    for field in parsed.headers.iter().filter(|field| !is_hop_by_hop(field.name)) {
+        if named.is_empty() || !is_named(field.name) {
+            push_field(field.name, field.value, to);
+        }
     }
     to.extend_from_slice(b"\r\n");
     Some(code)
@@ -124,8 +135,8 @@ fn push_field(name: &str, value: &[u8], to: &mut Vec<u8>) {
     }
 }
 
-/// Whether a field is for one hop, of itself or because `Connection` names it among these (RFC 9110 section 7.6.1).
-fn concerns_the_connection(name: &str, fields: &[httparse::Header<'_>]) -> bool {
+/// Whether a field is for one hop (RFC 9110 section 7.6.1).
+fn is_hop_by_hop(name: &str) -> bool {
     const HOP_BY_HOP: [&str; 7] = [
         "connection",
         "content-length",
@@ -135,11 +146,16 @@ fn concerns_the_connection(name: &str, fields: &[httparse::Header<'_>]) -> bool 
         "transfer-encoding",
         "upgrade",
     ];
-    let connections = fields.iter().filter(|field| field.name.eq_ignore_ascii_case("connection"));
     HOP_BY_HOP.iter().any(|hop| name.eq_ignore_ascii_case(hop))
-        || connections
-            .flat_map(|field| field.value.split(|byte| *byte == b','))
-            .any(|named| named.trim_ascii().eq_ignore_ascii_case(name.as_bytes()))
+}
+
+/// The names of fields that are for one hop because `Connection` says so, in order: a head may have many of either.
+fn named_by_connection(fields: &[httparse::Header<'_>]) -> Vec<Vec<u8>> {
+    let connections = fields.iter().filter(|field| field.name.eq_ignore_ascii_case("connection"));
+    let named = connections.flat_map(|field| field.value.split(|byte| *byte == b','));
+    let mut named: Vec<_> = named.map(|name| name.trim_ascii().to_ascii_lowercase()).collect();
+    named.sort_unstable();
+    named
 }
 
 #[cfg(test)]

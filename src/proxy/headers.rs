@@ -48,9 +48,7 @@ pub(super) fn prepare(
     if seen.has(Kind::Upgrade) {
         client.set(Mark::Switchable, true);
     }
-    if has_body && client.is(Mark::Switchable) {
-        request.body_mut().outlast_answer();
-    }
+    request.body_mut().outlast_answer(has_body && client.is(Mark::Switchable));
     let headers = request.headers_mut();
     if seen.has(Kind::TransferEncoding) {
         check_transfer_encoding(headers)?;

@@ -83,7 +83,8 @@ impl Deadlines {
         self.shortest.set(all.min().unwrap_or_default());
     }
 
-    pub(super) fn millis(&self, phase: Phase) -> u64 {
+    /// How long this may last.
+    pub fn millis(&self, phase: Phase) -> u64 {
         self.phases[phase as usize].get()
     }
 

@@ -4,6 +4,7 @@
 //! the same way whatever it came by.
 
 mod flood;
+mod parting;
 mod pieces;
 mod streams;
 mod transport;
@@ -25,6 +26,7 @@ use crate::proxy::{Client, Error, handle, note_refusal};
 
 use super::farewell::{cut, part};
 
+use parting::{FAREWELL, Parting};
 use pieces::Pieces;
 use streams::Streams;
 use transport::{Transport, Verdict};
@@ -50,9 +52,6 @@ const PENDING_RESETS: usize = STREAMS as usize;
 const READ_TO_REFUSE: usize = 2;
 /// What is wrong with what h2 ends a connection for.
 const NOT_HTTP2: &str = "what came is not HTTP/2";
-/// Milliseconds that a client has to take note that the connection ends, and to take each piece of what it is still owed.
-const FAREWELL: u64 = 2000;
-
 /// Whether a connection that begins with these bytes may be one of HTTP/2. They may be all that has come.
 pub(super) fn may_begin(bytes: &[u8]) -> bool {
     bytes.starts_with(PREFACE) || (!bytes.is_empty() && PREFACE.starts_with(bytes))
@@ -117,7 +116,7 @@ async fn drive(
     let builder = builder(streams::Executor(Rc::clone(&streams)), shared.head_limits().size);
     let mut connection = pin!(builder.serve_connection(transport, service));
     client.alarm().wakes_me().await;
-    let (mut draining, mut idle, mut ending, mut latest) = (false, true, false, 0);
+    let (mut idle, mut ending, mut parting) = (true, false, Parting::of(client, verdict));
     poll_fn(|cx| {
         let polled = connection.as_mut().poll(cx);
         // While requests are under way, it may be one of those, which has a line of its own.
@@ -139,29 +138,20 @@ async fn drive(
         if idle == streams.are_open() {
             idle = !idle;
             match idle {
-                true => client.alarm().set(if draining { FAREWELL } else { shared.deadlines.client_idle() }),
+                true => parting.begin_to_wait(),
                 false => client.alarm().clear(),
             }
         }
-        if verdict.has_written() && idle && draining && shared.clock.now() < latest {
-            // The last of an answer may be on its way to a slow client. One that makes us say more has its limit, too.
-            client.alarm().set(FAREWELL);
+        if parting.has_begun {
+            return if idle && parting.is_over() { Poll::Ready(Ok(())) } else { Poll::Pending };
         }
         let due = idle && client.is_due();
-        if due && draining {
-            return Poll::Ready(Ok(()));
-        }
-        if due || (client.is_draining() && !draining) {
+        if due || client.is_draining() {
             if due && verdict.is_amid_frame() {
                 complain(client, &Error::HeadTimeout);
             }
-            // It is told, and what it began meanwhile is answered (RFC 9113 section 6.8).
-            draining = true;
-            latest = shared.clock.now() + shared.deadlines.client_idle();
+            parting.begin(idle);
             connection.as_mut().graceful_shutdown();
-            if idle {
-                client.alarm().set(FAREWELL);
-            }
             cx.waker().wake_by_ref();
         }
         Poll::Pending

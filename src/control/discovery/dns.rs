@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 use crate::config::{Backend, BackendUrl, Scheme};
 
-use super::Found;
+use super::{Found, MOST_FOUND};
 
 /// How long one question may take, and how often it is asked.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -233,7 +233,7 @@ pub(super) async fn services(
 ) -> Result<Found, DnsError> {
     let answer = resolver.ipv4.srv_lookup(name).await.map_err(|error| DnsError::NoAnswer(error.into()))?;
     let (mut holds, mut failed) = (left(answer.valid_until()), None);
-    let services: Vec<&SRV> = answer
+    let mut services: Vec<&SRV> = answer
         .answers()
         .iter()
         .filter_map(|record| match &record.data {
@@ -248,11 +248,16 @@ pub(super) async fn services(
     let mut priorities: Vec<_> = services.iter().map(|service| service.priority).collect();
     priorities.sort_unstable();
     priorities.dedup();
-    let targets = stream::iter(&services).map(|service| target(resolver, scheme, service, known));
-    // One that cannot be resolved fails all: the others alone would take it away.
-    let found: Vec<_> = targets.buffered(AT_ONCE).try_collect().await?;
+    // Each may lead to as many addresses as an answer holds, of which no more are made than are used.
+    services.sort_by_key(|service| (service.priority, &service.target, service.port));
+    let targets = stream::iter(&services)
+        .map(|service| async move { Ok((service, target(resolver, scheme, service, known).await?)) });
+    let mut targets = pin!(targets.buffered(AT_ONCE));
     let mut backends = Vec::new();
-    for (service, found) in services.iter().zip(found) {
+    // One that cannot be resolved fails all: the others alone would take it away.
+    while backends.len() <= MOST_FOUND
+        && let Some((service, found)) = targets.try_next().await?
+    {
         holds = holds.min(found.holds);
         failed = failed.or(found.failed);
         let tier = priorities.iter().position(|priority| *priority == service.priority).unwrap_or_default();

@@ -5,7 +5,7 @@ use std::io::Write;
 use super::{get, post, until};
 use crate::support::pki::Authority;
 use crate::support::tls::trusting;
-use crate::support::{Backend, Balancer, Client, Http2, Running, gate, head, settings};
+use crate::support::{Backend, Balancer, Client, Http2, Running, Sample, frame, gate, head, settings};
 
 /// A backend that answers when its gate is opened, behind a balancer.
 fn gated() -> (crate::support::Opener, Backend, Balancer) {
@@ -130,6 +130,43 @@ fn an_answer_that_waits_for_a_slow_client_is_not_cut_by_a_stop() {
         got += client.frame_of(0).payload.len();
     }
     assert_eq!(got, SIZE);
+    assert!(balancer.ended().success());
+}
+
+#[test]
+fn the_last_of_an_answer_waits_for_a_client_whose_system_takes_no_more_for_a_while() {
+    const PIECE: usize = 64 * 1024;
+    const MOST: u32 = i32::MAX.cast_unsigned();
+    let sample = Sample::start("one");
+    let balancer = Balancer::before(&[sample.address()]).start();
+    // Of one of them, what the systems do not hold is what h2 does: no request is under way any more.
+    let mut clients: Vec<_> = (40..88)
+        .map(|pieces| {
+            let size = pieces * PIECE;
+            let mut client = Client::to(balancer.address);
+            socket2::SockRef::from(client.stream()).set_recv_buffer_size(PIECE).unwrap();
+            let mut windows = settings();
+            windows.truncate(24);
+            windows.extend(frame(4, 0, 0, &[&[0, 4][..], &MOST.to_be_bytes()].concat()));
+            windows.extend(frame(8, 0, 0, &(MOST - 65_535).to_be_bytes()));
+            client.send(windows);
+            let path = format!("/bytes/{size}");
+            client.send(head(
+                1,
+                &[(":method", "GET"), (":scheme", "http"), (":path", &path), (":authority", "a")],
+            ));
+            client.frame_of(0);
+            (client, size)
+        })
+        .collect();
+    stop(&balancer);
+    // Longer than a client is waited for to which nothing is owed.
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    for (client, size) in &mut clients {
+        // The first frame was read.
+        assert!(client.body_of(1).len() + 16 * 1024 >= *size, "an answer of {size} was cut");
+    }
+    drop(clients);
     assert!(balancer.ended().success());
 }
 

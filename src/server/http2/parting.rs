@@ -1,0 +1,63 @@
+//! How a connection ends whose client is to go.
+
+use crate::proxy::{Client, Phase};
+
+use super::transport::Verdict;
+
+/// Milliseconds that a client has to take note that the connection ends.
+pub(super) const FAREWELL: u64 = 2000;
+
+/// How long a client is waited for that has no request under way, and what is known of its leave.
+pub(super) struct Parting<'a> {
+    client: &'a Client,
+    verdict: &'a Verdict,
+    /// It was told to go.
+    pub(super) has_begun: bool,
+    /// Until when it may be owed the last of its answers, in pieces.
+    latest: u64,
+    /// Its system took no piece for a moment, and has all the time that there is for one.
+    is_patient: bool,
+}
+
+impl<'a> Parting<'a> {
+    pub(super) fn of(client: &'a Client, verdict: &'a Verdict) -> Self {
+        Self { client, verdict, has_begun: false, latest: 0, is_patient: false }
+    }
+
+    /// It is told to go; what it began meanwhile is answered (RFC 9113 section 6.8).
+    pub(super) fn begin(&mut self, idle: bool) {
+        self.has_begun = true;
+        if idle {
+            self.begin_to_wait();
+        }
+    }
+
+    /// No request is under way any more.
+    pub(super) fn begin_to_wait(&mut self) {
+        let shared = &self.client.shared;
+        let client_idle = shared.deadlines.client_idle();
+        self.latest = shared.clock.now() + client_idle;
+        self.client.alarm().set(if self.has_begun { FAREWELL } else { client_idle });
+    }
+
+    /// Whether it is waited for no longer, though it has not closed. The last of an answer may be on its way to a slow client; one that
+    /// makes us say more has its limit, too.
+    pub(super) fn is_over(&mut self) -> bool {
+        let (client, shared) = (self.client, &self.client.shared);
+        let may_wait = shared.clock.now() < self.latest;
+        if self.verdict.has_written() && may_wait {
+            client.alarm().set(FAREWELL);
+            self.is_patient = false;
+        }
+        if !client.is_due() {
+            return false;
+        }
+        if !may_wait || self.is_patient || !self.verdict.is_blocked() {
+            return true;
+        }
+        // A system takes more only when it has handed on a good part of what it has.
+        self.is_patient = true;
+        client.alarm().set(shared.deadlines.millis(Phase::Flush));
+        false
+    }
+}
