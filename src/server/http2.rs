@@ -85,7 +85,7 @@ fn fault(error: &hyper::Error) -> Option<Error> {
     let cause = error.source()?.downcast_ref::<h2::Error>().filter(|cause| cause.is_library())?;
     Some(match cause.reason() {
         // There was too much of something.
-        Some(h2::Reason::ENHANCE_YOUR_CALM) => Error::Flood("RST_STREAM, CONTINUATION or empty"),
+        Some(h2::Reason::ENHANCE_YOUR_CALM) => Error::Flood("RST_STREAM, CONTINUATION or small"),
         _ => Error::Malformed(NOT_HTTP2),
     })
 }
