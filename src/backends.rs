@@ -115,6 +115,8 @@ pub struct Terms {
     pub backend: config::Backend,
     /// How it is checked.
     pub check: Arc<config::Health>,
+    /// Names of tags by which routes choose among its pool.
+    pub told_apart_by: Arc<[Arc<str>]>,
 }
 
 /// The process's facts about backends. The lock is held for a few instructions, never across an await.
@@ -272,7 +274,7 @@ impl Registry {
     /// Takes into account what a request found. One that is down already is so no more than before: many requests find it
     /// in one moment, and only checks tell that it stays so. And one that closed a connection without an answer stays in use,
     /// but is checked at once: else a request that kills whoever gets it, and goes from one to the next, would take them from
-    /// everybody. Only if it does so to all requests, whatever it says to checks, and its pool has another, it is down.
+    /// everybody. Only if it does so to all requests, whatever it says to checks, and another may stand in for it, it is down.
     pub fn suspect(&self, id: BackendId, evidence: Evidence) {
         let mut backends = self.lock();
         let Some(place) = backends.iter().position(|known| known.id == id) else { return };
@@ -391,8 +393,9 @@ impl Backend {
     /// Whether requests go to it if the other cannot be used, be it those of routes that ask for tags.
     fn stands_in_for(&self, other: &Self) -> bool {
         let (own, others) = (&self.terms.backend.tags, &other.terms.backend.tags);
-        let has = |(name, value)| own.get(name) == Some(value);
-        self.terms.pool == other.terms.pool && self.gets_requests() && others.iter().all(has)
+        let is_like = |name| others.get(name).is_none_or(|value| own.get(name) == Some(value));
+        let is_of_pool = self.terms.pool == other.terms.pool;
+        is_of_pool && self.gets_requests() && self.terms.told_apart_by.iter().all(is_like)
     }
 
     /// Whether there is nothing to know of it any more once it is no longer wanted. What an operator said of it holds until

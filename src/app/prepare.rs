@@ -72,7 +72,7 @@ impl Prepared {
         let wanted = missing.clone().map(|(listener, _)| &listener.address);
         let wanted = wanted.chain(config.admin.iter().map(|admin| &admin.address));
         let claims = Claims::to(wanted);
-        let ours = ours(present, predecessor);
+        let ours = Ours::of(config, &kept, present, predecessor);
         let bound = missing.map(|(listener, _)| bind(listener, config, tls.as_ref(), (&ours, predecessor)));
         let (bound, admin) = both(all(bound), bind_admin(config, present, (&ours, predecessor)))?;
         Ok(Self { settings, ways, tls, renewal, kept, changed, bound, admin, claims })
@@ -151,34 +151,52 @@ fn bind(
     listener: &Listener,
     config: &Config,
     tls: Option<&Arc<Tls>>,
-    (ours, predecessor): (&[Address], &Predecessor),
+    (ours, predecessor): (&Ours, &Predecessor),
 ) -> Result<Bound, StartError> {
     let count = config.workers.get();
     if let Some(sockets) = predecessor.take(&listener.address) {
         let bound = Bound::inherit(listener, tls.cloned(), count, sockets);
         return bound.map_err(|error| refused(listener, error));
     }
-    let bound = Bound::bind(listener, tls.cloned(), count, is_ours(&listener.address, ours));
+    let bound = Bound::bind(listener, tls.cloned(), count, ours.may_overlap(&listener.address));
     bound.map_err(|error| refused(listener, error))
 }
 
 /// Where clients or callers of the admin API come by now, to us or to a predecessor.
-fn ours(present: Option<&Present>, predecessor: &Predecessor) -> Vec<Address> {
-    let opened = present.iter().flat_map(|present| &present.opened);
-    let listeners = opened.map(|opened| opened.listener.address.clone());
-    let admin = present.and_then(|present| Some(present.config.admin.as_ref()?.address.clone()));
-    listeners.chain(admin).chain(predecessor.addresses()).collect()
+struct Ours {
+    staying: Vec<Address>,
+    leaving: Vec<Address>,
 }
 
-/// Whether it is a socket of ours that may be in the way: one that is to be closed, or that takes what comes to other addresses.
-fn is_ours(address: &Address, ours: &[Address]) -> bool {
-    ours.iter().any(|ours| ours.overlaps(address))
+impl Ours {
+    fn of(
+        config: &Config,
+        kept: &[Option<Arc<Opened>>],
+        present: Option<&Present>,
+        predecessor: &Predecessor,
+    ) -> Self {
+        let admin_of = |config: &Config| config.admin.as_ref().map(|admin| admin.address.clone());
+        let address = |opened: &Arc<Opened>| opened.listener.address.clone();
+        let stays: Vec<_> = kept.iter().flatten().map(address).chain(admin_of(config)).collect();
+        let opened = present.iter().flat_map(|present| present.opened.iter().map(address));
+        let admin = present.and_then(|present| admin_of(&present.config));
+        let all = opened.chain(admin).chain(predecessor.addresses());
+        let (staying, leaving) = all.partition(|address| stays.contains(address));
+        Self { staying, leaving }
+    }
+
+    /// Whether one of them may be in the way: one that is to be closed, or that takes what comes to other addresses, too.
+    fn may_overlap(&self, address: &Address) -> bool {
+        let takes_others = |staying: &&Address| *staying != address;
+        let mut staying = self.staying.iter().filter(takes_others);
+        staying.any(|ours| ours.overlaps(address)) || self.leaving.iter().any(|ours| ours.overlaps(address))
+    }
 }
 
 fn bind_admin(
     config: &Config,
     present: Option<&Present>,
-    (ours, predecessor): (&[Address], &Predecessor),
+    (ours, predecessor): (&Ours, &Predecessor),
 ) -> Result<Admin, StartError> {
     let address = |config: &Config| config.admin.as_ref().map(|admin| admin.address.clone());
     let wanted = address(config);
@@ -189,7 +207,7 @@ fn bind_admin(
     let listener = Listener { name: "admin".into(), address, tls: false };
     let bound = match predecessor.take(&listener.address) {
         Some(sockets) => Bound::inherit(&listener, None, 1, sockets),
-        None => Bound::bind(&listener, None, 1, is_ours(&listener.address, ours)),
+        None => Bound::bind(&listener, None, 1, ours.may_overlap(&listener.address)),
     };
     let bound = bound.and_then(|bound| for_its_owner(bound, &listener));
     bound.map(Admin::Bound).map_err(|error| refused_admin(&listener.address, error))

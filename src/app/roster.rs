@@ -200,10 +200,11 @@ impl Roster {
         let followed = self.followed.borrow();
         let mut all: Vec<(Terms, _)> = Vec::new();
         for (pool, ways) in config.pools.iter().zip(ways) {
-            let check = Arc::new(pool.health.clone());
+            let (check, told_apart_by) = (Arc::new(pool.health.clone()), config.tags_asked_of(&pool.name));
             for backend in all_of(pool, config, &followed) {
                 let pool = Arc::clone(&pool.name);
-                let terms = Terms { pool, backend: backend.clone(), check: Arc::clone(&check) };
+                let (check, told_apart_by) = (Arc::clone(&check), Arc::clone(&told_apart_by));
+                let terms = Terms { pool, backend: backend.clone(), check, told_apart_by };
                 all.push((terms, ways.to(&backend.url)));
             }
         }

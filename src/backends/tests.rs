@@ -26,8 +26,8 @@ fn wanted_in(pool: &str, ports: &[u16]) -> Vec<(Terms, Arc<Way>)> {
     });
     let one = |port: &u16| {
         let url = BackendUrl::from(SocketAddr::from(([127, 0, 0, 1], *port)));
-        let terms =
-            Terms { pool: pool.into(), backend: config::Backend::at(url.clone()), check: Arc::clone(&check) };
+        let backend = config::Backend::at(url.clone());
+        let terms = Terms { pool: pool.into(), backend, check: Arc::clone(&check), told_apart_by: [].into() };
         (terms, Arc::new(url.into()))
     };
     ports.iter().map(one).collect()
@@ -80,9 +80,10 @@ fn a_backend_that_closes_on_every_request_is_out_of_use_whatever_its_checks_say_
 }
 
 #[test]
-fn who_has_other_tags_takes_nobodys_place() {
+fn who_has_other_tags_that_routes_ask_for_takes_nobodys_place() {
     let tagged = |version: &str| {
         let mut all = wanted(&[1, 2]);
+        all.iter_mut().for_each(|(terms, _)| terms.told_apart_by = ["version".into(), "zone".into()].into());
         all[0].0.backend.tags = [("version".into(), "1".into()), ("zone".into(), "a".into())].into();
         all[1].0.backend.tags = [("version".into(), version.into())].into();
         all

@@ -18,7 +18,7 @@ pub use url::{BackendUrl, Scheme, UrlError};
 /// Where requests go, as the operator wrote it.
 #[derive(Args, Clone, Debug)]
 pub struct BackendFlags {
-    /// Backend to forward to: HOST:PORT, http://HOST:PORT, https://HOST:PORT, h2c://HOST:PORT (HTTP/2 without TLS) or unix:PATH; repeat it for more, in order of preference. A name is looked up once
+    /// Backend to forward to: HOST:PORT, http://HOST:PORT, https://HOST:PORT, h2c://HOST:PORT (HTTP/2 without TLS) or unix:PATH; repeat it for more, in order of preference. A name is looked up at a start and at each reload
     #[arg(
         long = "backend",
         env = "LOADBALANCER_BACKEND",

@@ -1,7 +1,9 @@
 //! All facts together: what is known when all settings were read.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::access::Access;
@@ -9,7 +11,7 @@ use super::admin::Admin;
 use super::introduced::Introduced;
 use super::listen::{Listener, Tls};
 use super::pool::Pool;
-use super::route::Route;
+use super::route::{Action, Route, Split};
 use crate::telemetry::LogLevel;
 use crate::telemetry::access_log::Destination;
 
@@ -54,6 +56,18 @@ impl Config {
             ("access_log", self.access_log != present.access_log),
         ];
         differ.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
+    }
+
+    /// The names of tags by which routes choose among the backends of a pool.
+    pub fn tags_asked_of(&self, pool: &str) -> Arc<[Arc<str>]> {
+        let splits = self.routes.iter().filter_map(|route| match &route.action {
+            Action::Forward(split) => Some(split),
+            Action::Redirect { .. } | Action::Answer { .. } => None,
+        });
+        let leads_there =
+            |split: &&Split| split.shares.iter().any(|share| *self.pools[share.pool].name == *pool);
+        let names = splits.filter(leads_there).flat_map(|split| split.tags.iter().map(|(name, _)| name));
+        names.cloned().collect::<BTreeSet<_>>().into_iter().collect()
     }
 }
 

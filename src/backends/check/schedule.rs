@@ -30,10 +30,10 @@ pub(super) struct Schedule {
 #[derive(Default)]
 struct Group {
     ids: RefCell<Vec<BackendId>>,
-    /// How many of them are dead, and were in the round before.
+    /// How many of them are dead, and how many of those are known to who waits for more.
     dead: Cell<usize>,
-    dead_before: Cell<usize>,
-    /// Told whenever more of them are.
+    known: Cell<usize>,
+    /// Told whenever there are more.
     more_dead: Notify,
     /// Told whenever one has come of which nothing is known, or is doubted.
     wanted: Notify,
@@ -63,7 +63,7 @@ impl Schedule {
     /// From now on it is for those only that it is told of.
     pub(super) fn begin_round(&mut self) {
         self.before = Some(mem::take(&mut *self.group.ids.borrow_mut()));
-        self.group.dead_before.set(self.group.dead.take());
+        self.group.dead.set(0);
     }
 
     /// It is for this backend, too.
@@ -94,16 +94,16 @@ impl Group {
     /// Where many are dead for long, each is told of with each change: who waits is woken only for what is news.
     fn one_is_dead(&self) {
         self.dead.update(|dead| dead + 1);
-        if self.dead.get() > self.dead_before.get() {
+        if self.dead.get() > self.known.get() {
             self.more_dead.notify_one();
         }
     }
 
-    /// Waits until more of them are dead than so many: a request found one that a check did not.
-    async fn more_dead(&self, registry: &Registry, than: usize) {
+    /// Waits until more of them are dead than are known to be: a request found one that a check did not.
+    async fn more_dead(&self, registry: &Registry) {
         loop {
             self.more_dead.notified().await;
-            if dead(&self.healths(registry)) > than {
+            if dead(&self.healths(registry)) > self.known.get() {
                 return;
             }
         }
@@ -126,11 +126,11 @@ async fn keep_checking(
             // That of the one that is waited for most. If all are gone, others may come yet, or this ends with its schedule.
             let pauses = healths.iter().map(|health| health.pause(settings.interval, fastrand::f64()));
             let pause = pauses.min();
-            let known = dead(&healths);
+            group.known.set(dead(&healths));
             tokio::select! {
                 () = sleep(pause.unwrap_or_default()), if pause.is_some() => break,
                 () = group.wanted.notified() => break,
-                () = group.more_dead(registry, known) => healths = group.healths(registry),
+                () = group.more_dead(registry) => healths = group.healths(registry),
             }
         }
     }

@@ -72,7 +72,7 @@ mod tests {
         let second = Duration::from_secs(1);
         let check = config::Health { path: "/".to_owned(), interval: second, timeout: second, written: None };
         let backend = config::Backend::at(url.clone());
-        let terms = Terms { pool: "pool".into(), backend, check: Arc::new(check) };
+        let terms = Terms { pool: "pool".into(), backend, check: Arc::new(check), told_apart_by: [].into() };
         registry.replace(vec![(terms, Arc::new(url.into()))]);
         let wanted = registry.backends().remove(0);
         let leaving = Backend { leaving: true, load: Arc::new(Load::new(Instant::now())), ..wanted.clone() };

@@ -169,6 +169,17 @@ fn a_listener_on_all_addresses_comes_beside_one_on_one_of_them_that_stays() {
 }
 
 #[test]
+fn a_listener_at_the_port_that_the_system_chose_for_another_is_refused() {
+    let sample = Sample::start("only");
+    let chosen = SocketAddr::from(([127, 0, 0, 78], 0));
+    let settings = Settings::that_say(&listeners(&[("web", chosen)], sample.address()));
+    let balancer = settings.balancer().start();
+    settings.write(&listeners(&[("web", chosen), ("api", balancer.address)], sample.address()));
+    balancer.signal("HUP");
+    assert!(balancer.said("reload refused").contains("the port is in use"));
+}
+
+#[test]
 fn a_listener_of_another_name_keeps_its_clients() {
     let sample = Sample::start("only");
     let address = free();
