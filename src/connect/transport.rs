@@ -249,7 +249,10 @@ impl AsyncRead for Transport {
         let answered = self.flow.answered();
         // What an answer comes to without a length is all of it, unless the backend broke off: then the system told us of that, and
         // tells no more when it is read.
-        let has_broken = |error: &mut io::Error| !answered || error.kind() == io::ErrorKind::ConnectionReset;
+        // TLS has a word of its own for that.
+        let is_reset = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionReset;
+        let is_tls = self.stream.is_tls();
+        let has_broken = |error: &mut io::Error| !answered || !is_tls && is_reset(error);
         if !came && let Some(error) = self.unheard.take_if(has_broken) {
             return Poll::Ready(Err(error));
         }

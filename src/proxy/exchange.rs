@@ -55,6 +55,10 @@ impl Exchange {
         let wants_no_body = is_http2 && request.method() == Method::HEAD;
         client.set(Mark::Watched, request.body().is_end_stream());
         client.set(Mark::OpenEnded, request.version() == Version::HTTP_10);
+        // hyper leaves there how it would be told of the switch, and nothing else.
+        if !is_http2 && !request.extensions().is_empty() {
+            client.set(Mark::Switchable, true);
+        }
         client.enter(Phase::Connect);
         let (began_well, settled) = (false, false);
         Self { client, entry, began, pool: None, treated: None, is_grpc, wants_no_body, began_well, settled }

@@ -234,7 +234,8 @@ fn watch(client: &Client, flow: &Flow, asked: Asked, cx: &Context<'_>) -> Option
         return None;
     }
     client.is_due().then_some(match phase {
-        Phase::Upload if client.is(Mark::Starved) => Error::UploadTimeout,
+        // Of a stream that has all its bytes the end may be missing.
+        Phase::Upload | Phase::Response if client.is(Mark::Starved) => Error::UploadTimeout,
         Phase::Upload => Error::BackendStalled,
         _ => Error::ResponseTimeout,
     })

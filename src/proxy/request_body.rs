@@ -155,7 +155,7 @@ impl Upload {
         }
         self.client.set(Mark::Asked, true);
         let polled = self.poll_incoming(cx);
-        self.client.set_starved(polled.is_pending() && !self.ended);
+        self.client.set_starved(polled.is_pending());
         match polled {
             Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(self.pass(frame))),
             Poll::Ready(Some(Err(error))) => {

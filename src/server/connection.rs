@@ -89,7 +89,9 @@ pub(super) async fn serve(client: Rc<Client>, mut stream: Stream) -> Option<Stre
                 }
                 return None;
             }
-            Stop::Idle | Stop::Draining if is_blank(&unused) => return Some(stream),
+            Stop::Idle | Stop::Draining if is_blank(&unused) && !unused.ends_with(b"\r") => {
+                return Some(stream);
+            }
             Stop::Idle | Stop::Draining => {
                 client.enter(Phase::Head);
                 read_ahead = unused;

@@ -39,7 +39,8 @@ impl Download {
     fn look_ahead(&mut self) {
         match self.stream.poll_data(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Some(Ok(data))) => self.ahead = Some(data),
-            Poll::Ready(Some(Err(_))) => self.over = true,
+            // What h2 itself has reset, because it does not keep to its length, is told again.
+            Poll::Ready(Some(Err(error))) => self.over = !error.is_reset(),
             Poll::Ready(None) => self.data_ended = true,
             Poll::Pending => {}
         }

@@ -232,7 +232,10 @@ impl AsyncWrite for Transport<'_> {
         {
             return Poll::Ready(Err(error));
         }
-        let flushed = ready!(Pin::new(&mut *self.stream).poll_flush(cx));
+        let polled = Pin::new(&mut *self.stream).poll_flush(cx);
+        // TLS takes what the system does not.
+        self.verdict.blocked.set(polled.is_pending());
+        let flushed = ready!(polled);
         self.backlog.went_out(cx);
         Poll::Ready(flushed)
     }

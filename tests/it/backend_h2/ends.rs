@@ -215,6 +215,24 @@ fn an_answer_that_has_no_content_ends_with_its_head_whatever_follows_and_its_str
     }
 }
 
+#[test]
+fn an_answer_that_ends_before_its_length_never_looks_complete() {
+    let scene = Scene::set();
+    let mut client = Client::to(scene.balancer.address);
+    client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1000000\r\n\r\nsome");
+    let mut connection = scene.accept();
+    begin(&mut connection);
+    // `content-length: 5` (RFC 7541 section 6.2.2).
+    let head = [OK, &[0x0f, 0x0d, 1, b'5']].concat();
+    scene.at_once(|| {
+        connection.send([frame(HEADERS, END_HEADERS, 1, &head), frame(DATA, END_STREAM, 1, b"")].concat());
+    });
+    let line = scene.balancer.said("\"method\":\"POST\"");
+    assert!(line.contains("\"reason\":\"answer_broken\""), "{line}");
+    let got = String::from_utf8(client.remains()).unwrap().to_lowercase();
+    assert!(got.ends_with("\r\n\r\n") && got.contains("content-length: 5\r\n"), "{got}");
+}
+
 /// A backend that answers a check, and on its next connection a request with these frames and a reset, all at once.
 fn answers_amid_an_upload(answer: Vec<u8>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
