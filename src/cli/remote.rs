@@ -80,7 +80,8 @@ struct Status<'a> {
 struct Followed<'a> {
     #[serde(flatten)]
     applied: &'a Applied,
-    confirmation: Confirmation,
+    /// The last that was heard of it, if anything was.
+    confirmation: Option<Confirmation>,
 }
 
 /// What came of a question.
@@ -137,7 +138,7 @@ fn refused(problem: &Problem, text: Option<&str>, remote: &Remote) {
         Some(text) => Some(text.to_owned()),
         None => fs::read_to_string(problem.file.as_ref()?).ok(),
     };
-    match Problems::again(problem.errors.clone(), text_of) {
+    match Problems::again(problem.errors.clone(), problem.more, text_of) {
         Some(problems) => drop(refuse(&problems)),
         None => say(&problem.detail),
     }
@@ -275,7 +276,7 @@ async fn follow(
         // It is long until there is more to say.
         print(&in_words(applied, Some(lasts)));
     }
-    let (fate, confirmation) = follow::wait(caller, leave, applied.revision, lasts).await?;
+    let (fate, confirmation) = follow::wait(caller, leave, applied.revision, lasts).await;
     let text = match &fate {
         _ if form.json => json(&Followed { applied, confirmation }),
         Fate::Kept => format!("{fate}\n"),

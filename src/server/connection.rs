@@ -89,9 +89,7 @@ pub(super) async fn serve(client: Rc<Client>, mut stream: Stream) -> Option<Stre
                 }
                 return None;
             }
-            Stop::Idle | Stop::Draining if is_blank(&unused) && !unused.ends_with(b"\r") => {
-                return Some(stream);
-            }
+            Stop::Idle | Stop::Draining if is_blank(&unused) => return Some(stream),
             Stop::Idle | Stop::Draining => {
                 client.enter(Phase::Head);
                 read_ahead = unused;
@@ -183,7 +181,7 @@ fn says_more(client: &Client, stream: &Stream) -> bool {
 
 /// Whether nothing stands there, or only the empty lines that old clients send behind a body (RFC 9112 section 2.2).
 fn is_blank(bytes: &[u8]) -> bool {
-    bytes.iter().all(|byte| b"\r\n".contains(byte))
+    bytes.chunks(2).all(|line| line == b"\r\n")
 }
 
 /// What hyper had and did not use, and what it had not been given.

@@ -218,6 +218,15 @@ fn expect_drawn(said: &str, settings: &Settings) {
 }
 
 #[test]
+fn that_more_is_wrong_than_is_told_is_told_of_a_plan_too() {
+    let settings = Settings::that_say(&pools("first", Backend::refuses(), Backend::refuses()));
+    let balancer = start(&settings);
+    settings.write(&(0..60).map(|number| format!("k{number} = 1\n")).collect::<String>());
+    let said = refused(&balancer, &["plan", settings.path()]);
+    assert!(said.ends_with("more is wrong, and is told when this is mended"), "{said}");
+}
+
+#[test]
 fn a_file_with_nothing_in_it_is_refused_by_a_plan_in_the_words_of_validate() {
     let (one, two, settings) = (Sample::start("one"), Sample::start("two"), Settings::that_say(""));
     let empty = settings.put("empty.toml", "\n");

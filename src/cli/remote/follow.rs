@@ -31,6 +31,8 @@ pub(super) enum Fate {
     Left,
     /// It is not known, so long after it was made.
     Unknown(Duration),
+    /// Whoever watches it cannot be asked any more.
+    Lost(String),
 }
 
 impl Fate {
@@ -39,7 +41,7 @@ impl Fate {
         match self {
             Self::Kept => None,
             Self::TakenBack(_) => Some(OTHERWISE),
-            Self::Stuck(_) | Self::Overtaken | Self::Unknown(_) => Some(FAILED),
+            Self::Stuck(_) | Self::Overtaken | Self::Unknown(_) | Self::Lost(_) => Some(FAILED),
             Self::Left => Some(INTERRUPTED),
         }
     }
@@ -72,6 +74,7 @@ impl Display for Fate {
             Self::Left => {
                 f.write_str("no longer waiting; the balancer goes on watching the change (see `status`)")
             }
+            Self::Lost(why) => f.write_str(why),
             Self::Unknown(time) => {
                 write!(f, "the change is still watched after {time:?}; see `status` for what comes of it")
             }
@@ -103,21 +106,35 @@ pub(super) async fn wait(
     mut leave: Leave,
     revision: u64,
     lasts: Duration,
-) -> Result<(Fate, Confirmation), RemoteError> {
+) -> (Fate, Option<Confirmation>) {
     let most = lasts.saturating_add(GRACE);
     let began = Instant::now();
-    loop {
+    let mut last = None;
+    let mut step = async || {
         let heard = caller.get("/api/v1/confirmation").await;
-        let heard: Confirmation = heard.map_err(|error| RemoteError::LostSight(Box::new(error)))?;
-        if let Some(fate) = Fate::of(&heard, revision) {
-            return Ok((fate, heard));
+        let heard: Confirmation = match heard {
+            Ok(heard) => heard,
+            Err(error) => return Some(Fate::Lost(RemoteError::LostSight(Box::new(error)).to_string())),
+        };
+        let fate = Fate::of(&heard, revision);
+        last = Some(heard);
+        match fate {
+            None if began.elapsed() > most => Some(Fate::Unknown(most)),
+            None => {
+                sleep(ASK_EVERY).await;
+                None
+            }
+            fate => fate,
         }
-        if began.elapsed() > most {
-            return Ok((Fate::Unknown(most), heard));
-        }
-        tokio::select! {
-            () = sleep(ASK_EVERY) => {}
-            () = leave.asked() => return Ok((Fate::Left, heard)),
+    };
+    loop {
+        // Whoever is asked may not answer for long.
+        let fate = tokio::select! {
+            fate = step() => fate,
+            () = leave.asked() => Some(Fate::Left),
+        };
+        if let Some(fate) = fate {
+            return (fate, last);
         }
     }
 }

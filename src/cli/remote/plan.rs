@@ -47,6 +47,7 @@ fn senseless(problems: &Problems) -> RemoteError {
         status: 422,
         detail: problems.to_string(),
         errors: problems.all().to_vec(),
+        more: problems.has_more(),
     };
     RemoteError::Refused(Box::new(problem), None)
 }

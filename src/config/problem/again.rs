@@ -6,13 +6,20 @@ use super::{Excerpt, Problem, Problems};
 const LONGEST_LINE: usize = 2000;
 
 impl Problems {
-    /// Of settings that others have read, drawn with lines of their texts, as far as `text_of` has them. None if there are no
-    /// problems.
-    pub fn again(mut all: Vec<Problem>, text_of: impl Fn(&Problem) -> Option<String>) -> Option<Self> {
+    /// Of settings that others have read, who may know of more, drawn with lines of their texts, as far as `text_of` has them. None
+    /// if there are no problems.
+    pub fn again(
+        mut all: Vec<Problem>,
+        more: bool,
+        text_of: impl Fn(&Problem) -> Option<String>,
+    ) -> Option<Self> {
         for problem in &mut all {
             problem.excerpt = text_of(problem).and_then(|text| excerpt(problem, &text));
         }
-        (!all.is_empty()).then(|| Self::of(all))
+        (!all.is_empty()).then(|| {
+            let problems = Self::of(all);
+            Self { more: problems.more || more, ..problems }
+        })
     }
 }
 

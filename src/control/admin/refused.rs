@@ -140,11 +140,11 @@ impl Refused {
     /// The status of the answer, and what it says.
     pub(super) fn problem(&self) -> (StatusCode, Problem) {
         let (status, kind, title) = self.row();
-        let errors = match self {
-            Self::Settings(problems) => problems.all().to_vec(),
-            _ => Vec::new(),
+        let (errors, more) = match self {
+            Self::Settings(problems) => (problems.all().to_vec(), problems.has_more()),
+            _ => (Vec::new(), false),
         };
         let (title, detail) = (title.to_owned(), self.to_string());
-        (status, Problem { kind, title, status: status.as_u16(), detail, errors })
+        (status, Problem { kind, title, status: status.as_u16(), detail, errors, more })
     }
 }

@@ -17,9 +17,12 @@ pub struct Problem {
     pub status: u16,
     /// What is wrong with this request, and how to mend it.
     pub detail: String,
-    /// All that is wrong with settings, each with its place.
+    /// What is wrong with settings, up to 50 of it, each with its place.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<config::Problem>,
+    /// Whether more is wrong with them than that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more: bool,
 }
 
 /// The kinds of problems.

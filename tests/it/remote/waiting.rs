@@ -84,6 +84,18 @@ fn who_stops_waiting_does_not_stop_the_watch() {
 }
 
 #[test]
+fn who_stops_waiting_is_let_go_though_the_balancer_does_not_answer() {
+    let other = Sample::start("other");
+    let (_good, _settings, balancer) = about_to_change(&other.address().to_string());
+    let waiting = waiting_for(&balancer);
+    balancer.signal("STOP");
+    waiting.signal("INT");
+    let ended = waiting.ended();
+    balancer.signal("CONT");
+    assert_eq!(ended.code(), Some(130));
+}
+
+#[test]
 fn a_change_that_others_overtake_is_waited_for_no_longer() {
     let other = Sample::start("other");
     let (good, settings, balancer) = about_to_change(&other.address().to_string());
