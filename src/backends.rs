@@ -204,6 +204,11 @@ impl Registry {
         self.unclaimed.add(legacies);
     }
 
+    /// Takes back what an operator told the process before of those that are not among ours, and to which this name led.
+    pub fn take_back(&self, terms: &Terms, hold: bool, weight: bool) {
+        self.unclaimed.take_back(terms, hold, weight);
+    }
+
     /// The first settings and sources have named theirs, none of which joins others.
     pub fn settle(&self) {
         self.unclaimed.settle();

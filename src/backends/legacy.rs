@@ -102,6 +102,24 @@ impl Unclaimed {
             .collect()
     }
 
+    /// Takes back what an operator said of those of this name, which may lead there again. They have settled by then: of all that are
+    /// left something was said.
+    pub(super) fn take_back(&self, terms: &Terms, hold: bool, weight: bool) {
+        let name = terms.to_string();
+        self.lock().retain(|_, (legacy, _)| {
+            if legacy.backend == name {
+                let hold = legacy.hold.take_if(|_| hold).is_some();
+                let weight = legacy.weight.take_if(|_| weight).is_some();
+                if hold || weight {
+                    info!(
+                        "{name} led elsewhere: what an operator told the process before of that is taken back"
+                    );
+                }
+            }
+            legacy.is_override()
+        });
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<String, (Legacy, Instant)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

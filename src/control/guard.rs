@@ -25,6 +25,8 @@ pub struct Vitals {
     pub counted: Report,
     /// How each backend does.
     backends: Vec<Vital>,
+    /// The newest revision of the registry by which an operator had said something: what is said later has a newer one.
+    said: u64,
 }
 
 /// How a backend does.
@@ -37,6 +39,8 @@ struct Vital {
     /// What an operator said of it.
     hold: Option<Hold>,
     own_weight: Option<u32>,
+    /// By which revision of the registry, or 0 if it was not said to this process.
+    as_of: u64,
 }
 
 /// For each pool that has backends: its name, its weight, and how much of that can be used.
@@ -73,6 +77,7 @@ pub enum Worse {
 impl Vitals {
     /// With what was counted, and what is known of the backends.
     pub fn of(counted: Report, backends: &[Backend]) -> Self {
+        let said = backends.iter().map(|backend| backend.as_of).max().unwrap_or(0);
         let present = backends.iter().filter(|backend| !backend.leaving);
         let backends = present.map(|backend| Vital {
             id: backend.id,
@@ -81,8 +86,9 @@ impl Vitals {
             usable: backend.is_usable(),
             hold: backend.hold,
             own_weight: backend.weight,
+            as_of: backend.as_of,
         });
-        Self { counted, backends: backends.collect() }
+        Self { counted, backends: backends.collect(), said }
     }
 
     /// By pool, without those that an operator held then or now, or weighed otherwise meanwhile: no change of the settings took them
@@ -139,12 +145,8 @@ impl Vitals {
             *all > 0 && *usable == 0 && usable_before(name) != Some(0)
         };
         let down = pools.iter().filter(is_down).map(|(name, ..)| *name);
-        // All whom the change left there had been taken out before.
-        let others: HashMap<_, _> = before.backends.iter().map(|vital| (vital.id, vital)).collect();
-        let is_as_before = |vital: &Vital| {
-            let other = others.get(&vital.id);
-            other.is_none_or(|other| (other.hold, other.own_weight) == (vital.hold, vital.own_weight))
-        };
+        // All whom the change left there, or brought back, had been taken out before.
+        let is_as_before = |vital: &Vital| vital.as_of <= before.said;
         let served_before = pools_before.iter().filter(|(.., usable)| *usable > 0).map(|(name, ..)| *name);
         let left = served_before
             .filter(|name| self.of_pool(name).next().is_some() && self.of_pool(name).all(is_as_before));
@@ -199,7 +201,7 @@ mod tests {
         counted.answers[2] = good;
         counted.answers[5] = bad;
         (0..600).for_each(|_| counted.times.add(Duration::from_millis(millis)));
-        Vitals { counted, backends: [some(0, "a", 5, usable), some(10, "b", 5, 5)].concat() }
+        Vitals { counted, backends: [some(0, "a", 5, usable), some(10, "b", 5, 5)].concat(), said: 0 }
     }
 
     /// So many backends of a pool, of which so many can be used.
@@ -211,6 +213,7 @@ mod tests {
             usable: number < usable,
             hold: None,
             own_weight: None,
+            as_of: 0,
         };
         (0..all).map(one).collect()
     }
@@ -231,7 +234,7 @@ mod tests {
 
     #[test]
     fn backends_that_the_change_removes_are_wanted_gone_and_those_that_fail_are_not() {
-        let of = |all, usable| Vitals { counted: Report::default(), backends: some(0, "a", all, usable) };
+        let of = |all, usable| Vitals { backends: some(0, "a", all, usable), ..Vitals::default() };
         assert_eq!(of(1, 1).worse_than(&of(3, 3)), None);
         assert_eq!(of(1, 1).worse_than(&of(3, 1)), None);
         assert!(of(3, 1).worse_than(&of(3, 3)).is_some());
@@ -244,9 +247,12 @@ mod tests {
             let mut backends = some(0, "a", usable.len() as u64, 0);
             for (number, vital) in backends.iter_mut().enumerate() {
                 vital.usable = usable[number];
-                vital.hold = (held == Some(number)).then_some(Hold::Drain);
+                if held == Some(number) {
+                    (vital.hold, vital.as_of) = (Some(Hold::Drain), 1);
+                }
             }
-            Vitals { counted: Report::default(), backends }
+            let said = u64::from(held.is_some());
+            Vitals { backends, said, ..Vitals::default() }
         };
         // Drained, where the other had been down before; and enabled again, but not well.
         assert_eq!(of(&[true, false], Some(0)).worse_than(&of(&[true, false], None)), None);
@@ -259,6 +265,13 @@ mod tests {
         assert_eq!(of(&[false], Some(0)).worse_than(&of(&[true, true], None)), None);
         let worse = of(&[false], Some(0)).worse_than(&of(&[false, true], Some(0)));
         assert_eq!(worse, Some(Worse::Empty("a".into())));
+        // The only one that the change brings, drained since; and drained by word of the process before.
+        let brought = |as_of| {
+            let mut now = of(&[false], Some(0));
+            (now.backends[0].id, now.backends[0].as_of) = (BackendId::from(7), as_of);
+            now.worse_than(&of(&[true], None))
+        };
+        assert_eq!([brought(1), brought(0)], [None, Some(Worse::Empty("a".into()))]);
     }
 
     #[test]
@@ -268,7 +281,7 @@ mod tests {
             for (vital, usable) in backends.iter_mut().zip(usable) {
                 (vital.usable, vital.own_weight) = (*usable, Some(1));
             }
-            Vitals { counted: Report::default(), backends }
+            Vitals { backends, ..Vitals::default() }
         };
         let worse = of(&[false, false]).worse_than(&of(&[true, true]));
         assert_eq!(worse, Some(Worse::Empty("a".into())));

@@ -58,15 +58,17 @@ pub(super) async fn patch_backend(
 /// What is taken back of a backend holds no longer of those, either, to which its name led when it was said.
 fn forget(desk: &Desk, backend: &Backend, patch: &BackendPatch) {
     let registry = desk.registry();
+    let (hold, weight) = (patch.hold == Some(None), patch.weight == Some(None));
+    registry.take_back(&backend.terms, hold, weight);
     let (pool, name) = (&backend.terms.pool, backend.terms.backend.url.name());
     let is_left = |known: &Backend| {
         known.leaving && known.terms.pool == *pool && known.terms.backend.url.name() == name
     };
     for known in registry.backends().into_iter().filter(|known| known.id != backend.id && is_left(known)) {
-        if patch.hold == Some(None) && known.hold.is_some() {
+        if hold && known.hold.is_some() {
             registry.hold(known.id, None);
         }
-        if patch.weight == Some(None) && known.weight.is_some() {
+        if weight && known.weight.is_some() {
             registry.weigh(known.id, None);
         }
     }

@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 use serde_json::json;
 
 use super::{Backend, Sample, Settings, get};
-use crate::support::admin::body;
-use crate::support::lacks_lists_of_names;
+use crate::support::admin::{JSON, body};
+use crate::support::{Successor, lacks_lists_of_names, signal};
 
 /// The system gives this one first.
 const FIRST: Ipv4Addr = Ipv4Addr::LOCALHOST;
@@ -83,4 +83,35 @@ fn files_that_say_what_was_taken_back_are_known_again_when_a_name_in_them_has_mo
     settings.write(&format!("{bad}# a remark\n"));
     balancer.said("reload refused, the settings stay as they were: the files say what was taken back");
     assert_eq!(get(balancer.address, "/").expect_status(200).text(), "hello from good\n");
+}
+
+#[test]
+fn what_was_said_of_a_backend_to_a_process_before_is_taken_back_when_its_name_leads_elsewhere() {
+    if lacks_lists_of_names() {
+        return;
+    }
+    let port = Backend::refuses().port();
+    let path = format!("/api/v1/pools/all/backends/app.test:{port}");
+    for (taken_back, left) in [
+        (r#"{"hold": null}"#, json!([null, 3])),
+        (r#"{"weight": null}"#, json!(["drain", 1])),
+        (r#"{"hold": null, "weight": null}"#, json!([null, 1])),
+    ] {
+        let settings = Settings::that_say(&text(&format!("app.test:{port}")));
+        let list = settings.put("hosts", names(&[SECOND]));
+        let balancer = settings.balancer().names_from(&list).start();
+        let admin = balancer.admin();
+        let patch = |patch| admin.ask("PATCH", &path, JSON, patch).expect_status(200);
+        patch(r#"{"hold": "drain", "weight": 3}"#);
+        settings.put("hosts", names(&[FIRST]));
+        balancer.signal("HUP");
+        balancer.said(" reloaded");
+        let successor = Successor::of(balancer.id(), &balancer, 0);
+        patch(taken_back);
+        settings.put("hosts", names(&[SECOND]));
+        signal("HUP", successor.0);
+        balancer.said_times(" reloaded", 2);
+        let known = admin.get(&path);
+        assert_eq!(json!([known["hold"], known["weight"]["effective"]]), left, "{taken_back}");
+    }
 }
