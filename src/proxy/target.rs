@@ -4,7 +4,8 @@ use hyper::header::{HOST, HeaderValue};
 use hyper::http::uri::{Authority, PathAndQuery};
 use hyper::{Method, Request, Uri, Version};
 
-use super::host::is_host;
+use crate::config::is_host;
+
 use super::{Client, Error};
 
 /// Brings the target to origin form (RFC 9112 section 3.2); of an absolute one, the authority becomes `Host`. They must

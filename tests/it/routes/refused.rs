@@ -130,3 +130,20 @@ fn only_who_sets_the_host_as_a_header_line_is_told_of_the_key_for_it() {
         assert_eq!(said.contains("set_host"), is_told, "{said}");
     }
 }
+
+#[test]
+fn a_new_host_is_one_that_a_request_could_name() {
+    let validate = |host: &str| {
+        let route = format!("[routes.all]\npool = \"one\"\nset_host = \"{host}\"\n");
+        settings(&route, &[("one", Backend::refuses())]).balancer().word("validate").fail()
+    };
+    for host in ["inner", "in_ner.example:8080", "10.0.0.1:80", "[::1]", "[2001:db8::7]:8080"] {
+        let (code, said) = validate(host);
+        assert_eq!(code, Some(0), "{host}: {said}");
+    }
+    for host in ["::1", "", ":80", "inner:80:81", "inner:80x", "[a", "[::1", "[:1]", "[a.b]:80", "[::1]x"] {
+        let (code, said) = validate(host);
+        assert_eq!(code, Some(2), "{host}: {said}");
+        assert!(said.contains("not a host") && said.contains("[::1]:8080"), "{host}: {said}");
+    }
+}
