@@ -58,11 +58,16 @@ fn expect_conflicts(said: &str) {
     }
 }
 
+const IN_NORMAL_FORM: &str = "no path in its normal form begins as its regular expression does";
+
 #[test]
 fn a_route_that_no_request_can_take_is_refused_with_what_to_write() {
     for (route, wrong, mend) in [
         ("path = \"~ \\\\.php$\"", "no path begins as its regular expression does", "as in `~ /.*\\.php`"),
         ("path = \"~ foo.*\"", "no path begins as its regular expression does", "begin it with `/`"),
+        ("path = \"~ /caf%c3%a9/.*\"", IN_NORMAL_FORM, "`%C3%A9` an é"),
+        ("path = \"~ /café/.*\"", IN_NORMAL_FORM, "`%C3%A9` an é"),
+        ("path = \"~ /a b\"", IN_NORMAL_FORM, "`%20` is a space"),
         ("methods = [\"CONNECT\"]", "CONNECT is answered with 405", "take CONNECT out of its methods"),
     ] {
         let routes = format!("[routes.dead]\n{route}\npool = \"one\"\n[routes.rest]\npool = \"one\"\n");
