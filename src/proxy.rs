@@ -19,7 +19,6 @@ mod forward;
 pub mod forwarded;
 mod grpc;
 mod headers;
-mod host;
 mod http2;
 mod length;
 mod mirror;

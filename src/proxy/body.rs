@@ -113,28 +113,26 @@ impl HttpBody for Body {
     type Data = Bytes;
     type Error = Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        match &mut self.source {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let this = self.get_mut();
+        match &mut this.source {
             Source::Empty => Poll::Ready(None),
             Source::Text(text) => {
                 let text = text.take();
-                if let (Some(text), Some(exchange)) = (&text, &self.exchange)
+                if let (Some(text), Some(exchange)) = (&text, &this.exchange)
                     && !exchange.client().is(Mark::Stream)
                 {
                     exchange.client().count_out(text.len() as u64);
                 }
                 Poll::Ready(text.map(|text| Ok(Frame::data(text))))
             }
-            Source::Backend(download) => match download.poll_frame(cx) {
-                Poll::Ready(Some(Err(error))) => Poll::Ready(Some(self.end_with(error))),
-                Poll::Pending if self.is_late_call() => {
+            Source::Backend(download) => match download.poll_frame(cx, this.exchange.as_ref()) {
+                Poll::Ready(Some(Err(error))) => Poll::Ready(Some(this.end_with(error))),
+                Poll::Pending if this.is_late_call() => {
                     // Its client sends nothing, or its backend does.
-                    let client_is = self.exchange.as_ref().is_some_and(|it| it.client().is(Mark::Starved));
+                    let client_is = this.exchange.as_ref().is_some_and(|it| it.client().is(Mark::Starved));
                     let error = if client_is { Error::UploadTimeout } else { Error::AnswerTimeout };
-                    Poll::Ready(Some(self.end_with(error)))
+                    Poll::Ready(Some(this.end_with(error)))
                 }
                 polled => polled,
             },
@@ -189,7 +187,11 @@ impl Download {
         }
     }
 
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+        exchange: Option<&Exchange>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         if let Some(error) = self.broken.take() {
             return Poll::Ready(Some(Err(*error)));
         }
@@ -200,6 +202,9 @@ impl Download {
                 self.ended = frame.is_trailers() || self.incoming.is_end_stream();
                 if let Some(trailers) = frame.trailers_mut() {
                     clean_trailers(trailers);
+                    if let Some(treated) = exchange.and_then(Exchange::treated) {
+                        treated.finish_trailers(trailers);
+                    }
                 }
                 if !self.client.is(Mark::Stream) {
                     self.client.count_out(frame.data_ref().map_or(0, |data| data.len() as u64));

@@ -9,7 +9,7 @@ use hyper::http::uri::PathAndQuery;
 use hyper::{Request, Uri};
 
 use crate::balance::{Lease, NoPick, Pool, Tags, Tried};
-use crate::config::{Action, Treatment};
+use crate::config::{Action, Changes, Treatment};
 use crate::connect::Provenance;
 use crate::route::{self, Missed, Routes};
 use crate::snapshot::Snapshot;
@@ -200,6 +200,10 @@ fn treat<'v>(
     let chosen_from = view.snapshot.pools[pool].within(&split.tags);
     exchange.is_tied(Affinity::of(request.headers(), client, chosen_from));
     change_head(request, target, treatment)?;
+    let Changes { remove, set, .. } = &treatment.request_headers;
+    if !remove.is_empty() || !set.is_empty() {
+        request.body_mut().is_changed_by(settings, place);
+    }
     if let Some(settings) = &treatment.mirror {
         mirror::begin(settings, client, view, request, asked);
     }

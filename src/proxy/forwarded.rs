@@ -10,10 +10,8 @@ use std::net::{IpAddr, SocketAddr};
 use bytes::Bytes;
 use hyper::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
 
-use crate::config::Networks;
+use crate::config::{Networks, is_host};
 use crate::connect::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, address};
-
-use super::host::is_host;
 
 /// Entries of a chain that are looked at: a longer one goes round in circles.
 pub const MOST_HOPS: usize = 32;

@@ -48,19 +48,21 @@ pub(super) struct Own {
     status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
+    /// Whether a backend served the client.
+    is_served: bool,
 }
 
 impl Own {
     /// Sends the client elsewhere.
     pub(super) fn redirect(status: StatusCode, to: String) -> Self {
         let to = HeaderValue::from_maybe_shared(Bytes::from(to)).expect("a text that is expanded is visible");
-        Self { status, headers: HeaderMap::from_iter([(LOCATION, to)]), body: Bytes::new() }
+        Self::with(status, HeaderMap::from_iter([(LOCATION, to)]), Bytes::new())
     }
 
     /// What may be asked for.
     #[cold]
     pub(super) fn methods() -> Self {
-        Self { status: StatusCode::OK, headers: HeaderMap::from_iter([(ALLOW, METHODS)]), body: Bytes::new() }
+        Self::with(StatusCode::OK, HeaderMap::from_iter([(ALLOW, METHODS)]), Bytes::new())
     }
 
     /// A text of the settings.
@@ -69,7 +71,7 @@ impl Own {
         if !body.is_empty() {
             headers.insert(CONTENT_TYPE, content_type.clone());
         }
-        Self { status, headers, body: Bytes::copy_from_slice(body.as_bytes()) }
+        Self::with(status, headers, Bytes::copy_from_slice(body.as_bytes()))
     }
 
     /// A page in place of a backend's answer with this status and this head.
@@ -78,7 +80,7 @@ impl Own {
             headers.remove(name);
         }
         headers.insert(CONTENT_TYPE, page.content_type.clone());
-        Self { status, headers, body: Bytes::copy_from_slice(&page.body) }
+        Self { is_served: true, ..Self::with(status, headers, Bytes::copy_from_slice(&page.body)) }
     }
 
     /// An answer to a failed request: its route's page for the status, or this text.
@@ -90,7 +92,7 @@ impl Own {
     ) -> Self {
         let mut headers = HeaderMap::from_iter(fields);
         if status.as_u16() == GONE {
-            return Self { status, headers, body: Bytes::new() };
+            return Self::with(status, headers, Bytes::new());
         }
         let page = exchange.treated().filter(|_| !exchange.is_grpc());
         let page = page.and_then(|treated| treated.page(status));
@@ -101,12 +103,16 @@ impl Own {
             }
             None => Bytes::from(text),
         };
-        Self { status, headers, body }
+        Self::with(status, headers, body)
+    }
+
+    fn with(status: StatusCode, headers: HeaderMap, body: Bytes) -> Self {
+        Self { status, headers, body, is_served: false }
     }
 
     /// Gives it to the client.
     pub(super) fn give(self, mut exchange: Exchange) -> Response<Body> {
-        let Self { status, mut headers, body } = self;
+        let Self { status, mut headers, body, is_served } = self;
         exchange.answered(status.as_u16());
         let client = exchange.client();
         let open_ended = client.is(Mark::OpenEnded);
@@ -115,6 +121,9 @@ impl Own {
         }
         if let Some(treated) = exchange.treated() {
             treated.finish(&mut headers);
+            if is_served {
+                treated.keep(&mut headers);
+            }
         }
         let mut response = if exchange.is_grpc() {
             for (name, value) in grpc::fields(status.as_u16(), &String::from_utf8_lossy(&body)) {

@@ -5,16 +5,19 @@ use std::io;
 use std::mem;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use hyper::body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint};
 
 use crate::connect::Connection;
+use crate::snapshot::Settings;
 
 use super::client::Mark;
 use super::fields::clean_trailers;
 use super::mirror::Copy;
 use super::phase::Phase;
+use super::treated::change_trailers;
 use super::{Client, Error, Misframed};
 
 /// A connection to a backend.
@@ -40,6 +43,8 @@ struct Upload {
     allowance: u64,
     /// A copy of it, for another pool.
     copy: Option<Box<Copy>>,
+    /// The place of the route that changes its head, and so its trailers, if one does.
+    changed_by: Option<(Arc<Settings>, usize)>,
     ended: bool,
     /// Whether hyper is to have it until the answer is with the client.
     outlasts_answer: bool,
@@ -61,6 +66,7 @@ impl RequestBody {
             client: Rc::clone(client),
             allowance,
             copy: None,
+            changed_by: None,
             ended: false,
             outlasts_answer: false,
         };
@@ -80,6 +86,13 @@ impl RequestBody {
     pub(super) fn allow(&mut self, limit: Option<u64>) {
         if let Some(Content::Upload(upload)) = self.0.as_deref_mut() {
             upload.allowance = limit.unwrap_or(u64::MAX);
+        }
+    }
+
+    /// Lets the route at this place change its trailers as it changes the head.
+    pub(super) fn is_changed_by(&mut self, settings: &Arc<Settings>, route: usize) {
+        if let Some(Content::Upload(upload)) = self.0.as_deref_mut() {
+            upload.changed_by = Some((Arc::clone(settings), route));
         }
     }
 
@@ -186,6 +199,9 @@ impl Upload {
         }
         if let Some(trailers) = frame.trailers_mut() {
             clean_trailers(trailers);
+            if let Some((settings, route)) = &self.changed_by {
+                change_trailers(trailers, &settings.config.routes[*route].treatment.request_headers);
+            }
         }
         if let (Some(copy), Some(data)) = (&mut self.copy, frame.data_ref())
             && !copy.add(data)

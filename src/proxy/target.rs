@@ -4,7 +4,8 @@ use hyper::header::{HOST, HeaderValue};
 use hyper::http::uri::{Authority, PathAndQuery};
 use hyper::{Method, Request, Uri, Version};
 
-use super::host::is_host;
+use crate::config::is_host;
+
 use super::{Client, Error};
 
 /// Brings the target to origin form (RFC 9112 section 3.2); of an absolute one, the authority becomes `Host`. They must
@@ -14,14 +15,21 @@ pub(super) fn normalise<B>(request: &mut Request<B>) -> Result<(), Error> {
     if request.method() == Method::CONNECT {
         return Err(Error::ConnectMethod);
     }
+    let target = uri.path_and_query().map_or("", PathAndQuery::as_str);
     match (uri.scheme_str(), uri.authority()) {
-        (None, None) if uri.path().starts_with('/') => return Ok(()),
+        (None, None) if target.starts_with('/') => return Ok(()),
+        (None, None) if target.starts_with('?') => {
+            *request.uri_mut() = Uri::from(behind_a_slash(target)?);
+            return Ok(());
+        }
         (None, None) if uri.path() == "*" && request.method() == Method::OPTIONS => return Ok(()),
         (Some("http" | "https"), Some(_))
             if uri.path().starts_with('/') || request.method() == Method::OPTIONS => {}
         _ => return Err(Error::Malformed("its target is neither a path nor an http address")),
     }
+    let spelt_out = if target.starts_with('?') { Some(behind_a_slash(target)?) } else { None };
     let mut parts = uri.clone().into_parts();
+    parts.path_and_query = spelt_out.or(parts.path_and_query);
     let host = parts.authority.as_ref().map_or("", Authority::as_str);
     if host.contains('@') {
         return Err(Error::Malformed("its target names a user"));
@@ -60,6 +68,13 @@ fn check_agreement<B>(request: &Request<B>) -> Result<(), Error> {
         Ok(host) if plain(host).eq_ignore_ascii_case(&plain(target)) => Ok(()),
         _ => Err(Error::Malformed("its Host differs from its target's")),
     }
+}
+
+/// A target of nothing but a query has the path `/` (RFC 9110 section 4.2.3). What is made of it for HTTP/1.1 says so, but HTTP/2
+/// tells it as it is written, which backends take for malformed (RFC 9113 section 8.3.1).
+#[cold]
+fn behind_a_slash(query: &str) -> Result<PathAndQuery, Error> {
+    PathAndQuery::try_from(format!("/{query}")).map_err(|_| Error::TargetTooLong)
 }
 
 /// Whether an absolute target has neither a path nor a query. Its parser adds a `/`, which is not one that the client

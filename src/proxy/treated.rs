@@ -45,6 +45,11 @@ impl Treated {
         change(headers, &self.treatment().answer_headers);
     }
 
+    /// Sees to it that the trailers of an answer do not say what its head may not.
+    pub(super) fn finish_trailers(&self, trailers: &mut HeaderMap) {
+        change_trailers(trailers, &self.treatment().answer_headers);
+    }
+
     /// The client is to stay at the backend that answered, unless it would do so anyway.
     pub(super) fn stays_at(&mut self, cookie: Option<HeaderValue>) {
         self.home = cookie;
@@ -90,5 +95,13 @@ pub(super) fn change(headers: &mut HeaderMap, changes: &Changes) {
     }
     for (name, value) in &changes.add {
         headers.append(name, value.clone());
+    }
+}
+
+/// Takes what is removed from a head, or set there, out of the trailers that come behind it: whoever reads them may take them for
+/// more lines of the head (RFC 9110 section 6.5.1).
+pub(super) fn change_trailers(trailers: &mut HeaderMap, changes: &Changes) {
+    for name in changes.remove.iter().chain(changes.set.iter().map(|(name, _)| name)) {
+        trailers.remove(name);
     }
 }

@@ -1,5 +1,10 @@
 //! What all paths begin with that a regular expression matches, as far as that can be seen from its text.
 
+use super::reading::encoded_alike;
+
+const OTHERWISE: &str = r"no path begins as its regular expression does, which must match the whole path; begin it with `/`, or with `/.*` if it is about the end of a path, as in `~ /.*\.php`";
+const NOT_NORMAL: &str = "no path in its normal form begins as its regular expression does; percent-encode what must be, and nothing else, in upper case: `%20` is a space, `%C3%A9` an é";
+
 /// The text that whatever matches begins with, and whether that is all of it. Where it is not plain, nothing is said.
 pub(super) fn of(regex: &str) -> (&str, bool) {
     if has_alternatives(regex) {
@@ -14,9 +19,17 @@ pub(super) fn of(regex: &str) -> (&str, bool) {
     }
 }
 
+/// Why no path in normal form is one that it matches, if that is sure.
+pub(super) fn why_never(regex: &str) -> Option<&'static str> {
+    if is_of_no_path(regex) {
+        return Some(OTHERWISE);
+    }
+    is_never_normal(regex).then_some(NOT_NORMAL)
+}
+
 /// Whether what it matches surely begins with something else than a path does: a `/`, or the `*` that stands for the whole
 /// server.
-pub(super) fn is_of_no_path(regex: &str) -> bool {
+fn is_of_no_path(regex: &str) -> bool {
     let regex = regex.strip_prefix('^').unwrap_or(regex);
     if has_alternatives(regex) {
         return false;
@@ -32,6 +45,29 @@ pub(super) fn is_of_no_path(regex: &str) -> bool {
     };
     // With one of these behind it, it may be missing.
     is_other && !rest.first().is_some_and(|next| b"*?{".contains(next))
+}
+
+/// Whether what it matches surely begins with what is written in another way in the normal form of a path.
+fn is_never_normal(regex: &str) -> bool {
+    let regex = regex.strip_prefix('^').unwrap_or(regex);
+    if has_alternatives(regex) {
+        return false;
+    }
+    let stands_for_itself =
+        |letter: char| letter.is_ascii_alphanumeric() || "/_-% ".contains(letter) || !letter.is_ascii();
+    let end = regex.find(|letter| !stands_for_itself(letter)).unwrap_or(regex.len());
+    let (text, rest) = regex.split_at(end);
+    let mut letters = text.chars();
+    if rest.starts_with(['*', '?', '{']) {
+        letters.next_back();
+    }
+    let text = letters.as_str();
+    // Of an octet that may go on behind what is known, nothing is.
+    let whole = match text.rfind('%') {
+        Some(begin) if text.len() - begin < 3 => &text[..begin],
+        _ => text,
+    };
+    encoded_alike(whole) != whole
 }
 
 /// Whether it may be several expressions beside each other, of which each has a beginning of its own.
@@ -78,6 +114,37 @@ mod tests {
             "^^/a",
         ] {
             assert!(!is_of_no_path(regex), "{regex}");
+        }
+    }
+
+    #[test]
+    fn only_what_surely_is_written_otherwise_is_never_normal() {
+        for regex in
+            ["/a b", "^/a b", "/a +", "/é", "/é+", "/caf%c3%a9/.*", "/%61", "/a%2f", "/%zz", "/%C3%a9[0-9]"]
+        {
+            assert!(is_never_normal(regex), "{regex}");
+        }
+        for regex in [
+            "",
+            "/a%20b",
+            "/caf%C3%A9/.*",
+            "/%2F",
+            "/a ?b",
+            "/a *",
+            "/a {0}",
+            "/é?",
+            "/%",
+            "/%c",
+            "/%c[3]",
+            "/%[0-9]b",
+            "/%2F?f",
+            "(?x)/a b",
+            "(?i)/%c3",
+            "/a b|/c",
+            "/a\\.é",
+            "/(é|e)",
+        ] {
+            assert!(!is_never_normal(regex), "{regex}");
         }
     }
 

@@ -114,9 +114,6 @@ impl Conflict {
 const MOST_PARTS: usize = 32;
 const CONTRADICTION: &str =
     "something must be both there and absent, or no client is in its networks; remove one of its conditions";
-const NO_SUCH_PATH: &str =
-    "no path has `.`, `..` or a `/` in a segment, or anything after a {rest...}; mend its path";
-const NO_SUCH_BEGINNING: &str = r"no path begins as its regular expression does, which must match the whole path; begin it with `/`, or with `/.*` if it is about the end of a path, as in `~ /.*\.php`";
 const ONLY_CONNECT: &str = "CONNECT is answered with 405 before routes are looked at; take CONNECT out of its methods (a WebSocket comes as a GET)";
 
 /// Routes that ask for tags which no backend has that they could go to, nor will have.
@@ -147,8 +144,9 @@ pub(super) fn find(routes: &[config::Route], compiled: &Routes) -> Vec<Conflict>
     for (place, case) in (0..).zip(&compiled.cases) {
         let before = Before::of(place, case, compiled);
         let fate = &mut fates[case.route as usize];
-        fate.has_path |= !case.path.is_impossible();
-        fate.has_regex |= matches!(case.path, Path::Regex(_));
+        let dead_path = case.path.why_impossible();
+        fate.has_path |= dead_path.is_none();
+        fate.dead_path = fate.dead_path.or(dead_path);
         if let (Some((other, conflict)), false) = (before.rival, fate.has_rival) {
             fate.has_rival = true;
             let [first, second] = [other, case.route].map(|route| name(routes, route));
@@ -177,8 +175,8 @@ pub(super) fn find(routes: &[config::Route], compiled: &Routes) -> Vec<Conflict>
 struct Fate {
     /// Whether there are paths that it is for.
     has_path: bool,
-    /// Whether one of its paths is a regular expression.
-    has_regex: bool,
+    /// Why one of its paths is none.
+    dead_path: Option<&'static str>,
     /// Whether one of its cases may be reached.
     is_reached: bool,
     /// Whether one was told of that cannot be told from it.
@@ -262,7 +260,7 @@ fn why_impossible(rule: &Rule, fate: &Fate) -> Option<&'static str> {
         !rule.methods.is_empty() && rule.methods.iter().all(|method| method == Method::CONNECT);
     match (is_impossible(rule), fate.has_path) {
         (true, _) => Some(CONTRADICTION),
-        (false, false) => Some(if fate.has_regex { NO_SUCH_BEGINNING } else { NO_SUCH_PATH }),
+        (false, false) => fate.dead_path,
         (false, true) => is_only_connect.then_some(ONLY_CONNECT),
     }
 }
@@ -271,10 +269,8 @@ fn why_impossible(rule: &Rule, fate: &Fate) -> Option<&'static str> {
 fn dead_parts(route: &config::Route) -> Vec<Conflict> {
     let name = || Arc::clone(&route.name);
     let dead = route.when.paths.iter().filter_map(|written| {
-        let path = Path::of(written);
-        let why = if matches!(path, Path::Regex(_)) { NO_SUCH_BEGINNING } else { NO_SUCH_PATH };
-        let conflict = || Conflict::DeadPath { route: name(), path: written.to_string(), why };
-        path.is_impossible().then(conflict)
+        let why = Path::of(written).why_impossible()?;
+        Some(Conflict::DeadPath { route: name(), path: written.to_string(), why })
     });
     let mut parts: Vec<_> = dead.collect();
     if route.when.methods.contains(&Method::CONNECT) {

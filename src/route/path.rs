@@ -11,6 +11,8 @@ use super::search::{Leaf, Map, Search};
 
 /// The name of what stands where a prefix has its `*`.
 const REST: &str = "rest";
+const NO_SUCH_PATH: &str =
+    "no path has `.`, `..` or a `/` in a segment, or anything after a {rest...}; mend its path";
 
 /// A path of a route, in normal form.
 #[derive(Clone, Debug)]
@@ -63,20 +65,21 @@ impl Path {
         matches!(self, Self::Steps(steps) if matches!(&**steps, [Segment::Rest(_)]))
     }
 
-    /// Whether no path in normal form can be one of these.
-    pub(super) fn is_impossible(&self) -> bool {
+    /// Why no path in normal form can be one of these, if so.
+    pub(super) fn why_impossible(&self) -> Option<&'static str> {
         let steps = match self {
-            Self::Exact(_) => return false,
+            Self::Exact(_) => return None,
             Self::Steps(steps) => steps,
-            Self::Regex(pattern) => return beginning::is_of_no_path(pattern.text()),
+            Self::Regex(pattern) => return beginning::why_never(pattern.text()),
         };
         let is_literal =
             |text: &str| text != "." && text != ".." && !text.contains('/') && encoded_alike(text) == text;
-        steps.iter().enumerate().any(|(index, step)| match step {
+        let is_impossible = steps.iter().enumerate().any(|(index, step)| match step {
             Segment::Literal(text) => !is_literal(text),
             Segment::Capture(_) => false,
             Segment::Rest(_) => index + 1 < steps.len(),
-        })
+        });
+        is_impossible.then_some(NO_SUCH_PATH)
     }
 
     /// The names of what it captures.

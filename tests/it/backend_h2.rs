@@ -15,7 +15,7 @@ use hyper::{Response, StatusCode};
 use crate::support::h2_backend::{Exchange, H2Backend};
 use crate::support::pki::Authority;
 use crate::support::tls_backend::with_certificate;
-use crate::support::{Backend, Balancer, Client, Running, Sample, get, request, until};
+use crate::support::{Backend, Balancer, Client, Http2, Running, Sample, get, request, until};
 
 /// In front of these backends, with checks out of the way.
 fn before(backends: &[&H2Backend]) -> Running {
@@ -50,6 +50,21 @@ fn a_request_of_http_1_1_becomes_one_of_http_2_and_its_answer_comes_back() {
         assert!(!text.contains(&format!("\n{gone}")), "{gone} in {text}");
     }
     assert_eq!(answer.header("content-length"), Some(text.len().to_string().as_str()));
+}
+
+#[test]
+fn a_target_without_a_path_has_one_for_a_backend() {
+    let backend = H2Backend::that(|exchange| async move {
+        // To show the whole of it would add what is missing.
+        let target = exchange.head.uri().path_and_query().unwrap().as_str().to_owned();
+        exchange.answer(StatusCode::OK, target);
+    });
+    let balancer = before(&[&backend]);
+    let text = "GET http://example.org?b=1 HTTP/1.1\r\nHost: example.org\r\n\r\n";
+    assert_eq!(request(balancer.address, text).expect_status(200).text(), "/?b=1");
+    let mut client = Http2::to(balancer.address);
+    assert_eq!(client.get("?b=1").expect_status(200).text(), "/?b=1");
+    assert_eq!(client.get("?").expect_status(200).text(), "/?");
 }
 
 #[test]

@@ -15,6 +15,8 @@ pub(in crate::config) enum RouteFault {
     NoWeight,
     /// A host is none.
     Host,
+    /// A new host is none.
+    NewHost,
     /// A host that is to be any.
     AnyHost,
     /// A path is none.
@@ -79,6 +81,10 @@ impl RouteFault {
             Self::Host => {
                 say("not a host", "write a name without a port, for example api.example.com or *.example.com")
             }
+            Self::NewHost => say(
+                "not a host",
+                "write a name or an address, and maybe a port: inner.example, 10.0.0.1:8080 or [::1]:8080",
+            ),
             Self::AnyHost => say("not a host", "leave it out for any"),
             Self::Path(why) => say(*why, "write /login, /v1/*, /users/{id}, /files/{rest...} or ~ REGEX"),
             Self::Regex(why) => say(format!("not a regular expression: {why}"), ""),

@@ -1,5 +1,6 @@
 //! How a route's requests and their answers are treated.
 
+use std::net::Ipv6Addr;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use super::access::rate;
 use super::shared::{Pools, content_type, contents, header_value, pool_named, status_within, template};
 use crate::config::fault::{Fault, PoolFault, RouteFault};
 use crate::config::file;
+use crate::config::host::is_host;
 use crate::config::route::{Changes, ErrorPage, Mirror, Retry, Treatment};
 
 /// Header lines that say how a message is sent (RFC 9110, section 7.6.1; RFC 9112, section 6).
@@ -69,8 +71,11 @@ fn rewrite(text: &str, captures: Option<&[String]>, at: &Spot<'_>) -> Option<Arc
 
 fn host(text: &str, at: &Spot<'_>) -> Option<HeaderValue> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
-    let value = header_value(text).filter(|_| !text.is_empty() && text.bytes().all(fits));
-    at.take(text, value.ok_or(RouteFault::Host))
+    let bare = text.strip_prefix('[').map(|rest| rest.split(']').next().unwrap_or_default());
+    let is_address = bare.is_none_or(|bare| bare.parse::<Ipv6Addr>().is_ok());
+    let is_one = is_host(text.as_bytes()) && is_address && text.bytes().all(fits);
+    let value = header_value(text).filter(|_| is_one);
+    at.take(text, value.ok_or(RouteFault::NewHost))
 }
 
 fn changes(given: &file::Changes, at: &Spot<'_>) -> Changes {

@@ -99,6 +99,26 @@ fn a_cookie_of_ours_is_none_of_those_that_a_route_changes() {
 }
 
 #[test]
+fn a_client_whose_answer_a_page_took_the_place_of_is_told_where_to_stay() {
+    let (first, second) = (Sample::start("first"), Sample::start("second"));
+    let routes = "\n[routes.all]\npools = { app = 1 }\nsplit_cookie = \"share\"\n\
+                  answer_headers = { remove = [\"set-cookie\"] }\n\
+                  error_pages = { \"400-599\" = { body = \"a page\" } }\n";
+    let balancer = sticky("paged", "", routes, &[&first, &second]);
+    let paged = |path: &str| {
+        let answer = get(balancer.address, path);
+        assert_eq!(answer.text(), "a page");
+        let cookies = answer.headers.into_iter().filter(|(name, _)| name == "set-cookie");
+        cookies.map(|(_, value)| value.split('=').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(paged("/status/404"), ["lb", "share"]);
+    // Where nobody served it, there is nowhere to stay.
+    first.kill();
+    second.kill();
+    assert_eq!(paged("/"), Vec::<String>::new());
+}
+
+#[test]
 fn a_route_that_takes_the_cookies_away_leaves_clients_at_their_backends() {
     let (first, second) = (Sample::start("first"), Sample::start("second"));
     let routes = "\n[routes.plain]\npath = \"/plain\"\nrewrite = \"/\"\npool = \"app\"\n\

@@ -1,7 +1,11 @@
 //! What a route makes of the heads that pass.
 
+use std::sync::mpsc::channel;
+
+use hyper::{HeaderMap, Request};
+
 use super::{ask, start};
-use crate::support::{Backend, PATIENCE};
+use crate::support::{Backend, Client, Http2, PATIENCE};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nServer: secret\r\nX-Two: 1\r\nContent-Length: 0\r\n\r\n";
 
@@ -94,6 +98,43 @@ fn header_lines_are_removed_set_and_added_both_ways() {
     assert_eq!(values("x-gone"), Vec::<String>::new());
     assert_eq!(values("x-set"), ["ours"]);
     assert_eq!(values("x-added"), ["theirs", "ours"]);
+}
+
+#[test]
+fn what_a_route_removes_or_sets_does_not_come_behind_a_body_either() {
+    let (tell, told) = channel();
+    let backend = Backend::that(move |mut transport| {
+        tell.send(transport.read_chunks().1.to_ascii_lowercase()).unwrap();
+        transport.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n");
+        transport.send("Trailer: server, x-two, x-sum\r\n\r\n");
+        transport.send("2\r\nok\r\n0\r\nServer: secret\r\nX-Two: 1\r\nX-Sum: 7\r\n\r\n");
+    });
+    let changes = r#"
+        request_headers = { remove = ["x-gone"], set = { x-set = "ours" }, add = { x-added = "ours" } }
+        answer_headers = { remove = ["server"], set = { x-two = "2" } }
+    "#;
+    let routes = format!("[routes.one]\npool = \"one\"\n{changes}");
+    let (balancer, _settings) = start(&routes, &[("one", backend.address)]);
+    let mut client = Client::to(balancer.address);
+    client.send(
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTE: trailers\r\nConnection: te\r\n\
+         Trailer: x-gone, x-set, x-added\r\n\r\n\
+         2\r\nhi\r\n0\r\nX-Gone: 1\r\nX-Set: theirs\r\nX-Set: again\r\nX-Added: theirs\r\n\r\n",
+    );
+    let answer = client.answer().expect_status(200);
+    assert_eq!((answer.header("server"), answer.header("x-two")), (None, Some("2")));
+    assert_eq!(answer.trailers, [("x-sum".to_owned(), "7".to_owned())]);
+    assert_eq!(told.recv_timeout(PATIENCE).unwrap(), "x-added: theirs\r\n\r\n");
+
+    let request = Request::post("http://a/").header("te", "trailers");
+    let request = request.header("trailer", "x-gone, x-set, x-added").body(()).unwrap();
+    let mut stream = Http2::to(balancer.address).begin(request);
+    stream.send("hi", false).unwrap();
+    let trailers = [("x-gone", "1"), ("x-set", "theirs"), ("x-added", "theirs")];
+    let trailers = trailers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+    stream.finish_with(HeaderMap::from_iter(trailers));
+    assert_eq!(stream.answer().expect_status(200).trailers, [("x-sum".to_owned(), "7".to_owned())]);
+    assert_eq!(told.recv_timeout(PATIENCE).unwrap(), "x-added: theirs\r\n\r\n");
 }
 
 #[test]

@@ -58,11 +58,16 @@ fn expect_conflicts(said: &str) {
     }
 }
 
+const IN_NORMAL_FORM: &str = "no path in its normal form begins as its regular expression does";
+
 #[test]
 fn a_route_that_no_request_can_take_is_refused_with_what_to_write() {
     for (route, wrong, mend) in [
         ("path = \"~ \\\\.php$\"", "no path begins as its regular expression does", "as in `~ /.*\\.php`"),
         ("path = \"~ foo.*\"", "no path begins as its regular expression does", "begin it with `/`"),
+        ("path = \"~ /caf%c3%a9/.*\"", IN_NORMAL_FORM, "`%C3%A9` an é"),
+        ("path = \"~ /café/.*\"", IN_NORMAL_FORM, "`%C3%A9` an é"),
+        ("path = \"~ /a b\"", IN_NORMAL_FORM, "`%20` is a space"),
         ("methods = [\"CONNECT\"]", "CONNECT is answered with 405", "take CONNECT out of its methods"),
     ] {
         let routes = format!("[routes.dead]\n{route}\npool = \"one\"\n[routes.rest]\npool = \"one\"\n");
@@ -128,5 +133,22 @@ fn only_who_sets_the_host_as_a_header_line_is_told_of_the_key_for_it() {
         let (code, said) = settings(&route, &[("one", Backend::refuses())]).balancer().fail();
         assert_eq!((code, said.contains("= help: remove it")), (Some(2), true), "{said}");
         assert_eq!(said.contains("set_host"), is_told, "{said}");
+    }
+}
+
+#[test]
+fn a_new_host_is_one_that_a_request_could_name() {
+    let validate = |host: &str| {
+        let route = format!("[routes.all]\npool = \"one\"\nset_host = \"{host}\"\n");
+        settings(&route, &[("one", Backend::refuses())]).balancer().word("validate").fail()
+    };
+    for host in ["inner", "in_ner.example:8080", "10.0.0.1:80", "[::1]", "[2001:db8::7]:8080"] {
+        let (code, said) = validate(host);
+        assert_eq!(code, Some(0), "{host}: {said}");
+    }
+    for host in ["::1", "", ":80", "inner:80:81", "inner:80x", "[a", "[::1", "[:1]", "[a.b]:80", "[::1]x"] {
+        let (code, said) = validate(host);
+        assert_eq!(code, Some(2), "{host}: {said}");
+        assert!(said.contains("not a host") && said.contains("[::1]:8080"), "{host}: {said}");
     }
 }

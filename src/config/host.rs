@@ -1,7 +1,7 @@
 //! What a `Host` can be.
 
-/// RFC 3986 section 3.2.2 and an optional port, without user information.
-pub(super) fn is_host(host: &[u8]) -> bool {
+/// Whether it is one: RFC 3986 section 3.2.2 and an optional port, without user information.
+pub fn is_host(host: &[u8]) -> bool {
     let (name, is_named_by) = match host {
         [b'[', rest @ ..] => (rest, ADDRESS),
         host => (host, NAME),
