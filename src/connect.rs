@@ -48,6 +48,6 @@ pub use provenance::{Provenance, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_
 pub use proxy_header::Origin;
 pub use stream::{Peeked, Socket, Stream};
 pub use tls::{TlsFault, check_files};
-pub use transport::{Flow, Transport};
+pub use transport::{Flow, Transport, is_of_the_other_end};
 pub use unshare::{Unshared, unshare};
 pub use way::{Way, Ways};

@@ -24,6 +24,7 @@ mod length;
 mod mirror;
 mod own;
 mod pace;
+mod passage;
 mod phase;
 mod rates;
 mod reach;

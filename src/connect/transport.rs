@@ -312,7 +312,7 @@ impl AsyncWrite for Transport {
 }
 
 /// Whether writing failed because the other end had closed.
-pub(super) fn is_of_the_other_end(error: &io::Error) -> bool {
+pub fn is_of_the_other_end(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
 }
 

@@ -211,6 +211,7 @@ impl Client {
     /// It took back its stream: what is under way is over.
     pub fn take_back(&self) {
         self.set_fault(Error::ClientGone);
+        self.set(Mark::TakenBack, true);
         self.alarm.set(0);
     }
 

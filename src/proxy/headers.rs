@@ -147,7 +147,7 @@ pub(super) fn prepare_answer<B>(
     } else if seen.has(Kind::Lengths) {
         unite_lengths(headers)?;
     }
-    if status == StatusCode::NO_CONTENT && (seen.has(Kind::Length) || seen.has(Kind::Lengths)) {
+    if (status == StatusCode::NO_CONTENT || upgraded) && (seen.has(Kind::Length) || seen.has(Kind::Lengths)) {
         // It must not have one (RFC 9110 section 8.6).
         headers.remove(CONTENT_LENGTH);
     }

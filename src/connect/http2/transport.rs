@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::connect::frames::{Backlog, Frames, put_small_together};
-use crate::connect::transport::is_of_the_other_end;
+use crate::connect::is_of_the_other_end;
 
 use super::{Status, Stream};
 

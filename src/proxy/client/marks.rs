@@ -37,6 +37,8 @@ pub enum Mark {
     OwnDeadlines,
     /// The backend's end of its tunnel has said all that it will.
     ToldAll,
+    /// Its client took its stream back: what is under way is over.
+    TakenBack,
     /// Its tunnel ended in disorder.
     BrokenOff,
 }

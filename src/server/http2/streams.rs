@@ -123,7 +123,8 @@ async fn run(mut future: Pin<Box<impl Future<Output = ()>>>, client: &Rc<Client>
 /// Passes on what a tunnel says to its client, whose other end has the deadline, until that has ended: what is left then has
 /// another. Of a tunnel that broke off the client must not be told that it ended: hyper would say so, but a task that is dropped
 /// resets the stream.
-async fn run_tunnel(mut future: Pin<Box<impl Future<Output = ()>>>, client: &Client) {
+async fn run_tunnel(future: Pin<Box<impl Future<Output = ()>>>, client: &Client) {
+    let mut telling = Some(future);
     poll_fn(|cx| {
         let has_ended = client.phase() == Phase::Flush;
         if client.is(Mark::BrokenOff) || has_ended && client.is_due() {
@@ -133,7 +134,13 @@ async fn run_tunnel(mut future: Pin<Box<impl Future<Output = ()>>>, client: &Cli
             true => client.alarm().wakes(cx.waker()),
             false => client.set_passage(cx.waker()),
         }
-        future.as_mut().poll(cx)
+        // Its other end waits until this is gone.
+        if telling.as_mut().is_some_and(|telling| telling.as_mut().poll(cx).is_ready()) {
+            telling = None;
+        }
+        // Who was told all may go on telling.
+        let is_over = telling.is_none() && (has_ended || !client.is(Mark::ToldAll));
+        if is_over { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
     if !client.is(Mark::ToldAll) {

@@ -21,7 +21,7 @@ fn asking_for(protocol: &'static str) -> Request<()> {
     request.header("origin", "http://test").body(()).unwrap()
 }
 
-/// Agrees to what a client asks for, if it asks as it must, and goes on.
+/// Agrees to what a client asks for, if it asks as it must, and goes on. It tells of a length, which means nothing there.
 fn agreeing(script: impl Fn(Transport) + Send + Sync + 'static) -> Backend {
     Backend::that(move |mut transport| {
         assert!(transport.head.starts_with("GET /chat HTTP/1.1\r\n"), "{}", transport.head);
@@ -38,7 +38,7 @@ fn agreeing(script: impl Fn(Transport) + Send + Sync + 'static) -> Backend {
         let accept = accepted(&transport);
         transport.send(format!(
             "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: chat\r\n\r\n"
+             Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: chat\r\nContent-Length: 5\r\n\r\n"
         ));
         script(transport);
     })
@@ -244,6 +244,43 @@ fn a_backend_that_leaves_ends_the_tunnel() {
             Some(ended) => assert!(reset && ended.is_err_and(|error| error.is_reset()), "{reset}"),
         }
     }
+}
+
+#[test]
+fn what_a_backend_says_before_it_breaks_off_reaches_the_client() {
+    let (tell, told) = channel();
+    let (opener, gate) = gate();
+    let backend = agreeing(move |mut transport| {
+        gate.wait();
+        transport.send("bye");
+        transport.reset();
+        tell.send(()).unwrap();
+    });
+    let (balancer, mut client) = before(&backend, &[]);
+    let mut tunnel = opened(&mut client);
+    // All of it is there at once.
+    balancer.signal("STOP");
+    opener.open();
+    told.recv_timeout(PATIENCE).expect("it broke off");
+    balancer.signal("CONT");
+    assert_eq!(tunnel.bytes(3), b"bye");
+    assert!(tunnel.data().expect("more than an end").is_err());
+}
+
+#[test]
+fn a_client_that_was_told_all_may_go_on_telling() {
+    let (tell, told) = channel();
+    let backend = agreeing(move |mut transport| {
+        transport.finish();
+        tell.send(transport.rest()).unwrap();
+    });
+    let (balancer, mut client) = before(&backend, &[("--client-idle-timeout", "500ms")]);
+    let mut tunnel = opened(&mut client);
+    assert!(tunnel.data().is_none(), "it has said all");
+    // Another client is idle for too long meanwhile.
+    let _ = Http2::to(balancer.address).ended_by_the_other_side();
+    tunnel.send("hello", true).unwrap();
+    assert_eq!(told.recv_timeout(PATIENCE).expect("all that came"), b"hello");
 }
 
 #[test]

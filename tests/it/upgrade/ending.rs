@@ -96,6 +96,28 @@ fn a_backend_that_leaves_ends_the_clients_connection() {
 }
 
 #[test]
+fn what_a_backend_says_before_it_closes_reaches_a_client_that_is_writing() {
+    let (tell, told) = channel();
+    let (opener, gate) = gate();
+    let (_backend, balancer) = tunnel_to(move |mut transport| {
+        gate.wait();
+        transport.send("bye");
+        transport.reset();
+        tell.send(()).unwrap();
+    });
+    let balancer = balancer.start();
+    let mut client = upgraded(&balancer);
+    // All of it is there at once.
+    balancer.signal("STOP");
+    client.send("hello");
+    opener.open();
+    told.recv_timeout(PATIENCE).expect("it broke off");
+    balancer.signal("CONT");
+    assert_eq!(client.bytes(3), b"bye");
+    client.expect_end();
+}
+
+#[test]
 fn a_tunnel_without_a_byte_for_too_long_is_ended_on_both_sides() {
     let (tell, told) = channel();
     let (_backend, balancer) = tunnel_to(move |mut transport| tell.send(transport.rest()).unwrap());
