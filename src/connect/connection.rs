@@ -106,6 +106,11 @@ where
         matches!(self, Self::Shared(stream) if !stream.is_sent())
     }
 
+    /// Whether nothing more of a request is asked for, while others share the connection.
+    pub fn has_sent(&self) -> bool {
+        matches!(self, Self::Shared(stream) if stream.is_sent())
+    }
+
     /// The bytes' two ends and what was read ahead, after a `101 Switching Protocols`; streams switch no protocols.
     pub fn into_upgraded(self) -> Option<(Stream, Bytes)> {
         match self {

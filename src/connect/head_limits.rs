@@ -9,7 +9,7 @@ const BUFFER: usize = 96 * 1024;
 const BEYOND_THE_HEAD: usize = 16 * 1024;
 
 /// What a backend may send as the head of an answer.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeadLimits {
     /// Bytes.
     pub size: usize,

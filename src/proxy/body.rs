@@ -196,7 +196,12 @@ impl Download {
             return Poll::Ready(Some(Err(*error)));
         }
         let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
-        match connection.poll_body(&mut self.incoming, cx) {
+        let polled = connection.poll_body(&mut self.incoming, cx);
+        if self.client.is(Mark::Starved) && connection.has_sent() {
+            // Nobody asks its client for more.
+            self.client.set_starved(false);
+        }
+        match polled {
             Poll::Ready(Some(Ok(mut frame))) => {
                 // Nothing may ask for the end of a body once its trailers or its last promised byte have come.
                 self.ended = frame.is_trailers() || self.incoming.is_end_stream();

@@ -100,7 +100,11 @@ impl Shared {
         self.deadlines.adopt(config);
         self.clock.set_tick(self.deadlines.tick());
         self.introduced.replace(config.introduced.clone());
-        self.head_limits.set(head_limits(config));
+        let limits = head_limits(config);
+        if self.head_limits.replace(limits) != limits {
+            // They go by those of before for as long as they live.
+            self.view().all_connections().iter().for_each(|connections| connections.clear());
+        }
         self.body_limit.set(config.limits.body);
         self.access.replace(access.clone());
         self.route_rates.replace(Arc::clone(route_rates));

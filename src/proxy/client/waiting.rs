@@ -108,9 +108,10 @@ impl Client {
 
     /// Notes that the client took bytes: of an answer, they put off its deadline.
     pub fn took(&self, bytes: usize) {
+        let was_blocked = self.is(Mark::Blocked);
         self.set(Mark::Blocked, false);
         let answers = matches!(self.phase.get(), Phase::Answer | Phase::Flush);
-        if answers {
+        if answers || was_blocked {
             self.alarm.set(self.millis(self.phase.get()));
         }
         if let Some(paces) = self.paces.get() {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use socket2::{Domain, Socket, Type};
 
 use super::{expect_reason, limited};
+use crate::support::h2_backend::{H2Backend, send_all};
 use crate::support::{Backend, Balancer, Client, Http2, Running, Settings, get, http2_get};
 
 /// A body timeout of two seconds leaves a grace of one.
@@ -145,6 +146,31 @@ fn a_backend_that_has_begun_to_answer_has_all_its_time_for_the_rest_once_the_upl
     client.head().expect_status(200);
     client.send("b");
     assert_eq!(client.remains(), b"half");
+}
+
+#[test]
+fn an_upload_that_its_backend_wants_no_more_of_is_not_held_against_a_client_that_takes_the_answer() {
+    const SIZE: usize = 150_000;
+    let backend = H2Backend::that(|mut exchange| async move {
+        let response = hyper::Response::builder().status(413).body(()).unwrap();
+        let mut stream = exchange.back.send_response(response, false).unwrap();
+        // All of it is taken at once, and behind its end h2 says that it wants no more of the request.
+        send_all(&mut stream, vec![b'x'; SIZE].into(), true).await;
+    });
+    // Its grace is half a second.
+    let balancer = Balancer::before(&[]).flag("--backend", &backend.url()).flag("--body-timeout", "1s");
+    let balancer = balancer.flag("--min-data-rate", "1000").flag("--access-log", "-").start();
+    let mut builder = h2::client::Builder::new();
+    builder.initial_window_size(16_384);
+    let mut client = Http2::with(&builder, balancer.address);
+    let mut stream = client.begin(hyper::Request::put("http://test/").body(()).unwrap());
+    stream.send("some", false).unwrap();
+    assert_eq!(stream.head().0.status, 413);
+    let mut came = 0;
+    while came < SIZE {
+        came += stream.data().expect("a body that goes on").expect("a piece").len();
+        thread::sleep(Duration::from_millis(200));
+    }
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! How many requests share how many connections.
 
 use h2::server::Builder;
-use hyper::{Request, StatusCode};
+use hyper::{Request, Response, StatusCode};
 use tokio::sync::watch;
 
 use crate::support::h2_backend::H2Backend;
-use crate::support::{Balancer, Client, Http2, until};
+use crate::support::{Balancer, Client, Http2, Settings, get, until};
 
 use super::before;
 
@@ -89,4 +89,31 @@ fn an_upload_that_took_the_last_place_goes_on_though_others_look_for_one() {
             assert_eq!(stream.answer().expect_status(200).text(), "hello");
         }
     }
+}
+
+#[test]
+fn a_connection_whose_limits_a_reload_changes_carries_no_other_request() {
+    let backend = H2Backend::that(|exchange| async move {
+        let mut response = Response::builder();
+        if exchange.head.uri().path() == "/long" {
+            for number in 0..120 {
+                response = response.header(format!("x-{number}"), "y");
+            }
+        }
+        let mut back = exchange.back;
+        back.send_response(response.body(()).unwrap(), true).unwrap();
+    });
+    let text = |lines: usize| {
+        format!(
+            "limits.headers = {lines}\n[listeners.web]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"off\"\n\
+             [pools.all]\nbackends = [\"{}\"]\n",
+            backend.url()
+        )
+    };
+    let settings = Settings::that_say(&text(100));
+    let balancer = settings.balancer().start();
+    get(balancer.address, "/long").expect_status(502);
+    settings.change(&balancer, &text(200));
+    until("others hold", || get(balancer.address, "/long").status == 200);
+    get(balancer.address, "/long").expect_status(200);
 }
