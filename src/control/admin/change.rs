@@ -5,7 +5,7 @@ use std::rc::Rc;
 use hyper::header::{CONTENT_TYPE, HeaderMap, IF_MATCH};
 use hyper::{Request, StatusCode};
 use serde::de::DeserializeOwned;
-use tokio::task::{JoinError, spawn_local};
+use tokio::task::spawn_local;
 
 use crate::backends::Backend;
 use crate::config::{Format, says_nothing};
@@ -96,7 +96,7 @@ pub(super) async fn put_config(
         let outcome = turn.put(loaded, intent(wish)).await;
         Ok(changed(&own, before, outcome, wish))
     };
-    finish(spawn_local(change).await, desk, wish)
+    carry_out(change, desk, wish).await
 }
 
 /// Reads the files anew and puts what they say in force.
@@ -119,7 +119,7 @@ pub(super) async fn reload(
         let outcome = turn.reload(intent(wish)).await;
         Ok(changed(&own, before, outcome, wish))
     };
-    finish(spawn_local(change).await, desk, wish)
+    carry_out(change, desk, wish).await
 }
 
 /// What the settings that a request brings would do.
@@ -160,16 +160,24 @@ fn changed(
 /// What came of settings and which are in force now, if it came to that at all.
 type Tried = Result<(Result<Outcome, Refusal>, u64), Refused>;
 
-/// The changes themselves run on a task of their own: a caller who leaves does not leave them half done.
-fn finish(tried: Result<Tried, JoinError>, desk: &Desk, wish: Wish) -> Result<Answer, Refused> {
-    let tried = tried.map_err(|error| Refused::Unfit(error.into()))?;
-    if tried.is_err() && !wish.dry_run {
-        desk.count_refused();
-    }
+/// Changes run on a task of their own: a caller who leaves leaves none half done, or untold.
+async fn carry_out(
+    change: impl Future<Output = Tried> + 'static,
+    desk: &Rc<Desk>,
+    wish: Wish,
+) -> Result<Answer, Refused> {
+    let own = Rc::clone(desk);
+    let told = async move {
+        let tried = change.await;
+        match &tried {
+            _ if wish.dry_run => {}
+            Ok((outcome, _)) => tell(&own, outcome),
+            Err(_) => own.count_refused(),
+        }
+        tried
+    };
+    let tried = spawn_local(told).await.map_err(|error| Refused::Unfit(error.into()))?;
     let (outcome, revision) = tried?;
-    if !wish.dry_run {
-        tell(desk, &outcome);
-    }
     let (result, later) = match outcome? {
         Outcome::Unchanged => (Change::Unchanged, Vec::new()),
         Outcome::Waiting(later) => (Change::Unchanged, later),

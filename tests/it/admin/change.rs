@@ -54,6 +54,27 @@ fn settings_in_each_format_are_put_in_force_and_a_trial_changes_nothing() {
 }
 
 #[test]
+fn what_comes_of_a_change_is_told_though_its_caller_has_left() {
+    let (sample, silent) = (Sample::start("only"), std::net::UdpSocket::bind("127.0.0.1:0").unwrap());
+    let balancer = start(&Settings::that_say(&pool("first", &[sample.address()])));
+    // Names are waited for a while, and then there is nobody in the place of who is there.
+    let text = format!(
+        "dns_servers = [\"{}\"]\n[listeners.web]\naddress = \"127.0.0.1:0\"\n[pools.all]\ndiscover = [\"dns:app.test:80\"]\n",
+        silent.local_addr().unwrap()
+    );
+    let mut caller = Client::to(balancer.admin().address);
+    caller.send(format!(
+        "POST {CONFIG} HTTP/1.1\r\nHost: localhost\r\n{TOML}Content-Length: {}\r\n\r\n{text}",
+        text.len()
+    ));
+    let mut asked = [0; 512];
+    silent.set_read_timeout(Some(crate::support::PATIENCE)).unwrap();
+    silent.recv_from(&mut asked).expect("it asks for the name");
+    drop(caller);
+    balancer.said("reload refused");
+}
+
+#[test]
 fn settings_that_make_no_sense_are_refused_with_each_place() {
     let sample = Sample::start("only");
     let settings = Settings::that_say(&pool("first", &[sample.address()]));
