@@ -9,7 +9,7 @@ use tracing::{error, info, warn};
 use crate::config::Loaded;
 use crate::telemetry::{Report, has_stood_since, stood_still};
 
-use super::desk::{Confirmation, Desk, Turn, Verdict};
+use super::desk::{Confirmation, Desk, Verdict};
 use super::guard::Vitals;
 
 /// How often it is looked whether things got worse.
@@ -63,29 +63,31 @@ async fn look_after(desk: Rc<Desk>, before: Before, mut confirmation: Confirmati
         }
     };
     let turn = desk.turn().await;
+    let mut back = None;
     confirmation.verdict = match (worse.map(|worse| worse.to_string()), turn) {
         _ if desk.revision() != revision => Verdict::Overtaken,
         (None, _) => Verdict::Kept,
-        (Some(reason), Ok(turn)) => take_back(&turn, settings, reason).await,
+        (Some(reason), Ok(turn)) => match turn.take_back(settings).await {
+            Ok(taken) => {
+                back = Some(taken);
+                Verdict::RolledBack(reason)
+            }
+            Err(error) => Verdict::Stuck(reason, error.to_string()),
+        },
         (Some(reason), Err(refusal)) => Verdict::Stuck(reason, refusal.to_string()),
     };
     match &confirmation.verdict {
         Verdict::Kept => info!("the change stays: nothing got worse in {lasts:?} and {answers} answers"),
         Verdict::Overtaken => info!("the change is no longer watched: the settings were changed again"),
         Verdict::Stuck(reason, error) => error!("the change should be taken back ({reason}), but: {error}"),
-        // Those are told where they come about.
-        Verdict::Watching | Verdict::RolledBack(_) => {}
+        Verdict::RolledBack(reason) => warn!("the change was taken back: {reason}"),
+        Verdict::Watching => {}
     }
     desk.end_confirmation(confirmation);
-}
-
-async fn take_back(turn: &Turn<'_>, settings: Loaded, reason: String) -> Verdict {
-    match turn.take_back(settings).await {
-        Ok(files_say_it) => {
-            let still = "; the files still say it: change them before they are read again";
-            warn!("the change was taken back: {reason}{}", if files_say_it { still } else { "" });
-            Verdict::RolledBack(reason)
-        }
-        Err(error) => Verdict::Stuck(reason, error.to_string()),
+    // To look that up may take its time.
+    if let Some(back) = back
+        && desk.files_say(&back).await
+    {
+        warn!("the files still say what was taken back: change them before they are read again");
     }
 }

@@ -339,6 +339,11 @@ impl Desk {
         Ok(holding)
     }
 
+    /// Whether the files still say this.
+    pub(super) async fn files_say(&self, settings: &Loaded) -> bool {
+        self.load(Sources::load).await.is_ok_and(|files| files.config == settings.config)
+    }
+
     /// Files and names take their time, and with one worker this is its thread, too.
     async fn load<R>(&self, read: R) -> Result<Loaded, Refusal>
     where
@@ -397,18 +402,17 @@ impl Turn<'_> {
         Ok(self.desk.load(Sources::load).await?.replacing(&self.desk.written())?)
     }
 
-    /// Puts settings in force in place of those that are, which are not to come back by themselves. Tells whether the files
-    /// still say them.
+    /// Puts settings in force in place of those that are, which are not to come back by themselves, and gives those.
     ///
     /// # Errors
     /// They do not fit here and now. Nothing has changed.
-    pub(super) async fn take_back(&self, settings: Loaded) -> Result<bool, Refusal> {
+    pub(super) async fn take_back(&self, settings: Loaded) -> Result<Arc<Loaded>, Refusal> {
         let back = self.desk.written();
         if matches!(self.apply(settings, Intent::Force).await?, Outcome::Unchanged | Outcome::Waiting(_)) {
             return Err(Refusal::Unfit(ONLY_FILES.into()));
         }
         *self.desk.taken_back.borrow_mut() = Some(Arc::clone(&back));
-        Ok(self.desk.load(Sources::load).await.is_ok_and(|files| files.config == back.config))
+        Ok(back)
     }
 
     /// Puts settings in force.
