@@ -177,9 +177,10 @@ impl Ours {
     ) -> Self {
         let admin_of = |config: &Config| config.admin.as_ref().map(|admin| admin.address.clone());
         let address = |opened: &Arc<Opened>| opened.listener.address.clone();
-        let stays: Vec<_> = kept.iter().flatten().map(address).chain(admin_of(config)).collect();
         let opened = present.iter().flat_map(|present| present.opened.iter().map(address));
         let admin = present.and_then(|present| admin_of(&present.config));
+        let kept_admin = admin.clone().filter(|admin| admin_of(config).as_ref() == Some(admin));
+        let stays: Vec<_> = kept.iter().flatten().map(address).chain(kept_admin).collect();
         let all = opened.chain(admin).chain(predecessor.addresses());
         let (staying, leaving) = all.partition(|address| stays.contains(address));
         Self { staying, leaving }
