@@ -77,7 +77,7 @@ impl Balancer {
 
     /// With files that it writes to no longer than so many blocks of 512 bytes.
     pub fn file_blocks(self, most: usize) -> Self {
-        self.by_shell(&format!("trap '' XFSZ; ulimit -f {most}; exec \"$0\" \"$@\""))
+        self.by_shell(&format!("ulimit -f {most}; exec \"$0\" \"$@\""))
     }
 
     /// With this file for the system's own list of names, which others keep; see [`lacks_lists_of_names`](super::lacks_lists_of_names).
