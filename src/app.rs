@@ -32,6 +32,7 @@ use crate::telemetry::manager;
 
 pub use check::{check, check_start};
 pub use error::StartError;
+pub use succession::program;
 
 use live::Live;
 use prepare::Prepared;

@@ -44,6 +44,8 @@ fn main() -> ExitCode {
         }
         None => false,
     };
+    // Settings may take a while to be read, in which another file may come to its place.
+    app::program();
     let sources = Sources::new(flags, open_files).checked(app::check);
     let loaded = match sources.clone().checked(app::check_start).load() {
         Ok(loaded) => loaded,

@@ -80,6 +80,17 @@ impl Balancer {
         self.by_shell(&format!("ulimit -f {most}; exec \"$0\" \"$@\""))
     }
 
+    /// Started by who ignores this signal, which is ignored from then on.
+    pub fn ignoring(self, signal: &str) -> Self {
+        self.by_shell(&format!("exec env --ignore-signal={signal} \"$0\" \"$@\""))
+    }
+
+    /// Started from this file while another one takes the file's name.
+    pub fn replaced_by(self, new: &Path) -> Self {
+        let replace = format!("exec 3<\"$0\"; mv '{}' \"$0\"", new.display());
+        self.by_shell(&format!("{replace}; exec /proc/self/fd/3 \"$@\""))
+    }
+
     /// With this file for the system's own list of names, which others keep; see [`lacks_lists_of_names`](super::lacks_lists_of_names).
     pub fn names_from(self, file: &Path) -> Self {
         let (unshare, mount) = ("unshare --mount --map-root-user", "mount --bind \"$0\" /etc/hosts");
