@@ -70,8 +70,10 @@ impl Succession {
             Some(sources) if sources.is_read_once() => Some("the settings came from standard input"),
             Some(_) => None,
         };
-        let signal = signal(SignalKind::user_defined2()).ok();
-        Self { signal, program: program(), unrepeatable }
+        let asked = signal(SignalKind::user_defined2()).ok();
+        // Whoever started us may ignore SIGCHLD, and we with them until it is caught: then nobody could say how a child ended.
+        drop(signal(SignalKind::child()));
+        Self { signal: asked, program: program(), unrepeatable }
     }
 
     /// Ready when another process, which it tells, serves in our place. If nobody waits for that any more, none will.
