@@ -218,8 +218,9 @@ impl Stops {
 /// in the log, so the process ends as it always does, but waits for no request; if it does not, or at a third signal, it
 /// ends here.
 fn cut_at_the_next(mut stops: Stops, cut: watch::Sender<bool>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let wait = move || {
+        // Made here, for here, on the thread of another one, it must not be dropped.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let Ok(runtime) = runtime else { return };
         runtime.block_on(async {
             stops.next().await;

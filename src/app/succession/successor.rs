@@ -14,7 +14,7 @@ use std::time::Duration;
 use rustix::process::{self, Pid, kill_process};
 use thiserror::Error;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::{spawn_blocking, spawn_local};
+use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
@@ -22,6 +22,7 @@ use crate::app::live::Live;
 use crate::app::prepare::Admin;
 use crate::backends::Legacy;
 use crate::config::Sources;
+use crate::connect::{Undone, aside};
 use crate::control::{self, Desk, Refusal, Verdict};
 use crate::telemetry::manager;
 
@@ -47,6 +48,8 @@ enum Error {
     Program,
     #[error("{}: {error}", program.display())]
     Start { program: PathBuf, error: io::Error },
+    #[error(transparent)]
+    Undone(#[from] Undone),
     #[error("it was not given the listening sockets: {0}")]
     Sockets(#[from] io::Error),
     #[error("it ended with {0} before it served; what it said stands above")]
@@ -108,8 +111,7 @@ impl Succession {
         }
         let program = self.program.ok_or(Error::Program)?.to_owned();
         info!("starting a successor: {}", program.display());
-        let started = spawn_blocking(move || Successor::start(program)).await;
-        let mut successor = started.unwrap_or_else(|error| Err(io::Error::other(error).into()))?;
+        let mut successor = aside(move || Successor::start(program)).await??;
         let legacies = desk.registry().legacies();
         let serves = timeout(PATIENCE, successor.serves(live, &legacies)).await;
         serves.unwrap_or_else(|_| if successor.serves_by_now() { Ok(()) } else { Err(Error::Late) })?;
