@@ -26,6 +26,7 @@ const MOST_TO_CUT: Duration = Duration::from_secs(3);
 const DEMO_INTERVAL: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
+    let _last_lines = telemetry::LastLines;
     let flags = match read_flags() {
         Ok(flags) => flags,
         Err(code) => return code,
@@ -59,7 +60,6 @@ fn main() -> ExitCode {
         false => app::run(loaded.clone(), Some(sources), Registry::global(), &is_cut, |_| stop_signal(cut))
             .map_err(anyhow::Error::from),
     };
-    telemetry::settle();
     match ended {
         Ok(()) if *is_cut.borrow() => ExitCode::from(INTERRUPTED),
         Ok(()) => ExitCode::SUCCESS,
