@@ -116,7 +116,7 @@ fn an_answer_that_waits_for_a_slow_client_is_not_cut_by_a_stop() {
     // A window of 200 bytes: most of the answer, all of which is ours by then, waits for the client.
     let mut windows = settings();
     windows.truncate(24);
-    windows.extend(crate::support::frame(4, 0, 0, &[0, 4, 0, 0, 0, 200]));
+    windows.extend(frame(4, 0, 0, &[0, 4, 0, 0, 0, 200]));
     client.send(windows);
     client.send(head(1, &[(":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "a")]));
     client.frame_of(0);
@@ -126,7 +126,7 @@ fn an_answer_that_waits_for_a_slow_client_is_not_cut_by_a_stop() {
     while got < SIZE {
         // In all it takes longer than we wait for one who takes nothing.
         std::thread::sleep(std::time::Duration::from_millis(120));
-        client.send(crate::support::frame(8, 0, 1, &200_u32.to_be_bytes()));
+        client.send(frame(8, 0, 1, &200_u32.to_be_bytes()));
         got += client.frame_of(0).payload.len();
     }
     assert_eq!(got, SIZE);
