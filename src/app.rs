@@ -32,6 +32,7 @@ use crate::telemetry::manager;
 
 pub use check::{check, check_start};
 pub use error::StartError;
+pub use succession::program;
 
 use live::Live;
 use prepare::Prepared;
@@ -65,6 +66,7 @@ pub fn run<F: Future<Output = ()>>(
     let mut runtime = Builder::new_current_thread();
     let runtime =
         runtime.enable_all().on_thread_park(keep_kernel_tick()).build_local(LocalOptions::default())?;
+    runtime.block_on(async { control::outlive_full_files() });
     let (prepared, log) =
         both(Prepared::from(Arc::new(loaded.config.clone()), None, &predecessor), open_log(&loaded.config))?;
     let parts = (prepared, loaded, predecessor);

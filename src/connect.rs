@@ -1,6 +1,7 @@
 //! Connections to backends: dialling, speaking HTTP/1.1 and HTTP/2 over them, keeping idle ones.
 
 mod answer_body;
+mod aside;
 mod bell;
 mod broken;
 mod connection;
@@ -31,6 +32,7 @@ mod unshare;
 mod way;
 
 pub use answer_body::AnswerBody;
+pub use aside::{Undone, aside};
 pub use bell::Doorbell;
 pub use broken::Broken;
 pub use connection::{Advance, Connection};

@@ -35,7 +35,7 @@ pub use guard::{Vitals, Worse};
 pub use metrics::reference as metrics_reference;
 pub use plan::starved;
 pub use reload::{hangups, reload, watch};
-pub use stray::{explain, stray};
+pub use stray::{explain, outlive_full_files, stray};
 pub use successor::{dies, refer};
 
 /// Between two looks at whether removed backends have ended what they did.

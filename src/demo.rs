@@ -30,7 +30,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
-use crate::telemetry::complain;
+use crate::telemetry::{LastLines, complain};
 
 pub use pair::start_pair;
 pub use serve::serve;
@@ -59,6 +59,7 @@ struct Flags {
 ///
 /// SIGINT or SIGTERM ends it when the running requests are answered; a second one ends it at once.
 pub fn main(name: &str, port: u16) -> ExitCode {
+    let _last_lines = LastLines;
     let flags = match parse(name, port, std::env::args_os()) {
         Ok(flags) => flags,
         Err(refusal) => return explain(name, &refusal),

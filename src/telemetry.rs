@@ -4,6 +4,7 @@ pub mod access_log;
 mod histogram;
 mod lost;
 pub mod manager;
+mod panic;
 mod recent;
 mod seldom;
 mod standstill;
@@ -26,7 +27,7 @@ pub use recent::{Recent, Seen};
 pub use seldom::Seldom;
 pub use standstill::{LATE, Watchman, has_stood_since, stood_still};
 pub use tally::{Failures, Report, Tally};
-pub use voice::settle;
+pub use voice::{LastLines, settle};
 
 use voice::Voice;
 
@@ -48,7 +49,8 @@ pub enum LogLevel {
     Trace,
 }
 
-/// Sends the program's events to standard error, a line each. Nobody waits for its reader: see [`settle`].
+/// Sends the program's events to standard error, a line each, and what panics with them. Nobody waits for its reader: see
+/// [`LastLines`].
 pub fn init(level: LogLevel) {
     let colour = io::IsTerminal::is_terminal(&io::stderr()) && std::env::var_os("NO_COLOR").is_none();
     let (filter, handle) = reload::Layer::new(targets(level));
@@ -56,6 +58,7 @@ pub fn init(level: LogLevel) {
     tracing_subscriber::registry().with(filter).with(lines).init();
     // A second call would have panicked above.
     let _ = FILTER.set(handle);
+    panic::tell();
 }
 
 /// Says more or less from now on.
@@ -69,7 +72,14 @@ pub fn set_level(level: LogLevel) {
 /// Writes to standard error what is no event: why something is not done. Whether anybody takes it changes nothing.
 pub fn complain(text: impl Display) {
     // In one piece, so that what others say at the same moment stands before or behind it.
-    let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
+    let text = format!("{text}\n");
+    if io::IsTerminal::is_terminal(&io::stderr()) {
+        // Somebody looks at it, who may have stopped it for a while.
+        settle();
+        let _ = io::stderr().write_all(text.as_bytes());
+    } else {
+        voice::say(text.as_bytes());
+    }
 }
 
 fn targets(level: LogLevel) -> Targets {

@@ -10,18 +10,17 @@ use std::time::{Duration, SystemTime};
 
 use socket2::Socket;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{AbortHandle, spawn_blocking, spawn_local};
+use tokio::task::{AbortHandle, spawn_local};
 use tracing::{info, warn};
 
 use crate::config::{Address, Config, Listener};
-use crate::connect::Ways;
+use crate::connect::{Ways, aside};
 use crate::control::{AdminDoor, Intent, Outcome, Refusal};
 use crate::proxy::Rules;
 use crate::server::{Bound, LoadedTls, Opened, Order, SocketFile, Team, Tls};
 use crate::snapshot::Settings;
 use crate::telemetry::{self, Report, Seen};
 
-use super::StartError;
 use super::prepare::{Admin, Prepared, Present};
 use super::roster::Roster;
 use super::succession::Predecessor;
@@ -140,8 +139,8 @@ impl Live {
         }
         // Files and names take their time, and with one worker this is its thread, too.
         let prepared =
-            spawn_blocking(move || Prepared::from(Arc::new(config), Some(&present), &Predecessor::default()));
-        let mut prepared = prepared.await.unwrap_or_else(|error| Err(StartError::System(error.into())))?;
+            aside(move || Prepared::from(Arc::new(config), Some(&present), &Predecessor::default()));
+        let mut prepared = prepared.await.map_err(|undone| Refusal::Unfit(undone.into()))??;
         let config = &prepared.settings.config;
         self.roster.meet(config).await;
         // Workers that stop would open a new listener for nobody.
@@ -164,7 +163,7 @@ impl Live {
     /// Whether the files for TLS to backends, which nobody watches, are those that were read.
     async fn has_current_files(&self) -> bool {
         let ways = self.roster.ways();
-        spawn_blocking(move || ways.iter().all(Ways::are_current)).await.unwrap_or(false)
+        aside(move || ways.iter().all(Ways::are_current)).await.unwrap_or(false)
     }
 
     /// What the workers have counted, all together. What one said that has ended still counts.

@@ -84,6 +84,9 @@ pub(super) async fn stop(
             () = hurried => ended.await,
         },
     };
+    if matches!(cause, Cause::Succeeded(_)) {
+        manager::settle().await;
+    }
     if left > 0 {
         let at = if *cut.borrow() { "a second signal" } else { "the end of the drain time" };
         warn!("cut at {at}: {left} connection{}", if left == 1 { "" } else { "s" });

@@ -14,6 +14,7 @@ use std::time::Duration;
 pub(super) use predecessor::Predecessor;
 
 pub(super) use successor::Succession;
+pub use successor::program;
 
 /// Tells a process whose successor it is: of the one with this number, if that is its parent.
 const PREDECESSOR: &str = "LOADBALANCER_PREDECESSOR";

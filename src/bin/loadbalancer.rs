@@ -26,6 +26,7 @@ const MOST_TO_CUT: Duration = Duration::from_secs(3);
 const DEMO_INTERVAL: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
+    let _last_lines = telemetry::LastLines;
     let flags = match read_flags() {
         Ok(flags) => flags,
         Err(code) => return code,
@@ -44,6 +45,8 @@ fn main() -> ExitCode {
         }
         None => false,
     };
+    // Settings may take a while to be read, in which another file may come to its place.
+    app::program();
     let sources = Sources::new(flags, open_files).checked(app::check);
     let loaded = match sources.clone().checked(app::check_start).load() {
         Ok(loaded) => loaded,
@@ -57,7 +60,6 @@ fn main() -> ExitCode {
         false => app::run(loaded.clone(), Some(sources), Registry::global(), &is_cut, |_| stop_signal(cut))
             .map_err(anyhow::Error::from),
     };
-    telemetry::settle();
     match ended {
         Ok(()) if *is_cut.borrow() => ExitCode::from(INTERRUPTED),
         Ok(()) => ExitCode::SUCCESS,
@@ -216,8 +218,9 @@ impl Stops {
 /// in the log, so the process ends as it always does, but waits for no request; if it does not, or at a third signal, it
 /// ends here.
 fn cut_at_the_next(mut stops: Stops, cut: watch::Sender<bool>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let wait = move || {
+        // Made here, for here, on the thread of another one, it must not be dropped.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let Ok(runtime) = runtime else { return };
         runtime.block_on(async {
             stops.next().await;

@@ -13,11 +13,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use futures::future::LocalBoxFuture;
 use tokio::sync::{Mutex, MutexGuard, watch};
-use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use crate::backends::Registry;
 use crate::config::{Config, Format, Listener, Loaded, Problems, Sources};
+use crate::connect::aside;
 use crate::snapshot::{Settings, Snapshot};
 use crate::telemetry::{Report, Seen};
 
@@ -354,7 +354,7 @@ impl Desk {
         let (config, back) = (self.config(), self.taken_back.borrow().clone());
         let sources = sources.knowing(once(&*config).chain(back.as_ref().map(|back| &back.config)));
         let read = move || read(&sources);
-        match spawn_blocking(read).await {
+        match aside(read).await {
             Ok(read) => Ok(read?),
             Err(error) => Err(Refusal::Unfit(error.into())),
         }
@@ -371,7 +371,7 @@ impl Turn<'_> {
         if let Some(sources) =
             self.desk.means.sources.clone().filter(|_| begins_to_watch && intent == Intent::Force)
         {
-            let noted = spawn_blocking(move || sources.note_state()).await;
+            let noted = aside(move || sources.note_state()).await;
             noted.map_err(|error| Refusal::Unfit(error.into()))?;
         }
         self.apply(loaded, intent).await

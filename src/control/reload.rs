@@ -1,14 +1,15 @@
 //! Settings read anew while requests run.
 
+use std::mem;
 use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
 use crate::config::Sources;
+use crate::connect::aside;
 use crate::telemetry::manager;
 
 use super::desk::{Desk, Intent, Outcome, Refusal};
@@ -54,28 +55,36 @@ pub async fn watch(desk: Rc<Desk>) {
     let mut settings = desk.settings();
     while settings.wait_for(|settings| settings.config.watch).await.is_ok() {
         info!("the files of settings are watched");
-        if look_after(&desk, &sources).await.is_none() {
-            return;
-        }
+        look_after(&desk, &sources).await;
         info!("the files of settings are no longer watched");
     }
 }
 
-/// Until the settings in force no longer ask for it. None if nothing can be done any more.
-async fn look_after(desk: &Desk, sources: &Sources) -> Option<()> {
+/// Until the settings in force no longer ask for it.
+async fn look_after(desk: &Desk, sources: &Sources) {
     let look = || {
         let sources = sources.clone();
-        spawn_blocking(move || sources.state())
+        aside(move || sources.state())
     };
     // Later they may have been read for a trial, which puts nothing in force.
     let mut used = sources.state_noted();
     let mut before = used;
+    let mut complained = false;
     loop {
         sleep(LOOK_EVERY).await;
         if !desk.config().watch {
-            return Some(());
+            return;
         }
-        let seen = look().await.ok()?;
+        let seen = match look().await {
+            Ok(seen) => seen,
+            Err(undone) => {
+                if !mem::replace(&mut complained, true) {
+                    warn!("the files of settings cannot be looked at: {undone}");
+                }
+                continue;
+            }
+        };
+        complained = false;
         // A file is not written at once: it is read when it has stayed the same for a while.
         if seen != used && seen == before {
             let reloaded = follow(desk).await;

@@ -47,8 +47,12 @@ pub async fn dies(process: u32) {
 }
 
 fn has_died(process: u32) -> bool {
-    let end = Pid::from_raw(process.cast_signed()).map(end_of);
-    matches!(end, Some(Ok(Some(status))) if status.exit_status() != Some(0))
+    match Pid::from_raw(process.cast_signed()).map(end_of) {
+        Some(Ok(Some(status))) => status.exit_status() != Some(0),
+        // How it ended, nobody can say.
+        Some(Err(Errno::CHILD)) => true,
+        _ => false,
+    }
 }
 
 /// Says at each SIGUSR2 who serves in place of this process, for ever.

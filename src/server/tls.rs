@@ -16,13 +16,13 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::CertificateDer;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoClientAuth, NoServerSessionStorage, ServerSessionMemoryCache};
-use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
 use crate::config::{
     Authorities, ClientAuth, ClientCertificates, Flaw, NamedFile, Tls as Settings, TlsFiles,
 };
+use crate::connect::aside;
 
 pub use files::TlsError;
 
@@ -114,13 +114,14 @@ impl Tls {
                 before.clone_from(&current.loaded);
                 used = Arc::clone(&current);
             }
-            let Ok(seen) = spawn_blocking(move || versions(&current.settings)).await else { continue };
+            let Ok(seen) = aside(move || versions(&current.settings)).await else { continue };
             // Two files are not written at once: they are read when both have stayed the same for a while.
             if seen != tried && seen == before {
                 let (this, current) = (Arc::clone(&self), Arc::clone(&used));
                 let failed_before = (attempted == seen).then_some(complaints.len());
-                let errors = spawn_blocking(move || this.renew(&current, failed_before));
-                let errors = errors.await.unwrap_or_default();
+                let renewed = aside(move || this.renew(&current, failed_before));
+                // They are read at the next look.
+                let Ok(errors) = renewed.await else { continue };
                 attempted.clone_from(&seen);
                 // What could not be read may be another time, though nothing of it changes.
                 if !errors.iter().any(TlsError::may_pass) {

@@ -7,7 +7,7 @@ use std::thread;
 
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{self, spawn_blocking, spawn_local};
+use tokio::task::{self, spawn_local};
 
 use super::kernel_tick::keep_kernel_tick;
 use super::worker::Worker;
@@ -19,8 +19,9 @@ pub struct Threads(Vec<Ready>);
 /// A thread that waits for its worker.
 #[derive(Debug)]
 struct Ready {
-    thread: thread::JoinHandle<usize>,
+    thread: thread::JoinHandle<()>,
     work: oneshot::Sender<(Worker, mpsc::Sender<usize>)>,
+    end: oneshot::Receiver<usize>,
 }
 
 impl Threads {
@@ -50,7 +51,7 @@ impl Threads {
                 let threads = pairs.map(|(ready, worker)| {
                     // One that has ended since is noticed when it is joined.
                     let _ = ready.work.send((worker, tell.clone()));
-                    ready.thread
+                    (ready.thread, ready.end)
                 });
                 AtWork::Threads(threads.collect())
             }
@@ -61,6 +62,7 @@ impl Threads {
 
 fn start_thread(index: usize, say: system::Sender<io::Result<()>>) -> io::Result<Ready> {
     let (send, worker) = oneshot::channel();
+    let (tell_end, end) = oneshot::channel();
     let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
         let mut builder = Builder::new_current_thread();
         builder.enable_io().on_thread_park(keep_kernel_tick());
@@ -69,15 +71,19 @@ fn start_thread(index: usize, say: system::Sender<io::Result<()>>) -> io::Result
             Err(error) => {
                 // Who is not there any more was told of another.
                 let _ = say.send(Err(error));
-                return 0;
+                return;
             }
         };
         let _ = say.send(Ok(()));
         drop(say);
         // None comes if something else could not be started.
-        worker.blocking_recv().map_or(0, |(worker, tell)| runtime.block_on(work(worker, tell)))
+        let Ok((worker, tell)) = worker.blocking_recv() else { return };
+        let left = runtime.block_on(work(worker, tell));
+        // With it goes what was cut, whose lines are logged then.
+        drop(runtime);
+        let _ = tell_end.send(left);
     })?;
-    Ok(Ready { thread, work: send })
+    Ok(Ready { thread, work: send, end })
 }
 
 /// All workers of the process, at work.
@@ -92,7 +98,7 @@ enum AtWork {
     /// The only one, on the caller's thread: a process with one thread pays less for each system call.
     Here(task::JoinHandle<usize>),
     /// Each on a thread of its own.
-    Threads(Vec<thread::JoinHandle<usize>>),
+    Threads(Vec<(thread::JoinHandle<()>, oneshot::Receiver<usize>)>),
 }
 
 impl Workers {
@@ -110,9 +116,13 @@ impl Workers {
         match self.at_work {
             AtWork::Here(worker) => worker.await.unwrap_or_default(),
             AtWork::Threads(threads) => {
-                // Joined aside, so that checks, failover and signals go on meanwhile.
-                let join = || threads.into_iter().map(|worker| worker.join().unwrap_or_default()).sum();
-                spawn_blocking(join).await.unwrap_or_default()
+                let mut left = 0;
+                for (thread, end) in threads {
+                    // Joined only then, so that checks, failover and signals go on meanwhile. One that panics says nothing.
+                    left += end.await.unwrap_or_default();
+                    let _ = thread.join();
+                }
+                left
             }
         }
     }

@@ -51,6 +51,15 @@ pub fn settle() {
     drop(WRITTEN.wait_timeout_while(backlog(), PATIENCE, |backlog| backlog.has_thread));
 }
 
+/// Has the program, at its end, wait as [`settle`] does, also if it panics: to be kept as long as anything is said.
+pub struct LastLines;
+
+impl Drop for LastLines {
+    fn drop(&mut self) {
+        settle();
+    }
+}
+
 /// Waits until something takes bytes, for so long at most or without end, and says whether it does.
 pub(super) fn is_ready(file: impl AsFd, most: Option<Duration>) -> bool {
     let most = most.and_then(|most| Timespec::try_from(most).ok());
@@ -59,7 +68,8 @@ pub(super) fn is_ready(file: impl AsFd, most: Option<Duration>) -> bool {
     poll(&mut polled, most.as_ref()).is_ok_and(|ready| ready > 0)
 }
 
-fn say(line: &[u8]) {
+/// Says a line, or some at once.
+pub(super) fn say(line: &[u8]) {
     let mut backlog = backlog();
     let waits = backlog.has_thread || !backlog.lines.is_empty();
     let rest = if waits { line } else { &line[at_once(line)..] };

@@ -36,6 +36,7 @@ mod starting;
 mod stopping;
 mod streaming;
 mod succession;
+mod threadless;
 mod timeouts;
 mod tls;
 mod together;

@@ -1,11 +1,15 @@
 //! A service manager is told what the balancer does, as `sd_notify(3)` has it, and replaces it while it runs.
 
 use std::io::ErrorKind;
-use std::os::unix::net::UnixDatagram;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::PathBuf;
 
 use crate::support::pki::Folder;
 use crate::support::{Balancer, Client, PATIENCE, Sample, Successor, get, signal, until};
+
+/// What other services say.
+const OTHERS: &str = "STATUS=of another service";
 
 /// Stands for systemd: what it is told.
 struct Manager {
@@ -25,6 +29,28 @@ impl Manager {
 
     fn manages(&self, balancer: Balancer) -> Balancer {
         balancer.env("NOTIFY_SOCKET", self.path.to_str().unwrap())
+    }
+
+    /// Has so much to read that no more is taken, which it does not read.
+    fn is_busy(&self) {
+        let other = UnixDatagram::unbound().unwrap();
+        other.set_nonblocking(true).unwrap();
+        let full = loop {
+            if let Err(error) = other.send_to(OTHERS.as_bytes(), &self.path) {
+                break error;
+            }
+        };
+        assert_eq!(full.kind(), ErrorKind::WouldBlock);
+    }
+
+    /// Reads what others told it.
+    fn catches_up(&self) -> String {
+        loop {
+            let message = self.message();
+            if message != OTHERS {
+                return message;
+            }
+        }
     }
 
     /// The next message that is no sign of life.
@@ -94,4 +120,47 @@ fn whom_it_watches_changes_with_a_successor_and_the_service_goes_on() {
     get(balancer.address, "/").expect_status(200);
     signal("TERM", successor.0);
     assert_eq!(manager.message(), "STOPPING=1\n", "of the new one, for it was the old one's last word");
+}
+
+#[test]
+fn while_it_does_not_read_clients_are_served_and_a_stop_is_a_stop() {
+    let (manager, sample) = (Manager::new(), Sample::start("one"));
+    manager.is_busy();
+    let balancer = manager.manages(Balancer::before(&[sample.address()])).env("WATCHDOG_USEC", "100000");
+    let balancer = balancer.start();
+    get(balancer.address, "/").expect_status(200);
+    balancer.said("the service manager does not read what it is told");
+    balancer.signal("HUP");
+    balancer.said("reload: nothing has changed");
+    get(balancer.address, "/").expect_status(200);
+    balancer.signal("TERM");
+    assert!(balancer.ended().success());
+}
+
+#[test]
+fn what_it_did_not_read_at_once_it_is_told_later_and_in_turn() {
+    let (manager, sample) = (Manager::new(), Sample::start("one"));
+    manager.is_busy();
+    let balancer = manager.manages(Balancer::before(&[sample.address()])).start();
+    balancer.signal("HUP");
+    balancer.said("reload: nothing has changed");
+    assert_eq!(manager.catches_up(), "READY=1\n");
+    assert!(manager.message().starts_with("RELOADING=1\n"));
+    assert_eq!(manager.message(), "READY=1\n");
+    manager.is_busy();
+    let _successor = Successor::of(balancer.id(), &balancer, 0);
+    assert!(manager.catches_up().starts_with("READY=1\nMAINPID="));
+    assert!(balancer.ended().success());
+}
+
+#[test]
+fn it_may_have_an_address_that_is_no_file() {
+    let name = format!("loadbalancer-test-{}", std::process::id());
+    let told = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+    told.set_read_timeout(Some(PATIENCE)).unwrap();
+    let sample = Sample::start("one");
+    let _balancer = Balancer::before(&[sample.address()]).env("NOTIFY_SOCKET", &format!("@{name}")).start();
+    let mut bytes = [0; 64];
+    let length = told.recv(&mut bytes).expect("a message");
+    assert_eq!(&bytes[..length], b"READY=1\n");
 }

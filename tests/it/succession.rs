@@ -151,6 +151,19 @@ fn the_file_that_is_in_the_programs_place_by_then_is_the_one_that_is_started() {
 }
 
 #[test]
+fn a_file_that_takes_the_programs_place_while_it_starts_is_started_next() {
+    let (sample, folder) = (Sample::start("one"), Folder::new());
+    let program = folder.path("loadbalancer");
+    fs::hard_link(env!("CARGO_BIN_EXE_loadbalancer"), &program).unwrap();
+    let new = script(&folder, "echo new program");
+    let balancer = Balancer::of(&program, &[sample.address()]).replaced_by(&new).start();
+    let _successor = Successor::of(balancer.id(), &balancer, 0);
+    balancer.said("new program");
+    assert!(balancer.ended().success());
+    get(balancer.address, "/").expect_status(200);
+}
+
+#[test]
 fn a_link_to_the_program_may_lead_elsewhere_by_then() {
     let (sample, folder) = (Sample::start("one"), Folder::new());
     let link = folder.path("loadbalancer");

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
@@ -102,4 +102,29 @@ fn talking_to_a_pipe(samples: &[Sample], workers: &str) -> (Running, Fifo) {
     running.address = address_in(&log.said("listening on http"));
     samples.iter().for_each(|_| drop(log.said("is healthy")));
     (running, log)
+}
+
+#[test]
+fn a_start_that_fails_ends_it_though_nobody_reads_why() {
+    let other = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = other.local_addr().expect("an address").to_string();
+    let taken = || Balancer::before(&[]).flag("--listen", &address);
+    let senseless = || Balancer::before(&[]).flag("--workers", "0");
+    for (balancer, code) in [(taken(), 1), (senseless(), 2)] {
+        let mut log = Fifo::open();
+        log.fill();
+        let balancer = balancer.standard_error_to(log.path()).run();
+        assert_eq!(balancer.ended().code(), Some(code));
+    }
+}
+
+#[test]
+fn a_start_that_fails_tells_why_to_who_reads_it_later() {
+    let other = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = other.local_addr().expect("an address").to_string();
+    let mut log = Fifo::open();
+    log.fill();
+    let balancer = Balancer::before(&[]).flag("--listen", &address).standard_error_to(log.path()).run();
+    log.said("the port is in use");
+    assert_eq!(balancer.ended().code(), Some(1));
 }

@@ -1,17 +1,20 @@
 //! The old process, which gives way to its successor.
 
 use std::env;
+use std::ffi::OsStr;
 use std::future::pending;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{self, Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use rustix::process::{self, Pid, kill_process};
 use thiserror::Error;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::{spawn_blocking, spawn_local};
+use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
@@ -19,6 +22,7 @@ use crate::app::live::Live;
 use crate::app::prepare::Admin;
 use crate::backends::Legacy;
 use crate::config::Sources;
+use crate::connect::{Undone, aside};
 use crate::control::{self, Desk, Refusal, Verdict};
 use crate::telemetry::manager;
 
@@ -44,6 +48,8 @@ enum Error {
     Program,
     #[error("{}: {error}", program.display())]
     Start { program: PathBuf, error: io::Error },
+    #[error(transparent)]
+    Undone(#[from] Undone),
     #[error("it was not given the listening sockets: {0}")]
     Sockets(#[from] io::Error),
     #[error("it ended with {0} before it served; what it said stands above")]
@@ -55,8 +61,7 @@ enum Error {
 /// What is needed to start the same program again.
 pub(in crate::app) struct Succession {
     signal: Option<Signal>,
-    /// Found at the start: later, another file may be in its place, which is the one to start.
-    program: Option<PathBuf>,
+    program: Option<&'static Path>,
     unrepeatable: Option<&'static str>,
 }
 
@@ -68,8 +73,10 @@ impl Succession {
             Some(sources) if sources.is_read_once() => Some("the settings came from standard input"),
             Some(_) => None,
         };
-        let signal = signal(SignalKind::user_defined2()).ok();
-        Self { signal, program: program(), unrepeatable }
+        let asked = signal(SignalKind::user_defined2()).ok();
+        // Whoever started us may ignore SIGCHLD, and we with them until it is caught: then nobody could say how a child ended.
+        drop(signal(SignalKind::child()));
+        Self { signal: asked, program: program(), unrepeatable }
     }
 
     /// Ready when another process, which it tells, serves in our place. If nobody waits for that any more, none will.
@@ -102,10 +109,9 @@ impl Succession {
         if desk.confirmation().is_some_and(|watched| watched.verdict == Verdict::Watching) {
             return Err(Error::Watched);
         }
-        let program = self.program.clone().ok_or(Error::Program)?;
+        let program = self.program.ok_or(Error::Program)?.to_owned();
         info!("starting a successor: {}", program.display());
-        let started = spawn_blocking(move || Successor::start(program)).await;
-        let mut successor = started.unwrap_or_else(|error| Err(io::Error::other(error).into()))?;
+        let mut successor = aside(move || Successor::start(program)).await??;
         let legacies = desk.registry().legacies();
         let serves = timeout(PATIENCE, successor.serves(live, &legacies)).await;
         serves.unwrap_or_else(|_| if successor.serves_by_now() { Ok(()) } else { Err(Error::Late) })?;
@@ -119,9 +125,15 @@ impl Succession {
     }
 }
 
-/// The file of the program, by the path by which it was started if that leads there: a link in it may lead elsewhere by then.
-fn program() -> Option<PathBuf> {
-    let own = env::current_exe().ok()?;
+/// The file of the program. It is to be found at the start: later, another file may be in its place, which is the one to start.
+pub fn program() -> Option<&'static Path> {
+    static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
+    PROGRAM.get_or_init(find_program).as_deref()
+}
+
+/// By the path by which it was started if that leads there: a link in it may lead elsewhere by then.
+fn find_program() -> Option<PathBuf> {
+    let own = with_a_name(env::current_exe().ok()?);
     let word = PathBuf::from(env::args_os().next()?);
     let named = if word.components().count() > 1 {
         path::absolute(word).ok()
@@ -131,6 +143,14 @@ fn program() -> Option<PathBuf> {
     };
     let leads_there = |path: &Path| path.canonicalize().is_ok_and(|it| it == own);
     Some(named.filter(|path| leads_there(path)).unwrap_or(own))
+}
+
+/// The path of a file whose name another one has taken already, as Linux does not say it.
+fn with_a_name(own: PathBuf) -> PathBuf {
+    match own.as_os_str().as_bytes().strip_suffix(b" (deleted)") {
+        Some(name) if !own.exists() => PathBuf::from(OsStr::from_bytes(name)),
+        _ => own,
+    }
 }
 
 /// A process that is to serve in our place. It ends when this is dropped, unless it is kept: at once, or as at a stop if it serves.

@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::task::spawn_blocking;
-
 use crate::config::{Backend, BackendUrl, MOST_WEIGHT, UrlError, parse_number, read_file};
+use crate::connect::aside;
 
 use super::Found;
 
@@ -49,8 +48,7 @@ pub(super) async fn read(path: PathBuf, known: &[Backend]) -> Result<Found, File
         parse(&String::from_utf8(bytes).map_err(|error| unreadable(error.to_string()))?, &known)
     };
     // Names are looked up, which takes its time.
-    let backends =
-        spawn_blocking(read).await.unwrap_or_else(|error| Err(FileError::Unreadable(error.to_string())))?;
+    let backends = aside(read).await.map_err(|undone| unreadable(undone.to_string()))??;
     Ok(Found { backends, holds: HOLDS, failed: None })
 }
 

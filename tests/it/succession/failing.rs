@@ -30,6 +30,17 @@ fn a_successor_that_cannot_start_changes_nothing() {
 }
 
 #[test]
+fn how_a_successor_ended_is_told_though_who_started_us_ignores_the_ends_of_children() {
+    let sample = Sample::start("one");
+    let settings = Settings::that_say(&text(1, &sample));
+    let balancer = Balancer::bare().flag("--config", settings.path()).ignoring("CHLD").start();
+    settings.write("workers = \"two\"\n");
+    balancer.signal("USR2");
+    let line = balancer.said("no successor, this process goes on: ");
+    assert!(line.contains("it ended with exit status: 2 before it served"), "{line}");
+}
+
+#[test]
 fn a_stop_meanwhile_stops_both_whatever_the_program_is_by_then() {
     let (sample, folder) = (Sample::start("one"), Folder::new());
     let program = folder.path("loadbalancer");

@@ -77,7 +77,18 @@ impl Balancer {
 
     /// With files that it writes to no longer than so many blocks of 512 bytes.
     pub fn file_blocks(self, most: usize) -> Self {
-        self.by_shell(&format!("trap '' XFSZ; ulimit -f {most}; exec \"$0\" \"$@\""))
+        self.by_shell(&format!("ulimit -f {most}; exec \"$0\" \"$@\""))
+    }
+
+    /// Started by who ignores this signal, which is ignored from then on.
+    pub fn ignoring(self, signal: &str) -> Self {
+        self.by_shell(&format!("exec env --ignore-signal={signal} \"$0\" \"$@\""))
+    }
+
+    /// Started from this file while another one takes the file's name.
+    pub fn replaced_by(self, new: &Path) -> Self {
+        let replace = format!("exec 3<\"$0\"; mv '{}' \"$0\"", new.display());
+        self.by_shell(&format!("{replace}; exec /proc/self/fd/3 \"$@\""))
     }
 
     /// With this file for the system's own list of names, which others keep; see [`lacks_lists_of_names`](super::lacks_lists_of_names).
