@@ -70,7 +70,9 @@ pub enum Objection {
 impl Discovery {
     /// Asks these for names, or whom the system asks.
     pub fn asking(servers: &[SocketAddr]) -> Self {
-        Self { servers: servers.into(), resolver: Resolver::asking(servers).map(Rc::new) }
+        let resolver =
+            Resolver::asking(servers).map(Rc::new).map_err(|error| DnsError::NoServers(error.to_string()));
+        Self { servers: servers.into(), resolver }
     }
 
     /// Looks anew whom the system asks, which may have changed since.

@@ -16,6 +16,8 @@ struct Zone {
     ttl: u32,
     /// Says that it failed when it is asked for these.
     fails: Vec<RecordType>,
+    /// Says that it failed when it is asked for this name.
+    fails_at: Option<String>,
     /// Says nothing when it is asked for these.
     drops: Vec<RecordType>,
     /// Says of all that is not known that there is no such name.
@@ -32,7 +34,19 @@ pub struct Dns {
 impl Dns {
     /// One that knows no name; what it says holds for a second.
     pub fn start() -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+        Self::on(UdpSocket::bind("127.0.0.1:0").expect("a free port"))
+    }
+
+    /// The same where a system looks for one, on port 53; none where we may not listen there, which is said.
+    pub fn of_a_system() -> Option<Self> {
+        let free = (1..=254).find_map(|last| UdpSocket::bind((Ipv4Addr::new(127, 53, 0, last), 53)).ok());
+        if free.is_none() {
+            eprintln!("this machine lets us not listen on port 53: nothing was tried");
+        }
+        free.map(Self::on)
+    }
+
+    fn on(socket: UdpSocket) -> Self {
         let address = socket.local_addr().expect("it is bound");
         let zone = Arc::new(Mutex::new(Zone { ttl: 1, ..Zone::default() }));
         let known = Arc::clone(&zone);
@@ -83,6 +97,11 @@ impl Dns {
         self.zone.lock().unwrap().fails = kinds.to_vec();
     }
 
+    /// Says that it failed when it is asked for this name.
+    pub fn fails_at(&self, name: &str) {
+        self.zone.lock().unwrap().fails_at = Some(name.to_owned());
+    }
+
     /// Says nothing when it is asked for these.
     pub fn drops(&self, kinds: &[RecordType]) {
         self.zone.lock().unwrap().drops = kinds.to_vec();
@@ -113,18 +132,18 @@ impl Zone {
             return None;
         }
         let mut answer = question.into_response();
-        if self.fails.contains(&query.query_type()) {
+        let name = query.name().to_utf8();
+        if self.fails.contains(&query.query_type()) || self.fails_at.as_ref() == Some(&name) {
             answer.metadata.response_code = ResponseCode::ServFail;
             return Some(answer);
         }
-        let name = query.name().to_utf8();
+        if self.denies && self.records.iter().all(|(known, _)| *known != name) {
+            answer.metadata.response_code = ResponseCode::NXDomain;
+        }
         let is_asked = |(known, data): &&(String, RData)| {
             *known == name
                 && (data.record_type() == query.query_type() || query.query_type() == RecordType::ANY)
         };
-        if self.denies && self.records.iter().all(|(known, _)| *known != name) {
-            answer.metadata.response_code = ResponseCode::NXDomain;
-        }
         for (_, data) in self.records.iter().filter(is_asked) {
             answer.add_answer(Record::from_rdata(query.name().clone(), self.ttl, data.clone()));
         }
