@@ -6,6 +6,7 @@
 mod dns;
 mod file;
 
+use std::mem;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use tracing::{info, warn};
 
 use crate::config::{Backend, BackendUrl, Source};
 
-use dns::{DnsError, Resolver};
+use dns::{DnsError, Resolver, Stamp};
 use file::FileError;
 
 /// Backends that one source may tell of; more are left out.
@@ -32,6 +33,10 @@ pub struct Discovery {
     /// None, if it is those that the system asks.
     servers: Rc<[SocketAddr]>,
     resolver: Result<Rc<Resolver>, DnsError>,
+    /// What the system said of whom to ask when that was read.
+    read: Stamp,
+    /// The same when that was last looked at.
+    seen: Stamp,
 }
 
 /// What a source tells, and for how long that holds.
@@ -70,15 +75,21 @@ pub enum Objection {
 impl Discovery {
     /// Asks these for names, or whom the system asks.
     pub fn asking(servers: &[SocketAddr]) -> Self {
+        // What changes while it is read is seen at the next look.
+        let read = dns::stamp();
         let resolver =
             Resolver::asking(servers).map(Rc::new).map_err(|error| DnsError::NoServers(error.to_string()));
-        Self { servers: servers.into(), resolver }
+        Self { servers: servers.into(), resolver, read, seen: read }
     }
 
-    /// Looks anew whom the system asks, which may have changed since.
+    /// Looks anew whom the system asks, and what it lists itself, if that has changed. It may be half written, and counts when it
+    /// is the same a look later.
     fn look_for_servers(&mut self) {
         if self.servers.is_empty() {
-            *self = Self::asking(&[]);
+            let before = mem::replace(&mut self.seen, dns::stamp());
+            if self.seen == before && self.seen != self.read {
+                *self = Self::asking(&[]);
+            }
         }
     }
 
@@ -91,12 +102,10 @@ impl Discovery {
     ) {
         let mut heard = Heard { known, ..Heard::default() };
         loop {
+            self.look_for_servers();
             let pause = match self.ask(&source, &heard.known).await {
                 Ok(found) => heard.pass_on(&source, found, &tell),
                 Err(error) => {
-                    if matches!(error, SourceError::Dns(_)) {
-                        self.look_for_servers();
-                    }
                     heard.complain(&source, error);
                     AGAIN_AFTER
                 }

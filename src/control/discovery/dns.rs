@@ -12,7 +12,7 @@ use hickory_resolver::proto::rr::rdata::SRV;
 use crate::config::{Backend, BackendUrl, Scheme};
 
 use super::{Found, MOST_FOUND};
-pub(super) use resolver::Resolver;
+pub(super) use resolver::{Resolver, Stamp, stamp};
 use server::Reason;
 
 /// Targets of a service that are asked for at one time.

@@ -94,3 +94,29 @@ fn a_short_name_is_looked_for_in_the_domains_of_the_system() {
     let Some((_settings, balancer)) = on_a_system(&dns, ways, "", &source) else { return };
     assert_eq!(answers(&balancer), "hello from named\n");
 }
+
+#[test]
+fn what_the_system_lists_of_names_counts_before_all_servers_and_as_it_is_now() {
+    let (Some(dns), sample) = (Dns::of_a_system(), Sample::start("named")) else { return };
+    dns.says("app.test.", &[Ipv4Addr::new(127, 0, 0, 8)]);
+    let source = source_at("app.test", sample.address());
+    let hosts = |address: Ipv4Addr| format!("{address} app.test\n");
+    let Some((settings, balancer)) = on_a_system(&dns, "", &hosts(ELSEWHERE), &source) else { return };
+    balancer.said(&format!("{ELSEWHERE}:{} is ", sample.address().port()));
+    settings.put("hosts", hosts(Ipv4Addr::LOCALHOST));
+    until("the new address is used", || get(balancer.address, "/").status == 200);
+    assert_eq!(dns.questions(), 0);
+}
+
+#[test]
+fn what_the_system_lists_of_names_does_not_count_where_it_is_said_whom_to_ask() {
+    let (dns, sample) = (Dns::start(), Sample::start("named"));
+    if lacks_lists_of_names() {
+        return;
+    }
+    dns.says("app.test.", &[Ipv4Addr::LOCALHOST]);
+    let settings = Settings::that_say(&settings_text(Some(&dns), &source_at("app.test", sample.address())));
+    let hosts = settings.put("hosts", format!("{ELSEWHERE} app.test\n"));
+    let balancer = settings.balancer().names_from(&hosts).start();
+    assert_eq!(answers(&balancer), "hello from named\n");
+}

@@ -3,7 +3,9 @@
 //! The order of servers and of names is the operator's: a later one is asked only if the earlier one told nothing, and who says
 //! that there is none has told.
 
+use std::fs;
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::MetadataExt;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -28,6 +30,12 @@ const GRACE: Duration = Duration::from_millis(500);
 /// What the system's own list says is looked at as often as a file with backends.
 const LIST_HOLDS: Duration = Duration::from_secs(1);
 
+/// What the system says of names, and of whom to ask for them.
+const SYSTEM_FILES: [&str; 2] = ["/etc/hosts", "/etc/resolv.conf"];
+
+/// Tells whether files of the system are those that were read: of each its inode, length and time of change.
+pub(in crate::control::discovery) type Stamp = [Option<(u64, u64, i64, i64)>; 2];
+
 /// The addresses of one family that a name has, at least one, and for how long that holds.
 pub(super) type Answer = Result<Told<IpAddr>, Reason>;
 
@@ -47,23 +55,21 @@ pub(in crate::control::discovery) struct Resolver {
 impl Resolver {
     /// Asks these servers, or does as the system does.
     pub(in crate::control::discovery) fn asking(servers: &[SocketAddr]) -> Result<Self, NetError> {
-        let (config, options) = match servers {
-            [] => read_system_conf()?,
+        let (config, options, list) = match servers {
+            [] => {
+                let (config, options) = read_system_conf()?;
+                (config, options, Hosts::from_system().unwrap_or_default())
+            }
             servers => {
                 let config = ResolverConfig::from_name_servers(servers.iter().map(server_at).collect());
-                (config, ResolverOpts::default())
+                (config, ResolverOpts::default(), Hosts::default())
             }
         };
         let (domain, search, servers) = config.into_parts();
         let mut domains: Vec<_> = domain.into_iter().chain(search).collect();
         domains.dedup();
         let servers = servers.into_iter().map(|server| Server::at(server, options.clone()));
-        Ok(Self {
-            servers: servers.collect::<Result<_, _>>()?,
-            domains,
-            dots: options.ndots,
-            list: Hosts::from_system().unwrap_or_default(),
-        })
+        Ok(Self { servers: servers.collect::<Result<_, _>>()?, domains, dots: options.ndots, list })
     }
 
     /// What is said of the addresses of both families, IPv4 first; of a name of which nothing is known not for long.
@@ -171,6 +177,14 @@ impl Resolver {
     fn attempts(&self) -> usize {
         self.servers.len().max(ATTEMPTS)
     }
+}
+
+/// How the files of the system are now that say whom to ask.
+pub(in crate::control::discovery) fn stamp() -> Stamp {
+    SYSTEM_FILES.map(|path| {
+        let known = fs::metadata(path).ok()?;
+        Some((known.ino(), known.size(), known.mtime(), known.mtime_nsec()))
+    })
 }
 
 fn is_none_there<T>(answer: &Result<T, Reason>) -> bool {
