@@ -120,3 +120,19 @@ fn what_the_system_lists_of_names_does_not_count_where_it_is_said_whom_to_ask() 
     let balancer = settings.balancer().names_from(&hosts).start();
     assert_eq!(answers(&balancer), "hello from named\n");
 }
+
+#[test]
+fn services_are_found_under_a_name_that_stands_for_another_one() {
+    let (dns, sample) = (Dns::start(), Sample::start("named"));
+    dns.says("host.test.", &[Ipv4Addr::LOCALHOST]);
+    dns.aliases("_http._tcp.app.test.", "_http._tcp.more.test.");
+    dns.aliases("_http._tcp.more.test.", "_http._tcp.most.test.");
+    dns.serves("_http._tcp.most.test.", &[(0, 1, sample.address().port(), "host.test.")]);
+    let source = "srv:_http._tcp.app.test";
+    let balancer = Settings::that_say(&settings_text(Some(&dns), source)).balancer().start();
+    assert_eq!(answers(&balancer), "hello from named\n");
+    // In a circle it ends, too.
+    dns.aliases("_http._tcp.most.test.", "_http._tcp.app.test.");
+    balancer.said("what was known of it before still holds");
+    assert_eq!(answers(&balancer), "hello from named\n");
+}

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use hickory_resolver::proto::op::{Message, ResponseCode};
-use hickory_resolver::proto::rr::rdata::{A, AAAA, SOA, SRV};
+use hickory_resolver::proto::rr::rdata::{A, AAAA, CNAME, SOA, SRV};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 
 /// What is known of names: to be changed at any time.
@@ -80,6 +80,11 @@ impl Dns {
         self.set(name, services.iter().map(service).collect());
     }
 
+    /// From now on a name stands for another one.
+    pub fn aliases(&self, name: &str, other: &str) {
+        self.set(name, vec![RData::CNAME(CNAME(Name::from_str(other).expect("a name")))]);
+    }
+
     /// From now on a name has these addresses of both families, and no others.
     pub fn says_both(&self, name: &str, ipv4: &[Ipv4Addr], ipv6: &[Ipv6Addr]) {
         let ipv6 = ipv6.iter().map(|address| RData::AAAA(AAAA(*address)));
@@ -132,7 +137,7 @@ impl Zone {
             return None;
         }
         let mut answer = question.into_response();
-        let name = query.name().to_utf8();
+        let mut name = query.name().to_utf8();
         if self.fails.contains(&query.query_type()) || self.fails_at.as_ref() == Some(&name) {
             answer.metadata.response_code = ResponseCode::ServFail;
             return Some(answer);
@@ -140,12 +145,23 @@ impl Zone {
         if self.denies && self.records.iter().all(|(known, _)| *known != name) {
             answer.metadata.response_code = ResponseCode::NXDomain;
         }
-        let is_asked = |(known, data): &&(String, RData)| {
-            *known == name
-                && (data.record_type() == query.query_type() || query.query_type() == RecordType::ANY)
-        };
-        for (_, data) in self.records.iter().filter(is_asked) {
-            answer.add_answer(Record::from_rdata(query.name().clone(), self.ttl, data.clone()));
+        // As one does that looks for all that a name stands for, but not for ever.
+        for _ in 0..3 {
+            let mut alias = None;
+            for (_, data) in self.records.iter().filter(|(known, _)| *known == name) {
+                let is_asked = [data.record_type(), RecordType::ANY].contains(&query.query_type());
+                if let (RData::CNAME(other), false) = (data, is_asked) {
+                    alias = Some(other.to_utf8());
+                }
+                if is_asked || alias.is_some() {
+                    let own = Name::from_str(&name).expect("a name");
+                    answer.add_answer(Record::from_rdata(own, self.ttl, data.clone()));
+                }
+            }
+            match alias {
+                Some(other) => name = other,
+                None => break,
+            }
         }
         if answer.answers.is_empty() {
             // How long it holds that there is none (RFC 2308).

@@ -15,7 +15,7 @@ use hickory_resolver::config::{ResolverConfig, ResolverOpts};
 use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::NetError;
 use hickory_resolver::proto::op::Query;
-use hickory_resolver::proto::rr::rdata::SRV;
+use hickory_resolver::proto::rr::rdata::{CNAME, SRV};
 use hickory_resolver::proto::rr::{IntoName, Name, RData, RecordType};
 use hickory_resolver::system_conf::read_system_conf;
 use tokio::time::timeout;
@@ -27,6 +27,8 @@ const ATTEMPTS: usize = 2;
 /// How long the first addresses of one family wait for those of the other, for there are servers that never answer for one (RFC
 /// 8305 section 3). Later ones wait for as long as a question may take: what is known still holds.
 const GRACE: Duration = Duration::from_millis(500);
+/// Names that stand one for the other before it is taken for a circle.
+const MOST_ALIASES: usize = 8;
 /// What the system's own list says is looked at as often as a file with backends.
 const LIST_HOLDS: Duration = Duration::from_secs(1);
 
@@ -100,7 +102,7 @@ impl Resolver {
     pub(super) async fn services(&self, name: &str) -> Result<Told<SRV>, Reason> {
         let mut told = Err(Reason::NoName);
         for name in self.names(name)? {
-            told = self.services_at(&name).await;
+            told = self.services_at(name).await;
             if !is_none_there(&told) {
                 break;
             }
@@ -150,12 +152,34 @@ impl Resolver {
         if told.all.is_empty() { Err(Reason::NoRecords) } else { Ok(told) }
     }
 
-    async fn services_at(&self, name: &Name) -> Result<Told<SRV>, Reason> {
-        let found = self.ask(name, RecordType::SRV).await?;
-        Ok(Told::of(&found, |data| match data {
-            RData::SRV(service) => Some(service.clone()),
-            _ => None,
-        }))
+    /// The services of an absolute name, or of the one that it stands for: an answer that says both at once is taken for none by
+    /// `hickory`, which looks for services of their targets.
+    async fn services_at(&self, mut name: Name) -> Result<Told<SRV>, Reason> {
+        let mut holds = Duration::MAX;
+        for _ in 0..MOST_ALIASES {
+            let none = match self.ask(&name, RecordType::SRV).await {
+                Ok(found) => {
+                    let services = Told::of(&found, |data| match data {
+                        RData::SRV(service) => Some(service.clone()),
+                        _ => None,
+                    });
+                    return Ok(Told { holds: holds.min(services.holds), ..services });
+                }
+                Err(reason) if reason.is_none_there() => reason,
+                Err(reason) => return Err(reason),
+            };
+            let alias = match self.ask(&name, RecordType::CNAME).await {
+                Ok(found) => Told::of(&found, |data| match data {
+                    RData::CNAME(CNAME(other)) => Some(other.clone()),
+                    _ => None,
+                }),
+                Err(reason) if reason.is_none_there() => return Err(none),
+                Err(reason) => return Err(reason),
+            };
+            holds = holds.min(alias.holds);
+            name = alias.all.into_iter().next().ok_or(none)?;
+        }
+        Err(Reason::Other("too many names stand one for the other".to_owned()))
     }
 
     /// What the first server says that tells anything of an absolute name.
