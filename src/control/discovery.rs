@@ -103,7 +103,7 @@ impl Discovery {
         let mut heard = Heard { known, ..Heard::default() };
         loop {
             self.look_for_servers();
-            let pause = match self.ask(&source, &heard.known).await {
+            let pause = match self.ask(&source, &heard).await {
                 Ok(found) => heard.pass_on(&source, found, &tell),
                 Err(error) => {
                     heard.complain(&source, error);
@@ -114,14 +114,15 @@ impl Discovery {
         }
     }
 
-    async fn ask(&self, source: &Source, known: &[Backend]) -> Result<Found, SourceError> {
+    async fn ask(&self, source: &Source, heard: &Heard) -> Result<Found, SourceError> {
+        let known = &heard.known;
         let resolver = || self.resolver.as_deref().map_err(Clone::clone);
         let found = match source {
             Source::Dns { scheme, name, port } => {
                 dns::addresses(resolver()?, *scheme, name, *port, known).await?
             }
             Source::Srv { scheme, name } => dns::services(resolver()?, *scheme, name, known).await?,
-            Source::File(path) => file::read(path.clone(), known).await?,
+            Source::File(path) => file::read(path.clone(), heard.led_to()).await?,
         };
         if found.backends.is_empty() { Err(SourceError::Nobody) } else { Ok(found) }
     }
@@ -162,6 +163,12 @@ impl Heard {
         self.tells_of(source, count, found.failed.map(SourceError::Dns).or(objection.map(Into::into)));
         self.known = found.backends;
         pause.clamp(SHORTEST, LONGEST)
+    }
+
+    /// Where a file led, gone by or not: a new name in it must lead to the same place twice.
+    fn led_to(&self) -> Vec<BackendUrl> {
+        let seen = self.seen.iter().filter(|seen| **seen != self.known).flatten();
+        self.known.iter().chain(seen).map(|backend| backend.url.clone()).collect()
     }
 
     /// Whether a file may be half written: what is new in it counts when it says the same a look later.

@@ -136,3 +136,21 @@ fn services_are_found_under_a_name_that_stands_for_another_one() {
     balancer.said("what was known of it before still holds");
     assert_eq!(answers(&balancer), "hello from named\n");
 }
+
+#[test]
+fn a_new_name_in_a_file_counts_though_servers_turn_its_addresses_round() {
+    let (Some(dns), sample) = (Dns::of_a_system(), Sample::start("named")) else { return };
+    // The system prefers neither of them.
+    dns.says("app.test.", &[Ipv4Addr::new(127, 0, 0, 2), Ipv4Addr::new(127, 0, 0, 3)]);
+    dns.turns();
+    let list = Settings::that_say("");
+    let path = list.put("backends.txt", sample.address().to_string());
+    let source = format!("file:{}", path.display());
+    let Some((_settings, balancer)) = on_a_system(&dns, "", "", &source) else { return };
+    assert_eq!(answers(&balancer), "hello from named\n");
+    list.put("backends.txt", format!("app.test:{}", sample.address().port()));
+    balancer.said(&format!("all/{} is removed", sample.address()));
+    // So do new addresses of a known one.
+    dns.says("app.test.", &[Ipv4Addr::new(127, 0, 0, 4), Ipv4Addr::new(127, 0, 0, 5)]);
+    balancer.said(&format!("all/app.test:{} is removed", sample.address().port()));
+}

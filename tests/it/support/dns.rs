@@ -22,6 +22,8 @@ struct Zone {
     drops: Vec<RecordType>,
     /// Says of all that is not known that there is no such name.
     denies: bool,
+    /// Says first each time what it said last before.
+    turns: bool,
     questions: usize,
 }
 
@@ -117,6 +119,11 @@ impl Dns {
         self.zone.lock().unwrap().denies = denies;
     }
 
+    /// From now on turns its answers round each time that it is asked for addresses of IPv4.
+    pub fn turns(&self) {
+        self.zone.lock().unwrap().turns = true;
+    }
+
     /// How often it was asked.
     pub fn questions(&self) -> usize {
         self.zone.lock().unwrap().questions
@@ -162,6 +169,9 @@ impl Zone {
                 Some(other) => name = other,
                 None => break,
             }
+        }
+        if self.turns && query.query_type() == RecordType::A && !self.records.is_empty() {
+            self.records.rotate_left(1);
         }
         if answer.answers.is_empty() {
             // How long it holds that there is none (RFC 2308).
