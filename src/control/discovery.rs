@@ -6,6 +6,7 @@
 mod dns;
 mod file;
 
+use std::mem;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use tracing::{info, warn};
 
 use crate::config::{Backend, BackendUrl, Source};
 
-use dns::{DnsError, Resolver};
+use dns::{DnsError, Resolver, Stamp};
 use file::FileError;
 
 /// Backends that one source may tell of; more are left out.
@@ -32,6 +33,10 @@ pub struct Discovery {
     /// None, if it is those that the system asks.
     servers: Rc<[SocketAddr]>,
     resolver: Result<Rc<Resolver>, DnsError>,
+    /// What the system said of whom to ask when that was read.
+    read: Stamp,
+    /// The same when that was last looked at.
+    seen: Stamp,
 }
 
 /// What a source tells, and for how long that holds.
@@ -70,13 +75,21 @@ pub enum Objection {
 impl Discovery {
     /// Asks these for names, or whom the system asks.
     pub fn asking(servers: &[SocketAddr]) -> Self {
-        Self { servers: servers.into(), resolver: Resolver::asking(servers).map(Rc::new) }
+        // What changes while it is read is seen at the next look.
+        let read = dns::stamp();
+        let resolver =
+            Resolver::asking(servers).map(Rc::new).map_err(|error| DnsError::NoServers(error.to_string()));
+        Self { servers: servers.into(), resolver, read, seen: read }
     }
 
-    /// Looks anew whom the system asks, which may have changed since.
+    /// Looks anew whom the system asks, and what it lists itself, if that has changed. It may be half written, and counts when it
+    /// is the same a look later.
     fn look_for_servers(&mut self) {
         if self.servers.is_empty() {
-            *self = Self::asking(&[]);
+            let before = mem::replace(&mut self.seen, dns::stamp());
+            if self.seen == before && self.seen != self.read {
+                *self = Self::asking(&[]);
+            }
         }
     }
 
@@ -89,12 +102,10 @@ impl Discovery {
     ) {
         let mut heard = Heard { known, ..Heard::default() };
         loop {
-            let pause = match self.ask(&source, &heard.known).await {
+            self.look_for_servers();
+            let pause = match self.ask(&source, &heard).await {
                 Ok(found) => heard.pass_on(&source, found, &tell),
                 Err(error) => {
-                    if matches!(error, SourceError::Dns(_)) {
-                        self.look_for_servers();
-                    }
                     heard.complain(&source, error);
                     AGAIN_AFTER
                 }
@@ -103,14 +114,15 @@ impl Discovery {
         }
     }
 
-    async fn ask(&self, source: &Source, known: &[Backend]) -> Result<Found, SourceError> {
+    async fn ask(&self, source: &Source, heard: &Heard) -> Result<Found, SourceError> {
+        let known = &heard.known;
         let resolver = || self.resolver.as_deref().map_err(Clone::clone);
         let found = match source {
             Source::Dns { scheme, name, port } => {
                 dns::addresses(resolver()?, *scheme, name, *port, known).await?
             }
             Source::Srv { scheme, name } => dns::services(resolver()?, *scheme, name, known).await?,
-            Source::File(path) => file::read(path.clone(), known).await?,
+            Source::File(path) => file::read(path.clone(), heard.led_to()).await?,
         };
         if found.backends.is_empty() { Err(SourceError::Nobody) } else { Ok(found) }
     }
@@ -151,6 +163,12 @@ impl Heard {
         self.tells_of(source, count, found.failed.map(SourceError::Dns).or(objection.map(Into::into)));
         self.known = found.backends;
         pause.clamp(SHORTEST, LONGEST)
+    }
+
+    /// Where a file led, gone by or not: a new name in it must lead to the same place twice.
+    fn led_to(&self) -> Vec<BackendUrl> {
+        let seen = self.seen.iter().filter(|seen| **seen != self.known).flatten();
+        self.known.iter().chain(seen).map(|backend| backend.url.clone()).collect()
     }
 
     /// Whether a file may be half written: what is new in it counts when it says the same a look later.

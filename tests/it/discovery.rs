@@ -1,5 +1,6 @@
 //! Backends that names and files tell of.
 
+mod asked;
 mod reloaded;
 
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};

@@ -70,12 +70,15 @@ impl BackendUrl {
     }
 
     /// What a line of a list of backends says. A name is looked up, which may take its time; one that is known stays where it is,
-    /// as long as its name leads there, too: servers of names turn their answers round.
+    /// as long as its name leads there, too: servers of names turn their answers round. What is known first counts first.
     ///
     /// # Errors
     /// It says none.
     pub fn read(text: &str, known: &[Self]) -> Result<Self, UrlError> {
-        let led = |name: &str| known.iter().find(|known| *known.name == *name)?.address.ip();
+        let led = |name: &str| {
+            let known = known.iter().filter(|known| *known.name == *name);
+            known.filter_map(|known| known.address.ip()).collect::<Vec<_>>()
+        };
         Self::parse(text, led).map_err(|fault| {
             let Said { message, help } = fault.said(By::File);
             UrlError { text: text.to_owned(), message, help: help.unwrap_or_default() }
@@ -88,9 +91,9 @@ impl BackendUrl {
     }
 
     /// Parses what an operator writes. A name is looked up, and leads where it is known to have led as long as it may.
-    pub(in crate::config) fn parse(
+    pub(in crate::config) fn parse<K: IntoIterator<Item = SocketAddr>>(
         text: &str,
-        known: impl FnOnce(&str) -> Option<SocketAddr>,
+        known: impl FnOnce(&str) -> K,
     ) -> Result<Self, BackendFault> {
         if let Some(path) = text.strip_prefix(UNIX) {
             if !(1..=LONGEST_PATH).contains(&path.len()) {
@@ -152,7 +155,10 @@ pub(in crate::config) fn is_name(text: &str) -> bool {
 }
 
 /// The address of HOST:PORT, one that is known before others.
-fn look_up(authority: &str, known: impl FnOnce() -> Option<SocketAddr>) -> Result<SocketAddr, BackendFault> {
+fn look_up<K: IntoIterator<Item = SocketAddr>>(
+    authority: &str,
+    known: impl FnOnce() -> K,
+) -> Result<SocketAddr, BackendFault> {
     let refuse = || BackendFault::Address;
     let address = match authority.parse::<SocketAddr>() {
         Ok(address) => address,
@@ -180,10 +186,15 @@ fn look_up(authority: &str, known: impl FnOnce() -> Option<SocketAddr>) -> Resul
     }
 }
 
-/// Of the addresses of a name the one that is known or else the first one, IPv4 before IPv6: `localhost` means 127.0.0.1 to
+/// Of the addresses of a name the one that is known first or else the first one, IPv4 before IPv6: `localhost` means 127.0.0.1 to
 /// most backends.
-fn choose(found: impl Iterator<Item = SocketAddr>, known: Option<SocketAddr>) -> Option<SocketAddr> {
-    found.min_by_key(|address| (Some(*address) != known, address.is_ipv6()))
+fn choose(
+    found: impl Iterator<Item = SocketAddr>,
+    known: impl IntoIterator<Item = SocketAddr>,
+) -> Option<SocketAddr> {
+    let known: Vec<_> = known.into_iter().collect();
+    let place = |address| known.iter().position(|known| *known == address).unwrap_or(known.len());
+    found.min_by_key(|address| (place(*address), address.is_ipv6()))
 }
 
 #[cfg(test)]
@@ -199,6 +210,8 @@ mod tests {
         let all = ["[::1]:1", "10.0.0.2:1", "10.0.0.1:1"].map(|text| text.parse::<SocketAddr>().unwrap());
         let chosen = |known: usize| choose(all[..known.max(2)].iter().copied(), all.get(known).copied());
         assert_eq!([0, 1, 2, 3].map(chosen), [all[0], all[1], all[1], all[1]].map(Some));
+        let gone = "10.0.0.9:1".parse().unwrap();
+        assert_eq!(choose(all.into_iter(), [gone, all[2], all[1]]), Some(all[2]));
     }
 
     #[test]

@@ -39,9 +39,8 @@ pub(super) enum FileError {
     },
 }
 
-/// Reads a file, of which these are known: `ADDRESS` or `ADDRESS weight=N` on each line; what follows a `#` is passed over.
-pub(super) async fn read(path: PathBuf, known: &[Backend]) -> Result<Found, FileError> {
-    let known: Vec<_> = known.iter().map(|backend| backend.url.clone()).collect();
+/// Reads a file, which led to these before: `ADDRESS` or `ADDRESS weight=N` on each line; what follows a `#` is passed over.
+pub(super) async fn read(path: PathBuf, known: Vec<BackendUrl>) -> Result<Found, FileError> {
     let unreadable = |error: String| FileError::Unreadable(error);
     let read = move || {
         let bytes = read_file(&path, MOST_BYTES).map_err(|error| unreadable(error.to_string()))?;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use hickory_resolver::proto::op::{Message, ResponseCode};
-use hickory_resolver::proto::rr::rdata::{A, AAAA, SOA, SRV};
+use hickory_resolver::proto::rr::rdata::{A, AAAA, CNAME, SOA, SRV};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 
 /// What is known of names: to be changed at any time.
@@ -16,10 +16,14 @@ struct Zone {
     ttl: u32,
     /// Says that it failed when it is asked for these.
     fails: Vec<RecordType>,
+    /// Says that it failed when it is asked for this name.
+    fails_at: Option<String>,
     /// Says nothing when it is asked for these.
     drops: Vec<RecordType>,
     /// Says of all that is not known that there is no such name.
     denies: bool,
+    /// Says first each time what it said last before.
+    turns: bool,
     questions: usize,
 }
 
@@ -32,7 +36,19 @@ pub struct Dns {
 impl Dns {
     /// One that knows no name; what it says holds for a second.
     pub fn start() -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+        Self::on(UdpSocket::bind("127.0.0.1:0").expect("a free port"))
+    }
+
+    /// The same where a system looks for one, on port 53; none where we may not listen there, which is said.
+    pub fn of_a_system() -> Option<Self> {
+        let free = (1..=254).find_map(|last| UdpSocket::bind((Ipv4Addr::new(127, 53, 0, last), 53)).ok());
+        if free.is_none() {
+            eprintln!("this machine lets us not listen on port 53: nothing was tried");
+        }
+        free.map(Self::on)
+    }
+
+    fn on(socket: UdpSocket) -> Self {
         let address = socket.local_addr().expect("it is bound");
         let zone = Arc::new(Mutex::new(Zone { ttl: 1, ..Zone::default() }));
         let known = Arc::clone(&zone);
@@ -66,6 +82,11 @@ impl Dns {
         self.set(name, services.iter().map(service).collect());
     }
 
+    /// From now on a name stands for another one.
+    pub fn aliases(&self, name: &str, other: &str) {
+        self.set(name, vec![RData::CNAME(CNAME(Name::from_str(other).expect("a name")))]);
+    }
+
     /// From now on a name has these addresses of both families, and no others.
     pub fn says_both(&self, name: &str, ipv4: &[Ipv4Addr], ipv6: &[Ipv6Addr]) {
         let ipv6 = ipv6.iter().map(|address| RData::AAAA(AAAA(*address)));
@@ -83,6 +104,11 @@ impl Dns {
         self.zone.lock().unwrap().fails = kinds.to_vec();
     }
 
+    /// Says that it failed when it is asked for this name.
+    pub fn fails_at(&self, name: &str) {
+        self.zone.lock().unwrap().fails_at = Some(name.to_owned());
+    }
+
     /// Says nothing when it is asked for these.
     pub fn drops(&self, kinds: &[RecordType]) {
         self.zone.lock().unwrap().drops = kinds.to_vec();
@@ -91,6 +117,11 @@ impl Dns {
     /// Says of names that it does not know that there are none, or only that they have nothing.
     pub fn denies(&self, denies: bool) {
         self.zone.lock().unwrap().denies = denies;
+    }
+
+    /// From now on turns its answers round each time that it is asked for addresses of IPv4.
+    pub fn turns(&self) {
+        self.zone.lock().unwrap().turns = true;
     }
 
     /// How often it was asked.
@@ -113,20 +144,34 @@ impl Zone {
             return None;
         }
         let mut answer = question.into_response();
-        if self.fails.contains(&query.query_type()) {
+        let mut name = query.name().to_utf8();
+        if self.fails.contains(&query.query_type()) || self.fails_at.as_ref() == Some(&name) {
             answer.metadata.response_code = ResponseCode::ServFail;
             return Some(answer);
         }
-        let name = query.name().to_utf8();
-        let is_asked = |(known, data): &&(String, RData)| {
-            *known == name
-                && (data.record_type() == query.query_type() || query.query_type() == RecordType::ANY)
-        };
         if self.denies && self.records.iter().all(|(known, _)| *known != name) {
             answer.metadata.response_code = ResponseCode::NXDomain;
         }
-        for (_, data) in self.records.iter().filter(is_asked) {
-            answer.add_answer(Record::from_rdata(query.name().clone(), self.ttl, data.clone()));
+        // As one does that looks for all that a name stands for, but not for ever.
+        for _ in 0..3 {
+            let mut alias = None;
+            for (_, data) in self.records.iter().filter(|(known, _)| *known == name) {
+                let is_asked = [data.record_type(), RecordType::ANY].contains(&query.query_type());
+                if let (RData::CNAME(other), false) = (data, is_asked) {
+                    alias = Some(other.to_utf8());
+                }
+                if is_asked || alias.is_some() {
+                    let own = Name::from_str(&name).expect("a name");
+                    answer.add_answer(Record::from_rdata(own, self.ttl, data.clone()));
+                }
+            }
+            match alias {
+                Some(other) => name = other,
+                None => break,
+            }
+        }
+        if self.turns && query.query_type() == RecordType::A && !self.records.is_empty() {
+            self.records.rotate_left(1);
         }
         if answer.answers.is_empty() {
             // How long it holds that there is none (RFC 2308).

@@ -93,7 +93,16 @@ impl Balancer {
 
     /// With this file for the system's own list of names, which others keep; see [`lacks_lists_of_names`](super::lacks_lists_of_names).
     pub fn names_from(self, file: &Path) -> Self {
-        let (unshare, mount) = ("unshare --mount --map-root-user", "mount --bind \"$0\" /etc/hosts");
+        self.with_own("/etc/hosts", file)
+    }
+
+    /// The same for where the system says whom it asks for names.
+    pub fn servers_of_names_from(self, file: &Path) -> Self {
+        self.with_own("/etc/resolv.conf", file)
+    }
+
+    fn with_own(self, place: &str, file: &Path) -> Self {
+        let (unshare, mount) = ("unshare --mount --map-root-user", format!("mount --bind \"$0\" {place}"));
         let file = file.display();
         self.by_shell(&format!("exec {unshare} sh -c '{mount} && exec \"$@\"' '{file}' \"$0\" \"$@\""))
     }
