@@ -18,8 +18,9 @@ const BUFFER: usize = 16 * 1024;
 enum End {
     /// All was said, and the other end was told so.
     Whole,
-    /// Nobody takes more of it; what comes the other way may be that end's last words.
-    Unheard,
+    /// Nobody takes more of it; what comes the other way may be that end's last words. After a reset the system tells no more that
+    /// they broke off.
+    Unheard { reset: bool },
     /// It broke off. What had been read was passed on.
     BrokenOff,
 }
@@ -33,6 +34,8 @@ struct Way {
     unflushed: bool,
     /// What the last read told, if it was the last.
     told: Option<io::Result<()>>,
+    /// Whether that it ends tells nothing of whether all was said.
+    is_doubtful: bool,
     end: Option<End>,
 }
 
@@ -48,8 +51,11 @@ pub(super) async fn pass(
 ) -> Result<(), io::Error> {
     let (mut there, mut back) = (Way::behind(of_one), Way::behind(of_other));
     let ends = poll_fn(|cx| {
-        let ends = [there.poll(cx, one, other)?, back.poll(cx, other, one)?];
-        match ends {
+        let goes = there.poll(cx, one, other)?;
+        back.is_doubtful |= there.was_reset();
+        let comes = back.poll(cx, other, one)?;
+        there.is_doubtful |= back.was_reset();
+        match [goes, comes] {
             [Poll::Ready(End::BrokenOff), _] | [_, Poll::Ready(End::BrokenOff)] => {
                 Poll::Ready(Ok([End::BrokenOff; 2]))
             }
@@ -68,7 +74,14 @@ impl Way {
         let mut buffer = read_ahead.to_vec();
         buffer.resize(BUFFER.max(read_ahead.len()), 0);
         let waiting = (0, read_ahead.len());
-        Self { buffer: buffer.into_boxed_slice(), waiting, unflushed: false, told: None, end: None }
+        Self {
+            buffer: buffer.into_boxed_slice(),
+            waiting,
+            unflushed: false,
+            told: None,
+            is_doubtful: false,
+            end: None,
+        }
     }
 
     /// Errors are those that say nothing of either end.
@@ -82,11 +95,32 @@ impl Way {
             self.end = match self.poll_end(cx, from, to) {
                 Poll::Pending => return Ok(Poll::Pending),
                 Poll::Ready(Ok(end)) => Some(end),
-                Poll::Ready(Err(error)) if is_of_the_other_end(&error) => Some(End::Unheard),
+                Poll::Ready(Err(error)) if is_of_the_other_end(&error) => {
+                    Some(End::Unheard { reset: error.kind() == io::ErrorKind::ConnectionReset })
+                }
                 Poll::Ready(Err(error)) => return Err(error),
             };
         }
+        if let Some(End::Unheard { .. }) = self.end {
+            self.pass_over(cx, from);
+        }
         Ok(self.end.map_or(Poll::Pending, Poll::Ready))
+    }
+
+    fn was_reset(&self) -> bool {
+        self.end == Some(End::Unheard { reset: true })
+    }
+
+    /// Takes what nobody hears: who says it may wait for that, and only then hear of the end.
+    fn pass_over(&mut self, cx: &mut Context<'_>, from: &mut (impl AsyncRead + Unpin)) {
+        while self.told.is_none() {
+            let mut read = ReadBuf::new(&mut self.buffer);
+            match Pin::new(&mut *from).poll_read(cx, &mut read) {
+                Poll::Ready(Ok(())) if !read.filled().is_empty() => {}
+                Poll::Ready(told) => self.told = Some(told),
+                Poll::Pending => return,
+            }
+        }
     }
 
     /// Errors are those of writing.
@@ -107,7 +141,7 @@ impl Way {
                 self.unflushed = true;
             }
             if let Some(told) = &self.told {
-                if told.is_ok() {
+                if told.is_ok() && !self.is_doubtful {
                     ready!(Pin::new(&mut *to).poll_shutdown(cx))?;
                     return Poll::Ready(Ok(End::Whole));
                 }
@@ -127,5 +161,67 @@ impl Way {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use socket2::SockRef;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// The two ends of a connection.
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("it is bound");
+        let (near, far) = futures::join!(TcpStream::connect(address), listener.accept());
+        (near.expect("it listens"), far.expect("it connects").0)
+    }
+
+    fn reset(stream: TcpStream) {
+        SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("an open socket");
+        drop(stream);
+    }
+
+    #[tokio::test]
+    async fn a_reset_that_a_write_meets_is_no_end_though_the_last_words_before_it_pass() {
+        let ((mut client, mut ours), (mut theirs, mut backend)) = (pair().await, pair().await);
+        client.write_all(b"hello").await.expect("room for it");
+        backend.write_all(b"bye").await.expect("room for it");
+        theirs.readable().await.expect("the last words");
+        reset(backend);
+        // Nothing but what is told by its end: that it has one is for who reads it to find.
+        assert!(pass(&mut ours, &mut theirs, (b"", b"")).await.is_err());
+        let mut heard = [0; 3];
+        client.read_exact(&mut heard).await.expect("the last words");
+        assert_eq!(&heard, b"bye");
+        let mut more = [0; 1];
+        let told = timeout(Duration::from_millis(100), client.read(&mut more)).await;
+        assert!(told.is_err(), "it was told of an end: {told:?}");
+    }
+
+    #[tokio::test]
+    async fn a_backend_that_waits_to_be_heard_hears_that_its_client_has_gone() {
+        let ((mut client, mut ours), (mut theirs, mut backend)) = (pair().await, pair().await);
+        let passing = pass(&mut ours, &mut theirs, (b"", b""));
+        let talking = async {
+            // Each says more than there is room for, and none is heard.
+            let (said, told) = (vec![b'a'; 32 << 20], vec![b'b'; 32 << 20]);
+            let talk = async { futures::join!(client.write_all(&said), backend.write_all(&told)) };
+            assert!(timeout(Duration::from_millis(300), talk).await.is_err(), "all of it was heard");
+            reset(client);
+            // It says all before it listens.
+            let _ = backend.write_all(&told).await;
+            while backend.read(&mut [0; 4096]).await.is_ok_and(|read| read > 0) {}
+        };
+        let passed = async {
+            tokio::select! { passed = passing => passed, () = talking => panic!("it hears of an end") }
+        };
+        assert!(timeout(Duration::from_secs(20), passed).await.expect("an end").is_err());
     }
 }
