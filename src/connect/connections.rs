@@ -44,6 +44,8 @@ pub struct Connections<B: Body + 'static> {
     room: Cell<usize>,
     dialling: Cell<usize>,
     waiting: Cell<usize>,
+    /// What heads of answers may hold, if that has changed since the first was made.
+    limits: Cell<Option<HeadLimits>>,
     /// An attempt to connect has ended, well or not, or a stream.
     ended: Rc<Notify>,
 }
@@ -64,6 +66,7 @@ where
             room: Cell::new(MOST_STREAMS),
             dialling: Cell::new(0),
             waiting: Cell::new(0),
+            limits: Cell::new(None),
             ended: Rc::default(),
         }
     }
@@ -118,6 +121,7 @@ where
     pub fn put(&self, connection: Connection<B>, now: u64) {
         match connection {
             Connection::Exclusive(_) if self.way.is_told_the_client() => {}
+            Connection::Exclusive(connection) if !self.go_by(connection.limits()) => {}
             Connection::Exclusive(connection) => self.idle.put(connection, now),
             // The others that share it keep it.
             Connection::Shared(_) => {}
@@ -145,6 +149,16 @@ where
     pub fn clear(&self) {
         self.idle.clear();
         self.shared.clear();
+    }
+
+    /// Makes no more use of those that go by other limits than these: each keeps those that it began with.
+    pub fn keep_to(&self, limits: HeadLimits) {
+        self.clear();
+        self.limits.set(Some(limits));
+    }
+
+    fn go_by(&self, limits: HeadLimits) -> bool {
+        self.limits.get().is_none_or(|known| known == limits)
     }
 
     fn stream(&self, probe: bool, since: usize) -> Option<Connection<B>> {
@@ -175,7 +189,7 @@ where
                 let connection = Http2::over(stream, need.limits, Rc::clone(&self.ended)).await?;
                 self.room.set(connection.most_streams());
                 let stream = connection.stream();
-                if !self.way.is_told_the_client() {
+                if !self.way.is_told_the_client() && self.go_by(need.limits) {
                     self.shared.add(connection);
                 }
                 Ok(Connection::Shared(Box::new(stream)))

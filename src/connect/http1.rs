@@ -28,6 +28,7 @@ pub struct Http1<B: Body + 'static> {
     /// Whether the backend has answered with HTTP/1.0. hyper would speak that from then on, in which a body has to say its
     /// length first: one that does not would be left out, and nobody told.
     is_old: bool,
+    limits: HeadLimits,
 }
 
 impl<B> Http1<B>
@@ -50,7 +51,12 @@ where
         }
         let (sender, connection) = builder.handshake(transport).await?;
         let driver = Rc::new(Driver::of(connection, flow));
-        Ok(Self { sender, driver, outbox, reused: false, is_old: false })
+        Ok(Self { sender, driver, outbox, reused: false, is_old: false, limits })
+    }
+
+    /// What heads of its answers may hold.
+    pub(super) fn limits(&self) -> HeadLimits {
+        self.limits
     }
 
     pub(super) fn flow(&self) -> &Rc<Flow> {

@@ -102,8 +102,7 @@ impl Shared {
         self.introduced.replace(config.introduced.clone());
         let limits = head_limits(config);
         if self.head_limits.replace(limits) != limits {
-            // They go by those of before for as long as they live.
-            self.view().all_connections().iter().for_each(|connections| connections.clear());
+            self.view().all_connections().iter().for_each(|connections| connections.keep_to(limits));
         }
         self.body_limit.set(config.limits.body);
         self.access.replace(access.clone());

@@ -48,7 +48,14 @@ impl Write for Voice {
 
 /// Waits until all that was said is written, but not for long when nobody reads it.
 pub fn settle() {
-    drop(WRITTEN.wait_timeout_while(backlog(), PATIENCE, |backlog| backlog.has_thread));
+    let mut backlog = backlog();
+    // Where the system gave no thread for it, it is done here.
+    while !backlog.has_thread && !backlog.lines.is_empty() && is_ready(io::stderr(), Some(PATIENCE)) {
+        let piece = backlog.lines.len().min(AT_ONCE);
+        let taken = written(&backlog.lines[..piece]);
+        backlog.lines.drain(..taken);
+    }
+    drop(WRITTEN.wait_timeout_while(backlog, PATIENCE, |backlog| backlog.has_thread));
 }
 
 /// Has the program, at its end, wait as [`settle`] does, also if it panics: to be kept as long as anything is said.
