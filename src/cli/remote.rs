@@ -17,7 +17,9 @@ use serde::Serialize;
 use tokio::runtime::Builder;
 
 use crate::backends::Hold;
-use crate::config::{self, Address, Flags, Form, Format, NewWeight, PlaceError, Problems, Remote, Target};
+use crate::config::{
+    self, Address, BackendUrl, Flags, Form, Format, NewWeight, PlaceError, Problems, Remote, Target,
+};
 use crate::control::api::{
     Applied, Backend, BackendList, BackendPatch, BackendState, Change, Confirmation, Overview, Plan, Pool,
     PoolList, Problem,
@@ -215,8 +217,7 @@ async fn patch(caller: &Caller, target: &Target, patch: BackendPatch) -> Result<
 
 /// A backend by POOL/ADDRESS, or by its address alone.
 fn find<'a>(backends: &'a [Backend], wanted: &str) -> Result<&'a Backend, RemoteError> {
-    // What goes without saying is in no name.
-    let wanted = wanted.replacen("http://", "", 1);
+    let wanted = BackendUrl::without_the_usual(wanted);
     let name = |backend: &Backend| format!("{}/{}", backend.pool, backend.address);
     let matches = |backend: &&Backend| name(backend) == wanted || backend.address == wanted;
     let mut found: Vec<_> = backends.iter().filter(matches).collect();

@@ -96,14 +96,23 @@ impl Forward<'_> {
             *view = newest;
             return self.pick(affinity, client, view, tried);
         }
-        // Other pools may be in the places of those, but what became of a backend is known.
-        loop {
-            let lease = self.pick(affinity, client, view, tried)?;
-            if newest.snapshot.sends_to(lease.backend()) {
-                return Ok(lease);
-            }
-            tried.add(&lease);
+        pick_as_before(&newest, tried, |tried| self.pick(affinity, client, view, tried))
+    }
+}
+
+/// Picks by settings that are no longer in force: other pools may be in the places of those, but what became of a backend is
+/// known now.
+pub(super) fn pick_as_before(
+    now: &View,
+    tried: &mut Tried,
+    pick: impl Fn(&Tried) -> Result<Lease, NoPick>,
+) -> Result<Lease, NoPick> {
+    loop {
+        let lease = pick(tried)?;
+        if now.snapshot.sends_to(lease.backend()) {
+            return Ok(lease);
         }
+        tried.add(&lease);
     }
 }
 

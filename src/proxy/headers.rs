@@ -45,7 +45,9 @@ pub(super) fn prepare(
     let may_upgrade = version == Version::HTTP_11 || extended_connect;
     let upgrade = seen.has(Kind::Upgrade) && may_upgrade && asks_for_upgrade(request);
     let has_body = !request.body().is_end_stream();
-    request.body_mut().outlast_answer(has_body && client.is(Mark::Switchable));
+    if has_body && client.is(Mark::Switchable) {
+        request.body_mut().outlast_answer();
+    }
     let headers = request.headers_mut();
     if seen.has(Kind::TransferEncoding) {
         check_transfer_encoding(headers)?;

@@ -12,6 +12,7 @@ use crate::balance::{Tried, Turn};
 use crate::config;
 
 use super::affinity::{Affinity, Trial};
+use super::course::pick_as_before;
 use super::exchange::begins_well;
 use super::forward::{self, Asked};
 use super::request_body::RequestBody;
@@ -116,15 +117,13 @@ impl Copy {
         let affinity = Affinity::of(head.headers(), &client, pool).with_key(&head, &client, pool);
         // A copy takes no turn from the requests of that pool.
         let turn = Turn::starting_at(fastrand::u64(..));
-        let mut tried = Tried::default();
-        let lease = loop {
-            let Ok(lease) = pool.pick(&affinity.ask(&client, &turn), &tried) else { return };
-            // Of a backend of settings that are no longer in force it is known what became of it.
-            if Rc::ptr_eq(&view, &now) || now.snapshot.sends_to(lease.backend()) {
-                break lease;
-            }
-            tried.add(&lease);
+        let (pick, mut tried) =
+            (|tried: &Tried| pool.pick(&affinity.ask(&client, &turn), tried), Tried::default());
+        let picked = match Rc::ptr_eq(&view, &now) {
+            true => pick(&tried),
+            false => pick_as_before(&now, &mut tried, pick),
         };
+        let Ok(lease) = picked else { return };
         if !body.is_empty() {
             head.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         }

@@ -96,10 +96,10 @@ impl RequestBody {
         }
     }
 
-    /// Whether nothing of it is let go of before the answer is with the client: of a request that could become a tunnel hyper forgets what
+    /// Nothing of it is let go of before the answer is with the client: of a request that could become a tunnel hyper forgets what
     /// it has not written yet when nobody wants the rest of its body.
-    pub(super) fn outlast_answer(&mut self, outlasts: bool) {
-        if outlasts && let Some(Content::Upload(upload)) = self.0.as_deref_mut() {
+    pub(super) fn outlast_answer(&mut self) {
+        if let Some(Content::Upload(upload)) = self.0.as_deref_mut() {
             upload.outlasts_answer = true;
         }
     }

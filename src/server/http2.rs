@@ -52,6 +52,7 @@ const PENDING_RESETS: usize = STREAMS as usize;
 const READ_TO_REFUSE: usize = 2;
 /// What is wrong with what h2 ends a connection for.
 const NOT_HTTP2: &str = "what came is not HTTP/2";
+
 /// Whether a connection that begins with these bytes may be one of HTTP/2. They may be all that has come.
 pub(super) fn may_begin(bytes: &[u8]) -> bool {
     bytes.starts_with(PREFACE) || (!bytes.is_empty() && PREFACE.starts_with(bytes))

@@ -10,6 +10,14 @@ const SLOW: &str = "GET /slow HTTP/1.1\r\nHost: test\r\n\r\n";
 /// Too little for a thread, which takes this much for its stack and a page to guard it, and enough for what else is done.
 const ROOM: u64 = 2 * 1024 * 1024;
 
+/// Settings with this backend.
+fn text(sample: &Sample) -> String {
+    format!(
+        "[listeners.web]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"off\"\n[pools.all]\nbackends = [\"{}\"]\n",
+        sample.address()
+    )
+}
+
 /// Lets a process have no more memory than it has and some [`ROOM`], or as much as it likes: unlike the limit on threads, this
 /// one counts for root, too.
 fn limit(balancer: &Running, most: Option<u64>) {
@@ -44,10 +52,7 @@ fn a_stop_lets_running_requests_end() {
 #[test]
 fn a_change_is_refused_and_may_be_tried_again() {
     let sample = Sample::start("one");
-    let text = format!(
-        "[listeners.web]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"off\"\n[pools.all]\nbackends = [\"{}\"]\n",
-        sample.address()
-    );
+    let text = text(&sample);
     let settings = Settings::that_say(&text);
     let balancer = Balancer::bare().flag("--config", settings.path()).flag("--workers", "1").start();
     has_no_more_threads(&balancer);
@@ -82,10 +87,7 @@ fn there_is_no_successor_until_there_are_threads_again() {
 #[test]
 fn files_are_watched_on_once_there_are_threads_again() {
     let sample = Sample::start("one");
-    let text = format!(
-        "watch = true\n[listeners.web]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"off\"\n[pools.all]\nbackends = [\"{}\"]\n",
-        sample.address()
-    );
+    let text = format!("watch = true\n{}", text(&sample));
     let change = format!("log_level = \"debug\"\n{text}");
     // A thread for a look that came before the limit leaves its stack to the next one: then that is done again.
     let (_settings, balancer) = loop {

@@ -85,6 +85,11 @@ impl BackendUrl {
         })
     }
 
+    /// An address as it is known, whoever writes it: what goes without saying is in no name, but may stand in its place behind a pool.
+    pub fn without_the_usual(address: &str) -> String {
+        address.replacen("http://", "", 1)
+    }
+
     /// As the operator wrote it, for logs.
     pub fn name(&self) -> &Arc<str> {
         &self.name

@@ -11,7 +11,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::backends::{self, Hold, State};
 use crate::balance::per_cent_warm;
-use crate::config::{Config, Format, Loaded, PolicyName, nearest};
+use crate::config::{BackendUrl, Config, Format, Loaded, PolicyName, nearest};
 use crate::control::api::{
     Backend, BackendList, BackendState, Check, Counts, Override, OverrideList, Overview, Pool, PoolList,
     Stage, Version, Weight,
@@ -91,8 +91,7 @@ pub(super) fn backends(desk: &Desk) -> BackendList {
 /// A backend by its pool and its address as the settings write it.
 pub(super) fn find(desk: &Desk, pool: &str, address: &str) -> Result<backends::Backend, Refused> {
     let known = desk.registry().backends();
-    // What goes without saying is in no name.
-    let address = address.strip_prefix("http://").unwrap_or(address);
+    let address = &*BackendUrl::without_the_usual(address);
     let is_it = |backend: &backends::Backend| {
         &*backend.terms.pool == pool && &**backend.terms.backend.url.name() == address
     };

@@ -5,7 +5,7 @@
 //! break off is paid for in the same way, by what we say of it. h2 itself ends connections for too many resets of new
 //! streams, CONTINUATION and empty DATA frames, and header lists far over their limit.
 
-use crate::connect::frames::{CONTINUATION, DATA, END_STREAM, HEADERS, Head};
+use crate::connect::frames::{CONTINUATION, DATA, HEADERS, Head};
 
 pub(super) const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
@@ -131,7 +131,7 @@ impl Allowances {
         if head.kind == DATA {
             self.earn(Kind::WindowUpdate, ROOM_FOR_A_FRAME + head.length as u32 / ROOM_FOR_EACH);
         }
-        if head.flags & END_STREAM != 0 {
+        if head.ends() {
             // Only who takes answers to their end may give up others: to ask and take back is what the attack does.
             self.earn(Kind::Reset, 1);
             self.earn(Kind::Wrong, 1);
@@ -182,6 +182,8 @@ pub(super) fn goaway(last_stream: u32) -> [u8; 17] {
 
 #[cfg(test)]
 mod tests {
+    use crate::connect::frames::END_STREAM;
+
     use super::*;
 
     fn head(kind: u8, flags: u8) -> Head {

@@ -94,13 +94,19 @@ fn a_backend_that_closes_as_soon_as_it_spoke_http_2_is_no_stranger_to_that() {
     }
 }
 
-#[test]
-fn a_request_that_comes_with_the_goodbye_on_an_idle_connection_is_sent_on_another() {
+/// A client that has had an answer, and the connection that it came on.
+fn answered_once() -> (Scene, Client, Client) {
     let scene = Scene::set();
     let mut client = Client::to(scene.balancer.address);
     client.send(NO_BODY);
-    let mut connection = scene.answer();
+    let connection = scene.answer();
     client.answer().expect_status(200);
+    (scene, client, connection)
+}
+
+#[test]
+fn a_request_that_comes_with_the_goodbye_on_an_idle_connection_is_sent_on_another() {
+    let (scene, mut client, mut connection) = answered_once();
     scene.at_once(|| {
         client.send(NO_BODY);
         // Any that comes may be served (RFC 9113 section 6.8).
@@ -113,11 +119,7 @@ fn a_request_that_comes_with_the_goodbye_on_an_idle_connection_is_sent_on_anothe
 
 #[test]
 fn an_idle_connection_on_which_something_else_comes_with_a_request_carries_the_next_one() {
-    let scene = Scene::set();
-    let mut client = Client::to(scene.balancer.address);
-    client.send(NO_BODY);
-    let mut connection = scene.answer();
-    client.answer().expect_status(200);
+    let (scene, mut client, mut connection) = answered_once();
     scene.at_once(|| {
         client.send(NO_BODY);
         connection.send(frame(PING, 0, 0, &[0; 8]));
