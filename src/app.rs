@@ -112,7 +112,7 @@ fn both<A, B>(one: Result<A, StartError>, other: Result<B, StartError>) -> Resul
 }
 
 async fn serve<F: Future<Output = ()>>(
-    (mut prepared, loaded, predecessor): (Prepared, Loaded, Predecessor),
+    (mut prepared, loaded, mut predecessor): (Prepared, Loaded, Predecessor),
     sources: Option<Sources>,
     registry: &'static Registry,
     log: Option<&Writer>,
@@ -123,8 +123,7 @@ async fn serve<F: Future<Output = ()>>(
     // From here on a reload is not taken for a wish to end.
     let (hangups, stray) = (control::hangups(), control::stray());
     let succession = Succession::prepare(sources.as_ref());
-    registry.inherit(predecessor.legacies());
-    let roster = Roster::of(registry, Arc::clone(&prepared.settings.config), prepared.ways.clone());
+    let roster = roster_of(registry, &prepared, &mut predecessor);
     tokio::select! {
         biased;
         () = shutdown.as_mut(), if predecessor.is_there() => return Ok(()),
@@ -180,6 +179,13 @@ async fn serve<F: Future<Output = ()>>(
         Cause::Asked | Cause::Succeeded(_) => Ok(()),
         Cause::Fallen(worker) => Err(StartError::Fallen(worker)),
     }
+}
+
+/// What the process before knew and was told holds until it is found to be otherwise.
+fn roster_of(registry: &'static Registry, prepared: &Prepared, predecessor: &mut Predecessor) -> Rc<Roster> {
+    registry.inherit(predecessor.legacies());
+    let config = Arc::clone(&prepared.settings.config);
+    Roster::of(registry, config, prepared.ways.clone(), predecessor.told())
 }
 
 /// Tells the service manager that all workers are at work: each is asked.

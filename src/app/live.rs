@@ -22,7 +22,7 @@ use crate::snapshot::Settings;
 use crate::telemetry::{self, Report, Seen};
 
 use super::prepare::{Admin, Prepared, Present};
-use super::roster::Roster;
+use super::roster::{Roster, Told};
 use super::succession::Predecessor;
 
 /// What runs, as far as it can change.
@@ -185,6 +185,11 @@ impl Live {
     /// The last requests of all workers.
     pub(super) async fn recall(self: Rc<Self>) -> Vec<Seen> {
         self.ask(Order::Recall).await.into_iter().flatten().flatten().collect()
+    }
+
+    /// What sources have told of.
+    pub(super) fn told(&self) -> Vec<Told> {
+        self.roster.told()
     }
 
     /// The sockets where clients and callers of the admin API come, by the addresses that the settings give.

@@ -1,7 +1,10 @@
 //! Which backends there are: those of the settings, and those that their sources have told of.
 
+mod told;
+
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
+use std::mem;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,6 +20,10 @@ use crate::control::{Discovery, Objection};
 
 use super::StartError;
 
+use told::Inherited;
+
+pub(super) use told::Told;
+
 /// A source, the pool that it is for, and whom it is asked of. The same source may serve two pools.
 type Key = (Arc<str>, Source, Vec<SocketAddr>);
 
@@ -30,6 +37,8 @@ pub(super) struct Roster {
     /// The settings that are to be the next ones, from when their sources are asked.
     coming: RefCell<Option<Arc<Config>>>,
     followed: RefCell<HashMap<Key, Followed>>,
+    /// Until the first sources are met.
+    inherited: RefCell<Inherited>,
 }
 
 struct Current {
@@ -51,13 +60,31 @@ impl Drop for Followed {
 }
 
 impl Roster {
-    /// Of these settings; sources are asked from [`Roster::meet`] on.
-    pub(super) fn of(registry: &'static Registry, config: Arc<Config>, ways: Vec<Ways>) -> Rc<Self> {
-        let current = RefCell::new(Current { config, ways });
-        let roster =
-            Rc::new(Self { registry, current, coming: RefCell::default(), followed: RefCell::default() });
+    /// Of these settings; sources are asked from [`Roster::meet`] on. What the process before was told by them holds until then.
+    pub(super) fn of(
+        registry: &'static Registry,
+        config: Arc<Config>,
+        ways: Vec<Ways>,
+        told: Vec<Told>,
+    ) -> Rc<Self> {
+        let roster = Rc::new(Self {
+            registry,
+            current: RefCell::new(Current { config, ways }),
+            coming: RefCell::default(),
+            followed: RefCell::default(),
+            inherited: RefCell::new(Inherited::of(told)),
+        });
         roster.tell();
         roster
+    }
+
+    /// What sources have told of, which the process that takes this one's place may not be told at once.
+    pub(super) fn told(&self) -> Vec<Told> {
+        let followed = self.followed.borrow();
+        followed
+            .iter()
+            .flat_map(|((pool, source, _), known)| Told::parts(pool, source, &known.found))
+            .collect()
     }
 
     /// Goes by other settings, whose sources were met. What those that stay have told is kept.
@@ -87,6 +114,9 @@ impl Roster {
         let mut keys = keys(config);
         let known: HashSet<_> = self.followed.borrow().keys().cloned().collect();
         self.follow(config, &keys);
+        if !mem::take(&mut *self.inherited.borrow_mut()).is_empty() {
+            self.tell();
+        }
         // Those that were asked before have said what they know.
         keys.retain(|key| !known.contains(key));
         let have_told = || {
@@ -129,17 +159,19 @@ impl Roster {
     }
 
     fn follow(self: &Rc<Self>, config: &Config, keys: &[Key]) {
-        let mut followed = self.followed.borrow_mut();
+        let (mut followed, inherited) = (self.followed.borrow_mut(), self.inherited.borrow());
         let discovery = Discovery::asking(&config.dns_servers);
         for key in keys {
             if followed.contains_key(key) {
                 continue;
             }
             // What was told of it to another pool, or by others, holds until these tell: first of all what its pool was told.
-            let of_source =
-                followed.iter().filter(|(known, told)| known.1 == key.1 && !told.found.is_empty());
-            let known = of_source.min_by_key(|(known, _)| known.0 != key.0);
-            let found = known.map(|(_, known)| known.found.clone()).unwrap_or_default();
+            let told = followed.iter().map(|((pool, source, _), known)| (pool, source, &known.found));
+            let of_source = told
+                .chain(inherited.iter())
+                .filter(|(_, source, found)| **source == key.1 && !found.is_empty());
+            let known = of_source.min_by_key(|(pool, ..)| **pool != key.0);
+            let found = known.map(|(.., found)| found.clone()).unwrap_or_default();
             let (this, own) = (Rc::downgrade(self), key.clone());
             let tell = move |found| this.upgrade().map_or(Ok(()), |this| this.found(&own, found));
             let asking = discovery.clone().follow(key.1.clone(), found.clone(), tell);

@@ -1,7 +1,8 @@
 //! How a process gives way to one that runs another version of the program, without a client that notices.
 //!
 //! At SIGUSR2 a process starts the file of its program once more, with the words and the environment that it was started
-//! with, and sends it, when it asks for them, the sockets where clients come, and what it knows of backends. Both accept from the same queues until the new
+//! with, and sends it, when it asks for them, the sockets where clients come, what it knows of backends, and which ones sources told it
+//! of. Both accept from the same queues until the new
 //! one says that it serves; then the old one stops as it does at SIGTERM, but may take longer. A new one that cannot start
 //! changes nothing. They talk through a socket that the new one has for its standard input, so nobody else can take a part in it.
 
@@ -23,6 +24,8 @@ const HERE: &str = "here";
 const THAT_IS_ALL: &str = "that is all";
 /// Before what the old one knows of a backend, in JSON.
 const BACKEND: &str = "backend ";
+/// Before what a source told the old one, in JSON.
+const TOLD: &str = "told ";
 const SERVING: &str = "serving";
 /// Between two looks at what the other one does.
 const LOOK: Duration = Duration::from_millis(20);

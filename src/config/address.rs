@@ -5,13 +5,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 /// How an operator tells a Unix socket from a network address.
 pub(super) const UNIX: &str = "unix:";
 /// Bytes that a Unix socket's path may have.
 pub(super) const LONGEST_PATH: usize = 107;
 
 /// A place that connections are made to: on a network, or a socket in the file system.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Address {
     /// An IP address and a port.
     Ip(SocketAddr),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::header::HeaderName;
+use serde::{Deserialize, Serialize};
 
 use super::backend::{BackendTls, BackendUrl, ProxyVersion, Scheme};
 
@@ -63,7 +64,7 @@ impl Health {
 }
 
 /// One backend, as the settings name it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Backend {
     /// Where it is and what is spoken to it.
     pub url: BackendUrl,
@@ -80,7 +81,7 @@ pub struct Backend {
 }
 
 /// Where backends come from that change without a reload.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Source {
     /// The addresses of a name, each with this port.
     Dns {

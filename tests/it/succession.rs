@@ -4,6 +4,7 @@ mod asked;
 mod failing;
 mod lost;
 mod places;
+mod told;
 
 use std::fs::{self, Permissions};
 use std::net::SocketAddr;

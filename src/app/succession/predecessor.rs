@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::env;
 use std::future::pending;
 use std::io::{self, stdin};
+use std::mem;
 use std::os::fd::AsFd;
 use std::os::unix::process::parent_id;
 use std::path::Path;
@@ -14,12 +15,13 @@ use tracing::info;
 
 use crate::app::StartError;
 use crate::app::live::Live;
+use crate::app::roster::Told;
 use crate::backends::Legacy;
 use crate::config::Address;
 use crate::server::SocketFile;
 use crate::telemetry::manager;
 
-use super::{BACKEND, HERE, PREDECESSOR, SERVING, THAT_IS_ALL, packet};
+use super::{BACKEND, HERE, PREDECESSOR, SERVING, THAT_IS_ALL, TOLD, packet};
 
 /// How long it may take to send what it has: it has all of it at hand.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -30,6 +32,7 @@ pub(in crate::app) struct Predecessor {
     id: Option<u32>,
     left: RefCell<Vec<Left>>,
     legacies: Vec<Legacy>,
+    told: Vec<Told>,
 }
 
 /// What it had at one of its listeners.
@@ -59,18 +62,35 @@ impl Predecessor {
         if id != parent_id() {
             return Err(StartError::Abandoned);
         }
-        let (left, legacies) = ask().map_err(|error| match error.kind() {
+        let had = ask().map_err(|error| match error.kind() {
             io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof => {
                 StartError::Abandoned
             }
             _ => StartError::Predecessor(error),
         })?;
-        Ok(Self { id: Some(id), left: RefCell::new(left), legacies })
+        Ok(Self { id: Some(id), ..had })
+    }
+
+    fn sockets_at(&mut self, place: String, sockets: Vec<Socket>) {
+        let all = self.left.get_mut();
+        match all.last_mut() {
+            Some(left) if left.place == place => left.sockets.extend(sockets),
+            _ => {
+                let path = place.split_once(" unix:").map(|(_, path)| Path::new(path));
+                let file = path.and_then(|path| SocketFile::lent(path).ok());
+                all.push(Left { place, sockets, file });
+            }
+        }
     }
 
     /// What it knew of backends, which no settings say.
     pub(in crate::app) fn legacies(&self) -> Vec<Legacy> {
         self.legacies.clone()
+    }
+
+    /// What sources told it.
+    pub(in crate::app) fn told(&mut self) -> Vec<Told> {
+        mem::take(&mut self.told)
     }
 
     /// Whether there is one.
@@ -122,26 +142,22 @@ impl Predecessor {
 }
 
 /// Asks it for its sockets, and for what it knows of backends.
-fn ask() -> io::Result<(Vec<Left>, Vec<Legacy>)> {
+fn ask() -> io::Result<Predecessor> {
     SockRef::from(&stdin()).set_read_timeout(Some(PATIENCE))?;
     packet::send(stdin(), HERE, &[])?;
-    let (mut all, mut legacies) = (Vec::<Left>::new(), Vec::new());
+    let mut had = Predecessor::default();
     loop {
-        let (place, sockets) = packet::receive(stdin())?.ok_or(io::ErrorKind::UnexpectedEof)?;
-        if place == THAT_IS_ALL {
-            return Ok((all, legacies));
+        let (text, sockets) = packet::receive(stdin())?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        if text == THAT_IS_ALL {
+            return Ok(had);
         }
-        if let Some(legacy) = place.strip_prefix(BACKEND) {
-            legacies.push(serde_json::from_str(legacy)?);
-            continue;
-        }
-        match all.last_mut() {
-            Some(left) if left.place == place => left.sockets.extend(sockets),
-            _ => {
-                let path = place.split_once(" unix:").map(|(_, path)| Path::new(path));
-                let file = path.and_then(|path| SocketFile::lent(path).ok());
-                all.push(Left { place, sockets, file });
-            }
+        if let Some(legacy) = text.strip_prefix(BACKEND) {
+            had.legacies.push(serde_json::from_str(legacy)?);
+        } else if let Some(told) = text.strip_prefix(TOLD) {
+            // Another version may tell it otherwise, and sources will tell again.
+            had.told.extend(serde_json::from_str::<Told>(told));
+        } else {
+            had.sockets_at(text, sockets);
         }
     }
 }

@@ -26,7 +26,7 @@ use crate::connect::{Undone, aside};
 use crate::control::{self, Desk, Refusal, Verdict};
 use crate::telemetry::manager;
 
-use super::{BACKEND, HERE, LOOK, PREDECESSOR, SERVING, THAT_IS_ALL, packet};
+use super::{BACKEND, HERE, LOOK, PREDECESSOR, SERVING, THAT_IS_ALL, TOLD, packet};
 
 /// How long a successor may take until it serves. What it reads for its settings may be slow.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -235,8 +235,12 @@ async fn introduce(to: &packet::End, live: &Live, legacies: &[Legacy]) -> io::Re
             to.send(&format!("{number} {address}"), sockets).await?;
         }
     }
-    for legacy in legacies {
-        let text = format!("{BACKEND}{}", serde_json::to_string(legacy)?);
+    let legacies =
+        legacies.iter().map(|legacy| serde_json::to_string(legacy).map(|text| format!("{BACKEND}{text}")));
+    // Of a file whose path is no text, nothing can be told.
+    let told = live.told().into_iter().filter_map(|told| serde_json::to_string(&told).ok());
+    for text in legacies.chain(told.map(|text| Ok(format!("{TOLD}{text}")))) {
+        let text = text?;
         if text.len() <= packet::MOST_BYTES {
             to.send(&text, &[]).await?;
         }

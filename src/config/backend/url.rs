@@ -5,12 +5,14 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::BackendFault;
 use crate::config::address::{Address, LONGEST_PATH, UNIX};
 use crate::config::said::{By, Said};
 
 /// What is spoken to a backend.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Scheme {
     /// HTTP/1.1 in the clear.
     Http,
@@ -21,7 +23,7 @@ pub enum Scheme {
 }
 
 /// Where a backend is and what is spoken to it. Cheap to clone.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackendUrl {
     name: Arc<str>,
     /// What is spoken to it.
