@@ -212,7 +212,7 @@ impl Registry {
     /// The first settings and sources have named theirs, none of which joins others.
     pub fn settle(&self) {
         self.unclaimed.settle();
-        self.lock().iter_mut().for_each(|backend| backend.health.was_there());
+        self.lock().iter_mut().for_each(|backend| backend.health.was_there(backend.told));
         self.publish();
     }
 
@@ -382,6 +382,9 @@ impl Backend {
         }
         if let Some(weight) = self.weight {
             info!("{self} has weight {weight}, as an operator told the process before");
+        }
+        if let Some(time) = legacy.well_for {
+            self.health.was_well_for(time, now);
         }
         if legacy.failures > 0 {
             self.health = Health::dead_before(legacy.failures, &legacy.finding, now);

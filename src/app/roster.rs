@@ -250,10 +250,10 @@ fn all_of<'a>(pool: &'a Pool, config: &Config, followed: &'a HashMap<Key, Follow
     let found = pool.sources.iter().filter_map(|source| Some(&followed.get(&key_of(source))?.found));
     // Where we listen is known of these settings, whenever the source told of it.
     let found = found.flatten().filter(|backend| is_other(backend, config));
-    // What two sources tell of is one backend, and what the settings say of it counts.
+    // What two sources tell of is one backend, be it with two schemes, and what the settings say of it counts.
     let mut known = HashSet::new();
     let mut all: Vec<_> = pool.backends.iter().chain(found).collect();
-    all.retain(|backend| known.insert((backend.url.scheme, &backend.url.address)));
+    all.retain(|backend| known.insert(&backend.url.address));
     all
 }
 

@@ -193,9 +193,14 @@ impl Health {
         self.well_since
     }
 
-    /// It is one of the first, and so joins no others.
-    pub fn was_there(&mut self) {
-        self.well_since = None;
+    /// It is one of the first, and so joined no others when it was told of.
+    pub fn was_there(&mut self, told: Instant) {
+        self.well_since.take_if(|since| *since >= told);
+    }
+
+    /// It was well for so long when the process before was replaced, and had not been before that.
+    pub fn was_well_for(&mut self, time: Duration, now: Instant) {
+        self.well_since = now.checked_sub(time);
     }
 
     /// It was out of use for a reason that is not its health, and is let back in.

@@ -28,11 +28,15 @@ pub struct Legacy {
     pub failures: u32,
     /// How it was found dead.
     pub finding: String,
+    /// For how long it was well again, so that it goes on warming up; nothing if it is down or never was.
+    pub well_for: Option<Duration>,
 }
 
 impl Legacy {
     /// That of a backend, unless there is nothing that another process could not know of it.
     pub(super) fn of(backend: &Backend) -> Option<Self> {
+        let well_since =
+            backend.health.well_since().filter(|_| backend.health.is_usable() && !backend.leaving);
         let legacy = Self {
             key: key(&backend.terms),
             backend: backend.to_string(),
@@ -40,8 +44,10 @@ impl Legacy {
             weight: backend.weight,
             failures: if backend.leaving { 0 } else { backend.health.failures() },
             finding: backend.health.evidence().finding(),
+            well_for: well_since.map(|since| since.elapsed()),
         };
-        (legacy.failures > 0 || legacy.is_override()).then_some(legacy)
+        let is_news = legacy.failures > 0 || legacy.well_for.is_some();
+        (is_news || legacy.is_override()).then_some(legacy)
     }
 
     fn is_override(&self) -> bool {
@@ -49,8 +55,8 @@ impl Legacy {
     }
 }
 
-fn without_failures(legacy: &Legacy) -> Legacy {
-    Legacy { failures: 0, ..legacy.clone() }
+fn without_news(legacy: &Legacy) -> Legacy {
+    Legacy { failures: 0, well_for: None, ..legacy.clone() }
 }
 
 /// In words, for another process: a name may lead elsewhere by then, and one place may have two names.
@@ -73,7 +79,7 @@ impl Unclaimed {
     pub(super) fn claim(&self, terms: &Terms) -> Option<Legacy> {
         let mut all = self.lock();
         let (legacy, since) = if all.is_empty() { None } else { all.remove(&key(terms)) }?;
-        Some(if since.elapsed() < NEWS { legacy } else { without_failures(&legacy) })
+        Some(if since.elapsed() < NEWS { legacy } else { without_news(&legacy) })
     }
 
     /// Forgets those of which operators said nothing, and says which are left, of which there is a bound.
@@ -98,7 +104,7 @@ impl Unclaimed {
         all.values()
             .map(|(legacy, _)| legacy)
             .filter(|legacy| legacy.is_override())
-            .map(without_failures)
+            .map(without_news)
             .collect()
     }
 

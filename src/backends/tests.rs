@@ -238,6 +238,7 @@ fn what_the_process_before_knew_holds_for_whoever_is_named_later_and_is_passed_o
     assert!(!backends[2].is_overridden() && backends[2].health.state() == State::Unknown);
     let mut again = registry.legacies();
     again.sort_by(|a, b| a.backend.cmp(&b.backend));
+    assert!(again[0].well_for.take().is_some(), "it joins another one here");
     assert_eq!(again, before.legacies(), "it is passed on as it came");
 }
 

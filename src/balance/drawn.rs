@@ -62,7 +62,8 @@ pub(super) fn peak_ewma(asking: &Asking<'_>, decay: Duration) -> Option<u32> {
     let other = members[(place + 1 + asking.ask.turn.below(members.len() - 1)) % members.len()];
     let is_probe =
         asking.member(drawn).load.is_quiet(asking.now(), decay / 10) && asking.ask.turn.random() < PROBES;
-    let stays = is_probe || !asking.is_open(other) || !is_awake(other);
+    // What was measured of who comes back has faded, so that it looks fast while it is cold.
+    let stays = is_probe || !asking.takes(other) || !is_awake(other);
     Some(if stays || !is_better(asking, level, decay, other, drawn) { drawn } else { other })
 }
 

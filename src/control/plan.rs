@@ -149,7 +149,7 @@ fn as_if_well(pool: &config::Pool, told: &[config::Backend]) -> Pool {
 }
 
 fn names(pool: &config::Pool, told: &config::Backend) -> bool {
-    pool.backends.iter().any(|named| named.url.is_same(&told.url))
+    pool.backends.iter().any(|named| named.url.address == told.url.address)
 }
 
 /// All settings, those that nobody wrote as well.

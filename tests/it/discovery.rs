@@ -269,6 +269,20 @@ fn the_lines_of_a_file_are_backends_and_change_with_it() {
 }
 
 #[test]
+fn an_address_that_the_settings_name_is_one_backend_whatever_scheme_a_source_tells_of() {
+    let sample = Sample::start("named");
+    let list = Settings::that_say("");
+    let path = list.put("backends.txt", format!("h2c://{}\n127.0.0.1:9\n", sample.address()));
+    let text = settings_text(None, &format!("file:{}", path.display()))
+        .replace("address = \"off\"", "address = \"127.0.0.1:0\"")
+        .replace("discover", &format!("backends = [\"{}\"]\ndiscover", sample.address()));
+    let balancer = Settings::that_say(&text).balancer().start();
+    let backends = balancer.admin().get("/api/v1/pools/all")["backends"].clone();
+    let backends: Vec<_> = backends.as_array().expect("a list").iter().map(|one| &one["address"]).collect();
+    assert_eq!(backends, [&*sample.address().to_string(), "127.0.0.1:9"]);
+}
+
+#[test]
 fn where_we_listen_ourselves_is_left_out_of_what_a_source_tells() {
     let other = Sample::start("other");
     // Nobody else's, so that it can be named before it is listened on.

@@ -30,6 +30,25 @@ fn who_got_well_takes_its_share_little_by_little() {
 }
 
 #[test]
+fn who_comes_back_takes_no_more_because_its_measurements_have_faded() {
+    let mut worker = Worker::new(3);
+    let away = Duration::from_secs(120);
+    let back = worker.now + away;
+    let one = |index: usize| Member { well_since: (index == 0).then_some(back), ..member(index) };
+    let balancing = Balancing { slow_start: Some(OVER), ..Balancing::by(PolicyName::PeakEwma) };
+    let pool = Pool::new(balancing, (0..2).map(one).collect());
+    let outcome = Outcome { took: Duration::from_millis(10), ending: Ending::Answered, retry_after: None };
+    for (place, now) in [(0, worker.now), (1, back)] {
+        let other = &pool.members()[1 - place];
+        let lease = pool.pick(&worker.ask(), &Tried::of([other.id])).unwrap();
+        pool.learn(&lease, &outcome, now);
+    }
+    worker.now = back;
+    let shares = worker.shares(&pool, 8000);
+    assert!(shares[0] < 0.25, "{shares:?}");
+}
+
+#[test]
 fn when_all_got_well_at_once_nobody_is_spared() {
     for policy in POLICIES.into_iter().filter(|policy| *policy != PolicyName::First) {
         let shares = shares_after(policy, 0, &[0, 1, 2, 3]);

@@ -130,6 +130,22 @@ fn what_an_operator_said_of_backends_holds_in_each_process_that_follows() {
 }
 
 #[test]
+fn a_backend_that_warms_up_goes_on_where_it_was() {
+    let sample = Sample::start("one");
+    let text = text(1, &sample).replace("health =", "policy = \"random\"\nslow_start = \"1h\"\nhealth =");
+    let settings = Settings::that_say(&text);
+    let balancer = Balancer::bare().flag("--config", settings.path()).start();
+    let (admin, path) = (balancer.admin(), format!("/api/v1/pools/all/backends/{}", sample.address()));
+    for hold in [r#"{"hold": "disable"}"#, r#"{"hold": null}"#] {
+        admin.ask("PATCH", &path, JSON, hold).expect_status(200);
+    }
+    assert_eq!(admin.get(&path)["warmth"], 10);
+    let _successor = Successor::of(balancer.id(), &balancer, 0);
+    assert_eq!(admin.get(&path)["warmth"], 10);
+    assert!(balancer.ended().success());
+}
+
+#[test]
 fn a_backend_that_was_down_gets_no_request_before_the_new_process_finds_it_well() {
     let (checks, requests) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
     let counter = Arc::clone(&requests);
