@@ -8,6 +8,8 @@ use crate::config::is_host;
 
 use super::{Client, Error};
 
+const NO_PATH: Error = Error::Malformed("its target has no path");
+
 /// Brings the target to origin form (RFC 9112 section 3.2); of an absolute one, the authority becomes `Host`. They must
 /// not differ: RFC 9112 lets the target win, but a backend that looks at the other would serve somebody else.
 pub(super) fn normalise<B>(request: &mut Request<B>) -> Result<(), Error> {
@@ -15,8 +17,11 @@ pub(super) fn normalise<B>(request: &mut Request<B>) -> Result<(), Error> {
     if request.method() == Method::CONNECT {
         return Err(Error::ConnectMethod);
     }
+    let is_http2 = request.version() == Version::HTTP_2;
     let target = uri.path_and_query().map_or("", PathAndQuery::as_str);
     match (uri.scheme_str(), uri.authority()) {
+        // Of a `:path` that is a fragment alone the crate http leaves nothing, but calls that `/`.
+        (None, None) if is_http2 && uri.path().is_empty() => return Err(NO_PATH),
         (None, None) if target.starts_with('/') => return Ok(()),
         (None, None) if target.starts_with('?') => {
             *request.uri_mut() = Uri::from(behind_a_slash(target)?);
@@ -37,7 +42,6 @@ pub(super) fn normalise<B>(request: &mut Request<B>) -> Result<(), Error> {
     check_agreement(request)?;
     let host =
         HeaderValue::from_str(host).map_err(|_| Error::Malformed("its target's host is not a name"))?;
-    let is_http2 = request.version() == Version::HTTP_2;
     // In HTTP/2 the path is always spelled out.
     if !is_http2 && request.method() == Method::OPTIONS && has_empty_path(request.uri()) {
         // RFC 9112 section 3.2.4: it is the whole server that is asked.
@@ -46,7 +50,7 @@ pub(super) fn normalise<B>(request: &mut Request<B>) -> Result<(), Error> {
     parts.scheme = None;
     parts.authority = None;
     parts.path_and_query.get_or_insert(PathAndQuery::from_static("/"));
-    let target = Uri::from_parts(parts).map_err(|_| Error::Malformed("its target has no path"))?;
+    let target = Uri::from_parts(parts).ok().filter(|target| !target.path().is_empty()).ok_or(NO_PATH)?;
     *request.uri_mut() = target;
     request.headers_mut().insert(HOST, host);
     Ok(())

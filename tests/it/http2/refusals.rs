@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use hyper::Request;
 
 use super::{get, post, telling};
-use crate::support::{Answer, Backend, Balancer, Http2, Sample};
+use crate::support::{Answer, Backend, Balancer, Client, Http2, Sample, head, settings};
 
 fn expect(answer: Answer, status: u16, reason: &str) -> Answer {
     let answer = answer.expect_status(status);
@@ -136,4 +136,20 @@ fn paths_that_are_not_percent_encoded_are_refused() {
         assert_eq!(answer.text(), format!("the request is malformed: {words}\n"));
     }
     client.get("/%C3%A9").expect_status(503);
+}
+
+#[test]
+fn a_target_of_nothing_but_a_fragment_is_refused() {
+    const GET: [(&str, &str); 2] = [(":method", "GET"), (":scheme", "http")];
+    let backend = Backend::answers("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let balancer = before(backend.address, &[]);
+    for (number, (path, host)) in
+        (1..).zip([("#", ":authority"), ("#x", ":authority"), ("#", "host"), ("#x", "host")])
+    {
+        let mut client = Client::to(balancer.address);
+        let fields = [&GET[..], &[(":path", path), (host, "a")]].concat();
+        client.send([settings(), head(1, &fields)].concat());
+        balancer.said_times("\"reason\":\"malformed_request\"", number);
+    }
+    assert_eq!(backend.requests(), 0);
 }
