@@ -30,7 +30,7 @@ use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::{Destination, Writer};
 use crate::telemetry::manager;
 
-pub use check::{check, check_start};
+pub use check::check;
 pub use error::StartError;
 pub use succession::program;
 

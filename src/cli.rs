@@ -30,7 +30,7 @@ const READABLE: &str = "name a file that we may read";
 pub fn run(tool: &Tool, flags: &Flags, open_files: u64) -> ExitCode {
     let sources = || Sources::new(flags.clone(), open_files);
     match tool {
-        Tool::Validate { json } => validate(&sources().checked(app::check_start), *json),
+        Tool::Validate { json } => validate(&sources().checked(app::check), *json),
         Tool::Config(ConfigTool::Show { effective, format }) => match sources().load() {
             Ok(loaded) => print(&loaded.show(*effective, *format)),
             Err(problems) => refuse(&problems),

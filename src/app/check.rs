@@ -5,8 +5,8 @@ use crate::route::Routes;
 use crate::telemetry::access_log;
 use crate::{connect, server};
 
-/// What is wrong with how routes stand to each other, and with files for TLS. Each file is looked into, however many of them
-/// are of no use.
+/// What is wrong with how routes stand to each other, with files for TLS, and with the access log. Each file is looked into, however
+/// many of them are of no use.
 pub fn check(draft: &Draft) -> Vec<Flaw> {
     let look = |files: &TlsFiles| match files.with {
         Side::Clients => server::check_files(files),
@@ -14,12 +14,6 @@ pub fn check(draft: &Draft) -> Vec<Flaw> {
     };
     let mut flaws = Routes::check(draft);
     flaws.extend(draft.files.iter().flat_map(look));
-    flaws
-}
-
-/// The same for settings to start with, whose access log is opened: who runs already has done so.
-pub fn check_start(draft: &Draft) -> Vec<Flaw> {
-    let mut flaws = check(draft);
     flaws.extend(draft.access_log.as_ref().and_then(|log| {
         let error = access_log::check(&log.path).err()?;
         let help = "name a file in a folder that exists and is ours";

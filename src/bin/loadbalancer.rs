@@ -48,7 +48,7 @@ fn main() -> ExitCode {
     // Settings may take a while to be read, in which another file may come to its place.
     app::program();
     let sources = Sources::new(flags, open_files).checked(app::check);
-    let loaded = match sources.clone().checked(app::check_start).load() {
+    let loaded = match sources.load() {
         Ok(loaded) => loaded,
         Err(problems) => return cli::refuse(&problems),
     };

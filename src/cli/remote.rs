@@ -51,8 +51,14 @@ enum RemoteError {
         "nobody listens on {address}: {}; start the balancer with --config FILE or --admin {address}, or say with --admin or --config where it listens", why(.address, .error)
     )]
     Nobody { address: Address, error: io::Error },
+    #[error("{address}: permission denied; call it as root, or as the user that the balancer runs as", address = .0)]
+    Denied(Address),
     #[error("{0} does not answer in time")]
     Slow(Address),
+    #[error(
+        "{0} does not answer in time; what was asked for may still be done: look at its log, or at `loadbalancer status`"
+    )]
+    Late(Address),
     #[error("{address}: the connection broke off: {error}")]
     Broken { address: Address, error: hyper::Error },
     #[error("{0} does not answer as a balancer's admin API does; say with --admin where that is")]
@@ -63,7 +69,7 @@ enum RemoteError {
     NoBackend { wanted: String, known: Vec<String> },
     #[error("{wanted} is in several pools; write one of: {}", .known.join(", "))]
     Ambiguous { wanted: String, known: Vec<String> },
-    #[error("what comes of the change cannot be followed any more, though it is watched: {0}")]
+    #[error("what comes of the change cannot be followed any more, though it is watched: {}", .0.without_help())]
     LostSight(Box<RemoteError>),
     #[error("the system gives no event queue: {0}")]
     System(io::Error),
@@ -143,6 +149,18 @@ fn refused(problem: &Problem, text: Option<&str>, remote: &Remote) {
     match Problems::again(problem.errors.clone(), problem.more, text_of) {
         Some(problems) => drop(refuse(&problems)),
         None => say(&problem.detail),
+    }
+}
+
+impl RemoteError {
+    /// In words, for who knows that a balancer runs.
+    fn without_help(&self) -> String {
+        match self {
+            Self::Nobody { address, error } => {
+                format!("nobody listens on {address} any more: {}", why(address, error))
+            }
+            other => other.to_string(),
+        }
     }
 }
 

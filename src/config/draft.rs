@@ -16,7 +16,7 @@ pub struct Draft {
     pub pools: Vec<Option<Pool>>,
     /// The files for TLS that are named.
     pub files: Vec<TlsFiles>,
-    /// The access log, if it is a file.
+    /// The access log, if it is a file that is to be opened.
     pub access_log: Option<NamedFile>,
 }
 

@@ -102,7 +102,7 @@ fn whole(
     let access = access::access(file, root);
     let networks = &file.access.proxy_protocol_from;
     let introduced = access::introduced(networks, &root.key("access").key("proxy_protocol_from"));
-    let access_log = access_log(file, &root.key("access_log"), draft);
+    let access_log = access_log(file, &root.key("access_log"), known, draft);
     let admin = admin::admin(&file.admin, &listeners, has_file, root);
     let dns_servers = dns_servers(file, root);
     let whole_pool =
@@ -151,7 +151,7 @@ fn names(file: &File, root: &Spot<'_>) {
     }
 }
 
-fn access_log(file: &File, at: &Spot<'_>, draft: &mut Draft) -> Option<Destination> {
+fn access_log(file: &File, at: &Spot<'_>, known: &Known, draft: &mut Draft) -> Option<Destination> {
     match file.access_log.as_deref()? {
         "" => {
             at.fault(PoolFault::NoLog);
@@ -159,8 +159,9 @@ fn access_log(file: &File, at: &Spot<'_>, draft: &mut Draft) -> Option<Destinati
         }
         "-" => Some(Destination::Stdout),
         name => {
-            draft.access_log = Some(at.named_file(name));
-            Some(Destination::File(at.file(name)))
+            let log = Destination::File(at.file(name));
+            draft.access_log = Some(at.named_file(name)).filter(|_| !known.has_open(&log));
+            Some(log)
         }
     }
 }

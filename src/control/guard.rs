@@ -17,6 +17,8 @@ const MORE_THAN_CHANCE: f64 = 5.0;
 const SLOWER: Duration = Duration::from_millis(20);
 /// Less usable weight than before by this part of all is worse.
 const LESS_CAPACITY: f64 = 0.2;
+/// What may be missing of it because parts are not told to the last digit.
+const ROUNDING: f64 = 1e-9;
 
 /// How the process does.
 #[derive(Clone, Debug, Default)]
@@ -133,7 +135,7 @@ impl Vitals {
             return Some(Worse::Empty(name));
         }
         let (now, before) = (capacity(&pools), capacity(&pools_before));
-        (now < before - LESS_CAPACITY).then_some(Worse::Capacity { before, now })
+        (before - now > LESS_CAPACITY - ROUNDING).then_some(Worse::Capacity { before, now })
     }
 
     /// A pool that nobody serves: it is new, or somebody did before.
@@ -239,6 +241,11 @@ mod tests {
         assert_eq!(of(1, 1).worse_than(&of(3, 1)), None);
         assert!(of(3, 1).worse_than(&of(3, 3)).is_some());
         assert!(of(2, 1).worse_than(&of(3, 3)).is_some());
+        // A fifth, however it is written, is too much.
+        for (all, usable) in [(5, 4), (10, 8), (15, 12)] {
+            assert!(of(all, usable).worse_than(&of(all, all)).is_some(), "{usable} of {all}");
+        }
+        assert_eq!(of(6, 5).worse_than(&of(6, 6)), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! One who speaks with an admin API.
 
 use std::fs;
+use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,8 +23,8 @@ use super::RemoteError;
 
 /// For a connection to be made.
 const CONNECT: Duration = Duration::from_secs(5);
-/// For an answer: settings are prepared in it, and names looked up.
-const ANSWER: Duration = Duration::from_secs(60);
+/// For an answer: settings are prepared in it, and names looked up. The API itself gives up sooner.
+const ANSWER: Duration = Duration::from_secs(160);
 /// Bytes of an answer.
 const MOST: usize = 64 << 20;
 
@@ -102,9 +103,11 @@ impl Caller {
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, token);
         }
+        let is_look = request.method_ref() == Some(&Method::GET);
         let request = request.body(Full::new(body)).expect("the path is encoded");
-        let asked = timeout(ANSWER, self.send(socket, request));
-        let (status, body) = asked.await.map_err(|_| self.slow())??;
+        let asked = timeout(ANSWER, self.send(socket, request)).await;
+        let late = |_| if is_look { self.slow() } else { RemoteError::Late(self.address.clone()) };
+        let (status, body) = asked.map_err(late)??;
         let stranger = || RemoteError::Stranger(self.address.clone());
         if status == StatusCode::OK {
             return serde_json::from_slice(&body).map_err(|_| stranger());
@@ -118,7 +121,10 @@ impl Caller {
             Address::Ip(address) => TcpStream::connect(address).await.map(Socket::Tcp),
             Address::Unix(path) => UnixStream::connect(path).await.map(Socket::Unix),
         };
-        connected.map_err(|error| RemoteError::Nobody { address: self.address.clone(), error })
+        connected.map_err(|error| match error.kind() {
+            io::ErrorKind::PermissionDenied => RemoteError::Denied(self.address.clone()),
+            _ => RemoteError::Nobody { address: self.address.clone(), error },
+        })
     }
 
     async fn send(

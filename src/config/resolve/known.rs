@@ -1,5 +1,5 @@
-//! Where names lead by settings that were read before: servers of names turn their answers round, and a backend is known by
-//! its address.
+//! What settings that were read before have led to: where names lead, for servers of names turn their answers round and a backend
+//! is known by its address, and which access log is open.
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
@@ -7,20 +7,27 @@ use std::sync::Arc;
 
 use crate::config::address::Address;
 use crate::config::facts::Config;
+use crate::telemetry::access_log::Destination;
 
-/// By each name, where it led in which pool.
+/// What is known of settings that were read before.
 #[derive(Debug, Default)]
-pub(in crate::config) struct Known(HashMap<Arc<str>, Vec<(Arc<str>, SocketAddr)>>);
+pub(in crate::config) struct Known {
+    /// By each name, where it led in which pool.
+    led: HashMap<Arc<str>, Vec<(Arc<str>, SocketAddr)>>,
+    log: Option<Destination>,
+}
 
 impl Known {
-    /// By these settings; those of the first count most.
+    /// By these settings; those of the first, which are in force, count most.
     pub(in crate::config) fn by<'a>(settings: impl IntoIterator<Item = &'a Config>) -> Self {
-        let mut known = Self::default();
-        for pool in settings.into_iter().flat_map(|config| &config.pools) {
+        let mut settings = settings.into_iter().peekable();
+        let log = settings.peek().and_then(|config| config.access_log.clone());
+        let mut known = Self { log, ..Self::default() };
+        for pool in settings.flat_map(|config| &config.pools) {
             let named = pool.backends.iter().filter(|backend| backend.url.host().parse::<IpAddr>().is_err());
             for (url, address) in named.filter_map(|backend| Some((&backend.url, backend.url.address.ip()?)))
             {
-                let led = known.0.entry(Arc::clone(url.name())).or_default();
+                let led = known.led.entry(Arc::clone(url.name())).or_default();
                 led.push((Arc::clone(&pool.name), address));
             }
         }
@@ -29,8 +36,13 @@ impl Known {
 
     /// Where this name led in a pool, or else in another one, if that is nowhere of these.
     pub(super) fn address(&self, pool: &str, name: &str, taken: &HashSet<Address>) -> Option<SocketAddr> {
-        let led = self.0.get(name)?.iter().filter(|(_, address)| !taken.contains(&Address::from(*address)));
+        let led = self.led.get(name)?.iter().filter(|(_, address)| !taken.contains(&Address::from(*address)));
         led.min_by_key(|(known, _)| **known != *pool).map(|(_, address)| *address)
+    }
+
+    /// Whether the access log is open already.
+    pub(super) fn has_open(&self, log: &Destination) -> bool {
+        self.log.as_ref() == Some(log)
     }
 }
 
@@ -44,7 +56,7 @@ mod tests {
 
     fn known(led: &[(&str, SocketAddr)]) -> Known {
         let led = led.iter().map(|(pool, address)| ((*pool).into(), *address)).collect();
-        Known(HashMap::from([("localhost:1".into(), led)]))
+        Known { led: HashMap::from([("localhost:1".into(), led)]), log: None }
     }
 
     fn sources() -> Sources {
@@ -92,7 +104,7 @@ mod tests {
                     backends = [\"127.0.0.1:1\", \"[::1]:1\", \"unix:/run/a\", \"https://localhost:2\"]\n";
         let loaded = sources.read(text.as_bytes(), Format::Toml).expect("nothing is wrong");
         let again = sources.knowing([&loaded.config]);
-        assert_eq!(again.known.0.keys().map(|name| &**name).collect::<Vec<_>>(), ["https://localhost:2"]);
-        assert_eq!(again.known.0["https://localhost:2"][0].1.port(), 2);
+        assert_eq!(again.known.led.keys().map(|name| &**name).collect::<Vec<_>>(), ["https://localhost:2"]);
+        assert_eq!(again.known.led["https://localhost:2"][0].1.port(), 2);
     }
 }

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use rustix::fs::{Access, AtFlags, CWD, OFlags, accessat};
 
 use super::Destination;
 use crate::telemetry::voice::is_ready;
@@ -97,7 +97,9 @@ pub fn check(path: &Path) -> io::Result<()> {
         Ok(known) if !known.is_file() && !known.is_dir() => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-            fs::metadata(folder.unwrap_or(Path::new("."))).map(drop)
+            let needed = Access::WRITE_OK | Access::EXEC_OK;
+            let folder = folder.unwrap_or(Path::new("."));
+            Ok(accessat(CWD, folder, needed, AtFlags::EACCESS)?)
         }
         _ => OpenOptions::new().append(true).open(path).map(drop),
     }

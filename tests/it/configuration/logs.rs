@@ -37,3 +37,19 @@ fn who_balances_already_is_not_kept_from_a_reload_by_the_access_log() {
     settings.change(&balancer, &text("policy = 'random'\n"));
     get(balancer.address, "/").expect_status(503);
 }
+
+#[test]
+fn an_access_log_that_the_next_start_could_not_open_is_refused_by_a_reload() {
+    let text = |log: &str| {
+        let start = super::START;
+        format!("{log}\n{start}[pools.p]\nbackends = ['{}']\n", Backend::refuses())
+    };
+    let settings = Settings::that_say(&text(""));
+    let balancer = settings.balancer().start();
+    settings.write(&text("access_log = 'nowhere/a.log'"));
+    balancer.signal("HUP");
+    balancer.said("nowhere/a.log: cannot be opened for writing: ");
+    settings.write(&text("access_log = 'a.log'"));
+    balancer.signal("HUP");
+    balancer.said("access_log: the change takes effect at the next start");
+}
