@@ -25,7 +25,7 @@ pub use histogram::Histogram;
 pub use lost::Log;
 pub use recent::{Recent, Seen};
 pub use seldom::Seldom;
-pub use standstill::{LATE, Watchman, has_stood_since, stood_still};
+pub use standstill::{LATE, Watchman, long_standstills, stood_still};
 pub use tally::{Failures, Report, Tally};
 pub use voice::{LastLines, settle};
 

@@ -117,22 +117,21 @@ where
         self.shared.made()
     }
 
-    /// Keeps a connection for the next request, if it can carry one. `now` is in milliseconds of the worker's clock.
-    pub fn put(&self, connection: Connection<B>, now: u64) {
+    /// Keeps a connection for the next request, if it can carry one. `age` is that of the worker's clock.
+    pub fn put(&self, connection: Connection<B>, age: u64) {
         match connection {
             Connection::Exclusive(_) if self.way.is_told_the_client() => {}
             Connection::Exclusive(connection) if !self.go_by(connection.limits()) => {}
-            Connection::Exclusive(connection) => self.idle.put(connection, now),
+            Connection::Exclusive(connection) => self.idle.put(connection, age),
             // The others that share it keep it.
-            Connection::Shared(_) => {}
+            Connection::Shared(stream) => stream.ends_at(age),
         }
     }
 
-    /// Closes what was idle since before `limit`, and what its backend closed. Both times are in milliseconds of the
-    /// worker's clock.
-    pub fn sweep(&self, limit: u64, now: u64) {
+    /// Closes what was idle since before `limit`, and what its backend closed. Both are ages of the worker's clock.
+    pub fn sweep(&self, limit: u64, age: u64) {
         self.idle.sweep(limit);
-        self.shared.sweep(limit, now);
+        self.shared.sweep(limit, age);
     }
 
     /// Whether there are idle ones that no others could share.

@@ -62,8 +62,8 @@ pub(super) struct Http2 {
     /// A second name for the socket, to ask the system whether the backend has closed it.
     socket: OwnedFd,
     used: Cell<bool>,
-    /// Since when it carries no request, as far as the sweep has seen; in milliseconds of the worker's clock.
-    idle_since: Cell<Option<u64>>,
+    /// Which age the worker's clock had when it carried a request for the last time, as far as that was seen.
+    used_at: Cell<Option<u64>>,
     /// For those who wait for room on any connection to the backend.
     freed: Rc<Notify>,
     /// Tells the driver when this is dropped, behind all else.
@@ -156,7 +156,7 @@ impl Http2 {
             status,
             socket,
             used: Cell::new(false),
-            idle_since: Cell::new(None),
+            used_at: Cell::new(None),
             freed,
             _end: end,
         }))
@@ -191,16 +191,12 @@ impl Http2 {
         self.status.most_streams.get().min(MOST_STREAMS)
     }
 
-    /// Whether it has carried no request since before `limit`, looked at now and then; both in milliseconds of the
-    /// worker's clock.
-    pub(super) fn is_idle_since_before(&self, limit: u64, now: u64) -> bool {
-        if self.status.streams.get() > 0 {
-            self.idle_since.set(None);
-            return false;
+    /// Whether it has carried no request since before `limit`, looked at now and then; both are ages of the worker's clock.
+    pub(super) fn is_idle_since_before(&self, limit: u64, age: u64) -> bool {
+        if self.status.streams.get() > 0 || self.used_at.get().is_none() {
+            self.used_at.set(Some(age));
         }
-        let since = self.idle_since.get().unwrap_or(now);
-        self.idle_since.set(Some(since));
-        since < limit
+        self.used_at.get().is_some_and(|used_at| used_at < limit)
     }
 }
 

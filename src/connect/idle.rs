@@ -18,6 +18,7 @@ pub(super) struct Idle<B: Body + 'static>(RefCell<VecDeque<Kept<B>>>);
 #[derive(Debug)]
 struct Kept<B: Body + 'static> {
     connection: Box<Http1<B>>,
+    /// Which age the worker's clock had.
     since: u64,
 }
 
@@ -42,14 +43,14 @@ where
         }
     }
 
-    /// Keeps a connection for the next request, if it can carry one. `now` is in milliseconds of the worker's clock.
-    pub(super) fn put(&self, mut connection: Box<Http1<B>>, now: u64) {
+    /// Keeps a connection for the next request, if it can carry one. `age` is that of the worker's clock.
+    pub(super) fn put(&self, mut connection: Box<Http1<B>>, age: u64) {
         if connection.settle() && self.0.borrow().len() < MOST_KEPT {
-            self.0.borrow_mut().push_back(Kept { connection, since: now });
+            self.0.borrow_mut().push_back(Kept { connection, since: age });
         }
     }
 
-    /// Closes what was idle since before `limit` (milliseconds of the worker's clock), and what its backend closed.
+    /// Closes what was idle since before `limit` (by the age of the worker's clock), and what its backend closed.
     pub(super) fn sweep(&self, limit: u64) {
         let mut kept = self.0.borrow_mut();
         // The oldest are in front.

@@ -35,10 +35,10 @@ impl Shared {
         self.made.get()
     }
 
-    /// Closes what was idle since before `limit`, and forgets what its backend closed. Both times are in milliseconds of
-    /// the worker's clock.
-    pub(super) fn sweep(&self, limit: u64, now: u64) {
-        let idle = |connection: &Rc<Http2>| connection.is_idle_since_before(limit, now);
+    /// Closes what was idle since before `limit`, and forgets what its backend closed. Both are ages of the worker's
+    /// clock.
+    pub(super) fn sweep(&self, limit: u64, age: u64) {
+        let idle = |connection: &Rc<Http2>| connection.is_idle_since_before(limit, age);
         let keep = |(_, connection): &(usize, Rc<Http2>)| !connection.is_gone() && !idle(connection);
         self.connections.borrow_mut().retain(keep);
     }

@@ -7,7 +7,7 @@ use tokio::time::sleep;
 use tracing::{error, info, warn};
 
 use crate::config::Loaded;
-use crate::telemetry::{Report, has_stood_since, stood_still};
+use crate::telemetry::{Report, long_standstills};
 
 use super::desk::{Confirmation, Desk, Verdict};
 use super::guard::Vitals;
@@ -18,15 +18,54 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How things were before a change.
 pub(super) struct Before {
     settings: Loaded,
-    report: Report,
+    count: Count,
     vitals: Vitals,
+}
+
+/// A count that begins at some time, looked at again and again.
+struct Count {
+    /// What had been counted before.
+    before: Report,
+    /// What had been when it was last looked at.
+    last: Report,
+    /// How often the process had stood still for long, at the last look but one and at the last one.
+    standstills: [u32; 2],
+    /// Of how much time nothing that was timed is compared.
+    skipped: Duration,
 }
 
 impl Before {
     /// How they are now.
     pub(super) async fn now(desk: &Desk) -> Self {
+        let standstills = [long_standstills(); 2];
         let (report, vitals) = desk.last_minute().await;
-        Self { settings: Loaded::clone(&desk.written()), report, vitals }
+        let count = Count { before: report.clone(), last: report, standstills, skipped: Duration::ZERO };
+        Self { settings: Loaded::clone(&desk.written()), count, vitals }
+    }
+}
+
+impl Count {
+    /// What was counted by this report, a while after the last one.
+    fn look(&mut self, report: Report, after: Duration) -> Report {
+        let standstills = long_standstills();
+        // Of what was under way when the process stood still, the answer may have come since.
+        if standstills != self.standstills[0] {
+            self.before.skip_times(&self.last, &report);
+            self.skipped += after;
+        }
+        self.standstills = [self.standstills[1], standstills];
+        self.last = report;
+        self.last.since(&self.before)
+    }
+
+    /// What is to be told of times, if anything is.
+    fn gap(&self) -> String {
+        match self.skipped {
+            Duration::ZERO => String::new(),
+            skipped => {
+                format!("; for {skipped:?} of that no times were compared, as the process stood still")
+            }
+        }
     }
 }
 
@@ -42,8 +81,8 @@ pub(super) fn watch(desk: Rc<Desk>, before: Before, lasts: Duration) -> impl Fut
 async fn look_after(desk: Rc<Desk>, before: Before, mut confirmation: Confirmation) {
     let Confirmation { revision, lasts, .. } = confirmation;
     let mut answers = 0;
-    let Before { settings, report, vitals } = before;
-    let (mut left, stood) = (lasts, stood_still());
+    let Before { settings, mut count, vitals } = before;
+    let mut left = lasts;
     let worse = loop {
         // What it was meant to last counts: while nothing ran, nothing could get worse.
         let pause = left.min(LOOK_EVERY);
@@ -52,10 +91,7 @@ async fn look_after(desk: Rc<Desk>, before: Before, mut confirmation: Confirmati
         if desk.revision() != revision {
             break None;
         }
-        let mut since = desk.report().await.since(&report);
-        if has_stood_since(stood) {
-            since.forget_times();
-        }
+        let since = count.look(desk.report().await, pause);
         answers = since.total();
         let worse = Vitals::of(since, &desk.registry().backends()).worse_than(&vitals);
         if worse.is_some() || left.is_zero() {
@@ -77,7 +113,10 @@ async fn look_after(desk: Rc<Desk>, before: Before, mut confirmation: Confirmati
         (Some(reason), Err(refusal)) => Verdict::Stuck(reason, refusal.to_string()),
     };
     match &confirmation.verdict {
-        Verdict::Kept => info!("the change stays: nothing got worse in {lasts:?} and {answers} answers"),
+        Verdict::Kept => {
+            let gap = count.gap();
+            info!("the change stays: nothing got worse in {lasts:?} and {answers} answers{gap}");
+        }
         Verdict::Overtaken => info!("the change is no longer watched: the settings were changed again"),
         Verdict::Stuck(reason, error) => error!("the change should be taken back ({reason}), but: {error}"),
         Verdict::RolledBack(reason) => warn!("the change was taken back: {reason}"),

@@ -171,7 +171,7 @@ impl Download {
     /// The connection goes where it can be used again.
     fn put_back(&mut self) {
         if let Some(connection) = self.connection.take() {
-            self.connections.put(connection, self.client.shared.clock.now());
+            self.connections.put(connection, self.client.shared.clock.age());
         }
     }
 

@@ -4,7 +4,7 @@
 //! sets it anew; the tick looks through all alarms and wakes the tasks of those that are due. So a deadline is never
 //! early and at most two ticks late, which is what a proxy's timeouts need, and setting one touches no lock. Workers
 //! need no timers at all, which spares each of their sleeps a look at the system's clock. Time in which the process did
-//! not run does not pass on this clock: it was nobody's fault.
+//! not run does not pass on this clock: it was nobody's fault. Only its age goes on, for what others do not wait with.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -12,6 +12,7 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
 use slab::Slab;
 
 use crate::telemetry::{LATE, stood_still};
@@ -23,10 +24,13 @@ const NEVER: u64 = u64::MAX;
 #[derive(Debug)]
 pub struct Clock {
     started: Instant,
+    /// How long the machine had been up.
+    made: Duration,
     ticked: Cell<Instant>,
     /// How long the process had stood still before.
     stood_still: Duration,
     now: Cell<u64>,
+    age: Cell<u64>,
     tick: Cell<u64>,
     alarms: RefCell<Slab<Entry>>,
 }
@@ -50,9 +54,11 @@ impl Clock {
         let now = Instant::now();
         Self {
             started: now,
+            made: uptime(),
             ticked: Cell::new(now),
             stood_still: stood_still(),
             now: Cell::new(0),
+            age: Cell::new(0),
             tick: Cell::new(tick),
             alarms: RefCell::default(),
         }
@@ -82,7 +88,13 @@ impl Clock {
         self.now.get()
     }
 
-    /// The same, for what several workers share.
+    /// How long there was this clock at its last tick, in milliseconds: for others, time passes while the process does not run or
+    /// its machine is suspended.
+    pub fn age(&self) -> u64 {
+        self.age.get()
+    }
+
+    /// The time of the last tick, for what several workers share.
     pub fn instant(&self) -> Instant {
         self.ticked.get()
     }
@@ -95,6 +107,7 @@ impl Clock {
     /// Moves the clock on and wakes the tasks whose alarm is due.
     pub fn advance(&self) {
         self.ticked.set(Instant::now());
+        self.age.set(millis(uptime().saturating_sub(self.made)));
         let elapsed = self.ticked.get().saturating_duration_since(self.started);
         let ran = elapsed.saturating_sub(stood_still() - self.stood_still);
         // By a step of which it is not known yet whether the process stood still in it, only a little; the next ones make up for it.
@@ -175,6 +188,11 @@ impl Drop for Alarm {
     fn drop(&mut self) {
         self.clock.alarms.borrow_mut().try_remove(self.key);
     }
+}
+
+/// How long the machine is up, with the time for which it was suspended.
+fn uptime() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::Boottime)).unwrap_or_default()
 }
 
 /// What the workers' clocks count.

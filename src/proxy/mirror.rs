@@ -66,6 +66,7 @@ pub(super) fn begin(
     // Who sends it is known now: when the copy is sent, its connection may be at another request.
     let own = Rc::new(client.stream());
     own.set_origin(client.origin().as_deref().cloned());
+    own.has_deadlines_of(client);
     let copy = Copy {
         client: own,
         view: Rc::clone(view),

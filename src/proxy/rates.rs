@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use governor::clock::{Clock, DefaultClock};
+use governor::clock::{Clock, MonotonicClock};
 use governor::nanos::Nanos;
 use governor::state::keyed::ShrinkableKeyedStateStore;
 use governor::state::{InMemoryState, NotKeyed, StateStore};
@@ -27,13 +27,15 @@ const MOST_ACCOUNTS: usize = 1600;
 /// Between two looks at which accounts are as good as new.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
-type Moment = <DefaultClock as Clock>::Instant;
+/// Of the system's clock, which never goes back. A processor's counter, which is as cheap, may begin anew after a suspend or in a
+/// restored machine: all accounts would refuse until it had passed where it was, for days.
+type Moment = <MonotonicClock as Clock>::Instant;
 
 /// The rates that are limited.
 #[derive(Debug)]
 pub(super) struct Rates {
-    each: Option<RateLimiter<Key, Accounts, DefaultClock>>,
-    all: Option<RateLimiter<NotKeyed, InMemoryState, DefaultClock>>,
+    each: Option<RateLimiter<Key, Accounts, MonotonicClock>>,
+    all: Option<RateLimiter<NotKeyed, InMemoryState, MonotonicClock>>,
     swept: Mutex<Instant>,
 }
 
@@ -58,21 +60,20 @@ impl Rates {
         if settings.rate.is_none() && settings.total_rate.is_none() {
             return None;
         }
-        let clock = DefaultClock::default;
         Some(Self {
             each: settings
                 .rate
-                .map(|rate| RateLimiter::new(quota(rate), Accounts::new(MOST_ACCOUNTS), clock())),
+                .map(|rate| RateLimiter::new(quota(rate), Accounts::new(MOST_ACCOUNTS), MonotonicClock)),
             all: settings
                 .total_rate
-                .map(|rate| RateLimiter::new(quota(rate), InMemoryState::default(), clock())),
+                .map(|rate| RateLimiter::new(quota(rate), InMemoryState::default(), MonotonicClock)),
             swept: Mutex::new(Instant::now()),
         })
     }
 
     /// One for each client address.
     pub(super) fn of_each(rate: Rate) -> Self {
-        let each = RateLimiter::new(quota(rate), Accounts::new(MOST_ACCOUNTS), DefaultClock::default());
+        let each = RateLimiter::new(quota(rate), Accounts::new(MOST_ACCOUNTS), MonotonicClock);
         Self { each: Some(each), all: None, swept: Mutex::new(Instant::now()) }
     }
 
@@ -106,7 +107,7 @@ fn quota(rate: Rate) -> Quota {
 
 /// Whole seconds until one may come again, for `Retry-After`.
 fn seconds(until: &NotUntil<Moment>) -> u64 {
-    let wait = until.wait_time_from(DefaultClock::default().now());
+    let wait = until.wait_time_from(MonotonicClock.now());
     (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 

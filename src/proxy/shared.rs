@@ -209,10 +209,11 @@ impl Shared {
 
     /// Closes idle connections to backends whose time is over, and all if they leave too few files for anything else.
     pub fn sweep_idle(&self) {
-        let now = self.clock.now();
-        let limit = now.saturating_sub(self.deadlines.backend_idle());
+        // While we stood still, their backends did not.
+        let age = self.clock.age();
+        let limit = age.saturating_sub(self.deadlines.backend_idle());
         let view = self.view();
-        view.all_connections().iter().for_each(|connections| connections.sweep(limit, now));
+        view.all_connections().iter().for_each(|connections| connections.sweep(limit, age));
         let any_idle = view.all_connections().iter().any(|connections| connections.has_idle());
         if any_idle && are_files_scarce() {
             self.give_up_idle();

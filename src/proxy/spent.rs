@@ -46,7 +46,7 @@ impl Spent {
     /// Reads it aside, while its client is served by somebody else.
     pub(super) fn let_go(self, client: &Client) {
         if self.body.is_end_stream() {
-            return self.connections.put(self.connection, client.shared.clock.now());
+            return self.connections.put(self.connection, client.shared.clock.age());
         }
         let client = client.stream();
         spawn_local(async move { self.read(&client).await });
@@ -63,7 +63,7 @@ impl Spent {
         let mut left = MOST_BYTES;
         let read = poll_fn(|cx| poll_end(&mut connection, &mut body, &mut left, cx));
         match (before_due(client, read).await, lease) {
-            (Some(Ending::Whole), _) => connections.put(connection, client.shared.clock.now()),
+            (Some(Ending::Whole), _) => connections.put(connection, client.shared.clock.age()),
             (Some(Ending::Broken), Some(lease)) => lease.broke_off(began_well),
             // One that came in pieces may merely last: nobody waits for all of it.
             (None, Some(lease)) if left == MOST_BYTES => lease.broke_off(began_well),

@@ -176,8 +176,9 @@ async fn keep_time(shared: Rc<Shared>, team: Arc<Team>, mut ticks: watch::Receiv
         shared.clock.advance();
         shared.make_room();
         team.tell_of_turned_away(shared.clock.instant());
-        if shared.clock.now() - swept >= SWEEP_EVERY {
-            swept = shared.clock.now();
+        // By its age, for after a standstill there may be more to do at once.
+        if shared.clock.age() - swept >= SWEEP_EVERY {
+            swept = shared.clock.age();
             shared.sweep_idle();
             shared.clock.shrink();
             shared.sweep_rates();

@@ -3,7 +3,7 @@
 //! Nobody else stood still then. What we waited for may be there all along, but all timers are due before it is read; whoever
 //! goes by them blames others for our own absence.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
@@ -11,19 +11,21 @@ use tracing::warn;
 
 /// To be woken less late than this is usual; who is woken later may not have run meanwhile.
 pub const LATE: Duration = Duration::from_millis(100);
-/// From here on it is worth a line.
+/// From here on it is worth a line, and what was timed meanwhile tells nothing.
 const LONG: Duration = Duration::from_secs(1);
 
 static STOOD_STILL: AtomicU64 = AtomicU64::new(0);
+static LONG_STANDSTILLS: AtomicU32 = AtomicU32::new(0);
 
 /// How long the process has not run so far, all in all, as far as that was noticed.
 pub fn stood_still() -> Duration {
     Duration::from_micros(STOOD_STILL.load(Ordering::Relaxed))
 }
 
-/// Whether so much of it has come since then that what was timed meanwhile tells nothing.
-pub fn has_stood_since(then: Duration) -> bool {
-    stood_still().saturating_sub(then) >= LONG
+/// How often it has not for so long that what was timed meanwhile tells nothing. Short standstills add up to nothing: each makes a
+/// few answers a little later.
+pub fn long_standstills() -> u32 {
+    LONG_STANDSTILLS.load(Ordering::Relaxed)
 }
 
 /// Notices when the thread that has it is woken too late without having computed anything meanwhile.
@@ -47,6 +49,7 @@ impl Watchman {
         }
         STOOD_STILL.fetch_add(u64::try_from(stood.as_micros()).unwrap_or_default(), Ordering::Relaxed);
         if stood >= LONG {
+            LONG_STANDSTILLS.fetch_add(1, Ordering::Relaxed);
             let seconds = stood.as_secs_f64();
             warn!(
                 "did not run for {seconds:.1} s: paused, or out of CPU; no timeout or check counts that time"

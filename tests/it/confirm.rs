@@ -4,6 +4,7 @@ mod held;
 mod insisted;
 mod plan;
 mod refused;
+mod standstill;
 
 use std::net::SocketAddr;
 

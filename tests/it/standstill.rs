@@ -4,7 +4,10 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
 
-use crate::support::{Backend, Balancer, Client, Running, Sample, Settings, until};
+use hyper::StatusCode;
+
+use crate::support::h2_backend::H2Backend;
+use crate::support::{Backend, Balancer, Client, Running, Sample, Settings, get, until};
 
 /// How long others may take, and how long the balancer stands still.
 const TIMEOUT: &str = "2s";
@@ -97,6 +100,38 @@ fn no_deadline_is_early_after_a_short_one_either() {
             balancer.signal("CONT");
         });
     }
+}
+
+/// With connections to this backend that it keeps for no longer than it will stand still.
+fn keeping(backend: &str) -> Running {
+    let balancer = Balancer::before(&[]).flag("--backend", backend);
+    balancer.flag("--backend-idle-timeout", TIMEOUT).start()
+}
+
+#[test]
+fn a_connection_to_a_backend_that_was_idle_for_too_long_meanwhile_is_used_no_more() {
+    let backend = Backend::answers("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let balancer = keeping(&backend.address.to_string());
+    get(balancer.address, "/").expect_status(200);
+    stand_still(&balancer);
+    balancer.said("did not run for ");
+    until("a request comes by a new one", || {
+        get(balancer.address, "/").expect_status(200);
+        backend.requests() == 2
+    });
+}
+
+#[test]
+fn a_connection_that_requests_share_and_that_none_used_for_too_long_meanwhile_is_used_no_more_either() {
+    let backend = H2Backend::that(|exchange| async { exchange.answer(StatusCode::OK, "") });
+    let balancer = keeping(&backend.url());
+    get(balancer.address, "/").expect_status(200);
+    stand_still(&balancer);
+    balancer.said("did not run for ");
+    until("a request comes by a new one", || {
+        get(balancer.address, "/").expect_status(200);
+        backend.connections() == 2
+    });
 }
 
 fn settings(policy: &str, backends: &[SocketAddr]) -> String {

@@ -36,7 +36,6 @@ impl Http2 {
     /// A stream for one request.
     pub(in super::super) fn stream<B>(self: &Rc<Self>) -> Http2Stream<B> {
         self.status.streams.set(self.status.streams.get() + 1);
-        self.idle_since.set(None);
         let reused = self.used.replace(true);
         let connection = Rc::clone(self);
         let (upload, head, waits_since, watched) = (None, None, None, None);
@@ -68,6 +67,11 @@ where
 
     pub(in super::super) fn is_reused(&self) -> bool {
         self.reused
+    }
+
+    /// Its exchange is over, when the worker's clock has this age.
+    pub(in super::super) fn ends_at(&self, age: u64) {
+        self.connection.used_at.set(Some(age));
     }
 
     pub(in super::super) fn sent(&mut self) -> Option<Request<()>> {

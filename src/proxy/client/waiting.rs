@@ -153,6 +153,12 @@ impl Client {
         self.set(Mark::OwnDeadlines, response.is_some() || body.is_some());
     }
 
+    /// It waits as another one does, whose request it has.
+    pub(in crate::proxy) fn has_deadlines_of(&self, other: &Self) {
+        self.own_deadlines.set(other.own_deadlines.get());
+        self.set(Mark::OwnDeadlines, other.is(Mark::OwnDeadlines));
+    }
+
     fn millis(&self, phase: Phase) -> u64 {
         let usual = self.shared.deadlines.millis(phase);
         if self.is(Mark::OwnDeadlines) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{settings, start, text};
 use crate::support::admin::JSON;
-use crate::support::{Backend, Client, PATIENCE, Sample, Settings, get, request, until};
+use crate::support::{Backend, Client, PATIENCE, Sample, Settings, gate, get, request, until};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nshadow";
 const ROUTE: &str = "[routes.all]\npool = \"all\"\nmirror = { pool = \"shadow\" }\nrequest_headers = { set = { x-set = \"1\" } }\n";
@@ -76,6 +76,32 @@ fn a_copy_with_a_body_is_waited_for_as_long_as_any_answer() {
     let post = "POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello";
     request(balancer.address, post).expect_status(200);
     assert_eq!(told.recv_timeout(PATIENCE).expect("a copy"), (b"hello".to_vec(), true));
+}
+
+#[test]
+fn a_copy_is_waited_for_as_long_as_its_route_says() {
+    let (sample, silent) = (Sample::start("one"), Backend::stalls());
+    let ((came, coming), (let_go, go), (tell, told)) = (gate(), gate(), channel());
+    let shadow = Backend::that(move |transport| {
+        came.open();
+        go.wait();
+        transport.stream().set_nonblocking(true).unwrap();
+        tell.send(transport.stream().peek(&mut [0]).is_err_and(|error| error.kind() == WouldBlock)).unwrap();
+    });
+    let route = format!(
+        "{ROUTE}response_timeout = \"1m\"\n[routes.short]\npath = \"/short\"\npool = \"silent\"\n\
+         [timeouts]\nresponse = \"200ms\"\n"
+    );
+    let pools = [("all", sample.address()), ("shadow", shadow.address), ("silent", silent.address)];
+    let (balancer, _settings) = start(&route, &pools);
+    get(balancer.address, "/").expect_status(200);
+    coming.wait();
+    // When the second one is over, so is all that had waited for as long when it began.
+    for _ in 0..2 {
+        get(balancer.address, "/short").expect_status(504);
+    }
+    let_go.open();
+    assert!(told.recv_timeout(PATIENCE).expect("a copy"), "nobody waits for it any more");
 }
 
 #[test]
