@@ -1,5 +1,8 @@
 //! When a route sends a request to another backend.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use hyper::StatusCode;
 
 use super::text;
@@ -58,12 +61,54 @@ fn a_route_says_how_many_backends_may_see_a_request() {
 }
 
 #[test]
+fn backends_that_died_of_a_request_on_kept_connections_have_seen_it() {
+    for (retry, most) in [("", 3), ("retry = { attempts = 1 }", 1)] {
+        let seen = Arc::new(AtomicUsize::new(0));
+        let all: Vec<_> = (0..5).map(|_| dies_of_poison(&seen)).collect();
+        let addresses: Vec<_> = all.iter().map(|backend| backend.address).collect();
+        let balancer = in_turns(&with_pool(retry, &addresses)).balancer().start();
+        balancer.said_times("is healthy", 5);
+        let mut client = Client::to(balancer.address);
+        for _ in &all {
+            client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+            client.answer().expect_status(200);
+        }
+        let answer = get(balancer.address, "/poison").expect_status(503);
+        assert!(answer.header("proxy-status").unwrap().contains("connection_refused"), "{answer:?}");
+        assert_eq!(seen.load(Ordering::SeqCst), most, "{retry}");
+        assert!(all.iter().all(|backend| backend.requests() == 1), "it came on the kept connections");
+        // The others go on.
+        get(balancer.address, "/").expect_status(200);
+    }
+}
+
+/// A backend that keeps its connections, and dies of what is asked for by one path.
+fn dies_of_poison(seen: &Arc<AtomicUsize>) -> Backend {
+    let seen = Arc::clone(seen);
+    Backend::that(move |mut transport| {
+        while !transport.head.starts_with("GET /poison ") {
+            transport.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+            if !transport.read_head() {
+                return;
+            }
+        }
+        seen.fetch_add(1, Ordering::SeqCst);
+        transport.die();
+    })
+}
+
+/// The same settings, by which backends take turns.
+fn in_turns(settings: &Settings) -> &Settings {
+    let said = std::fs::read_to_string(settings.path()).expect("a file of ours");
+    settings.write(&said.replace("[pools.all]\n", "[pools.all]\npolicy = \"round_robin\"\n"));
+    settings
+}
+
+#[test]
 fn a_backend_that_fails_is_asked_first_no_more_often_than_its_turn_comes() {
     let ((busy, told), sample) = (Backend::tells(FAILS), Sample::start("well"));
     let settings = with_pool("retry = { statuses = [503] }", &[busy.address, sample.address()]);
-    let said = std::fs::read_to_string(settings.path()).expect("a file of ours");
-    settings.write(&said.replace("[pools.all]\n", "[pools.all]\npolicy = \"round_robin\"\n"));
-    let balancer = settings.balancer().start();
+    let balancer = in_turns(&settings).balancer().start();
     let mut client = Client::to(balancer.address);
     for _ in 0..10 {
         client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
