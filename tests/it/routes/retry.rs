@@ -7,7 +7,7 @@ use hyper::StatusCode;
 
 use super::text;
 use crate::support::h2_backend::H2Backend;
-use crate::support::{Backend, Client, Sample, Settings, get, request};
+use crate::support::{Backend, Client, Sample, Settings, get, request, until};
 
 const FAILS: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 5\r\n\r\nbusy\n";
 const POST: &str = "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
@@ -102,6 +102,32 @@ fn in_turns(settings: &Settings) -> &Settings {
     let said = std::fs::read_to_string(settings.path()).expect("a file of ours");
     settings.write(&said.replace("[pools.all]\n", "[pools.all]\npolicy = \"round_robin\"\n"));
     settings
+}
+
+#[test]
+fn answers_that_nobody_wants_hold_few_connections_and_not_for_long() {
+    let open = Arc::new(AtomicUsize::new(0));
+    let stalls = {
+        let open = Arc::clone(&open);
+        Backend::that(move |mut transport| {
+            open.fetch_add(1, Ordering::SeqCst);
+            transport.stream().set_read_timeout(None).unwrap();
+            transport.send("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 5\r\n\r\n");
+            transport.wait_for_end();
+            open.fetch_sub(1, Ordering::SeqCst);
+        })
+    };
+    let sample = Sample::start("well");
+    let settings = with_pool("retry = { statuses = [503] }", &[stalls.address, sample.address()]);
+    let balancer = settings.balancer().start();
+    let mut client = Client::to(balancer.address);
+    for number in 1..=120 {
+        client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+        assert_eq!(client.answer().expect_status(200).text(), "hello from well\n");
+        assert_eq!(stalls.requests(), number);
+        until("the last one is closed if it is one too many", || open.load(Ordering::SeqCst) <= 100);
+    }
+    until("all are closed, long before a minute has gone by", || open.load(Ordering::SeqCst) == 0);
 }
 
 #[test]
