@@ -4,7 +4,6 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::task::Context;
 
-use hyper::body::Body as _;
 use hyper::{Request, Response, StatusCode, Version};
 
 use crate::backends::Evidence;
@@ -213,12 +212,12 @@ fn origin(client: &Client) -> Option<Origin> {
 
 fn begin(client: &Client, request: Option<&Request<RequestBody>>, asked: Asked) {
     let waits = asked.expects_continue;
-    client.set(Mark::Withheld, waits);
+    // A body that came to its end without a byte is one that a backend refused before.
+    let is_empty = request.is_some_and(|request| request.body().has_ended());
+    client.set(Mark::Withheld, waits && !is_empty);
     if waits {
         client.set(Mark::Asked, false);
     }
-    // A body that came to its end without a byte is one that a backend refused before.
-    let is_empty = request.is_some_and(|request| request.body().is_end_stream());
     client.mark_sent(is_empty);
     client.enter(match is_empty {
         true => Phase::Response,
