@@ -167,7 +167,7 @@ async fn forward(
         };
         trial.failed(&failure.error);
         failure.tell(client, &lease, &tried);
-        sends += u32::from(failure.sent);
+        sends += u32::from(failure.seen);
         if unsent.is_none() || sends >= course.most_sends {
             return Err(failure.error);
         }

@@ -4,7 +4,6 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::task::Context;
 
-use hyper::body::Body as _;
 use hyper::{Request, Response, StatusCode, Version};
 
 use crate::backends::Evidence;
@@ -46,8 +45,10 @@ pub(super) struct Failure {
     pub(super) error: Error,
     /// What it says of the backend, if anything.
     pub(super) evidence: Option<Evidence>,
-    /// Whether a backend may have seen the request.
+    /// Whether the request was sent on the connection that failed.
     pub(super) sent: bool,
+    /// Whether the backend may have seen it, be it on a kept connection that failed before.
+    pub(super) seen: bool,
 }
 
 impl Failure {
@@ -80,12 +81,15 @@ pub(super) async fn send(
     let connections = view.connections(lease.place());
     let repeatable = request.as_ref().is_some_and(is_repeatable);
     let mut kept = connections.take(!repeatable, asked.upgrade);
-    let mut since = None;
+    let (mut since, mut seen) = (None, false);
     loop {
         let mut connection = match kept.take() {
             Some(connection) => connection,
             // Boxed, for it is rare, and would make the futures of all requests larger.
-            None => Box::pin(connect(client, view, lease, asked, since)).await?,
+            None => match Box::pin(connect(client, view, lease, asked, since)).await {
+                Ok(connection) => connection,
+                Err(failure) => return Err(Failure { seen, ..failure }),
+            },
         };
         begin(client, request.as_ref(), asked);
         let flow = Rc::clone(connection.flow());
@@ -98,7 +102,7 @@ pub(super) async fn send(
                     && let Some(head) = connection.sent()
                 {
                     *request = Some(head.map(|()| RequestBody::default()));
-                    since = Some(connections.made());
+                    (since, seen) = (Some(connections.made()), true);
                     continue;
                 }
                 // They may have come in one piece with the answer.
@@ -106,15 +110,17 @@ pub(super) async fn send(
                 pass_word_to_go_on(client, &flow, asked);
                 return Ok((response, connection));
             }
-            Err(Err(error)) => return Err(Failure { error, evidence: None, sent: true }),
+            Err(Err(error)) => return Err(Failure { error, evidence: None, sent: true, seen: true }),
             Err(Ok(broken)) => broken,
         };
         let unheard = !flow.answered() || !flow.has_begun();
         let kept_too_long = connection.is_reused() && unheard && !broken.would_come_again();
         let failure = judge(client, &mut connection, request, broken);
+        // Of one that was kept, too: the request may be why it was closed.
+        seen |= failure.seen;
         // That says nothing of the backend, and a new connection will do: one that others may use, too, and then one of its own.
         if request.is_none() || !kept_too_long {
-            return Err(failure);
+            return Err(Failure { seen, ..failure });
         }
         since = Some(if since.is_none() { connections.made() } else { OWN });
     }
@@ -151,7 +157,7 @@ async fn connect(
     if let Err((Error::Exhausted(error), _)) = &connected {
         client.shared.wants.add(error);
     }
-    connected.map_err(|(error, evidence)| Failure { error, evidence, sent: false })
+    connected.map_err(|(error, evidence)| Failure { error, evidence, sent: false, seen: false })
 }
 
 /// Sees to it that there is a file for a connection, if that can be, and tells whether there is time to try again.
@@ -206,12 +212,12 @@ fn origin(client: &Client) -> Option<Origin> {
 
 fn begin(client: &Client, request: Option<&Request<RequestBody>>, asked: Asked) {
     let waits = asked.expects_continue;
-    client.set(Mark::Withheld, waits);
+    // A body that came to its end without a byte is one that a backend refused before.
+    let is_empty = request.is_some_and(|request| request.body().has_ended());
+    client.set(Mark::Withheld, waits && !is_empty);
     if waits {
         client.set(Mark::Asked, false);
     }
-    // A body that came to its end without a byte is one that a backend refused before.
-    let is_empty = request.is_some_and(|request| request.body().is_end_stream());
     client.mark_sent(is_empty);
     client.enter(match is_empty {
         true => Phase::Response,
@@ -266,21 +272,23 @@ fn judge(
     broken: Broken,
 ) -> Failure {
     let sent = request.is_none();
+    let seen = sent && connection.flow().has_begun();
     let fault = client.take_fault();
     let fault =
         fault.or_else(|| broken.is_of_the_client().then_some(Error::Malformed("its Host is not one")));
     if let Some(error) = fault {
         *request = None;
-        return Failure { error, evidence: None, sent };
+        return Failure { error, evidence: None, sent, seen };
     }
     let garbage = broken.is_garbage();
     if sent && !garbage {
         *request = connection.sent().map(|head| head.map(|()| RequestBody::default()));
     }
     if let Some(fault) = broken.tls_fault() {
-        return Failure { evidence: Some(Evidence::Tls(fault.clone())), error: Error::of_tls(fault), sent };
+        let evidence = Some(Evidence::Tls(fault.clone()));
+        return Failure { error: Error::of_tls(fault), evidence, sent, seen };
     }
     let closed = !garbage && !connection.is_reused() && broken.is_of_the_connection();
     let error = if garbage { Error::BadAnswer(broken) } else { Error::Closed(broken) };
-    Failure { error, evidence: closed.then_some(Evidence::Closed), sent }
+    Failure { error, evidence: closed.then_some(Evidence::Closed), sent, seen }
 }

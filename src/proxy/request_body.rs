@@ -82,6 +82,15 @@ impl RequestBody {
         self.0.is_none()
     }
 
+    /// Whether its end has come, which hyper does not remember of one in chunks.
+    pub(super) fn has_ended(&self) -> bool {
+        match self.0.as_deref() {
+            Some(Content::Upload(upload)) => upload.ended || upload.is_end_stream(),
+            Some(Content::Whole(..)) => false,
+            None => true,
+        }
+    }
+
     /// Lets so many bytes pass, and no more.
     pub(super) fn allow(&mut self, limit: Option<u64>) {
         if let Some(Content::Upload(upload)) = self.0.as_deref_mut() {

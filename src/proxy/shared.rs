@@ -48,6 +48,8 @@ pub struct Shared {
     route_rates: RefCell<Arc<RouteRates>>,
     /// Copies of requests under way.
     pub(super) copies: Cell<u32>,
+    /// Whoever reads an answer aside holds it.
+    pub(super) aside: Rc<()>,
     /// Values of answers by HTTP/2.
     pub(super) values: Unshared,
     least_rate: Cell<Option<LeastRate>>,
@@ -84,6 +86,7 @@ impl Shared {
             access: RefCell::new(access.clone()),
             route_rates: RefCell::new(Arc::clone(route_rates)),
             copies: Cell::default(),
+            aside: Rc::default(),
             values: Unshared::default(),
             least_rate: Cell::new(LeastRate::of(config)),
             shortages: Cell::new(0),

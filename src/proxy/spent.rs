@@ -16,8 +16,11 @@ use super::request_body::{BackendConnection, RequestBody};
 
 /// Bytes of one that are read. Of a longer one, the connection is closed.
 const MOST_BYTES: usize = 64 * 1024;
-/// Milliseconds in which an answer of which nothing is missing may end.
-const FOR_ITS_END: u64 = 5000;
+/// Milliseconds for one that is read aside: its connection is not worth more.
+const ASIDE: u64 = 5000;
+/// Answers that one worker reads aside at one time, but for those of which only the end is missing. Of more, the connections are
+/// closed: a backend that ends none of them would take all files.
+const MOST_ASIDE: usize = 100;
 
 /// An answer that nobody wants.
 pub(super) struct Spent {
@@ -48,17 +51,29 @@ impl Spent {
         if self.body.is_end_stream() {
             return self.connections.put(self.connection, client.shared.clock.age());
         }
-        let client = client.stream();
-        spawn_local(async move { self.read(&client).await });
+        let places = self.lease.is_some().then(|| &client.shared.aside);
+        if places.is_some_and(|places| Rc::strong_count(places) > MOST_ASIDE) {
+            return;
+        }
+        let (place, client) = (places.map(Rc::clone), client.stream());
+        spawn_local(async move {
+            let _place = place;
+            self.read_within(Some(ASIDE), &client).await;
+        });
     }
 
     /// Reads it to its end, on behalf of a client that does nothing else.
     pub(super) async fn read(self, client: &Client) {
+        self.read_within(None, client).await;
+    }
+
+    /// Reads it to its end. If it has less time than other answers, to need more is no failure.
+    async fn read_within(self, time: Option<u64>, client: &Client) {
         let Self { mut body, mut connection, connections, lease, began_well } = self;
         client.alarm().wakes_me().await;
         client.enter(Phase::Answer);
-        if lease.is_none() {
-            client.alarm().tighten(FOR_ITS_END);
+        if let Some(time) = time {
+            client.alarm().tighten(time);
         }
         let mut left = MOST_BYTES;
         let read = poll_fn(|cx| poll_end(&mut connection, &mut body, &mut left, cx));
@@ -66,7 +81,7 @@ impl Spent {
             (Some(Ending::Whole), _) => connections.put(connection, client.shared.clock.age()),
             (Some(Ending::Broken), Some(lease)) => lease.broke_off(began_well),
             // One that came in pieces may merely last: nobody waits for all of it.
-            (None, Some(lease)) if left == MOST_BYTES => lease.broke_off(began_well),
+            (None, Some(lease)) if left == MOST_BYTES && time.is_none() => lease.broke_off(began_well),
             _ => {}
         }
     }

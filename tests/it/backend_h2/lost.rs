@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use h2::Reason;
-use hyper::{Request, StatusCode};
+use hyper::{Request, Response, StatusCode};
 
 use crate::support::h2_backend::{Exchange, H2Backend};
 use crate::support::{Balancer, Client, End, Http2, frame, get, http2_get, read_frame, request, until};
@@ -47,6 +47,31 @@ fn a_refused_stream_whose_body_came_to_its_end_without_a_byte_is_tried_on_the_ne
     // What had a byte is not kept.
     let answer = request(balancer.address, "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\n\r\na");
     answer.expect_status(502);
+}
+
+#[test]
+fn an_upload_that_ended_at_the_backend_that_refused_it_has_ended_for_the_next_one() {
+    for line in ["", "Expect: 100-continue\r\n"] {
+        let first = H2Backend::that(|mut exchange| async {
+            exchange.back.send_informational(Response::builder().status(100).body(()).unwrap()).unwrap();
+            exchange.read().await;
+            exchange.refuse();
+        });
+        let second = H2Backend::that(|mut exchange| async {
+            let length = exchange.read().await.0.len();
+            exchange.answer(StatusCode::OK, format!("second got {length}"));
+        });
+        let balancer = before(&[&first, &second]);
+        let mut client = Client::to(balancer.address);
+        client.send(format!("POST / HTTP/1.1\r\nHost: test\r\n{line}Transfer-Encoding: chunked\r\n\r\n"));
+        until("the head came", || first.requests() == 1);
+        if !line.is_empty() {
+            assert_eq!(client.head().status, 100);
+        }
+        client.send("0\r\n\r\n");
+        let answer = client.answer().expect_status(200);
+        assert_eq!((answer.text(), answer.header("connection")), ("second got 0", None), "{line}");
+    }
 }
 
 #[test]

@@ -21,6 +21,7 @@ pub struct Backend {
 /// A connection on which a backend has read the head of a request that is not a check.
 pub struct Transport {
     reader: BufReader<TcpStream>,
+    listener: Arc<TcpListener>,
     /// The head, with its last empty line.
     pub head: String,
 }
@@ -28,15 +29,16 @@ pub struct Transport {
 impl Backend {
     /// Does this with each connection once the head of its first request, checks aside, has come.
     pub fn that(script: impl Fn(Transport) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let listener = Arc::new(TcpListener::bind("127.0.0.1:0").expect("a free port"));
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(AtomicUsize::new(0));
         let (script, counter) = (Arc::new(script), Arc::clone(&requests));
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let (script, counter) = (Arc::clone(&script), Arc::clone(&counter));
+                let listener = Arc::clone(&listener);
                 thread::spawn(move || {
-                    let mut transport = Transport::over(stream);
+                    let mut transport = Transport::over(stream, listener);
                     if !transport.read_head() {
                         return;
                     }
@@ -163,11 +165,11 @@ impl Backend {
 }
 
 impl Transport {
-    fn over(stream: TcpStream) -> Self {
+    fn over(stream: TcpStream, listener: Arc<TcpListener>) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { reader: BufReader::new(stream), head: String::new() }
+        Self { reader: BufReader::new(stream), listener, head: String::new() }
     }
 
     /// Reads the head of the next request, if one comes.
@@ -275,5 +277,10 @@ impl Transport {
     /// Closes with a reset.
     pub fn reset(self) {
         SockRef::from(self.reader.get_ref()).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+    }
+
+    /// Closes, and first its backend listens no more, as if all of it had died.
+    pub fn die(self) {
+        SockRef::from(&*self.listener).shutdown(Shutdown::Both).unwrap();
     }
 }
