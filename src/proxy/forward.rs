@@ -108,6 +108,10 @@ pub(super) async fn send(
                 // They may have come in one piece with the answer.
                 pass_interim(client, &flow, asked);
                 pass_word_to_go_on(client, &flow, asked);
+                if asked.expects_continue && response.status() < StatusCode::BAD_REQUEST {
+                    // Who answers well in place of that word may go on when it has read the body (RFC 9110 section 10.1.1).
+                    client.set(Mark::Withheld, false);
+                }
                 return Ok((response, connection));
             }
             Err(Err(error)) => return Err(Failure { error, evidence: None, sent: true, seen: true }),

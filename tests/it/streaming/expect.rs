@@ -103,6 +103,22 @@ fn an_answer_that_comes_with_the_word_to_go_on_does_not_swallow_it() {
 }
 
 #[test]
+fn an_answer_that_comes_in_place_of_the_word_to_go_on_may_last_longer_than_the_body() {
+    let backend = Backend::that(|mut transport| {
+        transport.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+        let body = transport.read_body();
+        transport.send([b"5\r\n", &*body, b"\r\n0\r\n\r\n"].concat());
+        transport.wait_for_end();
+    });
+    let balancer = Balancer::before(&[backend.address]).start();
+    let mut client = Client::to(balancer.address);
+    client.send(HEAD);
+    let answer = client.head();
+    client.send("hello");
+    assert_eq!(client.with_body(answer).expect_status(200).text(), "hello");
+}
+
+#[test]
 fn hints_may_come_before_the_word_to_go_on() {
     let (opener, gate) = gate();
     let backend = Backend::that(move |mut transport| {
