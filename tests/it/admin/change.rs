@@ -88,7 +88,9 @@ fn settings_that_make_no_sense_are_refused_with_each_place() {
     assert_eq!(places[0], (Some(2), &json!("pools.all.policy")));
     assert_eq!(places[1], (Some(3), &json!("pools.all.backends[0]")));
     assert!(errors.iter().all(|error| error["column"].is_u64() && error["message"].is_string()), "{problem}");
-    for (lines, text) in [(TOML, "workers ="), (JSON, "{\"workers\":"), (TOML, ""), (JSON, "null")] {
+    let texts =
+        [(TOML, "workers ="), (JSON, "{\"workers\":"), (TOML, ""), (TOML, "\u{feff}\n"), (JSON, "null")];
+    for (lines, text) in texts {
         admin.ask("POST", CONFIG, lines, text).expect_status(422);
     }
     let deep = "[".repeat(100_000);
