@@ -42,6 +42,8 @@ impl Loaded {
     pub fn in_force(mut self, config: Config) -> Self {
         if self.config.workers != config.workers {
             self.file.workers = Some(config.workers.get() as u64);
+            let connections = &mut self.file.limits.connections;
+            *connections = connections.map(|_| config.limits.connections as u64);
         }
         if self.config.access_log != config.access_log {
             self.file.access_log = config.access_log.as_ref().map(|destination| match destination {
