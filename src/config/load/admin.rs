@@ -89,7 +89,7 @@ impl Sources {
         let mut origin = Origin { texts, tree: None, cut: Vec::new(), given: self.flags.given.clone() };
         let (mut tree, misread, doubled) = plant(&mut origin, &formats);
         keep_table(&mut tree);
-        let mut faults = interpolate(&mut tree, &|name| std::env::var(name).ok());
+        let mut faults = interpolate(&mut tree, &|name| std::env::var(name));
         let (file, more) = read::<File>(&mut tree);
         faults.extend(more);
         origin.tree = Some(tree);
