@@ -2,15 +2,17 @@
 
 use std::fmt::{self, Display, Formatter};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::said::By;
+
 /// How an operator tells a Unix socket from a network address.
 pub(super) const UNIX: &str = "unix:";
 /// Bytes that a Unix socket's path may have.
-pub(super) const LONGEST_PATH: usize = 107;
+const LONGEST_PATH: usize = 107;
 
 /// A place that connections are made to: on a network, or a socket in the file system.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -53,6 +55,20 @@ impl Address {
             other => other,
         }
     }
+}
+
+/// The path of a socket, unless it is none or longer than the system takes. What does not begin with `/` starts from this folder.
+pub(super) fn socket_path(path: &str, folder: &Path) -> Option<PathBuf> {
+    let whole = folder.join(path);
+    (!path.is_empty() && whole.as_os_str().len() <= LONGEST_PATH).then_some(whole)
+}
+
+/// How a socket's path is written.
+pub(super) fn how_long(by: By) -> &'static str {
+    by.pick(
+        "write unix:PATH with a path of up to 107 bytes",
+        "write unix:PATH with a path of up to 107 bytes, counted with its folder",
+    )
 }
 
 /// Whether who listens at the first address listens at the second because it is at all of them: at those of IPv6 is at those of

@@ -54,6 +54,7 @@ impl Config {
         let differ = [
             ("workers", self.workers != present.workers),
             ("access_log", self.access_log != present.access_log),
+            ("limits.connections", !self.affords_connections(present.workers)),
         ];
         differ.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
     }
@@ -107,15 +108,17 @@ pub struct Limits {
     pub connections: usize,
     /// Clients that are refused and told why at one time, over all workers.
     pub refusals: usize,
-    /// How many files there can be open, if nobody chose the number of connections.
-    pub open_files: Option<u64>,
+    /// Whether somebody chose the number of connections.
+    pub is_chosen: bool,
+    /// How many files there can be open.
+    pub open_files: u64,
 }
 
 impl PartialEq for Limits {
-    /// Who chose the number of connections makes no difference.
+    /// Who chose the number of connections makes no difference, nor does what others could be chosen.
     fn eq(&self, other: &Self) -> bool {
         let limits = |limits: &Self| {
-            let Self { header_size, headers, body, connections, refusals, open_files: _ } = *limits;
+            let Self { header_size, headers, body, connections, refusals, .. } = *limits;
             (header_size, headers, body, connections, refusals)
         };
         limits(self) == limits(other)

@@ -37,6 +37,8 @@ pub(super) enum Fault {
     Reference(String),
     /// A variable of the environment is not set.
     Unset { name: String, why: String },
+    /// What a variable of the environment holds is no text.
+    NoText { name: String },
     /// A key that is given twice in one text.
     Duplicate { path: Path, first: Option<Span>, is_table: bool },
     /// A key that another file has, too.
@@ -170,6 +172,9 @@ impl Fault {
             }
             Self::Unset { name, why } => {
                 say(format!("the environment has no {name}: {why}"), format!("set {name}"))
+            }
+            Self::NoText { name } => {
+                say(format!("the environment's {name} is not UTF-8"), format!("set {name} to text in UTF-8"))
             }
             Self::Duplicate { path, is_table, .. } => {
                 let help = match (is_table, path.0.len()) {

@@ -31,20 +31,30 @@ impl Config {
             return;
         }
         self.workers = workers;
-        if let Some(open_files) = self.limits.open_files {
-            let affordable = affordable(open_files, reserved(workers.get(), self.listeners.len()));
-            let connections = connections(affordable);
-            // Both are at most 65 536.
-            self.limits.connections = usize::try_from(connections).unwrap_or(usize::MAX);
-            self.limits.refusals = usize::try_from(refusals(affordable, connections)).unwrap_or(usize::MAX);
-        }
+        let affordable = self.affordable(workers);
+        let connections = match self.limits.is_chosen {
+            true => affordable.min(self.limits.connections as u64),
+            false => connections(affordable),
+        };
+        // Both are no more than there can be open files.
+        self.limits.connections = usize::try_from(connections).unwrap_or(usize::MAX);
+        self.limits.refusals = usize::try_from(refusals(affordable, connections)).unwrap_or(usize::MAX);
+    }
+
+    /// Whether so many workers leave files for the connections that somebody chose.
+    pub(super) fn affords_connections(&self, workers: NonZeroUsize) -> bool {
+        !self.limits.is_chosen || self.limits.connections as u64 <= self.affordable(workers)
+    }
+
+    fn affordable(&self, workers: NonZeroUsize) -> u64 {
+        affordable(self.limits.open_files, reserved(workers.get(), self.listeners.len()))
     }
 }
 
 impl Limits {
     /// The limit on open files, if that is why so few connections fit.
     pub fn few_files(&self) -> Option<u64> {
-        self.open_files.filter(|_| self.connections < FEW_CONNECTIONS)
+        (!self.is_chosen && self.connections < FEW_CONNECTIONS).then_some(self.open_files)
     }
 }
 

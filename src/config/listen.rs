@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use clap::{ArgAction, Args, ValueEnum};
 
-use super::address::{Address, LONGEST_PATH, UNIX};
+use super::address::{Address, UNIX, how_long, socket_path};
 use super::said::{By, Said, Scope, say};
 
 const HOW: &str = "write ADDRESS:PORT, :PORT, PORT or unix:PATH, for example 127.0.0.1:8080";
@@ -184,9 +184,7 @@ impl ListenFault {
             Self::Name => say("a name, and none is looked up here", HOW),
             Self::Url => say("a URL, not an address", HOW),
             Self::Port => say("not a port", "a port is 1 to 65535, or 0 for any that is free"),
-            Self::SocketPath => {
-                say("not a path for a socket", "write unix:PATH with a path of up to 107 bytes")
-            }
+            Self::SocketPath => say("not a path for a socket", how_long(by)),
             Self::Twice => {
                 say("given twice", "remove one of them, for each address speaks either TLS or not")
             }
@@ -216,13 +214,11 @@ impl ListenFault {
     }
 }
 
-/// An address to listen on.
-pub(super) fn parse(text: &str) -> Result<Address, ListenFault> {
+/// An address to listen on. A socket's path starts from this folder.
+pub(super) fn parse(text: &str, folder: &Path) -> Result<Address, ListenFault> {
     if let Some(path) = text.strip_prefix(UNIX) {
-        return match path.len() {
-            1..=LONGEST_PATH => Ok(Address::Unix(Path::new(path).into())),
-            _ => Err(ListenFault::SocketPath),
-        };
+        let path = socket_path(path, folder).ok_or(ListenFault::SocketPath)?;
+        return Ok(Address::Unix(path.into()));
     }
     if let Ok(address) = text.parse::<SocketAddr>() {
         return Ok(address.into());

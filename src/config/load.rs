@@ -98,6 +98,7 @@ impl Sources {
     pub fn load(&self) -> Result<Loaded, Problems> {
         // Before they are read: what changes meanwhile is seen as a change.
         self.note_state();
+        self.refuse_no_text()?;
         self.refuse_useless()?;
         let Some(place) = &self.flags.config else {
             let origin =
@@ -135,6 +136,13 @@ impl Sources {
         let bytes = text.get(..=MOST_FILE_BYTES as usize).unwrap_or(text).to_vec();
         let text = Text { name: None, folder: self.folder().to_owned(), format, text: to_text(None, bytes)? };
         self.read_pieces(vec![Piece { text, unread: None }], Vec::new())
+    }
+
+    /// Settings are text, and as text such a name would be that of another file.
+    fn refuse_no_text(&self) -> Result<(), Problems> {
+        let Some(flag) = self.flags.file_of_no_text() else { return Ok(()) };
+        let (flag, message) = (self.flags.given.name(flag), "the file's name is not UTF-8".to_owned());
+        Err(Problems::of(vec![Problem::of_flags(&flag, None, message, "name one whose is".to_owned())]))
     }
 
     /// To watch what cannot change is a mistake.
@@ -180,7 +188,7 @@ impl Sources {
         let texts = pieces.into_iter().map(|piece| piece.text).collect();
         let mut origin = Origin { texts, tree: None, cut: Vec::new(), given: self.flags.given.clone() };
         let (mut tree, misread, doubled) = plant(&mut origin, &formats);
-        let mut faults = interpolate(&mut tree, &|name| std::env::var(name).ok());
+        let mut faults = interpolate(&mut tree, &|name| std::env::var(name));
         let (mut file, more) = read::<File>(&mut tree);
         faults.extend(more);
         for path in doubled {

@@ -217,7 +217,8 @@ fn limits(given: &file::Limits, (open_files, reserved): (u64, u64), at: &Spot<'_
         body: given.body_size.map(|size| size.0),
         connections: usize::try_from(connections).ok()?,
         refusals: usize::try_from(files::refusals(affordable, connections)).ok()?,
-        open_files: given.connections.is_none().then_some(open_files),
+        is_chosen: given.connections.is_some(),
+        open_files,
     })
 }
 

@@ -25,6 +25,10 @@ impl Loaded {
         let mut file = self.file.clone();
         if self.origin.tree.is_none() {
             leave_out(&mut file, &self.origin.given);
+            // Where there is a file there is an admin API as well, unless it says otherwise.
+            if self.config.admin.is_none() {
+                file.admin.address.get_or_insert_with(|| OFF.to_owned());
+            }
         }
         if effective {
             fill(&mut file, &self.config);
@@ -42,6 +46,8 @@ impl Loaded {
     pub fn in_force(mut self, config: Config) -> Self {
         if self.config.workers != config.workers {
             self.file.workers = Some(config.workers.get() as u64);
+            let connections = &mut self.file.limits.connections;
+            *connections = connections.map(|_| config.limits.connections as u64);
         }
         if self.config.access_log != config.access_log {
             self.file.access_log = config.access_log.as_ref().map(|destination| match destination {
@@ -57,6 +63,8 @@ impl Loaded {
     }
 }
 
+/// Where the admin API is if there is none.
+const OFF: &str = "off";
 /// The key of a backend that may stand for all of it.
 const ADDRESS: &str = "address";
 
@@ -177,7 +185,7 @@ fn fill(file: &mut File, config: &Config) {
     file.limits.header_size.get_or_insert(Size(config.limits.header_size as u64));
     file.limits.headers.get_or_insert(config.limits.headers as u64);
     file.limits.connections.get_or_insert(config.limits.connections as u64);
-    let admin = config.admin.as_ref().map_or_else(|| "off".to_owned(), |admin| admin.address.to_string());
+    let admin = config.admin.as_ref().map_or_else(|| OFF.to_owned(), |admin| admin.address.to_string());
     file.admin.address.get_or_insert(admin);
     if file.pools.is_empty() {
         let backends = DEFAULT_ADDRESSES.map(Backend::at).into();

@@ -209,11 +209,13 @@ impl Heard {
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
+    use std::path::Path;
 
     use super::*;
 
     fn at(ports: &[u16]) -> Vec<Backend> {
-        let url = |port| BackendUrl::read(&format!("192.0.2.1:{port}"), &[]).expect("an address");
+        let url =
+            |port| BackendUrl::read(&format!("192.0.2.1:{port}"), Path::new(""), &[]).expect("an address");
         ports.iter().map(|port| Backend::at(url(port))).collect()
     }
 

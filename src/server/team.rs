@@ -221,7 +221,15 @@ mod tests {
     fn team(size: usize, connections: usize) -> (Arc<Team>, Vec<mpsc::Receiver<Handed>>) {
         Team::of(
             size,
-            &Limits { header_size: 0, headers: 0, body: None, connections, refusals: 1, open_files: None },
+            &Limits {
+                header_size: 0,
+                headers: 0,
+                body: None,
+                connections,
+                refusals: 1,
+                is_chosen: true,
+                open_files: 1,
+            },
             Default::default(),
         )
     }

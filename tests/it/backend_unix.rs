@@ -13,7 +13,7 @@ use crate::support::pki::Folder;
 use crate::support::{Balancer, Client, PATIENCE, Sample, get};
 
 /// Listens there, answers every request with `here` and tells its head.
-fn listen(path: &Path) -> Receiver<String> {
+pub fn listen(path: &Path) -> Receiver<String> {
     let listener = UnixListener::bind(path).unwrap();
     let (heads, told) = channel();
     thread::spawn(move || {

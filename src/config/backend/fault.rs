@@ -1,5 +1,6 @@
 //! What can be wrong with a backend, or with TLS to it.
 
+use crate::config::address::how_long;
 use crate::config::said::{By, Said, Scope, say};
 
 /// What can be wrong with a backend, or with TLS to it.
@@ -70,9 +71,7 @@ impl BackendFault {
                 "write http://, https:// or h2c:// before HOST:PORT, or unix:PATH",
             ),
             Self::Path { fix } => say("has a path, but requests keep their own", format!("write {fix}")),
-            Self::SocketPath => {
-                say("not a path for a socket", "write unix:PATH with a path of up to 107 bytes")
-            }
+            Self::SocketPath => say("not a path for a socket", how_long(by)),
             Self::Unresolved { reason } => say(
                 format!("the name cannot be resolved ({reason})"),
                 "check the spelling, or write an IP address",

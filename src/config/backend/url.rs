@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::BackendFault;
-use crate::config::address::{Address, LONGEST_PATH, UNIX};
+use crate::config::address::{Address, UNIX, socket_path};
 use crate::config::said::{By, Said};
 
 /// What is spoken to a backend.
@@ -71,17 +71,17 @@ impl BackendUrl {
         Self { name: shown.into(), scheme, address: address.into(), authority }
     }
 
-    /// What a line of a list of backends says. A name is looked up, which may take its time; one that is known stays where it is,
+    /// What a line of a list of backends in this folder says. A name is looked up, which may take its time; one that is known stays where it is,
     /// as long as its name leads there, too: servers of names turn their answers round. What is known first counts first.
     ///
     /// # Errors
     /// It says none.
-    pub fn read(text: &str, known: &[Self]) -> Result<Self, UrlError> {
+    pub fn read(text: &str, folder: &Path, known: &[Self]) -> Result<Self, UrlError> {
         let led = |name: &str| {
             let known = known.iter().filter(|known| *known.name == *name);
             known.filter_map(|known| known.address.ip()).collect::<Vec<_>>()
         };
-        Self::parse(text, led).map_err(|fault| {
+        Self::parse(text, folder, led).map_err(|fault| {
             let Said { message, help } = fault.said(By::File);
             UrlError { text: text.to_owned(), message, help: help.unwrap_or_default() }
         })
@@ -92,27 +92,22 @@ impl BackendUrl {
         address.replacen("http://", "", 1)
     }
 
-    /// As the operator wrote it, for logs.
+    /// As the operator wrote it, for logs; a socket with its folder.
     pub fn name(&self) -> &Arc<str> {
         &self.name
     }
 
-    /// Parses what an operator writes. A name is looked up, and leads where it is known to have led as long as it may.
+    /// Parses what an operator writes. A socket's path starts from this folder. A name is looked up, and leads where it is known to have led as long as it may.
     pub(in crate::config) fn parse<K: IntoIterator<Item = SocketAddr>>(
         text: &str,
+        folder: &Path,
         known: impl FnOnce(&str) -> K,
     ) -> Result<Self, BackendFault> {
         if let Some(path) = text.strip_prefix(UNIX) {
-            if !(1..=LONGEST_PATH).contains(&path.len()) {
-                return Err(BackendFault::SocketPath);
-            }
-            let address = Address::Unix(Path::new(path).into());
-            return Ok(Self {
-                name: text.into(),
-                scheme: Scheme::Http,
-                address,
-                authority: "localhost".into(),
-            });
+            let path = socket_path(path, folder).ok_or(BackendFault::SocketPath)?;
+            let address = Address::Unix(path.into());
+            let (name, authority) = (address.to_string().into(), "localhost".into());
+            return Ok(Self { name, scheme: Scheme::Http, address, authority });
         }
         let (scheme, authority) = match text.split_once("://") {
             None => (Scheme::Http, text),
@@ -208,8 +203,8 @@ fn choose(
 mod tests {
     use super::*;
 
-    fn nothing(_: &str) -> Option<SocketAddr> {
-        None
+    fn parse(text: &str) -> Result<BackendUrl, BackendFault> {
+        BackendUrl::parse(text, Path::new("/srv"), |_| None)
     }
 
     #[test]
@@ -229,8 +224,9 @@ mod tests {
             ("https://localhost:1", Scheme::Https, "https://localhost:1", "localhost:1", "localhost"),
             ("h2c://[::1]:1", Scheme::H2c, "h2c://[::1]:1", "[::1]:1", "::1"),
             ("unix:/run/app", Scheme::Http, "unix:/run/app", "localhost", "localhost"),
+            ("unix:app", Scheme::Http, "unix:/srv/app", "localhost", "localhost"),
         ] {
-            let url = BackendUrl::parse(text, nothing).expect(text);
+            let url = parse(text).expect(text);
             assert_eq!((url.scheme, &**url.name()), (scheme, name));
             assert_eq!((url.authority(), url.host()), (authority, host));
         }
@@ -238,11 +234,11 @@ mod tests {
 
     #[test]
     fn an_address_that_says_too_much_is_refused_with_one_that_says_enough() {
-        assert_eq!(BackendUrl::parse("ftp://a:1", nothing), Err(BackendFault::Scheme));
+        assert_eq!(parse("ftp://a:1"), Err(BackendFault::Scheme));
         for (text, fix) in [("http://a:1/", "http://a:1"), ("https://a:1/x/y", "https://a:1")] {
             let path = BackendFault::Path { fix: fix.into() };
-            assert_eq!(BackendUrl::parse(text, nothing), Err(path));
+            assert_eq!(parse(text), Err(path));
         }
-        assert_eq!(BackendUrl::parse("unix:", nothing), Err(BackendFault::SocketPath));
+        assert_eq!(parse("unix:"), Err(BackendFault::SocketPath));
     }
 }

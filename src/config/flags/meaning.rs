@@ -20,6 +20,23 @@ impl Flags {
         file
     }
 
+    /// A flag that names a file by what is no text, if one does.
+    pub(in crate::config) fn file_of_no_text(&self) -> Option<&'static str> {
+        let (listen, backend) = (&self.listen, &self.backend);
+        let files = [
+            ("--access-log", self.access_log.as_slice()),
+            ("--admin-token-file", self.admin_token_file.as_slice()),
+            ("--tls-cert", &listen.tls_certs),
+            ("--tls-key", &listen.tls_keys),
+            ("--tls-client-ca", listen.tls_client_ca.as_slice()),
+            ("--backend-ca", backend.backend_ca.as_slice()),
+            ("--backend-cert", backend.backend_cert.as_slice()),
+            ("--backend-key", backend.backend_key.as_slice()),
+        ];
+        let named = files.into_iter().find(|(_, files)| files.iter().any(|file| file.to_str().is_none()));
+        named.map(|(flag, _)| flag)
+    }
+
     /// What these flags say of the process as a whole. They win over what the file says.
     pub(in crate::config) fn add_process_wide(&self, file: &mut File) {
         let given = |flag| self.given.has(flag);
@@ -137,6 +154,7 @@ fn as_u64(number: usize) -> u64 {
     number as u64
 }
 
+/// The names of files that are no text were refused.
 fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }

@@ -89,7 +89,7 @@ impl Sources {
         let mut origin = Origin { texts, tree: None, cut: Vec::new(), given: self.flags.given.clone() };
         let (mut tree, misread, doubled) = plant(&mut origin, &formats);
         keep_table(&mut tree);
-        let mut faults = interpolate(&mut tree, &|name| std::env::var(name).ok());
+        let mut faults = interpolate(&mut tree, &|name| std::env::var(name));
         let (file, more) = read::<File>(&mut tree);
         faults.extend(more);
         origin.tree = Some(tree);
@@ -141,14 +141,15 @@ fn parts(file: &File, at: &Spot<'_>) -> (Option<Address>, Option<PathBuf>) {
                 .wrong("off", Fault::Said(format!("the admin API is off, so nobody can be asked; {help}")));
             None
         }
-        text => at_address.take(text, parse_address(text).map_err(Fault::from).and_then(with_port)),
+        text => at_address
+            .take(text, parse_address(text, at_address.folder()).map_err(Fault::from).and_then(with_port)),
     };
     (address, file.admin.token_file.as_deref().map(|name| at.key("token_file").file(name)))
 }
 
 /// The address that a text says somebody listens on.
 fn to_ask(text: &str) -> Result<Address, Said> {
-    let fault = match parse_address(text) {
+    let fault = match parse_address(text, FilePath::new("")) {
         Ok(address) if address.ip().is_none_or(|address| address.port() != 0) => return Ok(address),
         Ok(_) => ListenFault::Port,
         Err(fault) => fault,

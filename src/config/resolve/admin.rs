@@ -29,7 +29,7 @@ pub(super) fn admin(
         }
         Some(address) => address,
     };
-    let address = at_address.take(text, parse(text));
+    let address = at_address.take(text, parse(text, at_address.folder()));
     let token = given.token_file.as_ref().map(|name| token(name, &at_token));
     let address = address?;
     let is_near = match &address {

@@ -1,5 +1,7 @@
 //! Where clients connect.
 
+use std::path::Path;
+
 use super::Spot;
 use crate::config::draft::{Authorities, Side, TlsFiles};
 use crate::config::fault::PoolFault;
@@ -13,7 +15,7 @@ const DEFAULT: &str = "127.0.0.1:8080";
 pub(super) fn listeners(file: &File, at: &Spot<'_>) -> Vec<Listener> {
     let mut listeners = Vec::<Listener>::new();
     if file.listeners.is_empty() {
-        let address = parse(DEFAULT).expect("the default is an address");
+        let address = parse(DEFAULT, Path::new("")).expect("the default is an address");
         return vec![Listener { name: DEFAULT.into(), address, tls: false }];
     }
     for (name, listener) in &file.listeners {
@@ -23,7 +25,7 @@ pub(super) fn listeners(file: &File, at: &Spot<'_>) -> Vec<Listener> {
             continue;
         };
         let at = at.key("address");
-        let Some(address) = at.take(text, parse(text)) else { continue };
+        let Some(address) = at.take(text, parse(text, at.folder())) else { continue };
         if listeners.iter().any(|known| known.is_at(&address)) {
             at.wrong(text, ListenFault::Twice);
         }

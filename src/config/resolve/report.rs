@@ -1,7 +1,7 @@
 //! What is found to be wrong on the way from a file to a configuration, with its path.
 
 use std::cell::RefCell;
-use std::path::PathBuf;
+use std::path::{Path as FilePath, PathBuf};
 
 use crate::config::draft::{NamedFile, Place, TlsFiles};
 use crate::config::fault::Fault;
@@ -146,7 +146,12 @@ impl<'a> Spot<'a> {
 
     /// A file that is named here. What does not begin with `/` starts from the folder of the file that names it.
     pub(in crate::config) fn file(&self, name: &str) -> PathBuf {
-        self.report.origin.folder(&self.path()).join(name)
+        self.folder().join(name)
+    }
+
+    /// The folder from which paths start that are written here.
+    pub(in crate::config) fn folder(&self) -> &'a FilePath {
+        self.report.origin.folder(&self.path())
     }
 
     /// The same, to be looked into.

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::env::current_dir;
 use std::path::Path as FilePath;
 
+use crate::config::address::UNIX;
 use crate::config::origin::Origin;
 use crate::config::path::{Path, Step};
 use crate::config::tree::{Node, Value};
@@ -69,7 +70,7 @@ fn each_text(node: &mut Node, path: &mut Path, change: &dyn Fn(&mut Node, &Path)
     }
 }
 
-/// Where in a text the name of a file begins, if it names one.
+/// Where in a text the name of a file begins, if it names one. A socket is one, too.
 fn file_name(text: &str, path: &Path) -> Option<usize> {
     match &path.0[..] {
         [Step::Key(key)] if key == "access_log" && text != "-" => Some(0),
@@ -78,6 +79,7 @@ fn file_name(text: &str, path: &Path) -> Option<usize> {
         {
             Some(0)
         }
+        _ if is_address(path) => text.starts_with(UNIX).then_some(UNIX.len()),
         // Tags have names of the operator's own.
         [.., Step::Key(tags), Step::Key(_)] if tags == "tags" => None,
         [Step::Key(section), .., Step::Key(key)] if SECTIONS.contains(&&**section) && key.ends_with(FILE) => {
@@ -88,6 +90,17 @@ fn file_name(text: &str, path: &Path) -> Option<usize> {
         }
         _ => None,
     }
+}
+
+/// Whether an address of ours or of a backend stands here.
+fn is_address(Path(steps): &Path) -> bool {
+    let words = steps.iter().map(|step| match step {
+        Step::Key(key) => key,
+        Step::Index(_) => "*",
+    });
+    let words: Vec<_> = words.collect();
+    let is_ours = matches!(words[..], ["admin", "address"] | ["listeners", _, "address"]);
+    is_ours || matches!(words[..], ["pools", _, "backends", "*"] | ["pools", _, "backends", "*", "address"])
 }
 
 /// Puts a folder before the name that begins there, and where it is written with variables before that.

@@ -1,6 +1,8 @@
 //! Variables of the environment in text: `${NAME}`, `${NAME:-default}`, `${NAME:?what is wrong without it}`. `$${` is
 //! `${` itself. Keys, and what the variables hold, are taken as they are.
 
+use std::env::VarError;
+
 use super::{Entry, Node, Value};
 use crate::config::fault::Fault;
 use crate::config::path::{Path, Step};
@@ -8,7 +10,7 @@ use crate::config::path::{Path, Step};
 /// Puts variables in all text of a tree, and gives what is wrong with those. `variable` knows them.
 pub(in crate::config) fn interpolate(
     root: &mut Node,
-    variable: &dyn Fn(&str) -> Option<String>,
+    variable: &dyn Fn(&str) -> Result<String, VarError>,
 ) -> Vec<(Path, Fault)> {
     let mut wrong = Vec::new();
     fill(root, &mut Path::default(), variable, &mut wrong);
@@ -22,13 +24,13 @@ pub(in crate::config) fn has_variable(written: &str) -> bool {
 
 /// Whether a text that was filled holds the defaults of all its variables.
 pub(in crate::config) fn is_default(written: &str, text: &str) -> bool {
-    filled(written, &|_| None).is_ok_and(|default| default == text)
+    filled(written, &|_| Err(VarError::NotPresent)).is_ok_and(|default| default == text)
 }
 
 fn fill(
     node: &mut Node,
     path: &mut Path,
-    variable: &dyn Fn(&str) -> Option<String>,
+    variable: &dyn Fn(&str) -> Result<String, VarError>,
     wrong: &mut Vec<(Path, Fault)>,
 ) {
     let mut down = |step, node: &mut Node| {
@@ -55,7 +57,7 @@ fn fill(
     }
 }
 
-fn filled(mut text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<String, Fault> {
+fn filled(mut text: &str, variable: &dyn Fn(&str) -> Result<String, VarError>) -> Result<String, Fault> {
     let mut filled = String::new();
     while let Some(at) = text.find("${") {
         let (before, rest) = (&text[..at], &text[at + 2..]);
@@ -78,7 +80,7 @@ fn filled(mut text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<S
     Ok(filled)
 }
 
-fn look_up(reference: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<String, Fault> {
+fn look_up(reference: &str, variable: &dyn Fn(&str) -> Result<String, VarError>) -> Result<String, Fault> {
     let name_end =
         reference.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(reference.len());
     let (name, rest) = reference.split_at(name_end);
@@ -86,7 +88,11 @@ fn look_up(reference: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result
         return Err(Fault::Reference(reference.to_owned()));
     }
     // As in a shell: what is empty is as good as unset where the reference says what then.
-    let value = variable(name);
+    let value = match variable(name) {
+        Ok(value) => Some(value),
+        Err(VarError::NotPresent) => None,
+        Err(VarError::NotUnicode(_)) => return Err(Fault::NoText { name: name.to_owned() }),
+    };
     let filled = value.clone().filter(|value| !value.is_empty());
     match (rest.get(..2), rest.get(2..)) {
         (Some(":-"), Some(default)) => Ok(filled.unwrap_or_else(|| default.to_owned())),
@@ -106,10 +112,10 @@ mod tests {
 
     fn of(text: &str) -> Result<String, Fault> {
         filled(text, &|name| match name {
-            "HOST" => Some("example.com".to_owned()),
-            "EMPTY" => Some(String::new()),
-            "NESTED" => Some("${HOST}".to_owned()),
-            _ => None,
+            "HOST" => Ok("example.com".to_owned()),
+            "EMPTY" => Ok(String::new()),
+            "NESTED" => Ok("${HOST}".to_owned()),
+            _ => Err(VarError::NotPresent),
         })
     }
 

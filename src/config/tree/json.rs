@@ -1,6 +1,6 @@
 //! From JSON (RFC 8259) to a tree.
 
-use serde::de::IgnoredAny;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::again::Again;
 use super::{DEEPEST, Entry, MOST_FAULTS, Misread, Node, Parsed, Table, Value};
@@ -12,7 +12,7 @@ const COMMENTS: [&str; 3] = ["//", "/*", "#"];
 
 /// Of a text that is no JSON the first mistake is told, and commas too many: without them it is known what it says.
 pub(super) fn parse(text: &str, file: usize) -> Parsed {
-    // It is known to be JSON before places are looked for in it.
+    // It is known to be JSON before places are looked for in it. Of texts and numbers only their shape is known then.
     let Err(error) = serde_json::from_str::<IgnoredAny>(text) else { return read(text, file, Vec::new()) };
     let (mended, commas) = without_last_commas(text);
     let comma = |at: &usize| Misread {
@@ -51,7 +51,10 @@ fn read(text: &str, file: usize, mut told: Vec<Misread>) -> Parsed {
             told.extend(misread);
             Parsed { tree: Some(tree), misread: told, doubled, is_cut: false }
         }
-        Err(misread) => Parsed::nothing(vec![misread]),
+        Err(misread) => {
+            told.push(misread);
+            Parsed::nothing(told)
+        }
     }
 }
 
@@ -81,15 +84,20 @@ fn without_last_commas(text: &str) -> (String, Vec<usize>) {
 }
 
 fn misread(error: &serde_json::Error, text: &str, file: usize) -> Misread {
-    let said = error.to_string();
-    let said = said.split(" at line ").next().unwrap_or_default();
+    let said = said_of(error);
     let before = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len);
     let at = (before.sum::<usize>() + error.column().saturating_sub(1)).min(text.len());
     let rest = &text.as_bytes()[at..];
     let begins_comment = COMMENTS.iter().any(|mark| rest.starts_with(mark.as_bytes()));
     // Such a mark may stand behind a backslash, where it is text.
-    let said = if begins_comment && !said.contains("escape") { "a comment" } else { said };
+    let said = if begins_comment && !said.contains("escape") { "a comment" } else { &said };
     Misread { span: Some(Span { file, bytes: at..at }), fault: Fault::of_syntax(said) }
+}
+
+/// What is wrong, without the place.
+fn said_of(error: &serde_json::Error) -> String {
+    let said = error.to_string();
+    said.split(" at line ").next().unwrap_or_default().to_owned()
 }
 
 /// Where a text that may be no JSON gets too deep.
@@ -126,8 +134,8 @@ impl Reader<'_> {
         let value = match self.text.as_bytes().get(start) {
             Some(b'{') => Value::Table(self.table()?),
             Some(b'[') => Value::List(self.list()?),
-            Some(b'"') => Value::Text(self.string()),
-            _ => self.scalar(),
+            Some(b'"') => Value::Text(self.string()?),
+            _ => self.scalar()?,
         };
         Ok(Node::new(value, Some(self.span(start))))
     }
@@ -137,7 +145,7 @@ impl Reader<'_> {
         self.at += 1;
         while !self.ends(b'}') {
             let start = self.skip_blanks();
-            let name = self.string();
+            let name = self.string()?;
             let key = Some(self.span(start));
             self.skip_blanks();
             self.at += ":".len();
@@ -161,7 +169,7 @@ impl Reader<'_> {
         Ok(list)
     }
 
-    fn string(&mut self) -> String {
+    fn string(&mut self) -> Result<String, Misread> {
         let start = self.at;
         let mut is_escaped = false;
         let end = self.text.bytes().enumerate().skip(start + 1).find(|(_, byte)| {
@@ -170,21 +178,26 @@ impl Reader<'_> {
             ends
         });
         self.at = end.map_or(self.text.len(), |(at, _)| at + 1);
-        serde_json::from_str(&self.text[start..self.at]).unwrap_or_default()
+        self.said(start)
     }
 
-    fn scalar(&mut self) -> Value {
-        let rest = &self.text[self.at..];
-        let length = rest.find([',', ']', '}', ' ', '\t', '\r', '\n']).unwrap_or(rest.len());
-        self.at += length;
-        match serde_json::from_str(&rest[..length]) {
-            Ok(serde_json::Value::Bool(value)) => Value::Bool(value),
-            Ok(serde_json::Value::Number(number)) => match number.as_i128() {
+    fn scalar(&mut self) -> Result<Value, Misread> {
+        let (start, rest) = (self.at, &self.text[self.at..]);
+        self.at += rest.find([',', ']', '}', ' ', '\t', '\r', '\n']).unwrap_or(rest.len());
+        Ok(match self.said(start)? {
+            serde_json::Value::Bool(value) => Value::Bool(value),
+            serde_json::Value::Number(number) => match number.as_i128() {
                 Some(number) => Value::Integer(number),
                 None => Value::Float(number.as_f64().unwrap_or(f64::NAN)),
             },
             _ => Value::Nothing,
-        }
+        })
+    }
+
+    /// What stands from there to where we are.
+    fn said<T: DeserializeOwned>(&self, start: usize) -> Result<T, Misread> {
+        let said = serde_json::from_str(&self.text[start..self.at]);
+        said.map_err(|error| Misread { span: Some(self.span(start)), fault: Fault::Syntax(said_of(&error)) })
     }
 
     /// Whether a list or a table ends here; if not, what is between two of its parts is behind us.

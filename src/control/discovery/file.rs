@@ -1,6 +1,6 @@
 //! Backends that a file names, one on each line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::config::{Backend, BackendUrl, MOST_WEIGHT, UrlError, parse_number, read_file};
@@ -44,14 +44,16 @@ pub(super) async fn read(path: PathBuf, known: Vec<BackendUrl>) -> Result<Found,
     let unreadable = |error: String| FileError::Unreadable(error);
     let read = move || {
         let bytes = read_file(&path, MOST_BYTES).map_err(|error| unreadable(error.to_string()))?;
-        parse(&String::from_utf8(bytes).map_err(|error| unreadable(error.to_string()))?, &known)
+        let text = String::from_utf8(bytes).map_err(|error| unreadable(error.to_string()))?;
+        parse(&text, path.parent().unwrap_or(Path::new("")), &known)
     };
     // Names are looked up, which takes its time.
     let backends = aside(read).await.map_err(|undone| unreadable(undone.to_string()))??;
     Ok(Found { backends, holds: HOLDS, failed: None })
 }
 
-fn parse(text: &str, known: &[BackendUrl]) -> Result<Vec<Backend>, FileError> {
+/// Paths of sockets start from this folder.
+fn parse(text: &str, folder: &Path, known: &[BackendUrl]) -> Result<Vec<Backend>, FileError> {
     let mut backends = Vec::new();
     // Some editors begin a file with a mark of UTF-8.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -59,8 +61,8 @@ fn parse(text: &str, known: &[BackendUrl]) -> Result<Vec<Backend>, FileError> {
         let line = line.split('#').next().unwrap_or_default();
         let mut words = line.split_whitespace();
         let Some(address) = words.next() else { continue };
-        let url =
-            BackendUrl::read(address, known).map_err(|error| FileError::Line { line: number, error })?;
+        let url = BackendUrl::read(address, folder, known);
+        let url = url.map_err(|error| FileError::Line { line: number, error })?;
         let mut backend = Backend::at(url);
         for word in words {
             let weight = word.strip_prefix("weight=").and_then(|weight| parse_number(weight).ok());
@@ -76,23 +78,27 @@ fn parse(text: &str, known: &[BackendUrl]) -> Result<Vec<Backend>, FileError> {
 mod tests {
     use super::*;
 
+    fn list(text: &str) -> Result<Vec<Backend>, FileError> {
+        parse(text, Path::new(""), &[])
+    }
+
     #[test]
     fn a_line_is_a_backend_and_may_have_a_weight_and_a_remark() {
-        let backends = parse("# ours\n10.0.0.1:80\n\n10.0.0.2:80 weight=3 # large\n", &[]).expect("a list");
+        let backends = list("# ours\n10.0.0.1:80\n\n10.0.0.2:80 weight=3 # large\n").expect("a list");
         let told: Vec<_> = backends.iter().map(|backend| (backend.url.to_string(), backend.weight)).collect();
         assert_eq!(told, [("10.0.0.1:80".to_owned(), 1), ("10.0.0.2:80".to_owned(), 3)]);
     }
 
     #[test]
     fn a_byte_order_mark_is_no_part_of_an_address() {
-        let backends = parse("\u{feff}10.0.0.1:80\r\n10.0.0.2:80\r\n", &[]).expect("a list");
+        let backends = list("\u{feff}10.0.0.1:80\r\n10.0.0.2:80\r\n").expect("a list");
         let told: Vec<_> = backends.iter().map(|backend| backend.url.to_string()).collect();
         assert_eq!(told, ["10.0.0.1:80", "10.0.0.2:80"]);
     }
 
     #[test]
     fn a_line_that_is_none_is_named() {
-        let told = |text: &str| parse(text, &[]).expect_err("not a list").to_string();
+        let told = |text: &str| list(text).expect_err("not a list").to_string();
         assert!(told("10.0.0.1:80\nhere").starts_with("line 2: here: not an address"), "{}", told("x\nhere"));
         for wrong in ["x", "99999999", "10001", "-1", "+1", ""] {
             let weight = format!(

@@ -88,7 +88,9 @@ fn settings_that_make_no_sense_are_refused_with_each_place() {
     assert_eq!(places[0], (Some(2), &json!("pools.all.policy")));
     assert_eq!(places[1], (Some(3), &json!("pools.all.backends[0]")));
     assert!(errors.iter().all(|error| error["column"].is_u64() && error["message"].is_string()), "{problem}");
-    for (lines, text) in [(TOML, "workers ="), (JSON, "{\"workers\":"), (TOML, ""), (JSON, "null")] {
+    let texts =
+        [(TOML, "workers ="), (JSON, "{\"workers\":"), (TOML, ""), (TOML, "\u{feff}\n"), (JSON, "null")];
+    for (lines, text) in texts {
         admin.ask("POST", CONFIG, lines, text).expect_status(422);
     }
     let deep = "[".repeat(100_000);
@@ -204,6 +206,29 @@ fn what_is_shown_of_the_settings_is_what_is_in_force() {
     let shown = admin.get(CONFIG);
     assert_eq!((&shown["workers"], &shown["access_log"]), (&before["workers"], &json!(null)), "{shown}");
     assert_eq!(shown["pools"]["all"]["policy"], "random", "{shown}");
+}
+
+#[test]
+fn connections_for_which_workers_that_still_run_leave_no_files_wait_for_the_next_start() {
+    let settings = Settings::that_say(&format!("workers = 8\n{}", pool("first", &[Backend::refuses()])));
+    let balancer = Balancer::bare().flag("--config", settings.path()).flag("--admin", "127.0.0.1:0");
+    let balancer = balancer.open_files(300).start();
+    let admin = balancer.admin();
+    // With one worker there would be files for 115, and with eight there are for 98.
+    let text = format!("workers = 1\nlimits.connections = 110\n{}", pool("random", &[Backend::refuses()]));
+    let planned = body(&admin.ask("POST", "/api/v1/plan", TOML, &text).expect_status(200));
+    let told = json!("limits.connections: the change takes effect at the next start");
+    assert!(planned["remarks"].as_array().is_some_and(|remarks| remarks.contains(&told)), "{planned}");
+    settings.write(&text);
+    for result in ["changed", "unchanged"] {
+        let changed = body(&admin.post("/api/v1/reload", "{}").expect_status(200));
+        let expected = (&json!(result), &json!(["workers", "limits.connections"]));
+        assert_eq!((&changed["result"], &changed["later"]), expected, "{changed}");
+    }
+    let shown = admin.get(CONFIG);
+    assert_eq!((&shown["workers"], &shown["limits"]["connections"]), (&json!(8), &json!(98)), "{shown}");
+    let again = body(&admin.post(CONFIG, &shown.to_string()).expect_status(200));
+    assert_eq!((&again["result"], &again["later"]), (&json!("unchanged"), &json!([])), "{again}");
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! Settings in several files of a folder.
 
 use std::fs;
+use std::os::unix::net::UnixStream;
 
 use serde_json::{Value, json};
 
 use super::START;
 use super::tools::printed;
+use crate::backend_unix::listen;
 use crate::support::admin::body;
 use crate::support::pki::Folder;
 use crate::support::{Balancer, Sample, get};
@@ -105,6 +107,45 @@ fn a_file_that_a_flag_names_is_looked_for_where_the_flag_is_written() {
     assert_eq!(shown["admin"]["token_file"], format!("{}/{token}", here.display()));
 }
 
+#[test]
+fn a_socket_that_a_file_names_is_beside_the_file_for_who_listens_who_sends_and_who_asks() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path("more")).unwrap();
+    let settings = folder.write(
+        "lb.toml",
+        "workers = 1\n[listeners]\nweb.address = \"127.0.0.1:0\"\nnear.address = \"unix:near\"\n\
+         [admin]\naddress = \"unix:admin\"\n\
+         [pools.app]\nbackends = [\"unix:app\"]\ndiscover = [\"file:more/list\"]\n",
+    );
+    folder.write("more/list", "unix:app\n");
+    let _heads = ["app", "more/app"].map(|socket| listen(&folder.path(socket)));
+    let settings = settings.to_str().unwrap();
+    let balancer = Balancer::bare().flag("--config", settings).start();
+    for socket in ["app", "more/app"] {
+        balancer.said(&format!("unix:{} is healthy", folder.path(socket).display()));
+    }
+    UnixStream::connect(folder.path("near")).expect("one listens");
+    let (code, said) = Balancer::bare().word("status").flag("--config", settings).fail();
+    assert_eq!(code, Some(0), "{said}");
+    let shown = printed(&["config", "show", "--config", settings]);
+    assert_eq!(shown.matches("\"unix:near\"").count(), 1, "{shown}");
+}
+
+#[test]
+fn a_socket_whose_path_gets_too_long_with_its_folder_is_refused() {
+    let folder = Folder::new();
+    let name = "x".repeat(107);
+    for text in
+        [format!("[listeners.a]\naddress = \"unix:{name}\""), format!("admin.address = \"unix:{name}\"")]
+    {
+        let settings = folder.write("lb.toml", text);
+        let (code, said) =
+            Balancer::bare().flag("--config", settings.to_str().unwrap()).word("validate").fail();
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains("up to 107 bytes, counted with its folder"), "{said}");
+    }
+}
+
 /// As the manual says: `config show --config DIR | loadbalancer plan -`.
 #[test]
 fn settings_of_a_folder_that_are_shown_mean_the_same_when_they_are_planned() {
@@ -113,7 +154,8 @@ fn settings_of_a_folder_that_are_shown_mean_the_same_when_they_are_planned() {
     fs::create_dir(folder.path("conf.d")).unwrap();
     folder.write(
         "conf.d/app.toml",
-        "[pools.app]\nbackends = [\"127.0.0.1:1\"]\ndiscover = [\"file:list\"]\n\
+        "[listeners.near]\naddress = \"unix:${NO_FOLDER:-near}\"\n\
+         [pools.app]\nbackends = [\"unix:app\", { address = \"unix:two\", tier = 1 }]\ndiscover = [\"file:list\"]\n\
          sticky = { cookie = \"lb\", secret_file = \"${NO_FOLDER:-key}\" }\n\
          [routes.app]\npool = \"app\"\nerror_pages.503.file = \"down.html\"\n",
     );
@@ -127,6 +169,11 @@ fn settings_of_a_folder_that_are_shown_mean_the_same_when_they_are_planned() {
     let pool = &shown["pools"]["app"];
     assert_eq!((&shown["access_log"], &pool["discover"]), (&json!("log"), &json!(["file:conf.d/list"])));
     assert_eq!(pool["sticky"]["secret_file"], json!("conf.d/${NO_FOLDER:-key}"));
+    assert_eq!(shown["listeners"]["near"]["address"], json!("unix:conf.d/${NO_FOLDER:-near}"));
+    assert_eq!(
+        (&pool["backends"][0], &pool["backends"][1]["address"]),
+        (&json!("unix:conf.d/app"), &json!("unix:conf.d/two"))
+    );
     assert_eq!(shown["routes"]["app"]["error_pages"]["503"]["file"], json!("conf.d/down.html"));
     let balancer = Balancer::bare().flag("--config", place).flag("--admin", "127.0.0.1:0").start();
     let admin = balancer.admin();

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{examples, folder_of_examples};
 use crate::support::pki::Folder;
-use crate::support::{Balancer, Settings};
+use crate::support::{Balancer, Sample, Settings, get};
 
 /// A file with two mistakes in it.
 const WRONG: &str = "workers = 0\n[pools.app]\nbackends = [\"127.0.0.1:1\"]\npolcy = \"first\"\n";
@@ -354,6 +354,23 @@ fn what_flags_say_is_no_variable_when_it_is_shown() {
 }
 
 #[test]
+fn what_is_shown_of_flags_alone_means_the_same_in_a_file() {
+    let (folder, sample) = (Folder::new(), Sample::start("one"));
+    let backend = format!("--backend={}", sample.address());
+    for (admin, told) in [("off", 0), ("127.0.0.1:0", 1)] {
+        let words = [&backend, "--listen=127.0.0.1:0", "--workers=1", &format!("--admin={admin}")];
+        for words in [&words[..3 + told], &words] {
+            let shown = printed(&[&["config", "show"], words].concat());
+            let balancer = Balancer::configured(&folder.write("lb.toml", shown)).start();
+            get(balancer.address, "/").expect_status(200);
+            balancer.signal("TERM");
+            assert!(balancer.ended().success());
+            assert_eq!(balancer.times_said("admin API on "), told, "{words:?}");
+        }
+    }
+}
+
+#[test]
 fn what_nobody_wrote_is_shown_only_if_it_is_asked_for() {
     let show = |words: &[&str]| {
         let shown = printed(&[&["config", "show", "--format=json"], words].concat());
@@ -362,7 +379,8 @@ fn what_nobody_wrote_is_shown_only_if_it_is_asked_for() {
     let pool = |more: Value| {
         let mut pool = json!({"backends": ["127.0.0.1:3000", "127.0.0.1:3001"]});
         pool.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        json!({"pools": {"default": pool}})
+        // With a file there is an admin API unless it says otherwise.
+        json!({"admin": {"address": "off"}, "pools": {"default": pool}})
     };
     assert_eq!(show(&[]), pool(json!({})));
     assert_eq!(show(&["--policy=first"]), pool(json!({"policy": "first"})));

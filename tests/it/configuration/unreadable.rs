@@ -161,6 +161,19 @@ fn who_indents_yaml_with_tabs_or_writes_comments_into_json_is_told_what_to_write
 }
 
 #[test]
+fn json_that_says_no_text_or_no_number_is_refused_with_its_place() {
+    for (text, place, why) in [
+        ("{\"log_level\": \"info\\ud83d\"}", "1:15", "unexpected end of hex escape"),
+        ("{\"pools\": {\"\\udead\": {}}}", "1:12", "lone leading surrogate in hex escape"),
+        ("{\"workers\": 1e999}", "1:13", "number out of range"),
+        ("{\"limits\": {\"body_size\": -1e999,}}", "1:26", "number out of range"),
+    ] {
+        let said = said_of("lb.json", text);
+        assert!(said.contains(&format!("error: {why}\n --> lb.json:{place}\n")), "{text}: {said}");
+    }
+}
+
+#[test]
 fn yaml_whose_aliases_stand_for_billions_is_refused_at_once() {
     let mut bomb = "a: &a [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for (name, last) in ('b'..='l').zip('a'..) {

@@ -1,5 +1,8 @@
 //! What is shown of settings names variables of the environment in place of what they hold.
 
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
 use serde_json::{Value, json};
 
 use crate::support::admin::body;
@@ -47,6 +50,44 @@ const SECRETS: &str = r#"
     [routes.else]
     path = "/else"
 "#;
+
+#[test]
+fn a_variable_that_is_no_text_is_neither_unset_nor_its_default() {
+    let folder = Folder::new();
+    for text in ["${LB_X}", "${LB_X:-other}", "${LB_X:?why}", "a${LB_X}"] {
+        let file = folder.write("lb.toml", format!("admin.address = \"{text}\"\n"));
+        for word in ["validate", "status"] {
+            let balancer = Balancer::configured(&file).env_of_bytes("LB_X", OsStr::from_bytes(b"\xff"));
+            let (code, said) = balancer.word(word).fail();
+            assert_eq!(code, Some(2), "{said}");
+            let told = format!("error: {text}: the environment's LB_X is not UTF-8\n --> lb.toml:1:17\n");
+            assert!(said.starts_with(&told) && said.ends_with("= help: set LB_X to text in UTF-8"), "{said}");
+        }
+    }
+}
+
+#[test]
+fn a_flag_that_names_a_file_by_what_is_no_text_is_refused() {
+    let bytes = OsStr::from_bytes(b"\xff.log");
+    let why = "the file's name is not UTF-8; name one whose is";
+    for flag in [
+        "--access-log",
+        "--admin-token-file",
+        "--tls-cert",
+        "--tls-key",
+        "--tls-client-ca",
+        "--backend-ca",
+        "--backend-cert",
+        "--backend-key",
+    ] {
+        let mut word = OsString::from(format!("{flag}="));
+        word.push(bytes);
+        let told = Balancer::bare().word("validate").word_of_bytes(&word).fail();
+        assert_eq!(told, (Some(2), format!("loadbalancer: {flag}: {why}")));
+    }
+    let told = Balancer::bare().env_of_bytes("LOADBALANCER_ACCESS_LOG", bytes).word("validate").fail();
+    assert_eq!(told, (Some(2), format!("loadbalancer: LOADBALANCER_ACCESS_LOG: {why}")));
+}
 
 #[test]
 fn a_variable_is_shown_by_its_name_whatever_it_stands_for() {

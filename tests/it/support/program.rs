@@ -1,5 +1,6 @@
 //! The three programs.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -146,13 +147,23 @@ impl Balancer {
     }
 
     /// With one more word on the command line.
-    pub fn word(mut self, word: &str) -> Self {
+    pub fn word(self, word: &str) -> Self {
+        self.word_of_bytes(OsStr::new(word))
+    }
+
+    /// With one more word, which may be no text.
+    pub fn word_of_bytes(mut self, word: &OsStr) -> Self {
         self.command.arg(word);
         self
     }
 
     /// With one more variable in its environment.
-    pub fn env(mut self, name: &str, value: &str) -> Self {
+    pub fn env(self, name: &str, value: &str) -> Self {
+        self.env_of_bytes(name, OsStr::new(value))
+    }
+
+    /// With one more, which may be no text.
+    pub fn env_of_bytes(mut self, name: &str, value: &OsStr) -> Self {
         self.command.env(name, value);
         self
     }
