@@ -14,7 +14,7 @@ use tokio::task::spawn_local;
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
 use crate::config::Listener;
-use crate::connect::{Socket, Stream};
+use crate::connect::{Peeked, Socket, Stream};
 use crate::proxy::{Alarm, Client, Entrance, Error, Shared, before_due, last_words, note_refusal};
 
 use super::farewell::{close, part, refuse};
@@ -22,6 +22,8 @@ use super::opened::Opened;
 use super::team::{Refusal, Seat};
 use super::tls::{HTTP_2, Tls};
 use super::{connection, http2, proxy_protocol};
+
+pub(super) use park::at_a_stop;
 
 use park::park;
 
@@ -151,9 +153,13 @@ impl Arrival {
     fn speak_http1(self, client: Rc<Client>, stream: Stream) -> impl Future<Output = ()> {
         let (mut first, mut stream) = (Some(client), Some(stream));
         async move {
-            while let Some(served) = self.serve(first.take(), stream.take()) {
-                stream = served.await;
-                self.shared.note_freed();
+            loop {
+                // Who comes amid a stop and says nothing yet has no more time than who is idle then.
+                if first.take_if(|_| self.is_waited_for(stream.as_ref())).is_none() {
+                    let Some(served) = self.serve(first.take(), stream.take()) else { break };
+                    stream = served.await;
+                    self.shared.note_freed();
+                }
                 let Some(idle) = &stream else { return };
                 if !park(&self, idle).await {
                     break;
@@ -164,6 +170,14 @@ impl Arrival {
                 Box::pin(close(&self.shared, left)).await;
             }
         }
+    }
+
+    /// Whether a stop waits for the first word of a client with this stream. The system is asked, for the runtime takes
+    /// sockets that are accepted for readable.
+    fn is_waited_for(&self, stream: Option<&Stream>) -> bool {
+        let is_silent =
+            |stream: &Stream| !stream.has_read_ahead() && stream.socket().peek_if_ready() == Peeked::Nothing;
+        self.shared.is_draining() && stream.is_some_and(is_silent)
     }
 
     /// Serves the client until it is idle, which gives its stream back. Boxed, for that is large, and its memory is free as
