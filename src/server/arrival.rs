@@ -2,9 +2,10 @@
 
 mod park;
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -75,7 +76,7 @@ impl Arrival {
     async fn hear_of(mut self, mut socket: Socket) {
         let client = self.client();
         client.alarm().wakes_me().await;
-        let error = match before_due(&client, proxy_protocol::read(&mut socket)).await {
+        let error = match in_time(&client, proxy_protocol::read(&mut socket)).await {
             Some(Ok(address)) => {
                 self.address = address.unwrap_or(self.address);
                 match self.seat.introduce(self.address.ip()) {
@@ -112,7 +113,7 @@ impl Arrival {
         let client = self.client();
         client.alarm().wakes_me().await;
         // Boxed, for it is large and soon over.
-        let stream = match Box::pin(before_due(&client, shake_hands(socket, &tls))).await {
+        let stream = match Box::pin(in_time(&client, shake_hands(socket, &tls))).await {
             Some(Ok(stream)) => stream,
             Some(Err(Refused::Clear(socket))) => {
                 let error =
@@ -224,6 +225,20 @@ pub(super) fn turn_away(
 fn new_client(shared: Rc<Shared>, door: &Door, address: SocketAddr) -> Rc<Client> {
     let alarm = Alarm::on(&shared.clock);
     Rc::new(Client::new(shared, address, Rc::clone(&door.entrance), alarm))
+}
+
+/// The future's result, or nothing if the client's deadline came first. A stop leaves it no more time than who is idle: from
+/// then, or from when it came if that is later. A handshake takes two or three round trips, so whoever goes on with one will be
+/// through, from the other end of the world, too.
+async fn in_time<T>(client: &Client, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    let hurried = poll_fn(|cx| {
+        if client.shared.is_draining() {
+            client.alarm().tighten(at_a_stop(&client.shared));
+        }
+        future.as_mut().poll(cx)
+    });
+    before_due(client, hurried).await
 }
 
 /// Why a client does not speak TLS with us.
