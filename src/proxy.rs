@@ -52,7 +52,7 @@ use crate::connect::{AnswerBody, Connections};
 pub use access::Access;
 pub use answer::{last_words, note_refusal};
 pub use body::Body;
-pub use client::{Client, Mark, before_due};
+pub use client::{Client, MOST_HELD, Mark, before_due};
 pub use deadline::{Alarm, Clock, millis};
 pub use entrance::Entrance;
 pub use error::{Error, Fault, Misframed, REASONS, Row};
