@@ -52,7 +52,7 @@ use crate::connect::{AnswerBody, Connections};
 pub use access::Access;
 pub use answer::{last_words, note_refusal};
 pub use body::Body;
-pub use client::{Client, Mark, before_due};
+pub use client::{Client, MOST_HELD, Mark, before_due};
 pub use deadline::{Alarm, Clock, millis};
 pub use entrance::Entrance;
 pub use error::{Error, Fault, Misframed, REASONS, Row};
@@ -119,7 +119,7 @@ async fn forward(
     exchange: &mut Exchange,
     unsent: &mut Option<Request<RequestBody>>,
 ) -> Result<Outcome, Error> {
-    client.shared.with_access(|access| access.judge(client.ip(), client.is_proxied())).transpose()?;
+    client.shared.with_access(|access| access.judge(client.ip(), client.origin().as_deref())).transpose()?;
     let request = unsent.as_mut().expect("it was not sent yet");
     let (asked, provenance) = headers::prepare(request, client, &view.snapshot.settings)?;
     let course = match course::find(client, view, request, &provenance, asked, exchange)? {

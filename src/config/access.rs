@@ -113,6 +113,11 @@ impl Lists {
         self.allowed.find(address).unwrap_or(self.others)
     }
 
+    /// Whether a list says that a client with this address is not.
+    pub fn deny(&self, address: IpAddr) -> bool {
+        self.allowed.find(address).is_some_and(|allowed| !allowed)
+    }
+
     /// Whether everybody is.
     pub fn admit_all(&self) -> bool {
         self.allowed.is_empty()

@@ -170,6 +170,14 @@ impl Stream {
         matches!(self, Self::Tls(_))
     }
 
+    /// Whether it holds bytes of the other end, which its socket does not any more, or knows that no more come.
+    pub fn has_read_ahead(&self) -> bool {
+        match self {
+            Self::Clear(_) => false,
+            Self::Tls(stream) => !stream.get_ref().1.wants_read(),
+        }
+    }
+
     /// The certificate that the other end showed, in DER.
     pub fn certificate(&self) -> Option<&[u8]> {
         match self {

@@ -48,11 +48,16 @@ impl Access {
         forwarded::origin(headers, peer, &self.settings.trusted)
     }
 
-    /// Whether who sent it may. Those who connect to us themselves had their networks looked at when they did; a trusted
-    /// proxy may always come.
-    pub(super) fn judge(&self, address: IpAddr, is_proxied: bool) -> Result<(), Error> {
-        let was_let_in = || !self.others_were_let_in || self.settings.trusted.hold(address);
-        if (is_proxied || !was_let_in()) && !self.settings.lists.admit(address) {
+    /// Whether who sent it may. Those who connect to us themselves had their networks looked at when they did. A trusted
+    /// proxy that asks for itself, to see whether we are well, need not be allowed, for it is trusted; but it can be denied.
+    pub(super) fn judge(&self, address: IpAddr, origin: Option<&Origin>) -> Result<(), Error> {
+        let lists = &self.settings.lists;
+        let may = match origin {
+            None => !self.others_were_let_in || lists.admit(address),
+            Some(origin) if origin.is_own => !lists.deny(address),
+            Some(_) => lists.admit(address),
+        };
+        if !may {
             return Err(Error::Denied);
         }
         self.rates.as_ref().map_or(Ok(()), |rates| rates.check(address))

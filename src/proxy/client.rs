@@ -1,6 +1,7 @@
 //! A client's connection, as its requests see it.
 
 mod marks;
+mod uploads;
 mod waiting;
 
 use std::cell::{Cell, OnceCell, Ref, RefCell};
@@ -27,9 +28,11 @@ use super::websocket::Handshake;
 use super::{Entrance, Error, Shared};
 
 pub use marks::Mark;
+pub use uploads::MOST_HELD;
 pub use waiting::before_due;
 
 use marks::Marks;
+use uploads::Uploads;
 use waiting::OwnDeadlines;
 
 /// One client's connection. Shared by its transport, its requests and the task that drives them.
@@ -45,6 +48,10 @@ pub struct Client {
     origin: RefCell<Option<Box<Origin>>>,
     /// Only if there was a least rate when one of its requests began.
     paces: OnceCell<Box<Paces>>,
+    /// Of a connection with streams, and of each of those.
+    uploads: OnceCell<Rc<Uploads>>,
+    /// For how long of them all a stream was given time in place of what it had no room in.
+    given_time: Cell<u64>,
     /// As `Client-Cert` gives it. Boxed, for few show one.
     certificate: OnceCell<Box<HeaderValue>>,
     alarm: Alarm,
@@ -79,7 +86,9 @@ impl Client {
         let stream = Self::made(shared, self.address, entrance, alarm);
         stream.set(Mark::Stream, true);
         stream.reached.set(self.reached.get());
-        Self { certificate: self.certificate.clone(), ..stream }
+        let uploads = Rc::clone(self.uploads.get_or_init(Rc::default));
+        stream.given_time.set(uploads.without_room(stream.shared.clock.now()));
+        Self { certificate: self.certificate.clone(), uploads: OnceCell::from(uploads), ..stream }
     }
 
     fn made(shared: Rc<Shared>, address: SocketAddr, entrance: Rc<Entrance>, alarm: Alarm) -> Self {
@@ -89,6 +98,8 @@ impl Client {
             reached: Cell::new(None),
             origin: RefCell::default(),
             paces: OnceCell::new(),
+            uploads: OnceCell::new(),
+            given_time: Cell::new(0),
             certificate: OnceCell::new(),
             alarm,
             phase: Cell::new(Phase::Idle),

@@ -23,6 +23,8 @@ const LONGEST_HOP: usize = 64;
 pub struct Origin {
     /// Who sent it.
     pub client: IpAddr,
+    /// Whether the proxy did, for it says nothing of anybody. One that says that it is for somebody unknown does not.
+    pub is_own: bool,
     /// All addresses that it is said to have come by, the one that connected to us last.
     pub chain: HeaderValue,
     /// How it was sent, if that is known: `http` or `https`.
@@ -51,6 +53,7 @@ pub fn origin(headers: &HeaderMap, peer: IpAddr, trusted: &Networks<()>) -> Opti
     }
     let is_trusted = |address| trusted.hold(address);
     let forwarded = joined(headers, &FORWARDED);
+    let is_own = !headers.contains_key(X_FORWARDED_FOR) && !headers.contains_key(FORWARDED);
     if headers.contains_key(X_FORWARDED_FOR) || forwarded.is_empty() {
         let mut chain = joined(headers, &X_FORWARDED_FOR);
         let client = client_of(&chain, is_trusted).unwrap_or(peer);
@@ -58,6 +61,7 @@ pub fn origin(headers: &HeaderMap, peer: IpAddr, trusted: &Networks<()>) -> Opti
         let (proto, host) = (joined(headers, &X_FORWARDED_PROTO), joined(headers, &X_FORWARDED_HOST));
         return Some(Origin {
             client,
+            is_own,
             chain: HeaderValue::from_maybe_shared(Bytes::from(chain)).unwrap_or_else(|_| address(peer)),
             proto: proto_of(last(&proto)),
             host: host_of(last(&host)),
@@ -70,6 +74,7 @@ pub fn origin(headers: &HeaderMap, peer: IpAddr, trusted: &Networks<()>) -> Opti
     }
     Some(Origin {
         client: told.hops.last().copied().unwrap_or(peer),
+        is_own,
         chain: HeaderValue::from_maybe_shared(Bytes::from(chain)).unwrap_or_else(|_| address(peer)),
         proto: told.proto.and_then(|proto| proto_of(&proto)),
         host: told.host.and_then(|host| host_of(&host)),

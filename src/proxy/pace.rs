@@ -84,6 +84,11 @@ impl Pace {
         }
     }
 
+    /// So much of the time that we have been waiting does not count.
+    pub(super) fn give(&self, time: u64, now: u64) {
+        self.since.set(self.since.get().map(|since| now.min(since + time)));
+    }
+
     pub(super) fn add(&self, bytes: u64) {
         self.bytes.set(self.bytes.get() + bytes);
     }

@@ -61,6 +61,7 @@ impl RequestBody {
             return Self(None);
         }
         let allowance = client.shared.body_limit().unwrap_or(u64::MAX);
+        client.set_held(true);
         let upload = Upload {
             incoming: Some(incoming),
             client: Rc::clone(client),
@@ -178,6 +179,7 @@ impl Upload {
         self.client.set(Mark::Asked, true);
         let polled = self.poll_incoming(cx);
         self.client.set_starved(polled.is_pending());
+        self.client.set_held(polled.is_ready());
         match polled {
             Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(self.pass(frame))),
             Poll::Ready(Some(Err(error))) => {
@@ -260,6 +262,7 @@ impl Upload {
 
 impl Drop for Upload {
     fn drop(&mut self) {
+        self.client.set_held(false);
         if !self.ended {
             if self.is_late() {
                 self.client.set_fault(Error::UploadTimeout);

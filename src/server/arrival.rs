@@ -2,9 +2,10 @@
 
 mod park;
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use tokio::task::spawn_local;
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
 use crate::config::Listener;
-use crate::connect::{Socket, Stream};
+use crate::connect::{Peeked, Socket, Stream};
 use crate::proxy::{Alarm, Client, Entrance, Error, Shared, before_due, last_words, note_refusal};
 
 use super::farewell::{close, part, refuse};
@@ -22,6 +23,8 @@ use super::opened::Opened;
 use super::team::{Refusal, Seat};
 use super::tls::{HTTP_2, Tls};
 use super::{connection, http2, proxy_protocol};
+
+pub(super) use park::at_a_stop;
 
 use park::park;
 
@@ -73,7 +76,7 @@ impl Arrival {
     async fn hear_of(mut self, mut socket: Socket) {
         let client = self.client();
         client.alarm().wakes_me().await;
-        let error = match before_due(&client, proxy_protocol::read(&mut socket)).await {
+        let error = match in_time(&client, proxy_protocol::read(&mut socket)).await {
             Some(Ok(address)) => {
                 self.address = address.unwrap_or(self.address);
                 match self.seat.introduce(self.address.ip()) {
@@ -110,7 +113,7 @@ impl Arrival {
         let client = self.client();
         client.alarm().wakes_me().await;
         // Boxed, for it is large and soon over.
-        let stream = match Box::pin(before_due(&client, shake_hands(socket, &tls))).await {
+        let stream = match Box::pin(in_time(&client, shake_hands(socket, &tls))).await {
             Some(Ok(stream)) => stream,
             Some(Err(Refused::Clear(socket))) => {
                 let error =
@@ -151,9 +154,13 @@ impl Arrival {
     fn speak_http1(self, client: Rc<Client>, stream: Stream) -> impl Future<Output = ()> {
         let (mut first, mut stream) = (Some(client), Some(stream));
         async move {
-            while let Some(served) = self.serve(first.take(), stream.take()) {
-                stream = served.await;
-                self.shared.note_freed();
+            loop {
+                // Who comes amid a stop and says nothing yet has no more time than who is idle then.
+                if first.take_if(|_| self.is_waited_for(stream.as_ref())).is_none() {
+                    let Some(served) = self.serve(first.take(), stream.take()) else { break };
+                    stream = served.await;
+                    self.shared.note_freed();
+                }
                 let Some(idle) = &stream else { return };
                 if !park(&self, idle).await {
                     break;
@@ -164,6 +171,14 @@ impl Arrival {
                 Box::pin(close(&self.shared, left)).await;
             }
         }
+    }
+
+    /// Whether a stop waits for the first word of a client with this stream. The system is asked, for the runtime takes
+    /// sockets that are accepted for readable.
+    fn is_waited_for(&self, stream: Option<&Stream>) -> bool {
+        let is_silent =
+            |stream: &Stream| !stream.has_read_ahead() && stream.socket().peek_if_ready() == Peeked::Nothing;
+        self.shared.is_draining() && stream.is_some_and(is_silent)
     }
 
     /// Serves the client until it is idle, which gives its stream back. Boxed, for that is large, and its memory is free as
@@ -210,6 +225,20 @@ pub(super) fn turn_away(
 fn new_client(shared: Rc<Shared>, door: &Door, address: SocketAddr) -> Rc<Client> {
     let alarm = Alarm::on(&shared.clock);
     Rc::new(Client::new(shared, address, Rc::clone(&door.entrance), alarm))
+}
+
+/// The future's result, or nothing if the client's deadline came first. A stop leaves it no more time than who is idle: from
+/// then, or from when it came if that is later. A handshake takes two or three round trips, so whoever goes on with one will be
+/// through, from the other end of the world, too.
+async fn in_time<T>(client: &Client, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    let hurried = poll_fn(|cx| {
+        if client.shared.is_draining() {
+            client.alarm().tighten(at_a_stop(&client.shared));
+        }
+        future.as_mut().poll(cx)
+    });
+    before_due(client, hurried).await
 }
 
 /// Why a client does not speak TLS with us.

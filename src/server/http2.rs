@@ -22,7 +22,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 
 use crate::connect::Stream;
-use crate::proxy::{Client, Error, handle, note_refusal};
+use crate::proxy::{Client, Error, MOST_HELD, handle, note_refusal};
 
 use super::farewell::{cut, part};
 
@@ -36,10 +36,10 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Requests of one client that are answered at the same time (RFC 9113 section 5.1.2 asks for at least 100).
 const STREAMS: u32 = 128;
-/// Bytes of a request's body, and of all of a connection's, that a client may send before a backend took them. So many backends
-/// that do not read hold up no others, and a client's hold on our memory is bounded.
+/// Bytes of a request's body, and of all of a connection's, that a client may send before a backend took them. Fewer backends
+/// than [`MOST_HELD`] that do not read hold up no others, and a client's hold on our memory is bounded.
 const STREAM_WINDOW: u32 = 256 * 1024;
-const CONNECTION_WINDOW: u32 = 16 * STREAM_WINDOW;
+const CONNECTION_WINDOW: u32 = MOST_HELD * STREAM_WINDOW;
 /// Bytes of an answer that wait for a client.
 const SEND_BUFFER: usize = 64 * 1024;
 /// Streams that a client may begin and take back before they were looked at; more of them at once are an attack

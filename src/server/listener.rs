@@ -17,10 +17,10 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use crate::config::{Address, Listener};
-use crate::connect::{self, Wants, ran_out_of_files};
-use crate::proxy::{Error, Shared};
+use crate::connect::{self, Wants, is_our_want, ran_out_of_files};
+use crate::proxy::{Alarm, Error, Shared};
 
-use super::arrival::{Arrival, Door, turn_away};
+use super::arrival::{Arrival, Door, at_a_stop, turn_away};
 use super::opened::Opened;
 use super::team::{Handed, Seat, Team};
 use super::tls::Tls;
@@ -208,14 +208,19 @@ impl Usher {
             }
         }
         if let Some(queue) = Rc::into_inner(queue) {
-            self.take_the_last(queue);
+            self.take_the_last(queue).await;
         }
     }
 
     /// Takes those that wait. The system itself is asked, for the runtime need not know yet of who came last; and none
     /// is handed to another worker, which takes none any more. More than fit the queue have come since.
-    fn take_the_last(&self, queue: Queue) {
+    ///
+    /// To close it resets who is still there. So it stays for a while if files have run out: a little longer than idle
+    /// clients have to go at a stop, for theirs will do.
+    async fn take_the_last(&self, queue: Queue) {
         let Ok(queue) = queue.into_system() else { return };
+        let over = Alarm::on(&self.shared.clock);
+        over.set(at_a_stop(&self.shared) + 2 * PAUSE);
         for _ in 0..=BACKLOG {
             let accepted = queue.accept().and_then(|(socket, address)| {
                 socket.set_nonblocking(true)?;
@@ -225,6 +230,7 @@ impl Usher {
                 Ok((socket, address)) => self.seat(socket, address),
                 Err(error) if is_the_clients(&error) => {}
                 Err(error) if ran_out_of_files(&error) && self.shared.give_up_idle() > 0 => {}
+                Err(error) if is_our_want(&error) && !over.is_due() => self.shared.clock.sleep(PAUSE).await,
                 Err(_) => return,
             }
         }

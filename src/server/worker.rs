@@ -101,11 +101,15 @@ impl Worker {
         // It ends at a stop, or when whoever could ask for one is gone as well.
         let mut orders = self.orders;
         obey(&house, &mut orders, &mut stop).await;
-        house.close_all().await;
-        // Nobody hands a client over from here on: who is seated here is all that is waited for.
-        let _ = take_in.await;
+        // Before those in the queues are taken: they may need the files of who goes.
         shared.drain();
         let mut over = time_over(&shared, &mut stop);
+        tokio::select! {
+            () = house.close_all() => {}
+            Ok(_) = cut.wait_for(|cut| *cut) => {}
+        }
+        // Nobody hands a client over from here on: who is seated here is all that is waited for.
+        let _ = take_in.await;
         while team.clients(index) > 0 && shared.clock.now() < over && !*cut.borrow() {
             tokio::select! {
                 Ok(_) = cut.wait_for(|cut| *cut) => {}

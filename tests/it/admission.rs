@@ -2,6 +2,7 @@
 
 mod crowd;
 mod files;
+mod held;
 mod pace;
 
 use crate::support::{Answer, Balancer, Client, Running, Sample, Settings, get, until};

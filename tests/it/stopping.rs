@@ -5,6 +5,7 @@ mod cut;
 mod flooded;
 mod paths;
 mod signals;
+mod silent;
 
 use std::net::TcpStream;
 use std::sync::Mutex;

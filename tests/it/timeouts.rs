@@ -93,7 +93,7 @@ fn a_client_that_says_nothing_more_is_closed_without_a_word() {
 }
 
 /// An address where connections are neither accepted nor refused, and what keeps it so.
-fn deaf() -> (SocketAddr, impl Sized) {
+pub fn deaf() -> (SocketAddr, impl Sized) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     socket2::SockRef::from(&listener).listen(0).unwrap();
     let address = listener.local_addr().unwrap();

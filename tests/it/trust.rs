@@ -105,7 +105,20 @@ fn who_comes_through_a_proxy_is_judged_by_the_address_that_it_has_there() {
         assert_eq!(told, "loadbalancer; error=http_request_denied; details=\"denied\"");
         assert_eq!(answer.text(), "this proxy does not serve clients of your network\n");
     }
+    // A proxy writes this of a client that it does not tell of (RFC 7239 section 6.2).
+    ask(&balancer, "X-Forwarded-For: unknown\r\n").expect_status(403);
+    ask(&balancer, "Forwarded: for=unknown\r\n").expect_status(403);
+}
+
+#[test]
+fn a_trusted_proxy_that_speaks_for_nobody_may_come_itself_unless_it_is_denied() {
+    let (_sample, balancer) = trusting("127.0.0.1", &[("--allow", "192.0.2.0/24")]);
+    ask(&balancer, "").expect_status(200);
+    ask(&balancer, "X-Forwarded-For: 127.0.0.1\r\n").expect_status(403);
+    let (_sample, balancer) =
+        trusting("127.0.0.0/8", &[("--allow", "192.0.2.0/24"), ("--deny", "127.0.0.1")]);
     ask(&balancer, "").expect_status(403);
+    ask(&balancer, "X-Forwarded-For: 192.0.2.1\r\n").expect_status(200);
 }
 
 #[test]

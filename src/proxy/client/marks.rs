@@ -29,6 +29,8 @@ pub enum Mark {
     Asked,
     /// The upload waits for the client rather than for the backend.
     Starved,
+    /// Bytes of a stream's upload may wait for its backend.
+    Held,
     /// The client takes no more of what it is sent.
     Blocked,
     /// It is noted when a request was sent, for those who learn from the time to its answer.

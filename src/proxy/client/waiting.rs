@@ -86,7 +86,39 @@ impl Client {
 
     /// Whether what is waited for is overdue.
     pub fn is_due(&self) -> bool {
-        self.alarm.is_due()
+        self.alarm.is_due() && !self.had_no_room()
+    }
+
+    /// Whether it is a stream's upload that is waited for, and its client could send nothing while backends kept others of its
+    /// connection waiting: for that time it gets as much. Those who wait for a backend have a deadline of their own.
+    #[cold]
+    fn had_no_room(&self) -> bool {
+        if !self.is(Mark::Starved) || self.is(Mark::Blocked) || self.is(Mark::TakenBack) {
+            return false;
+        }
+        let Some(uploads) = self.uploads.get() else { return false };
+        let now = self.shared.clock.now();
+        let without_room = uploads.without_room(now);
+        let time = without_room - self.given_time.replace(without_room);
+        if time == 0 {
+            return false;
+        }
+        self.alarm.set(time);
+        if let Some(paces) = self.paces.get() {
+            paces.up.give(time, now);
+            self.tighten(paces);
+        }
+        true
+    }
+
+    /// Notes whether bytes of a stream's upload may wait for its backend, which leaves its connection less room for others.
+    pub(in crate::proxy) fn set_held(&self, held: bool) {
+        if self.is(Mark::Held) != held
+            && let Some(uploads) = self.uploads.get()
+        {
+            self.set(Mark::Held, held);
+            uploads.count(held, self.shared.clock.now());
+        }
     }
 
     /// The deadline itself.

@@ -70,6 +70,11 @@ fn left(going: Going, shared: &Shared) -> u64 {
     match going {
         Going::Nowhere => u64::MAX,
         Going::DoorClosed => AT_A_CLOSE,
-        Going::Stop => AT_A_STOP.min(shared.deadlines.drain() / 2),
+        Going::Stop => at_a_stop(shared),
     }
+}
+
+/// Those that a stop leaves to who only waits.
+pub(in crate::server) fn at_a_stop(shared: &Shared) -> u64 {
+    AT_A_STOP.min(shared.deadlines.drain() / 2)
 }

@@ -21,7 +21,7 @@ const SLOW: [(&str, &str); 3] =
 const LARGE: usize = 64 << 20;
 
 /// Sends a byte now and then, which is progress, until the other side has gone.
-fn drip(stream: &TcpStream) {
+pub fn drip(stream: &TcpStream) {
     let mut stream = stream.try_clone().expect("a second handle");
     thread::spawn(move || {
         while stream.write_all(b"a").is_ok() {

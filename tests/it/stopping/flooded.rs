@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use super::{ended_well, stop};
+use super::{GET, ended_well, stop};
 use crate::support::{Backend, Balancer, Client, Http2, Settings, http2_get, until};
 
 /// As many clients as the queue is never without, each of which comes anew for each request, for as long as somebody listens.
@@ -72,5 +72,31 @@ fn a_stop_does_not_wait_for_files_that_clients_in_the_queue_would_need() {
     let _waits = Client::to(balancer.address);
     balancer.said("cannot accept clients");
     stop(&balancer, "TERM");
+    ended_well(&balancer);
+}
+
+#[test]
+fn a_client_who_waits_for_a_file_at_a_stop_is_served_when_others_have_left() {
+    let backend = Backend::that(|mut transport| match transport.head.starts_with("GET /stalls ") {
+        true => transport.wait_for_end(),
+        false => transport.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"),
+    });
+    let balancer = Balancer::before(&[backend.address]).flag("--drain-timeout", "4s").flag("--workers", "1");
+    let balancer = balancer.flag("--log-level", "debug").open_files(100).start();
+    let mut idle = [(); 10].map(|()| Client::to(balancer.address));
+    for client in &mut idle {
+        client.send(GET);
+        client.answer().expect_status(200);
+    }
+    balancer.said_times("is parked", idle.len());
+    let mut takes_all = Http2::to(balancer.address);
+    let mut streams: Vec<_> = (0..100).map(|_| takes_all.ask(http2_get("/stalls"))).collect();
+    assert_eq!(streams.last_mut().expect("there are some").answer().status, 503);
+    let mut waits = Client::to(balancer.address);
+    waits.send(GET);
+    balancer.said("cannot accept clients");
+    stop(&balancer, "TERM");
+    assert_eq!(waits.answer().expect_status(200).text(), "ok");
+    drop((takes_all, streams));
     ended_well(&balancer);
 }
