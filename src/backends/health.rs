@@ -203,6 +203,11 @@ impl Health {
         self.well_since = Some(now);
     }
 
+    /// Whether the evidence was found before it was let back in.
+    pub fn is_of_before(&self) -> bool {
+        self.evidence != Evidence::Nothing && self.well_since.is_some_and(|since| self.learned < since)
+    }
+
     /// It is to be checked at once, if that was not so a moment ago: a path on which it is always slow has it checked once a
     /// second. Tells whether that is new.
     pub fn doubt(&mut self, now: Instant) -> bool {

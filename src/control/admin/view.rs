@@ -188,6 +188,9 @@ fn why(backend: &backends::Backend, state: BackendState, in_flight: usize, all_k
     if is_taken_out && backend.health.state() == State::Down {
         why += &format!("; it was down: {evidence}");
     }
+    if !is_taken_out && backend.health.is_of_before() {
+        why += "; not checked since it was let back in";
+    }
     if !all_know {
         why += "; not all workers go by what an operator said yet";
     }
