@@ -1,0 +1,33 @@
+//! What a plan compares with: what is in force, and requests as they are routed.
+
+use h2::ext::Protocol;
+use hyper::Request;
+
+use crate::support::{Backend, Http2, Settings};
+
+use super::{admin, body, post, settings};
+
+#[test]
+fn a_websocket_over_http_2_goes_where_its_route_leads() {
+    let backend = Backend::refuses().to_string();
+    let text = |sockets: &str| {
+        let more = format!(
+            "[routes.sockets]\nheaders = {{ upgrade = \"websocket\", connection = \"upgrade\" }}\n{sockets}\n\
+             [routes.rest]\npool = \"all\"\n"
+        );
+        settings(std::slice::from_ref(&backend), &more)
+    };
+    let settings_now = Settings::that_say(&text("answer = { status = 418 }"));
+    let balancer = settings_now.balancer().start();
+    let mut client = Http2::to(balancer.address);
+    client.until_settings();
+    for (protocol, status) in [("websocket", 418), ("connect-udp", 501)] {
+        let request = Request::connect("http://test/chat").extension(Protocol::from_static(protocol));
+        let (head, _) = client.begin(request.body(()).unwrap()).head();
+        assert_eq!(head.status, status, "{head:?}");
+    }
+    let plan = body(&post(admin(&balancer), "plan", &text("answer = { status = 410 }")).expect_status(200));
+    let told = &plan["requests"];
+    assert_eq!((&told["looked_at"], &told["elsewhere"]), (&1.into(), &1.into()), "{plan}");
+    assert_eq!(told["examples"][0]["from"], "answer 418 (route sockets)", "{plan}");
+}
