@@ -3,8 +3,9 @@
 use h2::ext::Protocol;
 use hyper::Request;
 
-use crate::support::{Backend, Http2, Settings};
+use crate::support::{Backend, Balancer, Http2, Settings};
 
+use super::plan::ask;
 use super::{admin, body, post, settings};
 
 #[test]
@@ -30,4 +31,25 @@ fn a_websocket_over_http_2_goes_where_its_route_leads() {
     let told = &plan["requests"];
     assert_eq!((&told["looked_at"], &told["elsewhere"]), (&1.into(), &1.into()), "{plan}");
     assert_eq!(told["examples"][0]["from"], "answer 418 (route sockets)", "{plan}");
+}
+
+#[test]
+fn what_waits_for_the_next_start_is_not_taken_for_what_is_in_force() {
+    let usual = settings(&[Backend::refuses().to_string()], "");
+    let waiting = format!("workers = 3\naccess_log = \"off\"\n{usual}");
+    let settings_now = Settings::that_say(&format!("workers = 2\n{usual}"));
+    let balancer = Balancer::bare().flag("--config", settings_now.path()).start();
+    let difference = "workers: 2 -> 3";
+    let later = "workers: the change takes effect at the next start\n";
+    let (_, planned) = ask(&balancer, &settings_now, &waiting);
+    assert!(planned.contains(difference) && planned.contains(later), "{planned}");
+    settings_now.write(&waiting);
+    let asked = Balancer::bare().flag("--admin", &admin(&balancer).to_string()).word("reload");
+    let (code, said) = asked.fail();
+    assert!(code == Some(0) && (said.clone() + "\n").contains(later), "{said}");
+    assert_eq!(ask(&balancer, &settings_now, &waiting), (Some(0), planned));
+    let (_, said) = ask(&balancer, &settings_now, &format!("workers = 4\n{usual}"));
+    assert!(said.contains("workers: 2 -> 4"), "{said}");
+    let (_, said) = ask(&balancer, &settings_now, &format!("workers = 2\n{usual}"));
+    assert_eq!(said, "nothing would change");
 }
