@@ -3,7 +3,7 @@
 use h2::ext::Protocol;
 use hyper::Request;
 
-use crate::support::{Backend, Balancer, Http2, Settings};
+use crate::support::{Backend, Balancer, Http2, Settings, get};
 
 use super::plan::ask;
 use super::{admin, body, post, settings};
@@ -31,6 +31,21 @@ fn a_websocket_over_http_2_goes_where_its_route_leads() {
     let told = &plan["requests"];
     assert_eq!((&told["looked_at"], &told["elsewhere"]), (&1.into(), &1.into()), "{plan}");
     assert_eq!(told["examples"][0]["from"], "answer 418 (route sockets)", "{plan}");
+}
+
+#[test]
+fn a_request_that_could_lead_out_of_a_rewrite_is_told_as_that() {
+    let backend = Backend::refuses().to_string();
+    let text = |rewrite: &str| {
+        let route = format!("[routes.inner]\npath = \"/*\"\npool = \"all\"\n{rewrite}\n");
+        settings(std::slice::from_ref(&backend), &route)
+    };
+    let settings_now = Settings::that_say(&text("rewrite = \"/inner/{rest}\""));
+    let balancer = settings_now.balancer().start();
+    get(balancer.address, "/..%2Fadmin").expect_status(400);
+    let plan = body(&post(admin(&balancer), "plan", &text("")).expect_status(200));
+    let from = "refused: its path could lead out of its rewrite (route inner)";
+    assert_eq!(plan["requests"]["examples"][0]["from"], from, "{plan}");
 }
 
 #[test]
