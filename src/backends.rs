@@ -69,7 +69,7 @@ pub struct Backend {
     pub hold: Option<Hold>,
     /// In place of the weight that the settings say.
     pub weight: Option<u32>,
-    /// Whether it is no longer among the settings, and only ends what it is doing.
+    /// Whether neither settings nor sources name it any more, and it only ends what it is doing.
     pub leaving: bool,
     /// When it was held, let go of or removed.
     pub told: Instant,

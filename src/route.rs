@@ -116,6 +116,11 @@ pub enum Missed {
     TwoReadings,
 }
 
+/// Backends could read a request's new target as a path that does not begin as the operator wrote it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the path could lead out of where the route's rewrite puts it")]
+pub struct LeadsOut;
+
 impl Routes {
     /// Compiles the routes of a configuration.
     ///
@@ -175,11 +180,11 @@ impl Routes {
     /// target.
     ///
     /// # Errors
-    /// Backends could read a path there that does not begin as the operator wrote it.
-    pub fn expand(&self, found: &Found<'_>, asked: &Asked<'_>) -> Result<Option<String>, Missed> {
+    /// It could lead out of what the operator wrote.
+    pub fn expand(&self, found: &Found<'_>, asked: &Asked<'_>) -> Result<Option<String>, LeadsOut> {
         let Some(template) = &self.templates[found.route] else { return Ok(None) };
         let text = template.expand(&found.captures, &host::plain(asked.host), asked.query);
-        text.map(Some).ok_or(Missed::TwoReadings)
+        text.map(Some).ok_or(LeadsOut)
     }
 
     /// All but the templates, whatever is wrong with it.

@@ -4,6 +4,7 @@ mod grpc;
 mod schedule;
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::io;
 use std::mem;
 use std::rc::Rc;
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{CONNECTION, HOST, HeaderMap, USER_AGENT};
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::warn;
@@ -85,25 +86,43 @@ async fn check(way: &Arc<Way>, settings: &Settings, wants: &Wants) -> Option<Evi
         }
         Err(error) => return Some(Evidence::of_dial(&error)),
     };
-    Some(match patience.wait(ask(&mut connection, way, &settings.path)).await {
+    let asked = patience.wait(ask(&mut connection, way, &settings.path)).await;
+    let is_grpc = grpc::is_asked(&settings.path);
+    Some(match asked {
+        Some(Ok(answer)) if is_grpc && answer.status() == StatusCode::OK => {
+            hear(&mut connection, answer, &mut patience).await
+        }
         Some(Ok(answer)) => {
-            let (mut status, took) = (answer.status(), patience.spent());
-            let (mut fields, mut message) = (answer.headers().clone(), Vec::new());
+            let (status, took) = (answer.status(), patience.spent());
             // Neither an endless nor a stalled body says anything of health once the head was good.
-            let reading = read(&mut connection, answer, &mut fields, &mut message);
+            let reading = read(&mut connection, answer);
             let _ = timeout(patience.left().min(Duration::from_secs(1)), reading).await;
-            if grpc::is_asked(&settings.path) {
-                status = grpc::status(status, &fields, &message);
-            }
             Evidence::Answered(status, took)
         }
-        Some(Err(error)) => match error.tls_fault() {
-            Some(fault) => Evidence::Tls(fault),
-            None if error.is_garbage() => Evidence::Garbage,
-            None => Evidence::Closed,
-        },
+        Some(Err(error)) => of_broken(&error),
         None => Evidence::AnswerTimeout,
     })
+}
+
+/// What an answer in gRPC says, which it does at its end.
+async fn hear(
+    connection: &mut CheckConnection,
+    answer: Response<AnswerBody>,
+    patience: &mut Patience,
+) -> Evidence {
+    match patience.wait(read(connection, answer)).await {
+        Some(Ok((fields, message))) => Evidence::Grpc(grpc::reply(&fields, &message), patience.spent()),
+        Some(Err(error)) => of_broken(&error),
+        None => Evidence::AnswerTimeout,
+    }
+}
+
+fn of_broken(error: &Broken) -> Evidence {
+    match error.tls_fault() {
+        Some(fault) => Evidence::Tls(fault),
+        None if error.is_garbage() => Evidence::Garbage,
+        None => Evidence::Closed,
+    }
 }
 
 type CheckConnection = Connection<Full<Bytes>>;
@@ -163,21 +182,20 @@ async fn ask(
     })
 }
 
-/// Reads a body: its bytes, as far as they matter, and its trailers.
+/// Reads a body, as far as it matters: gives the fields of its head and trailers, and its bytes.
 async fn read(
     connection: &mut CheckConnection,
     answer: Response<AnswerBody>,
-    fields: &mut HeaderMap,
-    bytes: &mut Vec<u8>,
-) {
-    let mut body = answer.into_body();
-    while let Some(Ok(frame)) = std::future::poll_fn(|cx| connection.poll_body(&mut body, cx)).await {
-        match frame.into_data() {
+) -> Result<(HeaderMap, Vec<u8>), Broken> {
+    let (head, mut body) = answer.into_parts();
+    let (mut fields, mut bytes) = (head.headers, Vec::new());
+    while bytes.len() < BODY_READ
+        && let Some(frame) = poll_fn(|cx| connection.poll_body(&mut body, cx)).await
+    {
+        match frame?.into_data() {
             Ok(data) => bytes.extend(data),
             Err(frame) => fields.extend(frame.into_trailers().unwrap_or_default()),
         }
-        if bytes.len() >= BODY_READ {
-            return;
-        }
     }
+    Ok((fields, bytes))
 }

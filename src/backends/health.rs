@@ -34,6 +34,8 @@ pub enum Evidence {
     Nothing,
     /// It answered a check with this status after this time.
     Answered(StatusCode, Duration),
+    /// It answered a check in gRPC with this after this time.
+    Grpc(GrpcReply, Duration),
     /// It refused a connection.
     Refused,
     /// It did not accept a connection in time.
@@ -52,6 +54,19 @@ pub enum Evidence {
     Unreachable(Arc<str>),
     /// The process that served before had found it dead, in its words.
     Before(Arc<str>),
+}
+
+/// What an answer in gRPC says of how a backend is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GrpcReply {
+    /// That it serves.
+    Serving,
+    /// Something else.
+    Said(&'static str),
+    /// Nothing but that the call ended with this status of gRPC.
+    Status(u32),
+    /// Not even that.
+    NoStatus,
 }
 
 impl Evidence {
@@ -73,7 +88,9 @@ impl Evidence {
         match self {
             Self::Nothing => State::Unknown,
             Self::Answered(status, _) if status.is_success() => State::Up,
+            Self::Grpc(GrpcReply::Serving, _) => State::Up,
             Self::Answered(..)
+            | Self::Grpc(..)
             | Self::Refused
             | Self::ConnectTimeout
             | Self::AnswerTimeout
@@ -102,6 +119,7 @@ impl Display for Evidence {
             Self::Answered(status, after) => {
                 write!(f, "answered {} in {} ms", status.as_u16(), after.as_millis())
             }
+            Self::Grpc(reply, after) => write!(f, "{reply} in {} ms", after.as_millis()),
             Self::Refused => f.write_str("connection refused"),
             Self::ConnectTimeout => f.write_str("no connection in time"),
             Self::AnswerTimeout => f.write_str("no answer in time"),
@@ -111,6 +129,19 @@ impl Display for Evidence {
             Self::NotHttp2 => f.write_str("it did not begin to speak HTTP/2; write http:// if it should not"),
             Self::Unreachable(reason) => write!(f, "cannot connect: {reason}"),
             Self::Before(finding) => write!(f, "{finding}, as the process before found"),
+        }
+    }
+}
+
+impl Display for GrpcReply {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Serving => f.write_str("said SERVING"),
+            Self::Said(what) => write!(f, "said {what}"),
+            // UNIMPLEMENTED.
+            Self::Status(12) => f.write_str("answered with gRPC status 12 (it has no such check)"),
+            Self::Status(status) => write!(f, "answered with gRPC status {status}"),
+            Self::NoStatus => f.write_str("answered 200 without a gRPC status"),
         }
     }
 }
@@ -206,6 +237,11 @@ impl Health {
     /// It was out of use for a reason that is not its health, and is let back in.
     pub fn let_back_in(&mut self, now: Instant) {
         self.well_since = Some(now);
+    }
+
+    /// Whether the evidence was found before it was let back in.
+    pub fn is_of_before(&self) -> bool {
+        self.evidence != Evidence::Nothing && self.well_since.is_some_and(|since| self.learned < since)
     }
 
     /// It is to be checked at once, if that was not so a moment ago: a path on which it is always slow has it checked once a

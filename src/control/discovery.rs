@@ -160,7 +160,8 @@ impl Heard {
         // The first answer may lack what is only slow.
         let is_first_half = found.failed.is_some() && self.known.is_empty();
         let pause = if is_first_half { found.holds.min(AGAIN_AFTER) } else { found.holds };
-        self.tells_of(source, count, found.failed.map(SourceError::Dns).or(objection.map(Into::into)));
+        let failed = found.failed.map(SourceError::Dns).or(objection.map(Into::into));
+        self.tells_of(source, count, self.known != found.backends, failed);
         self.known = found.backends;
         pause.clamp(SHORTEST, LONGEST)
     }
@@ -178,9 +179,9 @@ impl Heard {
         is_new && before.as_deref() != Some(found)
     }
 
-    fn tells_of(&mut self, source: &Source, count: usize, failed: Option<SourceError>) {
+    fn tells_of(&mut self, source: &Source, count: usize, is_new: bool, failed: Option<SourceError>) {
         let is_well_again = failed.is_none() && self.complaint.take().is_some();
-        if is_well_again || self.count != Some(count) {
+        if is_well_again || is_new || self.count != Some(count) {
             info!("{source} tells of {count} backend{}", if count == 1 { "" } else { "s" });
             if count > MOST_FOUND {
                 warn!("{source}: only the first {MOST_FOUND} backends are used");

@@ -23,7 +23,8 @@ use difference::differences;
 
 /// What these settings would do in place of those in force.
 pub(super) async fn of(desk: &Desk, loaded: Loaded, outcome: &Outcome) -> Plan {
-    let written = desk.written();
+    // What waits for the next start was written, and is not in force.
+    let written = Loaded::clone(&desk.written()).in_force(Config::clone(&desk.config()));
     let mut differences = differences(&whole(&written), &whole(&loaded));
     let recent = desk.recall().await;
     let (now, then) = (desk.config(), &loaded.config);

@@ -11,7 +11,7 @@ use hyper::{Request, Uri};
 use crate::balance::{Lease, NoPick, Pool, Tags, Tried};
 use crate::config::{Action, Changes, Treatment};
 use crate::connect::Provenance;
-use crate::route::{self, Missed, Routes};
+use crate::route::{self, LeadsOut, Missed, Routes};
 use crate::snapshot::Snapshot;
 
 use super::affinity::Affinity;
@@ -127,10 +127,11 @@ pub(super) fn find<'v>(
 ) -> Result<Course<'v>, Error> {
     let settings = &view.snapshot.settings;
     let (route, target) = match settings.routes.only() {
-        Some(route) => (route, None),
+        Some(route) => (route, Ok(None)),
         None => look_up(&settings.routes, client, request, &provenance.host)?,
     };
     exchange.takes(&settings.config, route);
+    let target = target?;
     let Some(pool) = settings.plain_pool(route) else {
         return treat(client, view, request, asked, exchange, (route, target));
     };
@@ -148,7 +149,7 @@ fn look_up(
     client: &Client,
     request: &Request<RequestBody>,
     host: &HeaderValue,
-) -> Result<(usize, Option<String>), Error> {
+) -> Result<(usize, Result<Option<String>, LeadsOut>), Error> {
     let asked = route::Asked {
         host: host.to_str().unwrap_or_default(),
         path: request.uri().path(),
@@ -158,8 +159,7 @@ fn look_up(
         client: client.ip(),
     };
     let found = routes.find(&asked)?;
-    let target = routes.expand(&found, &asked)?;
-    Ok((found.route, target))
+    Ok((found.route, routes.expand(&found, &asked)))
 }
 
 /// What a route that says more than where requests go makes of one.
@@ -257,5 +257,11 @@ impl From<Missed> for Error {
                 Self::Malformed("its path can be read in two ways, which lead to different routes")
             }
         }
+    }
+}
+
+impl From<LeadsOut> for Error {
+    fn from(_: LeadsOut) -> Self {
+        Self::Malformed("its path could lead out of where its route's rewrite puts it")
     }
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use hyper::ext::Protocol;
-use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, UPGRADE};
 use hyper::http::uri::{Authority, PathAndQuery};
 use hyper::{Method, Request};
 
@@ -12,6 +12,8 @@ const KEPT: usize = 1024;
 /// Bytes of header lines that are kept of each, and of what stands before them: with more of either a request is not kept, for
 /// a part of it would say nothing of where it goes.
 const MOST_BYTES: usize = 2048;
+
+const WEBSOCKET: &str = "websocket";
 
 /// A request as it came. It may hold secrets of its client: it is compared, never shown.
 #[derive(Clone, Default)]
@@ -39,11 +41,11 @@ impl Recent {
     /// Keeps a request in place of the oldest.
     pub fn keep<B>(&mut self, request: &Request<B>, client: IpAddr) {
         // A WebSocket comes by CONNECT over HTTP/2 and goes on as a GET; any other CONNECT goes nowhere.
-        let method = match *request.method() {
-            Method::CONNECT if request.extensions().get::<Protocol>().is_none() => return,
-            Method::CONNECT => &Method::GET,
-            _ => request.method(),
-        };
+        let is_connect = request.method() == Method::CONNECT;
+        if is_connect && !asks_for_websocket(request) {
+            return;
+        }
+        let method = if is_connect { &Method::GET } else { request.method() };
         let target = request.uri().path_and_query().map_or("", PathAndQuery::as_str);
         let authority = request.uri().authority().map(Authority::as_str);
         let lines = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len());
@@ -66,12 +68,12 @@ impl Recent {
         seen.client = Some(client);
         seen.lines.clear();
         for (name, value) in request.headers() {
-            let (name, value) = (name.as_str().as_bytes(), value.as_bytes());
-            for part in [name, value] {
-                let length = u16::try_from(part.len()).expect("it is short enough to be kept");
-                seen.lines.extend_from_slice(&length.to_be_bytes());
-                seen.lines.extend_from_slice(part);
-            }
+            seen.add(name, value.as_bytes());
+        }
+        if is_connect {
+            // What it goes on with, besides a key that nobody goes by.
+            seen.add(&CONNECTION, b"upgrade");
+            seen.add(&UPGRADE, WEBSOCKET.as_bytes());
         }
     }
 
@@ -82,7 +84,20 @@ impl Recent {
     }
 }
 
+fn asks_for_websocket<B>(request: &Request<B>) -> bool {
+    let protocol = request.extensions().get::<Protocol>();
+    protocol.is_some_and(|protocol| protocol.as_str().eq_ignore_ascii_case(WEBSOCKET))
+}
+
 impl Seen {
+    fn add(&mut self, name: &HeaderName, value: &[u8]) {
+        for part in [name.as_str().as_bytes(), value] {
+            let length = u16::try_from(part.len()).expect("it is short enough to be kept");
+            self.lines.extend_from_slice(&length.to_be_bytes());
+            self.lines.extend_from_slice(part);
+        }
+    }
+
     /// Its header lines.
     pub fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();

@@ -9,7 +9,6 @@ mod shared;
 mod small;
 mod spoilt;
 
-use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 
 use crate::support::h2_backend::{Exchange, H2Backend};
@@ -65,28 +64,6 @@ fn a_target_without_a_path_has_one_for_a_backend() {
     let mut client = Http2::to(balancer.address);
     assert_eq!(client.get("?b=1").expect_status(200).text(), "/?b=1");
     assert_eq!(client.get("?").expect_status(200).text(), "/?");
-}
-
-#[test]
-fn a_grpc_backend_is_checked_in_grpc_where_the_path_asks_for_it() {
-    for (message, health) in [(1, "is healthy: answered 200"), (2, "is down: answered 503")] {
-        let backend = H2Backend::that(move |mut exchange| async move {
-            let head = format!("{} {}", exchange.head.method(), exchange.head.uri().path());
-            assert_eq!(head, "POST /grpc.health.v1.Health/Check");
-            assert_eq!(exchange.head.headers()["content-type"], "application/grpc");
-            assert_eq!(exchange.read().await.0, [0; 5]);
-            let mut answer = exchange.begin();
-            answer.send_data(vec![0, 0, 0, 0, 2, 8, message].into(), false).unwrap();
-            answer.send_trailers(HeaderMap::from_iter([trailer("grpc-status", "0")])).unwrap();
-        });
-        let balancer = Balancer::before(&[]).flag("--backend", &backend.url());
-        let balancer = balancer.flag("--health-path", "/grpc.health.v1.Health/Check").start();
-        balancer.said(&format!("{} {health}", backend.url()));
-    }
-}
-
-fn trailer(name: &'static str, value: &'static str) -> (HeaderName, HeaderValue) {
-    (HeaderName::from_static(name), HeaderValue::from_static(value))
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Changes that are planned before they are made, and those that are taken back by themselves.
 
+mod compared;
 mod held;
 mod insisted;
 mod plan;

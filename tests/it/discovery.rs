@@ -1,6 +1,7 @@
 //! Backends that names and files tell of.
 
 mod asked;
+mod left;
 mod reloaded;
 
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};

@@ -1,6 +1,7 @@
 //! A balancer that runs is asked and told on the command line.
 
 mod place;
+mod unseen;
 mod waiting;
 
 use std::net::{SocketAddr, TcpListener};

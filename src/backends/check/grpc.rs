@@ -5,7 +5,9 @@
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TE};
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, Request};
+
+use crate::backends::health::GrpcReply;
 
 /// Where it is asked; whoever checks this path asks in gRPC.
 const PATH: &str = "/grpc.health.v1.Health/Check";
@@ -27,18 +29,19 @@ pub(super) fn ask(request: &mut Request<Full<Bytes>>) {
     request.headers_mut().insert(TE, HeaderValue::from_static("trailers"));
 }
 
-/// The status of HTTP that says the same as an answer of gRPC: its status, its fields and trailers, and its message.
-pub(super) fn status(status: StatusCode, fields: &HeaderMap, message: &[u8]) -> StatusCode {
-    if status != StatusCode::OK {
-        return status;
-    }
-    match fields.get(GRPC_STATUS).map(HeaderValue::as_bytes) {
-        Some(b"0") if message.starts_with(SERVING) => StatusCode::OK,
-        // NOT_SERVING, and UNAVAILABLE.
-        Some(b"0" | b"14") => StatusCode::SERVICE_UNAVAILABLE,
-        // It has no such check.
-        Some(b"12") => StatusCode::NOT_IMPLEMENTED,
-        _ => StatusCode::INTERNAL_SERVER_ERROR,
+/// What is said by the fields, the trailers and the message of an answer whose status of HTTP is 200.
+pub(super) fn reply(fields: &HeaderMap, message: &[u8]) -> GrpcReply {
+    let status = fields.get(GRPC_STATUS).and_then(|status| status.to_str().ok()?.parse().ok());
+    match (status, message) {
+        (Some(0), SERVING) => GrpcReply::Serving,
+        (Some(0), [0, 0, 0, 0, 2, 0x08, 2]) => GrpcReply::Said("NOT_SERVING"),
+        (Some(0), [0, 0, 0, 0, 2, 0x08, 3]) => GrpcReply::Said("SERVICE_UNKNOWN"),
+        // What is 0 need not be written.
+        (Some(0), [0, 0, 0, 0, 0] | [0, 0, 0, 0, 2, 0x08, 0]) => GrpcReply::Said("UNKNOWN"),
+        (Some(0), []) => GrpcReply::Said("nothing"),
+        (Some(0), _) => GrpcReply::Said("something that is no ServingStatus"),
+        (Some(status), _) => GrpcReply::Status(status),
+        (None, _) => GrpcReply::NoStatus,
     }
 }
 
@@ -47,19 +50,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_who_serves_is_healthy() {
+    fn only_who_serves_says_so() {
         for (code, message, wanted) in [
-            ("0", SERVING, 200),
-            ("0", &[0, 0, 0, 0, 2, 0x08, 2][..], 503),
-            ("0", b"", 503),
-            ("12", b"", 501),
-            ("14", b"", 503),
-            ("13", SERVING, 500),
+            ("0", SERVING, GrpcReply::Serving),
+            ("0", &[0, 0, 0, 0, 2, 0x08, 2], GrpcReply::Said("NOT_SERVING")),
+            ("0", HOW_IS_ALL, GrpcReply::Said("UNKNOWN")),
+            ("0", b"", GrpcReply::Said("nothing")),
+            ("0", b"SERVING", GrpcReply::Said("something that is no ServingStatus")),
+            ("12", b"", GrpcReply::Status(12)),
+            ("13", SERVING, GrpcReply::Status(13)),
+            ("fine", SERVING, GrpcReply::NoStatus),
         ] {
             let fields = HeaderMap::from_iter([(GRPC_STATUS, HeaderValue::from_static(code))]);
-            assert_eq!(status(StatusCode::OK, &fields, message), wanted, "{code} {message:?}");
+            assert_eq!(reply(&fields, message), wanted, "{code} {message:?}");
         }
-        assert_eq!(status(StatusCode::OK, &HeaderMap::new(), SERVING), 500);
-        assert_eq!(status(StatusCode::NOT_FOUND, &HeaderMap::new(), b""), 404);
+        assert_eq!(reply(&HeaderMap::new(), SERVING), GrpcReply::NoStatus);
     }
 }

@@ -115,7 +115,7 @@ pub(super) fn backend(desk: &Desk, known: &backends::Backend) -> Backend {
         pool: known.terms.pool.to_string(),
         address: terms.url.to_string(),
         state,
-        why: why(known, state, in_flight, all_know),
+        why: why(known, state, (in_flight, all_know), desk),
         since: moment(desk, since(known, state)),
         hold: known.hold,
         weight: Weight { set: terms.weight, effective: known.weight() },
@@ -169,7 +169,12 @@ fn state(backend: &backends::Backend) -> BackendState {
     }
 }
 
-fn why(backend: &backends::Backend, state: BackendState, in_flight: usize, all_know: bool) -> String {
+fn why(
+    backend: &backends::Backend,
+    state: BackendState,
+    (in_flight, all_know): (usize, bool),
+    desk: &Desk,
+) -> String {
     let evidence = backend.health.evidence();
     let mut why = match state {
         BackendState::Up | BackendState::Down | BackendState::Unknown => evidence.to_string(),
@@ -179,19 +184,31 @@ fn why(backend: &backends::Backend, state: BackendState, in_flight: usize, all_k
         BackendState::Draining => "an operator drains it".to_owned(),
         BackendState::Disabled => "an operator disabled it".to_owned(),
         BackendState::Leaving if in_flight == 0 && backend.is_overridden() => {
-            "it is no longer among the settings; what an operator said of it is remembered".to_owned()
+            format!("{}; what an operator said of it is remembered", why_it_left(backend, &desk.config()))
         }
-        BackendState::Leaving => "it is no longer among the settings".to_owned(),
+        BackendState::Leaving => why_it_left(backend, &desk.config()).to_owned(),
     };
     let is_taken_out =
         matches!(state, BackendState::Draining | BackendState::Disabled | BackendState::Leaving);
     if is_taken_out && backend.health.state() == State::Down {
         why += &format!("; it was down: {evidence}");
     }
+    if !is_taken_out && backend.health.is_of_before() {
+        why += "; not checked since it was let back in";
+    }
     if !all_know {
         why += "; not all workers go by what an operator said yet";
     }
     why
+}
+
+fn why_it_left(backend: &backends::Backend, config: &Config) -> &'static str {
+    let has_sources =
+        |pool: &crate::config::Pool| pool.name == backend.terms.pool && !pool.sources.is_empty();
+    match config.pools.iter().any(has_sources) {
+        true => "neither the settings nor the sources of its pool name it any more",
+        false => "it is no longer among the settings",
+    }
 }
 
 fn since(backend: &backends::Backend, state: BackendState) -> Instant {

@@ -86,7 +86,7 @@ pub enum BackendState {
     Draining,
     /// It gets neither requests nor checks, for an operator said so.
     Disabled,
-    /// It is no longer among the settings and ends what it is doing.
+    /// Neither settings nor sources name it any more, and it ends what it is doing.
     Leaving,
 }
 

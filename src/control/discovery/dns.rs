@@ -117,7 +117,7 @@ pub(super) async fn services(
     priorities.sort_unstable();
     priorities.dedup();
     // Each may lead to as many addresses as an answer holds, of which no more are made than are used.
-    services.sort_by_key(|service| (service.priority, &service.target, service.port));
+    services.sort_by_key(|service| (service.priority, &service.target, service.port, service.weight));
     let targets = stream::iter(&services)
         .map(|service| async move { Ok((service, target(resolver, scheme, service, known).await?)) });
     let mut targets = pin!(targets.buffered(AT_ONCE));

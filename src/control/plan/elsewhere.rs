@@ -19,6 +19,7 @@ const MOST_EXAMPLES: usize = 20;
 /// Characters that are shown of a path.
 const MOST_SHOWN: usize = 200;
 const TWO_READINGS: &str = "refused: its path can be read in two ways";
+const LEADS_OUT: &str = "refused: its path could lead out of its rewrite";
 const REPLACED: &str = ", none of whose backends is one of before";
 
 /// Which of the requests would go elsewhere.
@@ -93,8 +94,10 @@ impl Place {
             Err(Missed::NoRoute) => return nowhere("no route"),
             Err(Missed::TwoReadings) => return nowhere(TWO_READINGS),
         };
-        let Ok(target) = routes.expand(&found, &asked) else { return nowhere(TWO_READINGS) };
         let route = &config.routes[found.route];
+        let Ok(target) = routes.expand(&found, &asked) else {
+            return nowhere(&format!("{LEADS_OUT} (route {})", route.name));
+        };
         let arrival = matches!(route.action, Action::Forward(_)).then(|| {
             let own = || asked.host.as_bytes().to_vec();
             let host = route.treatment.host.as_ref().map_or_else(own, |host| host.as_bytes().to_vec());

@@ -5,7 +5,7 @@ use crate::support::{Backend, Balancer, Running, Settings, get};
 use super::{admin, body, post, settings};
 
 /// What the command line says of a plan, and the exit status.
-fn ask(balancer: &Running, settings: &Settings, text: &str) -> (Option<i32>, String) {
+pub(super) fn ask(balancer: &Running, settings: &Settings, text: &str) -> (Option<i32>, String) {
     let file = settings.put("new.toml", text);
     let asked = Balancer::bare().flag("--admin", &admin(balancer).to_string()).word("plan");
     asked.word(file.to_str().expect("a path")).fail()

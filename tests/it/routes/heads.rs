@@ -4,7 +4,7 @@ use std::sync::mpsc::channel;
 
 use hyper::{HeaderMap, Request};
 
-use super::{ask, start};
+use super::{ask, settings, start};
 use crate::support::{Backend, Client, Http2, PATIENCE};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nServer: secret\r\nX-Two: 1\r\nContent-Length: 0\r\n\r\n";
@@ -47,6 +47,18 @@ fn a_request_is_rewritten_and_its_query_is_kept() {
     }
     let answer = ask(balancer.address, "test", "/api/..%2fadmin", "").expect_status(400);
     assert!(answer.text().contains("two ways"), "{answer:?}");
+}
+
+#[test]
+fn a_path_that_could_lead_out_of_a_rewrite_is_refused_as_that_and_its_route_is_logged() {
+    let routes = "[routes.inner]\npath = \"/*\"\npool = \"one\"\nrewrite = \"/inner/{rest}\"\n";
+    let settings = settings(routes, &[("one", Backend::refuses())]);
+    let balancer = settings.balancer().flag("--access-log", "-").start();
+    let answer = ask(balancer.address, "test", "/..%2Fadmin", "").expect_status(400);
+    let told = "the request is malformed: its path could lead out of where its route's rewrite puts it\n";
+    assert_eq!(answer.text(), told);
+    let line = balancer.said("\"reason\":\"malformed_request\"");
+    assert!(line.contains("\"route\":\"inner\""), "{line}");
 }
 
 #[test]

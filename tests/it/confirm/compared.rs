@@ -1,0 +1,70 @@
+//! What a plan compares with: what is in force, and requests as they are routed.
+
+use h2::ext::Protocol;
+use hyper::Request;
+
+use crate::support::{Backend, Balancer, Http2, Settings, get};
+
+use super::plan::ask;
+use super::{admin, body, post, settings};
+
+#[test]
+fn a_websocket_over_http_2_goes_where_its_route_leads() {
+    let backend = Backend::refuses().to_string();
+    let text = |sockets: &str| {
+        let more = format!(
+            "[routes.sockets]\nheaders = {{ upgrade = \"websocket\", connection = \"upgrade\" }}\n{sockets}\n\
+             [routes.rest]\npool = \"all\"\n"
+        );
+        settings(std::slice::from_ref(&backend), &more)
+    };
+    let settings_now = Settings::that_say(&text("answer = { status = 418 }"));
+    let balancer = settings_now.balancer().start();
+    let mut client = Http2::to(balancer.address);
+    client.until_settings();
+    for (protocol, status) in [("websocket", 418), ("connect-udp", 501)] {
+        let request = Request::connect("http://test/chat").extension(Protocol::from_static(protocol));
+        let (head, _) = client.begin(request.body(()).unwrap()).head();
+        assert_eq!(head.status, status, "{head:?}");
+    }
+    let plan = body(&post(admin(&balancer), "plan", &text("answer = { status = 410 }")).expect_status(200));
+    let told = &plan["requests"];
+    assert_eq!((&told["looked_at"], &told["elsewhere"]), (&1.into(), &1.into()), "{plan}");
+    assert_eq!(told["examples"][0]["from"], "answer 418 (route sockets)", "{plan}");
+}
+
+#[test]
+fn a_request_that_could_lead_out_of_a_rewrite_is_told_as_that() {
+    let backend = Backend::refuses().to_string();
+    let text = |rewrite: &str| {
+        let route = format!("[routes.inner]\npath = \"/*\"\npool = \"all\"\n{rewrite}\n");
+        settings(std::slice::from_ref(&backend), &route)
+    };
+    let settings_now = Settings::that_say(&text("rewrite = \"/inner/{rest}\""));
+    let balancer = settings_now.balancer().start();
+    get(balancer.address, "/..%2Fadmin").expect_status(400);
+    let plan = body(&post(admin(&balancer), "plan", &text("")).expect_status(200));
+    let from = "refused: its path could lead out of its rewrite (route inner)";
+    assert_eq!(plan["requests"]["examples"][0]["from"], from, "{plan}");
+}
+
+#[test]
+fn what_waits_for_the_next_start_is_not_taken_for_what_is_in_force() {
+    let usual = settings(&[Backend::refuses().to_string()], "");
+    let waiting = format!("workers = 3\naccess_log = \"off\"\n{usual}");
+    let settings_now = Settings::that_say(&format!("workers = 2\n{usual}"));
+    let balancer = Balancer::bare().flag("--config", settings_now.path()).start();
+    let difference = "workers: 2 -> 3";
+    let later = "workers: the change takes effect at the next start\n";
+    let (_, planned) = ask(&balancer, &settings_now, &waiting);
+    assert!(planned.contains(difference) && planned.contains(later), "{planned}");
+    settings_now.write(&waiting);
+    let asked = Balancer::bare().flag("--admin", &admin(&balancer).to_string()).word("reload");
+    let (code, said) = asked.fail();
+    assert!(code == Some(0) && (said.clone() + "\n").contains(later), "{said}");
+    assert_eq!(ask(&balancer, &settings_now, &waiting), (Some(0), planned));
+    let (_, said) = ask(&balancer, &settings_now, &format!("workers = 4\n{usual}"));
+    assert!(said.contains("workers: 2 -> 4"), "{said}");
+    let (_, said) = ask(&balancer, &settings_now, &format!("workers = 2\n{usual}"));
+    assert_eq!(said, "nothing would change");
+}

@@ -1,0 +1,53 @@
+//! What is said of backends that a source no longer tells of.
+
+use std::net::Ipv4Addr;
+
+use super::{settings, settings_text};
+use crate::support::{Dns, Sample, Settings, until};
+
+const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
+
+#[test]
+fn a_source_that_tells_of_as_many_other_backends_is_said_to_once() {
+    let (dns, sample) = (Dns::start(), Sample::start("named"));
+    let source = format!("dns:app.test:{}", sample.address().port());
+    dns.says("app.test.", &[ELSEWHERE, Ipv4Addr::new(127, 0, 0, 8)]);
+    let balancer = settings(Some(&dns), &source).balancer().start();
+    balancer.said(&format!("{source} tells of 2 backends"));
+    dns.says("app.test.", &[ELSEWHERE, Ipv4Addr::LOCALHOST]);
+    balancer.said_times(&format!("{source} tells of 2 backends"), 2);
+    // The same in another order is nothing new.
+    dns.says("app.test.", &[Ipv4Addr::LOCALHOST, ELSEWHERE]);
+    let questions = dns.questions();
+    until("it was asked again", || dns.questions() > questions + 4);
+    assert_eq!(balancer.times_said("tells of"), 2);
+}
+
+#[test]
+fn a_file_that_gives_other_weights_is_said_to_tell_of_its_backends() {
+    let sample = Sample::start("listed");
+    let list = Settings::that_say("");
+    let line = |weight: u32| format!("{} weight={weight}\n", sample.address());
+    let source = format!("file:{}", list.put("backends.txt", line(1)).display());
+    let balancer = settings(None, &source).balancer().start();
+    balancer.said(&format!("{source} tells of 1 backend"));
+    list.put("backends.txt", line(2));
+    balancer.said_times(&format!("{source} tells of 1 backend"), 2);
+}
+
+#[test]
+fn a_backend_that_a_name_no_longer_leads_to_is_not_said_to_have_left_the_settings() {
+    let (dns, sample) = (Dns::start(), Sample::start("named"));
+    dns.says("app.test.", &[Ipv4Addr::LOCALHOST, ELSEWHERE]);
+    let text = settings_text(Some(&dns), &format!("dns:app.test:{}", sample.address().port()));
+    let settings = Settings::that_say(&text.replace("address = \"off\"", "address = \"127.0.0.1:0\""));
+    let balancer = settings.balancer().start();
+    balancer.said("tells of 2 backends");
+    let admin = balancer.admin();
+    admin.patch(sample.address(), r#"{"weight": 5}"#);
+    dns.says("app.test.", &[ELSEWHERE]);
+    until("it leaves", || admin.backend(sample.address())["state"] == "leaving");
+    let why = "neither the settings nor the sources of its pool name it any more; \
+               what an operator said of it is remembered";
+    assert_eq!(admin.backend(sample.address())["why"], why);
+}
