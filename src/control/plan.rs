@@ -34,9 +34,17 @@ pub(super) async fn of(desk: &Desk, loaded: Loaded, outcome: &Outcome) -> Plan {
     let untold: Vec<_> = changed_files(&now, then).into_iter().filter(|what| !is_told(what)).collect();
     differences.extend(untold.into_iter().map(Difference::of_file));
     differences.extend(moved_names(&now, then));
-    if differences.is_empty() && matches!(outcome, Outcome::Changed | Outcome::Later(_)) {
-        // Whoever would put them in force looked at those as well.
-        differences.push(Difference::of_file("pools.*.tls".to_owned()));
+    match outcome {
+        // They mean the same, however they are written.
+        Outcome::Unchanged => differences.clear(),
+        Outcome::Changed | Outcome::Later(_) if differences.is_empty() => {
+            differences = moved_places(&now, then);
+            if differences.is_empty() {
+                // Whoever would put them in force looked at those as well.
+                differences.push(Difference::of_file("pools.*.tls".to_owned()));
+            }
+        }
+        _ => {}
     }
     let known = told(desk);
     let written = (written.written(), loaded.written());
@@ -74,6 +82,23 @@ fn changed_files(now: &Config, then: &Config) -> Vec<String> {
         changed.push("admin.token_file".to_owned());
     }
     changed
+}
+
+/// Sections whose tables are in another order.
+fn moved_places(now: &Config, then: &Config) -> Vec<Difference> {
+    let names = |config: &Config| {
+        let listeners: Vec<_> = config.listeners.iter().map(|listener| listener.name.clone()).collect();
+        let routes: Vec<_> = config.routes.iter().map(|route| route.name.clone()).collect();
+        let pools: Vec<_> = config.pools.iter().map(|pool| pool.name.clone()).collect();
+        [listeners, routes, pools]
+    };
+    let sections = ["listeners", "routes", "pools"].into_iter().zip(names(now).into_iter().zip(names(then)));
+    let moved = sections.filter(|(_, (before, after))| before != after).map(|(section, (before, after))| {
+        let all = |names: Vec<Arc<str>>| Some(names.iter().map(|name| Value::from(&**name)).collect());
+        let what = format!("{section} (order)");
+        Difference { kind: Kind::Change, what, before: all(before), after: all(after) }
+    });
+    moved.collect()
 }
 
 /// Backends whose names lead elsewhere by now.

@@ -68,3 +68,22 @@ fn what_waits_for_the_next_start_is_not_taken_for_what_is_in_force() {
     let (_, said) = ask(&balancer, &settings_now, &format!("workers = 2\n{usual}"));
     assert_eq!(said, "nothing would change");
 }
+
+#[test]
+fn the_order_of_tables_is_told_as_that_and_what_means_the_same_is_no_change() {
+    let (one, other) = (Backend::refuses(), Backend::refuses());
+    let usual = settings(&[one.to_string()], "");
+    let [a, b] = [("a", "/a"), ("b", "/b")]
+        .map(|(name, path)| format!("[routes.{name}]\npath = \"{path}\"\npool = \"all\"\n"));
+    let settings_now = Settings::that_say(&format!("{usual}{a}{b}"));
+    let balancer = Balancer::bare().flag("--config", settings_now.path()).start();
+    let (_, planned) = ask(&balancer, &settings_now, &format!("{usual}{b}{a}"));
+    assert!(planned.contains("~ routes (order): [\"a\",\"b\"] -> [\"b\",\"a\"]\n"), "{planned}");
+    assert!(!planned.contains("tls"), "{planned}");
+    let same = format!("{usual}{a}{b}").replace(&one.to_string(), &format!("http://{one}"));
+    let (_, planned) = ask(&balancer, &settings_now, &same);
+    assert_eq!(planned, "nothing would change");
+    let another = format!("{usual}{a}{b}").replace(&one.to_string(), &other.to_string());
+    let (_, planned) = ask(&balancer, &settings_now, &another);
+    assert!(planned.contains(&format!("+ pools.all.backends[{other}]")), "{planned}");
+}
