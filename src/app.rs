@@ -222,7 +222,7 @@ fn desk_over(
 
 fn open_log(config: &Config) -> Result<Option<Writer>, StartError> {
     let Some(destination) = &config.access_log else { return Ok(None) };
-    Writer::start(destination).map(Some).map_err(|error| StartError::AccessLog {
+    Writer::start(destination, config.workers.get()).map(Some).map_err(|error| StartError::AccessLog {
         path: match destination {
             Destination::Stdout => "-".to_owned(),
             Destination::File(path) => path.display().to_string(),

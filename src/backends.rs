@@ -319,13 +319,11 @@ impl Registry {
         backend.health.learn(evidence, since, Instant::now());
         let (terms, health) = (Arc::clone(&backend.terms), backend.health.clone());
         drop(backends);
+        // That it is as it was is no news to anybody, and it is found again and again.
         if health.state() != before {
             tell(&terms, &health);
-        } else if before == State::Up {
-            // That it is still well is no news to anybody, and it is found again and again.
-            return;
+            self.publish();
         }
-        self.publish();
     }
 
     /// What is known of all backends, in order of preference.

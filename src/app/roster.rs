@@ -2,16 +2,16 @@
 
 mod told;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::mem;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::task::{AbortHandle, spawn_local};
-use tokio::time::timeout;
+use tokio::task::{AbortHandle, spawn_local, yield_now};
+use tokio::time::{sleep, timeout};
 
 use crate::backends::{Backend as Known, Registry, Terms};
 use crate::config::{Backend, Config, Pool, Source, is_ourselves};
@@ -29,6 +29,8 @@ type Key = (Arc<str>, Source, Vec<SocketAddr>);
 
 /// How long sources have to say something before requests are let in.
 const FIRST_ANSWERS: Duration = Duration::from_secs(3);
+/// Between two times that the registry is told what sources have told of.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Tells the registry which backends there are, whenever that changes.
 pub(super) struct Roster {
@@ -39,6 +41,9 @@ pub(super) struct Roster {
     followed: RefCell<HashMap<Key, Followed>>,
     /// Until the first sources are met.
     inherited: RefCell<Inherited>,
+    /// When the registry was told last, and whether there is more to tell.
+    last_told: Cell<Option<Instant>>,
+    is_to_tell: Cell<bool>,
 }
 
 struct Current {
@@ -73,6 +78,8 @@ impl Roster {
             coming: RefCell::default(),
             followed: RefCell::default(),
             inherited: RefCell::new(Inherited::of(told)),
+            last_told: Cell::default(),
+            is_to_tell: Cell::default(),
         });
         roster.tell();
         roster
@@ -181,7 +188,7 @@ impl Roster {
     }
 
     /// Goes by what a source found.
-    fn found(&self, key: &Key, found: Vec<Backend>) -> Result<(), Objection> {
+    fn found(self: &Rc<Self>, key: &Key, found: Vec<Backend>) -> Result<(), Objection> {
         let config = self.judge(key);
         let is_other = |backend: &Backend| is_other(backend, &config);
         let ourselves = found.iter().find(|backend| !is_other(backend));
@@ -196,7 +203,7 @@ impl Roster {
         if changes {
             self.check_weights(key, &found)?;
             self.followed.borrow_mut().entry(key.clone()).and_modify(|followed| followed.found = found);
-            self.tell();
+            self.tell_soon();
         }
         objection
     }
@@ -227,12 +234,33 @@ impl Roster {
         }
     }
 
+    /// Tells soon, once for all that sources tell meanwhile: each time is about all backends.
+    fn tell_soon(self: &Rc<Self>) {
+        if self.is_to_tell.replace(true) {
+            return;
+        }
+        let this = Rc::downgrade(self);
+        spawn_local(async move {
+            let last = this.upgrade().and_then(|this| this.last_told.get());
+            match last.map_or(Duration::ZERO, |last| PAUSE.saturating_sub(last.elapsed())) {
+                // Behind all who have something to say by now.
+                Duration::ZERO => yield_now().await,
+                pause => sleep(pause).await,
+            }
+            if let Some(this) = this.upgrade() {
+                this.tell();
+            }
+        });
+    }
+
     fn tell(&self) {
+        self.is_to_tell.set(false);
+        self.last_told.set(Some(Instant::now()));
         let Current { config, ways } = &*self.current.borrow();
         let followed = self.followed.borrow();
         let mut all: Vec<(Terms, _)> = Vec::new();
-        for (pool, ways) in config.pools.iter().zip(ways) {
-            let (check, told_apart_by) = (Arc::new(pool.health.clone()), config.tags_asked_of(&pool.name));
+        for ((pool, ways), told_apart_by) in config.pools.iter().zip(ways).zip(config.tags_asked()) {
+            let check = Arc::new(pool.health.clone());
             for backend in all_of(pool, config, &followed) {
                 let pool = Arc::clone(&pool.name);
                 let (check, told_apart_by) = (Arc::clone(&check), Arc::clone(&told_apart_by));

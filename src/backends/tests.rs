@@ -243,6 +243,19 @@ fn what_the_process_before_knew_holds_for_whoever_is_named_later_and_is_passed_o
 }
 
 #[test]
+fn that_a_backend_is_still_dead_is_no_news_to_requests() {
+    let registry = Registry::isolated();
+    registry.replace(wanted(&[1]));
+    let id = registry.backends()[0].id;
+    let find_dead = || {
+        registry.observe(id, Evidence::Refused, Instant::now());
+        (registry.revision(), registry.health(id).map(|health| health.failures()))
+    };
+    let (revision, _) = find_dead();
+    assert_eq!(find_dead(), (revision, Some(2)));
+}
+
+#[test]
 fn what_an_operator_said_of_backends_that_left_is_remembered_of_the_last_thousand() {
     let registry = Registry::isolated();
     let count = u16::try_from(MOST_REMEMBERED).unwrap() + 1;

@@ -50,7 +50,13 @@ impl Pool {
         let order = Order::of(&members, balancing.overflow, balancing.zone.as_deref());
         let rule = match balancing.policy {
             PolicyName::First => Rule::First,
-            PolicyName::RoundRobin => Rule::RoundRobin(Round::of(&order, &members)),
+            PolicyName::RoundRobin => {
+                let round = before.and_then(|before| match &before.rule {
+                    Rule::RoundRobin(round) => Some(round),
+                    _ => None,
+                });
+                Rule::RoundRobin(Round::of(&order, &members, round))
+            }
             PolicyName::Random => Rule::Random,
             PolicyName::LeastRequests => Rule::LeastRequests(balancing.choices),
             PolicyName::PeakEwma => Rule::PeakEwma(balancing.decay),

@@ -11,47 +11,47 @@ const MOST_SLOTS: u64 = 65_536;
 
 /// Whose turn it is in each slot of a round. Over a whole round each member has just the turns that its weight says.
 #[derive(Clone, Debug)]
-pub(super) struct Round(Arc<[u32]>);
+pub(super) struct Round {
+    slots: Arc<[u32]>,
+    made_of: Arc<[Part]>,
+}
+
+/// The place of a member, its weight, and the share of its level.
+type Part = (u32, u32, u64);
 
 impl Round {
-    pub(super) fn of(order: &Order, members: &[Member]) -> Self {
-        let counts = match &order.levels[..] {
-            [only] => exact(order.of_level(only), members),
-            _ => None,
-        };
-        let counts = counts.unwrap_or_else(|| rounded(order, members));
-        let mut slots = Vec::new();
-        for (index, count) in counts {
-            // The middles of as many equal parts of the round.
-            slots.extend((0..count).map(|slot| ((((2 * slot + 1) << 40) / (2 * count)), index)));
+    /// That of these members: the one of before, if it is the same.
+    pub(super) fn of(order: &Order, members: &[Member], before: Option<&Self>) -> Self {
+        let made_of = parts(order, members);
+        match before.filter(|before| before.made_of[..] == made_of[..]) {
+            Some(before) => before.clone(),
+            None => Self { slots: slots(order, members), made_of: made_of.into() },
         }
-        slots.sort_by_key(|(at, _)| *at);
-        Self(slots.into_iter().map(|(_, index)| index).collect())
     }
 
     /// Whose turn it is, whether it can take it or not.
     #[inline]
     pub(super) fn next(&self, turn: &Turn) -> Option<u32> {
-        Some(self.0[turn.next().checked_rem(self.0.len())?])
+        Some(self.slots[turn.next().checked_rem(self.slots.len())?])
     }
 
     pub(super) fn pick(&self, asking: &Asking<'_>) -> Option<u32> {
         if !asking.tried.is_empty() {
             return self.draw(asking);
         }
-        let start = asking.ask.turn.next().checked_rem(self.0.len())?;
-        let index = self.0[start];
+        let start = asking.ask.turn.next().checked_rem(self.slots.len())?;
+        let index = self.slots[start];
         if asking.takes(index) { Some(index) } else { self.pick_after(start, asking) }
     }
 
     /// The turn of one that cannot take it goes to the next, and of one that is still warming up to any.
     #[cold]
     fn pick_after(&self, start: usize, asking: &Asking<'_>) -> Option<u32> {
-        let first = self.0[start];
+        let first = self.slots[start];
         if asking.is_open(first) {
             return self.draw(asking).or(Some(first));
         }
-        let (before, after) = self.0.split_at(start);
+        let (before, after) = self.slots.split_at(start);
         let walk = after.iter().chain(before).copied().take(2 * asking.pool.members().len());
         let mut cold = None;
         walk.filter(|index| asking.is_open(*index))
@@ -66,12 +66,35 @@ impl Round {
     /// fails would be theirs, and first requests would fall to that one again and again.
     #[cold]
     fn draw(&self, asking: &Asking<'_>) -> Option<u32> {
-        if self.0.is_empty() {
+        if self.slots.is_empty() {
             return None;
         }
-        let one = || self.0[asking.ask.turn.below(self.0.len())];
+        let one = || self.slots[asking.ask.turn.below(self.slots.len())];
         (0..TRIES).map(|_| one()).find(|index| asking.takes(*index))
     }
+}
+
+fn parts(order: &Order, members: &[Member]) -> Vec<Part> {
+    let of_level = |level: &Level| {
+        let share = level.share;
+        order.of_level(level).iter().map(move |index| (*index, members[*index as usize].weight, share))
+    };
+    order.levels.iter().flat_map(of_level).collect()
+}
+
+fn slots(order: &Order, members: &[Member]) -> Arc<[u32]> {
+    let mut with_share = order.levels.iter().filter(|level| level.share > 0);
+    let counts = match (with_share.next(), with_share.next()) {
+        (Some(only), None) => exact(order.of_level(only), members),
+        _ => None,
+    };
+    let mut slots = Vec::new();
+    for (index, count) in counts.unwrap_or_else(|| rounded(order, members)) {
+        // The middles of as many equal parts of the round.
+        slots.extend((0..count).map(|slot| ((((2 * slot + 1) << 40) / (2 * count)), index)));
+    }
+    slots.sort_by_key(|(at, _)| *at);
+    slots.into_iter().map(|(_, index)| index).collect()
 }
 
 /// As many slots as weights say, reduced; none if that were too many.
@@ -105,4 +128,23 @@ pub(super) fn portion(level: &Level, weight: u32) -> u64 {
 
 fn greatest_divisor(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { greatest_divisor(b, a % b) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::balance::tests::members;
+
+    #[test]
+    fn a_round_is_kept_while_its_members_are_and_backups_that_wait_do_not_lengthen_it() {
+        let mut all = members(&[3, 1, 1]);
+        all[2].tier = 1;
+        let order = Order::of(&all, 70, None);
+        let round = Round::of(&order, &all, None);
+        assert_eq!(round.slots.len(), 4);
+        assert!(Arc::ptr_eq(&Round::of(&order, &all, Some(&round)).slots, &round.slots));
+        all[1].weight = 3;
+        let order = Order::of(&all, 70, None);
+        assert_eq!(Round::of(&order, &all, Some(&round)).slots.len(), 2);
+    }
 }

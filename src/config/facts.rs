@@ -11,7 +11,7 @@ use super::admin::Admin;
 use super::introduced::Introduced;
 use super::listen::{Listener, Tls};
 use super::pool::Pool;
-use super::route::{Action, Route, Split};
+use super::route::{Action, Route};
 use crate::telemetry::LogLevel;
 use crate::telemetry::access_log::Destination;
 
@@ -59,16 +59,16 @@ impl Config {
         differ.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
     }
 
-    /// The names of tags by which routes choose among the backends of a pool.
-    pub fn tags_asked_of(&self, pool: &str) -> Arc<[Arc<str>]> {
-        let splits = self.routes.iter().filter_map(|route| match &route.action {
-            Action::Forward(split) => Some(split),
-            Action::Redirect { .. } | Action::Answer { .. } => None,
-        });
-        let leads_there =
-            |split: &&Split| split.shares.iter().any(|share| *self.pools[share.pool].name == *pool);
-        let names = splits.filter(leads_there).flat_map(|split| split.tags.iter().map(|(name, _)| name));
-        names.cloned().collect::<BTreeSet<_>>().into_iter().collect()
+    /// For each pool, the names of tags by which routes choose among its backends.
+    pub fn tags_asked(&self) -> Vec<Arc<[Arc<str>]>> {
+        let mut asked = vec![BTreeSet::new(); self.pools.len()];
+        for route in &self.routes {
+            let Action::Forward(split) = &route.action else { continue };
+            for share in &split.shares {
+                asked[share.pool].extend(split.tags.iter().map(|(name, _)| Arc::clone(name)));
+            }
+        }
+        asked.into_iter().map(|names| names.into_iter().collect()).collect()
     }
 }
 

@@ -16,7 +16,7 @@ use crate::telemetry::{Log, count_of_lines};
 
 /// A buffer this full is handed to the writer.
 const FULL: usize = 16 * 1024;
-/// Buffers that may wait for the writer.
+/// Buffers that may wait for the writer; and two of each worker, for all hand theirs over in one moment each second.
 const QUEUE: usize = 256;
 /// Between two lines about the same trouble.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
@@ -87,9 +87,9 @@ impl Writer {
     ///
     /// # Errors
     /// The file cannot be opened for writing.
-    pub fn start(log: &Destination) -> io::Result<Self> {
+    pub fn start(log: &Destination, workers: usize) -> io::Result<Self> {
         let sink = Sink::open(log)?;
-        let (queue, lines) = sync_channel(QUEUE);
+        let (queue, lines) = sync_channel(QUEUE.max(2 * workers));
         let (end, ended) = sync_channel::<()>(0);
         let counts = Arc::new(Counts::default());
         let own = Arc::clone(&counts);
