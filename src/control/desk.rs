@@ -222,7 +222,8 @@ impl Desk {
 
     /// Whether all workers' requests go by all that was known at a revision of the registry.
     pub(super) fn all_know(&self, as_of: u64) -> bool {
-        known::to_all(&self.means.workers_as_of, as_of)
+        // Nothing was said of most backends, and there may be many workers to ask.
+        as_of == 0 || known::to_all(&self.means.workers_as_of, as_of)
     }
 
     /// Waits until they do, though not for ever.

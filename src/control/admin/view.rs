@@ -3,6 +3,7 @@
 mod confirmation;
 mod routes;
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
@@ -11,7 +12,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::backends::{self, Hold, State};
 use crate::balance::per_cent_warm;
-use crate::config::{BackendUrl, Config, Format, Loaded, PolicyName, nearest};
+use crate::config::{self, BackendUrl, Config, Format, Loaded, PolicyName, nearest};
 use crate::control::api::{
     Backend, BackendList, BackendState, Check, Counts, Override, OverrideList, Overview, Pool, PoolList,
     Stage, Version, Weight,
@@ -58,15 +59,21 @@ pub(super) fn config(desk: &Desk) -> Value {
 
 pub(super) fn pools(desk: &Desk) -> PoolList {
     let known = desk.registry().backends();
+    let mut by_pool = HashMap::<_, Vec<_>>::new();
+    known.iter().for_each(|known| by_pool.entry(&*known.terms.pool).or_default().push(known));
     let config = desk.config();
-    PoolList { pools: config.pools.iter().map(|pool| show_pool(desk, pool, &known)).collect() }
+    let show =
+        |pool: &config::Pool| show_pool(desk, pool, by_pool.get(&*pool.name).map_or(&[], Vec::as_slice));
+    PoolList { pools: config.pools.iter().map(show).collect() }
 }
 
 pub(super) fn pool(desk: &Desk, name: &str) -> Result<Pool, Refused> {
     let config = desk.config();
     let pool = config.pools.iter().find(|pool| &*pool.name == name);
     let pool = pool.ok_or_else(|| no_pool(&config, name))?;
-    Ok(show_pool(desk, pool, &desk.registry().backends()))
+    let known = desk.registry().backends();
+    let own: Vec<_> = known.iter().filter(|backend| backend.terms.pool == pool.name).collect();
+    Ok(show_pool(desk, pool, &own))
 }
 
 fn no_pool(config: &Config, name: &str) -> Refused {
@@ -74,13 +81,12 @@ fn no_pool(config: &Config, name: &str) -> Refused {
     Refused::NoPool { name: name.to_owned(), nearest }
 }
 
-fn show_pool(desk: &Desk, pool: &crate::config::Pool, known: &[backends::Backend]) -> Pool {
-    let own = known.iter().filter(|backend| backend.terms.pool == pool.name);
+fn show_pool(desk: &Desk, pool: &config::Pool, own: &[&backends::Backend]) -> Pool {
     Pool {
         name: pool.name.to_string(),
         policy: pool.balancing.policy.to_string(),
-        usable: own.clone().filter(|backend| backend.gets_requests()).count(),
-        backends: own.map(|known| backend(desk, known)).collect(),
+        usable: own.iter().filter(|backend| backend.gets_requests()).count(),
+        backends: own.iter().map(|known| backend(desk, known)).collect(),
     }
 }
 
@@ -203,8 +209,7 @@ fn why(
 }
 
 fn why_it_left(backend: &backends::Backend, config: &Config) -> &'static str {
-    let has_sources =
-        |pool: &crate::config::Pool| pool.name == backend.terms.pool && !pool.sources.is_empty();
+    let has_sources = |pool: &config::Pool| pool.name == backend.terms.pool && !pool.sources.is_empty();
     match config.pools.iter().any(has_sources) {
         true => "neither the settings nor the sources of its pool name it any more",
         false => "it is no longer among the settings",
