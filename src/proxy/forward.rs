@@ -251,7 +251,7 @@ fn pass_interim(client: &Client, flow: &Flow, asked: Asked) {
     if let Some(interim) = flow.take_interim()
         && asked.takes_interim
     {
-        client.interim().borrow_mut().extend_from_slice(&interim);
+        client.pass_interim(&interim);
     }
 }
 
