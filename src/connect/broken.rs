@@ -66,6 +66,12 @@ impl Broken {
         }
     }
 
+    /// Whether the backend takes the request over HTTP/1.1 only (RFC 9113 section 7).
+    pub fn wants_http1(&self) -> bool {
+        matches!(self, Self::Http2(error)
+            if error.is_remote() && error.reason() == Some(h2::Reason::HTTP_1_1_REQUIRED))
+    }
+
     /// Whether the connection is gone, and not just one exchange on it.
     pub fn is_of_the_connection(&self) -> bool {
         match self {

@@ -6,7 +6,8 @@ mod waiting;
 
 use std::cell::{Cell, OnceCell, Ref, RefCell};
 use std::net::{IpAddr, SocketAddr};
-use std::rc::{Rc, Weak};
+use std::rc::{self, Rc};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Waker};
 use std::time::Instant;
 
@@ -18,11 +19,13 @@ use hyper::header::HeaderValue;
 
 use crate::config::{Address, Listener};
 use crate::connect::{Advance, Stream};
+use crate::snapshot::Settings;
 
 use super::deadline::Alarm;
 use super::forwarded::Origin;
 use super::pace::Paces;
 use super::phase::Phase;
+use super::treated::lines_left;
 use super::upgrade::Tunnel;
 use super::websocket::Handshake;
 use super::{Entrance, Error, Shared};
@@ -61,7 +64,9 @@ pub struct Client {
     own_deadlines: Cell<OwnDeadlines>,
     fault: RefCell<Option<Error>>,
     interim: RefCell<Vec<u8>>,
-    upload: RefCell<Option<Weak<dyn Advance>>>,
+    /// The place of the route that takes lines out of those, while one does. A client may outlive its settings.
+    treated_by: RefCell<Option<(Weak<Settings>, usize)>>,
+    upload: RefCell<Option<rc::Weak<dyn Advance>>>,
     unread: RefCell<Option<Box<Incoming>>>,
     tunnel: RefCell<Option<Box<Tunnel>>>,
     /// The task that passes on to a stream what its tunnel says, which has to hear of the end.
@@ -108,6 +113,7 @@ impl Client {
             own_deadlines: Cell::default(),
             fault: RefCell::default(),
             interim: RefCell::default(),
+            treated_by: RefCell::default(),
             upload: RefCell::default(),
             unread: RefCell::default(),
             tunnel: RefCell::default(),
@@ -240,15 +246,36 @@ impl Client {
         &self.interim
     }
 
+    /// Lets the route of the request under way take lines out of heads of interim answers.
+    pub(super) fn is_treated_by(&self, settings: &Arc<Settings>, route: usize) {
+        *self.treated_by.borrow_mut() = Some((Arc::downgrade(settings), route));
+        self.set(Mark::Treated, true);
+    }
+
+    /// Lets such answers of a backend be sent.
+    #[cold]
+    pub(super) fn pass_interim(&self, heads: &[u8]) {
+        let treated_by = self.treated_by.borrow();
+        let treated_by = treated_by.as_ref().filter(|_| self.is(Mark::Treated));
+        let mut interim = self.interim.borrow_mut();
+        match treated_by.and_then(|(settings, route)| Some((settings.upgrade()?, *route))) {
+            Some((settings, route)) => {
+                let changes = &settings.config.routes[route].treatment.answer_headers;
+                lines_left(heads, changes).for_each(|line| interim.extend_from_slice(line));
+            }
+            None => interim.extend_from_slice(heads),
+        }
+    }
+
     /// What moves its upload on, if its answer has begun amid that.
-    pub(super) fn set_upload(&self, upload: Option<Weak<dyn Advance>>) {
+    pub(super) fn set_upload(&self, upload: Option<rc::Weak<dyn Advance>>) {
         *self.upload.borrow_mut() = upload;
     }
 
     /// Moves its upload on while it takes no more of its answer, so that nobody asks for that, which would do it.
     pub fn advance_upload(&self, cx: &mut Context<'_>) {
         if self.is(Mark::Blocked)
-            && let Some(upload) = self.upload.borrow().as_ref().and_then(Weak::upgrade)
+            && let Some(upload) = self.upload.borrow().as_ref().and_then(rc::Weak::upgrade)
         {
             upload.advance(cx);
         }

@@ -213,6 +213,10 @@ fn treat<'v>(
     if !remove.is_empty() || !set.is_empty() {
         request.body_mut().is_changed_by(settings, place);
     }
+    let Changes { remove, set, .. } = &treatment.answer_headers;
+    if asked.takes_interim && (!remove.is_empty() || !set.is_empty()) {
+        client.is_treated_by(settings, place);
+    }
     if let Some(settings) = &treatment.mirror {
         mirror::begin(settings, client, view, request, asked);
     }

@@ -8,7 +8,7 @@ use hyper::{Request, Response, StatusCode, Version};
 
 use crate::backends::Evidence;
 use crate::balance::{Lease, Tried};
-use crate::config::Address;
+use crate::config::{Address, Scheme};
 use crate::connect::{AnswerBody, Broken, DialError, Flow, Need, OWN, Origin, Provenance, ran_out_of_files};
 
 use super::client::{Mark, before_due};
@@ -117,11 +117,20 @@ pub(super) async fn send(
             Err(Err(error)) => return Err(Failure { error, evidence: None, sent: true, seen: true }),
             Err(Ok(broken)) => broken,
         };
+        // Only behind TLS a backend has chosen HTTP/2, and can choose again.
+        let wants_http1 = broken.wants_http1() && connections.way().url.scheme == Scheme::Https;
         let unheard = !flow.answered() || !flow.has_begun();
         let kept_too_long = connection.is_reused() && unheard && !broken.would_come_again();
         let failure = judge(client, &mut connection, request, broken);
         // Of one that was kept, too: the request may be why it was closed.
         seen |= failure.seen;
+        if wants_http1 && request.is_some() {
+            drop(connection);
+            // As if it were to switch protocols, which needs the same.
+            let asked = Asked { upgrade: true, ..asked };
+            let sent = Box::pin(send(client, view, lease, request, untold, asked)).await;
+            return sent.map_err(|failure| Failure { seen: seen || failure.seen, ..failure });
+        }
         // That says nothing of the backend, and a new connection will do: one that others may use, too, and then one of its own.
         if request.is_none() || !kept_too_long {
             return Err(Failure { seen, ..failure });
@@ -255,7 +264,7 @@ fn pass_interim(client: &Client, flow: &Flow, asked: Asked) {
     if let Some(interim) = flow.take_interim()
         && asked.takes_interim
     {
-        client.interim().borrow_mut().extend_from_slice(&interim);
+        client.pass_interim(&interim);
     }
 }
 

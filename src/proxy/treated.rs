@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hyper::StatusCode;
-use hyper::header::{HeaderMap, HeaderValue, SET_COOKIE};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
 
 use crate::config::{Action, Changes, ErrorPage, Treatment};
 use crate::snapshot::Settings;
@@ -101,7 +101,20 @@ pub(super) fn change(headers: &mut HeaderMap, changes: &Changes) {
 /// Takes what is removed from a head, or set there, out of the trailers that come behind it: whoever reads them may take them for
 /// more lines of the head (RFC 9110 section 6.5.1).
 pub(super) fn change_trailers(trailers: &mut HeaderMap, changes: &Changes) {
-    for name in changes.remove.iter().chain(changes.set.iter().map(|(name, _)| name)) {
+    for name in removed_or_set(changes) {
         trailers.remove(name);
     }
+}
+
+/// What is left of heads of interim answers, as they are sent, when the same is taken out of them.
+pub(super) fn lines_left<'h>(heads: &'h [u8], changes: &Changes) -> impl Iterator<Item = &'h [u8]> {
+    let is_left = |line: &&[u8]| {
+        let end = memchr::memchr(b':', line).unwrap_or_default();
+        removed_or_set(changes).all(|name| !line[..end].eq_ignore_ascii_case(name.as_str().as_bytes()))
+    };
+    heads.split_inclusive(|byte| *byte == b'\n').filter(is_left)
+}
+
+fn removed_or_set(changes: &Changes) -> impl Iterator<Item = &HeaderName> {
+    changes.remove.iter().chain(changes.set.iter().map(|(name, _)| name))
 }

@@ -4,6 +4,7 @@ mod bodies;
 mod ends;
 mod gone;
 mod lost;
+mod old;
 mod scene;
 mod shared;
 mod small;

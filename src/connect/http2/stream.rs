@@ -241,13 +241,14 @@ where
 }
 
 /// Whether the backend says that it has not begun to act upon the request: it refused the stream, or went away and named
-/// an earlier one as the last (RFC 9113 section 8.7).
+/// an earlier one as the last (RFC 9113 section 8.7). Who asks for it over HTTP/1.1 says so, too.
 fn is_refused(error: &Broken) -> bool {
-    match error {
+    let has_not_begun = match error {
         Broken::Http2(error) => {
             error.is_remote()
                 && (error.is_go_away() || error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM))
         }
         _ => false,
-    }
+    };
+    has_not_begun || error.wants_http1()
 }

@@ -13,7 +13,7 @@ use crate::connect::frames::SMALL;
 
 use super::super::{Advance, Broken, unshare};
 
-/// So many bytes of small pieces are put together at most.
+/// So many bytes of small pieces are put together at most, and no more than the backend has room for.
 const ENOUGH: usize = 16 * 1024;
 
 /// Passes a body on as fast as the backend takes it. At most one piece of it waits here, and what came behind that.
@@ -115,13 +115,15 @@ where
         if first.len() >= SMALL || self.body.is_end_stream() {
             return Poll::Ready(Piece::Data(first));
         }
-        self.stream.reserve_capacity(first.len());
-        if self.stream.capacity() == 0 {
+        // Who hands it on gives back at once what it does not need of this.
+        self.stream.reserve_capacity(ENOUGH);
+        let room = self.stream.capacity();
+        if room <= first.len() {
             // The backend is waited for: to ask for more would say that the client is.
             return Poll::Ready(Piece::Data(first));
         }
         let mut all = None;
-        while all.as_ref().is_none_or(|all: &BytesMut| all.len() < ENOUGH) {
+        while all.as_ref().is_none_or(|all: &BytesMut| all.len() < room) {
             match self.poll_piece(cx) {
                 Poll::Ready(Piece::Data(next)) => {
                     all.get_or_insert_with(|| BytesMut::from(&*first)).extend_from_slice(&next);

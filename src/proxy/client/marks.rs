@@ -37,6 +37,8 @@ pub enum Mark {
     Timed,
     /// The route of the request under way has deadlines of its own.
     OwnDeadlines,
+    /// That route takes lines out of heads of interim answers.
+    Treated,
     /// The backend's end of its tunnel has said all that it will.
     ToldAll,
     /// Its client took its stream back: what is under way is over.

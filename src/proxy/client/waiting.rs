@@ -203,6 +203,7 @@ impl Client {
     /// A request begins.
     pub(in crate::proxy) fn begin_exchange(&self) {
         self.set(Mark::OwnDeadlines, false);
+        self.set(Mark::Treated, false);
         if self.is(Mark::Unread) {
             // What was wrong with a body of which nobody needed the rest says nothing of the next.
             self.take_fault();

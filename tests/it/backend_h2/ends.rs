@@ -252,17 +252,20 @@ fn answers_amid_an_upload(answer: Vec<u8>) -> String {
 
 #[test]
 fn a_backend_that_takes_no_more_of_small_pieces_is_who_is_waited_for() {
-    let mut builder = h2::server::Builder::new();
-    builder.initial_window_size(10);
-    let backend = H2Backend::with(&builder, None, |exchange| async move {
-        std::future::pending::<()>().await;
-        drop(exchange);
-    });
-    let balancer = Balancer::before(&[]).flag("--health-interval", "1h").flag("--body-timeout", "300ms");
-    let balancer = balancer.flag("--backend", &backend.url()).start();
-    let mut client = Client::to(balancer.address);
-    client.send("POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n");
-    (0..4).for_each(|_| client.send("5\r\nhello\r\n"));
-    let answer = client.answer().expect_status(504);
-    assert!(answer.header("proxy-status").unwrap().contains("backend_stalled"), "{answer:?}");
+    // One ends with a piece, the other amid one.
+    for window in [10, 12] {
+        let mut builder = h2::server::Builder::new();
+        builder.initial_window_size(window);
+        let backend = H2Backend::with(&builder, None, |exchange| async move {
+            std::future::pending::<()>().await;
+            drop(exchange);
+        });
+        let balancer = Balancer::before(&[]).flag("--health-interval", "1h").flag("--body-timeout", "300ms");
+        let balancer = balancer.flag("--backend", &backend.url()).start();
+        let mut client = Client::to(balancer.address);
+        client.send("POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n");
+        (0..4).for_each(|_| client.send("5\r\nhello\r\n"));
+        let answer = client.answer().expect_status(504);
+        assert!(answer.header("proxy-status").unwrap().contains("backend_stalled"), "{window}: {answer:?}");
+    }
 }

@@ -150,6 +150,40 @@ fn what_a_route_removes_or_sets_does_not_come_behind_a_body_either() {
 }
 
 #[test]
+fn what_a_route_removes_or_sets_does_not_come_in_interim_answers_either() {
+    let backend = Backend::answers(
+        "HTTP/1.1 103 Early Hints\r\nServer: secret\r\nX-Two: 1\r\nLink: </a>\r\n\r\n\
+         HTTP/1.1 103 Early Hints\r\nsErver: more\r\nLink: <server: b>\r\n\r\n\
+         HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+    );
+    let routes = r#"
+        [routes.changed]
+        path = "/changed"
+        pool = "one"
+        answer_headers = { remove = ["server"], set = { x-two = "2" }, add = { x-three = "3" } }
+        [routes.others]
+        pool = "one"
+    "#;
+    let (balancer, _settings) = start(routes, &[("one", backend.address)]);
+    let mut client = Client::to(balancer.address);
+    let (first, second) = (("link", "</a>"), ("link", "<server: b>"));
+    for (path, heads) in [
+        ("/changed", [vec![first], vec![second]]),
+        ("/", [vec![("server", "secret"), ("x-two", "1"), first], vec![("server", "more"), second]]),
+        ("/changed", [vec![first], vec![second]]),
+    ] {
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        for lines in heads {
+            let hints = client.head();
+            assert_eq!(hints.status, 103);
+            let passed: Vec<_> = hints.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
+            assert_eq!(passed, lines, "{path}");
+        }
+        assert_eq!(client.answer().expect_status(200).header("x-three").is_some(), path == "/changed");
+    }
+}
+
+#[test]
 fn routes_look_at_and_change_what_backends_are_told_of_a_client() {
     let (backend, heads) = Backend::tells(OK);
     let routes = r#"

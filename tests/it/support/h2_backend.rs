@@ -10,13 +10,19 @@ use std::thread;
 use bytes::Bytes;
 use h2::server::{Builder, SendResponse};
 use h2::{Reason, RecvStream, SendStream};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper::{HeaderMap, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime;
 use tokio::task::{LocalSet, spawn_local};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 /// A backend that speaks HTTP/2. It ends with the test's process, or when it is killed.
 pub struct H2Backend {
@@ -49,7 +55,7 @@ impl H2Backend {
         Self::with(&Builder::new(), None, script)
     }
 
-    /// The same with these settings, behind TLS if there are some for it.
+    /// The same with these settings, behind TLS if there are some for it; who chooses HTTP/1.1 there is told what came.
     pub fn with<F: Future<Output = ()> + 'static>(
         builder: &Builder,
         tls: Option<ServerConfig>,
@@ -170,11 +176,25 @@ async fn accept<F: Future<Output = ()> + 'static>(
                 None => serve::<TcpStream, F>(socket, builder, &counts, script).await,
                 Some(acceptor) => {
                     let Ok(stream) = acceptor.accept(socket).await else { return };
-                    serve(stream, builder, &counts, script).await;
+                    match stream.get_ref().1.alpn_protocol() {
+                        Some(b"http/1.1") => tell_over_http1(stream).await,
+                        _ => serve(stream, builder, &counts, script).await,
+                    }
                 }
             }
         });
     }
+}
+
+/// Says which method each request has, and its body.
+async fn tell_over_http1(stream: TlsStream<TcpStream>) {
+    let tell = service_fn(async |request: Request<Incoming>| {
+        let method = request.method().to_string();
+        let body = request.into_body().collect().await?.to_bytes();
+        let told = [method.as_bytes(), b" ", &*body].concat();
+        Ok::<_, hyper::Error>(Response::new(Full::new(Bytes::from(told))))
+    });
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), tell).await;
 }
 
 async fn serve<S: AsyncRead + AsyncWrite + Unpin, F: Future<Output = ()> + 'static>(
