@@ -110,6 +110,7 @@ pub(super) async fn send(
                 pass_word_to_go_on(client, &flow, asked);
                 if asked.expects_continue && response.status() < StatusCode::BAD_REQUEST {
                     // Who answers well in place of that word may go on when it has read the body (RFC 9110 section 10.1.1).
+                    client.set(Mark::Answered, client.is(Mark::Withheld));
                     client.set(Mark::Withheld, false);
                 }
                 return Ok((response, connection));

@@ -174,12 +174,12 @@ impl Upload {
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UploadStopped>>> {
         if self.client.is(Mark::Withheld) {
+            self.client.set_held(false);
             return Poll::Pending;
         }
         self.client.set(Mark::Asked, true);
         let polled = self.poll_incoming(cx);
-        self.client.set_starved(polled.is_pending());
-        self.client.set_held(polled.is_ready());
+        self.note_waiting(polled.is_pending());
         match polled {
             Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(self.pass(frame))),
             Poll::Ready(Some(Err(error))) => {
@@ -197,6 +197,15 @@ impl Upload {
             }
             Poll::Pending => Poll::Pending,
         }
+    }
+
+    fn note_waiting(&self, waits: bool) {
+        let client = &self.client;
+        if !waits {
+            client.set(Mark::Answered, false);
+        }
+        client.set_starved(waits && !client.is(Mark::Answered));
+        client.set_held(!waits);
     }
 
     fn pass(&mut self, mut frame: Frame<Bytes>) -> Result<Frame<Bytes>, UploadStopped> {
@@ -229,6 +238,8 @@ impl Upload {
     }
 
     fn end(&mut self) {
+        // Whoever has it may keep it until the answer has ended.
+        self.client.set_held(false);
         if mem::replace(&mut self.ended, true) {
             return;
         }
@@ -263,6 +274,7 @@ impl Upload {
 impl Drop for Upload {
     fn drop(&mut self) {
         self.client.set_held(false);
+        self.client.set(Mark::Answered, false);
         if !self.ended {
             if self.is_late() {
                 self.client.set_fault(Error::UploadTimeout);

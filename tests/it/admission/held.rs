@@ -4,7 +4,8 @@ use std::sync::mpsc::channel;
 
 use super::expect_reason;
 use super::pace::drip;
-use crate::support::{Backend, Client, Http2, PATIENCE, Settings, Stream};
+use crate::support::h2_backend::H2Backend;
+use crate::support::{Backend, Balancer, Client, Http2, PATIENCE, Settings, Stream};
 use crate::timeouts::deaf;
 
 /// What a stream may send before its backend took it.
@@ -47,4 +48,26 @@ fn a_stream_that_can_send_nothing_while_backends_keep_others_waiting_is_not_cut_
     held.iter_mut().for_each(Stream::cancel);
     healthy.send("hello", true).expect("room again");
     assert_eq!(healthy.answer().expect_status(200).text(), "ok");
+}
+
+#[test]
+fn streams_whose_bodies_have_all_come_leave_room_for_others() {
+    let (reached, told) = channel();
+    let backend = H2Backend::that(move |mut exchange| {
+        let reached = reached.clone();
+        async move {
+            while exchange.next().await.is_some() {}
+            reached.send(()).expect("the test goes on");
+            std::future::pending::<()>().await;
+            drop(exchange);
+        }
+    });
+    let balancer = Balancer::before(&[]).flag("--health-interval", "1h").flag("--body-timeout", "300ms");
+    let balancer = balancer.flag("--backend", &backend.url()).start();
+    let mut client = Http2::to(balancer.address);
+    let post = || hyper::Request::post("http://test/").body(()).expect("a request");
+    let mut waits: Vec<_> = (0..20).map(|_| client.begin(post())).collect();
+    waits.iter_mut().for_each(|stream| stream.send("all of it", true).expect("room"));
+    waits.iter().for_each(|_| told.recv_timeout(PATIENCE).expect("it is at its backend"));
+    expect_reason(client.begin(post()).answer(), 408, "upload_timeout");
 }

@@ -1,7 +1,7 @@
 //! A stop gives who has said nothing yet, or owes a handshake, a moment and no more.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::sync::Arc;
 
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
@@ -9,7 +9,7 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use super::{GET, ended_well, stop};
 use crate::support::pki::{Authority, Pair};
 use crate::support::tls::trusting;
-use crate::support::{Balancer, Client, Running, Sample, until};
+use crate::support::{Balancer, Client, Running, Sample};
 
 /// A balancer that has all the time there is, if nothing but heads is waited for.
 fn patient(sample: &Sample) -> Balancer {
@@ -28,10 +28,6 @@ fn secured(sample: &Sample) -> (Running, Arc<ClientConfig>, Pair) {
 fn speak_tls(client: &Client, config: &Arc<ClientConfig>) -> StreamOwned<ClientConnection, TcpStream> {
     let connection = ClientConnection::new(Arc::clone(config), "localhost".try_into().unwrap()).unwrap();
     StreamOwned::new(connection, client.stream().try_clone().unwrap())
-}
-
-fn nobody_listens(address: SocketAddr) -> bool {
-    TcpStream::connect(address).is_err()
 }
 
 #[test]
@@ -57,7 +53,7 @@ fn a_proxy_header_that_does_not_come_holds_up_no_stop() {
     });
     let mut speaks = Client::to(balancer.address);
     stop(&balancer, "TERM");
-    until("nobody listens", || nobody_listens(balancer.address));
+    // At once, for it has a second.
     speaks.send(format!("PROXY UNKNOWN\r\n{GET}"));
     speaks.answer().expect_status(200);
     clients.iter_mut().for_each(Client::expect_end);
@@ -84,9 +80,10 @@ fn a_handshake_that_goes_on_at_a_stop_is_finished_and_the_request_behind_it_answ
     let sample = Sample::start("one");
     let (balancer, config, _pair) = secured(&sample);
     let clients = [(); 2].map(|()| Client::to(balancer.address));
-    stop(&balancer, "TERM");
-    until("nobody listens", || nobody_listens(balancer.address));
     let [mut asks, mut waits] = clients.each_ref().map(|client| speak_tls(client, &config));
+    stop(&balancer, "TERM");
+    // At once, for each has a second.
+    waits.conn.write_tls(&mut waits.sock).expect("the first word");
     asks.write_all(GET.as_bytes()).unwrap();
     let mut answer = String::new();
     asks.read_to_string(&mut answer).expect("it ends with the farewell of TLS");

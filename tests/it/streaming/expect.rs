@@ -119,6 +119,23 @@ fn an_answer_that_comes_in_place_of_the_word_to_go_on_may_last_longer_than_the_b
 }
 
 #[test]
+fn a_client_that_keeps_its_body_for_it_has_its_answer_owes_nothing_of_it() {
+    let backend = Backend::that(|mut transport| {
+        transport.send("HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n");
+        for _ in 0..13 {
+            transport.send("x");
+            std::thread::sleep(std::time::Duration::from_millis(500));
+        }
+        transport.wait_for_end();
+    });
+    // Five seconds may pass before anybody is too slow.
+    let balancer = Balancer::before(&[backend.address]).flag("--min-data-rate", "1B/s").start();
+    let mut client = Client::to(balancer.address);
+    client.send(HEAD);
+    assert_eq!(client.answer().expect_status(200).body.len(), 13);
+}
+
+#[test]
 fn hints_may_come_before_the_word_to_go_on() {
     let (opener, gate) = gate();
     let backend = Backend::that(move |mut transport| {
