@@ -133,6 +133,10 @@ impl Roster {
         // Who says nothing may do so later.
         let _ =
             timeout(FIRST_ANSWERS, async { while !have_told() && changes.changed().await.is_ok() {} }).await;
+        // Whoever goes on from here goes by all that was told.
+        if self.is_to_tell.get() {
+            self.tell();
+        }
     }
 
     /// Whether each pool of these settings, whose sources were met, has backends if it has some now, and some that get requests.

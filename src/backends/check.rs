@@ -78,7 +78,7 @@ fn is_checked(backend: &Backend) -> bool {
 /// What a check finds; nothing if it cannot be made for want of something of our own.
 async fn check(way: &Arc<Way>, settings: &Settings, wants: &Wants) -> Option<Evidence> {
     let mut patience = Patience::of(settings.timeout);
-    let mut connection = match connect(way, &mut patience).await {
+    let mut connection = match connect(way, &mut patience, false).await {
         Ok(connection) => connection,
         Err(DialError::Connect(error)) if is_our_want(&error) => {
             complain(wants, &error);
@@ -86,7 +86,14 @@ async fn check(way: &Arc<Way>, settings: &Settings, wants: &Wants) -> Option<Evi
         }
         Err(error) => return Some(Evidence::of_dial(&error)),
     };
-    let asked = patience.wait(ask(&mut connection, way, &settings.path)).await;
+    let mut asked = patience.wait(ask(&mut connection, way, &settings.path)).await;
+    // As requests are sent that it wants so.
+    if matches!(&asked, Some(Err(error)) if error.wants_http1())
+        && let Ok(other) = connect(way, &mut patience, true).await
+    {
+        connection = other;
+        asked = patience.wait(ask(&mut connection, way, &settings.path)).await;
+    }
     let is_grpc = grpc::is_asked(&settings.path);
     Some(match asked {
         Some(Ok(answer)) if is_grpc && answer.status() == StatusCode::OK => {
@@ -129,10 +136,14 @@ type CheckConnection = Connection<Full<Bytes>>;
 
 /// Connects. What may pass in a moment is tried again for as long as there is time: no file is left, until workers have made
 /// room, or the backend's queue is full.
-async fn connect(way: &Arc<Way>, patience: &mut Patience) -> Result<CheckConnection, DialError> {
+async fn connect(
+    way: &Arc<Way>,
+    patience: &mut Patience,
+    over_http1: bool,
+) -> Result<CheckConnection, DialError> {
     // Not one that requests share: whether the backend takes new ones is a part of what is asked.
     let connections = Connections::to(way, &Rc::default());
-    let need = Need { upgrade: false, since: None, origin: None, limits: LIMITS };
+    let need = Need { upgrade: over_http1, since: None, origin: None, limits: LIMITS };
     // What we lacked when the time was over, if anything.
     let mut lacked = None;
     let dial = async {

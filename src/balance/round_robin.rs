@@ -16,8 +16,8 @@ pub(super) struct Round {
     made_of: Arc<[Part]>,
 }
 
-/// The place of a member, its weight, and the share of its level.
-type Part = (u32, u32, u64);
+/// The place of a member, its weight, and where its level begins and what its share is.
+type Part = (u32, u32, usize, u64);
 
 impl Round {
     /// That of these members: the one of before, if it is the same.
@@ -76,8 +76,8 @@ impl Round {
 
 fn parts(order: &Order, members: &[Member]) -> Vec<Part> {
     let of_level = |level: &Level| {
-        let share = level.share;
-        order.of_level(level).iter().map(move |index| (*index, members[*index as usize].weight, share))
+        let (from, share) = (level.from, level.share);
+        order.of_level(level).iter().map(move |index| (*index, members[*index as usize].weight, from, share))
     };
     order.levels.iter().flat_map(of_level).collect()
 }

@@ -79,7 +79,10 @@ where
     /// A connection that the backend still keeps, with room for one more request. With `probe` the system is asked, which
     /// costs a system call and leaves a smaller gap.
     pub fn take(&self, probe: bool, upgrade: bool) -> Option<Connection<B>> {
-        match self.idle.take(probe) {
+        // One that a backend of HTTP/2 wanted for some requests is not for all.
+        let may_be_exclusive = upgrade || self.speaks.get() != Some(Protocol::Http2);
+        let kept = if may_be_exclusive { self.idle.take(probe) } else { None };
+        match kept {
             Some(connection) => Some(Connection::Exclusive(connection)),
             None if upgrade || self.speaks.get() == Some(Protocol::Http1) => None,
             None => self.stream(probe, 0),

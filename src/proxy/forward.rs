@@ -130,7 +130,11 @@ pub(super) async fn send(
             // As if it were to switch protocols, which needs the same.
             let asked = Asked { upgrade: true, ..asked };
             let sent = Box::pin(send(client, view, lease, request, untold, asked)).await;
-            return sent.map_err(|failure| Failure { seen: seen || failure.seen, ..failure });
+            return sent.map_err(|other| match other.error {
+                // It wants what it does not speak.
+                Error::CannotSwitch => Failure { seen: true, ..failure },
+                _ => Failure { seen: seen || other.seen, ..other },
+            });
         }
         // That says nothing of the backend, and a new connection will do: one that others may use, too, and then one of its own.
         if request.is_none() || !kept_too_long {

@@ -204,7 +204,7 @@ impl Upload {
         if !waits {
             client.set(Mark::Answered, false);
         }
-        client.set_starved(waits && !client.is(Mark::Answered));
+        client.set_starved(waits);
         client.set_held(!waits);
     }
 

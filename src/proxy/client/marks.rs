@@ -27,7 +27,7 @@ pub enum Mark {
     Withheld,
     /// hyper was asked for the request's body, and says the word to go on itself.
     Asked,
-    /// Its answer came in place of the word to go on, so that it owes nothing of the body unless it begins to send it.
+    /// Its answer came in place of the word to go on: it may take its time with the body, unless it has begun to send it.
     Answered,
     /// The upload waits for the client rather than for the backend.
     Starved,

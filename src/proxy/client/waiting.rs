@@ -172,7 +172,9 @@ impl Client {
     pub(in crate::proxy) fn set_starved(&self, starved: bool) {
         self.set(Mark::Starved, starved);
         if let Some(paces) = self.paces.get() {
-            paces.up.set_waiting(starved, self.shared.clock.now());
+            // Whoever has an answer in place of the word to go on is not slow with a body that nobody asked for.
+            let waits = starved && !self.is(Mark::Answered);
+            paces.up.set_waiting(waits, self.shared.clock.now());
             self.tighten(paces);
         }
     }

@@ -1,6 +1,7 @@
 //! Backends that want some requests over HTTP/1.1 (RFC 9113 section 7, HTTP_1_1_REQUIRED).
 
 use h2::Reason;
+use hyper::StatusCode;
 
 use crate::support::h2_backend::{Exchange, H2Backend};
 use crate::support::pki::Authority;
@@ -78,4 +79,41 @@ fn a_backend_that_has_no_choice_is_not_asked_over_http_1_1() {
     let answer = get(balancer.address, "/").expect_status(502);
     assert!(answer.header("proxy-status").unwrap().contains("backend_closed"), "{answer:?}");
     assert_eq!(backend.requests(), 1);
+}
+
+#[test]
+fn other_requests_go_on_over_http_2_and_checks_over_what_is_wanted() {
+    let authority = Authority::new();
+    let mut tls = with_certificate(&authority.signs(&["localhost"]));
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let backend = H2Backend::with(&h2::server::Builder::new(), Some(tls), |exchange| async move {
+        match exchange.head.uri().path() {
+            "/both" => exchange.answer(StatusCode::OK, "both"),
+            _ => want_http1(exchange),
+        }
+    });
+    let url = format!("https://localhost:{}", backend.address.port());
+    let balancer = Balancer::before(&[]).flag("--backend", &url).flag("--health-interval", "1h");
+    // No path that this backend takes for that of checks.
+    let balancer = balancer.flag("--backend-ca", authority.file().to_str().unwrap());
+    let balancer = balancer.flag("--health-path", "/old").flag("--workers", "1").start();
+    balancer.said("is healthy: answered 200");
+    get(balancer.address, "/old").expect_status(200);
+    assert_eq!(get(balancer.address, "/both").expect_status(200).text(), "both");
+}
+
+#[test]
+fn a_backend_that_wants_what_it_does_not_speak_is_one_that_closes() {
+    let authority = Authority::new();
+    let mut tls = with_certificate(&authority.signs(&["localhost"]));
+    tls.alpn_protocols = vec![b"h2".to_vec()];
+    let backend =
+        H2Backend::with(
+            &h2::server::Builder::new(),
+            Some(tls),
+            |exchange| async move { want_http1(exchange) },
+        );
+    let balancer = in_front_of(&backend, &authority);
+    let answer = get(balancer.address, "/").expect_status(502);
+    assert!(answer.header("proxy-status").unwrap().contains("backend_closed"), "{answer:?}");
 }
