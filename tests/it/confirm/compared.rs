@@ -1,5 +1,7 @@
 //! What a plan compares with: what is in force, and requests as they are routed.
 
+use std::path::Path;
+
 use h2::ext::Protocol;
 use hyper::Request;
 
@@ -86,4 +88,22 @@ fn the_order_of_tables_is_told_as_that_and_what_means_the_same_is_no_change() {
     let another = format!("{usual}{a}{b}").replace(&one.to_string(), &other.to_string());
     let (_, planned) = ask(&balancer, &settings_now, &another);
     assert!(planned.contains(&format!("+ pools.all.backends[{other}]")), "{planned}");
+}
+
+#[test]
+fn an_access_log_that_is_in_force_is_no_change_though_another_one_waits() {
+    let usual = settings(&[Backend::refuses().to_string()], "");
+    let settings_now = Settings::that_say(&format!("access_log = \"a.log\"\n{usual}"));
+    let balancer = Balancer::configured(Path::new(settings_now.path())).start();
+    settings_now.write(&format!("access_log = \"b.log\"\n{usual}"));
+    balancer.signal("HUP");
+    balancer.said("access_log: the change takes effect at the next start");
+    let shown = body(&balancer.admin().ask("GET", "/api/v1/config", "", ""));
+    let plan = body(&balancer.admin().post("/api/v1/plan", &shown.to_string()).expect_status(200));
+    assert_eq!(plan["changes"], false, "{plan}");
+    let text = format!("access_log = \"./a.log\"\n{usual}policy = \"random\"\n");
+    let (_, planned) = ask(&balancer, &settings_now, &text);
+    assert!(planned.contains("pools.all.policy") && !planned.contains("access_log"), "{planned}");
+    let (_, planned) = ask(&balancer, &settings_now, &format!("access_log = \"c.log\"\n{usual}"));
+    assert!(planned.contains("access_log: ") && planned.contains("-> \"c.log\""), "{planned}");
 }
