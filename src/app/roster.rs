@@ -149,8 +149,10 @@ impl Roster {
         // Of others it is known what they have.
         for pool in config.pools.iter().filter(|pool| !pool.sources.is_empty()) {
             let is_now = |known: &&Known| known.terms.pool == pool.name && !known.leaving;
-            let (now, then) =
-                (present.iter().filter(is_now).collect::<Vec<_>>(), all_of(pool, config, &followed));
+            let (now, then) = (
+                present.iter().filter(is_now).collect::<Vec<_>>(),
+                all_of(pool, config, known_of(&followed)),
+            );
             let name = Arc::clone(&pool.name);
             let sources = || pool.sources.iter().map(Source::to_string).collect::<Vec<_>>().join(", ");
             if then.is_empty() && !now.is_empty() {
@@ -205,7 +207,7 @@ impl Roster {
         }
         let changes = self.followed.borrow().get(key).is_some_and(|followed| followed.found != found);
         if changes {
-            self.check_weights(key, &found)?;
+            self.check_weights(key, &config, &found)?;
             self.followed.borrow_mut().entry(key.clone()).and_modify(|followed| followed.found = found);
             self.tell_soon();
         }
@@ -222,17 +224,17 @@ impl Roster {
         coming.unwrap_or_else(|| Arc::clone(current))
     }
 
-    /// Whether a pool of which some get requests has such backends yet if a source of it found these.
-    fn check_weights(&self, key: &Key, found: &[Backend]) -> Result<(), Objection> {
-        let Current { config, .. } = &*self.current.borrow();
+    /// Whether a pool of which some get requests by these settings has such backends yet if a source of it found these.
+    fn check_weights(&self, key: &Key, config: &Config, found: &[Backend]) -> Result<(), Objection> {
         let followed = self.followed.borrow();
         let Some(pool) = config.pools.iter().find(|pool| pool.name == key.0) else { return Ok(()) };
-        let others = pool.sources.iter().filter(|source| **source != key.1);
-        let others = others.filter_map(|source| followed.get(&self::key(pool, source, &key.2)));
-        let known = others.flat_map(|followed| &followed.found).chain(&pool.backends);
-        let gets_requests = |backend: &Backend| backend.weight > 0 && is_other(backend, config);
-        let before = followed.get(key).map_or(&[][..], |followed| &followed.found);
-        match before.iter().any(gets_requests) && !found.iter().chain(known).any(gets_requests) {
+        let known = known_of(&followed);
+        let (before, after) = (
+            all_of(pool, config, &known),
+            all_of(pool, config, |other| if other == key { Some(found) } else { known(other) }),
+        );
+        let gets_requests = |backend: &&Backend| backend.weight > 0;
+        match before.iter().any(gets_requests) && !after.iter().any(gets_requests) {
             true => Err(Objection::Weightless),
             false => Ok(()),
         }
@@ -265,7 +267,7 @@ impl Roster {
         let mut all: Vec<(Terms, _)> = Vec::new();
         for ((pool, ways), told_apart_by) in config.pools.iter().zip(ways).zip(config.tags_asked()) {
             let check = Arc::new(pool.health.clone());
-            for backend in all_of(pool, config, &followed) {
+            for backend in all_of(pool, config, known_of(&followed)) {
                 let pool = Arc::clone(&pool.name);
                 let (check, told_apart_by) = (Arc::clone(&check), Arc::clone(&told_apart_by));
                 let terms = Terms { pool, backend: backend.clone(), check, told_apart_by };
@@ -276,17 +278,25 @@ impl Roster {
     }
 }
 
-/// The backends of a pool: those of the settings, and those that its sources have told of.
-fn all_of<'a>(pool: &'a Pool, config: &Config, followed: &'a HashMap<Key, Followed>) -> Vec<&'a Backend> {
-    let key_of = |source| key(pool, source, &config.dns_servers);
-    let found = pool.sources.iter().filter_map(|source| Some(&followed.get(&key_of(source))?.found));
+/// The backends of a pool: those of the settings, and those that its sources are known to have found.
+fn all_of<'a>(
+    pool: &'a Pool,
+    config: &Config,
+    known: impl Fn(&Key) -> Option<&'a [Backend]>,
+) -> Vec<&'a Backend> {
+    let found = pool.sources.iter().filter_map(|source| known(&key(pool, source, &config.dns_servers)));
     // Where we listen is known of these settings, whenever the source told of it.
     let found = found.flatten().filter(|backend| is_other(backend, config));
     // What two sources tell of is one backend, be it with two schemes, and what the settings say of it counts.
-    let mut known = HashSet::new();
+    let mut told = HashSet::new();
     let mut all: Vec<_> = pool.backends.iter().chain(found).collect();
-    all.retain(|backend| known.insert(&backend.url.address));
+    all.retain(|backend| told.insert(&backend.url.address));
     all
+}
+
+/// What sources found, as it is known.
+fn known_of<'a>(followed: &'a HashMap<Key, Followed>) -> impl Fn(&Key) -> Option<&'a [Backend]> {
+    |key| followed.get(key).map(|followed| &*followed.found)
 }
 
 /// Whether a backend is somebody else than we are, by these settings.

@@ -25,7 +25,7 @@ use crate::control::api::{
     PoolList, Problem,
 };
 
-use caller::Caller;
+use caller::{Caller, Wish};
 use follow::{Fate, Leave};
 use meant::instead;
 
@@ -55,12 +55,10 @@ enum RemoteError {
     Denied(Address),
     #[error("{0} does not answer in time")]
     Slow(Address),
-    #[error(
-        "{0} does not answer in time; what was asked for may still be done: look at its log, or at `loadbalancer status`"
-    )]
-    Late(Address),
     #[error("{address}: the connection broke off: {error}")]
     Broken { address: Address, error: hyper::Error },
+    #[error("{0}; what was asked for may still be done: look at its log, or at `loadbalancer status`")]
+    Unsure(Box<RemoteError>),
     #[error("{0} does not answer as a balancer's admin API does; say with --admin where that is")]
     Stranger(Address),
     #[error("{}", .0.detail)]
@@ -265,7 +263,8 @@ async fn reload(caller: &Caller, confirm: Option<Duration>, dry_run: bool) -> Re
         None if dry_run => "?dry_run=1".to_owned(),
         None => String::new(),
     };
-    caller.post(&format!("/api/v1/reload{query}")).await
+    let wish = if dry_run { Wish::Look } else { Wish::Change };
+    caller.post(&format!("/api/v1/reload{query}"), wish).await
 }
 
 fn in_words(applied: &Applied, confirm: Option<Duration>) -> String {

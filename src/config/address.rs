@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, absolute};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -57,10 +57,13 @@ impl Address {
     }
 }
 
-/// The path of a socket, unless it is none or longer than the system takes. What does not begin with `/` starts from this folder.
+/// The path of a socket, unless it is none or longer than the system takes. What does not begin with `/` starts from this folder,
+/// and that from where we are: so a socket has one path, whoever names it.
 pub(super) fn socket_path(path: &str, folder: &Path) -> Option<PathBuf> {
-    let whole = folder.join(path);
-    (!path.is_empty() && whole.as_os_str().len() <= LONGEST_PATH).then_some(whole)
+    let fits = |path: &PathBuf| path.as_os_str().len() <= LONGEST_PATH;
+    let short = Some(folder.join(path)).filter(|short| !path.is_empty() && fits(short))?;
+    // The system takes a short one, however long the path to where we are.
+    Some(absolute(&short).ok().filter(fits).unwrap_or(short))
 }
 
 /// How a socket's path is written.

@@ -16,6 +16,7 @@ mod useless;
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
+use std::path::absolute;
 use std::thread;
 use std::time::Duration;
 
@@ -159,7 +160,9 @@ fn access_log(file: &File, at: &Spot<'_>, known: &Known, draft: &mut Draft) -> O
         }
         "-" => Some(Destination::Stdout),
         name => {
-            let log = Destination::File(at.file(name));
+            let path = at.file(name);
+            // It is the same file, from wherever its path starts.
+            let log = Destination::File(absolute(&path).unwrap_or(path));
             draft.access_log = Some(at.named_file(name)).filter(|_| !known.has_open(&log));
             Some(log)
         }

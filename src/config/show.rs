@@ -2,8 +2,6 @@
 
 mod lasting;
 
-use std::path::absolute;
-
 use super::facts::Config;
 use super::file::{Backend, Choices, File, Listener, Pool, Size, Time, Tls, Word};
 use super::flags::Given;
@@ -52,10 +50,7 @@ impl Loaded {
         if self.config.access_log != config.access_log {
             self.file.access_log = config.access_log.as_ref().map(|destination| match destination {
                 Destination::Stdout => "-".to_owned(),
-                // What is relative would start from the folder of the file.
-                Destination::File(path) => {
-                    absolute(path).unwrap_or_else(|_| path.clone()).display().to_string()
-                }
+                Destination::File(path) => path.display().to_string(),
             });
         }
         self.config = config;

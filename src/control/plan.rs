@@ -19,7 +19,7 @@ pub use remarks::starved;
 use super::api::{Difference, Kind, Moved, Plan};
 use super::desk::{Desk, Outcome};
 
-use difference::differences;
+use difference::{ORDER, differences};
 
 /// What these settings would do in place of those in force.
 pub(super) async fn of(desk: &Desk, loaded: Loaded, outcome: &Outcome) -> Plan {
@@ -28,6 +28,8 @@ pub(super) async fn of(desk: &Desk, loaded: Loaded, outcome: &Outcome) -> Plan {
     let mut differences = differences(&whole(&written), &whole(&loaded));
     let recent = desk.recall().await;
     let (now, then) = (desk.config(), &loaded.config);
+    // One file may be written in two ways.
+    differences.retain(|told| told.what != "access_log" || now.access_log != then.access_log);
     let is_told = |what: &str| {
         differences.iter().any(|told| is_within(what, &told.what) || is_within(&told.what, what))
     };
@@ -37,12 +39,14 @@ pub(super) async fn of(desk: &Desk, loaded: Loaded, outcome: &Outcome) -> Plan {
     match outcome {
         // They mean the same, however they are written.
         Outcome::Unchanged => differences.clear(),
+        Outcome::Waiting(_) => {
+            let without = whole(&loaded.clone().in_force(Config::clone(&now)));
+            let alike = difference::differences(&whole(&written), &without);
+            differences.retain(|told| !alike.contains(told));
+        }
         Outcome::Changed | Outcome::Later(_) if differences.is_empty() => {
-            differences = moved_places(&now, then);
-            if differences.is_empty() {
-                // Whoever would put them in force looked at those as well.
-                differences.push(Difference::of_file("pools.*.tls".to_owned()));
-            }
+            // Whoever would put them in force looked at those as well.
+            differences.push(Difference::of_file("pools.*.tls".to_owned()));
         }
         _ => {}
     }
@@ -56,7 +60,8 @@ pub(super) async fn of(desk: &Desk, loaded: Loaded, outcome: &Outcome) -> Plan {
 
 /// Whether a setting is another one or a part of it.
 fn is_within(what: &str, whole: &str) -> bool {
-    what.strip_prefix(whole).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    what.strip_prefix(whole)
+        .is_some_and(|rest| rest.is_empty() || rest == ORDER || rest.starts_with(['.', '[']))
 }
 
 /// Settings that name files which do not say the same before and after.
@@ -82,23 +87,6 @@ fn changed_files(now: &Config, then: &Config) -> Vec<String> {
         changed.push("admin.token_file".to_owned());
     }
     changed
-}
-
-/// Sections whose tables are in another order.
-fn moved_places(now: &Config, then: &Config) -> Vec<Difference> {
-    let names = |config: &Config| {
-        let listeners: Vec<_> = config.listeners.iter().map(|listener| listener.name.clone()).collect();
-        let routes: Vec<_> = config.routes.iter().map(|route| route.name.clone()).collect();
-        let pools: Vec<_> = config.pools.iter().map(|pool| pool.name.clone()).collect();
-        [listeners, routes, pools]
-    };
-    let sections = ["listeners", "routes", "pools"].into_iter().zip(names(now).into_iter().zip(names(then)));
-    let moved = sections.filter(|(_, (before, after))| before != after).map(|(section, (before, after))| {
-        let all = |names: Vec<Arc<str>>| Some(names.iter().map(|name| Value::from(&**name)).collect());
-        let what = format!("{section} (order)");
-        Difference { kind: Kind::Change, what, before: all(before), after: all(after) }
-    });
-    moved.collect()
 }
 
 /// Backends whose names lead elsewhere by now.

@@ -7,7 +7,7 @@ use std::io::{self, stdin};
 use std::mem;
 use std::os::fd::AsFd;
 use std::os::unix::process::parent_id;
-use std::path::Path;
+use std::path::{Path, PathBuf, absolute};
 use std::time::Duration;
 
 use socket2::{SockRef, Socket};
@@ -48,6 +48,18 @@ impl Left {
     fn address(&self) -> &str {
         self.place.split_once(' ').map_or("", |(_, address)| address)
     }
+
+    fn path(&self) -> Option<&Path> {
+        self.address().strip_prefix("unix:").map(Path::new)
+    }
+
+    /// It is where we are: a path that another version tells as it was written starts there, too.
+    fn is_at(&self, address: &Address) -> bool {
+        match (address, self.path()) {
+            (Address::Unix(own), Some(path)) => whole(own) == whole(path),
+            _ => self.address() == address.to_string(),
+        }
+    }
 }
 
 impl Predecessor {
@@ -76,9 +88,9 @@ impl Predecessor {
         match all.last_mut() {
             Some(left) if left.place == place => left.sockets.extend(sockets),
             _ => {
-                let path = place.split_once(" unix:").map(|(_, path)| Path::new(path));
-                let file = path.and_then(|path| SocketFile::lent(path).ok());
-                all.push(Left { place, sockets, file });
+                let mut left = Left { place, sockets, file: None };
+                left.file = left.path().and_then(|path| SocketFile::lent(path).ok());
+                all.push(left);
             }
         }
     }
@@ -101,8 +113,7 @@ impl Predecessor {
     /// The sockets where its clients came to this address, if they did.
     pub(in crate::app) fn take(&self, address: &Address) -> Option<Vec<Socket>> {
         let mut left = self.left.borrow_mut();
-        let address = address.to_string();
-        let found = left.iter().position(|left| left.address() == address)?;
+        let found = left.iter().position(|left| left.is_at(address))?;
         Some(left.remove(found).sockets)
     }
 
@@ -141,6 +152,10 @@ impl Predecessor {
     }
 }
 
+fn whole(path: &Path) -> PathBuf {
+    absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
 /// Asks it for its sockets, and for what it knows of backends.
 fn ask() -> io::Result<Predecessor> {
     SockRef::from(&stdin()).set_read_timeout(Some(PATIENCE))?;
@@ -158,6 +173,22 @@ fn ask() -> io::Result<Predecessor> {
             had.told.extend(serde_json::from_str::<Told>(told));
         } else {
             had.sockets_at(text, sockets);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unix_socket_is_taken_over_however_its_path_was_told() {
+        let address = Address::Unix(absolute("lb.sock").expect("we are somewhere").into());
+        for path in ["lb.sock", "./lb.sock", &address.to_string()["unix:".len()..]] {
+            let mut before = Predecessor::default();
+            before.sockets_at(format!("0 unix:{path}"), Vec::new());
+            assert!(before.take(&Address::Unix(Path::new("other.sock").into())).is_none());
+            assert!(before.take(&address).is_some(), "{path}");
         }
     }
 }

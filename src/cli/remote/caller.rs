@@ -30,6 +30,15 @@ const MOST: usize = 64 << 20;
 
 const JSON: &str = "application/json";
 
+/// What a caller is after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// To know something.
+    Look,
+    /// That something is done, which may be though no answer comes.
+    Change,
+}
+
 /// One who speaks with an admin API.
 pub(super) struct Caller {
     address: Address,
@@ -54,7 +63,7 @@ impl Caller {
 
     /// What is at a path.
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, RemoteError> {
-        self.ask(Method::GET, path, JSON, Bytes::new()).await
+        self.ask(Method::GET, path, (JSON, Bytes::new()), Wish::Look).await
     }
 
     /// What there is in a pool.
@@ -71,30 +80,30 @@ impl Caller {
     ) -> Result<T, RemoteError> {
         let path = format!("/api/v1/pools/{}/backends/{}", encode(pool), encode(address));
         let body = serde_json::to_vec(patch).expect("a patch has names for keys");
-        self.ask(Method::PATCH, &path, JSON, body.into()).await
+        self.ask(Method::PATCH, &path, (JSON, body.into()), Wish::Change).await
     }
 
-    /// Has something done.
-    pub(super) async fn post<T: DeserializeOwned>(&self, path: &str) -> Result<T, RemoteError> {
-        self.ask(Method::POST, path, JSON, Bytes::from_static(b"{}")).await
+    /// Has something done, or tried.
+    pub(super) async fn post<T: DeserializeOwned>(&self, path: &str, wish: Wish) -> Result<T, RemoteError> {
+        self.ask(Method::POST, path, (JSON, Bytes::from_static(b"{}")), wish).await
     }
 
-    /// Has something done with settings.
+    /// What would be done with settings.
     pub(super) async fn post_settings<T: DeserializeOwned>(
         &self,
         path: &str,
         format: Format,
         text: Vec<u8>,
     ) -> Result<T, RemoteError> {
-        self.ask(Method::POST, path, format.media_type(), text.into()).await
+        self.ask(Method::POST, path, (format.media_type(), text.into()), Wish::Look).await
     }
 
     async fn ask<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
-        media_type: &str,
-        body: Bytes,
+        (media_type, body): (&str, Bytes),
+        wish: Wish,
     ) -> Result<T, RemoteError> {
         let socket = timeout(CONNECT, self.connect()).await.map_err(|_| self.slow())??;
         let host = self.address.ip().map_or_else(|| "localhost".to_owned(), |address| address.to_string());
@@ -103,11 +112,14 @@ impl Caller {
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, token);
         }
-        let is_look = request.method_ref() == Some(&Method::GET);
         let request = request.body(Full::new(body)).expect("the path is encoded");
         let asked = timeout(ANSWER, self.send(socket, request)).await;
-        let late = |_| if is_look { self.slow() } else { RemoteError::Late(self.address.clone()) };
-        let (status, body) = asked.map_err(late)??;
+        let (status, body) = asked.unwrap_or_else(|_| Err(self.slow())).map_err(|error| match error {
+            RemoteError::Slow(_) | RemoteError::Broken { .. } if wish == Wish::Change => {
+                RemoteError::Unsure(Box::new(error))
+            }
+            error => error,
+        })?;
         let stranger = || RemoteError::Stranger(self.address.clone());
         if status == StatusCode::OK {
             return serde_json::from_slice(&body).map_err(|_| stranger());

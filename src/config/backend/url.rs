@@ -92,7 +92,7 @@ impl BackendUrl {
         address.replacen("http://", "", 1)
     }
 
-    /// As the operator wrote it, for logs; a socket with its folder.
+    /// As the operator wrote it, for logs; a socket by its whole path.
     pub fn name(&self) -> &Arc<str> {
         &self.name
     }

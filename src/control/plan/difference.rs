@@ -4,10 +4,19 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
+use crate::config::BackendUrl;
 use crate::control::api::{Difference, Kind};
 
-/// What stands for a value that nobody is to see.
+/// The key of a backend that may stand for all of it.
 const ADDRESS: &str = "address";
+/// The section of routes.
+const ROUTES: &str = "routes";
+/// Sections in which the order of names counts.
+const SECTIONS: [&str; 3] = ["listeners", ROUTES, "pools"];
+/// What is so in a route. The order of its tags says nothing.
+const PARTS: [&str; 7] = ["headers", "query", "cookies", "pools", "set", "add", "error_pages"];
+/// What is said of something in another order.
+pub(super) const ORDER: &str = " (order)";
 
 /// All that differs, in the order in which it is written.
 pub(super) fn differences(before: &Value, after: &Value) -> Vec<Difference> {
@@ -17,18 +26,17 @@ pub(super) fn differences(before: &Value, after: &Value) -> Vec<Difference> {
 }
 
 fn compare(what: &str, before: Option<&Value>, after: Option<&Value>, found: &mut Vec<Difference>) {
+    // Tables that are the same may have other keys first.
+    if let (Some(one), Some(other)) = (before.and_then(Value::as_object), after.and_then(Value::as_object)) {
+        return compare_keys(what, one, other, found);
+    }
     // What has no name of an operator's choice says as much without a key as when it is not there.
     let is_section = !what.contains('.');
     if before == after || is_section && is_nothing(before) && is_nothing(after) {
         return;
     }
-    if let (Some(before), Some(after)) = (before, after) {
-        if let (Some(one), Some(other)) = (before.as_object(), after.as_object()) {
-            return compare_keys(what, one, other, found);
-        }
-        if let (Some(one), Some(other)) = (by_address(before), by_address(after)) {
-            return compare_backends(what, &one, &other, found);
-        }
+    if let (Some(one), Some(other)) = (before.and_then(by_address), after.and_then(by_address)) {
+        return compare_backends(what, &one, &other, found);
     }
     let kind = match (before, after) {
         (None, _) => Kind::Add,
@@ -53,6 +61,27 @@ fn compare_keys(
         let what = if what.is_empty() { key.clone() } else { format!("{what}.{key}") };
         compare(&what, before.get(key), after.get(key), found);
     }
+    if has_order(what) {
+        let keys = |table: &Map<String, Value>, other: &Map<String, Value>| {
+            table.keys().filter(|key| other.contains_key(*key)).cloned().map(Value::from).collect()
+        };
+        compare_order(what, keys(before, after), keys(after, before), found);
+    }
+}
+
+/// Whether tables that have other keys first mean something else.
+fn has_order(what: &str) -> bool {
+    let of_route = what.strip_prefix(ROUTES).and_then(|rest| rest.rsplit_once('.'));
+    SECTIONS.contains(&what)
+        || of_route.is_some_and(|(route, part)| !route.is_empty() && PARTS.contains(&part))
+}
+
+/// Of what is there before and after.
+fn compare_order(what: &str, was: Vec<Value>, is: Vec<Value>, found: &mut Vec<Difference>) {
+    if was != is {
+        let (before, after) = (Some(Value::from(was)), Some(Value::from(is)));
+        found.push(Difference { kind: Kind::Change, what: format!("{what}{ORDER}"), before, after });
+    }
 }
 
 type Backends<'a> = Vec<(String, &'a Value)>;
@@ -62,26 +91,21 @@ fn compare_backends(what: &str, before: &Backends<'_>, after: &Backends<'_>, fou
         [before, after].map(|all| all.iter().map(|(address, value)| (address.as_str(), *value)).collect());
     let new = after.iter().filter(|(address, _)| !one.contains_key(address.as_str()));
     for (address, _) in before.iter().chain(new) {
-        let find = |all: &HashMap<&str, &Value>| all.get(address.as_str()).map(|value| table(value));
+        let find = |all: &HashMap<&str, &Value>| all.get(address.as_str()).map(|value| table(address, value));
         compare(&format!("{what}[{address}]"), find(&one).as_ref(), find(&other).as_ref(), found);
     }
     let order = |all: &Backends<'_>, others: &HashMap<&str, &Value>| -> Vec<_> {
         let stays = all.iter().filter(|(address, _)| others.contains_key(address.as_str()));
         stays.map(|(address, _)| Value::from(address.as_str())).collect()
     };
-    let (was, is) = (order(before, &other), order(after, &one));
-    if was != is {
-        let (before, after) = (Some(Value::from(was)), Some(Value::from(is)));
-        found.push(Difference { kind: Kind::Change, what: format!("{what} (order)"), before, after });
-    }
+    compare_order(what, order(before, &other), order(after, &one), found);
 }
 
-/// A backend may be written as its address alone.
-fn table(value: &Value) -> Value {
-    match value {
-        Value::String(address) => serde_json::json!({ ADDRESS: address }),
-        other => other.clone(),
-    }
+/// A backend may be written as its address alone, and that with what goes without saying.
+fn table(address: &str, value: &Value) -> Value {
+    let mut table = value.as_object().cloned().unwrap_or_default();
+    table.insert(ADDRESS.to_owned(), address.into());
+    table.into()
 }
 
 /// The backends of a list by their addresses, if that is what it is a list of.
@@ -89,8 +113,8 @@ fn by_address(value: &Value) -> Option<Vec<(String, &Value)>> {
     let list = value.as_array()?;
     let has_tables = list.iter().any(Value::is_object);
     let address = |value: &Value| match value {
-        Value::String(address) => Some(address.clone()),
-        other => other.get(ADDRESS)?.as_str().map(str::to_owned),
+        Value::String(address) => Some(BackendUrl::without_the_usual(address)),
+        other => other.get(ADDRESS)?.as_str().map(BackendUrl::without_the_usual),
     };
     let all: Option<Vec<_>> = list.iter().map(|value| Some((address(value)?, value))).collect();
     all.filter(|all| has_tables || all.iter().all(|(address, _)| address.contains(':')))
@@ -120,6 +144,8 @@ mod tests {
         assert_eq!(told(&before, &before), []);
         let turned = pool(json!(["10.0.0.2:80", "10.0.0.1:80"]));
         assert_eq!(told(&before, &turned), [(Kind::Change, "pools.api.backends (order)".to_owned())]);
+        let usual = pool(json!(["http://10.0.0.1:80", { "address": "http://10.0.0.2:80" }]));
+        assert_eq!(told(&before, &usual), []);
     }
 
     #[test]
@@ -135,5 +161,19 @@ mod tests {
         ];
         assert_eq!(told(&before, &after), expected.map(|(kind, what)| (kind, what.to_owned())));
         assert_eq!(told(&json!({ "tls": {} }), &json!({})), []);
+    }
+
+    #[test]
+    fn the_order_of_keys_is_told_where_it_counts() {
+        let route = |part: &str, keys: [&str; 2]| {
+            let table: Map<_, _> = keys.map(|key| (key.to_owned(), json!(key))).into_iter().collect();
+            json!({ "routes": { "a": { part: table } } })
+        };
+        for part in PARTS {
+            let expected = [(Kind::Change, format!("routes.a.{part}{ORDER}"))];
+            assert_eq!(told(&route(part, ["x", "y"]), &route(part, ["y", "x"])), expected);
+            assert_eq!(told(&route(part, ["x", "y"]), &route(part, ["z", "x"])).len(), 2, "{part}");
+        }
+        assert_eq!(told(&route("tags", ["x", "y"]), &route("tags", ["y", "x"])), []);
     }
 }

@@ -132,6 +132,40 @@ fn a_socket_that_a_file_names_is_beside_the_file_for_who_listens_who_sends_and_w
 }
 
 #[test]
+fn a_socket_has_one_address_wherever_the_balancer_is_started_and_whichever_file_names_it() {
+    let folder = Folder::new();
+    let list = folder.write("list", "unix:near\nunix:./app\n");
+    let settings = folder.write(
+        "lb.toml",
+        format!(
+            "workers = 1\n[listeners]\nweb.address = \"127.0.0.1:0\"\nnear.address = \"unix:near\"\n\
+             [admin]\naddress = \"127.0.0.1:0\"\n\
+             [pools.app]\nbackends = [\"unix:app\"]\ndiscover = [\"file:{}\"]\n",
+            list.display()
+        ),
+    );
+    let _heads = listen(&folder.path("app"));
+    let balancer = Balancer::configured(&settings).start();
+    balancer.said(&format!("unix:{} is where we listen", folder.path("near").display()));
+    let pool = balancer.admin().get("/api/v1/pools/app");
+    let backends = pool["backends"].as_array().expect("a list");
+    let addresses: Vec<_> = backends.iter().map(|backend| &backend["address"]).collect();
+    assert_eq!(addresses, [&json!(format!("unix:{}", folder.path("app").display()))]);
+}
+
+#[test]
+fn a_socket_in_a_folder_with_a_long_path_is_had_by_who_is_started_there() {
+    let folder = Folder::new();
+    let deep = format!("{0}/{0}", "x".repeat(60));
+    fs::create_dir_all(folder.path(&deep)).unwrap();
+    let text = "[listeners]\nweb.address = \"127.0.0.1:0\"\nnear.address = \"unix:near\"\n\
+                [admin]\naddress = \"off\"\n[pools.app]\nbackends = [\"127.0.0.1:1\"]\n";
+    let settings = folder.write(&format!("{deep}/lb.toml"), text);
+    let _balancer = Balancer::configured(&settings).flag("--workers", "1").start();
+    assert!(folder.path(&format!("{deep}/near")).exists());
+}
+
+#[test]
 fn a_socket_whose_path_gets_too_long_with_its_folder_is_refused() {
     let folder = Folder::new();
     let name = "x".repeat(107);

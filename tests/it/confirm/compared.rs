@@ -1,5 +1,7 @@
 //! What a plan compares with: what is in force, and requests as they are routed.
 
+use std::path::Path;
+
 use h2::ext::Protocol;
 use hyper::Request;
 
@@ -86,4 +88,67 @@ fn the_order_of_tables_is_told_as_that_and_what_means_the_same_is_no_change() {
     let another = format!("{usual}{a}{b}").replace(&one.to_string(), &other.to_string());
     let (_, planned) = ask(&balancer, &settings_now, &another);
     assert!(planned.contains(&format!("+ pools.all.backends[{other}]")), "{planned}");
+}
+
+#[test]
+fn an_access_log_that_is_in_force_is_no_change_though_another_one_waits() {
+    let usual = settings(&[Backend::refuses().to_string()], "");
+    let settings_now = Settings::that_say(&format!("access_log = \"a.log\"\n{usual}"));
+    let balancer = Balancer::configured(Path::new(settings_now.path())).start();
+    settings_now.write(&format!("access_log = \"b.log\"\n{usual}"));
+    balancer.signal("HUP");
+    balancer.said("access_log: the change takes effect at the next start");
+    let shown = body(&balancer.admin().ask("GET", "/api/v1/config", "", ""));
+    let plan = body(&balancer.admin().post("/api/v1/plan", &shown.to_string()).expect_status(200));
+    assert_eq!(plan["changes"], false, "{plan}");
+    let text = format!("access_log = \"./a.log\"\n{usual}policy = \"random\"\n");
+    let (_, planned) = ask(&balancer, &settings_now, &text);
+    assert!(planned.contains("pools.all.policy") && !planned.contains("access_log"), "{planned}");
+    let (_, planned) = ask(&balancer, &settings_now, &format!("access_log = \"c.log\"\n{usual}"));
+    assert!(planned.contains("access_log: ") && planned.contains("-> \"c.log\""), "{planned}");
+}
+
+/// Settings with a route of conditions and tags.
+fn with_route(backend: &str, headers: &str, tags: &str, host: &str) -> String {
+    let pool = format!("{{ address = {backend:?}, tags = {{ v = \"1\", w = \"2\" }} }}");
+    let usual = settings(&[backend.to_owned()], "").replace(&format!("{backend:?}"), &pool);
+    let route =
+        format!("[routes.a]\npool = \"all\"\nheaders = {{ {headers} }}\ntags = {{ {tags} }}\n{host}\n");
+    usual + &route
+}
+
+const HEADERS: [&str; 2] = ["x = \"1\", y = \"2\"", "y = \"2\", x = \"1\""];
+const TAGS: [&str; 2] = ["v = \"1\", w = \"2\"", "w = \"2\", v = \"1\""];
+const HOST: [&str; 2] = ["host = \"a.test\"", "hosts = [\"a.test\"]"];
+
+#[test]
+fn the_order_inside_a_route_is_told_where_it_counts_and_blamed_on_no_file() {
+    let one = Backend::refuses().to_string();
+    let settings_now = Settings::that_say(&with_route(&one, HEADERS[0], TAGS[0], HOST[0]));
+    let balancer = Balancer::bare().flag("--config", settings_now.path()).start();
+    let (_, planned) = ask(&balancer, &settings_now, &with_route(&one, HEADERS[1], TAGS[1], HOST[0]));
+    assert!(planned.contains("~ routes.a.headers (order): [\"x\",\"y\"] -> [\"y\",\"x\"]\n"), "{planned}");
+    assert!(!planned.contains("tls") && !planned.contains("tags"), "{planned}");
+}
+
+#[test]
+fn what_is_only_written_otherwise_is_no_change_beside_one() {
+    let one = Backend::refuses().to_string();
+    let settings_now = Settings::that_say(&with_route(&one, HEADERS[0], TAGS[0], HOST[0]));
+    let balancer = Balancer::bare().flag("--config", settings_now.path()).start();
+    let usual = format!("http://{one}");
+    let other = with_route(&usual, &HEADERS[0].replace('1', "9"), TAGS[1], HOST[0]);
+    let (_, planned) = ask(&balancer, &settings_now, &other);
+    assert!(planned.contains("~ routes.a.headers.x: \"1\" -> \"9\"\n"), "{planned}");
+    assert!(!planned.contains("all.backends") && !planned.contains("order"), "{planned}");
+}
+
+#[test]
+fn what_is_only_written_otherwise_is_no_change_beside_what_waits_for_the_next_start() {
+    let one = Backend::refuses().to_string();
+    let settings_now = Settings::that_say(&with_route(&one, HEADERS[0], TAGS[0], HOST[0]));
+    let balancer = Balancer::bare().flag("--config", settings_now.path()).start();
+    let waiting = format!("workers = 7\n{}", with_route(&one, HEADERS[0], TAGS[1], HOST[1]));
+    let (_, planned) = ask(&balancer, &settings_now, &waiting);
+    assert!(planned.contains("workers: ") && !planned.contains("host"), "{planned}");
 }

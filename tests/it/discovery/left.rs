@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::{settings, settings_text};
+use super::{answers, settings, settings_text};
 use crate::support::{Dns, Sample, Settings, until};
 
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
@@ -50,4 +50,19 @@ fn a_backend_that_a_name_no_longer_leads_to_is_not_said_to_have_left_the_setting
     let why = "neither the settings nor the sources of its pool name it any more; \
                what an operator said of it is remembered";
     assert_eq!(admin.backend(sample.address())["why"], why);
+}
+
+#[test]
+fn a_file_that_leaves_only_whom_the_settings_give_weight_0_is_not_gone_by() {
+    let samples = ["first", "second"].map(Sample::start);
+    let [first, second] = samples.each_ref().map(Sample::address);
+    let list = Settings::that_say("");
+    let path = list.put("backends.txt", format!("{first}\n{second}\n"));
+    let text = settings_text(None, &format!("file:{}", path.display()));
+    let own = format!("backends = [{{ address = \"{first}\", weight = 0 }}]\n");
+    let balancer = Settings::that_say(&format!("{text}{own}")).balancer().start();
+    assert_eq!(answers(&balancer), "hello from second\n");
+    list.put("backends.txt", format!("{first}\n"));
+    balancer.said("all weights are 0, and no backend of its pool would get a request; what was known");
+    assert_eq!(answers(&balancer), "hello from second\n");
 }

@@ -1,5 +1,9 @@
 //! Who has a change watched waits for what comes of it.
 
+use std::io::Read;
+use std::net::TcpListener;
+use std::thread;
+
 use serde_json::{Value, json};
 
 use crate::support::{Backend, Balancer, Running, Sample, Settings, get};
@@ -130,5 +134,34 @@ fn a_time_to_confirm_in_that_cannot_be_is_shown_as_it_was_written() {
         let (code, said) = Balancer::bare().word("reload").flag("--confirm", time).fail();
         assert_eq!(code, Some(2), "{said}");
         assert!(said.contains(time) && said.contains("a time from 1s to 1h"), "{said}");
+    }
+}
+
+#[test]
+fn who_is_left_without_an_answer_is_told_of_what_was_asked_for_only_if_that_was_a_change() {
+    let settings = Settings::that_say(&pool(&Backend::refuses().to_string()));
+    let leaves = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = leaves.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        for mut caller in leaves.incoming().map_while(Result::ok) {
+            // It ends the connection in place of an answer.
+            let _ = caller.read(&mut [0; 4096]);
+        }
+    });
+    for (words, is_change) in [
+        (&["reload"][..], true),
+        (&["reload", "--dry-run"], false),
+        (&["plan", settings.path()], false),
+        (&["status"], false),
+    ] {
+        let asked = Balancer::bare().flag("--admin", &address);
+        let (code, said) = words.iter().fold(asked, |asked, word| asked.word(word)).fail();
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains(&format!("{address}: the connection broke off: ")), "{said}");
+        assert_eq!(
+            said.contains("what was asked for may still be done: look at its log"),
+            is_change,
+            "{said}"
+        );
     }
 }
