@@ -87,12 +87,7 @@ fn a_client_that_does_not_wait_for_the_word_is_served_too() {
 
 #[test]
 fn an_answer_that_comes_with_the_word_to_go_on_does_not_swallow_it() {
-    let backend = Backend::that(|mut transport| {
-        transport.send("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
-        let body = transport.read_body();
-        transport.send([b"5\r\n", &*body, b"\r\n0\r\n\r\n"].concat());
-        transport.wait_for_end();
-    });
+    let backend = echoes_behind("HTTP/1.1 100 Continue\r\n\r\n");
     let balancer = Balancer::before(&[backend.address]).start();
     let mut client = Client::to(balancer.address);
     client.send(HEAD);
@@ -104,12 +99,7 @@ fn an_answer_that_comes_with_the_word_to_go_on_does_not_swallow_it() {
 
 #[test]
 fn an_answer_that_comes_in_place_of_the_word_to_go_on_may_last_longer_than_the_body() {
-    let backend = Backend::that(|mut transport| {
-        transport.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
-        let body = transport.read_body();
-        transport.send([b"5\r\n", &*body, b"\r\n0\r\n\r\n"].concat());
-        transport.wait_for_end();
-    });
+    let backend = echoes_behind("");
     let balancer = Balancer::before(&[backend.address]).start();
     let mut client = Client::to(balancer.address);
     client.send(HEAD);
@@ -160,4 +150,14 @@ fn create(mut transport: Transport) {
     assert_eq!(transport.read_body(), b"hello");
     transport.send("HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n");
     transport.wait_for_end();
+}
+
+/// Says this, begins its answer, and then reads the body that it answers with.
+fn echoes_behind(word: &'static str) -> Backend {
+    Backend::that(move |mut transport| {
+        transport.send(format!("{word}HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"));
+        let body = transport.read_body();
+        transport.send([b"5\r\n", &*body, b"\r\n0\r\n\r\n"].concat());
+        transport.wait_for_end();
+    })
 }
