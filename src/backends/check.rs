@@ -80,19 +80,20 @@ async fn check(way: &Arc<Way>, settings: &Settings, wants: &Wants) -> Option<Evi
     let mut patience = Patience::of(settings.timeout);
     let mut connection = match connect(way, &mut patience, false).await {
         Ok(connection) => connection,
-        Err(DialError::Connect(error)) if is_our_want(&error) => {
-            complain(wants, &error);
-            return None;
-        }
-        Err(error) => return Some(Evidence::of_dial(&error)),
+        Err(error) => return of_dial(&error, wants),
     };
     let mut asked = patience.wait(ask(&mut connection, way, &settings.path)).await;
     // As requests are sent that it wants so.
-    if matches!(&asked, Some(Err(error)) if error.wants_http1())
-        && let Ok(other) = connect(way, &mut patience, true).await
-    {
-        connection = other;
-        asked = patience.wait(ask(&mut connection, way, &settings.path)).await;
+    if matches!(&asked, Some(Err(error)) if error.wants_http1()) {
+        match connect(way, &mut patience, true).await {
+            Ok(other) => {
+                connection = other;
+                asked = patience.wait(ask(&mut connection, way, &settings.path)).await;
+            }
+            // It wants what it does not speak.
+            Err(DialError::CannotSwitch) => {}
+            Err(error) => return of_dial(&error, wants),
+        }
     }
     let is_grpc = grpc::is_asked(&settings.path);
     Some(match asked {
@@ -109,6 +110,17 @@ async fn check(way: &Arc<Way>, settings: &Settings, wants: &Wants) -> Option<Evi
         Some(Err(error)) => of_broken(&error),
         None => Evidence::AnswerTimeout,
     })
+}
+
+/// What it says that there is no connection; nothing if that is for want of something of our own.
+fn of_dial(error: &DialError, wants: &Wants) -> Option<Evidence> {
+    match error {
+        DialError::Connect(error) if is_our_want(error) => {
+            complain(wants, error);
+            None
+        }
+        error => Some(Evidence::of_dial(error)),
+    }
 }
 
 /// What an answer in gRPC says, which it does at its end.

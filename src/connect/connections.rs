@@ -79,8 +79,8 @@ where
     /// A connection that the backend still keeps, with room for one more request. With `probe` the system is asked, which
     /// costs a system call and leaves a smaller gap.
     pub fn take(&self, probe: bool, upgrade: bool) -> Option<Connection<B>> {
-        // One that a backend of HTTP/2 wanted for some requests is not for all.
-        let may_be_exclusive = upgrade || self.speaks.get() != Some(Protocol::Http2);
+        // One that was made for an upgrade, or for what a backend of HTTP/2 wants so, is not for all.
+        let may_be_exclusive = upgrade || self.speaks.get() == Some(Protocol::Http1);
         let kept = if may_be_exclusive { self.idle.take(probe) } else { None };
         match kept {
             Some(connection) => Some(Connection::Exclusive(connection)),

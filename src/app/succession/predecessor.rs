@@ -55,10 +55,12 @@ impl Left {
 
     /// It is where we are: a path that another version tells as it was written starts there, too.
     fn is_at(&self, address: &Address) -> bool {
-        match (address, self.path()) {
+        let is_same = || match (address, self.path()) {
             (Address::Unix(own), Some(path)) => whole(own) == whole(path),
-            _ => self.address() == address.to_string(),
-        }
+            _ => false,
+        };
+        // What is no text is told with marks in its place, by both of us.
+        self.address() == address.to_string() || is_same()
     }
 }
 

@@ -117,3 +117,18 @@ fn a_backend_that_wants_what_it_does_not_speak_is_one_that_closes() {
     let answer = get(balancer.address, "/").expect_status(502);
     assert!(answer.header("proxy-status").unwrap().contains("backend_closed"), "{answer:?}");
 }
+
+#[test]
+fn a_connection_that_was_made_for_an_upgrade_is_not_for_other_requests() {
+    let authority = Authority::new();
+    let mut tls = with_certificate(&authority.signs(&["localhost"]));
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let backend = H2Backend::with(&h2::server::Builder::new(), Some(tls), |exchange| async move {
+        exchange.answer(StatusCode::OK, "over HTTP/2");
+    });
+    let balancer = in_front_of(&backend, &authority);
+    let mut client = Client::to(balancer.address);
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: other\r\n\r\n");
+    assert_eq!(client.answer().expect_status(200).text(), "GET ");
+    assert_eq!(get(balancer.address, "/").expect_status(200).text(), "over HTTP/2");
+}
