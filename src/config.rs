@@ -60,7 +60,7 @@ pub use load::{Loaded, PlaceError, Sources, read_text, refuse_nothing, says_noth
 pub use nearest::nearest;
 pub use number::{NumberError, parse_number};
 pub use pattern::Pattern;
-pub use plain::{MOST_FILE_BYTES, read_file};
+pub use plain::{MOST_FILE_BYTES, UTF8_MARK, read_file};
 pub use pool::{
     Backend, Balancing, DEFAULT_POOL, HashKey, Health, MOST_WEIGHT, PolicyName, Pool, Source, Sticky,
     policy_elsewhere,

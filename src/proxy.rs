@@ -26,6 +26,7 @@ mod own;
 mod pace;
 mod passage;
 mod phase;
+mod quota;
 mod rates;
 mod reach;
 mod request_body;

@@ -10,6 +10,9 @@ use super::file::Size;
 /// Bytes that a file of settings or certificates may have, even of all authorities that there are.
 pub const MOST_FILE_BYTES: u64 = 16 << 20;
 
+/// Some editors begin a text with it, to say that it is UTF-8.
+pub const UTF8_MARK: &str = "\u{feff}";
+
 /// Why something with a path is not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 enum NotPlain {

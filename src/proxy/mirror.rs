@@ -15,13 +15,14 @@ use super::affinity::{Affinity, Trial};
 use super::course::pick_as_before;
 use super::exchange::begins_well;
 use super::forward::{self, Asked};
+use super::quota::Taken;
 use super::request_body::RequestBody;
-use super::shared::{Shared, View};
+use super::shared::View;
 use super::spent::Spent;
 use super::{Client, newest};
 
 /// Copies that one worker has under way at one time; more are not made.
-const MOST_COPIES: u32 = 100;
+const MOST_COPIES: usize = 100;
 /// Bytes of a body that is copied; requests with a larger one are not.
 const MOST_BYTES: usize = 64 * 1024;
 
@@ -43,12 +44,8 @@ pub(super) struct Copy {
     pool: usize,
     head: Request<()>,
     body: Vec<u8>,
-    place: Place,
+    taken: Taken,
 }
-
-/// One of the copies under way.
-#[derive(Debug)]
-struct Place(Rc<Shared>);
 
 /// Copies a request, if its turn has come: at once if it has no body, or else when its body has come.
 pub(super) fn begin(
@@ -62,7 +59,7 @@ pub(super) fn begin(
     if asked.upgrade || !is_small || fastrand::u8(0..100) >= settings.percent {
         return;
     }
-    let Some(place) = Place::take(&client.shared) else { return };
+    let Some(taken) = client.shared.copies.take(MOST_COPIES) else { return };
     // Who sends it is known now: when the copy is sent, its connection may be at another request.
     let own = Rc::new(client.stream());
     own.set_origin(client.origin().as_deref().cloned());
@@ -73,7 +70,7 @@ pub(super) fn begin(
         pool: settings.pool,
         head: head_of(request),
         body: Vec::new(),
-        place,
+        taken,
     };
     match request.body().is_empty() {
         true => copy.send(),
@@ -110,7 +107,7 @@ impl Copy {
     }
 
     async fn pass(self) {
-        let Self { client, view, pool, mut head, body, place: _place } = self;
+        let Self { client, view, pool, mut head, body, taken: _taken } = self;
         client.alarm().wakes_me().await;
         // The body may have taken its time.
         let (view, now) = (newest(&client, view), client.shared.view());
@@ -142,21 +139,5 @@ impl Copy {
                 failure.tell(&client, &lease, &Tried::default());
             }
         }
-    }
-}
-
-impl Place {
-    fn take(shared: &Rc<Shared>) -> Option<Self> {
-        let taken = shared.copies.get();
-        (taken < MOST_COPIES).then(|| {
-            shared.copies.set(taken + 1);
-            Self(Rc::clone(shared))
-        })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.copies.update(|taken| taken - 1);
     }
 }

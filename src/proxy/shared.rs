@@ -18,6 +18,7 @@ use super::access::Access;
 use super::deadline::Clock;
 use super::pace::LeastRate;
 use super::phase::Deadlines;
+use super::quota::Quota;
 use super::request_body::RequestBody;
 use super::route_rates::RouteRates;
 
@@ -47,9 +48,9 @@ pub struct Shared {
     access: RefCell<Option<Arc<Access>>>,
     route_rates: RefCell<Arc<RouteRates>>,
     /// Copies of requests under way.
-    pub(super) copies: Cell<u32>,
-    /// Whoever reads an answer aside holds it.
-    pub(super) aside: Rc<()>,
+    pub(super) copies: Quota,
+    /// Answers that are read aside.
+    pub(super) aside: Quota,
     /// Values of answers by HTTP/2.
     pub(super) values: Unshared,
     least_rate: Cell<Option<LeastRate>>,
@@ -85,8 +86,8 @@ impl Shared {
             body_limit: Cell::new(config.limits.body),
             access: RefCell::new(access.clone()),
             route_rates: RefCell::new(Arc::clone(route_rates)),
-            copies: Cell::default(),
-            aside: Rc::default(),
+            copies: Quota::default(),
+            aside: Quota::default(),
             values: Unshared::default(),
             least_rate: Cell::new(LeastRate::of(config)),
             shortages: Cell::new(0),

@@ -51,13 +51,16 @@ impl Spent {
         if self.body.is_end_stream() {
             return self.connections.put(self.connection, client.shared.clock.age());
         }
-        let places = self.lease.is_some().then(|| &client.shared.aside);
-        if places.is_some_and(|places| Rc::strong_count(places) > MOST_ASIDE) {
-            return;
-        }
-        let (place, client) = (places.map(Rc::clone), client.stream());
+        let taken = match self.lease {
+            Some(_) => match client.shared.aside.take(MOST_ASIDE) {
+                None => return,
+                taken => taken,
+            },
+            None => None,
+        };
+        let client = client.stream();
         spawn_local(async move {
-            let _place = place;
+            let _taken = taken;
             self.read_within(Some(ASIDE), &client).await;
         });
     }

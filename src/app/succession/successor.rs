@@ -12,6 +12,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use rustix::process::{self, Pid, kill_process};
+use serde::Serialize;
 use thiserror::Error;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::spawn_local;
@@ -235,18 +236,19 @@ async fn introduce(to: &packet::End, live: &Live, legacies: &[Legacy]) -> io::Re
             to.send(&format!("{number} {address}"), sockets).await?;
         }
     }
-    let legacies =
-        legacies.iter().map(|legacy| serde_json::to_string(legacy).map(|text| format!("{BACKEND}{text}")));
-    // Of a file whose path is no text, nothing can be told.
-    let told = live.told().into_iter().filter_map(|told| serde_json::to_string(&told).ok());
-    for text in legacies.chain(told.map(|text| Ok(format!("{TOLD}{text}")))) {
-        let text = text?;
-        if text.len() <= packet::MOST_BYTES {
-            to.send(&text, &[]).await?;
-        }
+    let legacies = legacies.iter().filter_map(|legacy| text_of(BACKEND, legacy));
+    let told = live.told();
+    for text in legacies.chain(told.iter().filter_map(|told| text_of(TOLD, told))) {
+        to.send(&text, &[]).await?;
     }
     to.send(THAT_IS_ALL, &[]).await?;
     Ok(to.receive().await?.is_some_and(|(said, _)| said == SERVING))
+}
+
+/// What is sent of something known; nothing of what fits no packet, or names a file whose path is no text.
+fn text_of(kind: &str, known: &impl Serialize) -> Option<String> {
+    let text = format!("{kind}{}", serde_json::to_string(known).ok()?);
+    (text.len() <= packet::MOST_BYTES).then_some(text)
 }
 
 #[cfg(test)]

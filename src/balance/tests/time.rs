@@ -57,6 +57,20 @@ fn when_all_got_well_at_once_nobody_is_spared() {
 }
 
 #[test]
+fn a_bound_on_load_goes_before_slow_start() {
+    for policy in [PolicyName::Maglev, PolicyName::Ring] {
+        let mut worker = Worker::new(5);
+        let one = |index: usize| Member { well_since: (index == 0).then_some(worker.now), ..member(index) };
+        let bound = NonZeroU32::new(125);
+        let balancing = Balancing { slow_start: Some(OVER), hash_bound: bound, ..Balancing::by(policy) };
+        let pool = Pool::new(balancing, (0..2).map(one).collect());
+        let leases: Vec<_> = (0..1000).map(|_| worker.pick(&pool).unwrap()).collect();
+        let cold = leases.iter().filter(|lease| lease.place() == 0).count();
+        assert!((300..450).contains(&cold), "{policy}: {cold}");
+    }
+}
+
+#[test]
 fn first_has_no_slow_start() {
     assert_eq!(shares_after(PolicyName::First, 0, &[0]), [1.0, 0.0, 0.0, 0.0]);
 }
@@ -101,4 +115,22 @@ fn a_backend_that_asks_to_be_spared_is_until_nobody_else_is_left() {
     assert_eq!(pool.pick(&worker.ask(), &tried).unwrap().place(), resting);
     worker.now += Duration::from_secs(60);
     assert!(worker.shares(&pool, 1000)[resting] > 0.0);
+}
+
+#[test]
+fn a_backend_that_asks_to_be_spared_still_has_whom_a_cookie_keeps_there() {
+    let sticky = Sticky { cookie: "lb".into(), secret: Arc::from(*b"s"), max_age: None, secure: None };
+    let balancing = Balancing { sticky: Some(sticky), ..Balancing::by(PolicyName::PeakEwma) };
+    let pool = Pool::new(balancing, equal(2));
+    let mut worker = Worker::new(4);
+    let outcome = Outcome {
+        took: Duration::from_millis(1),
+        ending: Ending::Failed,
+        retry_after: Some(Duration::from_secs(5)),
+    };
+    let lease = worker.pick(&pool).unwrap();
+    pool.learn(&lease, &outcome, worker.now);
+    assert_eq!(worker.shares(&pool, 1000)[lease.place()], 0.0);
+    let ask = Ask { cookie: pool.cookie(&lease), ..worker.ask() };
+    assert_eq!(pool.pick(&ask, &Tried::default()).unwrap().place(), lease.place());
 }

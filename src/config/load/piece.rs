@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::format::{Format, STDIN, STDIN_NAME};
 use crate::config::origin::Text;
-use crate::config::plain::{MOST_FILE_BYTES, open_file};
+use crate::config::plain::{MOST_FILE_BYTES, UTF8_MARK, open_file};
 use crate::config::problem::{Excerpt, Problem, Problems};
 
 use super::{MAIN, MORE, Sources};
@@ -152,8 +152,7 @@ pub(super) fn to_text(name: Option<&str>, bytes: Vec<u8>) -> Result<String, Prob
     }
     let text = String::from_utf8(bytes)
         .map_err(|error| not_utf8(name, error.as_bytes(), error.utf8_error().valid_up_to()))?;
-    // Some editors begin a file with a mark that says so.
-    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+    Ok(text.strip_prefix(UTF8_MARK).map(str::to_owned).unwrap_or(text))
 }
 
 /// From this byte on it is something else. It is shown with marks in place of what is no text.
@@ -163,7 +162,7 @@ fn not_utf8(name: Option<&str>, bytes: &[u8], at: usize) -> Problems {
     let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
     let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     let before = String::from_utf8_lossy(&before[line_start..]);
-    let before = before.trim_start_matches('\u{feff}');
+    let before = before.trim_start_matches(UTF8_MARK);
     let length = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
     let message = format!("byte {:#04x} is not UTF-8", rest.first().copied().unwrap_or_default());
     let mut problem = Problem::of_text(name, Some(line), message, "save it as UTF-8");

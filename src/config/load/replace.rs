@@ -5,18 +5,16 @@ use std::str;
 
 use crate::config::format::{Format, STDIN_NAME};
 use crate::config::origin::Text;
+use crate::config::plain::UTF8_MARK;
 use crate::config::problem::{Problem, Problems};
 use crate::config::route::Action;
 use crate::config::tree::{Node, Value, parse};
 
 use super::Loaded;
 
-/// Some editors begin a text with it.
-const UTF8_MARK: &[u8] = "\u{feff}".as_bytes();
-
 /// Whether a text has nothing in it, not even a remark.
 pub fn says_nothing(text: &[u8], format: Format) -> bool {
-    let text = text.strip_prefix(UTF8_MARK).unwrap_or(text).trim_ascii();
+    let text = text.strip_prefix(UTF8_MARK.as_bytes()).unwrap_or(text).trim_ascii();
     let is_null = || str::from_utf8(text).is_ok_and(is_null_document);
     matches!(text, b"" | b"null" | b"~") || (format == Format::Yaml && is_null())
 }

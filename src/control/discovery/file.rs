@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::config::{Backend, BackendUrl, MOST_WEIGHT, UrlError, parse_number, read_file};
+use crate::config::{Backend, BackendUrl, MOST_WEIGHT, UTF8_MARK, UrlError, parse_number, read_file};
 use crate::connect::aside;
 
 use super::Found;
@@ -55,8 +55,7 @@ pub(super) async fn read(path: PathBuf, known: Vec<BackendUrl>) -> Result<Found,
 /// Paths of sockets start from this folder.
 fn parse(text: &str, folder: &Path, known: &[BackendUrl]) -> Result<Vec<Backend>, FileError> {
     let mut backends = Vec::new();
-    // Some editors begin a file with a mark of UTF-8.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = text.strip_prefix(UTF8_MARK).unwrap_or(text);
     for (number, line) in (1..).zip(text.lines()) {
         let line = line.split('#').next().unwrap_or_default();
         let mut words = line.split_whitespace();

@@ -28,16 +28,20 @@ fn a_refused_stream_is_tried_on_the_next_backend_whatever_the_method() {
     assert_eq!(balancer.times_said("is down"), 0);
 }
 
+fn tells_lengths() -> H2Backend {
+    H2Backend::that(|mut exchange| async {
+        let length = exchange.read().await.0.len();
+        exchange.answer(StatusCode::OK, format!("second got {length}"));
+    })
+}
+
 #[test]
 fn a_refused_stream_whose_body_came_to_its_end_without_a_byte_is_tried_on_the_next_backend() {
     let first = H2Backend::that(|mut exchange| async {
         exchange.read().await;
         exchange.refuse();
     });
-    let second = H2Backend::that(|mut exchange| async {
-        let length = exchange.read().await.0.len();
-        exchange.answer(StatusCode::OK, format!("second got {length}"));
-    });
+    let second = tells_lengths();
     let balancer = before(&[&first, &second]);
     let mut client = Http2::to(balancer.address);
     let mut stream = client.begin(Request::post("http://test/").body(()).unwrap());
@@ -57,10 +61,7 @@ fn an_upload_that_ended_at_the_backend_that_refused_it_has_ended_for_the_next_on
             exchange.read().await;
             exchange.refuse();
         });
-        let second = H2Backend::that(|mut exchange| async {
-            let length = exchange.read().await.0.len();
-            exchange.answer(StatusCode::OK, format!("second got {length}"));
-        });
+        let second = tells_lengths();
         let balancer = before(&[&first, &second]);
         let mut client = Client::to(balancer.address);
         client.send(format!("POST / HTTP/1.1\r\nHost: test\r\n{line}Transfer-Encoding: chunked\r\n\r\n"));

@@ -10,11 +10,22 @@ use crate::support::{Balancer, Client, Running, get};
 
 use super::before;
 
-/// Behind TLS, with a choice of what is spoken; over HTTP/2 it takes no request, and one for `/begun` only when it has begun.
-fn wants_http1(authority: &Authority) -> H2Backend {
+const BOTH: &[&[u8]] = &[b"h2", b"http/1.1"];
+
+/// Behind TLS, where it offers to speak these protocols.
+fn behind_tls<F: Future<Output = ()> + 'static>(
+    authority: &Authority,
+    protocols: &[&[u8]],
+    script: impl Fn(Exchange) -> F + Clone + Send + 'static,
+) -> H2Backend {
     let mut tls = with_certificate(&authority.signs(&["localhost"]));
-    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    H2Backend::with(&h2::server::Builder::new(), Some(tls), |mut exchange| async move {
+    tls.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    H2Backend::with(&h2::server::Builder::new(), Some(tls), script)
+}
+
+/// Over HTTP/2 it takes no request, and one for `/begun` only when it has begun.
+fn wants_http1(authority: &Authority) -> H2Backend {
+    behind_tls(authority, BOTH, |mut exchange| async move {
         if exchange.head.uri().path() == "/begun" {
             exchange.next().await;
         }
@@ -84,9 +95,7 @@ fn a_backend_that_has_no_choice_is_not_asked_over_http_1_1() {
 #[test]
 fn other_requests_go_on_over_http_2_and_checks_over_what_is_wanted() {
     let authority = Authority::new();
-    let mut tls = with_certificate(&authority.signs(&["localhost"]));
-    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let backend = H2Backend::with(&h2::server::Builder::new(), Some(tls), |exchange| async move {
+    let backend = behind_tls(&authority, BOTH, |exchange| async move {
         match exchange.head.uri().path() {
             "/both" => exchange.answer(StatusCode::OK, "both"),
             _ => want_http1(exchange),
@@ -105,14 +114,7 @@ fn other_requests_go_on_over_http_2_and_checks_over_what_is_wanted() {
 #[test]
 fn a_backend_that_wants_what_it_does_not_speak_is_one_that_closes() {
     let authority = Authority::new();
-    let mut tls = with_certificate(&authority.signs(&["localhost"]));
-    tls.alpn_protocols = vec![b"h2".to_vec()];
-    let backend =
-        H2Backend::with(
-            &h2::server::Builder::new(),
-            Some(tls),
-            |exchange| async move { want_http1(exchange) },
-        );
+    let backend = behind_tls(&authority, &[b"h2"], |exchange| async move { want_http1(exchange) });
     let balancer = in_front_of(&backend, &authority);
     let answer = get(balancer.address, "/").expect_status(502);
     assert!(answer.header("proxy-status").unwrap().contains("backend_closed"), "{answer:?}");
@@ -121,9 +123,7 @@ fn a_backend_that_wants_what_it_does_not_speak_is_one_that_closes() {
 #[test]
 fn a_connection_that_was_made_for_an_upgrade_is_not_for_other_requests() {
     let authority = Authority::new();
-    let mut tls = with_certificate(&authority.signs(&["localhost"]));
-    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let backend = H2Backend::with(&h2::server::Builder::new(), Some(tls), |exchange| async move {
+    let backend = behind_tls(&authority, BOTH, |exchange| async move {
         exchange.answer(StatusCode::OK, "over HTTP/2");
     });
     let balancer = in_front_of(&backend, &authority);
