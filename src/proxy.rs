@@ -77,22 +77,29 @@ use verdict::Again;
 ///
 /// # Errors
 /// None: the type is hyper's.
-pub async fn handle(client: Rc<Client>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
-    let view = client.shared.view();
-    // That of the request before is forgotten, whether anybody is trusted still or not.
-    let origin = |access: &Access| access.origin(request.headers(), client.address().ip());
-    client.set_origin(client.shared.with_access(origin).flatten());
-    let mut exchange = Exchange::begin(Rc::clone(&client), &request);
-    // It stays here, for requests are large, and what it is handed to would move it.
-    let mut unsent = Some(request.map(|body| RequestBody::new(body, &client)));
-    let outcome = forward(&client, &view, &mut exchange, &mut unsent).await;
-    // Only now the client knows whether all of its body was read.
-    drop(unsent);
-    Ok(match outcome {
-        Ok(Outcome::Backend(answered)) => pass_on(answered, &client, exchange),
-        Ok(Outcome::Own(own)) => own.give(exchange),
-        Err(error) => answer::answer(&error, &newest(&client, view).snapshot, exchange),
-    })
+// An `async fn` would move the request once more, which is large.
+#[expect(clippy::manual_async_fn)]
+pub fn handle(
+    client: Rc<Client>,
+    request: Request<Incoming>,
+) -> impl Future<Output = Result<Response<Body>, Infallible>> {
+    async move {
+        let view = client.shared.view();
+        // That of the request before is forgotten, whether anybody is trusted still or not.
+        let origin = |access: &Access| access.origin(request.headers(), client.address().ip());
+        client.set_origin(client.shared.with_access(origin).flatten());
+        let mut exchange = Exchange::begin(Rc::clone(&client), &request);
+        // It stays here, for requests are large, and what it is handed to would move it.
+        let mut unsent = Some(request.map(|body| RequestBody::new(body, &client)));
+        let outcome = forward(&client, &view, &mut exchange, &mut unsent).await;
+        // Only now the client knows whether all of its body was read.
+        drop(unsent);
+        Ok(match outcome {
+            Ok(Outcome::Backend(answered)) => pass_on(answered, &client, exchange),
+            Ok(Outcome::Own(own)) => own.give(exchange),
+            Err(error) => answer::answer(&error, &newest(&client, view).snapshot, exchange),
+        })
+    }
 }
 
 /// What came of a request, unless it failed.

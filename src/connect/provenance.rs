@@ -17,6 +17,8 @@ pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-ho
 
 /// Bytes of its lines, beside the host.
 const ROOM: usize = 160;
+/// What each octet of an address is written as, with the dot behind it, and how many bytes that are.
+const OCTETS: [([u8; 4], usize); 256] = octets();
 
 /// Who sent a request, and how it came.
 #[derive(Clone, Debug)]
@@ -105,22 +107,30 @@ fn write_address(ip: IpAddr, text: &mut Vec<u8>) {
     };
     let mut all = [0; "255.255.255.255.".len()];
     let mut end = 0;
-    // Byte for byte: slices of one to three bytes would each cost a call.
-    let mut put = |byte| {
-        all[end] = byte;
-        end += 1;
-    };
     for octet in ip.octets() {
-        if octet >= 100 {
-            put(b'0' + octet / 100);
-        }
-        if octet >= 10 {
-            put(b'0' + octet / 10 % 10);
-        }
-        put(b'0' + octet % 10);
-        put(b'.');
+        let (digits, length) = OCTETS[usize::from(octet)];
+        // All of them, for a slice of one to three bytes would cost a call.
+        all[end..end + digits.len()].copy_from_slice(&digits);
+        end += length;
     }
     text.extend_from_slice(&all[..end - 1]);
+}
+
+const fn octets() -> [([u8; 4], usize); 256] {
+    let mut all = [([0; 4], 0); 256];
+    let mut octet = 0;
+    while octet < all.len() {
+        let hundreds = b'0' + (octet / 100) as u8;
+        let tens = b'0' + (octet / 10 % 10) as u8;
+        let ones = b'0' + (octet % 10) as u8;
+        all[octet] = match octet {
+            100.. => ([hundreds, tens, ones, b'.'], 4),
+            10.. => ([tens, ones, b'.', 0], 3),
+            _ => ([ones, b'.', 0, 0], 2),
+        };
+        octet += 1;
+    }
+    all
 }
 
 #[cfg(test)]

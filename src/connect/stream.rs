@@ -7,7 +7,6 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use smallvec::SmallVec;
 use socket2::{Domain, SockRef};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -195,9 +194,10 @@ impl Stream {
         if length > FEW {
             return Pin::new(self).poll_write_vectored(cx, slices);
         }
-        let mut bytes = SmallVec::<[u8; FEW]>::new();
-        slices.iter().for_each(|slice| bytes.extend_from_slice(slice));
-        Pin::new(self).poll_write(cx, &bytes)
+        let mut room = [MaybeUninit::uninit(); FEW];
+        let mut bytes = ReadBuf::uninit(&mut room);
+        slices.iter().for_each(|slice| bytes.put_slice(slice));
+        Pin::new(self).poll_write(cx, bytes.filled())
     }
 }
 
