@@ -55,7 +55,7 @@ pub use flags::{CONFIRM_TIMES, Command, ConfigTool, Flags, Form, NewWeight, Remo
 pub use format::{Format, STDIN, name_of};
 pub use host::is_host;
 pub use introduced::{Introduced, IntroducedFlags};
-pub use listen::{ClientAuth, ClientCertificates, KeyPair, ListenFlags, Listener, Tls};
+pub use listen::{ClientAuth, ClientCertificates, KeyPair, ListenFlags, Listener, ListenerId, Tls};
 pub use load::{Loaded, PlaceError, Sources, read_text, refuse_nothing, says_nothing};
 pub use nearest::nearest;
 pub use number::{NumberError, parse_number};

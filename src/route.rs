@@ -13,7 +13,8 @@
 //! 5. conditions: more before fewer; of as many, more that ask for a value, then more that match one, then more that ask
 //!    whether something is there, then more that ask whether it is absent;
 //! 6. clients: the case whose largest network is smaller, before any;
-//! 7. the route's name.
+//! 7. listeners: fewer before more, before any;
+//! 8. the route's name.
 //!
 //! Two routes that are alike but for their names and meet in some request are an error ([`Conflict`]), and so is a route all
 //! of whose cases are covered by others that come before. Only a regular expression can keep that from being seen (of which
@@ -40,7 +41,7 @@ use std::sync::Arc;
 use hyper::Method;
 use hyper::header::HeaderMap;
 
-use crate::config::{self, Action, Draft, Flaw, HostMatch, Place};
+use crate::config::{self, Action, Draft, Flaw, HostMatch, ListenerId, Place};
 
 pub use conflict::Conflict;
 pub use expand::{Template, TemplateError};
@@ -93,6 +94,8 @@ pub struct Asked<'a> {
     pub headers: &'a HeaderMap,
     /// Who asks.
     pub client: IpAddr,
+    /// Where the request came to, if that is known.
+    pub listener: Option<&'a ListenerId>,
 }
 
 /// The route that a request takes.

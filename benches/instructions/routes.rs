@@ -18,7 +18,8 @@ pub(crate) fn find(count: usize, times: usize) {
     let (method, headers, client) = (Method::GET, HeaderMap::new(), IpAddr::from([192, 0, 2, 1]));
     let requests = requests(count);
     for (host, path) in requests.iter().cycle().take(times) {
-        let asked = Asked { host, path, query: None, method: &method, headers: &headers, client };
+        let asked =
+            Asked { host, path, query: None, method: &method, headers: &headers, client, listener: None };
         let found = black_box(&routes).find(black_box(&asked));
         assert!(found.is_ok(), "{host}{path}");
         let _ = black_box(found);

@@ -123,7 +123,7 @@ struct Places {
 }
 
 impl Places {
-    /// A name alone is no difference, and where the address stays its sockets do: no client in their queues is lost.
+    /// A name alone is no difference (but of a port that the system chooses), and where the address stays its sockets do: no client in their queues is lost.
     fn of(config: &Config, tls: Option<&Arc<Tls>>, present: Option<&Present>) -> Self {
         let known = present.iter().flat_map(|present| present.config.listeners.iter().zip(&present.opened));
         let mut left: Vec<_> = known.collect();
@@ -134,7 +134,7 @@ impl Places {
         let wanted = &config.listeners;
         let mut kept: Vec<_> = wanted.iter().map(|wanted| take(&|known| known == wanted)).collect();
         for (wanted, kept) in wanted.iter().zip(&mut kept).filter(|(_, kept)| kept.is_none()) {
-            *kept = take(&|known| (&known.address, known.tls) == (&wanted.address, wanted.tls));
+            *kept = take(&|known| (known.id(), known.tls) == (wanted.id(), wanted.tls));
         }
         let mut changed = Vec::new();
         for (wanted, kept) in wanted.iter().zip(&mut kept).filter(|(_, kept)| kept.is_none()) {

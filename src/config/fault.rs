@@ -16,6 +16,31 @@ use super::said::{By, Said, Scope, say};
 pub(super) use pool::PoolFault;
 pub(super) use route::RouteFault;
 
+/// A table of the settings whose entries others name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Table {
+    Listeners,
+    Pools,
+}
+
+impl Table {
+    /// Its key.
+    pub(super) fn key(self) -> &'static str {
+        match self {
+            Self::Listeners => "listeners",
+            Self::Pools => "pools",
+        }
+    }
+
+    /// What one of its entries is called.
+    fn one(self) -> &'static str {
+        match self {
+            Self::Listeners => "listener",
+            Self::Pools => "pool",
+        }
+    }
+}
+
 /// What is wrong with a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -65,6 +90,8 @@ pub(super) enum Fault {
     Needs(&'static str),
     /// Two keys of which only one counts.
     Both(&'static str),
+    /// A table of the settings has nothing of this name.
+    Unknown { table: Table, name: String, nearest: Option<String>, known: Vec<String> },
     /// A list that would restrict nothing.
     EmptyList,
     /// A file cannot be read.
@@ -112,6 +139,14 @@ impl Fault {
             Self::SizeTooLarge(most) => say("too large", format!("use at most {}", Size(*most))),
             Self::Needs(other) => say(format!("does nothing without {other}"), format!("add {other}")),
             Self::Both(other) => say(format!("{other} is given as well"), "remove one of them"),
+            Self::Unknown { table, name, nearest, known } => {
+                let (one, all) = (table.one(), table.key());
+                let help = match nearest {
+                    Some(nearest) => format!("did you mean \"{nearest}\"?"),
+                    None => format!("add [{all}.{name}], or name one of {}", known.join(", ")),
+                };
+                say(format!("no {one} has this name"), help)
+            }
             Self::EmptyList => {
                 say("an empty list, which would let everybody in", "leave the key out for any")
             }
@@ -143,10 +178,9 @@ impl Fault {
     /// Whether its words have parts of the value in them.
     pub(super) fn quotes(&self) -> bool {
         match self {
-            Self::Said(_) => true,
+            Self::Said(_) | Self::Unknown { .. } => true,
             Self::Backend(fault) => matches!(fault, BackendFault::Path { .. } | BackendFault::NoPort { .. }),
             Self::Access(fault) => matches!(fault, AccessFault::HostBits { .. } | AccessFault::RateUnit(_)),
-            Self::Pool(fault) => matches!(fault, PoolFault::Unknown { .. }),
             Self::Route(fault) => matches!(fault, RouteFault::Regex(_) | RouteFault::Placeholder { .. }),
             _ => false,
         }
@@ -216,6 +250,7 @@ impl Fault {
             Self::Listen(fault) => fault.scope(),
             Self::Backend(fault) => fault.scope(),
             Self::Access(AccessFault::BurstAlone) => Scope::Beside(&["rate"]),
+            Self::Unknown { table, name, .. } => Scope::Named(table.key(), name),
             Self::Pool(fault) => fault.scope(),
             Self::Route(fault) => fault.scope(),
             _ => Scope::Own,

@@ -85,7 +85,33 @@ pub struct Listener {
     pub tls: bool,
 }
 
+/// What tells a listener from all others, for as long as it is one: its address as it is written, for its name may change while
+/// clients are connected. Of ports that the system chooses each is another one, which only its name tells.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ListenerId(Arc<str>);
+
+impl From<Arc<str>> for ListenerId {
+    fn from(text: Arc<str>) -> Self {
+        Self(text)
+    }
+}
+
+impl ListenerId {
+    /// As what remembers it keeps it.
+    pub fn text(&self) -> &Arc<str> {
+        &self.0
+    }
+}
+
 impl Listener {
+    /// Its identity. Only of one as it is written: of one that is open the port is known.
+    pub fn id(&self) -> ListenerId {
+        ListenerId(match &self.address {
+            Address::Ip(address) if address.port() == 0 => format!("{address} {}", self.name).into(),
+            address => address.to_string().into(),
+        })
+    }
+
     /// Whether it takes this address from others. Of ports that the system chooses each is another one.
     pub(super) fn is_at(&self, address: &Address) -> bool {
         self.address == *address && address.ip().is_none_or(|address| address.port() != 0)

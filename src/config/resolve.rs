@@ -90,7 +90,8 @@ fn whole(
         .iter()
         .map(|(name, pool)| pool::pool(name, pool, (&listeners, known), &root.key("pools").key(name)))
         .collect();
-    let routes = routes(file, pools, root, draft);
+    let named = listen::Listeners { of_file: &file.listeners, sound: &listeners };
+    let routes = routes(file, (pools, &named), root, draft);
     let sure = |(name, pool): (&String, &Option<(Pool, bool)>)| {
         let pool = pool.as_ref().filter(|_| !root.key("pools").key(name).is_unsure(&pool::ASIDE));
         pool.map(|(pool, _)| pool.clone())
@@ -128,8 +129,13 @@ fn whole(
 }
 
 /// All routes, if all of them make sense. Those of which is known which requests they are for are in the draft.
-fn routes(file: &File, pools: &shared::Pools, root: &Spot<'_>, draft: &mut Draft) -> Option<Vec<Route>> {
-    let drafts = route::routes(file, pools, root);
+fn routes(
+    file: &File,
+    (pools, listeners): (&shared::Pools, &listen::Listeners<'_>),
+    root: &Spot<'_>,
+    draft: &mut Draft,
+) -> Option<Vec<Route>> {
+    let drafts = route::routes(file, pools, listeners, root);
     if drafts.is_empty() {
         return Some(only_route());
     }

@@ -9,6 +9,7 @@ use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Method, StatusCode};
 
 use super::access::{Networks, Rate};
+use super::listen::ListenerId;
 use super::pattern::Pattern;
 
 /// A match, and what is done with the requests that it holds for.
@@ -39,6 +40,8 @@ pub struct Match {
     pub conditions: Vec<Condition>,
     /// A client in one of these networks.
     pub clients: Option<Networks<()>>,
+    /// One of these listeners.
+    pub listeners: Vec<ListenerId>,
 }
 
 /// A host, in lower case and without a port.

@@ -49,6 +49,6 @@ pub(super) enum Scope<'a> {
     Entry(&'a [&'a str]),
     /// Keys of the settings as a whole.
     All(&'a [&'a str]),
-    /// That there is no pool of a name.
-    Pool(&'a str),
+    /// That a table of the settings has nothing of a name.
+    Named(&'a str, &'a str),
 }

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::HeaderValue;
 
-use crate::config::{Address, Listener};
+use crate::config::{Address, Listener, ListenerId};
 use crate::connect::{Advance, Stream};
 use crate::snapshot::Settings;
 
@@ -150,6 +150,11 @@ impl Client {
     /// Where it connected to.
     pub fn listener(&self) -> &Listener {
         &self.entrance.listener
+    }
+
+    /// What routes know that by.
+    pub(super) fn listener_id(&self) -> &ListenerId {
+        &self.entrance.id
     }
 
     /// Notes which of our addresses it connected to: the system is asked only where the listener does not say.

@@ -157,6 +157,7 @@ fn look_up(
         method: request.method(),
         headers: request.headers(),
         client: client.ip(),
+        listener: Some(client.listener_id()),
     };
     let found = routes.find(&asked)?;
     Ok((found.route, routes.expand(&found, &asked)))

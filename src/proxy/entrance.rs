@@ -2,20 +2,22 @@
 
 use std::cell::Cell;
 
-use crate::config::Listener;
+use crate::config::{Listener, ListenerId};
 
 /// A listener, as the clients see it who came through it to one worker.
 #[derive(Debug)]
 pub struct Entrance {
     /// What it is.
     pub listener: Listener,
+    /// What routes know it by.
+    pub id: ListenerId,
     closed: Cell<bool>,
 }
 
 impl Entrance {
     /// Through which clients come.
-    pub fn open(listener: Listener) -> Self {
-        Self { listener, closed: Cell::new(false) }
+    pub fn open(listener: Listener, id: ListenerId) -> Self {
+        Self { listener, id, closed: Cell::new(false) }
     }
 
     /// Whether it is no longer a listener: who came through it is to go when it has its answer.

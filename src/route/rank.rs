@@ -61,6 +61,8 @@ struct RuleRank {
     conditions: [Reverse<usize>; 5],
     /// Bits in which the addresses of the largest network differ.
     clients: u8,
+    /// How many listeners there are.
+    listeners: usize,
 }
 
 impl<'c> Rank<'c> {
@@ -114,8 +116,10 @@ impl RuleRank {
             let tests = rule.conditions.iter().map(|Condition { test, .. }| test);
             Reverse(tests.filter(|test| is(test)).count())
         };
+        // None means any.
+        let fewest_first = |count| if count == 0 { usize::MAX } else { count };
         Self {
-            methods: if rule.methods.is_empty() { usize::MAX } else { rule.methods.len() },
+            methods: fewest_first(rule.methods.len()),
             conditions: [
                 Reverse(rule.conditions.len()),
                 count(|test| matches!(test, Test::Is(_))),
@@ -124,6 +128,7 @@ impl RuleRank {
                 count(|test| matches!(test, Test::Absent)),
             ],
             clients: rule.clients.as_ref().map_or(u8::MAX, |clients| clients.width()),
+            listeners: fewest_first(rule.listeners.len()),
         }
     }
 }

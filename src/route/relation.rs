@@ -2,13 +2,13 @@
 
 use hyper::Method;
 
-use crate::config::{Condition, Networks, Test};
+use crate::config::{Condition, ListenerId, Networks, Test};
 
 use super::rule::Rule;
 
 /// Whether one holds whenever the other does.
 pub(super) fn covers(wide: &Rule, narrow: &Rule) -> bool {
-    covers_methods(wide, narrow) && covers_clients(wide, narrow) && asks_no_more(wide, narrow)
+    covers_aside(wide, narrow) && asks_no_more(wide, narrow)
 }
 
 /// Whether the conditions of one hold whenever those of the other do.
@@ -24,43 +24,53 @@ pub(super) fn lacks_only<'r>(wide: &'r Rule, narrow: &Rule) -> Option<&'r Condit
     let mut lacking = wide.conditions.iter().filter(|wanted| !follows(wanted));
     let (Some(only), None) = (lacking.next(), lacking.next()) else { return None };
     let is_half = matches!(only.test, Test::Present | Test::Absent);
-    (is_half && covers_methods(wide, narrow) && covers_clients(wide, narrow)).then_some(only)
+    (is_half && covers_aside(wide, narrow)).then_some(only)
 }
 
-/// Whether for each method and client of one there is one of the others, all of which [ask no more](asks_no_more).
+/// Whether for each method, listener and client of one there is one of the others, all of which [ask no more](asks_no_more).
 pub(super) fn cover_together(others: &[&Rule], narrow: &Rule) -> bool {
     let all = Networks::all();
     let clients = narrow.clients.as_ref().unwrap_or(&all);
-    let covers = |method: Option<&Method>| {
-        let takes = |other: &&&Rule| {
-            other.methods.is_empty() || method.is_some_and(|method| other.methods.contains(method))
-        };
+    let covers = |method: Option<&Method>, listener: Option<&ListenerId>| {
+        let takes = |other: &&&Rule| is_among(&other.methods, method) && is_among(&other.listeners, listener);
         let own: Option<Vec<_>> = others.iter().filter(takes).map(|other| other.clients.as_ref()).collect();
         // One that is for any client is enough.
         own.is_none_or(|own| Networks::joined(own).cover(clients))
     };
-    match &narrow.methods[..] {
-        [] => covers(None),
-        methods => methods.iter().all(|method| covers(Some(method))),
-    }
+    let (methods, listeners) = (each(&narrow.methods), each(&narrow.listeners));
+    methods.iter().all(|method| listeners.iter().all(|listener| covers(*method, *listener)))
 }
 
-/// Whether no client is in the networks of both: what two rules with many networks each are told apart by at once.
+/// Whether one of many is among them, of which none means any.
+fn is_among<T: PartialEq>(all: &[T], one: Option<&T>) -> bool {
+    all.is_empty() || one.is_some_and(|one| all.contains(one))
+}
+
+/// All of these; none means any.
+fn each<T>(all: &[T]) -> Vec<Option<&T>> {
+    if all.is_empty() { vec![None] } else { all.iter().map(Some).collect() }
+}
+
+/// Whether no client is in the networks of both, or comes to the listeners of both: what two rules with many networks each are
+/// told apart by at once.
 pub(super) fn are_apart(one: &Rule, other: &Rule) -> bool {
-    match (&one.clients, &other.clients) {
+    let are_other_clients = match (&one.clients, &other.clients) {
         (Some(one), Some(other)) => !one.meet(other),
         _ => false,
-    }
+    };
+    are_other_clients || !share_one(&one.listeners, &other.listeners)
+}
+
+/// Whether some are among both, of which none means any.
+fn share_one<T: PartialEq>(some: &[T], others: &[T]) -> bool {
+    some.is_empty() || others.is_empty() || some.iter().any(|one| others.contains(one))
 }
 
 /// Whether a request is known for which both hold, each part of which has one value at most.
 pub(super) fn meet(one: &Rule, other: &Rule) -> bool {
-    let methods = one.methods.is_empty()
-        || other.methods.is_empty()
-        || one.methods.iter().any(|method| other.methods.contains(method));
     let may_meet =
         |one: &Condition| other.conditions.iter().all(|other| one.part != other.part || agree(one, other));
-    methods && !are_apart(one, other) && one.conditions.iter().all(may_meet)
+    share_one(&one.methods, &other.methods) && !are_apart(one, other) && one.conditions.iter().all(may_meet)
 }
 
 /// Whether a rule holds for no request.
@@ -73,17 +83,19 @@ pub(super) fn is_impossible(rule: &Rule) -> bool {
     rule.conditions.iter().any(contradicts) || rule.clients.as_ref().is_some_and(Networks::is_empty)
 }
 
-fn covers_methods(wide: &Rule, narrow: &Rule) -> bool {
-    wide.methods.is_empty()
-        || !narrow.methods.is_empty() && narrow.methods.iter().all(|method| wide.methods.contains(method))
-}
-
-fn covers_clients(wide: &Rule, narrow: &Rule) -> bool {
-    match (&wide.clients, &narrow.clients) {
+/// Whether one holds whenever the other does, but for their conditions.
+fn covers_aside(wide: &Rule, narrow: &Rule) -> bool {
+    let clients = match (&wide.clients, &narrow.clients) {
         (None, _) => true,
         (Some(wide), Some(narrow)) => wide.cover(narrow),
         (Some(wide), None) => wide.cover(&Networks::all()),
-    }
+    };
+    clients && are_among(&wide.methods, &narrow.methods) && are_among(&wide.listeners, &narrow.listeners)
+}
+
+/// Whether all of some are among others, of which none means any.
+fn are_among<T: PartialEq>(others: &[T], some: &[T]) -> bool {
+    each(some).into_iter().all(|one| is_among(others, one))
 }
 
 /// Whether a condition cannot hold without the other. A part may have several values, and one that passes is enough.
@@ -122,7 +134,12 @@ mod tests {
             part: Part::Header(HeaderName::from_static(name)),
             test: test.clone(),
         };
-        Rule { methods: methods.to_vec(), conditions: tests.iter().map(condition).collect(), clients: None }
+        Rule {
+            methods: methods.to_vec(),
+            conditions: tests.iter().map(condition).collect(),
+            clients: None,
+            listeners: Vec::new(),
+        }
     }
 
     fn is(text: &str) -> Test {

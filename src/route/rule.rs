@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use hyper::Method;
 use hyper::header::COOKIE;
 
-use crate::config::{Condition, Match, Networks, Part, Test};
+use crate::config::{Condition, ListenerId, Match, Networks, Part, Test};
 
 use super::Asked;
 
@@ -18,6 +18,8 @@ pub(super) struct Rule {
     pub(super) conditions: Vec<Condition>,
     /// One of these; none means any.
     pub(super) clients: Option<Networks<()>>,
+    /// One of these; none means any.
+    pub(super) listeners: Vec<ListenerId>,
 }
 
 impl Rule {
@@ -31,17 +33,25 @@ impl Rule {
                 conditions.push(condition.clone());
             }
         }
-        Self { methods, conditions, clients: when.clients.clone() }
+        let mut listeners = when.listeners.clone();
+        listeners.sort_unstable();
+        listeners.dedup();
+        Self { methods, conditions, clients: when.clients.clone(), listeners }
     }
 
     /// Whether it holds for all requests.
     pub(super) fn is_empty(&self) -> bool {
-        self.methods.is_empty() && self.conditions.is_empty() && self.clients.is_none()
+        self.methods.is_empty()
+            && self.conditions.is_empty()
+            && self.clients.is_none()
+            && self.listeners.is_empty()
     }
 
     pub(super) fn holds(&self, asked: &Asked<'_>) -> bool {
         (self.methods.is_empty() || self.methods.contains(asked.method))
             && self.clients.as_ref().is_none_or(|clients| clients.hold(asked.client))
+            && (self.listeners.is_empty()
+                || asked.listener.is_some_and(|known| self.listeners.contains(known)))
             && self.conditions.iter().all(|condition| holds(condition, asked))
     }
 }
@@ -115,7 +125,7 @@ mod tests {
     use super::*;
 
     fn asked<'a>(method: &'a Method, query: Option<&'a str>, headers: &'a HeaderMap) -> Asked<'a> {
-        Asked { host: "a", path: "/", query, method, headers, client: [10, 0, 0, 1].into() }
+        Asked { host: "a", path: "/", query, method, headers, client: [10, 0, 0, 1].into(), listener: None }
     }
 
     fn query_holds(query: &str, name: &str, test: Test) -> bool {

@@ -52,7 +52,8 @@ fn header(name: &'static str, test: Test) -> Condition {
 fn found<'r>(routes: &'r [Route], compiled: &Routes, host: &str, path: &str) -> Result<&'r str, Missed> {
     let headers = HeaderMap::new();
     let client = [192, 0, 2, 1].into();
-    let asked = Asked { host, path, query: None, method: &Method::GET, headers: &headers, client };
+    let asked =
+        Asked { host, path, query: None, method: &Method::GET, headers: &headers, client, listener: None };
     compiled.find(&asked).map(|found| &*routes[found.route].name)
 }
 
@@ -118,7 +119,15 @@ fn a_higher_priority_comes_before_all_else() {
     let compiled = Routes::compile(&routes).expect("no conflicts");
     let headers = HeaderMap::from_iter([(HeaderName::from_static("x-closed"), HeaderValue::from_static(""))]);
     let client = [192, 0, 2, 1].into();
-    let asked = Asked { host: "a", path: "/x", query: None, method: &Method::GET, headers: &headers, client };
+    let asked = Asked {
+        host: "a",
+        path: "/x",
+        query: None,
+        method: &Method::GET,
+        headers: &headers,
+        client,
+        listener: None,
+    };
     assert_eq!(compiled.find(&asked).expect("a route").route, 1);
     assert_eq!(found(&routes, &compiled, "a", "/x"), Ok("open"));
     assert_eq!(found(&routes, &compiled, "b", "/x"), Err(Missed::NoRoute));
@@ -177,8 +186,15 @@ fn captures_are_those_of_the_case_that_holds() {
     let compiled = Routes::compile(&routes).expect("no conflicts");
     let headers = HeaderMap::new();
     let client = [192, 0, 2, 1].into();
-    let asked =
-        |path| Asked { host: "a", path, query: None, method: &Method::GET, headers: &headers, client };
+    let asked = |path| Asked {
+        host: "a",
+        path,
+        query: None,
+        method: &Method::GET,
+        headers: &headers,
+        client,
+        listener: None,
+    };
     for (path, id, rest) in [
         ("/users/7/a/b", Some("7"), Some("a/b")),
         ("/users/7", Some("7"), Some("")),
@@ -445,7 +461,7 @@ proptest! {
         let routes: Vec<_> = matches.into_iter().enumerate().map(|(place, when)| route(&name(place), when)).collect();
         let (compiled, conflicts) = compile_regardless(&routes);
         for (host, path, query, method, headers, client) in &requests {
-            let asked = Asked { host, path, query: *query, method, headers, client: (*client).into() };
+            let asked = Asked { host, path, query: *query, method, headers, client: (*client).into(), listener: None };
             let expected = compiled.cases.iter().find(|case| holds(case, &compiled, &asked));
             let found = compiled.find(&asked).ok().map(|found| found.route);
             prop_assert_eq!(found, expected.map(|case| case.route as usize));
@@ -476,7 +492,7 @@ proptest! {
             if headers.get_all("h").iter().count() > 1 || query.is_some_and(|query| query.contains('&')) {
                 continue;
             }
-            let asked = Asked { host, path, query: *query, method, headers, client: (*client).into() };
+            let asked = Asked { host, path, query: *query, method, headers, client: (*client).into(), listener: None };
             let found = |routes: &Routes| routes.find(&asked).ok().map(|found| found.route);
             prop_assert_eq!(found(&one), found(&other));
         }

@@ -42,7 +42,7 @@ pub(super) struct Door {
 impl Door {
     /// One worker's door to what was opened.
     pub(super) fn to(opened: Arc<Opened>) -> Self {
-        let entrance = Rc::new(Entrance::open(opened.listener.clone()));
+        let entrance = Rc::new(Entrance::open(opened.listener.clone(), opened.id.clone()));
         if opened.is_closed() {
             entrance.close();
         }

@@ -53,7 +53,7 @@ impl Bound {
     /// # Errors
     /// The address is in use, not ours, or not allowed.
     pub fn bind(listener: &Listener, tls: Option<Arc<Tls>>, count: usize, again: bool) -> io::Result<Self> {
-        let mut listener = listener.clone();
+        let (id, mut listener) = (listener.id(), listener.clone());
         let mut file = None;
         let sockets = match &listener.address {
             Address::Ip(address) => {
@@ -72,7 +72,7 @@ impl Bound {
             }
         };
         let tls = tls.filter(|_| listener.tls);
-        Ok(Self { opened: Arc::new(Opened::new(listener, tls)), sockets, file })
+        Ok(Self { opened: Arc::new(Opened::new(id, listener, tls)), sockets, file })
     }
 
     /// What another process bound and gave us, and as many more sockets as it takes for `count` to have one each.
@@ -85,7 +85,7 @@ impl Bound {
         count: usize,
         mut sockets: Vec<Socket>,
     ) -> io::Result<Self> {
-        let mut listener = listener.clone();
+        let (id, mut listener) = (listener.id(), listener.clone());
         let mut file = None;
         let first = sockets.first().ok_or(io::ErrorKind::NotFound)?;
         match &listener.address {
@@ -102,7 +102,7 @@ impl Bound {
             }
         }
         let tls = tls.filter(|_| listener.tls);
-        Ok(Self { opened: Arc::new(Opened::new(listener, tls)), sockets, file })
+        Ok(Self { opened: Arc::new(Opened::new(id, listener, tls)), sockets, file })
     }
 
     /// Lets clients connect.

@@ -259,7 +259,7 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let listener = crate::config::Listener { name: "web".into(), address: address.into(), tls: false };
-        let opened = Arc::new(Opened::new(listener, None));
+        let opened = Arc::new(Opened::new(listener.id(), listener, None));
         let handed = || Handed {
             socket: std::net::TcpStream::connect(address).unwrap().into(),
             address,

@@ -1,6 +1,7 @@
 //! The last requests, as they came: for whoever wants to know where they would go under other settings.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use hyper::ext::Protocol;
 use hyper::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, UPGRADE};
@@ -26,6 +27,8 @@ pub struct Seen {
     pub authority: Option<String>,
     /// Who sent it.
     pub client: Option<IpAddr>,
+    /// What tells the listener that it came to.
+    pub listener: Option<Arc<str>>,
     /// Names and values of header lines, each after its length.
     lines: Vec<u8>,
 }
@@ -39,7 +42,7 @@ pub struct Recent {
 
 impl Recent {
     /// Keeps a request in place of the oldest.
-    pub fn keep<B>(&mut self, request: &Request<B>, client: IpAddr) {
+    pub fn keep<B>(&mut self, request: &Request<B>, client: IpAddr, listener: &Arc<str>) {
         // A WebSocket comes by CONNECT over HTTP/2 and goes on as a GET; any other CONNECT goes nowhere.
         let is_connect = request.method() == Method::CONNECT;
         if is_connect && !asks_for_websocket(request) {
@@ -66,6 +69,7 @@ impl Recent {
         seen.target.push_str(target);
         seen.authority = authority.map(str::to_owned);
         seen.client = Some(client);
+        seen.listener = Some(Arc::clone(listener));
         seen.lines.clear();
         for (name, value) in request.headers() {
             seen.add(name, value.as_bytes());
@@ -139,7 +143,7 @@ mod tests {
     fn a_request_is_kept_as_it_came_and_the_oldest_goes() {
         let mut recent = Recent::default();
         for number in 0..KEPT + 3 {
-            recent.keep(&request(&format!("/{number}")), [127, 0, 0, 1].into());
+            recent.keep(&request(&format!("/{number}")), [127, 0, 0, 1].into(), &"web".into());
         }
         let all = recent.all();
         assert_eq!(all.len(), KEPT);
@@ -152,11 +156,11 @@ mod tests {
     fn what_has_more_than_is_kept_is_not_kept() {
         let mut recent = Recent::default();
         let long = "x".repeat(MOST_BYTES);
-        recent.keep(&request(&format!("/{long}")), [127, 0, 0, 1].into());
+        recent.keep(&request(&format!("/{long}")), [127, 0, 0, 1].into(), &"web".into());
         let lines = Request::get("/").header("a", "b").header("long", long).body(()).expect("a request");
-        recent.keep(&lines, [127, 0, 0, 1].into());
+        recent.keep(&lines, [127, 0, 0, 1].into(), &"web".into());
         assert!(recent.all().is_empty());
-        recent.keep(&request("/"), [127, 0, 0, 1].into());
+        recent.keep(&request("/"), [127, 0, 0, 1].into(), &"web".into());
         assert_eq!(recent.all().len(), 1);
     }
 }

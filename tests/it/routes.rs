@@ -2,6 +2,7 @@
 
 mod answers;
 mod heads;
+mod listeners;
 mod mirror;
 mod refused;
 mod retry;

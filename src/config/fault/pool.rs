@@ -10,8 +10,6 @@ use crate::config::said::{By, Said, Scope, say};
 pub(in crate::config) enum PoolFault {
     /// Whom to ask for names is no address.
     DnsServer,
-    /// There is none of this name.
-    Unknown { name: String, nearest: Option<String>, known: Vec<String> },
     /// No backends and nowhere to find some.
     Empty,
     /// A source of backends is none.
@@ -59,7 +57,6 @@ pub(in crate::config) enum PoolFault {
 impl PoolFault {
     pub(in crate::config) fn scope(&self) -> Scope<'_> {
         match self {
-            Self::Unknown { name, .. } => Scope::Pool(name),
             Self::NoNames => Scope::All(&["pools.*.discover.*"]),
             Self::Empty => Scope::Within(&["backends.*", "discover.*"]),
             Self::Required(key) => Scope::Within(slice::from_ref(key)),
@@ -87,13 +84,6 @@ impl PoolFault {
 
     pub(in crate::config) fn said(&self, by: By) -> Said {
         match self {
-            Self::Unknown { nearest: Some(nearest), .. } => {
-                say("no pool has this name", format!("did you mean \"{nearest}\"?"))
-            }
-            Self::Unknown { name, known, .. } => say(
-                "no pool has this name",
-                format!("add [pools.{name}], or name one of {}", known.join(", ")),
-            ),
             Self::DnsServer => say("not an address", "write ADDRESS or ADDRESS:PORT, for example 127.0.0.53"),
             Self::Empty => say("has no backends", "add backends = [\"HOST:PORT\"], or discover"),
             Self::Source => say("not a source of backends", "write dns:NAME:PORT, srv:NAME or file:PATH"),

@@ -42,6 +42,9 @@ pub struct Route {
     /// Networks, one of which the client must be in. Default: any
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub clients: Vec<String>,
+    /// Listeners, by name, one of which the request must have come to. Default: any
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub listeners: Vec<String>,
     /// Routes of a higher priority are looked at first, however specific others are. Default: 0
     #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<i32>,

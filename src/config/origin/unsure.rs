@@ -28,12 +28,12 @@ impl Origin {
             Scope::Beside(keys) => (&around, keys),
             Scope::Entry(keys) => (&entry, keys),
             Scope::All(keys) => (&Path::default(), keys),
-            Scope::Pool(name) => {
-                let pools = Path(vec![Step::Key("pools".to_owned())]);
-                let named = pools.with(Step::Key(name.to_owned())).find(root, true);
+            Scope::Named(table, name) => {
+                let all = Path(vec![Step::Key(table.to_owned())]);
+                let named = all.with(Step::Key(name.to_owned())).find(root, true);
                 return !self.cut.is_empty()
                     || named.broken
-                    || read.may_mean(&pools.around(), "pools", root, false);
+                    || read.may_mean(&all.around(), table, root, false);
             }
         };
         let is_cut = match table.0.is_empty() {

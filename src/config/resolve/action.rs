@@ -4,7 +4,7 @@ use hyper::StatusCode;
 
 use super::Spot;
 use super::pool::{cookie, tags};
-use super::shared::{Pools, content_type, header_value, pool_named, status_within, template, unknown};
+use super::shared::{Pools, content_type, header_value, pool_named, status_within, template, unknown_pool};
 use crate::config::fault::RouteFault;
 use crate::config::file;
 use crate::config::pool::MOST_WEIGHT;
@@ -45,7 +45,7 @@ pub(super) fn action(
 fn pool_of_key(name: &str, pools: &Pools, at: &Spot<'_>) -> Option<usize> {
     let found = pools.get_index_of(name);
     if found.is_none() && !at.is_told_enough() {
-        at.wrong_key(name, unknown(name, pools));
+        at.wrong_key(name, unknown_pool(name, pools));
     }
     found
 }

@@ -2,14 +2,43 @@
 
 use std::path::Path;
 
+use indexmap::IndexMap;
+
 use super::Spot;
+use super::shared::unknown;
 use crate::config::draft::{Authorities, Side, TlsFiles};
-use crate::config::fault::PoolFault;
+use crate::config::fault::{PoolFault, Table};
 use crate::config::file::{self, File};
-use crate::config::listen::{ClientAuth, ClientCertificates, KeyPair, ListenFault, Listener, Tls, parse};
+use crate::config::listen::{
+    ClientAuth, ClientCertificates, KeyPair, ListenFault, Listener, ListenerId, Tls, parse,
+};
 
 /// Where they connect if nobody says it.
 const DEFAULT: &str = "127.0.0.1:8080";
+
+/// The listeners that routes can name.
+pub(super) struct Listeners<'f> {
+    /// As the settings have them.
+    pub(super) of_file: &'f IndexMap<String, file::Listener>,
+    /// Those that make sense.
+    pub(super) sound: &'f [Listener],
+}
+
+impl Listeners<'_> {
+    /// The one of this name, unless something is wrong with it or there is none.
+    pub(super) fn named(&self, name: &str, at: &Spot<'_>) -> Option<ListenerId> {
+        let found = self.sound.iter().find(|listener| *listener.name == *name);
+        if found.is_none() && !self.of_file.contains_key(name) && !at.is_told_enough() {
+            let known = self.of_file.keys().map(String::as_str);
+            match self.of_file.is_empty() {
+                // Nobody has named that one.
+                true => at.wrong(name, unknown(Table::Listeners, name, [DEFAULT].into_iter())),
+                false => at.wrong(name, unknown(Table::Listeners, name, known)),
+            }
+        }
+        found.map(Listener::id)
+    }
+}
 
 /// The listeners that a file means.
 pub(super) fn listeners(file: &File, at: &Spot<'_>) -> Vec<Listener> {

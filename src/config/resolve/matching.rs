@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 
 use super::Spot;
 use super::access::networks;
+use super::listen::Listeners;
 use super::pool::is_token;
 use crate::config::access::Networks;
 use crate::config::backend::is_name;
@@ -20,8 +21,12 @@ use crate::config::route::{Condition, HostMatch, Match, Part, PathMatch, Segment
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"];
 
 /// The match, and the names that its path gives to parts of a request's. Each is there if it makes sense.
-pub(super) fn matching(given: &file::Route, at: &Spot<'_>) -> (Option<Match>, Option<Vec<String>>) {
-    for list in ["hosts", "paths", "methods", "clients"] {
+pub(super) fn matching(
+    given: &file::Route,
+    listeners: &Listeners<'_>,
+    at: &Spot<'_>,
+) -> (Option<Match>, Option<Vec<String>>) {
+    for list in ["hosts", "paths", "methods", "clients", "listeners"] {
         at.key(list).not_empty();
     }
     let hosts = one_or_more(&given.host, &given.hosts, ("host", "hosts"), at, host);
@@ -33,6 +38,9 @@ pub(super) fn matching(given: &file::Route, at: &Spot<'_>) -> (Option<Match>, Op
     let clients = networks(&given.clients, &at.key("clients"));
     let are_sound = clients.len() == given.clients.len();
     let clients = Networks::of(clients.into_iter().map(|network| (network, ())));
+    let list = at.key("listeners");
+    let named = given.listeners.iter().enumerate();
+    let listeners = named.map(|(index, name)| listeners.named(name, &list.index(index))).collect::<Vec<_>>();
     let captures = paths.as_deref().map(captures);
     let when = || {
         Some(Match {
@@ -42,6 +50,7 @@ pub(super) fn matching(given: &file::Route, at: &Spot<'_>) -> (Option<Match>, Op
             methods: methods.into_iter().collect::<Option<_>>()?,
             conditions: conditions?,
             clients: (!given.clients.is_empty()).then_some(clients),
+            listeners: listeners.into_iter().collect::<Option<_>>()?,
         })
     };
     (when().filter(|_| are_sound), captures)

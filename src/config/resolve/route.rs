@@ -6,6 +6,7 @@ use hyper::StatusCode;
 use hyper::header::HeaderValue;
 
 use super::action::action;
+use super::listen::Listeners;
 use super::matching::matching;
 use super::shared::Pools;
 use super::treatment::treatment;
@@ -67,18 +68,28 @@ impl RouteDraft {
 }
 
 /// Each route as far as it makes sense; nothing of those of which is not known which requests they are for.
-pub(super) fn routes(file: &File, pools: &Pools, root: &Spot<'_>) -> Vec<Option<RouteDraft>> {
+pub(super) fn routes(
+    file: &File,
+    pools: &Pools,
+    listeners: &Listeners<'_>,
+    root: &Spot<'_>,
+) -> Vec<Option<RouteDraft>> {
     if file.routes.is_empty() && pools.len() > 1 {
         root.key("pools").fault(RouteFault::NoRoutes);
     }
     let at = root.key("routes");
     // How they stand to each other is seen when they are compiled.
-    file.routes.iter().map(|(name, given)| route(name, given, pools, &at.key(name))).collect()
+    file.routes.iter().map(|(name, given)| route(name, given, (pools, listeners), &at.key(name))).collect()
 }
 
-fn route(name: &str, given: &file::Route, pools: &Pools, at: &Spot<'_>) -> Option<RouteDraft> {
+fn route(
+    name: &str,
+    given: &file::Route,
+    (pools, listeners): (&Pools, &Listeners<'_>),
+    at: &Spot<'_>,
+) -> Option<RouteDraft> {
     useless::of_route(given, at);
-    let (matched, captures) = matching(given, at);
+    let (matched, captures) = matching(given, listeners, at);
     let captures = captures.as_deref();
     let action = action(given, pools, captures, at);
     let treatment = treatment(given, pools, captures, at);

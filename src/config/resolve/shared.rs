@@ -8,7 +8,7 @@ use hyper::header::HeaderValue;
 use indexmap::IndexMap;
 
 use super::Spot;
-use crate::config::fault::{Fault, PoolFault, RouteFault};
+use crate::config::fault::{Fault, PoolFault, RouteFault, Table};
 use crate::config::file;
 use crate::config::nearest::nearest;
 use crate::config::plain::read_file;
@@ -20,15 +20,20 @@ pub(super) type Pools = IndexMap<String, file::Pool>;
 pub(super) fn pool_named(name: &str, pools: &Pools, at: &Spot<'_>) -> Option<usize> {
     let found = pools.get_index_of(name);
     if found.is_none() && !at.is_told_enough() {
-        at.wrong(name, unknown(name, pools));
+        at.wrong(name, unknown_pool(name, pools));
     }
     found
 }
 
 /// What is said of a name that no pool has.
-pub(super) fn unknown(name: &str, pools: &Pools) -> PoolFault {
-    let nearest = nearest(name, pools.keys().map(String::as_str)).map(str::to_owned);
-    PoolFault::Unknown { name: name.to_owned(), nearest, known: pools.keys().cloned().collect() }
+pub(super) fn unknown_pool(name: &str, pools: &Pools) -> Fault {
+    unknown(Table::Pools, name, pools.keys().map(String::as_str))
+}
+
+/// What is said of a name that none of a table has.
+pub(super) fn unknown<'n>(table: Table, name: &str, known: impl Iterator<Item = &'n str> + Clone) -> Fault {
+    let nearest = nearest(name, known.clone()).map(str::to_owned);
+    Fault::Unknown { table, name: name.to_owned(), nearest, known: known.map(str::to_owned).collect() }
 }
 
 /// A text with names in braces, all of which stand for something. Without `captures` nobody knows which ones the path gives.

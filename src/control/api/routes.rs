@@ -45,6 +45,8 @@ pub struct Route {
     pub methods: Vec<String>,
     /// All of these: `header x-beta is yes`.
     pub conditions: Vec<String>,
+    /// One of these listeners, by name.
+    pub listeners: Vec<String>,
     /// Whether it is only for clients of some networks.
     pub some_clients: bool,
     /// What is done with its requests.

@@ -7,7 +7,7 @@ use hyper::header::HOST;
 use hyper::{StatusCode, Uri};
 
 use crate::backends::Terms;
-use crate::config::{self, Action, BackendUrl, Config, Written};
+use crate::config::{self, Action, BackendUrl, Config, ListenerId, Written};
 use crate::control::api::{Elsewhere, Requests};
 use crate::route::{Asked, Missed, Routes};
 use crate::telemetry::Seen;
@@ -80,6 +80,7 @@ impl Place {
         let headers = seen.headers();
         let uri: Uri = seen.target.parse().unwrap_or_default();
         let host = seen.authority.as_deref().or(headers.get(HOST).and_then(|host| host.to_str().ok()));
+        let listener = seen.listener.clone().map(ListenerId::from);
         let asked = Asked {
             host: host.unwrap_or_default(),
             path: uri.path(),
@@ -87,6 +88,7 @@ impl Place {
             method: &seen.method,
             headers: &headers,
             client: seen.client.unwrap_or_else(|| [0, 0, 0, 0].into()),
+            listener: listener.as_ref(),
         };
         let nowhere = |what: &str| Self { what: what.to_owned(), route: None, arrival: None };
         let found = match routes.find(&asked) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hyper::Method;
 
-use crate::config::{self, Condition, HostMatch, Part, PathMatch, Segment, Test, Written};
+use crate::config::{self, Condition, Config, HostMatch, Part, PathMatch, Segment, Test, Written};
 use crate::control::api::{Action, Listener, ListenerList, Route, RouteList, Share};
 use crate::control::desk::Desk;
 
@@ -21,13 +21,14 @@ pub(in super::super) fn listeners(desk: &Desk) -> ListenerList {
 pub(in super::super) fn routes(desk: &Desk) -> RouteList {
     let (config, loaded) = (desk.config(), desk.written());
     let written = loaded.written().key("routes");
-    let show = |route: &config::Route| show(route, &config.pools, written.key(&route.name));
+    let show = |route: &config::Route| show(route, &config, written.key(&route.name));
     RouteList { routes: config.routes.iter().map(show).collect() }
 }
 
 /// A route as it is, but for texts that files write with variables.
-fn show(route: &config::Route, pools: &[config::Pool], written: Written<'_>) -> Route {
+fn show(route: &config::Route, config: &Config, written: Written<'_>) -> Route {
     let when = &route.when;
+    let named = config.listeners.iter().filter(|listener| when.listeners.contains(&listener.id()));
     let conditions = ["headers", "query", "cookies"].into_iter().flat_map(|key| written.key(key).all());
     let conditions = when.conditions.iter().zip(conditions.map(Some).chain(iter::repeat(None)));
     Route {
@@ -37,8 +38,9 @@ fn show(route: &config::Route, pools: &[config::Pool], written: Written<'_>) -> 
         paths: one_or_more(&when.paths, path, (written.key("path"), written.key("paths"))),
         methods: one_or_more(&when.methods, Method::to_string, (Written::default(), written.key("methods"))),
         conditions: conditions.map(|(own, written)| condition(own, written.unwrap_or_default())).collect(),
+        listeners: named.map(|listener| listener.name.to_string()).collect(),
         some_clients: when.clients.is_some(),
-        action: action(&route.action, pools, written),
+        action: action(&route.action, &config.pools, written),
     }
 }
 
