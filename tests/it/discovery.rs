@@ -8,6 +8,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 
 use hickory_resolver::proto::rr::RecordType;
 
+use crate::support::pki::Authority;
+use crate::support::tls_backend::{TlsBackend, with_certificate};
 use crate::support::{Dns, Running, Sample, Settings, get, until};
 
 fn settings(dns: Option<&Dns>, source: &str) -> Settings {
@@ -163,6 +165,32 @@ fn services_of_a_name_have_ports_and_those_of_a_higher_priority_stand_by() {
     assert_eq!(answers(&balancer), "hello from first\n");
     samples[0].kill();
     assert_eq!(answers(&balancer), "hello from second\n");
+}
+
+#[test]
+fn a_service_in_a_domain_of_another_alphabet_is_called_as_certificates_and_hosts_call_it() {
+    let (dns, authority) = (Dns::start(), Authority::new());
+    let backend = TlsBackend::start(with_certificate(&authority.signs(&["xn--bcher-kva.test"])));
+    dns.says("bücher.test.", &[Ipv4Addr::LOCALHOST]);
+    dns.serves("_http._tcp.app.test.", &[(0, 1, backend.address.port(), "bücher.test.")]);
+    let text = settings_text(Some(&dns), "srv:https://_http._tcp.app.test");
+    let tls = format!("tls = {{ ca_file = \"{}\" }}\n", authority.file().display());
+    let balancer = Settings::that_say(&format!("{text}{tls}")).balancer().start();
+    get(balancer.address, "/").expect_status(200);
+    let checked = backend.wait_for("it is checked", |met| !met.heads.is_empty());
+    assert_eq!(checked.name.as_deref(), Some("xn--bcher-kva.test"));
+}
+
+#[test]
+fn a_name_may_have_an_underscore_in_it() {
+    let (dns, sample) = (Dns::start(), Sample::start("named"));
+    dns.says("my_app.test.", &[Ipv4Addr::LOCALHOST]);
+    let source = format!("dns:my_app.test:{}", sample.address().port());
+    let balancer = settings(Some(&dns), &source).balancer().start();
+    assert_eq!(answers(&balancer), "hello from named\n");
+    dns.serves("_http._tcp.app.test.", &[(0, 1, sample.address().port(), "my_app.test.")]);
+    let balancer = settings(Some(&dns), "srv:_http._tcp.app.test").balancer().start();
+    assert_eq!(answers(&balancer), "hello from named\n");
 }
 
 #[test]

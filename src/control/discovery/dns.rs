@@ -147,7 +147,8 @@ async fn target(
     service: &SRV,
     known: &[Backend],
 ) -> Result<Found, DnsError> {
-    let name = service.target.to_utf8();
+    // As it stands in certificates and in `Host`, whatever its alphabet (RFC 5890).
+    let name = service.target.to_ascii();
     let bad = |why| DnsError::Target { target: name.trim_end_matches('.').to_owned(), why };
     if service.port == 0 {
         return Err(bad(BadTarget::NoPort));

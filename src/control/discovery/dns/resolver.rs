@@ -16,7 +16,7 @@ use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::NetError;
 use hickory_resolver::proto::op::Query;
 use hickory_resolver::proto::rr::rdata::{CNAME, SRV};
-use hickory_resolver::proto::rr::{IntoName, Name, RData, RecordType};
+use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use hickory_resolver::system_conf::read_system_conf;
 use tokio::time::timeout;
 
@@ -112,7 +112,8 @@ impl Resolver {
 
     /// The absolute names that it may be short for, in the order in which the system tries them.
     fn names(&self, name: &str) -> Result<Vec<Name>, Reason> {
-        let name = name.into_name().map_err(|error| Reason::Other(error.to_string()))?;
+        // Names of hosts have no underscores (RFC 952), but some hosts have such names.
+        let name = Name::from_str_relaxed(name).map_err(|error| Reason::Other(error.to_string()))?;
         if name.is_fqdn() {
             return Ok(vec![name]);
         }
