@@ -144,6 +144,23 @@ fn who_never_answers_for_one_family_keeps_nobody_of_the_other_waiting() {
 }
 
 #[test]
+fn who_never_answers_for_one_family_is_not_waited_for_again_at_each_look_at_what_is_known() {
+    let dns = Dns::start();
+    dns.drops(&[RecordType::AAAA]);
+    let hosts: Vec<_> = (0..16).map(|host| format!("host{host}.test.")).collect();
+    let services: Vec<_> = hosts.iter().map(|host| (0, 1, 9, host.as_str())).collect();
+    hosts.iter().for_each(|host| dns.says(host, &[Ipv4Addr::LOCALHOST]));
+    dns.serves("_http._tcp.app.test.", &services);
+    let _balancer = settings(Some(&dns), "srv:_http._tcp.app.test").balancer().start();
+    let looks = |looks| until("it was looked at", || dns.questions_for(RecordType::SRV) > looks);
+    looks(2);
+    looks(5);
+    // Once while nothing was known; then twice, for what is said may be lost on its way; then it would be twice each time.
+    let asked = dns.questions_for(RecordType::AAAA);
+    assert!(asked < (1 + 4 * 2) * hosts.len(), "{asked} questions");
+}
+
+#[test]
 fn why_a_name_leads_nowhere_is_said_in_words() {
     let dns = Dns::start();
     let balancer = settings(Some(&dns), "dns:app.test:80").balancer().start();

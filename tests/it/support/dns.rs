@@ -1,5 +1,6 @@
 //! A server of names that says what it is told to.
 
+use std::collections::HashSet;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex};
@@ -24,7 +25,8 @@ struct Zone {
     denies: bool,
     /// Says first each time what it said last before.
     turns: bool,
-    questions: usize,
+    /// A question that is put again counts once.
+    asked: HashSet<(Name, RecordType, u16)>,
 }
 
 /// A server of names. It runs until the test ends.
@@ -126,7 +128,12 @@ impl Dns {
 
     /// How often it was asked.
     pub fn questions(&self) -> usize {
-        self.zone.lock().unwrap().questions
+        self.zone.lock().unwrap().asked.len()
+    }
+
+    /// How often it was asked for these.
+    pub fn questions_for(&self, kind: RecordType) -> usize {
+        self.zone.lock().unwrap().asked.iter().filter(|(_, asked, _)| *asked == kind).count()
     }
 
     fn set(&self, name: &str, records: Vec<RData>) {
@@ -138,8 +145,8 @@ impl Dns {
 
 impl Zone {
     fn answer(&mut self, question: Message) -> Option<Message> {
-        self.questions += 1;
         let query = question.queries[0].clone();
+        self.asked.insert((query.name().clone(), query.query_type(), question.metadata.id));
         if self.drops.contains(&query.query_type()) {
             return None;
         }

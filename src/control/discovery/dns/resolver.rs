@@ -25,7 +25,8 @@ use super::server::{Reason, Server, TIMEOUT, Told, server_at};
 /// How often a question is put at least, be it to another server.
 const ATTEMPTS: usize = 2;
 /// How long the first addresses of one family wait for those of the other, for there are servers that never answer for one (RFC
-/// 8305 section 3). Later ones wait for as long as a question may take: what is known still holds.
+/// 8305 section 3). Later ones wait for as long as a question may take, unless all servers were silent on it just before: what is
+/// known still holds.
 const GRACE: Duration = Duration::from_millis(500);
 /// Names that stand one for the other before it is taken for a circle.
 const MOST_ALIASES: usize = 8;
@@ -86,11 +87,9 @@ impl Resolver {
         if let Some(listed) = names.iter().find_map(|name| self.listed(name)) {
             return listed;
         }
-        let longest = TIMEOUT * u32::try_from(self.attempts()).unwrap_or(u32::MAX);
-        let grace = if is_known { longest } else { GRACE };
         let mut told = (Err(Reason::NoName), Err(Reason::NoName));
         for name in &names {
-            told = self.both(name, grace).await;
+            told = self.both(name, is_known).await;
             if !is_nowhere(&told) {
                 break;
             }
@@ -136,15 +135,25 @@ impl Resolver {
         is_listed.then(|| (ipv4.ok_or(Reason::NoRecords), ipv6.ok_or(Reason::NoRecords)))
     }
 
-    async fn both(&self, name: &Name, grace: Duration) -> (Answer, Answer) {
+    async fn both(&self, name: &Name, is_known: bool) -> (Answer, Answer) {
         let (ipv4, ipv6) =
             (pin!(self.of_family(name, RecordType::A)), pin!(self.of_family(name, RecordType::AAAA)));
         match select(ipv4, ipv6).await {
             Either::Left((ipv4, ipv6)) => {
-                let ipv6 = beside(&ipv4, ipv6, grace).await;
+                let ipv6 = beside(&ipv4, ipv6, self.grace(RecordType::AAAA, is_known)).await;
                 (ipv4, ipv6)
             }
-            Either::Right((ipv6, ipv4)) => (beside(&ipv6, ipv4, grace).await, ipv6),
+            Either::Right((ipv6, ipv4)) => {
+                (beside(&ipv6, ipv4, self.grace(RecordType::A, is_known)).await, ipv6)
+            }
+        }
+    }
+
+    /// How long addresses of this family are waited for once there are some of the other.
+    fn grace(&self, kind: RecordType, is_known: bool) -> Duration {
+        match is_known && !self.servers.iter().all(|server| server.is_silent_on(kind)) {
+            true => TIMEOUT * u32::try_from(self.attempts()).unwrap_or(u32::MAX),
+            false => GRACE,
         }
     }
 

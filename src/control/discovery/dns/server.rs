@@ -18,7 +18,7 @@ use super::AT_ONCE;
 
 /// How long one may take for a question.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(2);
-/// For how long others are asked before a server that was silent.
+/// For how long others are asked before a server that was silent, and one that was silent on one family is not waited for.
 const REST: Duration = Duration::from_secs(60);
 
 /// Why there was no answer, or none of use.
@@ -44,6 +44,9 @@ pub(super) struct Server {
     answered: Cell<Option<Instant>>,
     /// When it told nothing though it was waited for, if it has told nothing since.
     silent: Cell<Option<Instant>>,
+    /// When it told nothing of this family of addresses though it was waited for, if it has told nothing of it since: some tell of
+    /// one family alone, and are there.
+    mute: Cell<Option<(RecordType, Instant)>>,
 }
 
 /// What was said of a name, and for how long that holds.
@@ -89,21 +92,25 @@ impl Server {
         // Each target is asked for by two families, and there are other sources.
         options.max_active_requests = 4 * AT_ONCE;
         let resolver = builder.build()?;
-        Ok(Self { resolver, answered: Cell::new(None), silent: Cell::new(None) })
+        Ok(Self { resolver, answered: Cell::new(None), silent: Cell::new(None), mute: Cell::new(None) })
     }
 
     pub(super) async fn ask(&self, name: &Name, kind: RecordType) -> Result<Lookup, Reason> {
         let asked = Instant::now();
         let answer = self.resolver.lookup(name.clone(), kind).await.map_err(Reason::from);
         match answer {
-            // Some tell of one family alone, and are there.
-            Err(Reason::Slow | Reason::Other(_)) if self.answered.get() < Some(asked) => {
-                self.silent.set(Some(Instant::now()));
+            Err(Reason::Slow | Reason::Other(_)) => {
+                let now = Some(Instant::now());
+                if self.answered.get() < Some(asked) {
+                    self.silent.set(now);
+                } else if kind.is_ip_addr() {
+                    self.mute.set(now.map(|now| (kind, now)));
+                }
             }
-            Err(Reason::Slow | Reason::Other(_)) => {}
             _ => {
                 self.answered.set(Some(Instant::now()));
                 self.silent.set(None);
+                self.mute.set(self.mute.get().filter(|(mute, _)| *mute != kind));
             }
         }
         answer
@@ -111,7 +118,12 @@ impl Server {
 
     /// Whether others are asked before.
     pub(super) fn rests(&self) -> bool {
-        self.silent.get().is_some_and(|since| since.elapsed() < REST)
+        self.silent.get().is_some_and(is_fresh)
+    }
+
+    /// Whether it need not be waited for what it says of this family of addresses.
+    pub(super) fn is_silent_on(&self, kind: RecordType) -> bool {
+        self.rests() || self.mute.get().is_some_and(|(mute, since)| mute == kind && is_fresh(since))
     }
 }
 
@@ -121,6 +133,10 @@ impl<T> Told<T> {
         let all = answer.answers().iter().filter_map(|record| kind(&record.data)).collect();
         Self { all, holds: answer.valid_until().saturating_duration_since(Instant::now()) }
     }
+}
+
+fn is_fresh(since: Instant) -> bool {
+    since.elapsed() < REST
 }
 
 /// A server there, with all else as usual.
