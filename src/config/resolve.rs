@@ -14,7 +14,7 @@ mod shared;
 mod treatment;
 mod useless;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::absolute;
 use std::thread;
@@ -177,12 +177,20 @@ fn access_log(file: &File, at: &Spot<'_>, known: &Known, draft: &mut Draft) -> O
 
 fn dns_servers(file: &File, root: &Spot<'_>) -> Option<Vec<SocketAddr>> {
     let at = root.key("dns_servers");
-    let server = |(index, text): (usize, &String)| {
-        let address = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, DNS)).or_else(|_| text.parse());
-        at.index(index).take(text, address.map_err(|_| PoolFault::DnsServer))
-    };
+    let server = |(index, text): (usize, &String)| at.index(index).take(text, dns_server(text));
     let servers: Vec<_> = file.dns_servers.iter().enumerate().map(server).collect();
     servers.into_iter().collect()
+}
+
+fn dns_server(text: &str) -> Result<SocketAddr, PoolFault> {
+    // What stands behind a % need be no number, and says nothing of any other address.
+    let (bare, after) = text.split_once('%').unwrap_or((text, ""));
+    let bare = bare.trim_start_matches('[').split(']').next().unwrap_or_default();
+    if bare.parse().is_ok_and(|ip: Ipv6Addr| ip.is_unicast_link_local()) {
+        return Err(PoolFault::LinkLocalDns);
+    }
+    let address = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, DNS)).or_else(|_| text.parse());
+    address.ok().filter(|_| after.is_empty()).ok_or(PoolFault::DnsServer)
 }
 
 fn workers(file: &File, root: &Spot<'_>) -> Option<NonZeroUsize> {

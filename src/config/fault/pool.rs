@@ -10,6 +10,8 @@ use crate::config::said::{By, Said, Scope, say};
 pub(in crate::config) enum PoolFault {
     /// Whom to ask for names is no address.
     DnsServer,
+    /// Whom to ask for names is in one of the machine's networks, and `hickory` cannot say in which.
+    LinkLocalDns,
     /// No backends and nowhere to find some.
     Empty,
     /// A source of backends is none.
@@ -68,6 +70,7 @@ impl PoolFault {
             Self::NoToken => Scope::Entry(&["token_file"]),
             Self::NoAdmin => Scope::Entry(&["address"]),
             Self::DnsServer
+            | Self::LinkLocalDns
             | Self::Source
             | Self::HashKey
             | Self::HealthPath
@@ -84,7 +87,7 @@ impl PoolFault {
 
     pub(in crate::config) fn said(&self, by: By) -> Said {
         match self {
-            Self::DnsServer => say("not an address", "write ADDRESS or ADDRESS:PORT, for example 127.0.0.53"),
+            Self::DnsServer | Self::LinkLocalDns => self.said_of_servers_of_names(),
             Self::Empty => say("has no backends", "add backends = [\"HOST:PORT\"], or discover"),
             Self::Source => say("not a source of backends", "write dns:NAME:PORT, srv:NAME or file:PATH"),
             Self::HashKey => {
@@ -135,6 +138,16 @@ impl PoolFault {
                 "choose another one, or set admin.address, for example to \"off\"",
             ),
             _ => self.said_of_useless(),
+        }
+    }
+
+    fn said_of_servers_of_names(&self) -> Said {
+        match self {
+            Self::LinkLocalDns => say(
+                "cannot be asked for names, for its address is link-local",
+                "name a server by another address, for example 127.0.0.53",
+            ),
+            _ => say("not an address", "write ADDRESS or ADDRESS:PORT, for example 127.0.0.53"),
         }
     }
 

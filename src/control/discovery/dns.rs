@@ -2,6 +2,7 @@
 
 mod resolver;
 mod server;
+mod system;
 
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
@@ -12,8 +13,9 @@ use hickory_resolver::proto::rr::rdata::SRV;
 use crate::config::{Backend, BackendUrl, Scheme};
 
 use super::{Found, MOST_FOUND};
-pub(super) use resolver::{Resolver, Stamp, stamp};
+pub(super) use resolver::Resolver;
 use server::Reason;
+pub(super) use system::{Stamp, stamp};
 
 /// Targets of a service that are asked for at one time.
 const AT_ONCE: usize = 16;

@@ -193,6 +193,24 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
         "remove it, or add discover",
     ),
     (
+        "dns_servers = ['[fe80::1%2]:53']\n[pools.a]\ndiscover = ['dns:x:1']",
+        "1:16",
+        "[fe80::1%2]:53: cannot be asked for names, for its address is link-local",
+        "name a server by another address, for example 127.0.0.53",
+    ),
+    (
+        "dns_servers = ['fe80::1%eth0']\n[pools.a]\ndiscover = ['dns:x:1']",
+        "1:16",
+        "fe80::1%eth0: cannot be asked for names, for its address is link-local",
+        "name a server by another address",
+    ),
+    (
+        "dns_servers = ['[2001:db8::1%2]:53']\n[pools.a]\ndiscover = ['dns:x:1']",
+        "1:16",
+        "[2001:db8::1%2]:53: not an address",
+        "write ADDRESS or ADDRESS:PORT",
+    ),
+    (
         "[routes.a]\npool = 'default'\nretry = { attempts = 1, statuses = [503] }",
         "3:36",
         "do nothing, for attempts = 1 allows no second one",

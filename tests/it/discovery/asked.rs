@@ -17,7 +17,7 @@ fn asking([one, other]: [&Dns; 2], source: &str) -> Running {
 }
 
 /// A balancer on a system that looks for names in this way; none where no such system can be made.
-fn on_a_system(dns: &Dns, ways: &str, hosts: &str, source: &str) -> Option<(Settings, Running)> {
+fn on_a_system(dns: &Dns, ways: &str, hosts: impl AsRef<[u8]>, source: &str) -> Option<(Settings, Running)> {
     if lacks_lists_of_names() {
         return None;
     }
@@ -96,12 +96,52 @@ fn a_short_name_is_looked_for_in_the_domains_of_the_system() {
 }
 
 #[test]
+fn a_domain_that_a_list_of_domains_stands_in_for_is_not_looked_in() {
+    let (Some(dns), sample) = (Dns::of_a_system(), Sample::start("named")) else { return };
+    dns.denies(true);
+    dns.says("app.former.test.", &[ELSEWHERE]);
+    dns.says("app.first.test.", &[Ipv4Addr::LOCALHOST]);
+    for ways in ["domain former.test\nsearch first.test", "search former.test\ndomain first.test"] {
+        let source = source_at("app", sample.address());
+        let Some((_settings, balancer)) = on_a_system(&dns, ways, "", &source) else { return };
+        assert_eq!(answers(&balancer), "hello from named\n");
+    }
+}
+
+#[test]
+fn a_server_of_names_at_a_link_local_address_is_passed_over_which_is_said() {
+    let (Some(dns), sample) = (Dns::of_a_system(), Sample::start("named")) else { return };
+    dns.says("app.test.", &[Ipv4Addr::LOCALHOST]);
+    let (ways, source) = ("nameserver fe80::1%eth0", source_at("app.test", sample.address()));
+    let Some((settings, balancer)) = on_a_system(&dns, ways, "", &source) else { return };
+    assert_eq!(answers(&balancer), "hello from named\n");
+    balancer
+        .said("/etc/resolv.conf: the server of names fe80::1 is not asked, for its address is link-local");
+    settings.put("resolv.conf", "nameserver fe80::1%eth0\n");
+    balancer
+        .said("nobody to ask for names: the addresses of all servers in /etc/resolv.conf are link-local;");
+    assert_eq!(answers(&balancer), "hello from named\n");
+}
+
+#[test]
+fn what_the_system_lists_of_names_counts_though_something_in_it_is_no_text() {
+    let (Some(dns), sample) = (Dns::of_a_system(), Sample::start("named")) else { return };
+    dns.says("app.test.", &[ELSEWHERE]);
+    let (hosts, source) = (b"# B\xfccher\n127.0.0.1 app.test\n", source_at("app.test", sample.address()));
+    let Some((settings, balancer)) = on_a_system(&dns, "", hosts, &source) else { return };
+    assert_eq!(answers(&balancer), "hello from named\n");
+    // One that cannot be read is told of.
+    settings.put("hosts", vec![b'\n'; (16 << 20) + 1]);
+    balancer.said("/etc/hosts: cannot be read, and names are looked for without it: it is larger than 16MiB");
+}
+
+#[test]
 fn what_the_system_lists_of_names_counts_before_all_servers_and_as_it_is_now() {
     let (Some(dns), sample) = (Dns::of_a_system(), Sample::start("named")) else { return };
     dns.says("app.test.", &[Ipv4Addr::new(127, 0, 0, 8)]);
     let source = source_at("app.test", sample.address());
     let hosts = |address: Ipv4Addr| format!("{address} app.test\n");
-    let Some((settings, balancer)) = on_a_system(&dns, "", &hosts(ELSEWHERE), &source) else { return };
+    let Some((settings, balancer)) = on_a_system(&dns, "", hosts(ELSEWHERE), &source) else { return };
     balancer.said(&format!("{ELSEWHERE}:{} is ", sample.address().port()));
     settings.put("hosts", hosts(Ipv4Addr::LOCALHOST));
     until("the new address is used", || get(balancer.address, "/").status == 200);

@@ -3,24 +3,24 @@
 //! The order of servers and of names is the operator's: a later one is asked only if the earlier one told nothing, and who says
 //! that there is none has told.
 
-use std::fs;
+use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::MetadataExt;
 use std::pin::pin;
 use std::time::Duration;
 
 use futures::future::{Either, select};
 use hickory_resolver::Hosts;
-use hickory_resolver::config::{ResolverConfig, ResolverOpts};
+use hickory_resolver::config::ResolverOpts;
 use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::NetError;
 use hickory_resolver::proto::op::Query;
 use hickory_resolver::proto::rr::rdata::{CNAME, SRV};
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
-use hickory_resolver::system_conf::read_system_conf;
 use tokio::time::timeout;
+use tracing::warn;
 
 use super::server::{Reason, Server, TIMEOUT, Told, server_at};
+use super::system::{Doubt, System};
 
 /// How often a question is put at least, be it to another server.
 const ATTEMPTS: usize = 2;
@@ -32,12 +32,6 @@ const GRACE: Duration = Duration::from_millis(500);
 const MOST_ALIASES: usize = 8;
 /// What the system's own list says is looked at as often as a file with backends.
 const LIST_HOLDS: Duration = Duration::from_secs(1);
-
-/// What the system says of names, and of whom to ask for them.
-const SYSTEM_FILES: [&str; 2] = ["/etc/hosts", "/etc/resolv.conf"];
-
-/// Tells whether files of the system are those that were read: of each its inode, length and time of change.
-pub(in crate::control::discovery) type Stamp = [Option<(u64, u64, i64, i64)>; 2];
 
 /// The addresses of one family that a name has, at least one, and for how long that holds.
 pub(super) type Answer = Result<Told<IpAddr>, Reason>;
@@ -53,26 +47,26 @@ pub(in crate::control::discovery) struct Resolver {
     dots: usize,
     /// The system's own list.
     list: Hosts,
+    /// What of the system's files is not gone by, until it was said.
+    doubts: RefCell<Vec<Doubt>>,
 }
 
 impl Resolver {
     /// Asks these servers, or does as the system does.
     pub(in crate::control::discovery) fn asking(servers: &[SocketAddr]) -> Result<Self, NetError> {
-        let (config, options, list) = match servers {
-            [] => {
-                let (config, options) = read_system_conf()?;
-                (config, options, Hosts::from_system().unwrap_or_default())
-            }
-            servers => {
-                let config = ResolverConfig::from_name_servers(servers.iter().map(server_at).collect());
-                (config, ResolverOpts::default(), Hosts::default())
-            }
+        let System { servers, options, domains, list, doubts } = match servers {
+            [] => System::read()?,
+            servers => System {
+                servers: servers.iter().map(server_at).collect(),
+                options: ResolverOpts::default(),
+                domains: Vec::new(),
+                list: Hosts::default(),
+                doubts: Vec::new(),
+            },
         };
-        let (domain, search, servers) = config.into_parts();
-        let mut domains: Vec<_> = domain.into_iter().chain(search).collect();
-        domains.dedup();
         let servers = servers.into_iter().map(|server| Server::at(server, options.clone()));
-        Ok(Self { servers: servers.collect::<Result<_, _>>()?, domains, dots: options.ndots, list })
+        let servers = servers.collect::<Result<_, _>>()?;
+        Ok(Self { servers, domains, dots: options.ndots, list, doubts: RefCell::new(doubts) })
     }
 
     /// What is said of the addresses of both families, IPv4 first; of a name of which nothing is known not for long.
@@ -111,6 +105,9 @@ impl Resolver {
 
     /// The absolute names that it may be short for, in the order in which the system tries them.
     fn names(&self, name: &str) -> Result<Vec<Name>, Reason> {
+        for doubt in self.doubts.take() {
+            warn!("{doubt}");
+        }
         // Names of hosts have no underscores (RFC 952), but some hosts have such names.
         let name = Name::from_str_relaxed(name).map_err(|error| Reason::Other(error.to_string()))?;
         if name.is_fqdn() {
@@ -211,14 +208,6 @@ impl Resolver {
     fn attempts(&self) -> usize {
         self.servers.len().max(ATTEMPTS)
     }
-}
-
-/// How the files of the system are now that say whom to ask.
-pub(in crate::control::discovery) fn stamp() -> Stamp {
-    SYSTEM_FILES.map(|path| {
-        let known = fs::metadata(path).ok()?;
-        Some((known.ino(), known.size(), known.mtime(), known.mtime_nsec()))
-    })
 }
 
 fn is_none_there<T>(answer: &Result<T, Reason>) -> bool {
