@@ -5,6 +5,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::body::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Method, StatusCode};
 
@@ -146,8 +147,8 @@ pub enum Action {
         status: StatusCode,
         /// Of this media type.
         content_type: HeaderValue,
-        /// With this body.
-        body: Arc<str>,
+        /// With this body, which all answers share.
+        body: Bytes,
     },
 }
 
@@ -234,8 +235,8 @@ pub struct ErrorPage {
     pub statuses: (StatusCode, StatusCode),
     /// Of this media type.
     pub content_type: HeaderValue,
-    /// The page.
-    pub body: Arc<[u8]>,
+    /// The page, which all answers share.
+    pub body: Bytes,
 }
 
 impl Route {

@@ -1,7 +1,5 @@
 //! Answers that we give ourselves: redirects and texts of routes, what errors deserve, and pages in place of errors.
 
-use std::sync::Arc;
-
 use hyper::body::{Body as _, Bytes};
 use hyper::header::{
     ACCEPT_RANGES, ALLOW, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH,
@@ -66,12 +64,12 @@ impl Own {
     }
 
     /// A text of the settings.
-    pub(super) fn text(status: StatusCode, content_type: &HeaderValue, body: &Arc<str>) -> Self {
+    pub(super) fn text(status: StatusCode, content_type: &HeaderValue, body: &Bytes) -> Self {
         let mut headers = HeaderMap::new();
         if !body.is_empty() {
             headers.insert(CONTENT_TYPE, content_type.clone());
         }
-        Self::with(status, headers, Bytes::copy_from_slice(body.as_bytes()))
+        Self::with(status, headers, body.clone())
     }
 
     /// A page in place of a backend's answer with this status and this head.
@@ -80,7 +78,7 @@ impl Own {
             headers.remove(name);
         }
         headers.insert(CONTENT_TYPE, page.content_type.clone());
-        Self { is_served: true, ..Self::with(status, headers, Bytes::copy_from_slice(&page.body)) }
+        Self { is_served: true, ..Self::with(status, headers, page.body.clone()) }
     }
 
     /// An answer to a failed request: its route's page for the status, or this text.
@@ -99,7 +97,7 @@ impl Own {
         let body = match page {
             Some(page) => {
                 headers.insert(CONTENT_TYPE, page.content_type.clone());
-                Bytes::copy_from_slice(&page.body)
+                page.body.clone()
             }
             None => Bytes::from(text),
         };

@@ -124,5 +124,5 @@ fn answer(given: &file::Answer, at: &Spot<'_>) -> Option<Action> {
         at.key("body").fault(RouteFault::NoBody);
     }
     let content_type = content_type(given.content_type.as_deref(), "text/plain; charset=utf-8", at);
-    Some(Action::Answer { status: code?, content_type: content_type?, body: body.into() })
+    Some(Action::Answer { status: code?, content_type: content_type?, body: body.to_owned().into() })
 }

@@ -5,6 +5,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
 
 use hyper::StatusCode;
+use hyper::body::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
 use indexmap::IndexMap;
 
@@ -173,7 +174,7 @@ fn error_pages(given: &IndexMap<String, file::ErrorPage>, at: &Spot<'_>) -> Vec<
 }
 
 /// The media type of a page, and the page.
-fn error_page(given: &file::ErrorPage, at: &Spot<'_>) -> Option<(HeaderValue, Arc<[u8]>)> {
+fn error_page(given: &file::ErrorPage, at: &Spot<'_>) -> Option<(HeaderValue, Bytes)> {
     let content_type = content_type(given.content_type.as_deref(), "text/html; charset=utf-8", at);
     let body = match (&given.file, &given.body) {
         (Some(name), Some(_)) => {

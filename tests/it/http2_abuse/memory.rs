@@ -2,12 +2,12 @@
 
 use std::iter::repeat_n;
 
-use crate::support::{Backend, Balancer, PATIENCE, Sample};
+use crate::support::{Backend, Balancer, PATIENCE, Sample, Settings};
 
 use super::raw::{
     DATA, END_HEADERS, END_STREAM, HEAD_TOO_LARGE, HEADERS, OK, RST_STREAM, Raw, frame, get, length, setting,
 };
-use super::{house, memory, most_memory, streams};
+use super::{GROWTH, house, memory, most_memory, streams};
 
 /// Kilobytes of an answer that wait for the client: what h2 holds of it, what was read of it from the backend.
 const PER_STREAM: usize = 320;
@@ -61,6 +61,48 @@ fn clients_that_ask_for_much_and_take_nothing_are_cut_and_cost_little_meanwhile(
 }
 
 #[test]
+fn answers_of_ours_that_nobody_takes_are_kept_once() {
+    let sample = Sample::start("b1");
+    let page = "x".repeat(1 << 20);
+    let settings = Settings::that_say(&format!(
+        r#"
+        [listeners.web]
+        address = "127.0.0.1:0"
+        [pools]
+        one = {{ backends = ["{}"] }}
+        down = {{ backends = ["{}"] }}
+        [routes.text]
+        path = "/text"
+        answer = {{ body = "{page}" }}
+        [routes.one]
+        pool = "one"
+        error_pages = {{ "500-599" = {{ file = "page" }} }}
+        [routes.down]
+        path = "/down"
+        pool = "down"
+        error_pages = {{ "500-599" = {{ file = "page" }} }}
+        "#,
+        sample.address(),
+        Backend::refuses(),
+    ));
+    settings.put("page", &page);
+    let balancer = settings.balancer().start();
+    // What one gave back would hide what the next one takes.
+    let mut held = Vec::new();
+    for path in ["/text", "/status/500", "/down"] {
+        let before = memory(&balancer);
+        let mut raw = Raw::with(balancer.address, &setting(4, 0));
+        all_at_once(&mut raw, path);
+        for _ in 0..128 {
+            raw.expect(HEADERS);
+        }
+        let grown = memory(&balancer).saturating_sub(before);
+        assert!(grown < GROWTH, "{grown} kB for 128 times {path}");
+        held.push(raw);
+    }
+}
+
+#[test]
 fn a_client_that_does_not_read_is_cut_and_costs_little_meanwhile() {
     let sample = Sample::start("b1");
     let balancer =
@@ -99,7 +141,7 @@ fn a_client_that_does_not_read_is_heard_no_more_before_what_is_said_to_its_mista
         // It is heard no more, or, if it was slow to be so, its mistakes were too many.
         balancer.said(r#""reason":""#);
         let grown = most_memory(&balancer).saturating_sub(before);
-        assert!(grown < super::GROWTH, "{grown} kB for {mistake:?}");
+        assert!(grown < GROWTH, "{grown} kB for {mistake:?}");
     }
 }
 
