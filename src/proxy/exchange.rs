@@ -51,7 +51,7 @@ impl Exchange {
         let began = look_at(&client, request);
         client.begin_exchange();
         let is_http2 = request.version() == Version::HTTP_2;
-        let is_grpc = is_http2 && grpc::is_call(request.headers());
+        let is_grpc = is_http2 && grpc::is_call(request.method(), request.headers());
         let wants_no_body = is_http2 && request.method() == Method::HEAD;
         client.set(Mark::Watched, request.body().is_end_stream());
         client.set(Mark::OpenEnded, request.version() == Version::HTTP_10);

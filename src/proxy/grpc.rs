@@ -5,16 +5,18 @@
 
 use std::fmt::Write;
 
+use hyper::Method;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
 const APPLICATION_GRPC: &[u8] = b"application/grpc";
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
-/// Whether a request with these fields is a call of a gRPC method.
-pub(super) fn is_call(headers: &HeaderMap) -> bool {
-    let rest = headers.get(CONTENT_TYPE).and_then(|kind| kind.as_bytes().strip_prefix(APPLICATION_GRPC));
-    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+/// Whether a request with this method and these fields is a call of a gRPC method, which is a POST. What we refused of others
+/// would look agreed to, and CONNECT would open a tunnel.
+pub(super) fn is_call(method: &Method, headers: &HeaderMap) -> bool {
+    let rest = || headers.get(CONTENT_TYPE)?.as_bytes().strip_prefix(APPLICATION_GRPC);
+    method == Method::POST && rest().is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
 }
 
 /// The fields of an answer that say what the status and the sentence of an HTTP error do.
@@ -72,12 +74,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_is_known_by_its_content_type() {
-        let is = |kind: &'static str| {
-            is_call(&HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(kind))]))
+    fn a_call_is_known_by_its_method_and_its_content_type() {
+        let is_called = |method: Method, kind: &'static str| {
+            is_call(&method, &HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(kind))]))
         };
+        let is = |kind| is_called(Method::POST, kind);
         assert!(is("application/grpc") && is("application/grpc+proto") && is("application/grpc;x=y"));
-        assert!(!is("application/grpc-web") && !is("application/json") && !is_call(&HeaderMap::new()));
+        assert!(!is("application/grpc-web") && !is("application/json"));
+        assert!(!is_call(&Method::POST, &HeaderMap::new()));
+        for method in [Method::CONNECT, Method::GET, Method::OPTIONS] {
+            assert!(!is_called(method, "application/grpc"));
+        }
     }
 
     #[test]

@@ -106,6 +106,14 @@ fn a_call_that_is_cancelled_ends_at_the_backend() {
 }
 
 #[test]
+fn a_tunnel_that_is_asked_for_as_a_call_is_refused_as_any() {
+    let balancer = Balancer::before(&[Backend::refuses()]).start();
+    let request = Request::connect("a:443").header("content-type", "application/grpc").body(()).unwrap();
+    let answer = Http2::to(balancer.address).ask(request).answer().expect_status(405);
+    assert_eq!(answer.header("grpc-status"), None);
+}
+
+#[test]
 fn other_clients_get_a_page_as_ever() {
     let balancer = Balancer::before(&[Backend::refuses()]).start();
     let answer = Http2::to(balancer.address).get("/").expect_status(503);
