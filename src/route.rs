@@ -23,6 +23,7 @@
 
 mod beginning;
 mod conflict;
+mod cookie;
 mod expand;
 mod host;
 mod path;
@@ -150,6 +151,7 @@ impl Routes {
     pub fn check(draft: &Draft) -> Vec<Flaw> {
         let mut conflicts = Self::compile(&draft.routes).err().unwrap_or_default();
         conflicts.extend(conflict::find_tagless(draft));
+        conflicts.extend(cookie::find_undone(draft));
         let flaw = |conflict: &Conflict| Flaw {
             place: Place::of_route(conflict.route()),
             value: None,

@@ -85,6 +85,21 @@ pub enum Conflict {
         /// The tags and their values.
         tags: Vec<(Arc<str>, Arc<str>)>,
     },
+    /// Clients of both are kept by one cookie, which each sets as the other does not take it.
+    #[error(
+        "routes {first} and {second}: keep clients {} by one cookie, {cookie}, so that each undoes what the other did; name another split_cookie in one of them",
+        if *.is_of_backends { "at a pool and at a backend" } else { "at different pools" }
+    )]
+    Cookie {
+        /// One of them.
+        first: Arc<str>,
+        /// The other.
+        second: Arc<str>,
+        /// The cookie's name.
+        cookie: Box<str>,
+        /// Whether one of them keeps clients at backends.
+        is_of_backends: bool,
+    },
     /// A text with placeholders makes no sense.
     #[error("route {route}: {error}")]
     Template {
@@ -105,7 +120,9 @@ impl Conflict {
             | Self::DeadMethod { route }
             | Self::Tags { route, .. }
             | Self::Template { route, .. } => route,
-            Self::Same { second, .. } | Self::Ambiguous { second, .. } => second,
+            Self::Same { second, .. } | Self::Ambiguous { second, .. } | Self::Cookie { second, .. } => {
+                second
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Requests that are divided between pools.
 
-use super::{ask, start};
-use crate::support::{Sample, get};
+use super::{ask, settings, start};
+use crate::support::{Backend, Sample, get};
 
 #[test]
 fn pools_get_the_shares_that_their_weights_say() {
@@ -58,5 +58,73 @@ fn who_came_over_tls_to_a_trusted_proxy_gets_a_cookie_for_tls_alone() {
         let answer = ask(balancer.address, "test", "/", "X-Forwarded-Proto: https\r\n").expect_status(200);
         let cookie = format!("share=only; Path=/; HttpOnly; SameSite=Lax{secure}");
         assert_eq!(answer.header("set-cookie"), Some(&*cookie));
+    }
+}
+
+/// What is said of these routes, given by name and text.
+fn validate(routes: &[(&str, &str)]) -> (Option<i32>, String) {
+    let route = |(name, route): &(&str, &str)| format!("[routes.{name}]\n{route}\n");
+    let routes: String = routes.iter().map(route).collect();
+    let pools = ["a", "b", "c"].map(|name| (name, Backend::refuses()));
+    let settings = settings(&routes, &pools);
+    settings.put("secret", "a secret that is long enough");
+    settings.balancer().word("validate").fail()
+}
+
+const AB: &str = "pools = { a = 1, b = 1 }\nsplit_cookie = \"share\"";
+const BC: &str = "pools = { b = 1, c = 1 }\nsplit_cookie = \"share\"";
+
+#[test]
+fn routes_that_undo_each_others_cookie_are_refused() {
+    for (one, other) in [
+        ("", "path = \"/x/*\""),
+        ("methods = [\"GET\"]", "methods = [\"POST\"]"),
+        ("query = { x = \"1\" }", ""),
+        ("host = \"a.example\"", "hosts = [\"b.example\", \"A.example\"]\npath = \"/x\""),
+        ("host = \"*.example\"", "host = \"*.example\"\npath = \"/x\""),
+        ("headers = { x = true }", "headers = { x = true }\npath = \"/x\""),
+    ] {
+        let (code, said) = validate(&[("one", &format!("{one}\n{AB}")), ("two", &format!("{other}\n{BC}"))]);
+        assert_eq!(code, Some(2), "{one}, {other}: {said}");
+        let told = "routes one and two: keep clients at different pools by one cookie, share, so that each undoes what the other did";
+        assert!(said.contains(told) && said.contains("[routes.two]"), "{said}");
+        assert!(said.contains("= help: name another split_cookie in one of them"), "{said}");
+    }
+}
+
+#[test]
+fn routes_whose_cookie_means_the_same_or_goes_to_others_are_taken() {
+    for (one, other) in [
+        (AB.to_owned(), "path = \"/x\"\npools = { b = 9, a = 0 }\nsplit_cookie = \"share\"".to_owned()),
+        (AB.to_owned(), format!("path = \"/x\"\n{}", BC.replace("share", "other"))),
+        (AB.to_owned(), "path = \"/x\"\npool = \"c\"".to_owned()),
+        (format!("host = \"a.example\"\n{AB}"), format!("host = \"b.example\"\n{BC}")),
+        (format!("host = \"a.example\"\n{AB}"), BC.to_owned()),
+        (format!("headers = {{ x-app = true }}\n{AB}"), format!("path = \"/x\"\n{BC}")),
+        (format!("clients = [\"192.0.2.0/24\"]\n{AB}"), format!("path = \"/x\"\n{BC}")),
+    ] {
+        let (code, said) = validate(&[("one", &one), ("two", &other)]);
+        assert_eq!(code, Some(0), "{one}, {other}: {said}");
+    }
+}
+
+#[test]
+fn a_cookie_of_a_split_that_keeps_another_routes_clients_at_backends_is_refused() {
+    let sticky = |cookie: &str, more: &str| {
+        let kept = format!(
+            "path = \"/x\"\npool = \"kept\"\n{more}\n[pools.kept]\nsticky = {{ cookie = \"{cookie}\", secret_file = \"secret\" }}\n\
+             backends = [{{ address = \"127.0.0.1:1\", tags = {{ version = \"2\" }} }}]"
+        );
+        validate(&[("one", AB), ("two", &kept)])
+    };
+    let (code, said) = sticky("share", "");
+    assert_eq!(code, Some(2), "{said}");
+    let told = "routes one and two: keep clients at a pool and at a backend by one cookie, share, so that each undoes what the other did";
+    assert!(said.contains(told) && said.contains("[routes.two]"), "{said}");
+    for (cookie, more) in
+        [("other", ""), ("share", "tags = { version = \"2\" }"), ("share", "host = \"a.example\"")]
+    {
+        let (code, said) = sticky(cookie, more);
+        assert_eq!(code, Some(0), "{cookie}, {more}: {said}");
     }
 }

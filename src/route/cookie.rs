@@ -1,0 +1,92 @@
+//! Routes that keep the same clients by one cookie, and each undo what the other did.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::config::{Action, Draft, Match, Part, Pool, Route, Split};
+
+use super::conflict::Conflict;
+
+/// A route that keeps clients by a cookie.
+struct Keeper<'d> {
+    route: &'d Route,
+    at: Kept,
+}
+
+/// Where clients are kept.
+#[derive(PartialEq, Eq)]
+enum Kept {
+    /// At one of these pools.
+    Pools(BTreeSet<usize>),
+    /// At a backend of a pool.
+    Backend,
+}
+
+/// Routes that surely undo what another one did: clients come to both, for nothing but their paths, methods and queries tells
+/// the two apart. A cookie goes to its own host alone.
+pub(super) fn find_undone(draft: &Draft) -> Vec<Conflict> {
+    let mut keepers: BTreeMap<&str, Vec<Keeper<'_>>> = BTreeMap::new();
+    for route in &draft.routes {
+        let Action::Forward(split) = &route.action else { continue };
+        if let Some(cookie) = &split.cookie {
+            let at = Kept::Pools(split.shares.iter().map(|share| share.pool).collect());
+            keepers.entry(cookie).or_default().push(Keeper { route, at });
+        }
+        for cookie in of_backends(split, &draft.pools) {
+            keepers.entry(cookie).or_default().push(Keeper { route, at: Kept::Backend });
+        }
+    }
+    let mut conflicts = Vec::new();
+    for (cookie, keepers) in keepers {
+        for (place, later) in keepers.iter().enumerate() {
+            let earlier = keepers[..place].iter();
+            if let Some(earlier) = earlier.into_iter().find(|earlier| undo_each_other(earlier, later)) {
+                conflicts.push(Conflict::Cookie {
+                    first: Arc::clone(&earlier.route.name),
+                    second: Arc::clone(&later.route.name),
+                    cookie: cookie.into(),
+                    is_of_backends: [&earlier.at, &later.at].contains(&&Kept::Backend),
+                });
+            }
+        }
+    }
+    conflicts
+}
+
+/// Cookies that keep a route's clients at backends. Among those with tags each pool has one of another name.
+fn of_backends<'d>(split: &Split, pools: &'d [Option<Pool>]) -> impl Iterator<Item = &'d str> {
+    let shares = split.shares.iter().filter(|share| share.weight > 0 && split.tags.is_empty());
+    shares.filter_map(|share| Some(&*pools[share.pool].as_ref()?.balancing.sticky.as_ref()?.cookie))
+}
+
+/// What one sets means nothing to the other, or not always, which sets another. That two pools keep clients at backends is not
+/// looked at.
+fn undo_each_other(one: &Keeper<'_>, other: &Keeper<'_>) -> bool {
+    let (of, of_other) = (&one.route.when, &other.route.when);
+    one.at != other.at
+        && one.route.name != other.route.name
+        && have_common_host(of, of_other)
+        && apart_from_target(of) == apart_from_target(of_other)
+}
+
+/// Whether a host is known at which both are taken. Of one that is for more hosts than the other, it may be that none is left
+/// for it where the other holds.
+fn have_common_host(one: &Match, other: &Match) -> bool {
+    match (&one.hosts[..], &other.hosts[..]) {
+        ([], []) => true,
+        (one, other) => one.iter().any(|host| other.contains(host)),
+    }
+}
+
+/// What is left of a match without what may change from one request of a client to its next.
+fn apart_from_target(when: &Match) -> Match {
+    let conditions = when.conditions.iter().filter(|condition| !matches!(condition.part, Part::Query(_)));
+    Match {
+        priority: 0,
+        hosts: Vec::new(),
+        paths: Vec::new(),
+        methods: Vec::new(),
+        conditions: conditions.cloned().collect(),
+        ..when.clone()
+    }
+}
