@@ -245,8 +245,10 @@ fn has_fixed_host(pieces: &[Piece]) -> bool {
                     if index == 0 { text.split_once("://").map_or("", |(_, rest)| rest) } else { text };
                 let end = text.find(['/', '?', '#']);
                 has_host |= end != Some(0) && !text.is_empty();
-                if end.is_some() || text.contains('@') {
-                    return has_host && !text.contains('@');
+                // What stands before it is a user (RFC 3986 section 3.2.1). In a path it is like any other.
+                let names_user = text[..end.unwrap_or(text.len())].contains('@');
+                if end.is_some() || names_user {
+                    return has_host && !names_user;
                 }
             }
             Piece::Host => has_host = true,
@@ -369,7 +371,7 @@ mod tests {
     #[test]
     fn texts_that_make_no_sense_are_refused() {
         type Is = fn(Box<str>) -> TemplateError;
-        let cases: [(&str, Purpose, Is); 14] = [
+        let cases: [(&str, Purpose, Is); 17] = [
             ("/{id", Purpose::Rewrite, TemplateError::Brace),
             ("/id}", Purpose::Rewrite, TemplateError::Brace),
             ("/a b", Purpose::Rewrite, TemplateError::Character),
@@ -384,6 +386,9 @@ mod tests {
             ("https://{id}.example.com/", Purpose::Redirect, TemplateError::OpenHost),
             ("https://example.com{rest}", Purpose::Redirect, TemplateError::OpenHost),
             ("https:///{rest}", Purpose::Redirect, TemplateError::OpenHost),
+            ("https://{host}@example.com/", Purpose::Redirect, TemplateError::OpenHost),
+            ("https://user@example.com/@", Purpose::Redirect, TemplateError::OpenHost),
+            ("https://user@example.com", Purpose::Redirect, TemplateError::OpenHost),
         ];
         for (text, purpose, is) in cases {
             assert_eq!(parse(text, purpose), Err(is(text.into())), "{text}");

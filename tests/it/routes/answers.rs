@@ -21,6 +21,9 @@ fn a_redirect_sends_the_client_elsewhere() {
         path = "/u/{id}"
         redirect = "https://users.example.com/{id}?from={host}"
         redirect_status = 302
+        [routes.at]
+        path = "/at/{name}"
+        redirect = "https://social.example/@{name}?by=me@example.com"
         [routes.page]
         path = "/p/{section}/{page...}"
         redirect = "/{section}?page={page}&{query}#{page}"
@@ -32,6 +35,7 @@ fn a_redirect_sends_the_client_elsewhere() {
         ("shop.test", "/old/a?b", 301, "/new/a?b"),
         ("shop.test", "/old//evil.example/", 301, "/new//evil.example/"),
         ("shop.test", "/u/7%20", 302, "https://users.example.com/7%20?from=shop.test"),
+        ("shop.test", "/at/me", 308, "https://social.example/@me?by=me@example.com"),
         ("shop.test", "/p/a/b&c=d/e?f=g&h", 308, "/a?page=b%26c%3Dd/e&f=g&h#b&c=d/e"),
     ] {
         let answer = ask(balancer.address, host, path, "").expect_status(status);
