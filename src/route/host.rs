@@ -1,6 +1,7 @@
 //! Routes by host: this one, all under one, any.
 
 use std::borrow::Cow;
+use std::net::Ipv6Addr;
 
 use crate::config::HostMatch;
 
@@ -71,7 +72,8 @@ impl Hosts {
     }
 }
 
-/// A host in lower case, without its port and the dot of the root. Of one that has none of these, nothing is copied.
+/// A host in lower case, without its port and the dot of the root; an address of IPv6 in one form, however it came. Of a name
+/// that is plain already, nothing is copied.
 pub(super) fn plain(host: &str) -> Cow<'_, str> {
     // All bytes are looked at, which costs less than to ask behind each whether it was the last.
     let odd = host.bytes().fold(false, |odd, byte| odd | IS_ODD[usize::from(byte)]);
@@ -79,6 +81,10 @@ pub(super) fn plain(host: &str) -> Cow<'_, str> {
 }
 
 fn made_plain(host: &str) -> Cow<'_, str> {
+    let address = host.strip_prefix('[').and_then(|rest| rest.split(']').next());
+    if let Some(address) = address.and_then(|address| address.parse::<Ipv6Addr>().ok()) {
+        return Cow::Owned(format!("[{address}]"));
+    }
     let start = if host.starts_with('[') { host.find(']').unwrap_or_default() } else { 0 };
     let name = host[start..].find(':').map_or(host, |colon| &host[..start + colon]);
     let name = name.strip_suffix('.').unwrap_or(name);
@@ -113,6 +119,8 @@ mod tests {
             ("example.com:", "example.com"),
             ("[::1]", "[::1]"),
             ("[::FFFF:1]:443", "[::ffff:1]"),
+            ("[2001:db8:0:0:0::7]:80", "[2001:db8::7]"),
+            ("[::ffff:c000:201]", "[::ffff:192.0.2.1]"),
             ("10.0.0.1:80", "10.0.0.1"),
         ] {
             assert_eq!(plain(host), name, "{host}");

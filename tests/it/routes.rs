@@ -117,6 +117,20 @@ fn a_request_that_no_route_is_for_is_not_found() {
 }
 
 #[test]
+fn a_host_that_is_an_address_is_known_however_it_is_written() {
+    let routes = "[routes.six]\nhost = \"[2001:DB8:0:0::7]\"\nanswer = { body = \"six\" }\n";
+    let (balancer, _settings) = start(routes, &[("unused", Backend::refuses())]);
+    for host in
+        ["[2001:db8::7]", "[2001:DB8:0:0::7]:80", "[2001:0db8:0:0:0:0:0:7]", "[2001:db8::0.0.0.7]:8080"]
+    {
+        ask(balancer.address, host, "/", "").expect_status(200);
+    }
+    for host in ["[2001:db8::8]", "2001.db8.7"] {
+        ask(balancer.address, host, "/", "").expect_status(404);
+    }
+}
+
+#[test]
 fn a_path_that_can_be_read_in_two_ways_does_not_pass_by_a_route() {
     let backend = Backend::answers("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     let routes = "[routes.all]\npool = \"all\"\n[routes.admin]\npath = \"/admin/*\"\nanswer = { status = 403 }\n\

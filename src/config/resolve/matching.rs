@@ -1,5 +1,6 @@
 //! Which requests a route is for.
 
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 use hyper::Method;
@@ -91,8 +92,11 @@ fn host(text: &str) -> Result<HostMatch, RouteFault> {
         return name.map(|_| HostMatch::Under(under.into())).ok_or(RouteFault::Host);
     }
     let address = lower.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    let is_address = address.is_some_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok());
-    if is_name(&lower) || is_address { Ok(HostMatch::Exact(lower.into())) } else { Err(RouteFault::Host) }
+    let address = address.and_then(|text| text.parse::<Ipv6Addr>().ok());
+    // However it is written, here and in requests.
+    let address = address.map(|address| format!("[{address}]"));
+    let host = address.or_else(|| is_name(&lower).then_some(lower));
+    host.map(|host| HostMatch::Exact(host.into())).ok_or(RouteFault::Host)
 }
 
 fn path(text: &str) -> Result<PathMatch, RouteFault> {
