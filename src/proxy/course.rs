@@ -131,7 +131,6 @@ pub(super) fn find<'v>(
         None => look_up(&settings.routes, client, request, &provenance.host)?,
     };
     exchange.takes(&settings.config, route);
-    let target = target?;
     let Some(pool) = settings.plain_pool(route) else {
         return treat(client, view, request, asked, exchange, (route, target));
     };
@@ -171,7 +170,7 @@ fn treat<'v>(
     request: &mut Request<RequestBody>,
     asked: Asked,
     exchange: &mut Exchange,
-    (place, target): (usize, Option<String>),
+    (place, target): (usize, Result<Option<String>, LeadsOut>),
 ) -> Result<Course<'v>, Error> {
     let settings = &view.snapshot.settings;
     let route = &settings.config.routes[place];
@@ -180,6 +179,7 @@ fn treat<'v>(
     if treatment.rate.is_some() {
         client.shared.check_rate(&route.name, client.ip())?;
     }
+    let target = target?;
     client.set_own_deadlines(treatment);
     let limit = treatment.body_limit.map(NonZeroU64::get).or(client.shared.body_limit());
     check_size(request, limit)?;

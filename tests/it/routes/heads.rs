@@ -62,6 +62,23 @@ fn a_path_that_could_lead_out_of_a_rewrite_is_refused_as_that_and_its_route_is_l
 }
 
 #[test]
+fn a_path_that_could_lead_out_of_a_rewrite_is_refused_as_its_route_says() {
+    let routes = r#"
+        [routes.inner]
+        path = "/*"
+        pool = "one"
+        rewrite = "/inner/{rest}"
+        rate = "1/m"
+        answer_headers = { set = { x-route = "inner" } }
+        error_pages = { "400" = { body = "not so" } }
+    "#;
+    let (balancer, _settings) = start(routes, &[("one", Backend::refuses())]);
+    let answer = ask(balancer.address, "test", "/..%2Fadmin", "").expect_status(400);
+    assert_eq!((answer.text(), answer.header("x-route")), ("not so", Some("inner")));
+    ask(balancer.address, "test", "/..%2Fadmin", "").expect_status(429);
+}
+
+#[test]
 fn a_part_of_a_path_is_one_value_in_a_query() {
     let (backend, heads) = Backend::tells(OK);
     let routes = r#"
