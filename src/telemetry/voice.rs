@@ -16,7 +16,7 @@ use super::{Log, count_of_lines};
 
 /// Bytes that may wait.
 const BACKLOG: usize = 256 * 1024;
-/// A pipe that is ready takes so much without a wait (PIPE_BUF of Linux).
+/// A pipe that is ready takes so much without a wait, and nothing that others write amid it (PIPE_BUF of Linux).
 const AT_ONCE: usize = 4096;
 /// How long the end of the program waits for somebody to read its last lines.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -51,8 +51,7 @@ pub fn settle() {
     let mut backlog = backlog();
     // Where the system gave no thread for it, it is done here.
     while !backlog.has_thread && !backlog.lines.is_empty() && is_ready(io::stderr(), Some(PATIENCE)) {
-        let piece = backlog.lines.len().min(AT_ONCE);
-        let taken = written(&backlog.lines[..piece]);
+        let taken = written(piece(&backlog.lines));
         backlog.lines.drain(..taken);
     }
     drop(WRITTEN.wait_timeout_while(backlog, PATIENCE, |backlog| backlog.has_thread));
@@ -73,6 +72,14 @@ pub(super) fn is_ready(file: impl AsFd, most: Option<Duration>) -> bool {
     let mut polled = [PollFd::new(&file, PollFlags::OUT)];
     // One that is broken is ready, too: a write tells.
     poll(&mut polled, most.as_ref()).is_ok_and(|ready| ready > 0)
+}
+
+/// As many of some lines as can be written at once, so that what others write to the same pipe stands between two lines; a line
+/// that is longer is one piece.
+pub(super) fn piece(lines: &[u8]) -> &[u8] {
+    let first = &lines[..lines.len().min(AT_ONCE)];
+    let end = memchr::memrchr(b'\n', first).or_else(|| memchr::memchr(b'\n', lines));
+    end.map_or(lines, |end| &lines[..=end])
 }
 
 /// Says a line, or some at once.
@@ -137,7 +144,7 @@ fn write_backlog() {
         let mut rest = &lines[..];
         while !rest.is_empty() {
             is_ready(io::stderr(), None);
-            rest = &rest[written(rest)..];
+            rest = &rest[written(piece(rest))..];
         }
     }
 }
@@ -145,4 +152,19 @@ fn write_backlog() {
 /// Nobody waits for anything while it is locked.
 fn backlog() -> MutexGuard<'static, Backlog> {
     BACKLOGGED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_piece_is_as_many_lines_as_can_be_written_at_once_or_one_that_is_longer() {
+        let of = |lengths: &[usize]| {
+            let lines = lengths.iter().map(|length| "x".repeat(length - 1)).collect::<Vec<_>>().join("\n");
+            piece(format!("{lines}\n").as_bytes()).len()
+        };
+        assert_eq!([of(&[1, 2]), of(&[96, 4000]), of(&[96, 4001]), of(&[5000, 1])], [3, 4096, 96, 5000]);
+        assert_eq!(piece(b"no end"), b"no end");
+    }
 }

@@ -3,6 +3,7 @@
 mod blamed;
 mod cut;
 mod lost;
+mod piped;
 mod refused;
 mod rotated;
 mod said;

@@ -3,13 +3,13 @@
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD, OFlags, accessat};
 
 use super::Destination;
-use crate::telemetry::voice::is_ready;
+use crate::telemetry::voice::{is_ready, piece};
 
 /// Where lines are written.
 pub(super) struct Sink {
@@ -113,8 +113,10 @@ fn open(path: &Path) -> io::Result<File> {
 
 /// Leaves what could not be written.
 fn write_all(file: &mut File, rest: &mut &[u8]) -> io::Result<()> {
+    // Others may write to it, too: who takes our place, or what we say of ourselves.
+    let is_pipe = is_pipe(file);
     while !rest.is_empty() {
-        match file.write(rest) {
+        match file.write(if is_pipe { piece(rest) } else { rest }) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(length) => *rest = &rest[length..],
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => drop(is_ready(&*file, None)),
@@ -123,4 +125,9 @@ fn write_all(file: &mut File, rest: &mut &[u8]) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether it is a pipe, or a socket in place of one. What is added to a file is added in one piece.
+fn is_pipe(file: &File) -> bool {
+    file.metadata().is_ok_and(|file| file.file_type().is_fifo() || file.file_type().is_socket())
 }

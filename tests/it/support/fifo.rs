@@ -8,6 +8,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::fs::OFlags;
+use rustix::io::ioctl_fionread;
 
 use super::until;
 
@@ -45,6 +46,23 @@ impl Fifo {
     pub fn fill(&mut self) {
         let page = [b"x".repeat(4095), b"\n".to_vec()].concat();
         while self.end.write(&page).map_err(|error| error.kind()) != Err(ErrorKind::WouldBlock) {}
+    }
+
+    /// Makes room in it for a page.
+    pub fn free_a_page(&mut self) {
+        self.end.read_exact(&mut [0; 4096]).expect("it was full");
+    }
+
+    /// How many bytes are in it.
+    pub fn holds(&self) -> u64 {
+        ioctl_fionread(&self.end).expect("a pipe")
+    }
+
+    /// Reads all that is in it.
+    pub fn drain(&mut self) -> Vec<u8> {
+        let mut all = Vec::new();
+        assert_eq!(self.end.read_to_end(&mut all).map_err(|error| error.kind()), Err(ErrorKind::WouldBlock));
+        all
     }
 
     /// Reads on until a line holds this text, and gives it. What is before it is read no more.
