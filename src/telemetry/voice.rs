@@ -91,8 +91,8 @@ pub(super) fn say(line: &[u8]) {
         return;
     }
     if backlog.lines.len() + rest.len() > BACKLOG {
-        backlog.dropped += 1;
-        Log::Stderr.lose(1);
+        backlog.dropped += count(rest);
+        Log::Stderr.lose(count(rest));
     } else {
         backlog.lines.extend_from_slice(rest);
     }
@@ -122,8 +122,15 @@ fn written(lines: &[u8]) -> usize {
         Ok(length) => length,
         Err(error) if io::Error::from(error).kind() == io::ErrorKind::WouldBlock => 0,
         Err(rustix::io::Errno::INTR) => 0,
-        Err(_) => lines.len(),
+        Err(_) => {
+            Log::Stderr.lose(count(lines));
+            lines.len()
+        }
     }
+}
+
+fn count(lines: &[u8]) -> u64 {
+    memchr::memchr_iter(b'\n', lines).count() as u64
 }
 
 fn write_backlog() {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
@@ -83,6 +83,19 @@ fn lines_that_have_no_room_are_counted_and_the_count_is_told() {
     assert!(count.is_some_and(|count: usize| (1..=lost(&admin)).contains(&count)), "{told}");
     balancer.signal("TERM");
     log.said("stopped");
+}
+
+#[test]
+fn lines_for_which_a_disk_has_no_room_are_counted() {
+    let (_kept, port) = kept_port(Ipv4Addr::LOCALHOST);
+    let admin = Admin { address: (Ipv4Addr::LOCALHOST, port).into() };
+    let balancer = Balancer::before(&[]).flag("--admin", &admin.address.to_string());
+    let balancer = balancer.standard_error_to(Path::new("/dev/full")).run();
+    until("it listens", || TcpStream::connect(admin.address).is_ok());
+    // Where it listens, that for callers of the admin API, and where it forwards to.
+    until("they are counted", || lost(&admin) >= 3);
+    balancer.signal("TERM");
+    assert_eq!(balancer.ended().code(), Some(0));
 }
 
 /// Lines that Prometheus is told are lost.
