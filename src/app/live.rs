@@ -166,12 +166,15 @@ impl Live {
         aside(move || ways.iter().all(Ways::are_current)).await.unwrap_or(false)
     }
 
-    /// What the workers have counted, all together. What one said that has ended still counts.
+    /// What the workers have counted, all together. What one counted that has ended still counts; of one that panicked, what it
+    /// said before.
     pub(super) async fn report(self: Rc<Self>) -> Report {
         let said = self.ask(Order::Report).await;
         let (mut all, mut reported) = (Report::default(), self.reported.borrow_mut());
-        for (report, said) in reported.iter_mut().zip(said) {
-            *report = said.unwrap_or_else(|| report.clone());
+        for ((worker, report), said) in reported.iter_mut().enumerate().zip(said) {
+            if let Some(said) = said.or_else(|| self.team.last_words(worker).cloned()) {
+                *report = said;
+            }
             all.join(report);
         }
         all

@@ -1,8 +1,8 @@
-//! What workers know of each other: how many clients each has.
+//! What is known of each worker: how many clients it has, and when it has ended, what it had counted.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
 
 use tokio::sync::mpsc;
@@ -10,7 +10,7 @@ use tracing::warn;
 
 use crate::config::{Config, Limits};
 use crate::proxy::Error;
-use crate::telemetry::Seldom;
+use crate::telemetry::{Report, Seldom};
 
 use super::admission::{Admission, Guest, Guests};
 use super::opened::Opened;
@@ -41,6 +41,7 @@ pub struct Team {
 struct Member {
     clients: AtomicUsize,
     inbox: mpsc::Sender<Handed>,
+    last_words: OnceLock<Report>,
 }
 
 /// A client's place at a worker, given back when it is dropped.
@@ -80,7 +81,7 @@ impl Team {
         (admission, guests): (Option<Arc<Admission>>, Guests),
     ) -> (Arc<Self>, Vec<mpsc::Receiver<Handed>>) {
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..size).map(|_| mpsc::channel(INBOX)).unzip();
-        let member = |inbox| Member { clients: AtomicUsize::new(0), inbox };
+        let member = |inbox| Member { clients: AtomicUsize::new(0), inbox, last_words: OnceLock::new() };
         let members = senders.into_iter().map(member).collect();
         let team = Self {
             members,
@@ -166,6 +167,17 @@ impl Team {
     /// How many clients a worker has.
     pub fn clients(&self, worker: usize) -> usize {
         self.members[worker].clients.load(Ordering::Relaxed)
+    }
+
+    /// A worker ends, and this is what it has counted.
+    pub(super) fn leave(&self, worker: usize, report: Report) {
+        // It ends once.
+        let _ = self.members[worker].last_words.set(report);
+    }
+
+    /// What a worker had counted when it ended; nothing if it has not, or panicked.
+    pub fn last_words(&self, worker: usize) -> Option<&Report> {
+        self.members[worker].last_words.get()
     }
 }
 

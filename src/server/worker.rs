@@ -124,6 +124,8 @@ impl Worker {
         for _ in 0..shared.cut() {
             yield_now().await;
         }
+        // Before its orders are dropped, which is how who asks finds out that it has ended.
+        team.leave(index, shared.tally.report());
         left
     }
 }

@@ -1,6 +1,8 @@
 //! What was counted is told to Prometheus.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::io;
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
@@ -232,4 +234,35 @@ fn a_stop_is_told_of_while_it_lasts() {
     let_go.open();
     slow.answer().expect_status(200);
     assert!(balancer.ended().success());
+}
+
+#[test]
+fn what_a_worker_counted_that_has_ended_is_told_while_the_others_go_on() {
+    const OTHERS: usize = 8;
+    let (backend, came, let_go) = Backend::held_up();
+    let settings = Settings::that_say(&pool("first", &[backend.address]));
+    let balancer = settings.balancer().flag("--admin", "127.0.0.1:0").flag("--workers", "2").start();
+    let mut slow = Client::to(balancer.address);
+    slow.send("GET /slow HTTP/1.1\r\nHost: test\r\n\r\n");
+    came.wait();
+    // So many come to both workers.
+    let mut others = [(); OTHERS].map(|()| Client::to(balancer.address));
+    for client in &mut others {
+        client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+        client.answer().expect_status(200);
+    }
+    balancer.signal("TERM");
+    others.iter_mut().for_each(Client::expect_end);
+    until("one worker has ended", || workers(&balancer) == 1);
+    assert_eq!(metrics(&balancer)["answers_total{code=\"2xx\"}"], OTHERS as f64);
+    let_go.open();
+    slow.answer().expect_status(200);
+    assert!(balancer.ended().success());
+}
+
+/// How many workers have a thread.
+fn workers(balancer: &Running) -> usize {
+    let threads = fs::read_dir(format!("/proc/{}/task", balancer.id())).expect("it runs");
+    let name = |thread: io::Result<fs::DirEntry>| fs::read_to_string(thread.ok()?.path().join("comm")).ok();
+    threads.filter_map(name).filter(|name| name.starts_with("worker-")).count()
 }
