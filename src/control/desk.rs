@@ -122,6 +122,8 @@ pub struct Desk {
     /// The settings that were taken back last, unless somebody insisted on them since.
     taken_back: RefCell<Option<Arc<Loaded>>>,
     refused: Cell<u64>,
+    /// The state of the files when they were refused last to who had asked for them.
+    refused_files: Cell<Option<u64>>,
     /// The process that serves in place of this one.
     successor: Cell<Option<u32>>,
     turn: Mutex<()>,
@@ -146,6 +148,7 @@ impl Desk {
             confirmation: RefCell::default(),
             taken_back: RefCell::default(),
             refused: Cell::new(0),
+            refused_files: Cell::default(),
             successor: Cell::default(),
             turn: Mutex::default(),
             holding: Mutex::default(),
@@ -312,6 +315,11 @@ impl Desk {
         self.refused.get()
     }
 
+    /// Whether the files, as they were read last, were refused to who had asked for them, and was told.
+    pub(super) fn has_refused_files(&self) -> bool {
+        self.sources().map(Sources::state_noted) == self.refused_files.get()
+    }
+
     /// What a text says in place of the files.
     ///
     /// # Errors
@@ -383,8 +391,16 @@ impl Turn<'_> {
     /// # Errors
     /// They make no sense, or not here and now. Nothing has changed.
     pub async fn reload(&self, intent: Intent) -> Result<Outcome, Refusal> {
-        let loaded = self.read_anew().await?;
-        self.apply(loaded, intent).await
+        let loaded = self.read_anew().await;
+        let state = self.desk.sources().map(Sources::state_noted);
+        let reloaded = match loaded {
+            Ok(loaded) => self.apply(loaded, intent).await,
+            Err(refusal) => Err(refusal),
+        };
+        if reloaded.is_err() && intent == Intent::Force {
+            self.desk.refused_files.set(state);
+        }
+        reloaded
     }
 
     /// Does the same because the files have changed, unless they say what was taken back.

@@ -89,7 +89,11 @@ async fn look_after(desk: &Desk, sources: &Sources) {
         if seen != used && seen == before {
             let reloaded = follow(desk).await;
             // Whoever asked for it before us was told of it.
-            if !matches!(reloaded, Ok(Outcome::Unchanged)) {
+            let is_told = match &reloaded {
+                Ok(outcome) => *outcome == Outcome::Unchanged,
+                Err(_) => desk.has_refused_files(),
+            };
+            if !is_told {
                 tell(desk, &reloaded);
             }
             used = seen;

@@ -5,6 +5,7 @@ mod listeners;
 mod names;
 mod unbroken;
 mod under_load;
+mod watched;
 
 use std::fs;
 use std::os::unix::fs::symlink;
