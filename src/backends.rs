@@ -168,6 +168,7 @@ impl Registry {
         let left: Vec<_> = backends.iter().filter(unwanted).filter_map(|known| known.left(now)).collect();
         all.extend(left);
         forget_the_first(&mut all);
+        score::begin_anew(&backends, &all);
         *backends = all;
         drop(backends);
         self.publish();

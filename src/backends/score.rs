@@ -1,9 +1,12 @@
 //! How often a backend answered, and how often it did not.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counts since the backend is known, written by all workers with relaxed atomics: they stand beside the number of requests
-/// under way, which all of them write, too.
+use super::{Backend, BackendId};
+
+/// Counts since the backend is known, or since its name leads to it, written by all workers with relaxed atomics: they stand
+/// beside the number of requests under way, which all of them write, too.
 #[derive(Debug, Default)]
 pub struct Score {
     /// By the first digit of the status.
@@ -33,4 +36,29 @@ impl Score {
     pub fn failures(&self) -> u64 {
         self.failures.load(Ordering::Relaxed)
     }
+
+    fn begin_anew(&self) {
+        self.answers.iter().chain([&self.failures]).for_each(|count| count.store(0, Ordering::Relaxed));
+    }
+}
+
+/// What is counted is told by names, of the first that has one. Who is not that, before a change or after it, begins anew: all
+/// that it ever did would seem to be done in the moment in which its name leads to it again.
+pub(super) fn begin_anew(before: &[Backend], after: &[Backend]) {
+    let (first_before, first_after) = (first_of_each_name(before), first_of_each_name(after));
+    for backend in after {
+        let is_first = |of: &HashMap<_, _>| of.get(&name(backend)) == Some(&backend.id);
+        if !is_first(&first_before) || !is_first(&first_after) {
+            backend.load.score().begin_anew();
+        }
+    }
+}
+
+fn first_of_each_name(backends: &[Backend]) -> HashMap<(&str, &str), BackendId> {
+    // The last that is put in stays.
+    backends.iter().rev().map(|backend| (name(backend), backend.id)).collect()
+}
+
+fn name(backend: &Backend) -> (&str, &str) {
+    (&backend.terms.pool, backend.terms.backend.url.name())
 }

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use serde_json::json;
 
-use super::{Backend, Sample, Settings, get};
+use super::{Backend, Client, Sample, Settings, get};
 use crate::support::admin::{JSON, body};
 use crate::support::{Successor, lacks_lists_of_names, signal};
 
@@ -114,4 +114,37 @@ fn what_was_said_of_a_backend_to_a_process_before_is_taken_back_when_its_name_le
         let known = admin.get(&path);
         assert_eq!(json!([known["hold"], known["weight"]["effective"]]), left, "{taken_back}");
     }
+}
+
+#[test]
+fn what_is_counted_of_a_name_begins_anew_when_it_leads_back() {
+    if lacks_lists_of_names() {
+        return;
+    }
+    let (backend, came, let_go) = Backend::held_up();
+    let name = format!("app.test:{}", backend.address.port());
+    let settings = Settings::that_say(&text(&name));
+    let list = settings.put("hosts", names(&[FIRST]));
+    let balancer = settings.balancer().names_from(&list).start();
+    let answers = || {
+        let page = balancer.admin().ask("GET", "/metrics", "", "").expect_status(200);
+        let start =
+            format!("loadbalancer_backend_answers_total{{pool=\"all\",backend=\"{name}\",code=\"2xx\"}} ");
+        let count = page.text().lines().find_map(|line| line.strip_prefix(&start)?.parse::<u64>().ok());
+        count.unwrap_or_else(|| panic!("{}", page.text()))
+    };
+    (0..3).for_each(|_| drop(get(balancer.address, "/").expect_status(200)));
+    assert_eq!(answers(), 3);
+    let mut slow = Client::to(balancer.address);
+    slow.send("GET /slow HTTP/1.1\r\nHost: test\r\n\r\n");
+    came.wait();
+    for (reloads, address) in [(1, SECOND), (2, FIRST)] {
+        settings.put("hosts", names(&[address]));
+        balancer.signal("HUP");
+        balancer.said_times(" reloaded", reloads);
+        assert_eq!(answers(), 0, "{address}");
+    }
+    let_go.open();
+    slow.answer().expect_status(200);
+    assert_eq!(answers(), 1);
 }
