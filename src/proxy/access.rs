@@ -15,7 +15,7 @@ use super::{Error, forwarded};
 #[derive(Debug)]
 pub struct Access {
     settings: config::Access,
-    rates: Option<Arc<Rates>>,
+    rates: Option<Rates>,
     /// Whether the networks, or those of trusted proxies, are others than when the process started, so that clients may be
     /// connected who were let in by those.
     others_were_let_in: bool,
@@ -23,20 +23,20 @@ pub struct Access {
 
 impl Access {
     /// What the settings ask of requests, if anything, in place of what others asked `before`. What was counted then still
-    /// counts while the rates are the same.
+    /// counts for each rate that is the same.
     pub fn of(
         settings: &config::Access,
         before: Option<(&config::Access, Option<&Self>)>,
     ) -> Option<Arc<Self>> {
-        let rates = |settings: &config::Access| (settings.rate, settings.total_rate);
         let others_were_let_in = before.is_some_and(|(before, access)| {
             let is_same = before.lists == settings.lists && before.trusted == settings.trusted;
             !is_same || access.is_some_and(|access| access.others_were_let_in)
         });
         let rates = match before {
-            Some((before, Some(access))) if rates(before) == rates(settings) => access.rates.clone(),
-            _ => Rates::of(settings).map(Arc::new),
+            Some((before, Some(access))) => access.rates.as_ref().map(|rates| (before, rates)),
+            _ => None,
         };
+        let rates = Rates::of(settings, rates);
         if settings.trusted.is_empty() && rates.is_none() && !others_were_let_in {
             return None;
         }

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use governor::clock::{Clock, MonotonicClock};
@@ -34,8 +34,8 @@ type Moment = <MonotonicClock as Clock>::Instant;
 /// The rates that are limited.
 #[derive(Debug)]
 pub(super) struct Rates {
-    each: Option<RateLimiter<Key, Accounts, MonotonicClock>>,
-    all: Option<RateLimiter<NotKeyed, InMemoryState, MonotonicClock>>,
+    each: Option<Arc<RateLimiter<Key, Accounts, MonotonicClock>>>,
+    all: Option<Arc<RateLimiter<NotKeyed, InMemoryState, MonotonicClock>>>,
     swept: Mutex<Instant>,
 }
 
@@ -55,26 +55,24 @@ impl Key {
 }
 
 impl Rates {
-    /// Those of the settings; nothing if none is limited.
-    pub(super) fn of(settings: &config::Access) -> Option<Self> {
-        if settings.rate.is_none() && settings.total_rate.is_none() {
-            return None;
-        }
-        Some(Self {
-            each: settings
-                .rate
-                .map(|rate| RateLimiter::new(quota(rate), Accounts::new(MOST_ACCOUNTS), MonotonicClock)),
-            all: settings
-                .total_rate
-                .map(|rate| RateLimiter::new(quota(rate), InMemoryState::default(), MonotonicClock)),
-            swept: Mutex::new(Instant::now()),
-        })
+    /// Those of the settings; nothing if none is limited. What was counted by those of `before` still counts for each of the two
+    /// that is the same.
+    pub(super) fn of(settings: &config::Access, before: Option<(&config::Access, &Self)>) -> Option<Self> {
+        let kept = |is_same: fn(&config::Access, &config::Access) -> bool| {
+            before.filter(|(before, _)| is_same(before, settings)).map(|(_, rates)| rates)
+        };
+        let each = kept(|one, other| one.rate == other.rate).and_then(|rates| rates.each.clone());
+        let all = kept(|one, other| one.total_rate == other.total_rate).and_then(|rates| rates.all.clone());
+        let each = each.or_else(|| settings.rate.map(each_at));
+        let new_all = |rate| RateLimiter::new(quota(rate), InMemoryState::default(), MonotonicClock);
+        let all = all.or_else(|| settings.total_rate.map(new_all).map(Arc::new));
+        let is_limited = each.is_some() || all.is_some();
+        is_limited.then(|| Self { each, all, swept: Mutex::new(Instant::now()) })
     }
 
     /// One for each client address.
     pub(super) fn of_each(rate: Rate) -> Self {
-        let each = RateLimiter::new(quota(rate), Accounts::new(MOST_ACCOUNTS), MonotonicClock);
-        Self { each: Some(each), all: None, swept: Mutex::new(Instant::now()) }
+        Self { each: Some(each_at(rate)), all: None, swept: Mutex::new(Instant::now()) }
     }
 
     /// Counts a request, unless it is one too many.
@@ -99,6 +97,10 @@ impl Rates {
             each.shrink_to_fit();
         }
     }
+}
+
+fn each_at(rate: Rate) -> Arc<RateLimiter<Key, Accounts, MonotonicClock>> {
+    Arc::new(RateLimiter::new(quota(rate), Accounts::new(MOST_ACCOUNTS), MonotonicClock))
 }
 
 fn quota(rate: Rate) -> Quota {

@@ -161,7 +161,9 @@ fn what_a_client_has_asked_still_counts() {
     let balancer = settings.balancer().start();
     for round in 1..=2 {
         get(balancer.address, "/").expect_status(200);
-        settings.change(&balancer, &format!("{text}[timeouts]\nbody = \"7{round}s\"\n"));
+        // The other rate is another one: that is for this one to forget nothing.
+        let others = format!("total_rate = \"{round}00/s\"\n[timeouts]\nbody = \"7{round}s\"\n");
+        settings.change(&balancer, &format!("{text}{others}"));
     }
     get(balancer.address, "/").expect_status(429);
 }
