@@ -80,7 +80,7 @@ pub enum Conflict {
     Tags {
         /// The route.
         route: Arc<str>,
-        /// The pool, which has no sources that could tell of one.
+        /// The pool.
         pool: Arc<str>,
         /// The tags and their values.
         tags: Vec<(Arc<str>, Arc<str>)>,
@@ -133,7 +133,7 @@ const CONTRADICTION: &str =
     "something must be both there and absent, or no client is in its networks; remove one of its conditions";
 const ONLY_CONNECT: &str = "CONNECT is answered with 405 before routes are looked at; take CONNECT out of its methods (a WebSocket comes as a GET)";
 
-/// Routes that ask for tags which no backend has that they could go to, nor will have.
+/// Routes that ask for tags which no backend has that they could go to, nor will have: what sources tell of has none.
 pub(super) fn find_tagless(draft: &Draft) -> Vec<Conflict> {
     let mut conflicts = Vec::new();
     for route in &draft.routes {
@@ -143,9 +143,10 @@ pub(super) fn find_tagless(draft: &Draft) -> Vec<Conflict> {
             let has_all = |backend: &config::Backend| {
                 split.tags.iter().all(|(name, value)| backend.tags.get(name) == Some(value))
             };
-            // One without backends is refused for that.
-            let is_known = pool.sources.is_empty() && !pool.backends.is_empty();
-            if is_known && !pool.backends.iter().any(has_all) {
+            // One without backends and sources is refused for that.
+            let has_some = !pool.backends.is_empty() || !pool.sources.is_empty();
+            let asks = !split.tags.is_empty();
+            if asks && has_some && !pool.backends.iter().any(has_all) {
                 let (route, pool) = (Arc::clone(&route.name), Arc::clone(&pool.name));
                 conflicts.push(Conflict::Tags { route, pool, tags: split.tags.clone() });
             }

@@ -70,7 +70,7 @@ fn is_starved(route: &Route, config: &Config) -> Option<String> {
     };
     let shares = split.shares.iter().filter(|share| share.weight > 0 && !split.tags.is_empty());
     let mut pools = shares.map(|share| &config.pools[share.pool]);
-    let pool = pools.find(|pool| pool.sources.is_empty() && !pool.backends.iter().any(has))?;
+    let pool = pools.find(|pool| !pool.backends.iter().any(has))?;
     Some(format!(
         "route {}: all backends of pool {} that have its tags have weight 0, so that its requests there get 503",
         route.name, pool.name

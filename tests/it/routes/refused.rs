@@ -79,23 +79,27 @@ fn a_route_that_no_request_can_take_is_refused_with_what_to_write() {
 }
 
 #[test]
-fn tags_that_no_backend_of_a_pool_has_are_refused_unless_a_source_may_tell_of_one() {
-    let settings = |more: &str| {
+fn tags_that_no_backend_of_a_pool_has_are_refused() {
+    let settings = |backends: &str| {
         Settings::that_say(&format!(
-            "[listeners.web]\naddress = \"127.0.0.1:0\"\n[pools.app]\n\
-             backends = [{{ address = \"{}\", tags = {{ version = \"2\" }} }}]\n{more}\
+            "[listeners.web]\naddress = \"127.0.0.1:0\"\n[pools.app]\n{backends}\n\
              [routes.newest]\npool = \"app\"\ntags = {{ version = \"3\" }}\n",
-            Backend::refuses()
         ))
     };
-    let (code, said) = settings("").balancer().word("validate").fail();
-    assert_eq!(code, Some(2), "{said}");
-    assert!(said.contains("route newest: no backend of pool app has version = 3"), "{said}");
-    assert!(
-        said.contains("[routes.newest]") && said.contains("= help: give one of them these tags"),
-        "{said}"
-    );
-    let (code, said) = settings("discover = [\"file:list\"]\n").balancer().word("validate").fail();
+    let tagged = |version| {
+        let backend = Backend::refuses();
+        format!("backends = [{{ address = \"{backend}\", tags = {{ version = \"{version}\" }} }}]\n")
+    };
+    // Of what a source tells of nothing has a tag.
+    let source = "discover = [\"file:list\"]\n";
+    for backends in [tagged(2), tagged(2) + source, source.to_owned()] {
+        let (code, said) = settings(&backends).balancer().word("validate").fail();
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains("route newest: no backend of pool app has version = 3"), "{said}");
+        let help = "= help: give one of them these tags";
+        assert!(said.contains("[routes.newest]") && said.contains(help), "{said}");
+    }
+    let (code, said) = settings(&(tagged(3) + source)).balancer().word("validate").fail();
     assert_eq!(code, Some(0), "{said}");
 }
 
