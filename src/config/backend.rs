@@ -49,7 +49,7 @@ pub struct BackendFlags {
     #[arg(long, env = "LOADBALANCER_BACKEND_TLS_INSECURE", value_parser = parse_switch, action = ArgAction::SetTrue)]
     pub backend_tls_insecure: bool,
 
-    /// Tell backends the client's address in a PROXY protocol header; their connections are then not reused
+    /// Tell backends the address of who connects, or whom its own PROXY header names, in a PROXY protocol header; their connections are then not reused
     #[arg(long, env = "LOADBALANCER_BACKEND_PROXY_PROTOCOL", value_enum, value_name = "VERSION")]
     pub backend_proxy_protocol: Option<ProxyVersion>,
 }

@@ -54,7 +54,8 @@ pub struct Pool {
     /// A cookie that keeps a client at its backend. Default: none
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sticky: Option<Sticky>,
-    /// Tell backends the client's address in a PROXY protocol header; their connections are then not reused. Default: no
+    /// Tell backends the address of who connects (or whom its own PROXY header names) in a PROXY protocol header; their connections
+    /// are then not reused. For whom a trusted proxy speaks stands in X-Forwarded-For. Default: no
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy_protocol: Option<Word<ProxyVersion>>,
     /// How backends are checked
