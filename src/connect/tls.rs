@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
 
+use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::ServerName;
@@ -38,6 +39,8 @@ const HTTP_1_1: &[u8] = b"http/1.1";
 pub(super) struct BackendTls {
     client: TlsClient,
     name: ServerName<'static>,
+    /// Whether it goes on with sessions of before.
+    resumes: bool,
 }
 
 /// How TLS is spoken to all of a pool.
@@ -46,6 +49,14 @@ pub(super) struct TlsClient {
     settings: Arc<config::BackendTls>,
     /// Of what was in the files.
     digest: u64,
+    resuming: Connectors,
+    /// For who is to look at the certificate each time: where a session is resumed, nobody does.
+    anew: Connectors,
+}
+
+/// Of one memory for sessions, or of none.
+#[derive(Clone)]
+struct Connectors {
     /// Lets the backend choose between HTTP/2 and HTTP/1.1.
     either: TlsConnector,
     http1: TlsConnector,
@@ -60,17 +71,21 @@ impl BackendTls {
     ) -> Result<TlsClient, TlsFileError> {
         // Before they are read: what is replaced meanwhile is another one the next time.
         let digest = digest(settings);
-        let http1 = client_config(settings)?;
-        let mut either = http1.clone();
-        if proxy_protocol.is_none() {
-            either.alpn_protocols.insert(0, H2.to_vec());
-        }
+        let resuming = client_config(settings)?;
+        let mut anew = resuming.clone();
+        anew.resumption = Resumption::disabled();
+        let may_choose = proxy_protocol.is_none();
         Ok(TlsClient {
             settings: Arc::new(settings.clone()),
             digest,
-            either: Arc::new(either).into(),
-            http1: Arc::new(http1).into(),
+            resuming: Connectors::of(resuming, may_choose),
+            anew: Connectors::of(anew, may_choose),
         })
+    }
+
+    /// The same, but it resumes no session, and keeps none.
+    pub(super) fn anew(&self) -> Self {
+        Self { resumes: false, ..self.clone() }
     }
 
     /// Whether it is spoken in the same way, with the same certificates.
@@ -81,7 +96,8 @@ impl BackendTls {
 
     /// Agrees upon TLS over a fresh connection, and learns what is to be spoken over it.
     pub(super) async fn open(&self, socket: Socket, http1: bool) -> Result<(Stream, Protocol), DialError> {
-        let connector = if http1 { &self.client.http1 } else { &self.client.either };
+        let connectors = if self.resumes { &self.client.resuming } else { &self.client.anew };
+        let connector = if http1 { &connectors.http1 } else { &connectors.either };
         let connected = connector.connect(self.name.clone(), socket).await;
         let stream = connected.map_err(|error| match TlsFault::of(&error, &self.name) {
             // It had no choice, because of what one request is for.
@@ -97,13 +113,23 @@ impl BackendTls {
     }
 }
 
+impl Connectors {
+    fn of(http1: ClientConfig, may_choose: bool) -> Self {
+        let mut either = http1.clone();
+        if may_choose {
+            either.alpn_protocols.insert(0, H2.to_vec());
+        }
+        Self { either: Arc::new(either).into(), http1: Arc::new(http1).into() }
+    }
+}
+
 impl TlsClient {
     /// For the backend at this address with a certificate for this name. For what can be no name, as a source may tell, there is
     /// no certificate: then it would have to be for the address.
     pub(super) fn to(&self, name: &str, address: Option<IpAddr>) -> BackendTls {
         let address = || ServerName::from(address.unwrap_or(Ipv4Addr::UNSPECIFIED.into()));
         let name = ServerName::try_from(name.to_owned()).unwrap_or_else(|_| address());
-        BackendTls { client: self.clone(), name }
+        BackendTls { client: self.clone(), name, resumes: true }
     }
 
     /// Whether the files that its settings name are what they were when they were read.

@@ -77,6 +77,12 @@ impl Way {
             && spoken == (others.scheme, others.authority(), other.proxy_protocol)
     }
 
+    /// The same way, on which TLS is agreed upon anew each time.
+    pub fn anew(&self) -> Self {
+        let tls = self.tls.as_ref().map(BackendTls::anew);
+        Self { url: self.url.clone(), tls, proxy_protocol: self.proxy_protocol }
+    }
+
     /// What is known to be spoken before a connection is made.
     pub(super) fn protocol(&self) -> Option<Protocol> {
         match self.url.scheme {

@@ -49,7 +49,8 @@ impl Schedule {
     ) -> Self {
         let (way, check) = (Arc::clone(&backend.way), Arc::clone(&backend.terms.check));
         let group = Rc::<Group>::default();
-        let what = (Arc::clone(&way), Arc::clone(&check), Rc::clone(wants));
+        // A certificate that has expired is found to have, whatever was agreed upon before.
+        let what = (Arc::new(way.anew()), Arc::clone(&check), Rc::clone(wants));
         let checking = keep_checking(registry, Rc::clone(&group), what);
         let task = tasks.spawn_local(checking);
         Self { way, check, group, before: None, task }

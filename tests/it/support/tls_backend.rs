@@ -2,11 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
 use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::server::{ServerConnection, WebPkiClientVerifier};
+use rustls::server::{ClientHello, ResolvesServerCert, ServerConnection, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
 use rustls::{HandshakeKind, ServerConfig, StreamOwned, SupportedProtocolVersion};
 
 use super::pki::{Authority, Pair};
@@ -52,6 +54,29 @@ pub fn settings(
         ),
     };
     builder.with_single_cert(vec![pair.der.clone()], pair.key_der()).unwrap()
+}
+
+/// Lets it show one of these certificates, as the number says that is given back: at first it is the first one.
+pub fn shown_in_turn(settings: &mut ServerConfig, pairs: [&Pair; 2]) -> Arc<AtomicUsize> {
+    let key = |pair: &Pair| {
+        CertifiedKey::from_der(vec![pair.der.clone()], pair.key_der(), &default_provider()).unwrap()
+    };
+    let shown = Arc::<AtomicUsize>::default();
+    let keys = pairs.map(|pair| Arc::new(key(pair)));
+    settings.cert_resolver = Arc::new(InTurn { keys, shown: Arc::clone(&shown) });
+    shown
+}
+
+#[derive(Debug)]
+struct InTurn {
+    keys: [Arc<CertifiedKey>; 2],
+    shown: Arc<AtomicUsize>,
+}
+
+impl ResolvesServerCert for InTurn {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.keys[self.shown.load(Ordering::Relaxed)]))
+    }
 }
 
 impl TlsBackend {
