@@ -31,7 +31,7 @@ use files::{CLIENT_CA, read_certificates, verifier};
 use names::Names;
 
 /// What a client may choose from, the best first (RFC 7301).
-const PROTOCOLS: [&[u8]; 2] = [HTTP_2, b"http/1.1"];
+const PROTOCOLS: [&[u8]; 3] = [HTTP_2, b"http/1.1", b"http/1.0"];
 pub(super) const HTTP_2: &[u8] = b"h2";
 /// Sessions of TLS 1.2 that are remembered; those of 1.3 are in tickets that clients keep.
 const SESSIONS: usize = 16 * 1024;

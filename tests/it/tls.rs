@@ -65,12 +65,14 @@ fn at_start_it_says_that_it_speaks_tls_and_for_which_names() {
 }
 
 #[test]
-fn a_client_chooses_http_1_1_or_http_2_or_neither() {
+fn a_client_chooses_http_1_0_or_http_1_1_or_http_2_or_neither() {
     let (authority, _backend, balancer) = secured();
     for (offered, chosen) in [
         (&["http/1.1"][..], Some(&b"http/1.1"[..])),
         (&["http/1.1", "h2"], Some(b"h2")),
         (&["spdy/3", "http/1.1"], Some(b"http/1.1")),
+        (&["http/1.0", "http/1.1"], Some(b"http/1.1")),
+        (&["http/1.0"], Some(b"http/1.0")),
         (&[], None),
     ] {
         let config = Arc::new(offering(trusting(&authority), offered));
