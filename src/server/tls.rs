@@ -133,7 +133,7 @@ impl Tls {
             before = seen;
             if reminded.elapsed() >= REMIND_EVERY {
                 reminded = Instant::now();
-                self.current().certificates.iter().for_each(Certificate::warn_of_its_end);
+                self.current().certificates.iter().for_each(Certificate::warn_of_its_time);
             }
         }
     }
@@ -268,7 +268,7 @@ impl Current {
     fn tell(&self) {
         for certificate in &self.certificates {
             info!("{certificate}");
-            certificate.warn_of_its_end();
+            certificate.warn_of_its_time();
         }
     }
 }

@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use tracing::warn;
 use x509_parser::extensions::GeneralName;
-use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
+use x509_parser::prelude::{ASN1Time, FromDer, Validity, X509Certificate};
 
 use crate::config::KeyPair;
 
@@ -27,7 +27,7 @@ pub(super) struct Certificate {
     pub(super) key: Arc<CertifiedKey>,
     /// The names that it is for, in lower case; some begin with `*.`.
     pub(super) names: Vec<String>,
-    ends: ASN1Time,
+    validity: Validity,
 }
 
 /// A chain of certificates, and what the first one says of itself.
@@ -35,21 +35,21 @@ pub(super) struct Chain {
     file: PathBuf,
     certificates: Vec<CertificateDer<'static>>,
     names: Vec<String>,
-    ends: ASN1Time,
+    validity: Validity,
 }
 
 impl Chain {
     /// Reads one.
     pub(super) fn read(path: &Path) -> Result<Self, TlsError> {
         let certificates = read_certificates(CERT, path)?;
-        let (names, ends) = {
+        let (names, validity) = {
             let leaf = X509Certificate::from_der(&certificates[0]).map_err(|error| {
                 let reason = format!("its first certificate cannot be understood ({error})");
                 TlsFileFault::Broken(reason).of(CERT, path)
             })?;
-            (names(&leaf.1), leaf.1.validity().not_after)
+            (names(&leaf.1), leaf.1.validity().clone())
         };
-        Ok(Self { file: path.to_owned(), certificates, names, ends })
+        Ok(Self { file: path.to_owned(), certificates, names, validity })
     }
 }
 
@@ -78,28 +78,35 @@ impl Certificate {
         (path, key): (&Path, PrivateKeyDer<'static>),
         provider: &CryptoProvider,
     ) -> Result<Self, TlsError> {
-        let Chain { file, certificates, names, ends } = chain;
+        let Chain { file, certificates, names, validity } = chain;
         let key = CertifiedKey::from_der(certificates, key, provider).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => {
                 TlsFileFault::Mismatch { certificate: file.clone() }.of(KEY, path)
             }
             error => TlsFileFault::Broken(error.to_string()).of(KEY, path),
         })?;
-        Ok(Self { file, key: Arc::new(key), names, ends })
+        Ok(Self { file, key: Arc::new(key), names, validity })
     }
 
     /// When it ends. (One that ended before 1970 did so then.)
     pub(super) fn end(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_secs(self.ends.timestamp().try_into().unwrap_or_default())
+        let end = self.validity.not_after.timestamp();
+        SystemTime::UNIX_EPOCH + Duration::from_secs(end.try_into().unwrap_or_default())
     }
 
-    /// Says when it ends, if that is soon or was before now.
-    pub(super) fn warn_of_its_end(&self) {
-        let file = self.file.display();
-        match self.ends - ASN1Time::now() {
-            None => warn!("certificate {file}: expired on {}; clients refuse it, replace it", self.ends),
+    /// Says when it begins, if that is yet to come, and when it ends, if that is soon or was before now.
+    pub(super) fn warn_of_its_time(&self) {
+        let (file, now) = (self.file.display(), ASN1Time::now());
+        let Validity { not_before: begin, not_after: end } = self.validity;
+        if now < begin {
+            warn!(
+                "certificate {file}: not valid before {begin}; clients refuse it until then; see whether the clock is right"
+            );
+        }
+        match end - now {
+            None => warn!("certificate {file}: expired on {end}; clients refuse it, replace it"),
             Some(left) if left.unsigned_abs() < NEAR => {
-                warn!("certificate {file}: expires on {}; replace it before", self.ends);
+                warn!("certificate {file}: expires on {end}; replace it before");
             }
             Some(_) => {}
         }
@@ -109,7 +116,12 @@ impl Certificate {
 impl Display for Certificate {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let names = if self.names.is_empty() { "no name".to_owned() } else { self.names.join(", ") };
-        write!(f, "certificate {} is for {names} and valid until {}", self.file.display(), self.ends)
+        write!(
+            f,
+            "certificate {} is for {names} and valid until {}",
+            self.file.display(),
+            self.validity.not_after
+        )
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use crate::support::pki::{Authority, Folder, Pair};
+use crate::support::pki::{Authority, DAY, Folder, Kind, Pair};
 use crate::support::{Backend, Balancer};
 
 /// With these files, and nothing else that could be wrong.
@@ -147,6 +148,21 @@ fn a_certificate_that_expires_soon_is_warned_of_with_its_date() {
     let balancer = with(&fresh.certificate(), &fresh.key()).start();
     balancer.said("forwarding to");
     assert_eq!(balancer.times_said("expire"), 0);
+}
+
+#[test]
+fn a_certificate_that_is_not_valid_yet_is_warned_of_with_its_date() {
+    let pair = Authority::new().signs_with(&["localhost"], Kind::Ecdsa, |params| {
+        params.not_before = (SystemTime::now() + 3 * DAY).into();
+        params.not_after = (SystemTime::now() + 300 * DAY).into();
+    });
+    let balancer = with(&pair.certificate(), &pair.key()).start();
+    let said = balancer.said("WARN");
+    assert!(
+        said.contains(&format!("certificate {}: not valid before ", pair.certificate().display())),
+        "{said}"
+    );
+    assert!(said.ends_with("clients refuse it until then; see whether the clock is right"), "{said}");
 }
 
 /// The year in which a certificate ends, as it is written in the certificate itself.
