@@ -43,6 +43,9 @@ pub enum PemFault {
     /// The key is another certificate's.
     #[error("is not the key of the certificate in {}; give both of one pair", .0.display())]
     WrongKey(PathBuf),
+    /// It is of a version that nobody takes any more.
+    #[error("is of X.509 version 1; make one with extensions (subjectAltName)")]
+    Version1,
     /// A certificate or key that cannot be worked with.
     #[error("cannot be used: {0}")]
     Unusable(rustls::Error),

@@ -26,7 +26,7 @@ use super::dial::{DialError, Protocol};
 use super::pem::{self, PemFault, TlsFileError};
 use super::{Socket, Stream};
 
-pub use fault::TlsFault;
+pub use fault::{TlsFault, is_of_version_1};
 
 const CA: &str = "--backend-ca";
 const CERT: &str = "--backend-cert";
@@ -224,7 +224,11 @@ fn system(provider: Arc<CryptoProvider>) -> Result<Verifier, TlsFileError> {
 fn unfit(error: rustls::Error, certificate: &Path, key: &Path) -> TlsFileError {
     match error {
         rustls::Error::InconsistentKeys(_) => PemFault::WrongKey(certificate.to_owned()).of(KEY, key),
-        error => PemFault::Unusable(error).of(CERT, certificate),
+        rustls::Error::InvalidCertificate(error) if is_of_version_1(&error) => {
+            PemFault::Version1.of(CERT, certificate)
+        }
+        error @ rustls::Error::InvalidCertificate(_) => PemFault::Unusable(error).of(CERT, certificate),
+        error => PemFault::Unusable(error).of(KEY, key),
     }
 }
 

@@ -27,7 +27,7 @@ use crate::connect::aside;
 pub use files::TlsError;
 
 use certificate::{Certificate, Chain, private_key};
-use files::{CLIENT_CA, read_certificates, verifier};
+use files::{CERT, CLIENT_CA, read_certificates, verifier};
 use names::Names;
 
 /// What a client may choose from, the best first (RFC 7301).
@@ -283,10 +283,10 @@ pub fn check_files(files: &TlsFiles) -> Vec<Flaw> {
     let key = files.key.as_ref();
     let private = key.and_then(|file| private_key(&file.path).inspect_err(|error| tell(file, error)).ok());
     let provider = Arc::new(aws_lc_rs::default_provider());
-    if let (Some(file), Some(chain), Some(private)) = (key, chain, private)
+    if let (Some(chain_file), Some(file), Some(chain), Some(private)) = (certificate, key, chain, private)
         && let Err(error) = Certificate::of(chain, (&file.path, private), &provider)
     {
-        tell(file, &error);
+        tell(if error.flag == CERT { chain_file } else { file }, &error);
     }
     if let Authorities::File(file) = &files.authorities {
         let clients = ClientCertificates { ca: file.path.clone(), auth: ClientAuth::Required };

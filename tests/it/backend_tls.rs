@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use rustls::version::{TLS12, TLS13};
 
 use crate::support::h2_backend::H2Backend;
-use crate::support::pki::{Authority, Folder, Kind, Pair};
+use crate::support::pki::{Authority, Folder, Kind, OF_ANOTHER_KIND, OF_VERSION_1, Pair};
 use crate::support::tls_backend::{Met, TlsBackend, settings, shown_in_turn, with_certificate};
 use crate::support::{Balancer, Client, Running, Sample, Settings, get, request, until};
 
@@ -353,9 +353,12 @@ fn files_that_cannot_be_used_keep_it_from_starting_in_one_line() {
     let (us, other) = (authority.signs(&["a"]), authority.signs(&["b"]));
     let folder = Folder::new();
     let (missing, nothing) = (folder.path("missing.pem"), folder.write("nothing.pem", "nothing\n"));
+    let old = [folder.write("v1.pem", OF_VERSION_1.0), folder.write("v1.key", OF_VERSION_1.1)];
+    let other_kind = folder.write("other.key", OF_ANOTHER_KIND);
     let text = |path: &std::path::Path| path.to_str().unwrap().to_owned();
     let (missing, nothing, ca) = (text(&missing), text(&nothing), text(&authority.file()));
     let (cert, wrong_key) = (text(&us.certificate()), text(&other.key()));
+    let ([old, old_key], other_kind) = (old.map(|path| text(&path)), text(&other_kind));
     for (flags, line) in [
         (
             vec![("--backend-ca", &missing)],
@@ -369,6 +372,14 @@ fn files_that_cannot_be_used_keep_it_from_starting_in_one_line() {
         (
             vec![("--backend-ca", &ca), ("--backend-cert", &cert), ("--backend-key", &wrong_key)],
             format!("--backend-key {wrong_key}: is not the key of the certificate in {cert}"),
+        ),
+        (
+            vec![("--backend-ca", &ca), ("--backend-cert", &old), ("--backend-key", &old_key)],
+            format!("--backend-cert {old}: is of X.509 version 1; make one with extensions (subjectAltName)"),
+        ),
+        (
+            vec![("--backend-ca", &ca), ("--backend-cert", &cert), ("--backend-key", &other_kind)],
+            format!("--backend-key {other_kind}: cannot be used: "),
         ),
     ] {
         let balancer = Balancer::before(&[]).flag("--backend", "https://localhost:1");

@@ -122,9 +122,18 @@ impl TlsFault {
                 "its certificate is that of an authority, which is none for a server; \
                  give it one that the authority signed, or a self-signed one that says CA:FALSE",
             ),
+            other if is_of_version_1(other) => f.write_str(
+                "its certificate is of X.509 version 1; give it one with extensions (subjectAltName)",
+            ),
             other => write!(f, "its certificate cannot be trusted: {other}"),
         }
     }
+}
+
+/// Whether it is of a version that knows no extensions, and so no names: `openssl x509 -req` may make one.
+pub fn is_of_version_1(error: &CertificateError) -> bool {
+    // rustls knows this one only by what its verifier calls it.
+    matches!(error, CertificateError::Other(other) if other.to_string().contains("UnsupportedCertVersion"))
 }
 
 fn tell_of_alert(alert: Alert, f: &mut Formatter<'_>) -> fmt::Result {

@@ -14,6 +14,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{ASN1Time, FromDer, Validity, X509Certificate};
 
 use crate::config::KeyPair;
+use crate::connect::is_of_version_1;
 
 use super::files::{CERT, KEY, TlsError, TlsFileFault, broken, read, read_certificates};
 
@@ -83,7 +84,13 @@ impl Certificate {
             rustls::Error::InconsistentKeys(_) => {
                 TlsFileFault::Mismatch { certificate: file.clone() }.of(KEY, path)
             }
-            error => TlsFileFault::Broken(error.to_string()).of(KEY, path),
+            rustls::Error::InvalidCertificate(error) if is_of_version_1(&error) => {
+                TlsFileFault::Version1.of(CERT, &file)
+            }
+            rustls::Error::InvalidCertificate(error) => {
+                TlsFileFault::Broken(error.to_string()).of(CERT, &file)
+            }
+            error => TlsFileFault::UnusableKey(error).of(KEY, path),
         })?;
         Ok(Self { file, key: Arc::new(key), names, validity })
     }

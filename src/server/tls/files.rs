@@ -54,6 +54,12 @@ pub enum TlsFileFault {
     /// It holds something that cannot be understood.
     #[error("{0}; name a file in PEM form that `openssl` can read")]
     Broken(String),
+    /// It is of a version that nobody takes any more.
+    #[error("is of X.509 version 1; make one with extensions (subjectAltName)")]
+    Version1,
+    /// The key is of a kind that TLS has no use for, or broken within.
+    #[error("cannot be used ({0}); make one of RSA, ECDSA or Ed25519")]
+    UnusableKey(rustls::Error),
     /// The key cannot be read without a password, which nobody is there to give.
     #[error("is encrypted; decrypt it with `openssl pkey -in {} -out NEW`", .key.display())]
     Encrypted {

@@ -13,6 +13,37 @@ use rcgen::{
 use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
+/// A certificate of X.509 version 1, as `openssl x509 -req` makes one without `-extfile`, and its key.
+pub const OF_VERSION_1: (&str, &str) = (
+    "\
+-----BEGIN CERTIFICATE-----
+MIIBJDCBywIUZDpPOMxEEhtx0JfywtM6EbV3SMgwCgYIKoZIzj0EAwIwFDESMBAG
+A1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyODA1MTk1NFoYDzIxMjYxMTA0MDUxOTU0
+WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC
+AASHC62tbBnHrRwO5gXlb6bHHeCFz1IUx6UKE4HtJHkqASDAU3054kuCfNwHYSl1
+FjvukcfFbG2rzy8nCH1OubGcMAoGCCqGSM49BAMCA0gAMEUCIQD+Az5emiYyMIyu
+6FOTIQpKohe4ebBUSTGFkmaPx68OMwIgLR/O9K677jft38sZLVk5TFnFF55QGvf3
+9uomlac0Tzw=
+-----END CERTIFICATE-----
+",
+    "\
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg38BGs3SFWK/fMleV
+nNbAjHQ9JN3iWXRzllmqU5PdxnihRANCAASHC62tbBnHrRwO5gXlb6bHHeCFz1IU
+x6UKE4HtJHkqASDAU3054kuCfNwHYSl1FjvukcfFbG2rzy8nCH1OubGc
+-----END PRIVATE KEY-----
+",
+);
+
+/// A key of a kind that TLS has no use for: of the curve secp256k1.
+pub const OF_ANOTHER_KIND: &str = "\
+-----BEGIN PRIVATE KEY-----
+MIGEAgEAMBAGByqGSM49AgEGBSuBBAAKBG0wawIBAQQgSlXdELk3FVCDADairWnZ
+SHxj5Ij19suX895YZFvi1cShRANCAARDjFOJOo5GHpHDHaLvE7rAMpRL/uYh4+dq
+I1drg4aDCTfW6iInvZLb7Q45yWEe3VJSp+Osk2s5t4Wk8nISYNJX
+-----END PRIVATE KEY-----
+";
+
 pub const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Who signs certificates, and the file that its own is in.

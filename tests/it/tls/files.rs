@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::support::pki::{Authority, DAY, Folder, Kind, Pair};
+use crate::support::pki::{Authority, DAY, Folder, Kind, OF_ANOTHER_KIND, OF_VERSION_1, Pair};
 use crate::support::{Backend, Balancer};
 
 /// With these files, and nothing else that could be wrong.
@@ -67,6 +67,18 @@ fn the_key_of_another_certificate_is_refused() {
     );
     let start = format!("--tls-key {}: ", other.key().display());
     refuses(with(&one.certificate(), &other.key()), 2, &start, &end);
+}
+
+#[test]
+fn a_certificate_or_a_key_of_a_kind_that_is_of_no_use_is_named_and_not_the_other_one() {
+    let pair = Authority::new().signs(&["localhost"]);
+    let folder = Folder::new();
+    let (cert, key) = (folder.write("v1.pem", OF_VERSION_1.0), folder.write("v1.key", OF_VERSION_1.1));
+    let start = format!("--tls-cert {}: is of X.509 version 1; ", cert.display());
+    refuses(with(&cert, &key), 2, &start, "make one with extensions (subjectAltName)");
+    let key = folder.write("other.key", OF_ANOTHER_KIND);
+    let start = format!("--tls-key {}: cannot be used (", key.display());
+    refuses(with(&pair.certificate(), &key), 2, &start, "make one of RSA, ECDSA or Ed25519");
 }
 
 #[test]
