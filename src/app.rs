@@ -60,6 +60,7 @@ pub fn run<F: Future<Output = ()>>(
     cut: &watch::Receiver<bool>,
     shutdown: impl FnOnce(&Listener) -> F,
 ) -> Result<(), StartError> {
+    loaded.give_the_words();
     let predecessor = Predecessor::meet()?;
     find_files(&loaded.config)?;
     // A single worker works here, too.

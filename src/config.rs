@@ -51,7 +51,9 @@ pub use draft::{Authorities, Check, Draft, Flaw, NamedFile, Place, Side, TlsFile
 pub use duration::{DurationError, parse_duration};
 pub use facts::{Config, Limits, Timeouts};
 pub use file::File;
-pub use flags::{CONFIRM_TIMES, Command, ConfigTool, Flags, Form, NewWeight, Remote, Target, Tool, slips};
+pub use flags::{
+    CONFIRM_TIMES, Command, ConfigTool, Flags, Form, NewWeight, Remote, Target, Tool, as_written, slips,
+};
 pub use format::{Format, STDIN, name_of};
 pub use host::is_host;
 pub use introduced::{Introduced, IntroducedFlags};

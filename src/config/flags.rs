@@ -28,7 +28,8 @@ use super::size::parse_bytes;
 use super::switch::parse_switch;
 
 pub use environment::slips;
-pub(super) use keys::{flag_of, in_words_of_files};
+pub use keys::as_written;
+pub(super) use keys::{flag_of, in_words_of_files, say_keys};
 pub use remote::{CONFIRM_TIMES, Form, NewWeight, Remote, Target};
 pub use tool::{ConfigTool, Tool};
 

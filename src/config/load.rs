@@ -12,7 +12,7 @@ use super::draft::{Check, Flaw};
 use super::facts::Config;
 use super::fault::Fault;
 use super::file::File;
-use super::flags::{Flags, in_words_of_files};
+use super::flags::{Flags, in_words_of_files, say_keys};
 use super::format::{Format, STDIN};
 use super::listen::Listener;
 use super::origin::{Origin, Read, Text, Wrong};
@@ -231,6 +231,13 @@ impl Sources {
 }
 
 impl Loaded {
+    /// Lets what is said while these are in force name keys of files, where that is how they were written.
+    pub fn give_the_words(&self) {
+        if self.origin.tree.is_some() {
+            say_keys(&self.origin.given);
+        }
+    }
+
     /// A text about these settings, in the words in which they were written: keys of files in place of flags that nobody wrote.
     pub fn in_its_words(&self, text: &str) -> String {
         if self.origin.tree.is_none() {

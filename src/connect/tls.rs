@@ -19,7 +19,7 @@ use rustls_platform_verifier::Verifier;
 use tokio_rustls::{TlsConnector, TlsStream};
 
 use crate::config::{
-    self, Authorities, Flaw, MOST_FILE_BYTES, NamedFile, ProxyVersion, TlsFiles, Trust, read_file,
+    self, Authorities, Flaw, MOST_FILE_BYTES, NamedFile, ProxyVersion, TlsFiles, Trust, as_written, read_file,
 };
 
 use super::dial::{DialError, Protocol};
@@ -255,7 +255,8 @@ fn anything(
     provider: &Arc<CryptoProvider>,
 ) -> Builder<rustls::client::WantsClientCert> {
     tracing::warn!(
-        "--backend-tls-insecure: certificates of backends are not verified; whoever is between can read and change all"
+        "{}: certificates of backends are not verified; whoever is between can read and change all",
+        as_written("--backend-tls-insecure"),
     );
     builder.dangerous().with_custom_certificate_verifier(Arc::new(insecure::TakesAny(Arc::clone(provider))))
 }

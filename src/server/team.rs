@@ -8,7 +8,7 @@ use std::time::Instant;
 use tokio::sync::mpsc;
 use tracing::warn;
 
-use crate::config::{Config, Limits};
+use crate::config::{Config, Limits, as_written};
 use crate::proxy::Error;
 use crate::telemetry::{Report, Seldom};
 
@@ -208,8 +208,9 @@ impl Drop for Team {
 
 fn tell_of_turned_away(count: u64) {
     warn!(
-        "clients turned away: {count}; as many are connected as --max-connections, or the limit on open files, allows; \
-         raise it, or that limit with `ulimit -n`"
+        "clients turned away: {count}; as many are connected as {}, or the limit on open files, allows; \
+         raise it, or that limit with `ulimit -n`",
+        as_written("--max-connections"),
     );
 }
 

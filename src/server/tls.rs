@@ -20,7 +20,7 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 use crate::config::{
-    Authorities, ClientAuth, ClientCertificates, Flaw, NamedFile, Tls as Settings, TlsFiles,
+    Authorities, ClientAuth, ClientCertificates, Flaw, NamedFile, Tls as Settings, TlsFiles, as_written,
 };
 use crate::connect::aside;
 
@@ -157,7 +157,7 @@ impl Tls {
 fn complain(errors: &[TlsError], before: &[String]) -> Vec<String> {
     let complaints: Vec<_> = errors.iter().map(TlsError::to_string).collect();
     for complaint in complaints.iter().filter(|complaint| !before.contains(complaint)) {
-        warn!("{complaint}; what was loaded of it before stays in use");
+        warn!("{}; what was loaded of it before stays in use", as_written(complaint));
     }
     complaints
 }

@@ -1,6 +1,7 @@
 //! Which keys of files say the same as flags.
 
 use std::cmp::Reverse;
+use std::sync::OnceLock;
 
 use super::Given;
 
@@ -55,6 +56,9 @@ const FLAGS: [(&str, &str); 47] = [
     ("admin.token_file", "--admin-token-file"),
 ];
 
+/// The flags beside the files that this process has its settings from, if it does.
+static BESIDE_FILES: OnceLock<Given> = OnceLock::new();
+
 /// A text that names flags, with the keys that say the same in place of those that nobody wrote.
 pub(in crate::config) fn in_words_of_files(text: &str, given: &Given) -> String {
     let mut flags = FLAGS;
@@ -62,6 +66,16 @@ pub(in crate::config) fn in_words_of_files(text: &str, given: &Given) -> String 
     flags.sort_by_key(|(_, flag)| Reverse(flag.len()));
     let foreign = flags.iter().filter(|(_, flag)| !given.has(flag));
     foreign.fold(text.to_owned(), |text, (key, flag)| text.replace(flag, &key.replace('*', "NAME")))
+}
+
+/// From now on what is said names keys of files. Flags are read once in the life of a process, so this stays.
+pub(in crate::config) fn say_keys(given: &Given) {
+    let _ = BESIDE_FILES.set(given.clone());
+}
+
+/// What is said of settings that are in force, and names flags, in the words in which they were written.
+pub fn as_written(text: &str) -> String {
+    BESIDE_FILES.get().map_or_else(|| text.to_owned(), |given| in_words_of_files(text, given))
 }
 
 /// The names of all flags that say a setting.

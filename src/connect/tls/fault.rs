@@ -8,6 +8,8 @@ use std::sync::Arc;
 use rustls::pki_types::ServerName;
 use rustls::{AlertDescription as Alert, CertificateError, Error, InvalidMessage, PeerIncompatible};
 
+use crate::config::as_written;
+
 const DAY: u64 = 24 * 3600;
 
 /// Why TLS was not agreed upon with a backend. Cheap to clone.
@@ -139,7 +141,7 @@ pub fn is_of_version_1(error: &CertificateError) -> bool {
 fn tell_of_alert(alert: Alert, f: &mut Formatter<'_>) -> fmt::Result {
     match alert {
         Alert::CertificateRequired => {
-            f.write_str("it wants a certificate of ours; give one with --backend-cert")
+            write!(f, "it wants a certificate of ours; give one with {}", as_written("--backend-cert"))
         }
         Alert::UnknownCA | Alert::BadCertificate | Alert::CertificateUnknown | Alert::AccessDenied => {
             write!(f, "it does not take our certificate ({alert:?})")

@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use crate::support::pki::Folder;
+use rustls::version::TLS13;
+
+use crate::support::pki::{Authority, Folder, replace};
+use crate::support::tls_backend::{self, TlsBackend};
 use crate::support::{Backend, Balancer, Settings, get};
 
 #[test]
@@ -52,4 +55,24 @@ fn an_access_log_that_the_next_start_could_not_open_is_refused_by_a_reload() {
     settings.write(&text("access_log = 'a.log'"));
     balancer.signal("HUP");
     balancer.said("access_log: the change takes effect at the next start");
+}
+
+#[test]
+fn what_is_said_while_it_runs_names_keys_where_settings_are_in_a_file() {
+    let (authority, clients) = (Authority::new(), Authority::new());
+    let [pair, other] = [authority.signs(&["localhost"]), authority.signs(&["localhost"])];
+    let backend = TlsBackend::start(tls_backend::settings(&pair, &[&TLS13], Some(&clients)));
+    let settings = Settings::that_say(&format!(
+        "[listeners.web]\naddress = '127.0.0.1:0'\ntls = true\n[admin]\naddress = 'off'\n\
+         [[tls.certificates]]\ncert_file = '{}'\nkey_file = '{}'\n\
+         [pools.p]\nbackends = ['{}']\ntls = {{ insecure = true }}\n",
+        pair.certificate().display(),
+        pair.key().display(),
+        backend.url("localhost"),
+    ));
+    let balancer = settings.balancer().start();
+    balancer.said("WARN pools.NAME.tls.insecure: certificates of backends are not verified");
+    balancer.said("it wants a certificate of ours; give one with pools.NAME.tls.cert_file");
+    replace(&pair.key(), &fs::read(other.key()).unwrap());
+    balancer.said("WARN tls.certificates.key_file ");
 }
