@@ -5,6 +5,7 @@ mod error;
 mod live;
 mod prepare;
 mod roster;
+mod signals;
 mod stop;
 mod succession;
 
@@ -32,6 +33,7 @@ use crate::telemetry::manager;
 
 pub use check::check;
 pub use error::StartError;
+pub use signals::Signals;
 pub use succession::program;
 
 use live::Live;
@@ -46,9 +48,9 @@ const MOST_NAMED: usize = 8;
 const ORDERS: usize = 64;
 
 /// Runs the balancer until `shutdown` is ready and the last request is answered, or the drain deadline has passed.
-/// `shutdown` is told of the first listener, with the port that is bound, and begins to watch for a stop before anything
-/// listens there, so that none is missed. What it gives is polled when all is started, or before by a process that is to take
-/// another one's place, on the control thread's runtime, which is the caller's thread. When `cut` turns true, nobody is waited
+/// `shutdown` is told of the first listener, with the port that is bound, before anything listens there. What it gives is polled
+/// when all is started, or before by a process that is to take another one's place, on the control thread's runtime, which is the
+/// caller's thread. What other `signals` ask for is done from then on, also if they came before. When `cut` turns true, nobody is waited
 /// for any more, and what was answered is written for a second at most. With `sources`, the settings are read anew upon SIGHUP.
 ///
 /// # Errors
@@ -57,7 +59,7 @@ pub fn run<F: Future<Output = ()>>(
     loaded: Loaded,
     sources: Option<Sources>,
     registry: &'static Registry,
-    cut: &watch::Receiver<bool>,
+    (signals, cut): (Signals, &watch::Receiver<bool>),
     shutdown: impl FnOnce(&Listener) -> F,
 ) -> Result<(), StartError> {
     loaded.give_the_words();
@@ -71,7 +73,7 @@ pub fn run<F: Future<Output = ()>>(
     let (prepared, log) =
         both(Prepared::from(Arc::new(loaded.config.clone()), None, &predecessor), open_log(&loaded.config))?;
     let parts = (prepared, loaded, predecessor);
-    let ended = runtime.block_on(serve(parts, sources, registry, log.as_ref(), cut, shutdown));
+    let ended = runtime.block_on(serve(parts, sources, registry, log.as_ref(), (signals, cut), shutdown));
     // Requests that were cut have their lines written when they are dropped. Settings that are being read, from a file that
     // has no end or a name that nobody answers for, are not waited for.
     runtime.shutdown_background();
@@ -83,8 +85,8 @@ pub fn run<F: Future<Output = ()>>(
     Ok(())
 }
 
-/// Each process begins with three files.
-const FIRST_FILES: usize = 3;
+/// Each process begins with three files, and to catch signals takes six.
+const FIRST_FILES: usize = 9;
 
 /// Whether there can be as many open files as all that is to be started takes. To find that out later would be to have
 /// started a part of it.
@@ -117,13 +119,12 @@ async fn serve<F: Future<Output = ()>>(
     sources: Option<Sources>,
     registry: &'static Registry,
     log: Option<&Writer>,
-    cut: &watch::Receiver<bool>,
+    (signals, cut): (Signals, &watch::Receiver<bool>),
     shutdown: impl FnOnce(&Listener) -> F,
 ) -> Result<(), StartError> {
     let mut shutdown = pin!(shutdown(&prepared.bound[0].opened.listener));
-    // From here on a reload is not taken for a wish to end.
-    let (hangups, stray) = (control::hangups(), control::stray());
-    let succession = Succession::prepare(sources.as_ref());
+    let Signals { hangups, stray, succession } = signals;
+    let succession = Succession::prepare(sources.as_ref(), succession);
     let roster = roster_of(registry, &prepared, &mut predecessor);
     tokio::select! {
         biased;

@@ -3,12 +3,14 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use loadbalancer::app::StartError;
+use loadbalancer::app::{Signals, StartError};
 use loadbalancer::backends::Registry;
 use loadbalancer::cli::exit::{FAILED, INTERRUPTED, USAGE};
 use loadbalancer::config::{Address, Backend, Command, Flags, Listener, Loaded, Sources, slips};
@@ -45,6 +47,10 @@ fn main() -> ExitCode {
         }
         None => false,
     };
+    let (stops, signals) = match catch_signals() {
+        Ok(caught) => caught,
+        Err(error) => return complain(FAILED, &format_args!("signals cannot be caught: {error}")),
+    };
     // Settings may take a while to be read, in which another file may come to its place.
     app::program();
     let sources = Sources::new(flags, open_files).checked(app::check);
@@ -52,16 +58,19 @@ fn main() -> ExitCode {
         Ok(loaded) => loaded,
         Err(problems) => return cli::refuse(&problems),
     };
+    stops.are_orderly();
     telemetry::init(loaded.config.log_level);
     slips().for_each(|slip| tracing::warn!("{slip}"));
-    let (cut, is_cut) = watch::channel(false);
     let ended = match demo {
-        true => run_demo(loaded.clone(), cut, &is_cut),
-        false => app::run(loaded.clone(), Some(sources), Registry::global(), &is_cut, |_| stop_signal(cut))
-            .map_err(anyhow::Error::from),
+        true => run_demo(loaded.clone(), signals, &stops),
+        false => {
+            let stopped = |_: &_| stops.asked();
+            app::run(loaded.clone(), Some(sources), Registry::global(), (signals, &stops.cut), stopped)
+                .map_err(anyhow::Error::from)
+        }
     };
     match ended {
-        Ok(()) if *is_cut.borrow() => ExitCode::from(INTERRUPTED),
+        Ok(()) if *stops.cut.borrow() => ExitCode::from(INTERRUPTED),
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let all: Vec<&dyn Display> = match error.downcast_ref::<StartError>() {
@@ -81,15 +90,11 @@ fn complain(code: u8, problem: &dyn Display) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn run_demo(
-    mut loaded: Loaded,
-    cut: watch::Sender<bool>,
-    is_cut: &watch::Receiver<bool>,
-) -> anyhow::Result<()> {
+fn run_demo(mut loaded: Loaded, signals: Signals, stops: &Stops) -> anyhow::Result<()> {
     let backends = demo::start_pair().context("no sample backends")?;
     let first = backends[0];
     let shutdown = |listener: &Listener| {
-        let stop = stop_signal(cut);
+        let stop = stops.asked();
         let commands = commands_to_try(listener, first);
         // It is polled when all is started: before, the commands would not work.
         async move {
@@ -104,7 +109,7 @@ fn run_demo(
         pool.health.path = "/health".to_owned();
         pool.health.interval = DEMO_INTERVAL;
     }
-    Ok(app::run(loaded, None, Registry::global(), is_cut, shutdown)?)
+    Ok(app::run(loaded, None, Registry::global(), (signals, &stops.cut), shutdown)?)
 }
 
 fn commands_to_try(listener: &Listener, first: SocketAddr) -> String {
@@ -182,58 +187,85 @@ fn in_one_line(error: &clap::Error) -> String {
     format!("{problem}{nearest}")
 }
 
-/// Ready at the first SIGINT, SIGTERM or SIGQUIT; a second one cuts what is under way.
-fn stop_signal(cut: watch::Sender<bool>) -> impl Future<Output = ()> {
-    // Caught from here on, not only when it is waited for.
-    let stops = Stops::catch();
-    async move {
-        let Ok(mut stops) = stops else {
-            return std::future::pending().await;
-        };
-        stops.next().await;
-        cut_at_the_next(stops, cut);
-    }
+/// What signals ask of us that want a stop.
+struct Stops {
+    asked: watch::Receiver<bool>,
+    /// Whether a second one came: what is under way is to be cut.
+    cut: watch::Receiver<bool>,
+    /// Until there are settings there is nothing that would have to be ended in order.
+    at_once: Arc<Mutex<bool>>,
 }
 
-/// The signals that ask for a stop.
-struct Stops([Signal; 3]);
-
 impl Stops {
-    fn catch() -> io::Result<Self> {
-        let kinds = (SignalKind::interrupt(), SignalKind::terminate(), SignalKind::quit());
-        Ok(Self([signal(kinds.0)?, signal(kinds.1)?, signal(kinds.2)?]))
+    /// From here on a stop waits for who asks for it.
+    fn are_orderly(&self) {
+        *self.at_once.lock().unwrap_or_else(PoisonError::into_inner) = false;
     }
 
-    async fn next(&mut self) {
-        let [interrupt, terminate, quit] = &mut self.0;
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = quit.recv() => {}
+    /// Ready when a stop was asked for, now or before.
+    fn asked(&self) -> impl Future<Output = ()> + use<> {
+        let mut asked = self.asked.clone();
+        async move {
+            // Who tells of it ends with the process.
+            let _ = asked.wait_for(|asked| *asked).await;
         }
     }
 }
 
-/// On a thread of its own, for the last log lines are waited for when no runtime is there any more. What is answered is to be
-/// in the log, so the process ends as it always does, but waits for no request; if it does not, or at a third signal, it
-/// ends here.
-fn cut_at_the_next(mut stops: Stops, cut: watch::Sender<bool>) {
-    let wait = move || {
-        // Made here, for here, on the thread of another one, it must not be dropped.
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let Ok(runtime) = runtime else { return };
-        runtime.block_on(async {
-            stops.next().await;
-            cut.send_replace(true);
-            tokio::select! {
-                () = stops.next() => {}
-                () = tokio::time::sleep(MOST_TO_CUT) => {
-                    tracing::warn!("not ended {MOST_TO_CUT:?} after the second signal: what is not written is lost");
-                }
-            }
-        });
-        std::process::exit(INTERRUPTED.into());
+/// Catches all signals from here on, so that none ends us that means something else, and process 1 of a container hears of each.
+/// Those that want a stop are waited for on a thread of its own: settings are read, and the last log lines are waited for, where
+/// no runtime is, and by then there may be no file left to make one.
+fn catch_signals() -> io::Result<(Stops, Signals)> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (signals, kinds) = {
+        let _inside = runtime.enter();
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::quit()];
+        (Signals::catch(), kinds.map(signal))
     };
-    // Without a thread, the drain time ends it.
-    let _ = std::thread::Builder::new().name("signals".to_owned()).spawn(wait);
+    let [interrupt, terminate, quit] = kinds;
+    let caught = [interrupt?, terminate?, quit?];
+    let (ask, asked) = watch::channel(false);
+    let (cut, is_cut) = watch::channel(false);
+    let stops = Stops { asked, cut: is_cut, at_once: Arc::new(Mutex::new(true)) };
+    let at_once = Arc::clone(&stops.at_once);
+    let wait = move || runtime.block_on(obey(caught, (ask, cut), &at_once));
+    thread::Builder::new().name("signals".to_owned()).spawn(wait)?;
+    Ok((stops, signals))
+}
+
+/// The first signal asks for a stop. What is answered is to be in the log, so at the second the process ends as it always does, but
+/// waits for no request; if it does not, or at a third signal, it ends here.
+async fn obey(
+    mut caught: [Signal; 3],
+    (ask, cut): (watch::Sender<bool>, watch::Sender<bool>),
+    at_once: &Mutex<bool>,
+) {
+    next(&mut caught).await;
+    {
+        // Held to the end, so that nothing is begun meanwhile.
+        let at_once = at_once.lock().unwrap_or_else(PoisonError::into_inner);
+        if *at_once {
+            telemetry::complain("loadbalancer: stopped before it served");
+            telemetry::settle();
+            process::exit(0);
+        }
+    }
+    ask.send_replace(true);
+    next(&mut caught).await;
+    cut.send_replace(true);
+    tokio::select! {
+        () = next(&mut caught) => {}
+        () = tokio::time::sleep(MOST_TO_CUT) => {
+            tracing::warn!("not ended {MOST_TO_CUT:?} after the second signal: what is not written is lost");
+        }
+    }
+    process::exit(INTERRUPTED.into());
+}
+
+async fn next([interrupt, terminate, quit]: &mut [Signal; 3]) {
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = quit.recv() => {}
+    }
 }

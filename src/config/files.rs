@@ -14,13 +14,13 @@ const MOST_REFUSALS: u64 = 4096;
 
 /// Of a worker beside its listening sockets: an event queue, and what wakes it.
 const OF_A_WORKER: usize = 4;
-/// Of the control thread, signals, logs and the admin API, with a few to spare, beside the three that each process begins with.
-const LEAST: usize = 21;
+/// Of the control thread, logs and the admin API, with a few to spare, beside those that are open before settings are read.
+const LEAST: usize = 19;
 /// The same in comfort: with clients that are refused, checks and sources.
 const COMFORT: u64 = 64;
 
 impl Config {
-    /// Files without which nothing can be started.
+    /// Files without which nothing can be started, beside those that are open before settings are read.
     pub fn least_files(&self) -> usize {
         LEAST + of_workers(self.workers.get(), self.listeners.len())
     }

@@ -2,6 +2,7 @@
 
 mod files;
 mod paths;
+mod signals;
 mod words;
 
 use std::net::TcpListener;

@@ -67,14 +67,13 @@ pub(in crate::app) struct Succession {
 }
 
 impl Succession {
-    /// From here on SIGUSR2 asks for it. With settings that cannot be read again there is none.
-    pub(in crate::app) fn prepare(sources: Option<&Sources>) -> Self {
+    /// This signal asks for it. With settings that cannot be read again there is none.
+    pub(in crate::app) fn prepare(sources: Option<&Sources>, asked: Option<Signal>) -> Self {
         let unrepeatable = match sources {
             None => Some("the sample backends of a demo are in the process itself"),
             Some(sources) if sources.is_read_once() => Some("the settings came from standard input"),
             Some(_) => None,
         };
-        let asked = signal(SignalKind::user_defined2()).ok();
         // Whoever started us may ignore SIGCHLD, and we with them until it is caught: then nobody could say how a child ended.
         drop(signal(SignalKind::child()));
         Self { signal: asked, program: program(), unrepeatable }

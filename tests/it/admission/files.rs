@@ -2,10 +2,11 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::Command;
 use std::thread;
 
-use crate::support::{Backend, Balancer, Client, PATIENCE, Running, Sample, Settings, get, until};
+use crate::support::{
+    Backend, Balancer, Client, PATIENCE, Sample, Settings, files_of, get, leave_none, limit_files, until,
+};
 
 /// Asks on a connection of its own: what came, up to its end, however it ended.
 fn ask(address: SocketAddr, path: &str) -> String {
@@ -19,24 +20,6 @@ fn ask(address: SocketAddr, path: &str) -> String {
         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => panic!("it hangs"),
         _ => String::from_utf8_lossy(&came).into_owned(),
     }
-}
-
-/// The numbers of the files that a process has open.
-fn files_of(process: &Running) -> Vec<usize> {
-    let entries = std::fs::read_dir(format!("/proc/{}/fd", process.id())).expect("it runs");
-    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
-}
-
-/// Lets a process have no file of this number or a higher one.
-fn limit_files(process: &Running, most: usize) {
-    let (pid, limit) = (process.id().to_string(), format!("--nofile={most}"));
-    assert!(Command::new("prlimit").args(["--pid", &pid, &limit]).status().expect("prlimit").success());
-}
-
-/// Leaves it no file beside those that it has.
-fn leave_none(process: &Running) {
-    let files = files_of(process);
-    limit_files(process, (0..).find(|number| !files.contains(number)).expect("one is free"));
 }
 
 /// Clients who are answered and stay, so that the balancer has as many idle connections to its backend as clients.
