@@ -213,11 +213,8 @@ impl Live {
             all.push((admin.address.to_string(), vec![socket.try_clone()?]));
         }
         // Where somebody removed the file of a socket no client comes any more; it has to be made anew.
-        let (files, admin_file) = (self.files.borrow(), self.admin_file.borrow());
-        let lost: Vec<_> = files.iter().chain(&*admin_file).filter(|file| !file.is_there()).collect();
-        all.retain(|(address, _)| {
-            lost.iter().all(|file| *address != Address::Unix(file.path().into()).to_string())
-        });
+        let lost = self.lost_places();
+        all.retain(|(address, _)| lost.iter().all(|lost| *address != lost.to_string()));
         Ok(all)
     }
 
@@ -246,19 +243,39 @@ impl Live {
         said
     }
 
+    /// Without the places whose files others removed: nobody comes there any more, so they are to be made anew.
     fn present(&self) -> Present {
-        Present {
-            config: self.config(),
-            tls: self.tls.borrow().as_ref().map(|watched| Arc::clone(&watched.tls)),
-            opened: self.opened.borrow().clone(),
+        let (mut config, mut opened) = (self.config(), self.opened.borrow().clone());
+        let lost = self.lost_places();
+        let is_lost = |address: &Address| lost.contains(address);
+        if !lost.is_empty() {
+            let without = Arc::make_mut(&mut config);
+            without.listeners.retain(|listener| !is_lost(&listener.address));
+            without.admin.take_if(|admin| is_lost(&admin.address));
+            opened.retain(|opened| !is_lost(&opened.listener.address));
         }
+        let tls = self.tls.borrow().as_ref().map(|watched| Arc::clone(&watched.tls));
+        Present { config, tls, opened }
+    }
+
+    /// Where the file of a Unix socket is no longer there, or is another one.
+    fn lost_places(&self) -> Vec<Address> {
+        let (files, admin_file) = (self.files.borrow(), self.admin_file.borrow());
+        let lost = files.iter().chain(&*admin_file).filter(|file| !file.is_there());
+        lost.map(|file| Address::Unix(file.path().into())).collect()
     }
 
     async fn put_in_force(&self, prepared: Prepared) {
         let Prepared { settings, ways, tls, renewal, kept, changed, mut bound, admin, .. } = prepared;
         let config = Arc::clone(&settings.config);
-        if let (false, Some(before)) = (matches!(admin, Admin::Kept), &self.config().admin) {
-            info!("the admin API is no longer on {}", before.address);
+        match (&admin, &self.config().admin) {
+            (Admin::Kept, _) | (_, None) => {}
+            (Admin::Bound(bound), Some(before)) if bound.opened.listener.address == before.address => {
+                warn!("the file of {} was removed: it is made anew", before.address);
+            }
+            (Admin::Bound(_) | Admin::Closed, Some(before)) => {
+                info!("the admin API is no longer on {}", before.address);
+            }
         }
         self.change_admin(admin).await;
         let orders = self.change_listeners(kept, &changed, &mut bound);
@@ -293,9 +310,16 @@ impl Live {
             all.any(|opened| Arc::ptr_eq(opened, known))
         };
         let closed: Vec<_> = before.into_iter().filter(|known| !stays(known)).collect();
+        let is_anew = |opened: &Arc<Opened>| {
+            bound.iter().any(|bound| bound.opened.listener.address == opened.listener.address)
+        };
+        for lost in closed.iter().filter(|closed| is_anew(closed)) {
+            warn!("the file of {} was removed: it is made anew", lost.listener.address);
+        }
         bound.iter().for_each(|bound| info!("listening on {}", bound.opened.listener));
         changed.iter().for_each(|(_, new)| info!("listening on {} in its place", new.listener));
-        closed.iter().for_each(|closed| info!("no longer listening on {}", closed.listener));
+        let gone = closed.iter().filter(|closed| !is_anew(closed));
+        gone.for_each(|closed| info!("no longer listening on {}", closed.listener));
         self.keep_files(&opened, bound);
         let workers = self.orders.len();
         let orders = (0..workers).map(|index| {
@@ -308,14 +332,15 @@ impl Live {
         orders.collect()
     }
 
-    /// The files of Unix sockets that are no longer open go.
+    /// The files of Unix sockets that are no longer open go. Where one is made anew, the one before was lost.
     fn keep_files(&self, opened: &[Arc<Opened>], bound: &mut [Bound]) {
         let mut files = self.files.borrow_mut();
         let is_at = |opened: &Arc<Opened>, file: &SocketFile| match &opened.listener.address {
             Address::Unix(path) => **path == *file.path(),
             Address::Ip(_) => false,
         };
-        files.retain(|file| opened.iter().any(|opened| is_at(opened, file)));
+        let is_anew = |file: &SocketFile| bound.iter().any(|bound| is_at(&bound.opened, file));
+        files.retain(|file| opened.iter().any(|opened| is_at(opened, file)) && !is_anew(file));
         files.extend(bound.iter_mut().filter_map(Bound::take_file));
     }
 

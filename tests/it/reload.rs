@@ -2,6 +2,7 @@
 
 mod files;
 mod listeners;
+mod lost;
 mod names;
 mod unbroken;
 mod under_load;
