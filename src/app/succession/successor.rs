@@ -23,8 +23,9 @@ use crate::app::live::Live;
 use crate::app::prepare::Admin;
 use crate::backends::Legacy;
 use crate::config::Sources;
-use crate::connect::{Undone, aside};
+use crate::connect::{Undone, aside, ran_out_of_files, spare_files};
 use crate::control::{self, Desk, Refusal, Verdict};
+use crate::proxy::Deadlines;
 use crate::telemetry::manager;
 
 use super::{BACKEND, HERE, LOOK, PREDECESSOR, SERVING, THAT_IS_ALL, TOLD, packet};
@@ -33,6 +34,11 @@ use super::{BACKEND, HERE, LOOK, PREDECESSOR, SERVING, THAT_IS_ALL, TOLD, packet
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The number of the first process of a container, which ends with it.
 const FIRST: u32 = 1;
+
+/// Files that it takes to start one, beside those of the sockets that it is lent.
+const TO_START: usize = 8;
+/// How often idle connections to backends are given the time to make room for these.
+const LOOKS_FOR_ROOM: u32 = 3;
 
 /// Why there is no successor.
 #[derive(Debug, Error)]
@@ -45,6 +51,10 @@ enum Error {
     Refused(#[from] Refusal),
     #[error("a change is watched, which the new process would not know of: wait for its end")]
     Watched,
+    #[error(
+        "too few open files: it takes {0} more to lend the listening sockets; raise the limit with `ulimit -n`"
+    )]
+    Files(usize),
     #[error("the program's own file is not known")]
     Program,
     #[error("{}: {error}", program.display())]
@@ -110,6 +120,7 @@ impl Succession {
             return Err(Error::Watched);
         }
         let program = self.program.ok_or(Error::Program)?.to_owned();
+        find_files(live).await?;
         info!("starting a successor: {}", program.display());
         let mut successor = aside(move || Successor::start(program)).await??;
         let legacies = desk.registry().legacies();
@@ -122,6 +133,24 @@ impl Succession {
         live.own_files(false);
         live.change_admin(Admin::Closed).await;
         Ok(id)
+    }
+}
+
+/// Waits until there are files for all that is lent at one time. To find out later would be to have started a process in vain.
+async fn find_files(live: &Live) -> Result<(), Error> {
+    let config = live.config();
+    let needed = config.workers.get() * config.listeners.len() + TO_START;
+    // Workers hear of it at their next tick.
+    let ticks = Duration::from_millis(2 * Deadlines::of(&config).tick());
+    let mut looks = 0;
+    loop {
+        match spare_files(needed) {
+            Err(error) if !ran_out_of_files(&error) => return Err(error.into()),
+            Err(_) if looks == LOOKS_FOR_ROOM => return Err(Error::Files(needed)),
+            Err(_) => sleep(ticks).await,
+            Ok(()) => return Ok(()),
+        }
+        looks += 1;
     }
 }
 

@@ -5,7 +5,10 @@ use std::net::{TcpStream, UdpSocket};
 use std::os::unix::fs::symlink;
 
 use crate::support::pki::Folder;
-use crate::support::{Balancer, PATIENCE, Running, Sample, Settings, Successor, get, signal, until};
+use crate::support::{
+    Balancer, Client, PATIENCE, Running, Sample, Settings, Successor, get, leave_none, limit_files, signal,
+    until,
+};
 
 use super::{runs, script, text};
 
@@ -123,5 +126,36 @@ fn settings_that_were_read_from_standard_input_cannot_be_read_again() {
     let balancer = Balancer::bare().flag("--config", "-").reading(&file).run().listening();
     balancer.signal("USR2");
     balancer.said("no successor, this process goes on: the settings came from standard input");
+    get(balancer.address, "/").expect_status(200);
+}
+
+#[test]
+fn without_files_for_the_sockets_of_a_successor_none_is_started_and_it_says_what_would_help() {
+    let sample = Sample::start("one");
+    let settings = Settings::that_say(&text(2, &sample));
+    let balancer = Balancer::bare().flag("--config", settings.path()).start();
+    limit_files(&balancer, 4);
+    balancer.signal("USR2");
+    let line = balancer.said("no successor, this process goes on: ");
+    assert!(
+        line.contains("too few open files: ") && line.ends_with("raise the limit with `ulimit -n`"),
+        "{line}"
+    );
+    assert_eq!(balancer.times_said("starting a successor"), 0);
+}
+
+#[test]
+fn idle_connections_to_backends_make_room_for_a_successor() {
+    let sample = Sample::start("one");
+    let settings = Settings::that_say(&text(2, &sample));
+    let balancer = Balancer::bare().flag("--config", settings.path()).start();
+    balancer.said(" is healthy");
+    let mut clients: Vec<_> = (0..60).map(|_| Client::to(balancer.address)).collect();
+    clients.iter_mut().for_each(|client| client.send("GET /delay/500 HTTP/1.1\r\nHost: test\r\n\r\n"));
+    clients.iter_mut().for_each(|client| drop(client.answer().expect_status(200)));
+    leave_none(&balancer);
+    let _successor = Successor::of(balancer.id(), &balancer, 0);
+    drop(clients);
+    assert!(balancer.ended().success());
     get(balancer.address, "/").expect_status(200);
 }
