@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::{self, ExitCode};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -16,14 +16,17 @@ use loadbalancer::cli::exit::{FAILED, INTERRUPTED, USAGE};
 use loadbalancer::config::{Address, Backend, Command, Flags, Listener, Loaded, Sources, slips};
 use loadbalancer::connect::raise_most_files;
 use loadbalancer::{app, cli, demo, telemetry};
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// How long the program may take to end after that: its logs have a second each.
 const MOST_TO_CUT: Duration = Duration::from_secs(3);
+/// Bytes, of which the system keeps those of a thread that has ended.
+const SMALL_STACK: usize = 256 * 1024;
 /// Between two checks of a sample backend: short, for somebody is watching.
 const DEMO_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -47,8 +50,8 @@ fn main() -> ExitCode {
         }
         None => false,
     };
-    let (stops, signals) = match catch_signals() {
-        Ok(caught) => caught,
+    let (starting, signals) = match Starting::begin() {
+        Ok(begun) => begun,
         Err(error) => return complain(FAILED, &format_args!("signals cannot be caught: {error}")),
     };
     // Settings may take a while to be read, in which another file may come to its place.
@@ -58,19 +61,19 @@ fn main() -> ExitCode {
         Ok(loaded) => loaded,
         Err(problems) => return cli::refuse(&problems),
     };
-    stops.are_orderly();
+    // Kept to the end: on the thread of another runtime it must not be dropped.
+    let Some((runtime, stops)) = starting.end() else { return ExitCode::from(FAILED) };
+    let (cut, is_cut) = watch::channel(false);
     telemetry::init(loaded.config.log_level);
     slips().for_each(|slip| tracing::warn!("{slip}"));
+    let stopped = stop_signal(stops, Arc::clone(&runtime), cut);
     let ended = match demo {
-        true => run_demo(loaded.clone(), signals, &stops),
-        false => {
-            let stopped = |_: &_| stops.asked();
-            app::run(loaded.clone(), Some(sources), Registry::global(), (signals, &stops.cut), stopped)
-                .map_err(anyhow::Error::from)
-        }
+        true => run_demo(loaded.clone(), (signals, &is_cut), stopped),
+        false => app::run(loaded.clone(), Some(sources), Registry::global(), (signals, &is_cut), |_| stopped)
+            .map_err(anyhow::Error::from),
     };
     match ended {
-        Ok(()) if *stops.cut.borrow() => ExitCode::from(INTERRUPTED),
+        Ok(()) if *is_cut.borrow() => ExitCode::from(INTERRUPTED),
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let all: Vec<&dyn Display> = match error.downcast_ref::<StartError>() {
@@ -90,11 +93,14 @@ fn complain(code: u8, problem: &dyn Display) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn run_demo(mut loaded: Loaded, signals: Signals, stops: &Stops) -> anyhow::Result<()> {
+fn run_demo(
+    mut loaded: Loaded,
+    signals: (Signals, &watch::Receiver<bool>),
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
     let backends = demo::start_pair().context("no sample backends")?;
     let first = backends[0];
     let shutdown = |listener: &Listener| {
-        let stop = stops.asked();
         let commands = commands_to_try(listener, first);
         // It is polled when all is started: before, the commands would not work.
         async move {
@@ -109,7 +115,7 @@ fn run_demo(mut loaded: Loaded, signals: Signals, stops: &Stops) -> anyhow::Resu
         pool.health.path = "/health".to_owned();
         pool.health.interval = DEMO_INTERVAL;
     }
-    Ok(app::run(loaded, None, Registry::global(), (signals, &stops.cut), shutdown)?)
+    Ok(app::run(loaded, None, Registry::global(), signals, shutdown)?)
 }
 
 fn commands_to_try(listener: &Listener, first: SocketAddr) -> String {
@@ -187,85 +193,89 @@ fn in_one_line(error: &clap::Error) -> String {
     format!("{problem}{nearest}")
 }
 
-/// What signals ask of us that want a stop.
-struct Stops {
-    asked: watch::Receiver<bool>,
-    /// Whether a second one came: what is under way is to be cut.
-    cut: watch::Receiver<bool>,
-    /// Until there are settings there is nothing that would have to be ended in order.
-    at_once: Arc<Mutex<bool>>,
+/// The time in which settings are read. What is done then stands still where no runtime is, so a thread waits for signals meanwhile,
+/// and for no longer: a process with one thread pays less for each system call.
+struct Starting {
+    over: oneshot::Sender<()>,
+    thread: thread::JoinHandle<(Arc<Runtime>, Stops)>,
 }
 
-impl Stops {
-    /// From here on a stop waits for who asks for it.
-    fn are_orderly(&self) {
-        *self.at_once.lock().unwrap_or_else(PoisonError::into_inner) = false;
+impl Starting {
+    /// Catches all signals from here on, so that none ends us that means something else, and process 1 of a container hears of each.
+    fn begin() -> io::Result<(Self, Signals)> {
+        let runtime = Arc::new(tokio::runtime::Builder::new_current_thread().enable_all().build()?);
+        let (signals, stops) = {
+            let _inside = runtime.enter();
+            (Signals::catch(), Stops::catch()?)
+        };
+        let (over, is_over) = oneshot::channel();
+        let wait = move || (Arc::clone(&runtime), runtime.block_on(end_at_once(stops, is_over)));
+        let thread = thread::Builder::new().name("signals".to_owned()).stack_size(SMALL_STACK).spawn(wait)?;
+        Ok((Self { over, thread }, signals))
     }
 
-    /// Ready when a stop was asked for, now or before.
-    fn asked(&self) -> impl Future<Output = ()> + use<> {
-        let mut asked = self.asked.clone();
-        async move {
-            // Who tells of it ends with the process.
-            let _ = asked.wait_for(|asked| *asked).await;
-        }
+    /// Gives what is caught from here on, or was just now, and the runtime in which that was done.
+    fn end(self) -> Option<(Arc<Runtime>, Stops)> {
+        // Who does not hear of it has panicked, which was told.
+        let _ = self.over.send(());
+        self.thread.join().ok()
     }
 }
 
-/// Catches all signals from here on, so that none ends us that means something else, and process 1 of a container hears of each.
-/// Those that want a stop are waited for on a thread of its own: settings are read, and the last log lines are waited for, where
-/// no runtime is, and by then there may be no file left to make one.
-fn catch_signals() -> io::Result<(Stops, Signals)> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (signals, kinds) = {
-        let _inside = runtime.enter();
-        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::quit()];
-        (Signals::catch(), kinds.map(signal))
-    };
-    let [interrupt, terminate, quit] = kinds;
-    let caught = [interrupt?, terminate?, quit?];
-    let (ask, asked) = watch::channel(false);
-    let (cut, is_cut) = watch::channel(false);
-    let stops = Stops { asked, cut: is_cut, at_once: Arc::new(Mutex::new(true)) };
-    let at_once = Arc::clone(&stops.at_once);
-    let wait = move || runtime.block_on(obey(caught, (ask, cut), &at_once));
-    thread::Builder::new().name("signals".to_owned()).spawn(wait)?;
-    Ok((stops, signals))
-}
-
-/// The first signal asks for a stop. What is answered is to be in the log, so at the second the process ends as it always does, but
-/// waits for no request; if it does not, or at a third signal, it ends here.
-async fn obey(
-    mut caught: [Signal; 3],
-    (ask, cut): (watch::Sender<bool>, watch::Sender<bool>),
-    at_once: &Mutex<bool>,
-) {
-    next(&mut caught).await;
-    {
-        // Held to the end, so that nothing is begun meanwhile.
-        let at_once = at_once.lock().unwrap_or_else(PoisonError::into_inner);
-        if *at_once {
+/// Until there are settings there is nothing that would have to be ended in order.
+async fn end_at_once(mut stops: Stops, is_over: oneshot::Receiver<()>) -> Stops {
+    tokio::select! {
+        _ = is_over => stops,
+        () = stops.next() => {
             telemetry::complain("loadbalancer: stopped before it served");
             telemetry::settle();
             process::exit(0);
         }
     }
-    ask.send_replace(true);
-    next(&mut caught).await;
-    cut.send_replace(true);
-    tokio::select! {
-        () = next(&mut caught) => {}
-        () = tokio::time::sleep(MOST_TO_CUT) => {
-            tracing::warn!("not ended {MOST_TO_CUT:?} after the second signal: what is not written is lost");
-        }
-    }
-    process::exit(INTERRUPTED.into());
 }
 
-async fn next([interrupt, terminate, quit]: &mut [Signal; 3]) {
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-        _ = quit.recv() => {}
+/// Ready at the first SIGINT, SIGTERM or SIGQUIT; a second one cuts what is under way.
+async fn stop_signal(mut stops: Stops, runtime: Arc<Runtime>, cut: watch::Sender<bool>) {
+    stops.next().await;
+    cut_at_the_next(stops, runtime, cut);
+}
+
+/// The signals that ask for a stop.
+struct Stops([Signal; 3]);
+
+impl Stops {
+    fn catch() -> io::Result<Self> {
+        let kinds = (SignalKind::interrupt(), SignalKind::terminate(), SignalKind::quit());
+        Ok(Self([signal(kinds.0)?, signal(kinds.1)?, signal(kinds.2)?]))
     }
+
+    async fn next(&mut self) {
+        let [interrupt, terminate, quit] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = quit.recv() => {}
+        }
+    }
+}
+
+/// On a thread of its own, for the last log lines are waited for when no runtime is there any more but this one, which was made when
+/// there were files for it. What is answered is to be in the log, so the process ends as it always does, but waits for no request; if
+/// it does not, or at a third signal, it ends here.
+fn cut_at_the_next(mut stops: Stops, runtime: Arc<Runtime>, cut: watch::Sender<bool>) {
+    let wait = move || {
+        runtime.block_on(async {
+            stops.next().await;
+            cut.send_replace(true);
+            tokio::select! {
+                () = stops.next() => {}
+                () = tokio::time::sleep(MOST_TO_CUT) => {
+                    tracing::warn!("not ended {MOST_TO_CUT:?} after the second signal: what is not written is lost");
+                }
+            }
+        });
+        process::exit(INTERRUPTED.into());
+    };
+    // Without a thread, the drain time ends it.
+    let _ = thread::Builder::new().name("signals".to_owned()).spawn(wait);
 }
