@@ -14,12 +14,22 @@ struct Keeper<'d> {
 }
 
 /// Where clients are kept.
-#[derive(PartialEq, Eq)]
 enum Kept {
     /// At one of these pools.
     Pools(BTreeSet<usize>),
     /// At a backend of a pool.
     Backend,
+}
+
+impl Kept {
+    /// Whether what one sets never means anything to the other.
+    fn means_nothing_to(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Pools(own), Self::Pools(others)) => own.is_disjoint(others),
+            (Self::Backend, Self::Backend) => false,
+            (Self::Pools(_), Self::Backend) | (Self::Backend, Self::Pools(_)) => true,
+        }
+    }
 }
 
 /// Routes that surely undo what another one did: clients come to both, for nothing but their paths, methods and queries tells
@@ -29,7 +39,8 @@ pub(super) fn find_undone(draft: &Draft) -> Vec<Conflict> {
     for route in &draft.routes {
         let Action::Forward(split) = &route.action else { continue };
         if let Some(cookie) = &split.cookie {
-            let at = Kept::Pools(split.shares.iter().map(|share| share.pool).collect());
+            let shares = split.shares.iter().filter(|share| share.weight > 0);
+            let at = Kept::Pools(shares.map(|share| share.pool).collect());
             keepers.entry(cookie).or_default().push(Keeper { route, at });
         }
         for cookie in of_backends(split, &draft.pools) {
@@ -45,7 +56,7 @@ pub(super) fn find_undone(draft: &Draft) -> Vec<Conflict> {
                     first: Arc::clone(&earlier.route.name),
                     second: Arc::clone(&later.route.name),
                     cookie: cookie.into(),
-                    is_of_backends: [&earlier.at, &later.at].contains(&&Kept::Backend),
+                    is_of_backends: [&earlier.at, &later.at].iter().any(|at| matches!(at, Kept::Backend)),
                 });
             }
         }
@@ -59,11 +70,10 @@ fn of_backends<'d>(split: &Split, pools: &'d [Option<Pool>]) -> impl Iterator<It
     shares.filter_map(|share| Some(&*pools[share.pool].as_ref()?.balancing.sticky.as_ref()?.cookie))
 }
 
-/// What one sets means nothing to the other, or not always, which sets another. That two pools keep clients at backends is not
-/// looked at.
+/// What one sets means nothing to the other, which sets another. That two pools keep clients at backends is not looked at.
 fn undo_each_other(one: &Keeper<'_>, other: &Keeper<'_>) -> bool {
     let (of, of_other) = (&one.route.when, &other.route.when);
-    one.at != other.at
+    one.at.means_nothing_to(&other.at)
         && one.route.name != other.route.name
         && have_common_host(of, of_other)
         && apart_from_target(of) == apart_from_target(of_other)

@@ -51,7 +51,8 @@ pub fn settle() {
     let mut backlog = backlog();
     // Where the system gave no thread for it, it is done here.
     while !backlog.has_thread && !backlog.lines.is_empty() && is_ready(io::stderr(), Some(PATIENCE)) {
-        let taken = written(piece(&backlog.lines));
+        // No more than surely goes at once: nobody else would end the wait.
+        let taken = written(&backlog.lines[..backlog.lines.len().min(AT_ONCE)]);
         backlog.lines.drain(..taken);
     }
     drop(WRITTEN.wait_timeout_while(backlog, PATIENCE, |backlog| backlog.has_thread));

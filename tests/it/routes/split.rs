@@ -72,7 +72,7 @@ fn validate(routes: &[(&str, &str)]) -> (Option<i32>, String) {
 }
 
 const AB: &str = "pools = { a = 1, b = 1 }\nsplit_cookie = \"share\"";
-const BC: &str = "pools = { b = 1, c = 1 }\nsplit_cookie = \"share\"";
+const C: &str = "pools = { b = 0, c = 1 }\nsplit_cookie = \"share\"";
 
 #[test]
 fn routes_that_undo_each_others_cookie_are_refused() {
@@ -84,7 +84,7 @@ fn routes_that_undo_each_others_cookie_are_refused() {
         ("host = \"*.example\"", "host = \"*.example\"\npath = \"/x\""),
         ("headers = { x = true }", "headers = { x = true }\npath = \"/x\""),
     ] {
-        let (code, said) = validate(&[("one", &format!("{one}\n{AB}")), ("two", &format!("{other}\n{BC}"))]);
+        let (code, said) = validate(&[("one", &format!("{one}\n{AB}")), ("two", &format!("{other}\n{C}"))]);
         assert_eq!(code, Some(2), "{one}, {other}: {said}");
         let told = "routes one and two: keep clients at different pools by one cookie, share, so that each undoes what the other did";
         assert!(said.contains(told) && said.contains("[routes.two]"), "{said}");
@@ -96,12 +96,14 @@ fn routes_that_undo_each_others_cookie_are_refused() {
 fn routes_whose_cookie_means_the_same_or_goes_to_others_are_taken() {
     for (one, other) in [
         (AB.to_owned(), "path = \"/x\"\npools = { b = 9, a = 0 }\nsplit_cookie = \"share\"".to_owned()),
-        (AB.to_owned(), format!("path = \"/x\"\n{}", BC.replace("share", "other"))),
+        (AB.to_owned(), format!("path = \"/x\"\n{}", C.replace("share", "other"))),
         (AB.to_owned(), "path = \"/x\"\npool = \"c\"".to_owned()),
-        (format!("host = \"a.example\"\n{AB}"), format!("host = \"b.example\"\n{BC}")),
-        (format!("host = \"a.example\"\n{AB}"), BC.to_owned()),
-        (format!("headers = {{ x-app = true }}\n{AB}"), format!("path = \"/x\"\n{BC}")),
-        (format!("clients = [\"192.0.2.0/24\"]\n{AB}"), format!("path = \"/x\"\n{BC}")),
+        (AB.to_owned(), format!("path = \"/x\"\n{}", C.replace("b = 0", "b = 1"))),
+        (AB.to_owned(), format!("path = \"/x\"\n{}", AB.replace("b = 1", "b = 1, c = 0"))),
+        (format!("host = \"a.example\"\n{AB}"), format!("host = \"b.example\"\n{C}")),
+        (format!("host = \"a.example\"\n{AB}"), C.to_owned()),
+        (format!("headers = {{ x-app = true }}\n{AB}"), format!("path = \"/x\"\n{C}")),
+        (format!("clients = [\"192.0.2.0/24\"]\n{AB}"), format!("path = \"/x\"\n{C}")),
     ] {
         let (code, said) = validate(&[("one", &one), ("two", &other)]);
         assert_eq!(code, Some(0), "{one}, {other}: {said}");
