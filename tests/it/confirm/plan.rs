@@ -154,22 +154,25 @@ fn a_route_whose_tags_only_backends_without_weight_have_is_told() {
     let usual = settings(&[Backend::refuses().to_string()], "");
     let settings_now = Settings::that_say(&usual);
     let balancer = settings_now.balancer().start();
-    let tagged = |weight: u32| {
+    let tagged = |weight: u32, more: &str| {
         let backends = format!(
             "[{{ address = \"127.0.0.1:40001\", weight = {weight}, tags = {{ v = \"1\" }} }}, \"127.0.0.1:40002\"]"
         );
         format!(
-            "[pools.tagged]\nbackends = {backends}\n[routes.b]\npath = \"/b\"\npool = \"tagged\"\n\
+            "[pools.tagged]\nbackends = {backends}\n{more}[routes.b]\npath = \"/b\"\npool = \"tagged\"\n\
              tags = {{ v = \"1\" }}\n[routes.rest]\npool = \"all\"\n"
         )
     };
     let told = "route b: all backends of pool tagged that have its tags have weight 0";
-    for (weight, is_told) in [(0, true), (1, false)] {
-        let (code, said) = ask(&balancer, &settings_now, &format!("{usual}{}", tagged(weight)));
+    // What a source tells of has no tags.
+    let source = "discover = [\"file:list\"]\n";
+    settings_now.put("list", "127.0.0.1:40003\n");
+    for (weight, more, is_told) in [(0, "", true), (0, source, true), (1, "", false)] {
+        let tagged = tagged(weight, more);
+        let (code, said) = ask(&balancer, &settings_now, &format!("{usual}{tagged}"));
         assert_eq!(code, Some(0), "{said}");
         assert_eq!(said.contains(told), is_told, "{said}");
-        let (code, said) =
-            Settings::that_say(&format!("{usual}{}", tagged(weight))).balancer().word("validate").fail();
+        let (code, said) = Settings::that_say(&format!("{usual}{tagged}")).balancer().word("validate").fail();
         assert_eq!(code, Some(0), "{said}");
         assert!(said.contains("all is well") && said.contains(told) == is_told, "{said}");
     }
