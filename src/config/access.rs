@@ -23,7 +23,7 @@ pub(super) use rate::{MOST_RATE, parse_rate};
 /// Who is believed and who is let in, as the operator wrote it.
 #[derive(Args, Clone, Debug)]
 pub struct AccessFlags {
-    /// Network (ADDRESS or ADDRESS/BITS) of proxies whose X-Forwarded-* and Forwarded are believed; repeat it for more
+    /// Network (ADDRESS or ADDRESS/BITS) of proxies that are believed in X-Forwarded-For, -Proto and -Host or Forwarded; repeat it for more. Every other X-Forwarded-*, X-Real-IP and Client-Cert is removed from everybody
     #[arg(
         long = "trusted-proxy",
         env = "LOADBALANCER_TRUSTED_PROXY",

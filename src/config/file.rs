@@ -173,8 +173,9 @@ pub struct Limits {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Access {
-    /// Proxies whose X-Forwarded-* and Forwarded are believed. Each must set, append to or drop X-Forwarded-For, for it counts
-    /// before Forwarded: of one that writes only that, clients choose their address themselves. Default: none
+    /// Proxies that are believed in X-Forwarded-For, -Proto and -Host or Forwarded. Each must set, append to or drop
+    /// X-Forwarded-For, for it counts before Forwarded: of one that writes only that, clients choose their address themselves.
+    /// Every other X-Forwarded-*, X-Real-IP and Client-Cert is removed from everybody. Default: none
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub trusted_proxies: Vec<String>,
     /// Clients that are let in, and nobody else. Default: everybody
