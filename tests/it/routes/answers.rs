@@ -155,6 +155,37 @@ fn an_error_page_is_shown_in_place_of_errors() {
 }
 
 #[test]
+fn what_is_refused_before_a_route_is_found_has_no_page_and_no_header_lines_of_one() {
+    let routes = r#"
+        [routes.one]
+        path = "/one"
+        pool = "one"
+        error_pages = { "400-599" = { body = "a page" } }
+        answer_headers = { set = { x-route = "one" } }
+        [limits]
+        body_size = "4B"
+        rate = "1/m"
+        rate_burst = 4
+    "#;
+    let (balancer, _settings) = start(routes, &[("one", Backend::refuses())]);
+    let mut client = Client::to(balancer.address);
+    let mut ask = |path: &str, length: &str| {
+        client.send(format!("POST {path} HTTP/1.1\r\nHost: test\r\nContent-Length: {length}\r\n\r\n"));
+        let answer = client.answer();
+        let is_of_the_route = (answer.text() == "a page", answer.header("x-route") == Some("one"));
+        client = Client::to(balancer.address);
+        (answer.status, is_of_the_route)
+    };
+    let (theirs, ours) = ((true, true), (false, false));
+    assert_eq!(ask("/one", "0"), (503, theirs));
+    assert_eq!(ask("/one", "5"), (413, theirs), "its route is found before a body is too large");
+    assert_eq!(ask("/other", "0"), (404, ours));
+    assert_eq!(ask("/one", "x"), (400, ours));
+    assert_eq!(ask("/one", "0"), (503, theirs));
+    assert_eq!(ask("/one", "0"), (429, ours));
+}
+
+#[test]
 fn a_page_in_place_of_an_answer_keeps_what_is_not_of_its_body() {
     let backend = Backend::answers(
         "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\nContent-Encoding: gzip\r\nETag: \"1\"\r\nContent-Digest: sha-256=:YQ==:\r\nRepr-Digest: sha-256=:YQ==:\r\nDigest: sha=YQ==\r\nContent-MD5: YQ==\r\nContent-Length: 3\r\n\r\nabc",
