@@ -169,6 +169,17 @@ fn what_a_client_has_asked_still_counts() {
 }
 
 #[test]
+fn what_all_clients_have_asked_still_counts() {
+    let sample = Sample::start("only");
+    let text = format!("{}[limits]\ntotal_rate = \"1/m\"\n", one(sample.address()));
+    let settings = Settings::that_say(&text);
+    let balancer = settings.balancer().start();
+    get(balancer.address, "/").expect_status(200);
+    settings.change(&balancer, &format!("{text}rate = \"100/s\"\n"));
+    get(balancer.address, "/").expect_status(429);
+}
+
+#[test]
 fn a_client_whose_network_is_denied_gets_no_more_answers() {
     let sample = Sample::start("only");
     let text = one(sample.address());
