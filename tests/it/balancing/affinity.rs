@@ -210,5 +210,28 @@ fn requests_that_are_known_by_the_same_thing_meet_the_same_backend() {
     }
 }
 
+#[test]
+fn requests_that_a_route_makes_the_same_meet_the_same_backend() {
+    for (key, line, target, change) in [
+        ("header:x-user", "X-User: {}", "/", "request_headers = { set = { x-user = \"any\" } }"),
+        ("query:user", "X-Other: 1", "/?user={}", "rewrite = \"/?user=any\""),
+        ("path", "X-Other: 1", "/users/{}", "rewrite = \"/users\""),
+    ] {
+        let (one, other) = (Backend::answers(ONE), Backend::answers(OTHER));
+        let pool = format!(
+            "policy = \"maglev\"\nhash_key = \"{key}\"\nbackends = [\"{{0}}\", \"{{1}}\"]\n\
+             [routes.all]\npool = \"app\"\n{change}"
+        );
+        let name = format!("changed-{}", key.replace(':', "-"));
+        let balancer = with_pool(&name, &pool, &[one.address, other.address]);
+        let ask = |user: u32| {
+            let [line, target] = [line, target].map(|text| text.replace("{}", &user.to_string()));
+            let head = format!("GET {target} HTTP/1.1\r\nHost: test\r\n{line}\r\nConnection: close\r\n\r\n");
+            request(balancer.address, &head).expect_status(200).text().to_owned()
+        };
+        assert_eq!((0..20).map(ask).collect::<BTreeSet<_>>().len(), 1, "{key}");
+    }
+}
+
 const ONE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\none";
 const OTHER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nother";
