@@ -96,6 +96,11 @@ fn targets(level: LogLevel) -> Targets {
     ours.with_target("h2", level.min(LevelFilter::ERROR))
 }
 
+/// How many lines end in these bytes.
+fn lines_in(bytes: &[u8]) -> u64 {
+    memchr::memchr_iter(b'\n', bytes).count() as u64
+}
+
 fn count_of_lines(count: u64) -> String {
     format!("{count} line{}", if count == 1 { "" } else { "s" })
 }

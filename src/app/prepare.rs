@@ -123,7 +123,8 @@ struct Places {
 }
 
 impl Places {
-    /// A name alone is no difference (but of a port that the system chooses), and where the address stays its sockets do: no client in their queues is lost.
+    /// A name alone is no difference, but where the system chooses the port. Where the address stays its sockets do: no client in
+    /// their queues is lost.
     fn of(config: &Config, tls: Option<&Arc<Tls>>, present: Option<&Present>) -> Self {
         let known = present.iter().flat_map(|present| present.config.listeners.iter().zip(&present.opened));
         let mut left: Vec<_> = known.collect();

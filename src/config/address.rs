@@ -24,6 +24,11 @@ pub enum Address {
 }
 
 impl Address {
+    /// Whether the system chooses the port, so that two listeners there are at two places.
+    pub fn has_any_port(&self) -> bool {
+        self.ip().is_some_and(|address| address.port() == 0)
+    }
+
     /// The IP address and port, unless it is a Unix socket.
     pub fn ip(&self) -> Option<SocketAddr> {
         match self {

@@ -106,20 +106,20 @@ impl ListenerId {
 impl Listener {
     /// Its identity. Only of one as it is written: of one that is open the port is known.
     pub fn id(&self) -> ListenerId {
-        ListenerId(match &self.address {
-            Address::Ip(address) if address.port() == 0 => format!("{address} {}", self.name).into(),
-            address => address.to_string().into(),
+        ListenerId(match self.address.has_any_port() {
+            true => format!("{} {}", self.address, self.name).into(),
+            false => self.address.to_string().into(),
         })
     }
 
     /// Whether it takes this address from others. Of ports that the system chooses each is another one.
     pub(super) fn is_at(&self, address: &Address) -> bool {
-        self.address == *address && address.ip().is_none_or(|address| address.port() != 0)
+        self.address == *address && !address.has_any_port()
     }
 
     /// Whether a client could come to either by one address. Of ports that the system chooses each is another one.
     pub(super) fn overlaps(&self, address: &Address) -> bool {
-        self.address.overlaps(address) && address.ip().is_none_or(|address| address.port() != 0)
+        self.address.overlaps(address) && !address.has_any_port()
     }
 }
 

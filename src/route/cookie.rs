@@ -11,6 +11,8 @@ use super::conflict::Conflict;
 struct Keeper<'d> {
     route: &'d Route,
     at: Kept,
+    /// What it asks for that is the same of all requests of a client.
+    of_clients: Match,
 }
 
 /// Where clients are kept.
@@ -19,6 +21,12 @@ enum Kept {
     Pools(BTreeSet<usize>),
     /// At a backend of a pool.
     Backend,
+}
+
+impl<'d> Keeper<'d> {
+    fn of(route: &'d Route, at: Kept) -> Self {
+        Self { route, at, of_clients: apart_from_target(&route.when) }
+    }
 }
 
 impl Kept {
@@ -41,10 +49,10 @@ pub(super) fn find_undone(draft: &Draft) -> Vec<Conflict> {
         if let Some(cookie) = &split.cookie {
             let shares = split.shares.iter().filter(|share| share.weight > 0);
             let at = Kept::Pools(shares.map(|share| share.pool).collect());
-            keepers.entry(cookie).or_default().push(Keeper { route, at });
+            keepers.entry(cookie).or_default().push(Keeper::of(route, at));
         }
         for cookie in of_backends(split, &draft.pools) {
-            keepers.entry(cookie).or_default().push(Keeper { route, at: Kept::Backend });
+            keepers.entry(cookie).or_default().push(Keeper::of(route, Kept::Backend));
         }
     }
     let mut conflicts = Vec::new();
@@ -76,7 +84,7 @@ fn undo_each_other(one: &Keeper<'_>, other: &Keeper<'_>) -> bool {
     one.at.means_nothing_to(&other.at)
         && one.route.name != other.route.name
         && have_common_host(of, of_other)
-        && apart_from_target(of) == apart_from_target(of_other)
+        && one.of_clients == other.of_clients
 }
 
 /// Whether a host is known at which both are taken. Of one that is for more hosts than the other, it may be that none is left

@@ -12,7 +12,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tracing::warn;
 
-use super::{Log, count_of_lines};
+use super::{Log, count_of_lines, lines_in};
 
 /// Bytes that may wait.
 const BACKLOG: usize = 256 * 1024;
@@ -92,8 +92,8 @@ pub(super) fn say(line: &[u8]) {
         return;
     }
     if backlog.lines.len() + rest.len() > BACKLOG {
-        backlog.dropped += count(rest);
-        Log::Stderr.lose(count(rest));
+        backlog.dropped += lines_in(rest);
+        Log::Stderr.lose(lines_in(rest));
     } else {
         backlog.lines.extend_from_slice(rest);
     }
@@ -124,14 +124,10 @@ fn written(lines: &[u8]) -> usize {
         Err(error) if io::Error::from(error).kind() == io::ErrorKind::WouldBlock => 0,
         Err(rustix::io::Errno::INTR) => 0,
         Err(_) => {
-            Log::Stderr.lose(count(lines));
+            Log::Stderr.lose(lines_in(lines));
             lines.len()
         }
     }
-}
-
-fn count(lines: &[u8]) -> u64 {
-    memchr::memchr_iter(b'\n', lines).count() as u64
 }
 
 fn write_backlog() {

@@ -150,7 +150,7 @@ fn parts(file: &File, at: &Spot<'_>) -> (Option<Address>, Option<PathBuf>) {
 /// The address that a text says somebody listens on.
 fn to_ask(text: &str) -> Result<Address, Said> {
     let fault = match parse_address(text, FilePath::new("")) {
-        Ok(address) if address.ip().is_none_or(|address| address.port() != 0) => return Ok(address),
+        Ok(address) if !address.has_any_port() => return Ok(address),
         Ok(_) => ListenFault::Port,
         Err(fault) => fault,
     };

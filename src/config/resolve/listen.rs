@@ -29,12 +29,10 @@ impl Listeners<'_> {
     pub(super) fn named(&self, name: &str, at: &Spot<'_>) -> Option<ListenerId> {
         let found = self.sound.iter().find(|listener| *listener.name == *name);
         if found.is_none() && !self.of_file.contains_key(name) && !at.is_told_enough() {
-            let known = self.of_file.keys().map(String::as_str);
-            match self.of_file.is_empty() {
-                // Nobody has named that one.
-                true => at.wrong(name, unknown(Table::Listeners, name, [DEFAULT].into_iter())),
-                false => at.wrong(name, unknown(Table::Listeners, name, known)),
-            }
+            // The one that nobody has named is there if there is no other.
+            let usual = self.of_file.is_empty().then_some(DEFAULT);
+            let known = self.of_file.keys().map(String::as_str).chain(usual);
+            at.wrong(name, unknown(Table::Listeners, name, known));
         }
         found.map(Listener::id)
     }

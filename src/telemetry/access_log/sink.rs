@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, AtFlags, CWD, OFlags, accessat};
 
 use super::Destination;
+use crate::telemetry::lines_in;
 use crate::telemetry::voice::{is_ready, piece};
 
 /// Where lines are written.
@@ -45,7 +46,7 @@ impl Sink {
             true => Ok(()),
             false => self.add(&mut rest),
         };
-        let lost = memchr::memchr_iter(b'\n', rest).count() as u64;
+        let lost = lines_in(rest);
         written.and(moved).map_err(|error| Trouble { error, lost })
     }
 

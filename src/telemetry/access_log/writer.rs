@@ -12,7 +12,7 @@ use tracing::warn;
 
 use super::Destination;
 use super::sink::{Sink, Trouble};
-use crate::telemetry::{Log, count_of_lines};
+use crate::telemetry::{Log, count_of_lines, lines_in};
 
 /// A buffer this full is handed to the writer.
 const FULL: usize = 16 * 1024;
@@ -180,8 +180,7 @@ fn write_all(mut sink: Sink, lines: &Receiver<Vec<u8>>, counts: &Counts) {
         if let Err(trouble) = sink.write(&buffer) {
             complaint.note(trouble);
         }
-        let count = memchr::memchr_iter(b'\n', &buffer).count() as u64;
-        counts.waiting.fetch_sub(count, Ordering::Relaxed);
+        counts.waiting.fetch_sub(lines_in(&buffer), Ordering::Relaxed);
         if complaint.is_due() {
             complaint.tell(&counts.dropped);
         }
