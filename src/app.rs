@@ -10,7 +10,7 @@ mod stop;
 mod succession;
 
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use tracing::{info, warn};
 
 use crate::backends::Registry;
 use crate::config::{Config, DEFAULT_POOL, Listener, Loaded, Pool, Source, Sources};
-use crate::connect::{most_files, ran_out_of_files, spare_files};
+use crate::connect::{aside, most_files, ran_out_of_files, spare_files};
 use crate::control::{self, Desk, Means};
 use crate::proxy::Rules;
 use crate::server::{Bound, News, Order, Team, Threads, Worker, keep_kernel_tick};
@@ -46,59 +46,98 @@ use succession::{Predecessor, Succession};
 const MOST_NAMED: usize = 8;
 /// Orders that a worker may be behind.
 const ORDERS: usize = 64;
+/// What is said of a stop that came first.
+const NEVER_SERVED: &str = "stopped before it served";
 
-/// Runs the balancer until `shutdown` is ready and the last request is answered, or the drain deadline has passed.
-/// `shutdown` is told of the first listener, with the port that is bound, before anything listens there. What it gives is polled
-/// when all is started, or before by a process that is to take another one's place, on the control thread's runtime, which is the
-/// caller's thread. What other `signals` ask for is done from then on, also if they came before. When `cut` turns true, nobody is waited
-/// for any more, and what was answered is written for a second at most. With `sources`, the settings are read anew upon SIGHUP.
+/// Runs the balancer until `shutdown` is ready and the last request is answered, or the drain deadline has passed. If that is so before
+/// anybody is served, nothing is started. `shutdown` is polled on the control thread's runtime, which is the caller's thread.
+/// `started` is told of the first listener, with the port that is bound, when all is started. What other `signals` ask for is done
+/// from then on, also if they came before. When `cut` turns true, nobody is waited for any more, and what was answered is written for
+/// a second at most. With `sources`, the settings are read anew upon SIGHUP.
 ///
 /// # Errors
 /// It could not start.
-pub fn run<F: Future<Output = ()>>(
+pub fn run(
     loaded: Loaded,
     sources: Option<Sources>,
     registry: &'static Registry,
     (signals, cut): (Signals, &watch::Receiver<bool>),
-    shutdown: impl FnOnce(&Listener) -> F,
+    started: impl FnOnce(&Listener),
+    shutdown: impl Future<Output = ()>,
 ) -> Result<(), StartError> {
     loaded.give_the_words();
     let predecessor = Predecessor::meet()?;
-    find_files(&loaded.config)?;
+    find_files_for(&loaded.config)?;
     // A single worker works here, too.
     let mut runtime = Builder::new_current_thread();
     let runtime =
         runtime.enable_all().on_thread_park(keep_kernel_tick()).build_local(LocalOptions::default())?;
     runtime.block_on(async { control::outlive_full_files() });
-    let (prepared, log) =
-        both(Prepared::from(Arc::new(loaded.config.clone()), None, &predecessor), open_log(&loaded.config))?;
+    let mut shutdown = pin!(shutdown);
+    let config = loaded.config.clone();
+    // Who is about to listen at the same place is waited for.
+    let prepare = aside(move || (Prepared::from(Arc::new(config), None, &predecessor), predecessor));
+    let prepared = runtime.block_on(async {
+        tokio::select! {
+            biased;
+            () = shutdown.as_mut() => None,
+            prepared = prepare => Some(prepared),
+        }
+    });
+    let Some(prepared) = prepared else {
+        info!("{NEVER_SERVED}");
+        return Ok(());
+    };
+    let (prepared, predecessor) = prepared?;
+    let (prepared, log) = both(prepared, open_log(&loaded.config))?;
     let parts = (prepared, loaded, predecessor);
-    let ended = runtime.block_on(serve(parts, sources, registry, log.as_ref(), (signals, cut), shutdown));
+    let ends = (started, shutdown);
+    let ended = runtime.block_on(serve(parts, sources, registry, log.as_ref(), (signals, cut), ends));
     // Requests that were cut have their lines written when they are dropped. Settings that are being read, from a file that
     // has no end or a name that nobody answers for, are not waited for.
     runtime.shutdown_background();
     if let Some(log) = log {
         log.finish(|| *cut.borrow());
     }
-    ended?;
-    info!("stopped");
+    info!("{}", ended?);
     Ok(())
 }
 
-/// Each process begins with three files, and to catch signals takes six.
-const FIRST_FILES: usize = 9;
+/// What each process begins with, and what it takes to catch signals.
+const FIRST_FILES: (usize, usize) = (3, 6);
+
+/// Whether there can be as many open files as it takes to catch signals, without which no settings are read.
+///
+/// # Errors
+/// There are fewer.
+pub fn find_first_files() -> Result<(), StartError> {
+    let (begun, needed) = FIRST_FILES;
+    find_files(needed, begun, |needed, limit| StartError::FirstFiles { needed, limit })
+}
 
 /// Whether there can be as many open files as all that is to be started takes. To find that out later would be to have
 /// started a part of it.
-fn find_files(config: &Config) -> Result<(), StartError> {
-    spare_files(config.least_files()).map_err(|error| match most_files() {
-        Ok(limit) if ran_out_of_files(&error) => StartError::Files {
-            workers: config.workers.get(),
+fn find_files_for(config: &Config) -> Result<(), StartError> {
+    let (begun, signals) = FIRST_FILES;
+    let workers = config.workers.get();
+    find_files(config.least_files(), begun + signals, |needed, limit| StartError::Files {
+        workers,
+        needed,
+        limit,
+    })
+}
+
+fn find_files(
+    needed: usize,
+    open: usize,
+    too_few: impl FnOnce(usize, u64) -> StartError,
+) -> Result<(), StartError> {
+    spare_files(needed).map_err(|error| match most_files() {
+        Ok(limit) if ran_out_of_files(&error) => {
             // Whoever started us may have left more open.
-            needed: (config.least_files() + FIRST_FILES)
-                .max(usize::try_from(limit).map_or(usize::MAX, |limit| limit + 1)),
-            limit,
-        },
+            let least = usize::try_from(limit).map_or(usize::MAX, |limit| limit + 1);
+            too_few((needed + open).max(least), limit)
+        }
         _ => error.into(),
     })
 }
@@ -114,21 +153,20 @@ fn both<A, B>(one: Result<A, StartError>, other: Result<B, StartError>) -> Resul
     }
 }
 
-async fn serve<F: Future<Output = ()>>(
+async fn serve(
     (mut prepared, loaded, mut predecessor): (Prepared, Loaded, Predecessor),
     sources: Option<Sources>,
     registry: &'static Registry,
     log: Option<&Writer>,
     (signals, cut): (Signals, &watch::Receiver<bool>),
-    shutdown: impl FnOnce(&Listener) -> F,
-) -> Result<(), StartError> {
-    let mut shutdown = pin!(shutdown(&prepared.bound[0].opened.listener));
+    (started, mut shutdown): (impl FnOnce(&Listener), Pin<&mut impl Future<Output = ()>>),
+) -> Result<&'static str, StartError> {
     let Signals { hangups, stray, succession } = signals;
     let succession = Succession::prepare(sources.as_ref(), succession);
     let roster = roster_of(registry, &prepared, &mut predecessor);
     tokio::select! {
         biased;
-        () = shutdown.as_mut(), if predecessor.is_there() => return Ok(()),
+        () = shutdown.as_mut() => return Ok(NEVER_SERVED),
         () = predecessor.leaves() => return Err(StartError::Abandoned),
         () = roster.meet(&prepared.settings.config) => registry.settle(),
     }
@@ -136,8 +174,9 @@ async fn serve<F: Future<Output = ()>>(
     prepared.listen()?;
     let Prepared { settings, tls, mut bound, admin, .. } = prepared;
     let config = Arc::clone(&settings.config);
-    let first = Snapshot::compile(&settings, (0, &registry.backends()), None);
-    let (publish, snapshots) = watch::channel(Arc::new(first));
+    let first = bound[0].opened.listener.clone();
+    let snapshot = Snapshot::compile(&settings, (0, &registry.backends()), None);
+    let (publish, snapshots) = watch::channel(Arc::new(snapshot));
     let (stop, stopping) = watch::channel(None);
     let (beat, ticks) = watch::channel(());
     let news = News { snapshots: snapshots.clone(), stop: stopping.clone(), cut: cut.clone(), ticks };
@@ -150,7 +189,7 @@ async fn serve<F: Future<Output = ()>>(
     live.change_admin(admin).await;
     // Who is to stop just now must not be who serves.
     if predecessor.is_there() && shutdown.as_mut().now_or_never().is_some() {
-        return Ok(());
+        return Ok(NEVER_SERVED);
     }
     predecessor.relieve(&live)?;
     let desk = Rc::new(desk_over(&live, registry, (snapshots, as_of, stopping), sources, loaded));
@@ -174,11 +213,12 @@ async fn serve<F: Future<Output = ()>>(
         }
         stop::stop((cause, shutdown), workers, &live, (stop, cut)).await;
     };
+    started(&first);
     control::run(live.subscribe(), registry, publish, beat, stopped).await;
     admin.abort();
     memory.abort();
     match cause {
-        Cause::Asked | Cause::Succeeded(_) => Ok(()),
+        Cause::Asked | Cause::Succeeded(_) => Ok("stopped"),
         Cause::Fallen(worker) => Err(StartError::Fallen(worker)),
     }
 }

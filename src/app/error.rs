@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use crate::config::Address;
-use crate::connect::{TlsFileError, ran_out_of_files};
+use crate::connect::{TlsFileError, Undone, ran_out_of_files};
 use crate::control::Refusal;
 use crate::route::Conflict;
 use crate::server::TlsError;
@@ -72,9 +72,22 @@ pub enum StartError {
     /// A file for TLS cannot be used.
     #[error(transparent)]
     TlsFile(#[from] TlsFileError),
+    /// It was not even tried.
+    #[error(transparent)]
+    Undone(#[from] Undone),
     /// Several of these.
     #[error("{}", all_in_one_line(.0))]
     Several(Vec<Self>),
+    /// There are too few open files to begin with.
+    #[error(
+        "too few open files: at least {needed} are needed to begin with, and the limit is {limit}; raise it with `ulimit -n`"
+    )]
+    FirstFiles {
+        /// How many files that takes.
+        needed: usize,
+        /// How many there can be.
+        limit: u64,
+    },
     /// There are too few open files for the workers.
     #[error(
         "--workers {workers}: too few open files: {needed} are needed before the first client comes, and the limit is {limit}; \

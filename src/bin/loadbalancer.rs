@@ -50,6 +50,9 @@ fn main() -> ExitCode {
         }
         None => false,
     };
+    if let Err(error) = app::find_first_files() {
+        return complain(FAILED, &error);
+    }
     let (starting, signals) = match Starting::begin() {
         Ok(begun) => begun,
         Err(error) => return complain(FAILED, &format_args!("signals cannot be caught: {error}")),
@@ -69,8 +72,10 @@ fn main() -> ExitCode {
     let stopped = stop_signal(stops, Arc::clone(&runtime), cut);
     let ended = match demo {
         true => run_demo(loaded.clone(), (signals, &is_cut), stopped),
-        false => app::run(loaded.clone(), Some(sources), Registry::global(), (signals, &is_cut), |_| stopped)
-            .map_err(anyhow::Error::from),
+        false => {
+            app::run(loaded.clone(), Some(sources), Registry::global(), (signals, &is_cut), |_| (), stopped)
+                .map_err(anyhow::Error::from)
+        }
     };
     match ended {
         Ok(()) if *is_cut.borrow() => ExitCode::from(INTERRUPTED),
@@ -100,22 +105,17 @@ fn run_demo(
 ) -> anyhow::Result<()> {
     let backends = demo::start_pair().context("no sample backends")?;
     let first = backends[0];
-    let shutdown = |listener: &Listener| {
-        let commands = commands_to_try(listener, first);
-        // It is polled when all is started: before, the commands would not work.
-        async move {
-            telemetry::settle();
-            // Whoever does not read it may try something else.
-            let _ = writeln!(io::stdout(), "{commands}");
-            stop.await;
-        }
+    let started = |listener: &Listener| {
+        telemetry::settle();
+        // Whoever does not read it may try something else.
+        let _ = writeln!(io::stdout(), "{}", commands_to_try(listener, first));
     };
     for pool in &mut loaded.config.pools {
         pool.backends = backends.iter().map(|address| Backend::at((*address).into())).collect();
         pool.health.path = "/health".to_owned();
         pool.health.interval = DEMO_INTERVAL;
     }
-    Ok(app::run(loaded, None, Registry::global(), signals, shutdown)?)
+    Ok(app::run(loaded, None, Registry::global(), signals, started, stop)?)
 }
 
 fn commands_to_try(listener: &Listener, first: SocketAddr) -> String {

@@ -122,7 +122,7 @@ pub struct Desk {
     /// The settings that were taken back last, unless somebody insisted on them since.
     taken_back: RefCell<Option<Arc<Loaded>>>,
     refused: Cell<u64>,
-    /// The state of the files when they were refused last to who had asked for them.
+    /// The state of the files when they were refused last to who had asked for them, until it is seen that they have changed.
     refused_files: Cell<Option<u64>>,
     /// The process that serves in place of this one.
     successor: Cell<Option<u32>>,
@@ -315,9 +315,9 @@ impl Desk {
         self.refused.get()
     }
 
-    /// Whether the files, as they were read last, were refused to who had asked for them, and was told.
-    pub(super) fn has_refused_files(&self) -> bool {
-        self.sources().map(Sources::state_noted) == self.refused_files.get()
+    /// Whether the files, as they were read last, were refused just before to who had asked for them, and was told.
+    pub(super) fn take_refused_files(&self) -> bool {
+        self.sources().map(Sources::state_noted) == self.refused_files.take()
     }
 
     /// What a text says in place of the files.
@@ -397,8 +397,8 @@ impl Turn<'_> {
             Ok(loaded) => self.apply(loaded, intent).await,
             Err(refusal) => Err(refusal),
         };
-        if reloaded.is_err() && intent == Intent::Force {
-            self.desk.refused_files.set(state);
+        if intent == Intent::Force {
+            self.desk.refused_files.set(state.filter(|_| reloaded.is_err()));
         }
         reloaded
     }

@@ -89,9 +89,10 @@ async fn look_after(desk: &Desk, sources: &Sources) {
         if seen != used && seen == before {
             let reloaded = follow(desk).await;
             // Whoever asked for it before us was told of it.
+            let was_refused = desk.take_refused_files();
             let is_told = match &reloaded {
                 Ok(outcome) => *outcome == Outcome::Unchanged,
-                Err(_) => desk.has_refused_files(),
+                Err(_) => was_refused,
             };
             if !is_told {
                 tell(desk, &reloaded);

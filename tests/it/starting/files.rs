@@ -18,6 +18,17 @@ fn without_files_for_each_worker_nothing_is_started_and_it_says_what_would_help(
 }
 
 #[test]
+fn without_files_to_begin_with_it_says_what_would_help() {
+    for files in [6, 8] {
+        let (code, said) = Balancer::before(&[Backend::refuses()]).open_files(files).fail();
+        let help = format!(
+            "loadbalancer: too few open files: at least 9 are needed to begin with, and the limit is {files}; raise it with `ulimit -n`"
+        );
+        assert_eq!((code, said), (Some(1), help));
+    }
+}
+
+#[test]
 fn a_start_with_few_files_warns_of_how_few_clients_there_is_room_for() {
     let sample = Sample::start("one");
     let before = || Balancer::before(&[sample.address()]);

@@ -2,8 +2,12 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
+use std::net::{TcpListener, UdpSocket};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::Duration;
 
-use crate::support::{Balancer, Fifo, Running, Sample, get};
+use crate::support::{Balancer, Fifo, Running, Sample, Settings, get, until};
 
 /// More than a pipe holds.
 const LINES: usize = 64 * 1024;
@@ -26,6 +30,43 @@ fn a_stop_before_there_are_settings_ends_it_as_any_other_stop() {
         assert_eq!(balancer.ended().code(), Some(0), "{signal}");
         assert_eq!(balancer.all_said(), "loadbalancer: stopped before it served");
     }
+}
+
+/// It ends well, and at no time clients could come.
+fn never_serves(balancer: &Running) {
+    balancer.signal("TERM");
+    assert_eq!(balancer.ended().code(), Some(0));
+    balancer.said("stopped before it served");
+    assert_eq!(balancer.times_said("listening on"), 0);
+}
+
+#[test]
+fn a_stop_while_servers_of_names_are_asked_where_backends_are_ends_it_at_once() {
+    let silent = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    silent.set_read_timeout(Some(Duration::from_secs(20))).expect("a while");
+    let settings = Settings::that_say(&format!(
+        "dns_servers = [\"{}\"]\n[listeners.web]\naddress = \"127.0.0.1:0\"\n[pools.all]\ndiscover = [\"dns:app.test:80\"]\n",
+        silent.local_addr().expect("it is bound")
+    ));
+    let balancer = settings.balancer().flag("--admin", "off").run();
+    silent.recv_from(&mut [0; 512]).expect("a question");
+    never_serves(&balancer);
+}
+
+#[test]
+fn a_stop_while_another_is_about_to_listen_where_it_is_to_ends_it_at_once() {
+    let held = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+    let ports = held.each_ref().map(|port| port.local_addr().expect("it is bound"));
+    let mut claims =
+        ports.map(|address| format!("loadbalancer is about to listen on port {}", address.port()));
+    claims.sort();
+    let claim = |name: &str| UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(name).expect("a name"));
+    let _other = claim(&claims[1]).expect("nobody has it");
+    let [listen, admin] = ports.map(|address| address.to_string());
+    let balancer = Balancer::bare().flag("--backend", "127.0.0.1:1").flag("--workers", "1");
+    let balancer = balancer.flag("--listen", &listen).flag("--admin", &admin).run();
+    until("it has its first claim", || claim(&claims[0]).is_err());
+    never_serves(&balancer);
 }
 
 #[test]
