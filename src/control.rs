@@ -70,10 +70,10 @@ pub async fn run(
 async fn keep_time(mut settings: watch::Receiver<Arc<Settings>>, beat: watch::Sender<()>) {
     let tick = |config: &Config| Duration::from_millis(Deadlines::of(config).tick());
     let mut pause = tick(&settings.borrow_and_update().config);
+    let mut watchman = Watchman::begin();
     while beat.send(()).is_ok() {
-        let watchman = Watchman::begin();
         sleep(pause).await;
-        watchman.end(pause);
+        watchman.look(pause);
         if settings.has_changed().unwrap_or_default() {
             pause = tick(&settings.borrow_and_update().config);
         }

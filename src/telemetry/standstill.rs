@@ -3,6 +3,7 @@
 //! Nobody else stood still then. What we waited for may be there all along, but all timers are due before it is read; whoever
 //! goes by them blames others for our own absence.
 
+use std::mem;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -28,22 +29,24 @@ pub fn long_standstills() -> u32 {
     LONG_STANDSTILLS.load(Ordering::Relaxed)
 }
 
-/// Notices when the thread that has it is woken too late without having computed anything meanwhile.
+/// Notices when the thread that has it comes to it too late without having computed anything meanwhile. It looks on without a gap:
+/// a thread stands still wherever it is just then, and may have been put off its core when it woke another.
 #[derive(Debug)]
 pub struct Watchman {
-    slept: Instant,
+    seen: Instant,
     computed: Duration,
 }
 
 impl Watchman {
-    /// To be called just before the thread sleeps.
+    /// Looks on from here.
     pub fn begin() -> Self {
-        Self { slept: Instant::now(), computed: computed() }
+        Self { seen: Instant::now(), computed: computed() }
     }
 
-    /// It was to be woken after this time, and is.
-    pub fn end(self, meant: Duration) {
-        let stood = stood(self.slept.elapsed(), meant, computed().saturating_sub(self.computed));
+    /// Since the last time it was to sleep for so long, once.
+    pub fn look(&mut self, meant: Duration) {
+        let Self { seen, computed } = mem::replace(self, Self::begin());
+        let stood = stood(self.seen - seen, meant, self.computed.saturating_sub(computed));
         if stood.is_zero() {
             return;
         }
@@ -58,10 +61,10 @@ impl Watchman {
     }
 }
 
-/// How long a thread did not run that slept for so long, was to for less, and computed so long before it came to this.
-fn stood(slept: Duration, meant: Duration, computed: Duration) -> Duration {
+/// How long a thread did not run that came after so long, was to sleep for less, and computed so long before it came to this.
+fn stood(passed: Duration, meant: Duration, computed: Duration) -> Duration {
     // Whoever was busy did run.
-    let stood = slept.saturating_sub(meant).saturating_sub(computed);
+    let stood = passed.saturating_sub(meant).saturating_sub(computed);
     if stood < LATE { Duration::ZERO } else { stood }
 }
 
@@ -87,9 +90,11 @@ mod tests {
     #[test]
     fn a_thread_that_slept_on_did() {
         let before = stood_still();
-        let watchman = Watchman::begin();
-        std::thread::sleep(LATE * 2);
-        watchman.end(Duration::ZERO);
-        assert!(stood_still() - before >= LATE);
+        let mut watchman = Watchman::begin();
+        for _ in 0..2 {
+            std::thread::sleep(LATE * 2);
+            watchman.look(Duration::ZERO);
+        }
+        assert!(stood_still() - before >= LATE * 4);
     }
 }

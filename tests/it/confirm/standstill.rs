@@ -9,8 +9,11 @@ use crate::support::{Backend, Client, End, Running, Sample, Settings, get, until
 
 /// More than are needed to tell how long answers take.
 const ENOUGH: f64 = 600.0;
-/// Clients that ask at the same time.
-const CLIENTS: usize = 8;
+/// So slow that no machine is as slow as that by itself.
+const SLOW: Duration = Duration::from_millis(500);
+/// Clients that ask at the same time, a fast backend and a slow one.
+const FEW: usize = 8;
+const MANY: usize = 128;
 /// Fine enough for many requests to be timed: the clock's tick is a part of the shortest deadline.
 const FINE: &str = "[timeouts]\nbackend_idle = \"20ms\"\n";
 
@@ -29,11 +32,11 @@ fn timed(balancer: &Running) -> f64 {
     line.and_then(|count| count.parse().ok()).expect("a count")
 }
 
-/// Asks again and again until this holds.
-fn ask_until(balancer: &Running, what: &str, holds: impl FnMut() -> bool) {
+/// So many clients ask again and again until this holds.
+fn ask_until(balancer: &Running, clients: usize, what: &str, holds: impl FnMut() -> bool) {
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
-        for _ in 0..CLIENTS {
+        for _ in 0..clients {
             scope.spawn(|| {
                 let mut client = Client::to(balancer.address);
                 while !over.load(Ordering::SeqCst) {
@@ -52,7 +55,7 @@ fn is_taken_back_after(happens: impl FnOnce(&Running)) {
     let fast = Sample::start("fast");
     let slow = Backend::that(|mut transport| {
         loop {
-            thread::sleep(Duration::from_millis(50));
+            thread::sleep(SLOW);
             transport.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
             if !transport.read_head() {
                 return;
@@ -62,10 +65,12 @@ fn is_taken_back_after(happens: impl FnOnce(&Running)) {
     let settings_now = Settings::that_say(&settings(&[fast.address().to_string()], FINE));
     let balancer = settings_now.balancer().start();
     let admin = admin(&balancer);
-    ask_until(&balancer, "it is known what answers take", || timed(&balancer) > ENOUGH);
+    ask_until(&balancer, FEW, "it is known what answers take", || timed(&balancer) > ENOUGH);
     post(admin, "config?confirm=60s", &settings(&[slow.address.to_string()], FINE)).expect_status(200);
     happens(&balancer);
-    ask_until(&balancer, "the change is taken back", || confirmation(admin)["verdict"] == "rolled_back");
+    ask_until(&balancer, MANY, "the change is taken back", || {
+        confirmation(admin)["verdict"] == "rolled_back"
+    });
     balancer.said("the change was taken back: 99 of 100 answers took up to ");
 }
 

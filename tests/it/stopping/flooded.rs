@@ -66,10 +66,10 @@ fn a_stop_does_not_wait_for_files_that_clients_in_the_queue_would_need() {
     let balancer = Balancer::before(&[stalls.address]).flag("--drain-timeout", "1s").flag("--workers", "1");
     let balancer = balancer.open_files(100).start();
     let mut takes_all = Http2::to(balancer.address);
-    let mut streams: Vec<_> = (0..100).map(|_| takes_all.ask(http2_get("/"))).collect();
-    let refused = streams.last_mut().expect("there are some").answer();
-    assert_eq!(refused.status, 503);
-    let _waits = Client::to(balancer.address);
+    let _streams: Vec<_> = (0..100).map(|_| takes_all.ask(http2_get("/"))).collect();
+    balancer.said("cannot connect to backends: Too many open files");
+    // A check that ends meanwhile leaves its file to one of them.
+    let _wait = [(); 4].map(|()| Client::to(balancer.address));
     balancer.said("cannot accept clients");
     stop(&balancer, "TERM");
     ended_well(&balancer);
