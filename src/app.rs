@@ -3,6 +3,7 @@
 mod check;
 mod error;
 mod live;
+mod places;
 mod prepare;
 mod roster;
 mod signals;
@@ -37,6 +38,7 @@ pub use signals::Signals;
 pub use succession::program;
 
 use live::Live;
+use places::Coming;
 use prepare::Prepared;
 use roster::Roster;
 use stop::Cause;
@@ -172,7 +174,8 @@ async fn serve(
     }
     let threads = Threads::start(prepared.settings.config.workers.get())?;
     prepared.listen()?;
-    let Prepared { settings, tls, mut bound, admin, .. } = prepared;
+    let Prepared { settings, tls, listeners, admin, .. } = prepared;
+    let (mut bound, listeners) = places::opened_first(listeners);
     let config = Arc::clone(&settings.config);
     let first = bound[0].opened.listener.clone();
     let snapshot = Snapshot::compile(&settings, (0, &registry.backends()), None);
@@ -185,8 +188,8 @@ async fn serve(
     let mut workers = threads.set_to_work(workers);
     tell(&config, &bound);
     let (doors, callers) = mpsc::channel(1);
-    let live = Rc::new(Live::of(roster, (settings, rules), tls, &mut bound, team, orders, doors));
-    live.change_admin(admin).await;
+    let live = Rc::new(Live::of(roster, (settings, rules), tls, listeners, team, orders, doors));
+    live.let_callers_in(admin.and_then(Coming::bound).as_mut()).await;
     // Who is to stop just now must not be who serves.
     if predecessor.is_there() && shutdown.as_mut().now_or_never().is_some() {
         return Ok(NEVER_SERVED);

@@ -17,11 +17,12 @@ use crate::config::{Address, Config, Listener};
 use crate::connect::{Ways, aside};
 use crate::control::{AdminDoor, Intent, Outcome, Refusal};
 use crate::proxy::Rules;
-use crate::server::{Bound, LoadedTls, Opened, Order, SocketFile, Team, Tls};
+use crate::server::{Bound, LoadedTls, Order, Team, Tls};
 use crate::snapshot::Settings;
 use crate::telemetry::{self, Report, Seen};
 
-use super::prepare::{Admin, Prepared, Present};
+use super::places::{Coming, Place, Stays};
+use super::prepare::{Prepared, Present};
 use super::roster::{Roster, Told};
 use super::succession::Predecessor;
 
@@ -30,19 +31,17 @@ pub(super) struct Live {
     roster: Rc<Roster>,
     rules: RefCell<Rules>,
     tls: RefCell<Option<WatchedTls>>,
-    /// In the order of the listeners of the settings.
-    opened: RefCell<Vec<Arc<Opened>>>,
-    /// Of listeners that are Unix sockets, and of the admin API.
-    files: RefCell<Vec<SocketFile>>,
-    admin_file: RefCell<Option<SocketFile>>,
-    /// To be lent.
-    admin_socket: RefCell<Option<Socket>>,
+    /// In the order of the settings.
+    listeners: RefCell<Vec<Place>>,
+    /// With a socket that can be lent.
+    admin: RefCell<Option<(Place, Option<Socket>)>>,
     team: Arc<Team>,
     orders: Vec<mpsc::Sender<Order>>,
     /// What each worker said last of what it has counted.
     reported: RefCell<Vec<Report>>,
     settings: watch::Sender<Arc<Settings>>,
-    admin: mpsc::Sender<AdminDoor>,
+    /// Where callers of the admin API are let in.
+    callers: mpsc::Sender<AdminDoor>,
 }
 
 /// TLS with clients, and the task that renews its certificates.
@@ -70,24 +69,22 @@ impl Live {
         roster: Rc<Roster>,
         (settings, rules): (Arc<Settings>, Rules),
         tls: Option<Arc<Tls>>,
-        bound: &mut [Bound],
+        listeners: Vec<Place>,
         team: Arc<Team>,
         orders: Vec<mpsc::Sender<Order>>,
-        admin: mpsc::Sender<AdminDoor>,
+        callers: mpsc::Sender<AdminDoor>,
     ) -> Self {
         Self {
             roster,
             settings: watch::Sender::new(settings),
             rules: RefCell::new(rules),
             tls: RefCell::new(tls.map(WatchedTls::start)),
-            opened: RefCell::new(bound.iter().map(|bound| Arc::clone(&bound.opened)).collect()),
-            files: RefCell::new(bound.iter_mut().filter_map(Bound::take_file).collect()),
-            admin_file: RefCell::default(),
-            admin_socket: RefCell::default(),
+            listeners: RefCell::new(listeners),
+            admin: RefCell::default(),
             team,
             reported: RefCell::new(vec![Report::default(); orders.len()]),
             orders,
-            admin,
+            callers,
         }
     }
 
@@ -98,12 +95,12 @@ impl Live {
 
     /// The listeners that are open.
     pub(super) fn listeners(&self) -> Vec<Listener> {
-        let (config, opened) = (self.config(), self.opened.borrow());
-        let listeners = config.listeners.iter().zip(&*opened);
+        let (config, open) = (self.config(), self.listeners.borrow());
+        let listeners = config.listeners.iter().zip(&*open);
         // What is open may have had another name before.
-        let named = |(listener, opened): (&Listener, &Arc<Opened>)| Listener {
+        let named = |(listener, place): (&Listener, &Place)| Listener {
             name: Arc::clone(&listener.name),
-            ..opened.listener.clone()
+            ..place.opened.listener.clone()
         };
         listeners.map(named).collect()
     }
@@ -131,7 +128,8 @@ impl Live {
     ) -> Result<Outcome, Refusal> {
         let present = self.present();
         let (config, later) = without_what_stays(config, &present.config);
-        if config == *present.config && self.has_current_files().await {
+        // A place that is lost is to be made anew, or closed.
+        if config == *present.config && !present.has_lost_one() && self.has_current_files().await {
             if intent == Intent::Force {
                 tell_later(&later);
             }
@@ -202,32 +200,34 @@ impl Live {
     pub(super) async fn lend(&self) -> io::Result<Vec<(String, Vec<Socket>)>> {
         let lent = self.ask(Order::Lend).await.into_iter().flatten().collect::<io::Result<Vec<_>>>()?;
         let mut lent: Vec<_> = lent.into_iter().flatten().collect();
-        let (config, opened) = (self.config(), self.opened.borrow().clone());
+        let config = self.config();
         let mut all: Vec<(String, Vec<Socket>)> = Vec::new();
-        let addresses = config.listeners.iter().map(|listener| listener.address.to_string());
-        for (address, opened) in addresses.zip(&opened) {
-            let own = lent.extract_if(.., |(known, _)| Arc::ptr_eq(known, opened));
-            all.push((address, own.map(|(_, socket)| socket).collect()));
+        // Where a place is lost no client comes any more; it has to be made anew.
+        for (listener, place) in config.listeners.iter().zip(&*self.listeners.borrow()) {
+            let own = lent.extract_if(.., |(known, _)| Arc::ptr_eq(known, &place.opened));
+            let own = own.map(|(_, socket)| socket).collect();
+            if !place.is_lost() {
+                all.push((listener.address.to_string(), own));
+            }
         }
-        if let (Some(admin), Some(socket)) = (&config.admin, &*self.admin_socket.borrow()) {
+        if let (Some(admin), Some((place, Some(socket)))) = (&config.admin, &*self.admin.borrow())
+            && !place.is_lost()
+        {
             all.push((admin.address.to_string(), vec![socket.try_clone()?]));
         }
-        // Where somebody removed the file of a socket no client comes any more; it has to be made anew.
-        let lost = self.lost_places();
-        all.retain(|(address, _)| lost.iter().all(|lost| *address != lost.to_string()));
         Ok(all)
     }
 
     /// The files of Unix sockets are ours to remove from now on, or another process's.
     pub(super) fn own_files(&self, ours: bool) {
-        self.files.borrow().iter().for_each(|file| file.is_ours(ours));
-        self.admin_file.borrow().iter().for_each(|file| file.is_ours(ours));
+        self.listeners.borrow().iter().for_each(|place| place.own_file(ours));
+        self.admin.borrow().iter().for_each(|(place, _)| place.own_file(ours));
     }
 
     /// Where a Unix socket is, nobody comes any more. Before it is closed, for who starts in our place takes one that is closed
     /// for a leftover, and may be given its file's number for its own.
     pub(super) fn remove_files(&self) {
-        self.files.borrow_mut().clear();
+        self.listeners.borrow_mut().iter_mut().for_each(Place::remove_file);
     }
 
     /// What each worker says when it is asked. One that has ended says nothing any more.
@@ -243,42 +243,20 @@ impl Live {
         said
     }
 
-    /// Without the places whose files others removed: nobody comes there any more, so they are to be made anew.
     fn present(&self) -> Present {
-        let (mut config, mut opened) = (self.config(), self.opened.borrow().clone());
-        let lost = self.lost_places();
-        let is_lost = |address: &Address| lost.contains(address);
-        if !lost.is_empty() {
-            let without = Arc::make_mut(&mut config);
-            without.listeners.retain(|listener| !is_lost(&listener.address));
-            without.admin.take_if(|admin| is_lost(&admin.address));
-            opened.retain(|opened| !is_lost(&opened.listener.address));
+        Present {
+            config: self.config(),
+            tls: self.tls.borrow().as_ref().map(|watched| Arc::clone(&watched.tls)),
+            listeners: self.listeners.borrow().iter().map(Place::look).collect(),
+            admin: self.admin.borrow().as_ref().map(|(place, _)| place.look()),
         }
-        let tls = self.tls.borrow().as_ref().map(|watched| Arc::clone(&watched.tls));
-        Present { config, tls, opened }
-    }
-
-    /// Where the file of a Unix socket is no longer there, or is another one.
-    fn lost_places(&self) -> Vec<Address> {
-        let (files, admin_file) = (self.files.borrow(), self.admin_file.borrow());
-        let lost = files.iter().chain(&*admin_file).filter(|file| !file.is_there());
-        lost.map(|file| Address::Unix(file.path().into())).collect()
     }
 
     async fn put_in_force(&self, prepared: Prepared) {
-        let Prepared { settings, ways, tls, renewal, kept, changed, mut bound, admin, .. } = prepared;
+        let Prepared { settings, ways, tls, renewal, listeners, admin, .. } = prepared;
         let config = Arc::clone(&settings.config);
-        match (&admin, &self.config().admin) {
-            (Admin::Kept, _) | (_, None) => {}
-            (Admin::Bound(bound), Some(before)) if bound.opened.listener.address == before.address => {
-                warn!("the file of {} was removed: it is made anew", before.address);
-            }
-            (Admin::Bound(_) | Admin::Closed, Some(before)) => {
-                info!("the admin API is no longer on {}", before.address);
-            }
-        }
         self.change_admin(admin).await;
-        let orders = self.change_listeners(kept, &changed, &mut bound);
+        let orders = self.change_listeners(listeners);
         self.change_tls(tls, renewal);
         // Without a pause between them, so that no snapshot has pools of the one and backends of the other.
         self.roster.adopt(Arc::clone(&config), ways);
@@ -296,69 +274,71 @@ impl Live {
     }
 
     /// For each worker, what it has to open, change and close.
-    fn change_listeners(
-        &self,
-        kept: Vec<Option<Arc<Opened>>>,
-        changed: &[(Arc<Opened>, Arc<Opened>)],
-        bound: &mut [Bound],
-    ) -> Vec<Vec<Order>> {
-        let mut fresh = bound.iter().map(|bound| Arc::clone(&bound.opened)).collect::<Vec<_>>().into_iter();
-        let opened: Vec<_> = kept.into_iter().filter_map(|kept| kept.or_else(|| fresh.next())).collect();
-        let before = self.opened.replace(opened.clone());
-        let stays = |known: &Arc<Opened>| {
-            let mut all = opened.iter().chain(changed.iter().map(|(old, _)| old));
-            all.any(|opened| Arc::ptr_eq(opened, known))
-        };
-        let closed: Vec<_> = before.into_iter().filter(|known| !stays(known)).collect();
-        let is_anew = |opened: &Arc<Opened>| {
-            bound.iter().any(|bound| bound.opened.listener.address == opened.listener.address)
-        };
-        for lost in closed.iter().filter(|closed| is_anew(closed)) {
-            warn!("the file of {} was removed: it is made anew", lost.listener.address);
+    fn change_listeners(&self, coming: Vec<Coming>) -> Vec<Vec<Order>> {
+        let mut before = self.listeners.take();
+        let (mut now, mut bound, mut changed, mut lost) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for coming in coming {
+            match coming {
+                Coming::Stays(stays) => {
+                    let is_it = |place: &Place| Arc::ptr_eq(&place.opened, &stays.before);
+                    let at = before.iter().position(is_it).expect("what stays is open");
+                    now.push(before.remove(at).changed(&stays.after));
+                    changed.extend(Some(stays).filter(Stays::is_changed));
+                }
+                Coming::Opens(mut opens, instead) => {
+                    now.push(Place::of(&mut opens));
+                    bound.push(opens);
+                    lost.extend(instead.map(|stays| stays.before));
+                }
+            }
         }
+        self.listeners.replace(now);
+        // The files of those that are left go before they are closed.
+        let closed: Vec<_> = before.into_iter().map(|place| place.opened).collect();
+        lost.iter().for_each(|lost| tell_anew(&lost.listener.address));
         bound.iter().for_each(|bound| info!("listening on {}", bound.opened.listener));
-        changed.iter().for_each(|(_, new)| info!("listening on {} in its place", new.listener));
-        let gone = closed.iter().filter(|closed| !is_anew(closed));
+        changed.iter().for_each(|stays| info!("listening on {} in its place", stays.after.listener));
+        let gone = closed.iter().filter(|closed| !lost.iter().any(|lost| Arc::ptr_eq(lost, closed)));
         gone.for_each(|closed| info!("no longer listening on {}", closed.listener));
-        self.keep_files(&opened, bound);
         let workers = self.orders.len();
         let orders = (0..workers).map(|index| {
             let open = bound.iter_mut().flat_map(|bound| bound.take(workers - index));
             let open = open.map(|(opened, socket)| Order::Open(opened, socket));
-            let change = changed.iter().map(|(old, new)| Order::Change(Arc::clone(old), Arc::clone(new)));
+            let change = changed.iter().map(|stays| (Arc::clone(&stays.before), Arc::clone(&stays.after)));
+            let change = change.map(|(before, after)| Order::Change(before, after));
             let close = closed.iter().map(|closed| Order::Close(Arc::clone(closed)));
             open.chain(change).chain(close).collect()
         });
         orders.collect()
     }
 
-    /// The files of Unix sockets that are no longer open go. Where one is made anew, the one before was lost.
-    fn keep_files(&self, opened: &[Arc<Opened>], bound: &mut [Bound]) {
-        let mut files = self.files.borrow_mut();
-        let is_at = |opened: &Arc<Opened>, file: &SocketFile| match &opened.listener.address {
-            Address::Unix(path) => **path == *file.path(),
-            Address::Ip(_) => false,
+    /// Lets callers of the admin API in elsewhere, or nowhere.
+    async fn change_admin(&self, coming: Option<Coming>) {
+        let (mut bound, lost) = match coming {
+            Some(Coming::Stays(_)) => return,
+            Some(Coming::Opens(bound, lost)) => (Some(bound), lost),
+            None if self.admin.borrow().is_none() => return,
+            None => (None, None),
         };
-        let is_anew = |file: &SocketFile| bound.iter().any(|bound| is_at(&bound.opened, file));
-        files.retain(|file| opened.iter().any(|opened| is_at(opened, file)) && !is_anew(file));
-        files.extend(bound.iter_mut().filter_map(Bound::take_file));
+        if let Some(lost) = lost {
+            tell_anew(&lost.before.listener.address);
+        } else if let Some((before, _)) = &*self.admin.borrow() {
+            info!("the admin API is no longer on {}", before.address());
+        }
+        self.let_callers_in(bound.as_mut()).await;
     }
 
-    /// Lets callers of the admin API in elsewhere, or nowhere.
-    pub(super) async fn change_admin(&self, admin: Admin) {
-        let (door, file) = match admin {
-            Admin::Kept => return,
-            Admin::Closed => (None, None),
-            Admin::Bound(mut bound) => {
-                info!("admin API on {}", bound.opened.listener);
-                let socket = bound.take(1).next().map(|(_, socket)| socket);
-                (socket, bound.take_file())
-            }
-        };
-        *self.admin_file.borrow_mut() = file;
-        *self.admin_socket.borrow_mut() = door.as_ref().and_then(|socket| socket.try_clone().ok());
+    /// Lets callers of the admin API in here, or nowhere.
+    pub(super) async fn let_callers_in(&self, bound: Option<&mut Bound>) {
+        let mut door = None;
+        self.admin.replace(bound.map(|bound| {
+            info!("admin API on {}", bound.opened.listener);
+            let place = Place::of(bound);
+            door = bound.take(1).next().map(|(_, socket)| socket);
+            (place, door.as_ref().and_then(|socket| socket.try_clone().ok()))
+        }));
         // Without anybody there, there is nobody to ask, either.
-        let _ = self.admin.send(door).await;
+        let _ = self.callers.send(door).await;
     }
 
     fn change_tls(&self, tls: Option<Arc<Tls>>, renewal: Option<LoadedTls>) {
@@ -380,6 +360,10 @@ fn without_what_stays(mut config: Config, present: &Config) -> (Config, Vec<&'st
     config.keep_workers(present.workers);
     config.access_log.clone_from(&present.access_log);
     (config, later)
+}
+
+fn tell_anew(lost: &Address) {
+    warn!("the file of {lost} was removed: it is made anew");
 }
 
 fn tell_later(later: &[&'static str]) {

@@ -5,11 +5,12 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
-use crate::config::{Address, Config, Listener};
+use crate::config::{Address, Admin, Config, Listener};
 use crate::connect::Ways;
 use crate::server::{Bound, Claims, LoadedTls, Opened, Tls};
 use crate::snapshot::Settings;
 
+use super::places::{Coming, Found, Stays};
 use super::succession::Predecessor;
 use super::{StartError, both};
 
@@ -18,8 +19,20 @@ use super::{StartError, both};
 pub(super) struct Present {
     pub(super) config: Arc<Config>,
     pub(super) tls: Option<Arc<Tls>>,
-    /// In the order of the listeners of the settings.
-    pub(super) opened: Vec<Arc<Opened>>,
+    /// In the order of the settings.
+    pub(super) listeners: Vec<Found>,
+    pub(super) admin: Option<Found>,
+}
+
+impl Present {
+    fn places(&self) -> impl Iterator<Item = &Found> {
+        self.listeners.iter().chain(&self.admin)
+    }
+
+    /// Whether there is a place where nobody comes any more.
+    pub(super) fn has_lost_one(&self) -> bool {
+        self.places().any(|place| place.is_lost)
+    }
 }
 
 /// Settings that can be put in force without anything that may fail.
@@ -31,26 +44,12 @@ pub(super) struct Prepared {
     pub(super) tls: Option<Arc<Tls>>,
     /// What it is to become, if other certificates are to be shown than now.
     pub(super) renewal: Option<LoadedTls>,
-    /// For each listener of the settings, what is open already.
-    pub(super) kept: Vec<Option<Arc<Opened>>>,
-    /// Of those, what was something else before: what it was, and what it is to be.
-    pub(super) changed: Vec<(Arc<Opened>, Arc<Opened>)>,
-    /// The others.
-    pub(super) bound: Vec<Bound>,
-    /// Where the admin API is to be.
-    pub(super) admin: Admin,
+    /// In the order of the settings.
+    pub(super) listeners: Vec<Coming>,
+    /// None if it is to be nowhere.
+    pub(super) admin: Option<Coming>,
     /// Until all listen.
     claims: Claims,
-}
-
-/// What becomes of the place where the admin API is.
-pub(super) enum Admin {
-    /// It stays.
-    Kept,
-    /// It is closed, if it was open.
-    Closed,
-    /// It is here from now on.
-    Bound(Bound),
 }
 
 impl Prepared {
@@ -67,15 +66,22 @@ impl Prepared {
         let config = &settings.config;
         let ways = config.pools.iter().map(Ways::of).collect::<Result<_, _>>()?;
         let (tls, renewal) = prepare_tls(config, present)?;
-        let Places { kept, changed } = Places::of(config, tls.as_ref(), present);
-        let missing = config.listeners.iter().zip(&kept).filter(|(_, kept)| kept.is_none());
-        let wanted = missing.clone().map(|(listener, _)| &listener.address);
-        let wanted = wanted.chain(config.admin.iter().map(|admin| &admin.address));
-        let claims = Claims::to(wanted);
-        let ours = Ours::of(config, &kept, present, predecessor);
-        let bound = missing.map(|(listener, _)| bind(listener, config, tls.as_ref(), (&ours, predecessor)));
-        let (bound, admin) = both(all(bound), bind_admin(config, present, (&ours, predecessor)))?;
-        Ok(Self { settings, ways, tls, renewal, kept, changed, bound, admin, claims })
+        let stays = Stays::of_listeners(config, tls.as_ref(), present);
+        let admin_stays = Stays::of_admin(config, present);
+        let claims = claim(config, &stays, admin_stays.as_ref());
+        let ours = Ours::of(stays.iter().flatten().chain(&admin_stays), present, predecessor);
+        let listeners = config.listeners.iter().zip(stays).map(|(listener, stays)| {
+            let bound = || bind(listener, (config.workers.get(), tls.as_ref()), (&ours, predecessor));
+            Coming::of(stays, bound).map_err(|error| refused(listener, error))
+        });
+        // Of what a predecessor leaves at one address, listeners take theirs first.
+        let listeners = all(listeners);
+        let admin = config.admin.as_ref().map(|Admin { address, .. }| {
+            let bound = || bind_admin(address, (&ours, predecessor));
+            Coming::of(admin_stays, bound).map_err(|error| refused_admin(address, error))
+        });
+        let (listeners, admin) = both(listeners, admin.transpose())?;
+        Ok(Self { settings, ways, tls, renewal, listeners, admin, claims })
     }
 
     /// Lets clients connect to what is not open yet: the last thing that can fail.
@@ -83,22 +89,31 @@ impl Prepared {
     /// # Errors
     /// Another program listens there since.
     pub(super) fn listen(&mut self) -> Result<(), StartError> {
-        for bound in &self.bound {
-            bound.listen().map_err(|error| refused(&bound.opened.listener, error))?;
+        for coming in &self.listeners {
+            coming.listen().map_err(|error| refused(&coming.opened().listener, error))?;
         }
-        if let Admin::Bound(admin) = &self.admin {
-            admin.listen().map_err(|error| refused_admin(&admin.opened.listener.address, error))?;
+        if let Some(admin) = &self.admin {
+            admin.listen().map_err(|error| refused_admin(&admin.opened().listener.address, error))?;
         }
         self.claims = Claims::default();
         Ok(())
     }
 }
 
+/// The right to bind what is not open, or lost.
+fn claim(config: &Config, stays: &[Option<Stays>], admin_stays: Option<&Stays>) -> Claims {
+    let listeners = config.listeners.iter().map(|listener| &listener.address);
+    let listeners = listeners.zip(stays.iter().map(Option::as_ref));
+    let admin = config.admin.iter().map(|admin| (&admin.address, admin_stays));
+    let missing = listeners.chain(admin).filter(|(_, stays)| !stays.is_some_and(Stays::is_well));
+    Claims::to(missing.map(|(address, _)| address))
+}
+
 /// All of them, or all that is wrong with them.
-fn all(bound: impl Iterator<Item = Result<Bound, StartError>>) -> Result<Vec<Bound>, StartError> {
+fn all(listeners: impl Iterator<Item = Result<Coming, StartError>>) -> Result<Vec<Coming>, StartError> {
     let (mut all, mut errors) = (Vec::new(), Vec::new());
-    bound.for_each(|bound| match bound {
-        Ok(bound) => all.push(bound),
+    listeners.for_each(|listener| match listener {
+        Ok(listener) => all.push(listener),
         Err(error) => errors.push(error),
     });
     StartError::of(errors).map_or(Ok(all), Err)
@@ -116,51 +131,15 @@ fn prepare_tls(
     }
 }
 
-/// What becomes of the places where clients come.
-struct Places {
-    kept: Vec<Option<Arc<Opened>>>,
-    changed: Vec<(Arc<Opened>, Arc<Opened>)>,
-}
-
-impl Places {
-    /// A name alone is no difference, but where the system chooses the port. Where the address stays its sockets do: no client in
-    /// their queues is lost.
-    fn of(config: &Config, tls: Option<&Arc<Tls>>, present: Option<&Present>) -> Self {
-        let known = present.iter().flat_map(|present| present.config.listeners.iter().zip(&present.opened));
-        let mut left: Vec<_> = known.collect();
-        let mut take = |is_it: &dyn Fn(&Listener) -> bool| {
-            let place = left.iter().position(|(known, _)| is_it(known))?;
-            Some(Arc::clone(left.remove(place).1))
-        };
-        let wanted = &config.listeners;
-        let mut kept: Vec<_> = wanted.iter().map(|wanted| take(&|known| known == wanted)).collect();
-        for (wanted, kept) in wanted.iter().zip(&mut kept).filter(|(_, kept)| kept.is_none()) {
-            *kept = take(&|known| (known.id(), known.tls) == (wanted.id(), wanted.tls));
-        }
-        let mut changed = Vec::new();
-        for (wanted, kept) in wanted.iter().zip(&mut kept).filter(|(_, kept)| kept.is_none()) {
-            let Some(old) = take(&|known| known.address == wanted.address) else { continue };
-            let new = Arc::new(old.changed(wanted, tls));
-            *kept = Some(Arc::clone(&new));
-            changed.push((old, new));
-        }
-        Self { kept, changed }
-    }
-}
-
 fn bind(
     listener: &Listener,
-    config: &Config,
-    tls: Option<&Arc<Tls>>,
+    (workers, tls): (usize, Option<&Arc<Tls>>),
     (ours, predecessor): (&Ours, &Predecessor),
-) -> Result<Bound, StartError> {
-    let count = config.workers.get();
-    if let Some(sockets) = predecessor.take(&listener.address) {
-        let bound = Bound::inherit(listener, tls.cloned(), count, sockets);
-        return bound.map_err(|error| refused(listener, error));
+) -> io::Result<Bound> {
+    match predecessor.take(&listener.address) {
+        Some(sockets) => Bound::inherit(listener, tls.cloned(), workers, sockets),
+        None => Bound::bind(listener, tls.cloned(), workers, ours.may_overlap(&listener.address)),
     }
-    let bound = Bound::bind(listener, tls.cloned(), count, ours.may_overlap(&listener.address));
-    bound.map_err(|error| refused(listener, error))
 }
 
 /// Where clients or callers of the admin API come by now, to us or to a predecessor.
@@ -170,19 +149,15 @@ struct Ours {
 }
 
 impl Ours {
-    fn of(
-        config: &Config,
-        kept: &[Option<Arc<Opened>>],
+    fn of<'a>(
+        stays: impl Iterator<Item = &'a Stays>,
         present: Option<&Present>,
         predecessor: &Predecessor,
     ) -> Self {
-        let admin_of = |config: &Config| config.admin.as_ref().map(|admin| admin.address.clone());
-        let address = |opened: &Arc<Opened>| opened.listener.address.clone();
-        let opened = present.iter().flat_map(|present| present.opened.iter().map(address));
-        let admin = present.and_then(|present| admin_of(&present.config));
-        let kept_admin = admin.clone().filter(|admin| admin_of(config).as_ref() == Some(admin));
-        let stays: Vec<_> = kept.iter().flatten().map(address).chain(kept_admin).collect();
-        let all = opened.chain(admin).chain(predecessor.addresses());
+        let address = |opened: &Opened| opened.listener.address.clone();
+        let stays: Vec<_> = stays.map(|stays| address(&stays.before)).collect();
+        let opened = present.into_iter().flat_map(Present::places).map(|place| address(&place.opened));
+        let all = opened.chain(predecessor.addresses());
         let (staying, leaving) = all.partition(|address| stays.contains(address));
         Self { staying, leaving }
     }
@@ -195,24 +170,9 @@ impl Ours {
     }
 }
 
-fn bind_admin(
-    config: &Config,
-    present: Option<&Present>,
-    (ours, predecessor): (&Ours, &Predecessor),
-) -> Result<Admin, StartError> {
-    let address = |config: &Config| config.admin.as_ref().map(|admin| admin.address.clone());
-    let wanted = address(config);
-    if present.is_some_and(|present| address(&present.config) == wanted) {
-        return Ok(Admin::Kept);
-    }
-    let Some(address) = wanted else { return Ok(Admin::Closed) };
-    let listener = Listener { name: "admin".into(), address, tls: false };
-    let bound = match predecessor.take(&listener.address) {
-        Some(sockets) => Bound::inherit(&listener, None, 1, sockets),
-        None => Bound::bind(&listener, None, 1, ours.may_overlap(&listener.address)),
-    };
-    let bound = bound.and_then(|bound| for_its_owner(bound, &listener));
-    bound.map(Admin::Bound).map_err(|error| refused_admin(&listener.address, error))
+fn bind_admin(address: &Address, (ours, predecessor): (&Ours, &Predecessor)) -> io::Result<Bound> {
+    let listener = Listener { name: "admin".into(), address: address.clone(), tls: false };
+    for_its_owner(bind(&listener, (1, None), (ours, predecessor))?, &listener)
 }
 
 fn for_its_owner(bound: Bound, listener: &Listener) -> io::Result<Bound> {

@@ -42,11 +42,6 @@ impl SocketFile {
     pub fn is_ours(&self, ours: bool) {
         self.others.set(!ours);
     }
-
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
 }
 
 impl Drop for SocketFile {

@@ -20,7 +20,6 @@ use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
 use crate::app::live::Live;
-use crate::app::prepare::Admin;
 use crate::backends::Legacy;
 use crate::config::Sources;
 use crate::connect::{Undone, aside, ran_out_of_files, spare_files};
@@ -131,7 +130,7 @@ impl Succession {
         // Who waits for a turn is told of it.
         desk.give_way(id);
         live.own_files(false);
-        live.change_admin(Admin::Closed).await;
+        live.let_callers_in(None).await;
         Ok(id)
     }
 }

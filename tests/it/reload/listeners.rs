@@ -180,6 +180,17 @@ fn a_listener_at_the_port_that_the_system_chose_for_another_is_refused() {
 }
 
 #[test]
+fn a_listener_comes_to_be_at_the_port_that_the_system_chose_for_it() {
+    let sample = Sample::start("only");
+    let chosen = SocketAddr::from(([127, 0, 0, 78], 0));
+    let settings = Settings::that_say(&listeners(&[("web", chosen)], sample.address()));
+    let balancer = settings.balancer().start();
+    settings.change(&balancer, &listeners(&[("web", balancer.address)], sample.address()));
+    get(balancer.address, "/").expect_status(200);
+    assert_eq!(balancer.times_said("was removed"), 0);
+}
+
+#[test]
 fn a_listener_of_another_name_keeps_its_clients() {
     let sample = Sample::start("only");
     let address = free();

@@ -1,7 +1,7 @@
 //! Unix sockets whose files others removed: nobody can come there any more.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -15,23 +15,25 @@ struct Scene {
     web: PathBuf,
     admin: PathBuf,
     balancer: Running,
-    _parts: (Sample, Folder, Settings),
+    settings: Settings,
+    sample: Sample,
+    _folder: Folder,
 }
 
 impl Scene {
     fn new() -> Self {
         let (sample, folder) = (Sample::start("one"), Folder::new());
         let (web, admin) = (folder.path("web.sock"), folder.path("admin.sock"));
-        let settings = Settings::that_say(&format!(
-            "listeners.web.address = \"unix:{}\"\nadmin.address = \"unix:{}\"\npools.all.backends = [\"{}\"]\n",
-            web.display(),
-            admin.display(),
-            sample.address()
-        ));
+        let settings = Settings::that_say(&text(Some(&web), Some(&admin), &sample));
         let balancer = Balancer::bare().flag("--config", settings.path()).flag("--workers", "2").run();
-        balancer.said("listening on");
+        balancer.said("listening on unix:");
         until("both are there", || web.exists() && admin.exists());
-        Self { web, admin, balancer, _parts: (sample, folder, settings) }
+        Self { web, admin, balancer, settings, sample, _folder: folder }
+    }
+
+    /// Reads settings that say another thing of where clients and callers come.
+    fn change(&self, web: Option<&Path>, admin: Option<&Path>) {
+        self.settings.change(&self.balancer, &text(web, admin, &self.sample));
     }
 
     fn reload(&self) {
@@ -45,6 +47,19 @@ impl Scene {
         let line = self.balancer.said_times(REFUSED, times);
         assert!(line.contains(why), "{line}");
     }
+}
+
+/// Clients may come to the first path, if there is one, and to a port; callers to the second, or nowhere. How many connections there
+/// may be does not depend on that.
+fn text(web: Option<&Path>, admin: Option<&Path>, sample: &Sample) -> String {
+    let web = web.map(|path| format!("listeners.web.address = \"unix:{}\"\n", path.display()));
+    let admin = admin.map_or_else(|| "off".to_owned(), |path| format!("unix:{}", path.display()));
+    format!(
+        "{}listeners.port.address = \"127.0.0.1:0\"\nadmin.address = \"{admin}\"\nlimits.connections = 100\n\
+         pools.all.health.interval = \"100ms\"\npools.all.backends = [\"{}\"]\n",
+        web.unwrap_or_default(),
+        sample.address()
+    )
 }
 
 /// What is answered at this path, if somebody is there.
@@ -94,4 +109,72 @@ fn a_unix_socket_in_whose_place_somebody_else_is_comes_back_when_that_one_has_go
         scene.reload();
         answers(path, target);
     }
+}
+
+/// Sends a request on a connection that is to stay, and reads the head of its answer.
+fn head_of(stream: &mut BufReader<UnixStream>, target: &str) -> String {
+    write!(stream.get_mut(), "HEAD {target} HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("it is taken");
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        assert!(stream.read_line(&mut head).expect("an answer") > 0, "it ends: {head}");
+    }
+    head
+}
+
+fn connected_to(path: &Path) -> BufReader<UnixStream> {
+    BufReader::new(UnixStream::connect(path).expect("somebody listens"))
+}
+
+#[test]
+fn a_unix_socket_whose_file_was_removed_is_closed_when_the_settings_no_longer_name_it() {
+    let scene = Scene::new();
+    let mut client = connected_to(&scene.web);
+    assert!(head_of(&mut client, "/").starts_with("HTTP/1.1 200 OK\r\n"));
+    fs::remove_file(&scene.web).unwrap();
+    scene.change(None, Some(&scene.admin));
+    scene.balancer.said(&format!("no longer listening on unix:{}", scene.web.display()));
+    assert_eq!(scene.balancer.times_said("made anew"), 0);
+    let last = head_of(&mut client, "/");
+    assert!(last.starts_with("HTTP/1.1 200 OK\r\n") && last.contains("\r\nconnection: close\r\n"), "{last}");
+    assert_eq!(client.read(&mut [0]).expect("an end"), 0);
+    scene.balancer.signal("HUP");
+    scene.balancer.said("reload: nothing has changed");
+}
+
+#[test]
+fn an_admin_api_whose_file_was_removed_is_closed_when_it_is_switched_off() {
+    let scene = Scene::new();
+    let mut caller = connected_to(&scene.admin);
+    assert!(head_of(&mut caller, "/livez").starts_with("HTTP/1.1 200 OK\r\n"));
+    fs::remove_file(&scene.admin).unwrap();
+    scene.change(Some(&scene.web), None);
+    scene.balancer.said(&format!("the admin API is no longer on unix:{}", scene.admin.display()));
+    assert_eq!(caller.read(&mut [0]).expect("an end"), 0);
+    // What was lost there is nothing to those who come there later.
+    scene.change(Some(&scene.admin), None);
+    answers(&scene.admin, "/");
+    scene.balancer.signal("HUP");
+    scene.balancer.said("reload: nothing has changed");
+}
+
+#[test]
+fn a_change_that_brought_a_unix_socket_is_taken_back_though_its_file_was_removed() {
+    let scene = Scene::new();
+    scene.change(None, Some(&scene.admin));
+    answers(&scene.admin, "/livez");
+    let more = text(Some(&scene.web), Some(&scene.admin), &scene.sample);
+    let ask = format!(
+        "POST /api/v1/config?confirm=60s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/toml\r\n\
+         Connection: close\r\nContent-Length: {}\r\n\r\n{more}",
+        more.len()
+    );
+    let mut caller = UnixStream::connect(&scene.admin).unwrap();
+    caller.write_all(ask.as_bytes()).unwrap();
+    let mut answer = String::new();
+    caller.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    fs::remove_file(&scene.web).unwrap();
+    scene.sample.kill();
+    scene.balancer.said("the change was taken back: ");
+    scene.balancer.said_times(&format!("no longer listening on unix:{}", scene.web.display()), 2);
 }

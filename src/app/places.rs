@@ -1,0 +1,170 @@
+//! Where clients and callers of the admin API come: what is open, and what is to be.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::config::{Address, Config, Listener};
+use crate::server::{Bound, Opened, SocketFile, Tls};
+
+use super::prepare::Present;
+
+/// A listener that is open, or the admin API.
+pub(super) struct Place {
+    pub(super) opened: Arc<Opened>,
+    /// What there is of it in the file system.
+    file: Option<SocketFile>,
+}
+
+impl Place {
+    /// What was bound.
+    pub(super) fn of(bound: &mut Bound) -> Self {
+        Self { opened: Arc::clone(&bound.opened), file: bound.take_file() }
+    }
+
+    /// The same place, where this is open from now on.
+    pub(super) fn changed(self, opened: &Arc<Opened>) -> Self {
+        Self { opened: Arc::clone(opened), ..self }
+    }
+
+    pub(super) fn address(&self) -> &Address {
+        &self.opened.listener.address
+    }
+
+    /// As it is now, for who prepares other settings.
+    pub(super) fn look(&self) -> Found {
+        Found { opened: Arc::clone(&self.opened), is_lost: self.is_lost() }
+    }
+
+    /// Whether nobody comes there any more: others removed the file of the socket, or have put theirs in its place.
+    pub(super) fn is_lost(&self) -> bool {
+        self.file.as_ref().is_some_and(|file| !file.is_there())
+    }
+
+    /// Nobody comes there any more.
+    pub(super) fn remove_file(&mut self) {
+        self.file = None;
+    }
+
+    /// Its file is ours to remove from now on, or another process's.
+    pub(super) fn own_file(&self, ours: bool) {
+        self.file.iter().for_each(|file| file.is_ours(ours));
+    }
+}
+
+/// What is open, as it was found when other settings were prepared.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub(super) opened: Arc<Opened>,
+    pub(super) is_lost: bool,
+}
+
+/// A place that is open and stays.
+pub(super) struct Stays {
+    pub(super) before: Arc<Opened>,
+    /// The same, unless something else is to be spoken there.
+    pub(super) after: Arc<Opened>,
+    is_lost: bool,
+}
+
+impl Stays {
+    /// For each listener of the settings, what is open already. A name alone is no difference, but where the system chooses the port.
+    /// Where the address stays its sockets do: no client in their queues is lost.
+    pub(super) fn of_listeners(
+        config: &Config,
+        tls: Option<&Arc<Tls>>,
+        present: Option<&Present>,
+    ) -> Vec<Option<Self>> {
+        let known =
+            present.iter().flat_map(|present| present.config.listeners.iter().zip(&present.listeners));
+        let mut left: Vec<_> = known.collect();
+        let mut take = |is_it: &dyn Fn(&Listener) -> bool| {
+            let place = left.iter().position(|(known, _)| is_it(known))?;
+            Some(Self::as_it_is(left.remove(place).1))
+        };
+        let wanted = &config.listeners;
+        let mut all: Vec<_> = wanted.iter().map(|wanted| take(&|known| known == wanted)).collect();
+        for (wanted, stays) in wanted.iter().zip(&mut all).filter(|(_, stays)| stays.is_none()) {
+            *stays = take(&|known| (known.id(), known.tls) == (wanted.id(), wanted.tls));
+        }
+        for (wanted, stays) in wanted.iter().zip(&mut all).filter(|(_, stays)| stays.is_none()) {
+            let Some(open) = take(&|known| known.address == wanted.address) else { continue };
+            *stays = Some(Self { after: Arc::new(open.before.changed(wanted, tls)), ..open });
+        }
+        all
+    }
+
+    /// The admin API, if it stays where it is.
+    pub(super) fn of_admin(config: &Config, present: Option<&Present>) -> Option<Self> {
+        let address = |config: &Config| config.admin.as_ref().map(|admin| admin.address.clone());
+        let known = present.filter(|present| address(&present.config) == address(config))?;
+        known.admin.as_ref().map(Self::as_it_is)
+    }
+
+    fn as_it_is(Found { opened, is_lost }: &Found) -> Self {
+        Self { before: Arc::clone(opened), after: Arc::clone(opened), is_lost: *is_lost }
+    }
+
+    /// Whether clients come there.
+    pub(super) fn is_well(&self) -> bool {
+        !self.is_lost
+    }
+
+    pub(super) fn is_changed(&self) -> bool {
+        !Arc::ptr_eq(&self.before, &self.after)
+    }
+}
+
+/// What becomes of a place where the settings want somebody to come.
+pub(super) enum Coming {
+    /// It is open.
+    Stays(Stays),
+    /// It is opened, in place of what is open if nobody comes there any more.
+    Opens(Bound, Option<Stays>),
+}
+
+impl Coming {
+    /// Binds what is not open, and what is lost.
+    ///
+    /// # Errors
+    /// It cannot be bound.
+    pub(super) fn of(stays: Option<Stays>, bind: impl FnOnce() -> io::Result<Bound>) -> io::Result<Self> {
+        match stays {
+            Some(stays) if stays.is_well() => Ok(Self::Stays(stays)),
+            stays => Ok(Self::Opens(bind()?, stays)),
+        }
+    }
+
+    /// What is open there as soon as it listens.
+    pub(super) fn opened(&self) -> &Arc<Opened> {
+        match self {
+            Self::Stays(stays) => &stays.after,
+            Self::Opens(bound, _) => &bound.opened,
+        }
+    }
+
+    /// What was bound, if it was.
+    pub(super) fn bound(self) -> Option<Bound> {
+        match self {
+            Self::Stays(_) => None,
+            Self::Opens(bound, _) => Some(bound),
+        }
+    }
+
+    /// Lets clients connect to what is not open yet.
+    ///
+    /// # Errors
+    /// Another program listens there since.
+    pub(super) fn listen(&self) -> io::Result<()> {
+        match self {
+            Self::Stays(_) => Ok(()),
+            Self::Opens(bound, _) => bound.listen(),
+        }
+    }
+}
+
+/// What a start opens, where nothing is open, and the places that come of it.
+pub(super) fn opened_first(coming: Vec<Coming>) -> (Vec<Bound>, Vec<Place>) {
+    let mut bound: Vec<_> = coming.into_iter().filter_map(Coming::bound).collect();
+    let places = bound.iter_mut().map(Place::of).collect();
+    (bound, places)
+}
