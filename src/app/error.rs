@@ -161,27 +161,38 @@ fn explain_log(error: &io::Error) -> String {
     format!("{error}; name a file in a folder that exists and is ours")
 }
 
+/// What is said of a Unix socket whose file others removed, and which cannot be made anew.
+pub(super) fn lost(address: &Address, error: &io::Error) -> String {
+    let why = match of_a_socket(error.kind()) {
+        Some((why, remedy)) => format!("{why}; {remedy} and reload"),
+        None => format!("{error}; mend that and reload"),
+    };
+    format!("the file of {address} was removed, and it cannot be made anew: {why}")
+}
+
+/// Why a Unix socket cannot be made, and what would help.
+fn of_a_socket(kind: io::ErrorKind) -> Option<(&'static str, &'static str)> {
+    Some(match kind {
+        io::ErrorKind::AddrInUse => ("a program answers there", "stop it"),
+        io::ErrorKind::NotFound => ("the folder of the socket does not exist", "make it"),
+        io::ErrorKind::AlreadyExists => ("a file is there that is no socket", "remove it"),
+        io::ErrorKind::PermissionDenied => ("we may not make a socket in its folder", "let us"),
+        _ => return None,
+    })
+}
+
 fn explain(address: &Address, error: &io::Error) -> String {
-    let why = match (address, error.kind()) {
-        (Address::Unix(_), io::ErrorKind::AddrInUse) => {
-            "a program answers there; stop it, or choose another path with --listen"
-        }
-        (Address::Unix(_), io::ErrorKind::NotFound) => {
-            "the folder of the socket does not exist; make it, or choose another path with --listen"
-        }
-        (Address::Unix(_), io::ErrorKind::AlreadyExists) => {
-            "a file is there that is no socket; remove it, or choose another path with --listen"
-        }
-        (Address::Unix(_), io::ErrorKind::PermissionDenied) => {
-            "we may not make a socket in its folder; choose another path with --listen"
-        }
-        (_, io::ErrorKind::AddrInUse) => {
+    if let (Address::Unix(_), Some((why, remedy))) = (address, of_a_socket(error.kind())) {
+        return format!("{why}; {remedy}, or choose another path with --listen");
+    }
+    let why = match error.kind() {
+        io::ErrorKind::AddrInUse => {
             "the port is in use; stop the program that has it (`ss -ltnp` shows it) or choose another with --listen"
         }
-        (_, io::ErrorKind::PermissionDenied) => {
+        io::ErrorKind::PermissionDenied => {
             "the port is reserved; choose one above 1023 with --listen, or grant CAP_NET_BIND_SERVICE"
         }
-        (_, io::ErrorKind::AddrNotAvailable) => {
+        io::ErrorKind::AddrNotAvailable => {
             "no interface of this machine has that address; choose another with --listen"
         }
         _ if ran_out_of_files(error) => return format!("{error}; raise the limit with `ulimit -n`"),

@@ -128,17 +128,26 @@ impl Live {
     ) -> Result<Outcome, Refusal> {
         let present = self.present();
         let (config, later) = without_what_stays(config, &present.config);
-        // A place that is lost is to be made anew, or closed.
-        if config == *present.config && !present.has_lost_one() && self.has_current_files().await {
+        let is_same = config == *present.config && self.has_current_files().await;
+        let same = if later.is_empty() { Outcome::Unchanged } else { Outcome::Waiting(later.clone()) };
+        // A place that is lost is to be made anew.
+        if is_same && !present.has_lost_one() {
             if intent == Intent::Force {
                 tell_later(&later);
             }
-            return Ok(if later.is_empty() { Outcome::Unchanged } else { Outcome::Waiting(later) });
+            return Ok(same);
         }
         // Files and names take their time, and with one worker this is its thread, too.
         let prepared =
             aside(move || Prepared::from(Arc::new(config), Some(&present), &Predecessor::default()));
         let mut prepared = prepared.await.map_err(|undone| Refusal::Unfit(undone.into()))??;
+        if is_same && !prepared.opens_any() {
+            if intent == Intent::Force {
+                prepared.tell_lost();
+                tell_later(&later);
+            }
+            return Ok(same);
+        }
         let config = &prepared.settings.config;
         self.roster.meet(config).await;
         // Workers that stop would open a new listener for nobody.
@@ -152,6 +161,7 @@ impl Live {
         if intent == Intent::Force {
             // From here on clients may come, and nothing is waited for that could keep them waiting.
             prepared.listen().inspect_err(|_| self.roster.forget_others())?;
+            prepared.tell_lost();
             tell_later(&later);
             self.put_in_force(prepared).await;
         }

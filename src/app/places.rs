@@ -64,6 +64,8 @@ pub(super) struct Stays {
     /// The same, unless something else is to be spoken there.
     pub(super) after: Arc<Opened>,
     is_lost: bool,
+    /// Why it is not made anew if it is lost.
+    why: Option<io::Error>,
 }
 
 impl Stays {
@@ -101,7 +103,7 @@ impl Stays {
     }
 
     fn as_it_is(Found { opened, is_lost }: &Found) -> Self {
-        Self { before: Arc::clone(opened), after: Arc::clone(opened), is_lost: *is_lost }
+        Self { before: Arc::clone(opened), after: Arc::clone(opened), is_lost: *is_lost, why: None }
     }
 
     /// Whether clients come there.
@@ -123,15 +125,24 @@ pub(super) enum Coming {
 }
 
 impl Coming {
-    /// Binds what is not open, and what is lost.
+    /// Binds what is not open, and what is lost if that can be.
     ///
     /// # Errors
-    /// It cannot be bound.
+    /// What is not open cannot be bound.
     pub(super) fn of(stays: Option<Stays>, bind: impl FnOnce() -> io::Result<Bound>) -> io::Result<Self> {
-        match stays {
-            Some(stays) if stays.is_well() => Ok(Self::Stays(stays)),
-            stays => Ok(Self::Opens(bind()?, stays)),
-        }
+        Ok(match stays {
+            None => Self::Opens(bind()?, None),
+            Some(stays) if stays.is_well() => Self::Stays(stays),
+            Some(lost) => match bind() {
+                Ok(bound) => Self::Opens(bound, Some(lost)),
+                Err(error) => Self::left(lost, error),
+            },
+        })
+    }
+
+    /// A lost place that others hold, or whose folder went with it, must not keep operators from changing anything else.
+    fn left(lost: Stays, why: io::Error) -> Self {
+        Self::Stays(Stays { why: Some(why), ..lost })
     }
 
     /// What is open there as soon as it listens.
@@ -150,15 +161,29 @@ impl Coming {
         }
     }
 
+    /// Whether something is opened.
+    pub(super) fn opens(&self) -> bool {
+        matches!(self, Self::Opens(..))
+    }
+
+    /// What is not made anew though nobody comes there any more, and why.
+    pub(super) fn lost(&self) -> Option<(&Address, &io::Error)> {
+        let Self::Stays(Stays { after, why: Some(why), .. }) = self else { return None };
+        Some((&after.listener.address, why))
+    }
+
     /// Lets clients connect to what is not open yet.
     ///
     /// # Errors
     /// Another program listens there since.
-    pub(super) fn listen(&self) -> io::Result<()> {
-        match self {
-            Self::Stays(_) => Ok(()),
-            Self::Opens(bound, _) => bound.listen(),
+    pub(super) fn listen(&mut self) -> io::Result<()> {
+        let Self::Opens(bound, instead) = self else { return Ok(()) };
+        match (bound.listen(), instead.take()) {
+            (Err(error), None) => return Err(error),
+            (Err(error), Some(lost)) => *self = Self::left(lost, error),
+            (Ok(()), lost) => *instead = lost,
         }
+        Ok(())
     }
 }
 

@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
+use tracing::warn;
+
 use crate::config::{Address, Admin, Config, Listener};
 use crate::connect::Ways;
 use crate::server::{Bound, Claims, LoadedTls, Opened, Tls};
@@ -12,7 +14,7 @@ use crate::snapshot::Settings;
 
 use super::places::{Coming, Found, Stays};
 use super::succession::Predecessor;
-use super::{StartError, both};
+use super::{StartError, both, error};
 
 /// What is in force while other settings are prepared.
 #[derive(Clone, Debug)]
@@ -89,14 +91,29 @@ impl Prepared {
     /// # Errors
     /// Another program listens there since.
     pub(super) fn listen(&mut self) -> Result<(), StartError> {
-        for coming in &self.listeners {
+        for coming in &mut self.listeners {
             coming.listen().map_err(|error| refused(&coming.opened().listener, error))?;
         }
-        if let Some(admin) = &self.admin {
+        if let Some(admin) = &mut self.admin {
             admin.listen().map_err(|error| refused_admin(&admin.opened().listener.address, error))?;
         }
         self.claims = Claims::default();
         Ok(())
+    }
+
+    /// Whether a place is opened.
+    pub(super) fn opens_any(&self) -> bool {
+        self.places().any(Coming::opens)
+    }
+
+    /// Tells of places where nobody comes any more, and which cannot be made anew.
+    pub(super) fn tell_lost(&self) {
+        let lost = self.places().filter_map(Coming::lost);
+        lost.for_each(|(address, error)| warn!("{}", error::lost(address, error)));
+    }
+
+    fn places(&self) -> impl Iterator<Item = &Coming> {
+        self.listeners.iter().chain(&self.admin)
     }
 }
 

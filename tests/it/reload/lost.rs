@@ -6,9 +6,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use crate::support::pki::Folder;
-use crate::support::{Balancer, Running, Sample, Settings, until};
-
-const REFUSED: &str = "reload refused, the settings stay as they were";
+use crate::support::{Backend, Balancer, Running, Sample, Settings, until};
 
 /// A balancer whose clients come to the first path, and callers of its admin API to the second.
 struct Scene {
@@ -42,11 +40,34 @@ impl Scene {
         self.balancer.said_times(" reloaded", before + 1);
     }
 
-    fn is_refused(&self, times: usize, why: &str) {
-        self.balancer.signal("HUP");
-        let line = self.balancer.said_times(REFUSED, times);
-        assert!(line.contains(why), "{line}");
+    /// Posts settings that are to be watched.
+    fn try_out(&self, settings: &str) {
+        let mut caller = UnixStream::connect(&self.admin).unwrap();
+        let ask = format!(
+            "POST /api/v1/config?confirm=60s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/toml\r\n\
+             Connection: close\r\nContent-Length: {}\r\n\r\n{settings}",
+            settings.len()
+        );
+        caller.write_all(ask.as_bytes()).unwrap();
+        let mut answer = String::new();
+        caller.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     }
+
+    /// Reads the same settings again, and looks that this place is still lost for this reason.
+    fn stays_lost(&self, path: &Path, why: &str) {
+        let line = lost(path);
+        let [said, done] = [&line, "reload: nothing has changed"].map(|line| self.balancer.times_said(line));
+        self.balancer.signal("HUP");
+        let line = self.balancer.said_times(&line, said + 1);
+        assert!(line.contains(" WARN ") && line.ends_with(why), "{line}");
+        self.balancer.said_times("reload: nothing has changed", done + 1);
+    }
+}
+
+/// How it is said of a path that nothing can be made there.
+fn lost(path: &Path) -> String {
+    format!("the file of unix:{} was removed, and it cannot be made anew: ", path.display())
 }
 
 /// Clients may come to the first path, if there is one, and to a port; callers to the second, or nowhere. How many connections there
@@ -96,19 +117,42 @@ fn unix_sockets_whose_files_were_removed_are_made_anew_by_a_reload() {
 #[test]
 fn a_unix_socket_in_whose_place_somebody_else_is_comes_back_when_that_one_has_gone() {
     let scene = Scene::new();
-    for (path, target, times) in [(&scene.web, "/", 1), (&scene.admin, "/livez", 3)] {
+    for (path, target) in [(&scene.web, "/"), (&scene.admin, "/livez")] {
         fs::remove_file(path).unwrap();
         let other = UnixListener::bind(path).unwrap();
-        scene.is_refused(times, "a program answers there");
+        scene.stays_lost(path, "a program answers there; stop it and reload");
         drop(other);
         fs::remove_file(path).unwrap();
         fs::write(path, "no socket").unwrap();
-        scene.is_refused(times + 1, "a file is there that is no socket");
+        scene.stays_lost(path, "a file is there that is no socket; remove it and reload");
         assert_eq!(fs::read_to_string(path).unwrap(), "no socket");
         fs::remove_file(path).unwrap();
         scene.reload();
         answers(path, target);
     }
+}
+
+#[test]
+fn unix_sockets_whose_folder_has_gone_keep_no_reload_from_changing_anything_else() {
+    let scene = Scene::new();
+    let mut client = connected_to(&scene.web);
+    let folder = scene.web.parent().unwrap();
+    fs::remove_dir_all(folder).unwrap();
+    let other = Sample::start("two");
+    let settings = text(Some(&scene.web), Some(&scene.admin), &other);
+    scene.settings.change(&scene.balancer, &settings);
+    for path in [&scene.web, &scene.admin] {
+        let line = scene.balancer.said(&lost(path));
+        assert!(line.ends_with("the folder of the socket does not exist; make it and reload"), "{line}");
+    }
+    assert_eq!(scene.balancer.times_said("made anew"), 2);
+    // Who was connected is served, and by the new settings.
+    let head = head_of(&mut client, "/");
+    assert!(head.contains("\r\nserver: two\r\n"), "{head}");
+    fs::create_dir(folder).unwrap();
+    scene.reload();
+    answers(&scene.web, "/");
+    answers(&scene.admin, "/livez");
 }
 
 /// Sends a request on a connection that is to stay, and reads the head of its answer.
@@ -162,19 +206,21 @@ fn a_change_that_brought_a_unix_socket_is_taken_back_though_its_file_was_removed
     let scene = Scene::new();
     scene.change(None, Some(&scene.admin));
     answers(&scene.admin, "/livez");
-    let more = text(Some(&scene.web), Some(&scene.admin), &scene.sample);
-    let ask = format!(
-        "POST /api/v1/config?confirm=60s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/toml\r\n\
-         Connection: close\r\nContent-Length: {}\r\n\r\n{more}",
-        more.len()
-    );
-    let mut caller = UnixStream::connect(&scene.admin).unwrap();
-    caller.write_all(ask.as_bytes()).unwrap();
-    let mut answer = String::new();
-    caller.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    scene.try_out(&text(Some(&scene.web), Some(&scene.admin), &scene.sample));
     fs::remove_file(&scene.web).unwrap();
     scene.sample.kill();
     scene.balancer.said("the change was taken back: ");
     scene.balancer.said_times(&format!("no longer listening on unix:{}", scene.web.display()), 2);
+}
+
+#[test]
+fn a_change_is_made_and_taken_back_though_a_unix_socket_cannot_be_made_anew() {
+    let scene = Scene::new();
+    fs::remove_file(&scene.web).unwrap();
+    let _other = UnixListener::bind(&scene.web).unwrap();
+    scene.balancer.said(" is healthy");
+    let (good, bad) = (scene.sample.address().to_string(), Backend::refuses().to_string());
+    scene.try_out(&text(Some(&scene.web), Some(&scene.admin), &scene.sample).replace(&good, &bad));
+    scene.balancer.said("the change was taken back: ");
+    scene.balancer.said_times(&lost(&scene.web), 2);
 }
