@@ -130,8 +130,8 @@ impl Live {
         let (config, later) = without_what_stays(config, &present.config);
         let is_same = config == *present.config && self.has_current_files().await;
         let same = if later.is_empty() { Outcome::Unchanged } else { Outcome::Waiting(later.clone()) };
-        // A place that is lost is to be made anew.
-        if is_same && !present.has_lost_one() {
+        // A place that is lost is to be made anew, though that is no change of the settings.
+        if is_same && (intent == Intent::Trial || !present.has_lost_one()) {
             if intent == Intent::Force {
                 tell_later(&later);
             }
@@ -142,10 +142,8 @@ impl Live {
             aside(move || Prepared::from(Arc::new(config), Some(&present), &Predecessor::default()));
         let mut prepared = prepared.await.map_err(|undone| Refusal::Unfit(undone.into()))??;
         if is_same && !prepared.opens_any() {
-            if intent == Intent::Force {
-                prepared.tell_lost();
-                tell_later(&later);
-            }
+            prepared.tell_lost();
+            tell_later(&later);
             return Ok(same);
         }
         let config = &prepared.settings.config;

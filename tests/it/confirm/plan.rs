@@ -33,6 +33,21 @@ fn settings_that_could_not_be_put_in_force_are_refused_when_they_are_planned() {
 }
 
 #[test]
+fn a_unix_socket_whose_file_was_removed_is_no_change_of_the_settings() {
+    let backend = Backend::refuses().to_string();
+    let settings_now = Settings::that_say("");
+    let socket = settings_now.put("unused", "").with_file_name("socket");
+    let text = settings(&[backend], &format!("[listeners.z]\naddress = \"unix:{}\"\n", socket.display()));
+    settings_now.write(&text);
+    let balancer = settings_now.balancer().start();
+    balancer.said("admin API on");
+    std::fs::remove_file(&socket).unwrap();
+    assert_eq!(ask(&balancer, &settings_now, &text), (Some(0), "nothing would change".to_owned()));
+    settings_now.change(&balancer, &text);
+    assert!(socket.exists());
+}
+
+#[test]
 fn requests_of_a_pool_whose_backends_are_all_replaced_would_go_elsewhere() {
     let backends: Vec<_> = (1..=4).map(|number| format!("127.0.0.1:{}", 40_000 + number)).collect();
     let settings_now = Settings::that_say(&settings(&backends[..2], ""));
