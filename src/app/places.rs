@@ -58,6 +58,12 @@ pub(super) struct Found {
     pub(super) is_lost: bool,
 }
 
+impl Found {
+    fn is_at(&self, address: &Address) -> bool {
+        self.opened.listener.address == *address
+    }
+}
+
 /// A place that is open and stays.
 pub(super) struct Stays {
     pub(super) before: Arc<Opened>,
@@ -70,7 +76,7 @@ pub(super) struct Stays {
 
 impl Stays {
     /// For each listener of the settings, what is open already. A name alone is no difference, but where the system chooses the port.
-    /// Where the address stays its sockets do: no client in their queues is lost.
+    /// Where the address stays, as it was written or as it is, its sockets do: no client in their queues is lost.
     pub(super) fn of_listeners(
         config: &Config,
         tls: Option<&Arc<Tls>>,
@@ -79,17 +85,20 @@ impl Stays {
         let known =
             present.iter().flat_map(|present| present.config.listeners.iter().zip(&present.listeners));
         let mut left: Vec<_> = known.collect();
-        let mut take = |is_it: &dyn Fn(&Listener) -> bool| {
-            let place = left.iter().position(|(known, _)| is_it(known))?;
+        let mut take = |is_it: &dyn Fn(&Listener, &Found) -> bool| {
+            let place = left.iter().position(|(known, found)| is_it(known, found))?;
             Some(Self::as_it_is(left.remove(place).1))
         };
         let wanted = &config.listeners;
-        let mut all: Vec<_> = wanted.iter().map(|wanted| take(&|known| known == wanted)).collect();
+        let mut all: Vec<_> = wanted.iter().map(|wanted| take(&|known, _| known == wanted)).collect();
         for (wanted, stays) in wanted.iter().zip(&mut all).filter(|(_, stays)| stays.is_none()) {
-            *stays = take(&|known| (known.id(), known.tls) == (wanted.id(), wanted.tls));
+            *stays = take(&|known, _| (known.id(), known.tls) == (wanted.id(), wanted.tls));
         }
         for (wanted, stays) in wanted.iter().zip(&mut all).filter(|(_, stays)| stays.is_none()) {
-            let Some(open) = take(&|known| known.address == wanted.address) else { continue };
+            let is_there = |known: &Listener, found: &Found| {
+                known.address == wanted.address || found.is_at(&wanted.address)
+            };
+            let Some(open) = take(&is_there) else { continue };
             *stays = Some(Self { after: Arc::new(open.before.changed(wanted, tls)), ..open });
         }
         all
@@ -97,9 +106,9 @@ impl Stays {
 
     /// The admin API, if it stays where it is.
     pub(super) fn of_admin(config: &Config, present: Option<&Present>) -> Option<Self> {
-        let address = |config: &Config| config.admin.as_ref().map(|admin| admin.address.clone());
-        let known = present.filter(|present| address(&present.config) == address(config))?;
-        known.admin.as_ref().map(Self::as_it_is)
+        let (present, wanted) = (present?, &config.admin.as_ref()?.address);
+        let (known, found) = (&present.config.admin.as_ref()?.address, present.admin.as_ref()?);
+        (known == wanted || found.is_at(wanted)).then(|| Self::as_it_is(found))
     }
 
     fn as_it_is(Found { opened, is_lost }: &Found) -> Self {

@@ -101,6 +101,21 @@ fn a_reload_moves_it_and_answers_who_asked_for_that() {
 }
 
 #[test]
+fn it_comes_to_be_at_the_port_that_the_system_chose_and_callers_stay() {
+    let text = pool("first", &[Backend::refuses()]);
+    let settings = Settings::that_say(&format!("{text}[admin]\naddress = \"127.0.0.1:0\"\n"));
+    let balancer = settings.balancer().start();
+    let admin = balancer.admin().address;
+    let mut caller = Client::to(admin);
+    let look = "GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    caller.send(look);
+    caller.answer().expect_status(200);
+    settings.change(&balancer, &format!("{text}[admin]\naddress = \"{admin}\"\n"));
+    caller.send(look);
+    caller.answer().expect_status(200);
+}
+
+#[test]
 fn who_is_connected_when_a_reload_moves_it_has_to_connect_anew() {
     let text = pool("first", &[Backend::refuses()]);
     let settings = Settings::that_say(&format!("{text}[admin]\naddress = \"127.0.0.1:0\"\n"));

@@ -185,9 +185,14 @@ fn a_listener_comes_to_be_at_the_port_that_the_system_chose_for_it() {
     let chosen = SocketAddr::from(([127, 0, 0, 78], 0));
     let settings = Settings::that_say(&listeners(&[("web", chosen)], sample.address()));
     let balancer = settings.balancer().start();
+    let mut waiting = Client::to(balancer.address);
     settings.change(&balancer, &listeners(&[("web", balancer.address)], sample.address()));
+    waiting.send(GET);
+    waiting.answer().expect_status(200);
     get(balancer.address, "/").expect_status(200);
-    assert_eq!(balancer.times_said("was removed"), 0);
+    for line in ["was removed", "no longer listening"] {
+        assert_eq!(balancer.times_said(line), 0, "{line}");
+    }
 }
 
 #[test]
