@@ -226,6 +226,13 @@ impl Live {
         Ok(all)
     }
 
+    /// How many sockets those are, which are all open twice meanwhile.
+    pub(super) fn lendable(&self) -> usize {
+        let (listeners, admin) = (self.listeners.borrow(), self.admin.borrow());
+        let places = listeners.iter().chain(admin.iter().map(|(place, _)| place));
+        places.map(|place| place.sockets).sum()
+    }
+
     /// The files of Unix sockets are ours to remove from now on, or another process's.
     pub(super) fn own_files(&self, ours: bool) {
         self.listeners.borrow().iter().for_each(|place| place.own_file(ours));

@@ -11,14 +11,16 @@ use super::prepare::Present;
 /// A listener that is open, or the admin API.
 pub(super) struct Place {
     pub(super) opened: Arc<Opened>,
+    /// How many all workers have: one each, or more if a process before had more workers.
+    pub(super) sockets: usize,
     /// What there is of it in the file system.
     file: Option<SocketFile>,
 }
 
 impl Place {
-    /// What was bound.
+    /// What was bound, before workers take its sockets.
     pub(super) fn of(bound: &mut Bound) -> Self {
-        Self { opened: Arc::clone(&bound.opened), file: bound.take_file() }
+        Self { opened: Arc::clone(&bound.opened), sockets: bound.sockets(), file: bound.take_file() }
     }
 
     /// The same place, where this is open from now on.

@@ -117,6 +117,11 @@ impl Bound {
         self.sockets.iter().try_for_each(|socket| socket.listen(BACKLOG))
     }
 
+    /// How many sockets nobody has taken yet.
+    pub fn sockets(&self) -> usize {
+        self.sockets.len()
+    }
+
     /// What there is of it in the file system, to be kept for as long as clients may come.
     pub fn take_file(&mut self) -> Option<SocketFile> {
         self.file.take()

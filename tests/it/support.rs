@@ -35,7 +35,7 @@ pub use backend::{Backend, Transport};
 pub use client::{Answer, Client, get, request};
 pub use dns::Dns;
 pub use fifo::Fifo;
-pub use files::{files_of, leave_none, limit_files};
+pub use files::{files_of, leave_files, leave_none, limit_files};
 pub use frames::{Frame, frame, head, read_frame, settings};
 pub use gate::{Gate, Opener, gate};
 pub use http2::{Http2, Stream, get as http2_get};

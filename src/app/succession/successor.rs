@@ -137,10 +137,9 @@ impl Succession {
 
 /// Waits until there are files for all that is lent at one time. To find out later would be to have started a process in vain.
 async fn find_files(live: &Live) -> Result<(), Error> {
-    let config = live.config();
-    let needed = config.workers.get() * config.listeners.len() + TO_START;
+    let needed = live.lendable() + TO_START;
     // Workers hear of it at their next tick.
-    let ticks = Duration::from_millis(2 * Deadlines::of(&config).tick());
+    let ticks = Duration::from_millis(2 * Deadlines::of(&live.config()).tick());
     let mut looks = 0;
     loop {
         match spare_files(needed) {

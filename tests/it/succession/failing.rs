@@ -6,8 +6,8 @@ use std::os::unix::fs::symlink;
 
 use crate::support::pki::Folder;
 use crate::support::{
-    Balancer, Client, PATIENCE, Running, Sample, Settings, Successor, get, leave_none, limit_files, signal,
-    until,
+    Balancer, Client, PATIENCE, Running, Sample, Settings, Successor, get, leave_files, leave_none,
+    limit_files, signal, until,
 };
 
 use super::{runs, script, text};
@@ -157,5 +157,25 @@ fn idle_connections_to_backends_make_room_for_a_successor() {
     let _successor = Successor::of(balancer.id(), &balancer, 0);
     drop(clients);
     assert!(balancer.ended().success());
+    get(balancer.address, "/").expect_status(200);
+}
+
+#[test]
+fn sockets_of_a_predecessor_with_more_workers_count_among_those_that_a_successor_is_lent() {
+    let sample = Sample::start("one");
+    let settings = Settings::that_say(&text(32, &sample));
+    let balancer = Balancer::bare().flag("--config", settings.path()).start();
+    settings.write(&text(1, &sample));
+    let successor = Successor::of(balancer.id(), &balancer, 0);
+    assert!(balancer.ended().success());
+    // It has 32 for each of two listeners, and one for the admin API.
+    leave_files(successor.0, 65);
+    signal("USR2", successor.0);
+    let line = balancer.said("no successor, this process goes on: ");
+    assert!(line.contains("too few open files: it takes 73 more to lend the listening sockets"), "{line}");
+    assert_eq!(balancer.times_said("starting a successor"), 1);
+    // A few more, for checks.
+    leave_files(successor.0, 80);
+    let _next = Successor::of(successor.0, &balancer, 1);
     get(balancer.address, "/").expect_status(200);
 }
