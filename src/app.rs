@@ -24,10 +24,10 @@ use tracing::{info, warn};
 
 use crate::backends::Registry;
 use crate::config::{Config, DEFAULT_POOL, Listener, Loaded, Pool, Source, Sources};
-use crate::connect::{aside, most_files, ran_out_of_files, spare_files};
+use crate::connect::{most_files, ran_out_of_files, spare_files};
 use crate::control::{self, Desk, Means};
 use crate::proxy::Rules;
-use crate::server::{Bound, News, Order, Team, Threads, Worker, keep_kernel_tick};
+use crate::server::{Bound, Claims, News, Order, Team, Threads, Worker, keep_kernel_tick};
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::{Destination, Writer};
 use crate::telemetry::manager;
@@ -39,7 +39,7 @@ pub use succession::program;
 
 use live::Live;
 use places::Coming;
-use prepare::Prepared;
+use prepare::{Before, Prepared};
 use roster::Roster;
 use stop::Cause;
 use succession::{Predecessor, Succession};
@@ -63,7 +63,7 @@ pub fn run(
     loaded: Loaded,
     sources: Option<Sources>,
     registry: &'static Registry,
-    (signals, cut): (Signals, &watch::Receiver<bool>),
+    (claims, signals, cut): (Claims, Signals, &watch::Receiver<bool>),
     started: impl FnOnce(&Listener),
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), StartError> {
@@ -75,25 +75,11 @@ pub fn run(
     let runtime =
         runtime.enable_all().on_thread_park(keep_kernel_tick()).build_local(LocalOptions::default())?;
     runtime.block_on(async { control::outlive_full_files() });
-    let mut shutdown = pin!(shutdown);
-    let config = loaded.config.clone();
-    // Who is about to listen at the same place is waited for.
-    let prepare = aside(move || (Prepared::from(Arc::new(config), None, &predecessor), predecessor));
-    let prepared = runtime.block_on(async {
-        tokio::select! {
-            biased;
-            () = shutdown.as_mut() => None,
-            prepared = prepare => Some(prepared),
-        }
-    });
-    let Some(prepared) = prepared else {
-        info!("{NEVER_SERVED}");
-        return Ok(());
-    };
-    let (prepared, predecessor) = prepared?;
+    let config = Arc::new(loaded.config.clone());
+    let prepared = Prepared::from(config, Before::Start(&predecessor, claims));
     let (prepared, log) = both(prepared, open_log(&loaded.config))?;
     let parts = (prepared, loaded, predecessor);
-    let ends = (started, shutdown);
+    let ends = (started, pin!(shutdown));
     let ended = runtime.block_on(serve(parts, sources, registry, log.as_ref(), (signals, cut), ends));
     // Requests that were cut have their lines written when they are dropped. Settings that are being read, from a file that
     // has no end or a name that nobody answers for, are not waited for.
@@ -103,6 +89,12 @@ pub fn run(
     }
     info!("{}", ended?);
     Ok(())
+}
+
+/// Waits for whoever is about to listen where these settings want to, but not for long.
+pub fn claim(config: &Config) -> Claims {
+    let listeners = config.listeners.iter().map(|listener| &listener.address);
+    Claims::to(listeners.chain(config.admin.iter().map(|admin| &admin.address)))
 }
 
 /// What each process begins with, and what it takes to catch signals.

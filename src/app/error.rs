@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use crate::config::Address;
-use crate::connect::{TlsFileError, Undone, ran_out_of_files};
+use crate::connect::{TlsFileError, ran_out_of_files};
 use crate::control::Refusal;
 use crate::route::Conflict;
 use crate::server::TlsError;
@@ -72,9 +72,6 @@ pub enum StartError {
     /// A file for TLS cannot be used.
     #[error(transparent)]
     TlsFile(#[from] TlsFileError),
-    /// It was not even tried.
-    #[error(transparent)]
-    Undone(#[from] Undone),
     /// Several of these.
     #[error("{}", all_in_one_line(.0))]
     Several(Vec<Self>),

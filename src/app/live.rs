@@ -22,9 +22,8 @@ use crate::snapshot::Settings;
 use crate::telemetry::{self, Report, Seen};
 
 use super::places::{Coming, Place, Stays};
-use super::prepare::{Prepared, Present};
+use super::prepare::{Before, Prepared, Present};
 use super::roster::{Roster, Told};
-use super::succession::Predecessor;
 
 /// What runs, as far as it can change.
 pub(super) struct Live {
@@ -138,8 +137,7 @@ impl Live {
             return Ok(same);
         }
         // Files and names take their time, and with one worker this is its thread, too.
-        let prepared =
-            aside(move || Prepared::from(Arc::new(config), Some(&present), &Predecessor::default()));
+        let prepared = aside(move || Prepared::from(Arc::new(config), Before::Present(&present)));
         let mut prepared = prepared.await.map_err(|undone| Refusal::Unfit(undone.into()))??;
         if is_same && !prepared.opens_any() {
             prepared.tell_lost();

@@ -54,23 +54,32 @@ pub(super) struct Prepared {
     claims: Claims,
 }
 
+/// What there is before settings are put in force.
+pub(super) enum Before<'a> {
+    /// Nothing, but what a predecessor leaves, and the right to listen.
+    Start(&'a Predecessor, Claims),
+    /// Others.
+    Present(&'a Present),
+}
+
 impl Prepared {
-    /// Prepares settings in place of the present ones, if there are any, with what a predecessor leaves.
+    /// Prepares settings in place of what there is before.
     ///
     /// # Errors
     /// They cannot be put in force. Nothing has changed.
-    pub(super) fn from(
-        config: Arc<Config>,
-        present: Option<&Present>,
-        predecessor: &Predecessor,
-    ) -> Result<Self, StartError> {
+    pub(super) fn from(config: Arc<Config>, before: Before<'_>) -> Result<Self, StartError> {
+        let nobody = Predecessor::default();
+        let (present, predecessor, claims) = match before {
+            Before::Start(predecessor, claims) => (None, predecessor, Some(claims)),
+            Before::Present(present) => (Some(present), &nobody, None),
+        };
         let settings = Arc::new(Settings::compile(config).map_err(StartError::Routes)?);
         let config = &settings.config;
         let ways = config.pools.iter().map(Ways::of).collect::<Result<_, _>>()?;
         let (tls, renewal) = prepare_tls(config, present)?;
         let stays = Stays::of_listeners(config, tls.as_ref(), present);
         let admin_stays = Stays::of_admin(config, present);
-        let claims = claim(config, &stays, admin_stays.as_ref());
+        let claims = claims.unwrap_or_else(|| claim(config, &stays, admin_stays.as_ref()));
         let ours = Ours::of(stays.iter().flatten().chain(&admin_stays), present, predecessor);
         let listeners = config.listeners.iter().zip(stays).map(|(listener, stays)| {
             let bound = || bind(listener, (config.workers.get(), tls.as_ref()), (&ours, predecessor));

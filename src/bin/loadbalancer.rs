@@ -15,6 +15,7 @@ use loadbalancer::backends::Registry;
 use loadbalancer::cli::exit::{FAILED, INTERRUPTED, USAGE};
 use loadbalancer::config::{Address, Backend, Command, Flags, Listener, Loaded, Sources, slips};
 use loadbalancer::connect::raise_most_files;
+use loadbalancer::server::Claims;
 use loadbalancer::{app, cli, demo, telemetry};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -64,18 +65,18 @@ fn main() -> ExitCode {
         Ok(loaded) => loaded,
         Err(problems) => return cli::refuse(&problems),
     };
+    let claims = app::claim(&loaded.config);
     // Kept to the end: on the thread of another runtime it must not be dropped.
     let Some((runtime, stops)) = starting.end() else { return ExitCode::from(FAILED) };
     let (cut, is_cut) = watch::channel(false);
     telemetry::init(loaded.config.log_level);
     slips().for_each(|slip| tracing::warn!("{slip}"));
     let stopped = stop_signal(stops, Arc::clone(&runtime), cut);
+    let first = (claims, signals, &is_cut);
     let ended = match demo {
-        true => run_demo(loaded.clone(), (signals, &is_cut), stopped),
-        false => {
-            app::run(loaded.clone(), Some(sources), Registry::global(), (signals, &is_cut), |_| (), stopped)
-                .map_err(anyhow::Error::from)
-        }
+        true => run_demo(loaded.clone(), first, stopped),
+        false => app::run(loaded.clone(), Some(sources), Registry::global(), first, |_| (), stopped)
+            .map_err(anyhow::Error::from),
     };
     match ended {
         Ok(()) if *is_cut.borrow() => ExitCode::from(INTERRUPTED),
@@ -100,22 +101,22 @@ fn complain(code: u8, problem: &dyn Display) -> ExitCode {
 
 fn run_demo(
     mut loaded: Loaded,
-    signals: (Signals, &watch::Receiver<bool>),
+    first: (Claims, Signals, &watch::Receiver<bool>),
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let backends = demo::start_pair().context("no sample backends")?;
-    let first = backends[0];
+    let sample = backends[0];
     let started = |listener: &Listener| {
         telemetry::settle();
         // Whoever does not read it may try something else.
-        let _ = writeln!(io::stdout(), "{}", commands_to_try(listener, first));
+        let _ = writeln!(io::stdout(), "{}", commands_to_try(listener, sample));
     };
     for pool in &mut loaded.config.pools {
         pool.backends = backends.iter().map(|address| Backend::at((*address).into())).collect();
         pool.health.path = "/health".to_owned();
         pool.health.interval = DEMO_INTERVAL;
     }
-    Ok(app::run(loaded, None, Registry::global(), signals, started, stop)?)
+    Ok(app::run(loaded, None, Registry::global(), first, started, stop)?)
 }
 
 fn commands_to_try(listener: &Listener, first: SocketAddr) -> String {
@@ -193,8 +194,8 @@ fn in_one_line(error: &clap::Error) -> String {
     format!("{problem}{nearest}")
 }
 
-/// The time in which settings are read. What is done then stands still where no runtime is, so a thread waits for signals meanwhile,
-/// and for no longer: a process with one thread pays less for each system call.
+/// The time in which settings are read, and others listen first where we are to. What is done then stands still where no runtime is, so
+/// a thread waits for signals meanwhile, and for no longer: a process with one thread pays less for each system call.
 struct Starting {
     over: oneshot::Sender<()>,
     thread: thread::JoinHandle<(Arc<Runtime>, Stops)>,
@@ -222,7 +223,7 @@ impl Starting {
     }
 }
 
-/// Until there are settings there is nothing that would have to be ended in order.
+/// Until then there is nothing that would have to be ended in order.
 async fn end_at_once(mut stops: Stops, is_over: oneshot::Receiver<()>) -> Stops {
     tokio::select! {
         _ = is_over => stops,

@@ -283,7 +283,7 @@ impl Drop for Log {
 
 fn logging(backends: &[SocketAddr]) -> (Running, Log) {
     let log = Log::new();
-    let balancer = Balancer::before(backends).flag("--response-timeout", "500ms");
+    let balancer = Balancer::before(backends).flag("--response-timeout", "2s");
     (balancer.flag("--access-log", log.path()).start(), log)
 }
 

@@ -21,12 +21,12 @@ fn lines_that_a_full_disk_cost_are_counted_and_half_a_line_spoils_no_other() {
     let sample = Sample::start("one");
     let log = Log::new();
     let balancer = Balancer::before(&[sample.address()]).flag("--access-log", log.path());
-    let balancer = balancer.file_blocks(2).start();
+    let balancer = balancer.file_blocks(8).start();
     let mut requests = 0;
     until("the disk is full", || {
         get(balancer.address, "/").expect_status(200);
         requests += 1;
-        fs::metadata(log.path()).is_ok_and(|file| file.len() == 1024)
+        fs::metadata(log.path()).is_ok_and(|file| file.len() == 4096)
     });
     balancer.said("the access log cannot be written: File too large (os error 27); ");
     let full = fs::read_to_string(log.path()).unwrap();
@@ -38,13 +38,13 @@ fn lines_that_a_full_disk_cost_are_counted_and_half_a_line_spoils_no_other() {
     log.stop(&balancer);
     let text = fs::read_to_string(log.path()).unwrap();
     let lines: Vec<_> = text.lines().map(serde_json::from_str::<Value>).collect();
-    // The line of the last request may have been on its way yet when there was room again.
+    // Lines of the last requests may have been on their way yet when there was room again.
     let [Ok(_), Err(_), late @ .., Ok(last)] = &lines[..] else { panic!("{text}") };
     assert!(late.iter().all(Result::is_ok), "{text}");
     assert_eq!(last["status"], 201);
     let lost = |line: &str| line.split("27); lost: ").nth(1)?.split(' ').next()?.parse::<usize>().ok();
     let lost: usize = balancer.all_said().lines().filter_map(lost).sum();
-    assert_eq!((whole, lost + late.len()), (3, requests - whole));
+    assert_eq!(lost + late.len(), requests - whole);
 }
 
 #[test]
