@@ -169,9 +169,8 @@ async fn serve(
     let Prepared { settings, tls, listeners, admin, .. } = prepared;
     let (mut bound, listeners) = places::opened_first(listeners);
     let config = Arc::clone(&settings.config);
-    let first = bound[0].opened.listener.clone();
-    let snapshot = Snapshot::compile(&settings, (0, &registry.backends()), None);
-    let (publish, snapshots) = watch::channel(Arc::new(snapshot));
+    let first = Snapshot::compile(&settings, (0, &registry.backends()), None);
+    let (publish, snapshots) = watch::channel(Arc::new(first));
     let (stop, stopping) = watch::channel(None);
     let (beat, ticks) = watch::channel(());
     let news = News { snapshots: snapshots.clone(), stop: stopping.clone(), cut: cut.clone(), ticks };
@@ -208,7 +207,7 @@ async fn serve(
         }
         stop::stop((cause, shutdown), workers, &live, (stop, cut)).await;
     };
-    started(&first);
+    started(&live.listeners()[0]);
     control::run(live.subscribe(), registry, publish, beat, stopped).await;
     admin.abort();
     memory.abort();

@@ -81,7 +81,7 @@ impl BackendUrl {
             let known = known.iter().filter(|known| *known.name == *name);
             known.filter_map(|known| known.address.ip()).collect::<Vec<_>>()
         };
-        Self::parse(text, folder, led).map_err(|fault| {
+        Self::parse(text, || folder, led).map_err(|fault| {
             let Said { message, help } = fault.said(By::File);
             UrlError { text: text.to_owned(), message, help: help.unwrap_or_default() }
         })
@@ -97,14 +97,14 @@ impl BackendUrl {
         &self.name
     }
 
-    /// Parses what an operator writes. A socket's path starts from this folder. A name is looked up, and leads where it is known to have led as long as it may.
-    pub(in crate::config) fn parse<K: IntoIterator<Item = SocketAddr>>(
+    /// Parses what an operator writes. A socket's path starts from this folder, which is asked for only then. A name is looked up, and leads where it is known to have led as long as it may.
+    pub(in crate::config) fn parse<'a, K: IntoIterator<Item = SocketAddr>>(
         text: &str,
-        folder: &Path,
+        folder: impl FnOnce() -> &'a Path,
         known: impl FnOnce(&str) -> K,
     ) -> Result<Self, BackendFault> {
         if let Some(path) = text.strip_prefix(UNIX) {
-            let path = socket_path(path, folder).ok_or(BackendFault::SocketPath)?;
+            let path = socket_path(path, folder()).ok_or(BackendFault::SocketPath)?;
             let address = Address::Unix(path.into());
             let (name, authority) = (address.to_string().into(), "localhost".into());
             return Ok(Self { name, scheme: Scheme::Http, address, authority });
@@ -204,7 +204,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<BackendUrl, BackendFault> {
-        BackendUrl::parse(text, Path::new("/srv"), |_| None)
+        BackendUrl::parse(text, || Path::new("/srv"), |_| None)
     }
 
     #[test]

@@ -24,10 +24,9 @@ pub(super) fn urls(
         let at = at.index(index);
         let url = match text {
             Some(text) => {
-                let url = BackendUrl::parse(text, at.key("address").folder(), |name| {
-                    known.address(pool, name, &taken)
-                });
-                at.key("address").take(text, url.and_then(|url| check(url, &mut taken, listeners)))
+                let at = at.key("address");
+                let url = BackendUrl::parse(text, || at.folder(), |name| known.address(pool, name, &taken));
+                at.take(text, url.and_then(|url| check(url, &mut taken, listeners)))
             }
             None => {
                 at.fault(BackendFault::NoAddress);
