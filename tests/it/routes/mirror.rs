@@ -2,6 +2,8 @@
 
 use std::io::ErrorKind::WouldBlock;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
@@ -141,15 +143,24 @@ fn a_copy_whose_body_took_until_after_a_reload_goes_to_nobody_who_was_taken_out_
 #[test]
 fn a_pool_that_gets_copies_neither_slows_nor_fails_anybody() {
     let sample = Sample::start("one");
-    let stalls = Backend::stalls();
+    let copies = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&copies);
+    let stalls = Backend::that(move |mut transport| {
+        // It is checked, too.
+        if transport.head.starts_with("GET /?copied ") {
+            counted.fetch_add(1, Ordering::SeqCst);
+        }
+        transport.wait_for_end();
+    });
     for shadow in [Backend::refuses(), stalls.address] {
         let (balancer, _settings) = start(ROUTE, &[("all", sample.address()), ("shadow", shadow)]);
         for _ in 0..150 {
-            assert_eq!(get(balancer.address, "/").expect_status(200).text(), "hello from one\n");
+            assert_eq!(get(balancer.address, "/?copied").expect_status(200).text(), "hello from one\n");
         }
     }
-    until("copies are made", || stalls.requests() > 0);
-    assert!(stalls.requests() <= 100, "only so many are under way: {}", stalls.requests());
+    let copies = || copies.load(Ordering::SeqCst);
+    until("copies are made", || copies() > 0);
+    assert!(copies() <= 100, "only so many are under way: {}", copies());
 }
 
 #[test]

@@ -52,8 +52,9 @@ fn large_bodies_pass_whole_in_both_directions() {
         transport.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()));
         transport.send(body);
     });
-    let (_balancer, mut client) = client_of(&backend, &[]);
+    // It takes its time.
     let body: Vec<u8> = (0..SIZE).map(|place| (place * 31 / 7) as u8).collect();
+    let (_balancer, mut client) = client_of(&backend, &[]);
     client.send(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {SIZE}\r\n\r\n"));
     client.send(&body);
     assert!(client.answer().expect_status(200).body == body, "something else came");
