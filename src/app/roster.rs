@@ -11,11 +11,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::task::{AbortHandle, spawn_local, yield_now};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::backends::{Backend as Known, Registry, Terms};
 use crate::config::{Backend, Config, Pool, Source, is_ourselves};
-use crate::connect::Ways;
+use crate::connect::{Patience, Ways};
 use crate::control::{Discovery, Objection};
 
 use super::StartError;
@@ -131,8 +131,8 @@ impl Roster {
             keys.iter().all(|key| followed.get(key).is_some_and(|followed| !followed.found.is_empty()))
         };
         // Who says nothing may do so later.
-        let _ =
-            timeout(FIRST_ANSWERS, async { while !have_told() && changes.changed().await.is_ok() {} }).await;
+        let told = async { while !have_told() && changes.changed().await.is_ok() {} };
+        let _ = Patience::of(FIRST_ANSWERS).wait(told).await;
         // Whoever goes on from here goes by all that was told.
         if self.is_to_tell.get() {
             self.tell();

@@ -24,6 +24,7 @@ use crate::connect::{
     AnswerBody, Broken, Connection, Connections, DialError, HeadLimits, Need, Patience, Wants, Way,
     is_our_want, ran_out_of_files,
 };
+use crate::telemetry::LATE;
 
 use schedule::Schedule;
 
@@ -77,15 +78,36 @@ fn is_checked(backend: &Backend) -> bool {
 
 /// What a check finds; nothing if it cannot be made for want of something of our own.
 async fn check(way: &Arc<Way>, settings: &Settings, wants: &Wants) -> Option<Evidence> {
-    let mut patience = Patience::of(settings.timeout);
-    let mut connection = match connect(way, &mut patience, false).await {
+    let (began, mut patience) = (Instant::now(), Patience::of(settings.timeout));
+    let found = look(way, settings, wants, &mut patience).await;
+    // What our own patience or an answer tells, it tells all the same.
+    let has_given_up = !matches!(
+        found,
+        None | Some(
+            Evidence::Answered(..) | Evidence::Grpc(..) | Evidence::ConnectTimeout | Evidence::AnswerTimeout
+        )
+    );
+    if !has_given_up || began.elapsed() < patience.spent() + LATE {
+        return found;
+    }
+    // The process stood still meanwhile: the backend may have waited for us until its patience was at an end.
+    look(way, settings, wants, &mut Patience::of(settings.timeout)).await
+}
+
+async fn look(
+    way: &Arc<Way>,
+    settings: &Settings,
+    wants: &Wants,
+    patience: &mut Patience,
+) -> Option<Evidence> {
+    let mut connection = match connect(way, patience, false).await {
         Ok(connection) => connection,
         Err(error) => return of_dial(&error, wants),
     };
     let mut asked = patience.wait(ask(&mut connection, way, &settings.path)).await;
     // As requests are sent that it wants so.
     if matches!(&asked, Some(Err(error)) if error.wants_http1()) {
-        match connect(way, &mut patience, true).await {
+        match connect(way, patience, true).await {
             Ok(other) => {
                 connection = other;
                 asked = patience.wait(ask(&mut connection, way, &settings.path)).await;
@@ -98,7 +120,7 @@ async fn check(way: &Arc<Way>, settings: &Settings, wants: &Wants) -> Option<Evi
     let is_grpc = grpc::is_asked(&settings.path);
     Some(match asked {
         Some(Ok(answer)) if is_grpc && answer.status() == StatusCode::OK => {
-            hear(&mut connection, answer, &mut patience).await
+            hear(&mut connection, answer, patience).await
         }
         Some(Ok(answer)) => {
             let (status, took) = (answer.status(), patience.spent());

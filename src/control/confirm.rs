@@ -30,7 +30,7 @@ struct Count {
     last: Report,
     /// How often the process had stood still for long, at the last look but one and at the last one.
     standstills: [u32; 2],
-    /// Of how much time nothing that was timed is compared.
+    /// Of how much time nothing is compared.
     skipped: Duration,
 }
 
@@ -45,17 +45,18 @@ impl Before {
 }
 
 impl Count {
-    /// What was counted by this report, a while after the last one.
-    fn look(&mut self, report: Report, after: Duration) -> Report {
+    /// What was counted by this report, a while after the last one, and whether what is seen now says something of the change.
+    fn look(&mut self, report: Report, after: Duration) -> (Report, bool) {
         let standstills = long_standstills();
-        // Of what was under way when the process stood still, the answer may have come since.
-        if standstills != self.standstills[0] {
-            self.before.skip_times(&self.last, &report);
+        // What was under way when the process stood still may have come to its end since, and others may have waited in vain.
+        let is_skipped = standstills != self.standstills[0];
+        if is_skipped {
+            self.before.join(&report.since(&self.last));
             self.skipped += after;
         }
         self.standstills = [self.standstills[1], standstills];
         self.last = report;
-        self.last.since(&self.before)
+        (self.last.since(&self.before), !is_skipped)
     }
 
     /// What is to be told of times, if anything is.
@@ -63,7 +64,7 @@ impl Count {
         match self.skipped {
             Duration::ZERO => String::new(),
             skipped => {
-                format!("; for {skipped:?} of that no times were compared, as the process stood still")
+                format!("; for {skipped:?} of that nothing was compared, as the process stood still")
             }
         }
     }
@@ -91,9 +92,10 @@ async fn look_after(desk: Rc<Desk>, before: Before, mut confirmation: Confirmati
         if desk.revision() != revision {
             break None;
         }
-        let since = count.look(desk.report().await, pause);
+        let (since, says) = count.look(desk.report().await, pause);
         answers = since.total();
-        let worse = Vitals::of(since, &desk.registry().backends()).worse_than(&vitals);
+        let now = Vitals::of(since, &desk.registry().backends());
+        let worse = now.worse_than(&vitals).filter(|_| says || left.is_zero());
         if worse.is_some() || left.is_zero() {
             break worse;
         }

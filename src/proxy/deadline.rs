@@ -30,6 +30,10 @@ pub struct Clock {
     /// How long the process had stood still before.
     stood_still: Duration,
     now: Cell<u64>,
+    /// What the last step was longer than may count at once.
+    over: Cell<u64>,
+    /// What was so and no standstill of the process: only this worker did not run, or nobody gave it a tick.
+    lost: Cell<u64>,
     age: Cell<u64>,
     tick: Cell<u64>,
     alarms: RefCell<Slab<Entry>>,
@@ -58,6 +62,8 @@ impl Clock {
             ticked: Cell::new(now),
             stood_still: stood_still(),
             now: Cell::new(0),
+            over: Cell::new(0),
+            lost: Cell::new(0),
             age: Cell::new(0),
             tick: Cell::new(tick),
             alarms: RefCell::default(),
@@ -99,24 +105,39 @@ impl Clock {
         self.ticked.get()
     }
 
-    /// Whether it should have been moved on long ago: the process has not run, or was too busy.
+    /// Whether it was moved on late, or should have been long ago: the process has not run, or was too busy.
     pub fn is_late(&self) -> bool {
-        self.ticked.get().elapsed() > LATE + Duration::from_millis(self.tick.get())
+        self.over.get() > 0 || millis(self.ticked.get().elapsed()) > self.most()
+    }
+
+    /// By how much a step may move it on.
+    fn most(&self) -> u64 {
+        self.tick.get() + millis(LATE)
     }
 
     /// Moves the clock on and wakes the tasks whose alarm is due.
     pub fn advance(&self) {
-        self.ticked.set(Instant::now());
         self.age.set(millis(uptime().saturating_sub(self.made)));
-        let elapsed = self.ticked.get().saturating_duration_since(self.started);
-        let ran = elapsed.saturating_sub(stood_still() - self.stood_still);
-        // By a step of which it is not known yet whether the process stood still in it, only a little; the next ones make up for it.
-        let most = self.now.get().saturating_add(self.tick.get() + millis(LATE));
-        let now = millis(ran).clamp(self.now.get(), most);
-        self.now.set(now);
+        self.step(Instant::now(), stood_still());
+        let now = self.now.get();
         let alarms = self.alarms.borrow();
         let due = alarms.iter().filter(|(_, entry)| entry.due <= now);
         due.filter_map(|(_, entry)| entry.waker.as_ref()).for_each(Waker::wake_by_ref);
+    }
+
+    /// Moves it on to this moment, before which the process had stood still for so long in all.
+    fn step(&self, at: Instant, stood_still: Duration) {
+        let step = millis(at.saturating_duration_since(self.ticked.replace(at)));
+        let ran = at.saturating_duration_since(self.started).saturating_sub(stood_still - self.stood_still);
+        let ahead = millis(ran).saturating_sub(self.now.get() + self.lost.get());
+        // A standstill in the step before is known by now. What is left of it was lost: whoever is waited for has not had that time,
+        // and the next steps must not make up for it.
+        let lost = ahead.saturating_sub(step).min(self.over.get());
+        self.lost.update(|all| all + lost);
+        // Of this step it is not known yet, so only a little of it counts.
+        let counts = (ahead - lost).min(self.most());
+        self.over.set(ahead - lost - counts);
+        self.now.update(|now| now + counts);
     }
 
     /// Wakes all tasks that own an alarm, and tells how many.
@@ -220,5 +241,32 @@ mod tests {
         assert!(alarm.is_due());
         alarm.set(1000);
         assert!(!alarm.is_due());
+    }
+
+    /// Where a clock is that ticks each 100 ms behind each of these steps: how long it is, and how long the process is known to have
+    /// stood still by then, in all.
+    fn after(steps: &[(u64, u64)]) -> Vec<u64> {
+        let clock = Clock::with_tick(100);
+        let (mut at, stood_before) = (clock.started, clock.stood_still);
+        let step = |&(step, stood)| {
+            at += Duration::from_millis(step);
+            clock.step(at, stood_before + Duration::from_millis(stood));
+            clock.now()
+        };
+        steps.iter().map(step).collect()
+    }
+
+    #[test]
+    fn what_a_worker_was_late_itself_is_not_made_up_for() {
+        assert_eq!(after(&[(100, 0), (8000, 0), (100, 0), (100, 0)]), [100, 300, 400, 500]);
+        assert_eq!(after(&[(8000, 0), (8000, 0), (150, 0), (100, 0)]), [200, 400, 550, 650]);
+    }
+
+    #[test]
+    fn a_standstill_does_not_count_whether_it_is_known_at_once_or_a_tick_later() {
+        assert_eq!(after(&[(100, 0), (8000, 7900), (100, 7900)]), [100, 200, 300]);
+        assert_eq!(after(&[(100, 0), (8000, 0), (100, 7900), (100, 7900)]), [100, 300, 300, 400]);
+        // The worker stood still for longer than the process is known to have.
+        assert_eq!(after(&[(100, 0), (8000, 0), (100, 5000), (100, 5000)]), [100, 300, 400, 500]);
     }
 }

@@ -43,9 +43,9 @@ const CONNECTION_WINDOW: u32 = MOST_HELD * STREAM_WINDOW;
 /// Bytes of an answer that wait for a client.
 const SEND_BUFFER: usize = 64 * 1024;
 /// Streams that a client may begin and take back before they were looked at; more of them at once are an attack
-/// (CVE-2023-44487). All that it may have can come in one read and be given up in the same: a page is left, or we were kept
-/// from reading for a while. How many it may give up over time is up to its allowance.
-const PENDING_RESETS: usize = STREAMS as usize;
+/// (CVE-2023-44487). While we are kept from reading it may give up more than it may have at once, for each that it gives up makes room
+/// for the next. How many that may be is up to its allowance, which is looked at first: this is more than that lets pass.
+const PENDING_RESETS: usize = 500;
 
 /// How far a head may go beyond the limit and still be refused in our words: beyond, it is not even kept, and hyper
 /// answers with a bare 431.

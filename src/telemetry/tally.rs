@@ -112,11 +112,6 @@ impl Failures {
 }
 
 impl Report {
-    /// Counts what was timed between two later reports as if it had been before this one.
-    pub fn skip_times(&mut self, from: &Self, to: &Self) {
-        self.times.join(&to.times.since(&from.times));
-    }
-
     /// Adds what another worker says.
     pub fn join(&mut self, other: &Self) {
         for (own, other) in self.answers.iter_mut().zip(other.answers) {

@@ -167,6 +167,20 @@ fn requests_that_are_taken_back_after_they_were_looked_at_end_their_connection()
 }
 
 #[test]
+fn requests_that_are_given_up_while_the_process_stands_still_are_no_flood() {
+    let (_sample, balancer) = house();
+    let mut raw = Raw::to(balancer.address);
+    raw.catch_up();
+    balancer.signal("STOP");
+    for stream in streams().take(150) {
+        raw.send(&[slow(stream), reset(stream)].concat());
+    }
+    raw.send(&frame(HEADERS, END_HEADERS | END_STREAM, 301, &get("/")));
+    balancer.signal("CONT");
+    while raw.expect(HEADERS).stream != 301 {}
+}
+
+#[test]
 fn streams_that_we_are_made_to_reset_end_their_connection() {
     let broken = streams().map(|stream| [slow(stream), frame(WINDOW_UPDATE, 0, stream, &MOST)].concat());
     expect_calmed(broken.take(MANY)).said("wrong or late frames");

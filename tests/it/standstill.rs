@@ -1,13 +1,14 @@
 //! The machine stands still for a while, as one does that is moved to another host. Nobody else is to blame for that time.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use hyper::StatusCode;
 
 use crate::support::h2_backend::H2Backend;
-use crate::support::{Backend, Balancer, Client, Running, Sample, Settings, get, until};
+use crate::support::{Backend, Balancer, Client, Running, Sample, Settings, gate, get, until};
 
 /// How long others may take, and how long the balancer stands still.
 const TIMEOUT: &str = "2s";
@@ -37,6 +38,33 @@ fn a_backend_that_was_being_checked_is_not_taken_for_dead() {
     stand_still(&balancer);
     answer.open();
     checked.wait();
+    balancer.said("did not run for ");
+    assert_eq!(balancer.times_said("is down"), 0);
+}
+
+#[test]
+fn a_backend_that_gave_a_check_up_meanwhile_is_asked_again() {
+    let ((came, coming), (let_go, go)) = (gate(), gate());
+    let checks = AtomicUsize::new(0);
+    let backend = Backend::that(move |mut transport| {
+        came.open();
+        if checks.fetch_add(1, Ordering::SeqCst) == 1 {
+            return go.wait();
+        }
+        transport.send(OK);
+    });
+    let balancer = Balancer::before(&[backend.address]).flag("--health-path", "/slow");
+    let balancer = balancer.flag("--health-interval", "100ms").start();
+    coming.wait();
+    balancer.said("is healthy");
+    coming.wait();
+    balancer.signal("STOP");
+    let_go.open();
+    thread::sleep(STANDSTILL);
+    balancer.signal("CONT");
+    for _ in 0..2 {
+        coming.wait();
+    }
     balancer.said("did not run for ");
     assert_eq!(balancer.times_said("is down"), 0);
 }

@@ -8,6 +8,8 @@ use hyper::body::{Body, Incoming};
 use hyper::header::{EXPECT, HeaderMap};
 use tokio::time::timeout;
 
+use crate::connect::Patience;
+
 use super::refused::Refused;
 
 /// For a body to come.
@@ -47,7 +49,7 @@ impl Sent {
             }
             Ok(bytes)
         };
-        let read = timeout(BODY_TIME, whole).await.unwrap_or(Err(Refused::Slow));
+        let read = Patience::of(BODY_TIME).wait(whole).await.unwrap_or(Err(Refused::Slow));
         self.is_coming = !matches!(read, Err(Refused::Slow | Refused::Broken));
         read
     }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::timeout;
+
+use crate::connect::Patience;
 
 /// For all workers to go by a change: they are many times as quick, unless the machine has no time for them.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -22,7 +23,7 @@ pub(super) async fn wait(workers: &[watch::Receiver<u64>], as_of: u64) {
         }
     };
     // Whoever asks is told whether it is so.
-    let _ = timeout(PATIENCE, all).await;
+    let _ = Patience::of(PATIENCE).wait(all).await;
 }
 
 #[cfg(test)]

@@ -90,7 +90,7 @@ impl<'a> Transport<'a> {
         verdict: &'a Verdict,
     ) -> Self {
         let (received, sent) = (Frames::after(PREFACE.len()), Frames::default());
-        let (allowances, backlog) = (Allowances::new(clock.now()), Backlog::default());
+        let (allowances, backlog) = (Allowances::new(clock.age()), Backlog::default());
         Self { stream, read_ahead, clock, received, sent, allowances, backlog, verdict }
     }
 
@@ -102,7 +102,7 @@ impl<'a> Transport<'a> {
             if let Some(stream) = head.begins().filter(|stream| *stream > verdict.newest.get()) {
                 verdict.newest.set(stream);
             }
-            allowances.received(head, || clock.now())
+            allowances.received(head, || clock.age())
         })?;
         verdict.amid.set(!self.received.is_between());
         Ok(length)
@@ -127,7 +127,7 @@ impl<'a> Transport<'a> {
         if code == PROTOCOL_ERROR {
             self.verdict.refused.set(true);
         }
-        if let Err(kind) = self.allowances.broke_off(code, || self.clock.now()) {
+        if let Err(kind) = self.allowances.broke_off(code, || self.clock.age()) {
             self.verdict.flood.set(Some(kind));
             // hyper is told of the end when it reads or writes the next time.
             cx.waker().wake_by_ref();

@@ -23,6 +23,7 @@ const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 /// How long the end of the program waits for the next buffer to be written, and between two looks whether it was.
 const PATIENCE: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+const LOOKS: u128 = PATIENCE.as_millis() / LOOK_EVERY.as_millis();
 
 /// One worker's end of the log.
 #[derive(Debug)]
@@ -116,12 +117,12 @@ impl Writer {
     pub fn finish(self, is_cut: impl Fn() -> bool) {
         drop(self.queue);
         let waiting = || self.counts.waiting.load(Ordering::Relaxed);
-        let (mut before, mut since) = (waiting(), Instant::now());
-        while self.ended.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout)
-            && since.elapsed() < PATIENCE
-        {
+        // Looks are counted, not time, which also passes while nothing runs.
+        let (mut before, mut looks) = (waiting(), 0);
+        while looks < LOOKS && self.ended.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
+            looks += 1;
             if waiting() != before && !is_cut() {
-                (before, since) = (waiting(), Instant::now());
+                (before, looks) = (waiting(), 0);
             }
         }
         if waiting() > 0 {
