@@ -19,7 +19,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
-use tokio::task::spawn_local;
+use tokio::task::{spawn_local, yield_now};
 use tracing::{info, warn};
 
 use crate::backends::Registry;
@@ -69,7 +69,7 @@ pub fn run(
 ) -> Result<(), StartError> {
     loaded.give_the_words();
     let predecessor = Predecessor::meet()?;
-    find_files_for(&loaded.config)?;
+    find_files_for(&loaded.config, claims.files())?;
     // A single worker works here, too.
     let mut runtime = Builder::new_current_thread();
     let runtime =
@@ -110,15 +110,12 @@ pub fn find_first_files() -> Result<(), StartError> {
 }
 
 /// Whether there can be as many open files as all that is to be started takes. To find that out later would be to have
-/// started a part of it.
-fn find_files_for(config: &Config) -> Result<(), StartError> {
+/// started a part of it. What claims take by now is free again by then.
+fn find_files_for(config: &Config, claims: usize) -> Result<(), StartError> {
     let (begun, signals) = FIRST_FILES;
     let workers = config.workers.get();
-    find_files(config.least_files(), begun + signals, |needed, limit| StartError::Files {
-        workers,
-        needed,
-        limit,
-    })
+    let needed = config.least_files().saturating_sub(claims);
+    find_files(needed, begun + signals + claims, |needed, limit| StartError::Files { workers, needed, limit })
 }
 
 fn find_files(
@@ -162,7 +159,8 @@ async fn serve(
         biased;
         () = shutdown.as_mut() => return Ok(NEVER_SERVED),
         () = predecessor.leaves() => return Err(StartError::Abandoned),
-        () = roster.meet(&prepared.settings.config) => registry.settle(),
+        // Signals that came before are heard first.
+        () = yield_now().then(|()| roster.meet(&prepared.settings.config)) => registry.settle(),
     }
     let threads = Threads::start(prepared.settings.config.workers.get())?;
     prepared.listen()?;
@@ -182,7 +180,7 @@ async fn serve(
     let live = Rc::new(Live::of(roster, (settings, rules), tls, listeners, team, orders, doors));
     live.let_callers_in(admin.and_then(Coming::bound).as_mut()).await;
     // Who is to stop just now must not be who serves.
-    if predecessor.is_there() && shutdown.as_mut().now_or_never().is_some() {
+    if predecessor.is_there() && is_asked_for(shutdown.as_mut()).await {
         return Ok(NEVER_SERVED);
     }
     predecessor.relieve(&live)?;
@@ -215,6 +213,12 @@ async fn serve(
         Cause::Asked | Cause::Succeeded(_) => Ok("stopped"),
         Cause::Fallen(worker) => Err(StartError::Fallen(worker)),
     }
+}
+
+/// Whether it is by now: a signal is heard where there is nothing else to do.
+async fn is_asked_for(stop: Pin<&mut impl Future<Output = ()>>) -> bool {
+    yield_now().await;
+    stop.now_or_never().is_some()
 }
 
 /// What the process before knew and was told holds until it is found to be otherwise.

@@ -96,12 +96,16 @@ impl Stays {
         for (wanted, stays) in wanted.iter().zip(&mut all).filter(|(_, stays)| stays.is_none()) {
             *stays = take(&|known, _| (known.id(), known.tls) == (wanted.id(), wanted.tls));
         }
-        for (wanted, stays) in wanted.iter().zip(&mut all).filter(|(_, stays)| stays.is_none()) {
-            let is_there = |known: &Listener, found: &Found| {
-                known.address == wanted.address || found.is_at(&wanted.address)
-            };
-            let Some(open) = take(&is_there) else { continue };
-            *stays = Some(Self { after: Arc::new(open.before.changed(wanted, tls)), ..open });
+        // Where it is comes first: several may be written alike, with a port that the system is to choose.
+        for by_place in [true, false] {
+            for (wanted, stays) in wanted.iter().zip(&mut all).filter(|(_, stays)| stays.is_none()) {
+                let is_there = |known: &Listener, found: &Found| match by_place {
+                    true => found.is_at(&wanted.address),
+                    false => known.address == wanted.address,
+                };
+                let Some(open) = take(&is_there) else { continue };
+                *stays = Some(Self { after: Arc::new(open.before.changed(wanted, tls)), ..open });
+            }
         }
         all
     }

@@ -320,6 +320,11 @@ impl Desk {
         self.sources().map(Sources::state_noted) == self.refused_files.take()
     }
 
+    /// The files are in this state: what was refused of another one is a change when it comes back.
+    pub(super) fn forget_refused_files_but(&self, state: u64) {
+        self.refused_files.update(|refused| refused.filter(|refused| *refused == state));
+    }
+
     /// What a text says in place of the files.
     ///
     /// # Errors

@@ -85,6 +85,9 @@ async fn look_after(desk: &Desk, sources: &Sources) {
             }
         };
         complained = false;
+        if seen == used {
+            desk.forget_refused_files_but(seen);
+        }
         // A file is not written at once: it is read when it has stayed the same for a while.
         if seen != used && seen == before {
             let reloaded = follow(desk).await;

@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 pub struct Claims {
     /// Each has its claim for a name, which only one socket in the same network namespace can have.
-    _named: Vec<UnixDatagram>,
+    named: Vec<UnixDatagram>,
 }
 
 impl Claims {
@@ -34,7 +34,12 @@ impl Claims {
         names.sort_unstable();
         names.dedup();
         let until = Instant::now() + PATIENCE;
-        Self { _named: names.into_iter().filter_map(|name| claim(&name, until)).collect() }
+        Self { named: names.into_iter().filter_map(|name| claim(&name, until)).collect() }
+    }
+
+    /// How many open files they take.
+    pub fn files(&self) -> usize {
+        self.named.len()
     }
 }
 

@@ -92,7 +92,7 @@ mod tests {
         let before = stood_still();
         let mut watchman = Watchman::begin();
         for _ in 0..2 {
-            std::thread::sleep(LATE * 2);
+            std::thread::sleep(LATE * 3);
             watchman.look(Duration::ZERO);
         }
         assert!(stood_still() - before >= LATE * 4);

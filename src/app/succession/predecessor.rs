@@ -5,6 +5,7 @@ use std::env;
 use std::future::pending;
 use std::io::{self, stdin};
 use std::mem;
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::os::unix::process::parent_id;
 use std::path::{Path, PathBuf, absolute};
@@ -62,6 +63,11 @@ impl Left {
         // What is no text is told with marks in its place, by both of us.
         self.address() == address.to_string() || is_same()
     }
+
+    /// Where it is, with the port that the system chose.
+    fn place(&self) -> Option<SocketAddr> {
+        self.sockets.first()?.local_addr().ok()?.as_socket()
+    }
 }
 
 impl Predecessor {
@@ -115,14 +121,16 @@ impl Predecessor {
     /// The sockets where its clients came to this address, if they did.
     pub(in crate::app) fn take(&self, address: &Address) -> Option<Vec<Socket>> {
         let mut left = self.left.borrow_mut();
-        let found = left.iter().position(|left| left.is_at(address))?;
+        let is_pinned = |left: &Left| left.place().is_some_and(|place| *address == Address::Ip(place));
+        let found =
+            left.iter().position(|left| left.is_at(address)).or_else(|| left.iter().position(is_pinned))?;
         Some(left.remove(found).sockets)
     }
 
     /// The addresses where its clients came, save those that were taken.
     pub(in crate::app) fn addresses(&self) -> Vec<Address> {
         let left = self.left.borrow();
-        left.iter().filter_map(|left| left.address().parse().ok().map(Address::Ip)).collect()
+        left.iter().filter_map(|left| left.place().map(Address::Ip)).collect()
     }
 
     /// Ready when it is no longer there, or wants no successor any more.

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::{Client, Sample, Settings, get, until};
 use crate::support::pki::Authority;
-use crate::support::{Balancer, kept_port, tls};
+use crate::support::{Balancer, Successor, kept_port, tls};
 
 const POST: &str = "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n";
 const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
@@ -193,6 +193,21 @@ fn a_listener_comes_to_be_at_the_port_that_the_system_chose_for_it() {
     for line in ["was removed", "no longer listening"] {
         assert_eq!(balancer.times_said(line), 0, "{line}");
     }
+}
+
+#[test]
+fn a_port_that_the_system_chose_and_the_settings_say_now_is_kept_beside_another_and_by_a_successor() {
+    let sample = Sample::start("only");
+    let chosen = SocketAddr::from(([127, 0, 0, 78], 0));
+    let settings = Settings::that_say(&listeners(&[("web", chosen)], sample.address()));
+    let balancer = settings.balancer().start();
+    let both = [("api", chosen), ("web", balancer.address)];
+    settings.change(&balancer, &listeners(&both, sample.address()));
+    get(balancer.address, "/").expect_status(200);
+    assert_eq!(balancer.times_said("no longer listening"), 0);
+    let _successor = Successor::of(balancer.id(), &balancer, 0);
+    assert!(balancer.ended().success());
+    get(balancer.address, "/").expect_status(200);
 }
 
 #[test]

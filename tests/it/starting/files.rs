@@ -1,6 +1,8 @@
 //! A start with few open files: each worker has what it needs, or nothing is started.
 
-use crate::support::{Backend, Balancer, Client, Sample, get};
+use std::net::Ipv4Addr;
+
+use crate::support::{Backend, Balancer, Client, Sample, get, kept_port, until};
 
 #[test]
 fn without_files_for_each_worker_nothing_is_started_and_it_says_what_would_help() {
@@ -26,6 +28,30 @@ fn without_files_to_begin_with_it_says_what_would_help() {
         );
         assert_eq!((code, said), (Some(1), help));
     }
+}
+
+#[test]
+fn a_port_that_is_named_takes_no_more_files_than_one_that_the_system_chooses() {
+    let ports = [(); 2].map(|()| kept_port(Ipv4Addr::LOCALHOST));
+    // How many files it says that it needs, if it does not start with so many.
+    let needs = |files: usize, ports: [u16; 2]| -> Option<usize> {
+        let [listen, admin] = ports.map(|port| format!("127.0.0.1:{port}"));
+        let balancer = Balancer::bare().flag("--backend", "127.0.0.1:1").flag("--workers", "1");
+        let balancer = balancer.flag("--listen", &listen).flag("--admin", &admin).open_files(files).run();
+        let (serves, too_few) = ("listening on", "too few open files: ");
+        until("it starts or does not", || balancer.times_said(too_few) + balancer.times_said(serves) > 0);
+        match balancer.times_said(serves) {
+            0 => balancer.said(too_few).split(too_few).nth(1)?.split(' ').next()?.parse().ok(),
+            _ => None,
+        }
+    };
+    let mut files = 20;
+    // Whoever started it may have left some open.
+    while let Some(more) = needs(files, [0, 0]) {
+        assert!(more > files);
+        files = more;
+    }
+    assert_eq!(needs(files, ports.map(|(_, port)| port)), None);
 }
 
 #[test]
