@@ -32,7 +32,7 @@ const LONGEST: Duration = Duration::from_secs(300);
 pub struct Discovery {
     /// None, if it is those that the system asks.
     servers: Rc<[SocketAddr]>,
-    resolver: Result<Rc<Resolver>, DnsError>,
+    resolver: Rc<Resolver>,
     /// What the system said of whom to ask when that was read.
     read: Stamp,
     /// The same when that was last looked at.
@@ -77,8 +77,7 @@ impl Discovery {
     pub fn asking(servers: &[SocketAddr]) -> Self {
         // What changes while it is read is seen at the next look.
         let read = dns::stamp();
-        let resolver =
-            Resolver::asking(servers).map(Rc::new).map_err(|error| DnsError::NoServers(error.to_string()));
+        let resolver = Rc::new(Resolver::asking(servers));
         Self { servers: servers.into(), resolver, read, seen: read }
     }
 
@@ -115,13 +114,12 @@ impl Discovery {
     }
 
     async fn ask(&self, source: &Source, heard: &Heard) -> Result<Found, SourceError> {
-        let known = &heard.known;
-        let resolver = || self.resolver.as_deref().map_err(Clone::clone);
+        let (known, resolver) = (&heard.known, &self.resolver);
         let found = match source {
             Source::Dns { scheme, name, port } => {
-                dns::addresses(resolver()?, *scheme, name, *port, known).await?
+                dns::addresses(resolver, *scheme, name, *port, known).await?
             }
-            Source::Srv { scheme, name } => dns::services(resolver()?, *scheme, name, known).await?,
+            Source::Srv { scheme, name } => dns::services(resolver, *scheme, name, known).await?,
             Source::File(path) => file::read(path.clone(), heard.led_to()).await?,
         };
         if found.backends.is_empty() { Err(SourceError::Nobody) } else { Ok(found) }

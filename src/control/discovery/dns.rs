@@ -23,9 +23,6 @@ const AT_ONCE: usize = 16;
 /// Why a name led nowhere.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum DnsError {
-    /// The system does not say whom to ask.
-    #[error("nobody to ask for names: {0}; name some with dns_servers")]
-    NoServers(String),
     /// There was no answer, or none of use.
     #[error("the name cannot be resolved: {0}")]
     NoAnswer(Reason),

@@ -124,6 +124,30 @@ fn a_server_of_names_at_a_link_local_address_is_passed_over_which_is_said() {
 }
 
 #[test]
+fn what_the_system_lists_of_names_counts_though_there_is_nobody_to_ask_which_is_said_of_other_names() {
+    let sample = Sample::start("named");
+    if lacks_lists_of_names() {
+        return;
+    }
+    let port = sample.address().port();
+    for (ways, why) in [
+        ("nameserver fe80::1%eth0\n", "the addresses of all servers in /etc/resolv.conf are link-local"),
+        ("search test\n", "/etc/resolv.conf: io error: no nameservers found in config"),
+    ] {
+        let sources = format!("dns:app.test:{port}\", \"dns:gone.test:{port}");
+        let settings = Settings::that_say(&settings_text(None, &sources));
+        let hosts = settings.put("hosts", "127.0.0.1 app.test\n");
+        let servers = settings.put("resolv.conf", ways);
+        let balancer = settings.balancer().names_from(&hosts).servers_of_names_from(&servers).start();
+        assert_eq!(answers(&balancer), "hello from named\n");
+        balancer.said(&format!(
+            "dns:gone.test:{port}: the name cannot be resolved: nobody to ask for names: {why}; \
+             name some with dns_servers; nothing was known of it before"
+        ));
+    }
+}
+
+#[test]
 fn what_the_system_lists_of_names_counts_though_something_in_it_is_no_text() {
     let (Some(dns), sample) = (Dns::of_a_system(), Sample::start("named")) else { return };
     dns.says("app.test.", &[ELSEWHERE]);

@@ -12,7 +12,6 @@ use futures::future::{Either, select};
 use hickory_resolver::Hosts;
 use hickory_resolver::config::ResolverOpts;
 use hickory_resolver::lookup::Lookup;
-use hickory_resolver::net::NetError;
 use hickory_resolver::proto::op::Query;
 use hickory_resolver::proto::rr::rdata::{CNAME, SRV};
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
@@ -40,8 +39,8 @@ pub(super) type Answer = Result<Told<IpAddr>, Reason>;
 /// no answer for.
 #[derive(Debug)]
 pub(in crate::control::discovery) struct Resolver {
-    /// In the order of preference.
-    servers: Vec<Server>,
+    /// In the order of preference, or why there are none.
+    servers: Result<Vec<Server>, Reason>,
     /// Domains that a short name may be in, and how many dots make it a long one.
     domains: Vec<Name>,
     dots: usize,
@@ -53,20 +52,20 @@ pub(in crate::control::discovery) struct Resolver {
 
 impl Resolver {
     /// Asks these servers, or does as the system does.
-    pub(in crate::control::discovery) fn asking(servers: &[SocketAddr]) -> Result<Self, NetError> {
+    pub(in crate::control::discovery) fn asking(servers: &[SocketAddr]) -> Self {
         let System { servers, options, domains, list, doubts } = match servers {
-            [] => System::read()?,
+            [] => System::read(),
             servers => System {
-                servers: servers.iter().map(server_at).collect(),
+                servers: Ok(servers.iter().map(server_at).collect()),
                 options: ResolverOpts::default(),
                 domains: Vec::new(),
                 list: Hosts::default(),
                 doubts: Vec::new(),
             },
         };
-        let servers = servers.into_iter().map(|server| Server::at(server, options.clone()));
-        let servers = servers.collect::<Result<_, _>>()?;
-        Ok(Self { servers, domains, dots: options.ndots, list, doubts: RefCell::new(doubts) })
+        let server = |server| Server::at(server, options.clone());
+        let servers = servers.and_then(|servers| servers.into_iter().map(server).collect());
+        Self { servers, domains, dots: options.ndots, list, doubts: RefCell::new(doubts) }
     }
 
     /// What is said of the addresses of both families, IPv4 first; of a name of which nothing is known not for long.
@@ -148,7 +147,7 @@ impl Resolver {
 
     /// How long addresses of this family are waited for once there are some of the other.
     fn grace(&self, kind: RecordType, is_known: bool) -> Duration {
-        match is_known && !self.servers.iter().all(|server| server.is_silent_on(kind)) {
+        match is_known && !self.servers.iter().flatten().all(|server| server.is_silent_on(kind)) {
             true => TIMEOUT * u32::try_from(self.attempts()).unwrap_or(u32::MAX),
             false => GRACE,
         }
@@ -191,7 +190,7 @@ impl Resolver {
 
     /// What the first server says that tells anything of an absolute name.
     async fn ask(&self, name: &Name, kind: RecordType) -> Result<Lookup, Reason> {
-        let mut servers: Vec<_> = self.servers.iter().collect();
+        let mut servers: Vec<_> = self.servers.as_ref().map_err(Clone::clone)?.iter().collect();
         servers.sort_by_key(|server| server.rests());
         let mut failed = None;
         for server in servers.into_iter().cycle().take(self.attempts()) {
@@ -206,7 +205,7 @@ impl Resolver {
     }
 
     fn attempts(&self) -> usize {
-        self.servers.len().max(ATTEMPTS)
+        self.servers.iter().flatten().count().max(ATTEMPTS)
     }
 }
 

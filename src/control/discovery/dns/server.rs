@@ -32,6 +32,8 @@ pub(in crate::control::discovery) enum Reason {
     Refused(String),
     #[error("no answer in time")]
     Slow,
+    #[error("nobody to ask for names: {0}; name some with dns_servers")]
+    Nobody(String),
     #[error("{0}")]
     Other(String),
 }
@@ -78,7 +80,7 @@ impl From<NetError> for Reason {
 }
 
 impl Server {
-    pub(super) fn at(server: NameServerConfig, options: ResolverOpts) -> Result<Self, NetError> {
+    pub(super) fn at(server: NameServerConfig, options: ResolverOpts) -> Result<Self, Reason> {
         let config = ResolverConfig::from_name_servers(vec![server]);
         let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
         *builder.options_mut() = options;

@@ -7,11 +7,12 @@ use std::{fs, io};
 
 use hickory_resolver::Hosts;
 use hickory_resolver::config::{NameServerConfig, ResolverOpts};
-use hickory_resolver::net::NetError;
 use hickory_resolver::proto::rr::Name;
 use hickory_resolver::system_conf::read_system_conf;
 
 use crate::config::{MOST_FILE_BYTES, read_file};
+
+use super::server::Reason;
 
 const LIST: &str = "/etc/hosts";
 const WAYS: &str = "/etc/resolv.conf";
@@ -21,8 +22,8 @@ pub(in crate::control::discovery) type Stamp = [Option<(u64, u64, i64, i64)>; 2]
 
 /// What the files of the system said when they were read.
 pub(super) struct System {
-    /// In the order of preference, at least one.
-    pub servers: Vec<NameServerConfig>,
+    /// In the order of preference, at least one, or why there are none.
+    pub servers: Result<Vec<NameServerConfig>, Reason>,
     pub options: ResolverOpts,
     /// Domains that a short name may be in.
     pub domains: Vec<Name>,
@@ -50,23 +51,32 @@ pub(in crate::control::discovery) fn stamp() -> Stamp {
 
 impl System {
     /// Reads them.
-    pub(super) fn read() -> Result<Self, NetError> {
+    pub(super) fn read() -> Self {
         let mut doubts = Vec::new();
-        let (config, options) = read_system_conf()?;
+        let list = list().unwrap_or_else(|error| {
+            doubts.push(Doubt::NoList(error.to_string()));
+            Hosts::default()
+        });
+        // Without anybody to ask, the list holds.
+        let (config, options) = match read_system_conf() {
+            Ok(read) => read,
+            Err(error) => {
+                let servers = Err(Reason::Nobody(format!("{WAYS}: {error}")));
+                let (options, domains) = (ResolverOpts::default(), Vec::new());
+                return Self { servers, options, domains, list, doubts };
+            }
+        };
         let (domain, search, servers) = config.into_parts();
         // `hickory` cannot say which of the machine's networks such an address is in.
         let (unreachable, servers): (Vec<_>, Vec<_>) = servers
             .into_iter()
             .partition(|server| matches!(server.ip, IpAddr::V6(ip) if ip.is_unicast_link_local()));
-        if servers.is_empty() {
-            return Err(NetError::Msg(format!("the addresses of all servers in {WAYS} are link-local")));
-        }
         doubts.extend(unreachable.into_iter().map(|server| Doubt::LinkLocal(server.ip)));
-        let list = list().unwrap_or_else(|error| {
-            doubts.push(Doubt::NoList(error.to_string()));
-            Hosts::default()
-        });
-        Ok(Self { servers, options, domains: domains(domain, search), list, doubts })
+        let servers = match servers.is_empty() {
+            true => Err(Reason::Nobody(format!("the addresses of all servers in {WAYS} are link-local"))),
+            false => Ok(servers),
+        };
+        Self { servers, options, domains: domains(domain, search), list, doubts }
     }
 }
 
