@@ -161,6 +161,27 @@ fn who_never_answers_for_one_family_is_not_waited_for_again_at_each_look_at_what
 }
 
 #[test]
+fn who_never_answers_for_one_family_is_not_waited_for_again_though_an_answer_for_the_other_was_lost() {
+    let dns = Dns::start();
+    dns.drops(&[RecordType::A]);
+    let hosts: Vec<_> = (0..16).map(|host| format!("host{host}.test.")).collect();
+    let services: Vec<_> = hosts.iter().map(|host| (0, 1, 9, host.as_str())).collect();
+    hosts.iter().for_each(|host| dns.says_both(host, &[], &[Ipv6Addr::LOCALHOST]));
+    dns.serves("_http._tcp.app.test.", &services);
+    let balancer = settings(Some(&dns), "srv:_http._tcp.app.test").balancer().start();
+    until("it was waited for", || dns.questions_for(RecordType::SRV) > 2);
+    dns.drops_at(Some(&hosts[0]));
+    balancer.said("its target host0.test cannot be resolved: no answer in time");
+    // One look more, and no other after that.
+    dns.holds_for(300);
+    let asked = dns.questions_for(RecordType::A);
+    dns.drops_at(None);
+    balancer.said_times("its IPv4 addresses cannot be found: no answer in time", 2);
+    let asked = dns.questions_for(RecordType::A) - asked;
+    assert!(asked < 2 * hosts.len() - 1, "{asked} questions");
+}
+
+#[test]
 fn why_a_name_leads_nowhere_is_said_in_words() {
     let dns = Dns::start();
     let balancer = settings(Some(&dns), "dns:app.test:80").balancer().start();

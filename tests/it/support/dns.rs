@@ -21,6 +21,8 @@ struct Zone {
     fails_at: Option<String>,
     /// Says nothing when it is asked for these.
     drops: Vec<RecordType>,
+    /// Says nothing when it is asked for this name.
+    drops_at: Option<String>,
     /// Says of all that is not known that there is no such name.
     denies: bool,
     /// Says first each time what it said last before.
@@ -116,6 +118,11 @@ impl Dns {
         self.zone.lock().unwrap().drops = kinds.to_vec();
     }
 
+    /// Says nothing when it is asked for this name, if any.
+    pub fn drops_at(&self, name: Option<&str>) {
+        self.zone.lock().unwrap().drops_at = name.map(str::to_owned);
+    }
+
     /// Says of names that it does not know that there are none, or only that they have nothing.
     pub fn denies(&self, denies: bool) {
         self.zone.lock().unwrap().denies = denies;
@@ -147,11 +154,11 @@ impl Zone {
     fn answer(&mut self, question: Message) -> Option<Message> {
         let query = question.queries[0].clone();
         self.asked.insert((query.name().clone(), query.query_type(), question.metadata.id));
-        if self.drops.contains(&query.query_type()) {
+        let mut name = query.name().to_utf8();
+        if self.drops.contains(&query.query_type()) || self.drops_at.as_ref() == Some(&name) {
             return None;
         }
         let mut answer = question.into_response();
-        let mut name = query.name().to_utf8();
         if self.fails.contains(&query.query_type()) || self.fails_at.as_ref() == Some(&name) {
             answer.metadata.response_code = ResponseCode::ServFail;
             return Some(answer);

@@ -46,9 +46,8 @@ pub(super) struct Server {
     answered: Cell<Option<Instant>>,
     /// When it told nothing though it was waited for, if it has told nothing since.
     silent: Cell<Option<Instant>>,
-    /// When it told nothing of this family of addresses though it was waited for, if it has told nothing of it since: some tell of
-    /// one family alone, and are there.
-    mute: Cell<Option<(RecordType, Instant)>>,
+    /// The same of addresses of each family, IPv4 first, though it told of other things: some tell of one family alone.
+    mute: [Cell<Option<Instant>>; 2],
 }
 
 /// What was said of a name, and for how long that holds.
@@ -94,7 +93,7 @@ impl Server {
         // Each target is asked for by two families, and there are other sources.
         options.max_active_requests = 4 * AT_ONCE;
         let resolver = builder.build()?;
-        Ok(Self { resolver, answered: Cell::new(None), silent: Cell::new(None), mute: Cell::new(None) })
+        Ok(Self { resolver, answered: Cell::default(), silent: Cell::default(), mute: <_>::default() })
     }
 
     pub(super) async fn ask(&self, name: &Name, kind: RecordType) -> Result<Lookup, Reason> {
@@ -105,14 +104,16 @@ impl Server {
                 let now = Some(Instant::now());
                 if self.answered.get() < Some(asked) {
                     self.silent.set(now);
-                } else if kind.is_ip_addr() {
-                    self.mute.set(now.map(|now| (kind, now)));
+                } else if let Some(mute) = self.mute_on(kind) {
+                    mute.set(now);
                 }
             }
             _ => {
                 self.answered.set(Some(Instant::now()));
                 self.silent.set(None);
-                self.mute.set(self.mute.get().filter(|(mute, _)| *mute != kind));
+                if let Some(mute) = self.mute_on(kind) {
+                    mute.set(None);
+                }
             }
         }
         answer
@@ -125,7 +126,16 @@ impl Server {
 
     /// Whether it need not be waited for what it says of this family of addresses.
     pub(super) fn is_silent_on(&self, kind: RecordType) -> bool {
-        self.rests() || self.mute.get().is_some_and(|(mute, since)| mute == kind && is_fresh(since))
+        self.rests() || self.mute_on(kind).and_then(Cell::get).is_some_and(is_fresh)
+    }
+
+    fn mute_on(&self, kind: RecordType) -> Option<&Cell<Option<Instant>>> {
+        let [ipv4, ipv6] = &self.mute;
+        match kind {
+            RecordType::A => Some(ipv4),
+            RecordType::AAAA => Some(ipv6),
+            _ => None,
+        }
     }
 }
 
