@@ -14,7 +14,7 @@ mod shared;
 mod treatment;
 mod useless;
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::absolute;
 use std::thread;
@@ -184,13 +184,19 @@ fn dns_servers(file: &File, root: &Spot<'_>) -> Option<Vec<SocketAddr>> {
 
 fn dns_server(text: &str) -> Result<SocketAddr, PoolFault> {
     // What stands behind a % need be no number, and says nothing of any other address.
-    let (bare, after) = text.split_once('%').unwrap_or((text, ""));
-    let bare = bare.trim_start_matches('[').split(']').next().unwrap_or_default();
-    if bare.parse().is_ok_and(|ip: Ipv6Addr| ip.is_unicast_link_local()) {
-        return Err(PoolFault::LinkLocalDns);
+    let bare = text.split_once('%').map(|(bare, after)| {
+        let port = after.find(']').map_or("", |end| &after[end..]);
+        format!("{bare}{port}")
+    });
+    let address = bare.as_deref().unwrap_or(text);
+    let address = address.parse().map(|ip: IpAddr| SocketAddr::new(ip, DNS)).or_else(|_| address.parse());
+    match (address, bare) {
+        (Ok(SocketAddr::V6(address)), _) if address.ip().is_unicast_link_local() => {
+            Err(PoolFault::LinkLocalDns)
+        }
+        (Ok(_), Some(bare)) => Err(PoolFault::ScopedDns(bare)),
+        (address, _) => address.map_err(|_| PoolFault::DnsServer),
     }
-    let address = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, DNS)).or_else(|_| text.parse());
-    address.ok().filter(|_| after.is_empty()).ok_or(PoolFault::DnsServer)
 }
 
 fn workers(file: &File, root: &Spot<'_>) -> Option<NonZeroUsize> {

@@ -12,6 +12,8 @@ pub(in crate::config) enum PoolFault {
     DnsServer,
     /// Whom to ask for names is in one of the machine's networks, and `hickory` cannot say in which.
     LinkLocalDns,
+    /// The same, but the address is in all of them: it is this, without the network.
+    ScopedDns(String),
     /// No backends and nowhere to find some.
     Empty,
     /// A source of backends is none.
@@ -71,6 +73,7 @@ impl PoolFault {
             Self::NoAdmin => Scope::Entry(&["address"]),
             Self::DnsServer
             | Self::LinkLocalDns
+            | Self::ScopedDns(_)
             | Self::Source
             | Self::HashKey
             | Self::HealthPath
@@ -87,7 +90,7 @@ impl PoolFault {
 
     pub(in crate::config) fn said(&self, by: By) -> Said {
         match self {
-            Self::DnsServer | Self::LinkLocalDns => self.said_of_servers_of_names(),
+            Self::DnsServer | Self::LinkLocalDns | Self::ScopedDns(_) => self.said_of_servers_of_names(),
             Self::Empty => say("has no backends", "add backends = [\"HOST:PORT\"], or discover"),
             Self::Source => say("not a source of backends", "write dns:NAME:PORT, srv:NAME or file:PATH"),
             Self::HashKey => {
@@ -146,6 +149,10 @@ impl PoolFault {
             Self::LinkLocalDns => say(
                 "cannot be asked for names, for its address is link-local",
                 "name a server by another address, for example 127.0.0.53",
+            ),
+            Self::ScopedDns(bare) => say(
+                "names an interface behind its %, which only a link-local address needs",
+                format!("write {bare}"),
             ),
             _ => say("not an address", "write ADDRESS or ADDRESS:PORT, for example 127.0.0.53"),
         }

@@ -207,8 +207,14 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
     (
         "dns_servers = ['[2001:db8::1%2]:53']\n[pools.a]\ndiscover = ['dns:x:1']",
         "1:16",
-        "[2001:db8::1%2]:53: not an address",
-        "write ADDRESS or ADDRESS:PORT",
+        "[2001:db8::1%2]:53: names an interface behind its %, which only a link-local address needs",
+        "write [2001:db8::1]:53",
+    ),
+    (
+        "dns_servers = ['2001:db8::1%eth0']\n[pools.a]\ndiscover = ['dns:x:1']",
+        "1:16",
+        "2001:db8::1%eth0: names an interface behind its %, which only a link-local address needs",
+        "write 2001:db8::1",
     ),
     (
         "[routes.a]\npool = 'default'\nretry = { attempts = 1, statuses = [503] }",
