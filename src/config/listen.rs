@@ -87,7 +87,7 @@ pub struct Listener {
 
 /// What tells a listener from all others, for as long as it is one: its address as it is written, for its name may change while
 /// clients are connected. Of ports that the system chooses each is another one, which only its name tells.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ListenerId(Arc<str>);
 
 impl From<Arc<str>> for ListenerId {

@@ -1,6 +1,7 @@
 //! Regular expressions as settings.
 
 use std::fmt::{self, Display, Formatter};
+use std::hash::{Hash, Hasher};
 
 use regex::Regex;
 
@@ -47,6 +48,12 @@ impl PartialEq for Pattern {
 }
 
 impl Eq for Pattern {}
+
+impl Hash for Pattern {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
 
 impl Display for Pattern {
     /// As it was written.

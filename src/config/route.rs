@@ -46,7 +46,7 @@ pub struct Match {
 }
 
 /// A host, in lower case and without a port.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum HostMatch {
     /// This one.
     Exact(Arc<str>),
@@ -96,7 +96,7 @@ pub enum Segment {
 }
 
 /// Something about a part of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Condition {
     /// The part.
     pub part: Part,
@@ -105,7 +105,7 @@ pub struct Condition {
 }
 
 /// A part of a request that may have several values: one that passes the test is enough.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Part {
     /// A header line.
     Header(HeaderName),
@@ -116,7 +116,7 @@ pub enum Part {
 }
 
 /// What must hold of a value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Test {
     /// There is one.
     Present,

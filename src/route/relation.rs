@@ -47,7 +47,7 @@ fn is_among<T: PartialEq>(all: &[T], one: Option<&T>) -> bool {
 }
 
 /// All of these; none means any.
-fn each<T>(all: &[T]) -> Vec<Option<&T>> {
+pub(super) fn each<T>(all: &[T]) -> Vec<Option<&T>> {
     if all.is_empty() { vec![None] } else { all.iter().map(Some).collect() }
 }
 

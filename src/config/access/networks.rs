@@ -7,14 +7,14 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use super::AccessFault;
 
 /// What is said of networks. Of those that hold an address, the most specific one counts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Networks<T> {
     v4: Vec<Level<T>>,
     v6: Vec<Level<T>>,
 }
 
 /// All networks of one size, in order, so that one of them is found by halving.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Level<T> {
     bits: u8,
     mask: u128,
