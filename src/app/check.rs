@@ -1,6 +1,7 @@
 //! What is looked into beyond the settings themselves, before anything is started or changed.
 
 use crate::config::{Draft, Flaw, Side, TlsFiles};
+use crate::connect::SystemAuthorities;
 use crate::route::Routes;
 use crate::telemetry::access_log;
 use crate::{connect, server};
@@ -8,9 +9,10 @@ use crate::{connect, server};
 /// What is wrong with how routes stand to each other, with files for TLS, and with the access log. Each file is looked into, however
 /// many of them are of no use.
 pub fn check(draft: &Draft) -> Vec<Flaw> {
+    let system = SystemAuthorities::default();
     let look = |files: &TlsFiles| match files.with {
         Side::Clients => server::check_files(files),
-        Side::Backends => connect::check_files(files),
+        Side::Backends => connect::check_files(files, &system),
     };
     let mut flaws = Routes::check(draft);
     flaws.extend(draft.files.iter().flat_map(look));

@@ -14,7 +14,7 @@ use tokio::task::{AbortHandle, spawn_local};
 use tracing::{info, warn};
 
 use crate::config::{Address, Config, Listener};
-use crate::connect::{Ways, aside};
+use crate::connect::{SystemAuthorities, aside};
 use crate::control::{AdminDoor, Intent, Outcome, Refusal};
 use crate::proxy::Rules;
 use crate::server::{Bound, LoadedTls, Order, Team, Tls};
@@ -167,7 +167,11 @@ impl Live {
     /// Whether the files for TLS to backends, which nobody watches, are those that were read.
     async fn has_current_files(&self) -> bool {
         let ways = self.roster.ways();
-        aside(move || ways.iter().all(Ways::are_current)).await.unwrap_or(false)
+        let are_current = move || {
+            let system = SystemAuthorities::default();
+            ways.iter().all(|ways| ways.are_current(&system))
+        };
+        aside(are_current).await.unwrap_or(false)
     }
 
     /// What the workers have counted, all together. What one counted that has ended still counts; of one that panicked, what it

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tracing::warn;
 
 use crate::config::{Address, Admin, Config, Listener};
-use crate::connect::Ways;
+use crate::connect::{SystemAuthorities, Ways};
 use crate::server::{Bound, Claims, LoadedTls, Opened, Tls};
 use crate::snapshot::Settings;
 
@@ -75,7 +75,8 @@ impl Prepared {
         };
         let settings = Arc::new(Settings::compile(config).map_err(StartError::Routes)?);
         let config = &settings.config;
-        let ways = config.pools.iter().map(Ways::of).collect::<Result<_, _>>()?;
+        let system = SystemAuthorities::default();
+        let ways = config.pools.iter().map(|pool| Ways::of(pool, &system)).collect::<Result<_, _>>()?;
         let (tls, renewal) = prepare_tls(config, present)?;
         let stays = Stays::of_listeners(config, tls.as_ref(), present);
         let admin_stays = Stays::of_admin(config, present);

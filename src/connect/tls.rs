@@ -2,6 +2,7 @@
 
 mod fault;
 mod insecure;
+mod system;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr};
@@ -14,8 +15,6 @@ use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::ServerName;
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore};
-use rustls_native_certs::load_native_certs;
-use rustls_platform_verifier::Verifier;
 use tokio_rustls::{TlsConnector, TlsStream};
 
 use crate::config::{
@@ -27,6 +26,7 @@ use super::pem::{self, PemFault, TlsFileError};
 use super::{Socket, Stream};
 
 pub use fault::{TlsFault, is_of_version_1};
+pub use system::SystemAuthorities;
 
 const CA: &str = "--backend-ca";
 const CERT: &str = "--backend-cert";
@@ -68,10 +68,11 @@ impl BackendTls {
     pub(super) fn client(
         settings: &config::BackendTls,
         proxy_protocol: Option<ProxyVersion>,
+        system: &SystemAuthorities,
     ) -> Result<TlsClient, TlsFileError> {
         // Before they are read: what is replaced meanwhile is another one the next time.
-        let digest = digest(settings);
-        let resuming = client_config(settings)?;
+        let digest = digest(settings, system);
+        let resuming = client_config(settings, system)?;
         let mut anew = resuming.clone();
         anew.resumption = Resumption::disabled();
         let may_choose = proxy_protocol.is_none();
@@ -133,8 +134,8 @@ impl TlsClient {
     }
 
     /// Whether the files that its settings name are what they were when they were read.
-    pub(super) fn is_current(&self) -> bool {
-        self.digest == digest(&self.settings)
+    pub(super) fn is_current(&self, system: &SystemAuthorities) -> bool {
+        self.digest == digest(&self.settings, system)
     }
 }
 
@@ -150,17 +151,17 @@ impl std::fmt::Debug for BackendTls {
     }
 }
 
-fn client_config(settings: &config::BackendTls) -> Result<ClientConfig, TlsFileError> {
+fn client_config(
+    settings: &config::BackendTls,
+    system: &SystemAuthorities,
+) -> Result<ClientConfig, TlsFileError> {
     let provider = Arc::new(default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .expect("the provider knows the versions");
     let builder = match &settings.trust {
         Trust::Authorities(path) => builder.with_root_certificates(authorities(path)?),
-        Trust::System => {
-            let verifier = system(provider)?;
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
-        }
+        Trust::System => builder.dangerous().with_custom_certificate_verifier(system.verifier()?),
         Trust::Anything => anything(builder, &provider),
     };
     let mut client = match &settings.client {
@@ -177,7 +178,7 @@ fn client_config(settings: &config::BackendTls) -> Result<ClientConfig, TlsFileE
 }
 
 /// What is wrong with files for TLS to backends. Each is looked into alone, and a pair together if both are sound.
-pub fn check_files(files: &TlsFiles) -> Vec<Flaw> {
+pub fn check_files(files: &TlsFiles, system: &SystemAuthorities) -> Vec<Flaw> {
     let mut flaws = Vec::new();
     let mut tell = |file: &NamedFile, error: &TlsFileError| flaws.push(file.flaw(&error.said()));
     let (certificate, key) = (files.certificate.as_ref(), files.key.as_ref());
@@ -199,7 +200,7 @@ pub fn check_files(files: &TlsFiles) -> Vec<Flaw> {
             }
         }
         Authorities::System(place) => {
-            if let Err(error) = system(provider) {
+            if let Err(error) = system.verifier() {
                 flaws.push(Flaw { place: place.clone(), value: None, text: error.said() });
             }
         }
@@ -216,10 +217,6 @@ fn authorities(path: &Path) -> Result<RootCertStore, TlsFileError> {
     Ok(roots)
 }
 
-fn system(provider: Arc<CryptoProvider>) -> Result<Verifier, TlsFileError> {
-    Verifier::new(provider).map_err(TlsFileError::NoAuthorities)
-}
-
 /// A certificate and a key that cannot be worked with together.
 fn unfit(error: rustls::Error, certificate: &Path, key: &Path) -> TlsFileError {
     match error {
@@ -233,7 +230,7 @@ fn unfit(error: rustls::Error, certificate: &Path, key: &Path) -> TlsFileError {
 }
 
 /// Of what is in the files that these settings name, to tell when they were replaced.
-fn digest(settings: &config::BackendTls) -> u64 {
+fn digest(settings: &config::BackendTls, system: &SystemAuthorities) -> u64 {
     let ca = match &settings.trust {
         Trust::Authorities(path) => Some(path),
         Trust::System | Trust::Anything => None,
@@ -241,8 +238,7 @@ fn digest(settings: &config::BackendTls) -> u64 {
     let pair = settings.client.iter().flat_map(|pair| [&pair.certificate, &pair.key]);
     let mut hasher = DefaultHasher::new();
     if matches!(settings.trust, Trust::System) {
-        // Where they are is for each system to say.
-        load_native_certs().certs.hash(&mut hasher);
+        system.digest().hash(&mut hasher);
     }
     ca.into_iter().chain(pair).for_each(|path| read_file(path, MOST_FILE_BYTES).ok().hash(&mut hasher));
     hasher.finish()

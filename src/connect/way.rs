@@ -11,7 +11,7 @@ use crate::config::{Address, BackendUrl, Pool, ProxyVersion, Scheme};
 use super::dial::{DialError, Protocol};
 use super::pem::TlsFileError;
 use super::proxy_header::{self, Origin};
-use super::tls::{BackendTls, TlsClient};
+use super::tls::{BackendTls, SystemAuthorities, TlsClient};
 use super::{Socket, Stream};
 
 /// How one backend is reached. All that can be known before a connection is made.
@@ -34,19 +34,20 @@ pub struct Ways {
 }
 
 impl Ways {
-    /// Those of a pool.
+    /// Those of a pool. Whom the system trusts is the same for all that are prepared together.
     ///
     /// # Errors
     /// A file for TLS cannot be used.
-    pub fn of(pool: &Pool) -> Result<Self, TlsFileError> {
-        let tls = pool.tls.as_ref().map(|settings| BackendTls::client(settings, pool.proxy_protocol));
+    pub fn of(pool: &Pool, system: &SystemAuthorities) -> Result<Self, TlsFileError> {
+        let client = |settings| BackendTls::client(settings, pool.proxy_protocol, system);
+        let tls = pool.tls.as_ref().map(client);
         let name = pool.tls.as_ref().and_then(|settings| settings.name.clone());
         Ok(Self { tls: tls.transpose()?, name, proxy_protocol: pool.proxy_protocol })
     }
 
     /// Whether the files for TLS are what they were when they were read.
-    pub fn are_current(&self) -> bool {
-        self.tls.as_ref().is_none_or(TlsClient::is_current)
+    pub fn are_current(&self, system: &SystemAuthorities) -> bool {
+        self.tls.as_ref().is_none_or(|tls| tls.is_current(system))
     }
 
     /// The way to one of its backends.
