@@ -62,11 +62,7 @@ impl<T: Copy> Networks<T> {
     pub fn find(&self, address: IpAddr) -> Option<T> {
         let address = address.to_canonical();
         let levels = if address.is_ipv4() { &self.v4 } else { &self.v6 };
-        levels.iter().find_map(|level| {
-            let wanted = number(address) & level.mask;
-            let place = level.networks.binary_search_by_key(&wanted, |(network, _)| *network).ok()?;
-            Some(level.networks[place].1)
-        })
+        levels.iter().find_map(|level| level.find(number(address)).copied())
     }
 
     /// Whether an address is in any of them.
@@ -76,22 +72,27 @@ impl<T: Copy> Networks<T> {
 
     /// Whether all addresses of others are in these.
     pub fn cover<U: Copy>(&self, others: &Networks<U>) -> bool {
-        if others.all_of_them().all(|other| self.all_of_them().any(|own| own.contains(&other))) {
-            return true;
-        }
         // Several may make up one that is as large as all of them.
-        let several = self.all_of_them().nth(1).is_some();
-        several && {
-            let own = IpNet::aggregate(&self.all_of_them().collect());
-            others.all_of_them().all(|other| own.iter().any(|own| own.contains(&other)))
-        }
+        self.have_around_each(others)
+            || self.all_of_them().nth(1).is_some() && {
+                let own = IpNet::aggregate(&self.all_of_them().collect());
+                Networks::of(own.into_iter().map(|network| (network, ()))).have_around_each(others)
+            }
     }
 
     /// Whether an address is in both.
     pub fn meet<U: Copy>(&self, others: &Networks<U>) -> bool {
-        let meets =
-            |own: IpNet| others.all_of_them().any(|other| own.contains(&other) || other.contains(&own));
-        self.all_of_them().any(meets)
+        let is_in_other = numbers(&self.v4).any(|own| is_within(&others.v4, own))
+            || numbers(&self.v6).any(|own| is_within(&others.v6, own));
+        is_in_other
+            || numbers(&others.v4).any(|other| is_within(&self.v4, other))
+            || numbers(&others.v6).any(|other| is_within(&self.v6, other))
+    }
+
+    /// Whether each of the others is in one of these.
+    fn have_around_each<U>(&self, others: &Networks<U>) -> bool {
+        numbers(&others.v4).all(|other| is_within(&self.v4, other))
+            && numbers(&others.v6).all(|other| is_within(&self.v6, other))
     }
 
     /// The bits in which addresses of the largest network differ.
@@ -113,6 +114,20 @@ impl<T: Copy> Networks<T> {
     pub fn is_empty(&self) -> bool {
         self.v4.is_empty() && self.v6.is_empty()
     }
+}
+
+impl<T> Level<T> {
+    /// What is said of the one that holds an address.
+    fn find(&self, address: u128) -> Option<&T> {
+        let wanted = address & self.mask;
+        let place = self.networks.binary_search_by_key(&wanted, |(network, _)| *network).ok()?;
+        Some(&self.networks[place].1)
+    }
+}
+
+/// Whether one of these holds all of a network, given with its bits.
+fn is_within<T>(levels: &[Level<T>], (network, bits): (u128, u8)) -> bool {
+    levels.iter().any(|level| level.bits <= bits && level.find(network).is_some())
 }
 
 /// Each network with its bits.
@@ -205,6 +220,18 @@ mod tests {
         assert_eq!(Networks::of([(network("::/0"), 1)]).find([192, 0, 2, 1].into()), None);
     }
 
+    /// Networks of which some are likely to hold others, or to be halves of one.
+    fn any_few() -> impl Strategy<Value = Vec<IpNet>> {
+        let any_one = (any::<bool>(), 0_u8..4, 0_u8..=3).prop_map(|(is_ipv4, address, bits)| {
+            let network = match is_ipv4 {
+                true => IpNet::new([address << 6, 0, 0, 0].into(), bits),
+                false => IpNet::new([u16::from(address) << 14, 0, 0, 0, 0, 0, 0, 0].into(), bits),
+            };
+            network.expect("not too many bits").trunc()
+        });
+        proptest::collection::vec(any_one, 0..6)
+    }
+
     proptest! {
         #[test]
         fn what_is_found_is_what_a_look_at_each_network_would_find(
@@ -221,6 +248,17 @@ mod tests {
             let expected = holding.max_by_key(|network| network.prefix_len()).map(IpNet::prefix_len);
             let networks = Networks::of(said.iter().map(|network| (*network, network.prefix_len())));
             prop_assert_eq!(networks.find(address), expected);
+        }
+
+        #[test]
+        fn how_two_relate_is_how_each_network_of_one_does_to_each_of_the_other(some in any_few(), others in any_few()) {
+            let networks = |all: &[IpNet]| Networks::of(all.iter().map(|network| (*network, ())));
+            let (one, other) = (networks(&some), networks(&others));
+            let meets = |own: &IpNet| others.iter().any(|other| own.contains(other) || other.contains(own));
+            prop_assert_eq!(one.meet(&other), some.iter().any(meets));
+            let own = IpNet::aggregate(&some);
+            let is_within = |other: &IpNet| own.iter().any(|own| own.contains(other));
+            prop_assert_eq!(one.cover(&other), others.iter().all(is_within));
         }
     }
 }
