@@ -1,15 +1,17 @@
 //! What is wrong with a set of routes: who reads it sees at load time what would puzzle at night.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use hyper::Method;
 
-use crate::config::{self, Action, Condition, Draft};
+use crate::config::{self, Action, Draft, Part, Test};
 
 use super::expand::TemplateError;
 use super::path::Path;
-use super::relation::{are_apart, asks_no_more, cover_together, covers, is_impossible, lacks_only, meet};
+use super::relation::{
+    are_apart, asks_for_another_value, asks_no_more, cover_together, covers, is_impossible, lacks_only, meet,
+};
 use super::rule::Rule;
 use super::search::Entry;
 use super::{Case, Routes};
@@ -220,11 +222,11 @@ impl Before {
         let mut before = Self { covered_by: Vec::new(), rival: None };
         let mut parts = Vec::new();
         // Those that hold if something is there, or absent.
-        let mut halves: Vec<(&Condition, u32)> = Vec::new();
+        let mut halves: HashMap<(&Part, bool), u32> = HashMap::new();
         let mut visit = |leaf: &Vec<Entry>| {
             for entry in leaf.iter().take_while(|entry| entry.case < place) {
                 let other = &compiled.rules[entry.route as usize];
-                if are_apart(other, own) {
+                if are_apart(other, own) || asks_for_another_value(other, own) {
                     continue;
                 }
                 let covers = covers(other, own);
@@ -235,12 +237,11 @@ impl Before {
                     parts.push(entry.route);
                 }
                 if let Some(half) = lacks_only(other, own).filter(|_| before.covered_by.is_empty()) {
-                    let is_rest =
-                        |(known, _): &&(&Condition, u32)| known.part == half.part && known.test != half.test;
-                    if let Some((_, rest)) = halves.iter().find(is_rest) {
+                    let is_there = half.test == Test::Present;
+                    if let Some(rest) = halves.get(&(&half.part, !is_there)) {
                         before.covered_by.extend([*rest, entry.route]);
                     }
-                    halves.push((half, entry.route));
+                    halves.entry((&half.part, is_there)).or_insert(entry.route);
                 }
                 let is_equal = entry.route != case.route
                     && compiled.cases[entry.case as usize].class == case.class

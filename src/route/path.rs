@@ -147,10 +147,7 @@ impl Paths {
             Path::Steps(steps) => self.root.leaf_mut(steps, priority),
             Path::Regex(pattern) => {
                 self.root.highest = self.root.highest.max(Some(priority));
-                let known = self.regexes.iter().position(|(known, _)| known == pattern);
-                let place = known.unwrap_or_else(|| {
-                    let before = |(known, _): &(Pattern, Leaf)| order_of(known) < order_of(pattern);
-                    let place = self.regexes.partition_point(before);
+                let place = self.place_of(pattern).unwrap_or_else(|place| {
                     self.regexes.insert(place, (pattern.clone(), Leaf::default()));
                     place
                 });
@@ -178,6 +175,11 @@ impl Paths {
         search.look(&self.root.open);
     }
 
+    /// Where an expression is, or where it would have to be.
+    fn place_of(&self, pattern: &Pattern) -> Result<usize, usize> {
+        self.regexes.binary_search_by(|(known, _)| order_of(known).cmp(&order_of(pattern)))
+    }
+
     /// All leaves whose paths are known to hold whenever this one does, its own among them.
     pub(super) fn covering<'p>(&'p self, path: &Path, visit: &mut dyn FnMut(&'p Leaf)) {
         match path {
@@ -195,8 +197,9 @@ impl Paths {
                 if is_all && text.starts_with('/') {
                     return self.covering(&Path::Exact(text.into()), visit);
                 }
-                let same = self.regexes.iter().filter(|(known, _)| known == pattern);
-                same.map(|(_, leaf)| leaf).for_each(&mut *visit);
+                if let Ok(place) = self.place_of(pattern) {
+                    visit(&self.regexes[place].1);
+                }
                 // Of what it begins with, the segments that are whole.
                 let whole = text.rsplit_once('/').and_then(|(whole, _)| whole.strip_prefix('/'));
                 let steps = whole.map(literals).into_iter().flatten();

@@ -8,7 +8,7 @@ use super::rule::Rule;
 
 /// Whether one holds whenever the other does.
 pub(super) fn covers(wide: &Rule, narrow: &Rule) -> bool {
-    covers_aside(wide, narrow) && asks_no_more(wide, narrow)
+    asks_no_more(wide, narrow) && covers_aside(wide, narrow)
 }
 
 /// Whether the conditions of one hold whenever those of the other do.
@@ -61,6 +61,16 @@ pub(super) fn are_apart(one: &Rule, other: &Rule) -> bool {
     are_other_clients || !share_one(&one.listeners, &other.listeners)
 }
 
+/// Whether one asks for a value of a part of which the other asks for another one alone. Then it is not one that [asks no
+/// more](asks_no_more), nor one that [lacks only](lacks_only) a half of that, and the two do not [meet](meet).
+pub(super) fn asks_for_another_value(one: &Rule, other: &Rule) -> bool {
+    let is_value = |condition: &&Condition| matches!(condition.test, Test::Is(_));
+    one.conditions.iter().filter(is_value).any(|wanted| {
+        let mut known = other.conditions.iter().filter(|known| known.part == wanted.part).filter(is_value);
+        known.any(|known| known.test != wanted.test) && !other.conditions.contains(wanted)
+    })
+}
+
 /// Whether some are among both, of which none means any.
 fn share_one<T: PartialEq>(some: &[T], others: &[T]) -> bool {
     some.is_empty() || others.is_empty() || some.iter().any(|one| others.contains(one))
@@ -95,7 +105,7 @@ fn covers_aside(wide: &Rule, narrow: &Rule) -> bool {
 
 /// Whether all of some are among others, of which none means any.
 fn are_among<T: PartialEq>(others: &[T], some: &[T]) -> bool {
-    each(some).into_iter().all(|one| is_among(others, one))
+    others.is_empty() || !some.is_empty() && some.iter().all(|one| others.contains(one))
 }
 
 /// Whether a condition cannot hold without the other. A part may have several values, and one that passes is enough.
@@ -172,6 +182,27 @@ mod tests {
         assert!(!meet(&of("a", Test::Present), &of("a", Test::Absent)));
         assert!(!meet(&rule(&[Method::GET], &[]), &rule(&[Method::POST], &[])));
         assert!(meet(&rule(&[Method::GET], &[]), &rule(&[], &[])));
+    }
+
+    #[test]
+    fn who_asks_for_another_value_has_no_other_relation() {
+        let digits = Test::Matches(Pattern::new("[0-9]+").expect("an expression"));
+        let tests = [is("1"), is("2"), digits, Test::Present, Test::Absent];
+        let one = |name| tests.clone().map(|test| (name, test));
+        let all: Vec<_> = [one("a"), one("b")].concat();
+        let mut rules: Vec<_> = all.iter().map(|one| rule(&[], std::slice::from_ref(one))).collect();
+        rules.extend(
+            all.iter().flat_map(|one| all.iter().map(|other| rule(&[], &[one.clone(), other.clone()]))),
+        );
+        let mut apart = 0;
+        for (one, other) in rules.iter().flat_map(|one| rules.iter().map(move |other| (one, other))) {
+            if asks_for_another_value(one, other) {
+                assert!(!covers(one, other) && !asks_no_more(one, other), "{one:?} {other:?}");
+                assert!(lacks_only(one, other).is_none() && !meet(one, other), "{one:?} {other:?}");
+                apart += 1;
+            }
+        }
+        assert!(apart > 0);
     }
 
     #[test]
