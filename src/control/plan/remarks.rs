@@ -1,5 +1,6 @@
 //! What an operator should know of other settings, and would not see in what differs.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use hyper::header::HeaderName;
@@ -78,17 +79,22 @@ fn is_starved(route: &Route, config: &Config) -> Option<String> {
 }
 
 /// Backends are known by their pool, too.
-fn renamed<'a>(now: &'a Config, then: &'a Config) -> impl Iterator<Item = String> {
-    let lacks = |config: &Config, pool: &Pool| config.pools.iter().all(|other| other.name != pool.name);
-    let new = then.pools.iter().filter(move |pool| lacks(now, pool));
-    new.filter_map(move |new| {
-        let old = now.pools.iter().find(|old| lacks(then, old) && have_the_same(old, new))?;
+fn renamed(now: &Config, then: &Config) -> impl Iterator<Item = String> {
+    let (old, new) = (pools_of_one(now, then), pools_of_one(then, now));
+    new.into_iter().filter_map(move |new| {
+        let old = old.iter().find(|old| have_the_same(old, new))?;
         Some(format!(
             "pool {} has the backends of pool {}, and nothing of what is known of them there: \
              checks, holds and weights begin anew",
             new.name, old.name
         ))
     })
+}
+
+/// Pools whose names the other settings do not have.
+fn pools_of_one<'a>(one: &'a Config, other: &Config) -> Vec<&'a Pool> {
+    let known: HashSet<_> = other.pools.iter().map(|pool| &pool.name).collect();
+    one.pools.iter().filter(|pool| !known.contains(&pool.name)).collect()
 }
 
 fn have_the_same(one: &Pool, other: &Pool) -> bool {
