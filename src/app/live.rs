@@ -136,8 +136,10 @@ impl Live {
             }
             return Ok(same);
         }
+        // What is made anew alone leaves the settings those that they were, also for who watches them.
+        let config = if is_same { Arc::clone(&present.config) } else { Arc::new(config) };
         // Files and names take their time, and with one worker this is its thread, too.
-        let prepared = aside(move || Prepared::from(Arc::new(config), Before::Present(&present)));
+        let prepared = aside(move || Prepared::from(config, Before::Present(&present)));
         let mut prepared = prepared.await.map_err(|undone| Refusal::Unfit(undone.into()))??;
         if is_same && !prepared.opens_any() {
             prepared.tell_lost();

@@ -429,8 +429,9 @@ impl Turn<'_> {
     /// # Errors
     /// They do not fit here and now. Nothing has changed.
     pub(super) async fn take_back(&self, settings: Loaded) -> Result<Arc<Loaded>, Refusal> {
-        let back = self.desk.written();
-        if matches!(self.apply(settings, Intent::Force).await?, Outcome::Unchanged | Outcome::Waiting(_)) {
+        let (back, before) = (self.desk.written(), self.desk.revision());
+        self.apply(settings, Intent::Force).await?;
+        if self.desk.revision() == before {
             return Err(Refusal::Unfit(ONLY_FILES.into()));
         }
         *self.desk.taken_back.borrow_mut() = Some(Arc::clone(&back));

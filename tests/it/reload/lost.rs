@@ -115,6 +115,22 @@ fn unix_sockets_whose_files_were_removed_are_made_anew_by_a_reload() {
 }
 
 #[test]
+fn a_unix_socket_that_is_made_anew_is_no_change_of_the_settings_to_who_watches_them() {
+    let scene = Scene::new();
+    let changed =
+        format!("log_level = \"debug\"\n{}", text(Some(&scene.web), Some(&scene.admin), &scene.sample));
+    scene.settings.write(&changed);
+    scene.try_out(&changed);
+    fs::remove_file(&scene.web).unwrap();
+    scene.reload();
+    answers(&scene.web, "/");
+    for (target, told) in [("/api/v1/overview", "\"revision\": 2,"), ("/api/v1/confirmation", "\"watching\"")] {
+        let answer = asked_at(&scene.admin, target).expect("it is there");
+        assert!(answer.contains(told), "{answer}");
+    }
+}
+
+#[test]
 fn a_unix_socket_in_whose_place_somebody_else_is_comes_back_when_that_one_has_gone() {
     let scene = Scene::new();
     for (path, target) in [(&scene.web, "/"), (&scene.admin, "/livez")] {
