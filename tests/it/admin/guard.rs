@@ -19,6 +19,7 @@ fn pages_of_other_sites_get_nothing_and_do_nothing() {
     let sample = Sample::start("only");
     let settings = Settings::that_say(&pool("first", &[sample.address()]));
     let balancer = start(&settings);
+    balancer.said("is healthy");
     let admin = balancer.admin();
     let path = backend(sample.address());
     let patch = r#"{"hold": "disable"}"#;
