@@ -124,7 +124,8 @@ fn a_unix_socket_that_is_made_anew_is_no_change_of_the_settings_to_who_watches_t
     fs::remove_file(&scene.web).unwrap();
     scene.reload();
     answers(&scene.web, "/");
-    for (target, told) in [("/api/v1/overview", "\"revision\": 2,"), ("/api/v1/confirmation", "\"watching\"")] {
+    for (target, told) in [("/api/v1/overview", "\"revision\": 2,"), ("/api/v1/confirmation", "\"watching\"")]
+    {
         let answer = asked_at(&scene.admin, target).expect("it is there");
         assert!(answer.contains(told), "{answer}");
     }
