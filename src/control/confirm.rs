@@ -59,7 +59,7 @@ impl Count {
         (self.last.since(&self.before), !is_skipped)
     }
 
-    /// What is to be told of times, if anything is.
+    /// What is to be told of that time, if there was any.
     fn gap(&self) -> String {
         match self.skipped {
             Duration::ZERO => String::new(),
