@@ -5,7 +5,7 @@ mod files;
 mod held;
 mod pace;
 
-use crate::support::{Answer, Balancer, Client, Running, Sample, Settings, get, until};
+use crate::support::{Answer, Balancer, Client, Running, Sample, Settings, expect_reason, get, until};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
 
@@ -14,13 +14,6 @@ fn limited(flags: &[(&str, &str)]) -> (Sample, Running) {
     let balancer = Balancer::before(&[sample.address()]);
     let balancer = flags.iter().fold(balancer, |balancer, (name, value)| balancer.flag(name, value));
     (sample, balancer.start())
-}
-
-fn expect_reason(answer: Answer, status: u16, reason: &str) -> Answer {
-    let answer = answer.expect_status(status);
-    let told = answer.header("proxy-status").expect("a Proxy-Status").to_owned();
-    assert!(told.contains(&format!("details=\"{reason}\"")), "{told}");
-    answer
 }
 
 fn retry_after(answer: &Answer) -> u64 {

@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
-use crate::support::{Answer, Backend, Balancer, Client, PATIENCE, Sample, get, request};
+use crate::support::{Backend, Balancer, Client, PATIENCE, Sample, expect_reason, get, request};
 
 const SMALL_ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n";
 /// The smallest limit on heads that the balancer takes.
@@ -16,13 +16,6 @@ fn recording() -> (Backend, Receiver<Vec<u8>>) {
         let _ = bodies.send(transport.rest());
     });
     (backend, came)
-}
-
-fn expect_reason(answer: Answer, status: u16, reason: &str) -> Answer {
-    let answer = answer.expect_status(status);
-    let told = answer.header("proxy-status").expect("a Proxy-Status").to_owned();
-    assert!(told.contains(&format!("details=\"{reason}\"")), "{told}");
-    answer
 }
 
 /// A request whose head has so many bytes in all.

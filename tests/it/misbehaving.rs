@@ -4,7 +4,9 @@ use std::io::{ErrorKind, Read};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::support::{Answer, Backend, Balancer, Client, Running, Sample, Transport, gate, get, request};
+use crate::support::{
+    Backend, Balancer, Client, Running, Sample, Transport, expect_reason, gate, get, request,
+};
 
 mod framing;
 mod interim;
@@ -33,13 +35,6 @@ fn before_one_that_sends(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> (Ba
     let backend = at_first(move |transport| transport.send(&bytes));
     let balancer = Balancer::before(&[backend.address]).start();
     (backend, balancer)
-}
-
-fn expect_reason(answer: Answer, status: u16, reason: &str) -> Answer {
-    let answer = answer.expect_status(status);
-    let told = answer.header("proxy-status").expect("a Proxy-Status").to_owned();
-    assert!(told.contains(&format!("details=\"{reason}\"")), "{told}");
-    answer
 }
 
 /// The backend's first connection is not used again and the balancer goes on as ever.

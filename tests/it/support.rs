@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Socket, Type};
 
 pub use backend::{Backend, Transport};
-pub use client::{Answer, Client, get, request};
+pub use client::{Answer, Client, expect_reason, get, request};
 pub use dns::Dns;
 pub use fifo::Fifo;
 pub use files::{files_of, leave_files, leave_none, limit_files};

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::support::{
-    Answer, Backend, Balancer, Client, PATIENCE, Sample, Transport, frame, get, head, settings, until,
+    Backend, Balancer, Client, PATIENCE, Sample, Transport, expect_reason, frame, get, head, settings, until,
 };
 
 const SETTINGS: u8 = 4;
@@ -35,13 +35,6 @@ fn trickle(stream: &TcpStream, piece: &'static [u8], pause: Duration) {
             thread::sleep(pause);
         }
     });
-}
-
-fn expect_reason(answer: Answer, status: u16, reason: &str) -> Answer {
-    let answer = answer.expect_status(status);
-    let told = answer.header("proxy-status").expect("a Proxy-Status").to_owned();
-    assert!(told.contains(&format!("details=\"{reason}\"")), "{told}");
-    answer
 }
 
 #[test]

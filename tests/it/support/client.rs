@@ -46,6 +46,14 @@ impl Answer {
     }
 }
 
+/// Fails unless an answer is ours, with this status and for this reason.
+pub fn expect_reason(answer: Answer, status: u16, reason: &str) -> Answer {
+    let answer = answer.expect_status(status);
+    let told = answer.header("proxy-status").expect("a Proxy-Status").to_owned();
+    assert!(told.contains(&format!("details=\"{reason}\"")), "{told}");
+    answer
+}
+
 /// GETs a path on a connection of its own.
 pub fn get(address: SocketAddr, path: &str) -> Answer {
     request(address, &format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"))
