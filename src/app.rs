@@ -14,7 +14,6 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::FutureExt;
 use tokio::runtime::{Builder, LocalOptions};
@@ -26,7 +25,7 @@ use crate::backends::Registry;
 use crate::config::{Config, DEFAULT_POOL, Listener, Loaded, Pool, Source, Sources};
 use crate::connect::{most_files, ran_out_of_files, spare_files};
 use crate::control::{self, Desk, Means};
-use crate::proxy::Rules;
+use crate::proxy::{Rules, Stop};
 use crate::server::{Bound, Claims, News, Order, Team, Threads, Worker, keep_kernel_tick};
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::{Destination, Writer};
@@ -236,7 +235,7 @@ async fn show_life(live: Rc<Live>) {
 fn desk_over(
     live: &Rc<Live>,
     registry: &'static Registry,
-    (snapshots, as_of, stopping): (watch::Receiver<Arc<Snapshot>>, AsOf, watch::Receiver<Option<Duration>>),
+    (snapshots, as_of, stopping): (watch::Receiver<Arc<Snapshot>>, AsOf, watch::Receiver<Option<Stop>>),
     sources: Option<Sources>,
     loaded: Loaded,
 ) -> Desk {

@@ -34,6 +34,7 @@ mod route_rates;
 mod shared;
 mod spent;
 mod split;
+mod stop;
 mod target;
 mod treated;
 mod upgrade;
@@ -63,6 +64,7 @@ pub use rates::Key;
 pub use request_body::{RequestBody, UploadStopped};
 pub use route_rates::RouteRates;
 pub use shared::{Rules, Shared, View};
+pub use stop::{Leaving, Stop};
 pub use upgrade::Tunnel;
 
 use affinity::Trial;

@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use socket2::Socket;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -16,7 +16,7 @@ use tracing::{info, warn};
 use crate::config::{Address, Config, Listener};
 use crate::connect::{SystemAuthorities, aside};
 use crate::control::{AdminDoor, Intent, Outcome, Refusal};
-use crate::proxy::Rules;
+use crate::proxy::{Rules, Stop};
 use crate::server::{Bound, LoadedTls, Order, Team, Tls};
 use crate::snapshot::Settings;
 use crate::telemetry::{self, Report, Seen};
@@ -123,7 +123,7 @@ impl Live {
         self: Rc<Self>,
         config: Config,
         intent: Intent,
-        stopping: watch::Receiver<Option<Duration>>,
+        stopping: watch::Receiver<Option<Stop>>,
     ) -> Result<Outcome, Refusal> {
         let present = self.present();
         let (config, later) = without_what_stays(config, &present.config);

@@ -2,12 +2,12 @@
 
 use std::future::Future;
 use std::pin::{Pin, pin};
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use crate::control::{self, Desk};
+use crate::proxy::{Leaving, Stop};
 use crate::server::Workers;
 use crate::telemetry::manager;
 
@@ -46,31 +46,34 @@ pub(super) async fn stop(
     (cause, mut shutdown): (Cause, Pin<&mut impl Future<Output = ()>>),
     workers: Workers,
     live: &Live,
-    (stop, cut): (watch::Sender<Option<Duration>>, &watch::Receiver<bool>),
+    (stop, cut): (watch::Sender<Option<Stop>>, &watch::Receiver<bool>),
 ) {
     let timeouts = &live.config().timeouts;
-    let begin = |time: Duration| {
+    let begin = |leaving| {
+        let time = match leaving {
+            Leaving::Succeeded => timeouts.succession,
+            Leaving::Stopped => timeouts.drain,
+        };
         info!("stopping: no new clients; running requests have {time:?} to finish");
-        stop.send_replace(Some(time));
+        stop.send_replace(Some(Stop { leaving, time }));
     };
     match cause {
-        // Nobody waits for the end of a process that another one has replaced.
-        Cause::Succeeded(_) => begin(timeouts.succession),
+        Cause::Succeeded(_) => begin(Leaving::Succeeded),
         Cause::Asked | Cause::Fallen(_) => {
             manager::stopping();
             live.remove_files();
-            begin(timeouts.drain);
+            begin(Leaving::Stopped);
         }
     }
     let mut ended = pin!(workers.ended());
     let hurried = async {
         if let Cause::Succeeded(successor) = cause {
             tokio::select! {
-                () = shutdown.as_mut() => return begin(timeouts.drain),
+                () = shutdown.as_mut() => return begin(Leaving::Stopped),
                 () = control::dies(successor) => {
                     // It is our child, so only our end tells whoever starts the next one.
                     error!("process {successor}, which took over, has ended");
-                    begin(timeouts.drain);
+                    begin(Leaving::Stopped);
                 }
             }
         }

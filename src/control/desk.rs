@@ -18,6 +18,7 @@ use tokio::time::sleep;
 use crate::backends::Registry;
 use crate::config::{Config, Format, Listener, Loaded, Problems, Sources};
 use crate::connect::aside;
+use crate::proxy::Stop;
 use crate::snapshot::{Settings, Snapshot};
 use crate::telemetry::{Report, Seen};
 
@@ -36,8 +37,8 @@ pub struct Means {
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
     /// For each worker, of which revision of the registry its requests' snapshot is. One that has ended says no more.
     pub workers_as_of: Vec<watch::Receiver<u64>>,
-    /// How long running requests have, as soon as the process is to stop.
-    pub stopping: watch::Receiver<Option<Duration>>,
+    /// How the process is to stop, as soon as it is.
+    pub stopping: watch::Receiver<Option<Stop>>,
     /// Where settings are read anew from; none if they are built in.
     pub sources: Option<Sources>,
     /// Puts settings in force.

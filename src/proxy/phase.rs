@@ -43,6 +43,7 @@ pub struct Deadlines {
     client_idle: Cell<u64>,
     parked: Cell<u64>,
     drain: Cell<u64>,
+    succession: Cell<u64>,
     /// The shortest of all, those of routes among them.
     shortest: Cell<u64>,
 }
@@ -76,6 +77,7 @@ impl Deadlines {
         self.client_idle.set(millis(timeouts.client_idle));
         self.parked.set(millis(timeouts.client_idle - park_after));
         self.drain.set(millis(timeouts.drain));
+        self.succession.set(millis(timeouts.succession));
         let of_routes = config.routes.iter().map(|route| &route.treatment);
         let of_routes = of_routes.flat_map(|treatment| [treatment.response_timeout, treatment.body_timeout]);
         let all = self.phases.iter().map(Cell::get).chain([self.backend_idle.get()]);
@@ -106,6 +108,11 @@ impl Deadlines {
     /// How long running requests may take to finish at a stop.
     pub fn drain(&self) -> u64 {
         self.drain.get()
+    }
+
+    /// How long they may when another process serves in the place of this one.
+    pub fn succession(&self) -> u64 {
+        self.succession.get()
     }
 
     /// How often the workers' clocks move on, in milliseconds: fine enough for the shortest deadline.

@@ -21,6 +21,7 @@ use super::phase::Deadlines;
 use super::quota::Quota;
 use super::request_body::RequestBody;
 use super::route_rates::RouteRates;
+use super::stop::Leaving;
 
 /// The snapshot that requests read, with this worker's idle connections.
 pub type View = crate::snapshot::View<RequestBody>;
@@ -60,7 +61,7 @@ pub struct Shared {
     pub(super) wants: Wants,
     /// How often the allocator is still to be reminded.
     reminders: Cell<u8>,
-    draining: Cell<bool>,
+    leaving: Cell<Option<Leaving>>,
     over: Cell<bool>,
 }
 
@@ -93,7 +94,7 @@ impl Shared {
             shortages: Cell::new(0),
             wants: Wants::default(),
             reminders: Cell::new(0),
-            draining: Cell::new(false),
+            leaving: Cell::new(None),
             over: Cell::new(false),
         }
     }

@@ -233,8 +233,8 @@ fn new_client(shared: Rc<Shared>, door: &Door, address: SocketAddr) -> Rc<Client
 async fn in_time<T>(client: &Client, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     let hurried = poll_fn(|cx| {
-        if client.shared.is_draining() {
-            client.alarm().tighten(at_a_stop(&client.shared));
+        if let Some(leaving) = client.shared.leaving() {
+            client.alarm().tighten(at_a_stop(leaving, &client.shared));
         }
         future.as_mut().poll(cx)
     });

@@ -18,7 +18,7 @@ use tracing::warn;
 
 use crate::config::{Address, Listener};
 use crate::connect::{self, Wants, is_our_want, ran_out_of_files};
-use crate::proxy::{Alarm, Error, Shared};
+use crate::proxy::{Alarm, Error, Leaving, Shared};
 
 use super::arrival::{Arrival, Door, at_a_stop, turn_away};
 use super::opened::Opened;
@@ -225,7 +225,7 @@ impl Usher {
     async fn take_the_last(&self, queue: Queue) {
         let Ok(queue) = queue.into_system() else { return };
         let over = Alarm::on(&self.shared.clock);
-        over.set(at_a_stop(&self.shared) + 2 * PAUSE);
+        over.set(at_a_stop(Leaving::Stopped, &self.shared) + 2 * PAUSE);
         for _ in 0..=BACKLOG {
             let accepted = queue.accept().and_then(|(socket, address)| {
                 socket.set_nonblocking(true)?;

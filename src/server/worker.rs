@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{spawn_local, yield_now};
 
 use crate::backends::Registry;
-use crate::proxy::{Rules, Shared, millis};
+use crate::proxy::{Leaving, Rules, Shared, Stop, millis};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{Report, Seen, access_log};
 
@@ -57,8 +57,8 @@ pub struct Worker {
 pub struct News {
     /// The newest snapshot.
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
-    /// When the process is to stop: how long running requests have, from the last change on.
-    pub stop: watch::Receiver<Option<Duration>>,
+    /// When the process is to stop, and how, from the last change on.
+    pub stop: watch::Receiver<Option<Stop>>,
     /// Turns true when the process is to stop without waiting for any request.
     pub cut: watch::Receiver<bool>,
     /// Changes whenever the worker's clock is to move on.
@@ -102,8 +102,7 @@ impl Worker {
         let mut orders = self.orders;
         obey(&house, &mut orders, &mut stop).await;
         // Before those in the queues are taken: they may need the files of who goes.
-        shared.drain();
-        let mut over = time_over(&shared, &mut stop);
+        let mut over = begin_to_stop(&shared, &mut stop);
         tokio::select! {
             () = house.close_all() => {}
             Ok(_) = cut.wait_for(|cut| *cut) => {}
@@ -113,7 +112,7 @@ impl Worker {
         while team.clients(index) > 0 && shared.clock.now() < over && !*cut.borrow() {
             tokio::select! {
                 Ok(_) = cut.wait_for(|cut| *cut) => {}
-                Ok(()) = stop.changed() => over = over.min(time_over(&shared, &mut stop)),
+                Ok(()) = stop.changed() => over = over.min(begin_to_stop(&shared, &mut stop)),
                 Some(order) = orders.recv() => account(&shared, order),
                 () = shared.clock.sleep(DRAIN_LOOK) => {}
             }
@@ -130,18 +129,17 @@ impl Worker {
     }
 }
 
-/// When the time of running requests is over, by the worker's clock.
-fn time_over(shared: &Shared, stop: &mut watch::Receiver<Option<Duration>>) -> u64 {
-    let time = stop.borrow_and_update().unwrap_or_default();
+/// Lets running requests finish. Tells when their time is over, by the worker's clock.
+fn begin_to_stop(shared: &Shared, stop: &mut watch::Receiver<Option<Stop>>) -> u64 {
+    // Nobody who could ask for a stop, or wait for it, is left where none was asked for.
+    let Stop { leaving, time } =
+        stop.borrow_and_update().unwrap_or(Stop { leaving: Leaving::Stopped, time: Duration::ZERO });
+    shared.drain(leaving);
     shared.clock.now().saturating_add(millis(time))
 }
 
 /// Does what it is told to, until a stop; then what it was told before, for clients may wait where it is to open.
-async fn obey(
-    house: &House,
-    orders: &mut mpsc::Receiver<Order>,
-    stop: &mut watch::Receiver<Option<Duration>>,
-) {
+async fn obey(house: &House, orders: &mut mpsc::Receiver<Order>, stop: &mut watch::Receiver<Option<Stop>>) {
     loop {
         tokio::select! {
             biased;
@@ -228,7 +226,7 @@ async fn keep_up(
 async fn take_in(
     house: Rc<House>,
     mut inbox: mpsc::Receiver<Handed>,
-    mut stop: watch::Receiver<Option<Duration>>,
+    mut stop: watch::Receiver<Option<Stop>>,
 ) {
     loop {
         tokio::select! {

@@ -2,6 +2,7 @@
 
 mod asked;
 mod failing;
+mod idle;
 mod lost;
 mod places;
 mod told;
@@ -12,7 +13,6 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use crate::support::pki::Folder;
 use crate::support::{
@@ -34,22 +34,17 @@ fn text(workers: usize, backend: &Sample) -> String {
     )
 }
 
-/// How long a connection may be idle at a stop and still have one more request: a machine that is short of CPU may keep a
-/// client from its own for longer.
-const IDLE: Duration = Duration::from_millis(500);
-
-/// Asks on one connection after the other, each for as long as it lasts, or once.
+/// Asks on one connection after the other, each until it is told that this was the last time, or once.
 fn ask(address: SocketAddr, path: &str, once: bool, answered: &AtomicUsize, over: &AtomicBool) {
     while !over.load(Ordering::SeqCst) {
-        let (mut client, mut idle_since) = (Client::to(address), Instant::now());
-        while !over.load(Ordering::SeqCst) && idle_since.elapsed() < IDLE {
+        let mut client = Client::to(address);
+        while !over.load(Ordering::SeqCst) {
             client.send(format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n"));
             let answer = client.answer().expect_status(200);
             answered.fetch_add(1, Ordering::SeqCst);
             if once || answer.header("connection") == Some("close") {
                 break;
             }
-            idle_since = Instant::now();
         }
     }
 }

@@ -7,7 +7,7 @@ use std::future::{Future, poll_fn};
 use std::task::Poll;
 
 use crate::connect::Stream;
-use crate::proxy::{Alarm, Shared};
+use crate::proxy::{Alarm, Leaving, Shared};
 
 use super::super::farewell::has_bytes;
 use super::Arrival;
@@ -22,12 +22,12 @@ const AT_A_STOP: u64 = 1000;
 enum Going {
     Nowhere,
     DoorClosed,
-    Stop,
+    Stop(Leaving),
 }
 
 /// Keeps a client until it speaks again; or, which is false, until it has been idle for too long, or did not speak in the time
-/// that is left when it is to go. At a stop that is only for who is parked because it is to go: it spoke a moment ago, or
-/// has just connected and would not try again. Who was parked before has been idle for longer.
+/// that is left when it is to go. At a stop for which somebody waits that is only for who is parked because it is to go: it spoke
+/// a moment ago, or has just connected and would not try again. Who was parked before has been idle for longer.
 ///
 /// Not an `async fn`, which would take twice as much of each parked client's memory.
 pub(super) fn park(arrival: &Arrival, stream: &Stream) -> impl Future<Output = bool> {
@@ -48,7 +48,7 @@ pub(super) fn park(arrival: &Arrival, stream: &Stream) -> impl Future<Output = b
             going = Going::of(arrival);
             alarm.tighten(left(going, &arrival.shared));
         }
-        match alarm.is_due() || going == Going::Stop && !is_recent {
+        match alarm.is_due() || going == Going::Stop(Leaving::Stopped) && !is_recent {
             true => Poll::Ready(has_bytes(stream)),
             false => Poll::Pending,
         }
@@ -57,24 +57,28 @@ pub(super) fn park(arrival: &Arrival, stream: &Stream) -> impl Future<Output = b
 
 impl Going {
     fn of(arrival: &Arrival) -> Self {
-        match arrival.shared.is_draining() {
-            true => Self::Stop,
-            false if arrival.door.entrance.is_closed() => Self::DoorClosed,
-            false => Self::Nowhere,
+        match arrival.shared.leaving() {
+            Some(Leaving::Succeeded) | None if arrival.door.entrance.is_closed() => Self::DoorClosed,
+            Some(leaving) => Self::Stop(leaving),
+            None => Self::Nowhere,
         }
     }
 }
 
-/// The milliseconds. A stop ends before the drain time does, so that nobody is cut who only waits.
+/// The milliseconds, at most.
 fn left(going: Going, shared: &Shared) -> u64 {
     match going {
         Going::Nowhere => u64::MAX,
         Going::DoorClosed => AT_A_CLOSE,
-        Going::Stop => at_a_stop(shared),
+        Going::Stop(leaving) => at_a_stop(leaving, shared),
     }
 }
 
-/// Those that a stop leaves to who only waits.
-pub(in crate::server) fn at_a_stop(shared: &Shared) -> u64 {
-    AT_A_STOP.min(shared.deadlines.drain() / 2)
+/// Those that a stop leaves to who only waits. It is over before the time of requests is, so that nobody is cut who has none.
+pub(in crate::server) fn at_a_stop(leaving: Leaving, shared: &Shared) -> u64 {
+    match leaving {
+        // Nobody waits for us: a client that is idle is parted from when it would be anyway, or after its next answer.
+        Leaving::Succeeded => shared.deadlines.succession() / 2,
+        Leaving::Stopped => AT_A_STOP.min(shared.deadlines.drain() / 2),
+    }
 }
