@@ -8,6 +8,7 @@ mod health;
 mod legacy;
 mod load;
 mod score;
+mod silence;
 #[cfg(test)]
 mod tests;
 

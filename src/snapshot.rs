@@ -42,6 +42,8 @@ pub struct Fact {
     pub evidence: Evidence,
     /// Since when we know.
     pub learned: Instant,
+    /// Whether nobody is to wait for its answers any more.
+    pub abandoned: bool,
 }
 
 impl Snapshot {
@@ -83,6 +85,13 @@ impl Snapshot {
         let mut members = self.pools.iter().flat_map(Pool::members);
         members.any(|member| member.id == backend && member.usable && !member.drained)
     }
+
+    /// Whether requests to a backend may go to another one of its pool.
+    fn has_another_than(&self, backend: BackendId) -> bool {
+        let mut pools = self.pools.iter().map(Pool::members);
+        let its = pools.find(|members| members.iter().any(|member| member.id == backend));
+        its.is_some_and(|members| members.iter().any(|member| member.usable && member.id != backend))
+    }
 }
 
 /// For each pool, by its place, the tags that routes ask of its backends, each once.
@@ -109,6 +118,7 @@ fn members(own: Vec<&Backend>, facts: &mut Vec<Fact>) -> Vec<Member> {
             state: backend.health.state(),
             evidence: backend.health.evidence().clone(),
             learned: backend.health.learned(),
+            abandoned: backend.health.is_abandoned(),
         });
         let terms = &backend.terms.backend;
         Member {
@@ -167,19 +177,22 @@ where
     }
 
     /// The view of a newer snapshot. Connections to backends that stay and are usable are kept, and pools that stay go on
-    /// where they were.
-    pub fn succeed(&self, snapshot: Arc<Snapshot>) -> Self {
+    /// where they were. Tells also whether nobody is to wait any more for answers that are waited for.
+    pub fn succeed(&self, snapshot: Arc<Snapshot>) -> (Self, bool) {
         let known = self.snapshot.facts.iter().zip(&self.connections);
-        let known: HashMap<_, _> = known.map(|(fact, connections)| (fact.id, connections)).collect();
+        let known: HashMap<_, _> = known.map(|known| (known.0.id, known)).collect();
+        let mut any_abandoned = false;
         let connections = snapshot.facts.iter().map(|fact| {
-            let kept = known.get(&fact.id).filter(|kept| Arc::ptr_eq(kept.way(), &fact.way));
-            if fact.state == State::Down
-                && let Some(kept) = kept
-            {
+            let kept = known.get(&fact.id).filter(|(_, kept)| Arc::ptr_eq(kept.way(), &fact.way));
+            let Some((before, kept)) = kept else { return Rc::new(Connections::to(&fact.way, &self.outbox)) };
+            if fact.state == State::Down {
                 kept.clear();
             }
-            let none = || Rc::new(Connections::to(&fact.way, &self.outbox));
-            kept.map_or_else(none, |kept| Rc::clone(kept))
+            if fact.abandoned && !before.abandoned && snapshot.has_another_than(fact.id) {
+                kept.abandon();
+                any_abandoned = true;
+            }
+            Rc::clone(kept)
         });
         let connections = connections.collect();
         let pools = self.snapshot.settings.config.pools.iter().zip(&self.turns);
@@ -187,7 +200,7 @@ where
         let pools = snapshot.settings.config.pools.iter().zip(&snapshot.pools);
         let turns = pools.map(|(pool, compiled)| Turns::of(compiled, before.get(&pool.name).copied()));
         let turns = turns.collect();
-        Self { snapshot, connections, outbox: Rc::clone(&self.outbox), turns }
+        (Self { snapshot, connections, outbox: Rc::clone(&self.outbox), turns }, any_abandoned)
     }
 
     /// The connections to the backend at one place.

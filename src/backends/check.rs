@@ -28,7 +28,7 @@ use crate::telemetry::LATE;
 
 use schedule::Schedule;
 
-use super::{Backend, Evidence, Hold, Registry};
+use super::{Backend, Evidence, Hold, Registry, silence};
 
 /// What we call ourselves in a backend's log.
 const AGENT: &str = "loadbalancer-check";
@@ -39,9 +39,17 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(320);
 /// Of an answer's body, what is read so that the backend can end it in order.
 const BODY_READ: usize = 64 * 1024;
 
-/// Checks all backends of the registry for ever, each on its own schedule, which those that stay as they are keep. Those of
-/// several pools that are reached and checked in the same way are one to it: what is found holds for all of them.
+/// Checks all backends of the registry for ever, and those at once that are silent.
 pub async fn run(registry: &'static Registry) {
+    tokio::select! {
+        () = keep_schedules(registry) => {}
+        () = silence::watch(registry) => {}
+    }
+}
+
+/// Checks each backend on its own schedule, which those that stay as they are keep. Those of several pools that are reached and
+/// checked in the same way are one to it: what is found holds for all of them.
+async fn keep_schedules(registry: &'static Registry) {
     let mut changes = registry.subscribe();
     let mut tasks = JoinSet::new();
     let mut schedules = HashMap::<Address, Vec<Schedule>>::new();

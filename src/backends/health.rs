@@ -103,6 +103,11 @@ impl Evidence {
         }
     }
 
+    /// Whether it is that nothing comes from there: its machine may be gone, or it hangs.
+    fn is_silence(&self) -> bool {
+        matches!(self, Self::ConnectTimeout | Self::AnswerTimeout | Self::Unreachable(_))
+    }
+
     /// In words, without who found it.
     pub fn finding(&self) -> String {
         match self {
@@ -161,6 +166,8 @@ pub struct Health {
     since: Instant,
     failures: u32,
     well_since: Option<Instant>,
+    /// Whether nobody is to wait for its answers any more.
+    abandoned: bool,
     doubted: bool,
     /// When it was doubted last.
     doubted_at: Option<Instant>,
@@ -172,9 +179,9 @@ impl Health {
     /// That of a backend nobody has looked at.
     pub fn unknown(now: Instant) -> Self {
         let (state, evidence) = (State::Unknown, Evidence::Nothing);
-        let (doubted, doubted_at, closed) = (false, None, (0, 0, now));
+        let (abandoned, doubted, doubted_at, closed) = (false, false, None, (0, 0, now));
         let (learned, since, failures, well_since) = (now, now, 0, None);
-        Self { state, evidence, learned, since, failures, well_since, doubted, doubted_at, closed }
+        Self { state, evidence, learned, since, failures, well_since, abandoned, doubted, doubted_at, closed }
     }
 
     /// That of a backend that joins others which are at work already.
@@ -260,6 +267,19 @@ impl Health {
         self.doubted
     }
 
+    /// Nobody is to wait for its answers any more, if it was found dead because there was none, or no connection. Tells whether
+    /// that is new.
+    pub fn abandon(&mut self) -> bool {
+        let is_new = self.state == State::Down && self.evidence.is_silence() && !self.abandoned;
+        self.abandoned |= is_new;
+        is_new
+    }
+
+    /// Whether nobody is to wait for its answers any more.
+    pub fn is_abandoned(&self) -> bool {
+        self.abandoned
+    }
+
     /// It closed a connection on a request, when it had given so many answers to others. Tells how often it did that lately with
     /// no answer in between.
     pub fn closed(&mut self, answers: u64, now: Instant) -> u32 {
@@ -287,7 +307,7 @@ impl Health {
         }
         self.state = state;
         if self.is_usable() && !was_usable {
-            self.well_since = Some(now);
+            (self.well_since, self.abandoned) = (Some(now), false);
         }
         self.failures = if self.is_usable() { 0 } else { self.failures.saturating_add(1) };
         self.evidence = evidence;

@@ -37,6 +37,11 @@ impl Score {
         self.failures.load(Ordering::Relaxed)
     }
 
+    /// How often it did either.
+    pub(super) fn all(&self) -> u64 {
+        self.answers().iter().sum::<u64>() + self.failures()
+    }
+
     fn begin_anew(&self) {
         self.answers.iter().chain([&self.failures]).for_each(|count| count.store(0, Ordering::Relaxed));
     }

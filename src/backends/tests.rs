@@ -284,3 +284,45 @@ fn who_is_named_before_the_first_request_joins_nobody_and_who_comes_back_later_d
     assert!(!joined(0) && joined(1), "an operator's word was remembered, but nobody has seen it meanwhile");
     assert_eq!(registry.backends()[1].weight, Some(7));
 }
+
+#[test]
+fn a_backend_that_answers_none_of_what_it_was_sent_is_checked() {
+    let registry = Registry::isolated();
+    registry.replace(wanted(&[1, 2, 3]));
+    let [_idle, busy, silent] = [0, 1, 2].map(|place| registry.backends().swap_remove(place));
+    let mut heard = HashMap::new();
+    for backend in [&busy, &silent] {
+        backend.load.begin();
+    }
+    for _ in 0..3 {
+        assert!(registry.backends().iter().all(|backend| !backend.health.is_doubted()));
+        registry.listen(&mut heard);
+        busy.load.score().answered(200);
+    }
+    let doubted = registry.backends().into_iter().filter(|backend| backend.health.is_doubted());
+    assert_eq!(doubted.map(|backend| backend.id).collect::<Vec<_>>(), [silent.id]);
+}
+
+#[test]
+fn only_who_is_silent_and_dead_for_that_is_waited_for_no_more() {
+    for (evidence, is_waited_for) in [
+        (Evidence::AnswerTimeout, false),
+        (Evidence::ConnectTimeout, false),
+        (Evidence::Answered(StatusCode::SERVICE_UNAVAILABLE, Duration::ZERO), true),
+        (Evidence::Refused, true),
+    ] {
+        let registry = Registry::isolated();
+        registry.replace(wanted(&[1]));
+        let backend = registry.backends().remove(0);
+        let mut heard = HashMap::new();
+        let mut listen = || {
+            registry.listen(&mut heard);
+            !registry.health(backend.id).expect("it is known").is_abandoned()
+        };
+        backend.load.begin();
+        registry.observe(backend.id, evidence.clone(), Instant::now());
+        assert_eq!([listen(), listen(), listen()], [true, true, is_waited_for], "{evidence}");
+        registry.observe(backend.id, Evidence::Answered(StatusCode::OK, Duration::ZERO), Instant::now());
+        assert!(listen(), "{evidence}");
+    }
+}

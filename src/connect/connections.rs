@@ -44,6 +44,8 @@ pub struct Connections<B: Body + 'static> {
     room: Cell<usize>,
     dialling: Cell<usize>,
     waiting: Cell<usize>,
+    /// How often nobody was to wait for answers any more.
+    abandoned: Cell<u32>,
     /// What heads of answers may hold, if that has changed since the first was made.
     limits: Cell<Option<HeadLimits>>,
     /// An attempt to connect has ended, well or not, or a stream.
@@ -66,6 +68,7 @@ where
             room: Cell::new(MOST_STREAMS),
             dialling: Cell::new(0),
             waiting: Cell::new(0),
+            abandoned: Cell::new(0),
             limits: Cell::new(None),
             ended: Rc::default(),
         }
@@ -151,6 +154,16 @@ where
     pub fn clear(&self) {
         self.idle.clear();
         self.shared.clear();
+    }
+
+    /// Nobody is to wait for the answers any more that are waited for now.
+    pub fn abandon(&self) {
+        self.abandoned.update(|times| times.wrapping_add(1));
+    }
+
+    /// How often that was so.
+    pub fn abandoned(&self) -> u32 {
+        self.abandoned.get()
     }
 
     /// Makes no more use of those that go by other limits than these: each keeps those that it began with.

@@ -129,6 +129,9 @@ pub enum Error {
     /// The backend did not answer in time.
     #[error("the backend did not answer in time")]
     ResponseTimeout,
+    /// The backend was found to be gone, or to hang, while its answer was waited for.
+    #[error("the backend was found dead before it answered")]
+    FoundDead,
     /// The backend's connection broke amid the body of its answer.
     #[error("the backend's answer broke off")]
     AnswerBroken(#[source] Broken),
@@ -187,7 +190,7 @@ pub const REASONS: &[&str] = &[
     "backends_full", "connect_failed", "exhausted", "connect_timeout", "bad_certificate", "tls_failed",
     "not_http2", "cannot_switch", "backend_closed", "bad_answer", "unasked_upgrade", "upgrade_ignored",
     "too_many_interim", "unasked_coding", "two_framings", "backend_stalled", "response_timeout",
-    "answer_broken", "answer_timeout", "tunnel_broken", "tunnel_timeout", "stopped",
+    "found_dead", "answer_broken", "answer_timeout", "tunnel_broken", "tunnel_timeout", "stopped",
 ];
 
 impl Error {
@@ -254,6 +257,7 @@ impl Error {
             Self::TwoFramings        => (Backend, 502, "two_framings",       "http_protocol_error",                "PH"),
             Self::BackendStalled     => (Backend, 504, "backend_stalled",    "connection_write_timeout",           "sD"),
             Self::ResponseTimeout    => (Backend, 504, "response_timeout",   "http_response_timeout",              "sH"),
+            Self::FoundDead          => (Backend, 504, "found_dead",         "destination_unavailable",            "sH"),
             Self::AnswerBroken(_)    => (Backend, 502, "answer_broken",      "http_response_incomplete",           "SD"),
             Self::AnswerTimeout      => (Backend, 504, "answer_timeout",     "connection_read_timeout",            "sD"),
             Self::TunnelBroken       => (Backend, 502, "tunnel_broken",      "connection_terminated",              "SD"),

@@ -9,7 +9,9 @@ use hyper::{Request, Response, StatusCode, Version};
 use crate::backends::Evidence;
 use crate::balance::{Lease, Tried};
 use crate::config::{Address, Scheme};
-use crate::connect::{AnswerBody, Broken, DialError, Flow, Need, OWN, Origin, Provenance, ran_out_of_files};
+use crate::connect::{
+    AnswerBody, Broken, Connections, DialError, Flow, Need, OWN, Origin, Provenance, ran_out_of_files,
+};
 
 use super::client::{Mark, before_due};
 use super::phase::Phase;
@@ -80,8 +82,7 @@ pub(super) async fn send(
 ) -> Result<(Response<AnswerBody>, BackendConnection), Failure> {
     let connections = view.connections(lease.place());
     let repeatable = request.as_ref().is_some_and(is_repeatable);
-    let mut kept = connections.take(!repeatable, asked.upgrade);
-    let (mut since, mut seen) = (None, false);
+    let (mut kept, mut since, mut seen) = (connections.take(!repeatable, asked.upgrade), None, false);
     loop {
         let mut connection = match kept.take() {
             Some(connection) => connection,
@@ -93,15 +94,16 @@ pub(super) async fn send(
         };
         begin(client, request.as_ref(), asked);
         let flow = Rc::clone(connection.flow());
-        let watch = |cx: &mut Context<'_>| watch(client, &flow, asked, cx);
+        let found_dead = found_dead(connections, repeatable);
+        let watch = |cx: &mut Context<'_>| watch(client, &flow, asked, cx).or_else(&found_dead);
         let broken = match connection.send(request, untold, repeatable, watch).await {
             Ok(response) => {
                 if repeatable
                     && connection.is_reused()
                     && waited_in_vain(&response)
-                    && let Some(head) = connection.sent()
+                    && let Some(again) = again(&mut connection)
                 {
-                    *request = Some(head.map(|()| RequestBody::default()));
+                    *request = Some(again);
                     (since, seen) = (Some(connections.made()), true);
                     continue;
                 }
@@ -115,7 +117,7 @@ pub(super) async fn send(
                 }
                 return Ok((response, connection));
             }
-            Err(Err(error)) => return Err(Failure { error, evidence: None, sent: true, seen: true }),
+            Err(Err(error)) => return Err(end_early(error, &mut connection, request)),
             Err(Ok(broken)) => broken,
         };
         // Only behind TLS a backend has chosen HTTP/2, and can choose again.
@@ -265,6 +267,33 @@ fn watch(client: &Client, flow: &Flow, asked: Asked, cx: &Context<'_>) -> Option
     })
 }
 
+/// Tells at each step of an attempt whether its backend was found dead meanwhile, if the request may be sent to another one then.
+fn found_dead<'c>(
+    connections: &'c Connections<RequestBody>,
+    repeatable: bool,
+) -> impl Fn() -> Option<Error> + use<'c> {
+    let abandoned = connections.abandoned();
+    move || (repeatable && connections.abandoned() != abandoned).then_some(Error::FoundDead)
+}
+
+/// What it means that an attempt was ended before the backend answered. Another one may be tried only if that one is dead.
+#[cold]
+fn end_early(
+    error: Error,
+    connection: &mut BackendConnection,
+    request: &mut Option<Request<RequestBody>>,
+) -> Failure {
+    if matches!(error, Error::FoundDead) {
+        *request = again(connection);
+    }
+    Failure { error, evidence: None, sent: true, seen: true }
+}
+
+/// The request under way once more, if it is known still.
+fn again(connection: &mut BackendConnection) -> Option<Request<RequestBody>> {
+    connection.sent().map(|head| head.map(|()| RequestBody::default()))
+}
+
 fn pass_interim(client: &Client, flow: &Flow, asked: Asked) {
     if let Some(interim) = flow.take_interim()
         && asked.takes_interim
@@ -300,7 +329,7 @@ fn judge(
     }
     let garbage = broken.is_garbage();
     if sent && !garbage {
-        *request = connection.sent().map(|head| head.map(|()| RequestBody::default()));
+        *request = again(connection);
     }
     if let Some(fault) = broken.tls_fault() {
         let evidence = Some(Evidence::Tls(fault.clone()));

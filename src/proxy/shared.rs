@@ -158,18 +158,26 @@ impl Shared {
 
     /// Makes a newer snapshot the one that requests read.
     pub fn publish(&self, snapshot: Arc<Snapshot>) {
-        let view = Rc::new(self.view().succeed(snapshot));
-        *self.view.borrow_mut() = view;
+        let (view, any_abandoned) = self.view().succeed(snapshot);
+        *self.view.borrow_mut() = Rc::new(view);
+        if any_abandoned {
+            self.clock.wake_all();
+        }
     }
 
     /// Whether a stop was asked for.
     pub fn is_draining(&self) -> bool {
-        self.draining.get()
+        self.leaving.get().is_some()
+    }
+
+    /// Whether the process stops, and who waits for that.
+    pub fn leaving(&self) -> Option<Leaving> {
+        self.leaving.get()
     }
 
     /// Lets running requests finish and begins no others.
-    pub fn drain(&self) {
-        self.draining.set(true);
+    pub fn drain(&self, leaving: Leaving) {
+        self.leaving.set(Some(leaving));
         self.clock.wake_all();
     }
 

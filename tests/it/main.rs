@@ -30,6 +30,7 @@ mod proxy_protocol;
 mod reload;
 mod remote;
 mod routes;
+mod silence;
 mod smuggling;
 mod standstill;
 mod starting;

@@ -16,6 +16,7 @@ pub struct Backend {
     /// Where it listens.
     pub address: SocketAddr,
     requests: Arc<AtomicUsize>,
+    listener: Arc<TcpListener>,
 }
 
 /// A connection on which a backend has read the head of a request that is not a check.
@@ -33,10 +34,11 @@ impl Backend {
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(AtomicUsize::new(0));
         let (script, counter) = (Arc::new(script), Arc::clone(&requests));
+        let queue = Arc::clone(&listener);
         thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
+            for stream in queue.incoming().map_while(Result::ok) {
                 let (script, counter) = (Arc::clone(&script), Arc::clone(&counter));
-                let listener = Arc::clone(&listener);
+                let listener = Arc::clone(&queue);
                 thread::spawn(move || {
                     let mut transport = Transport::over(stream, listener);
                     if !transport.read_head() {
@@ -51,7 +53,12 @@ impl Backend {
                 });
             }
         });
-        Self { address, requests }
+        Self { address, requests, listener }
+    }
+
+    /// Where its connections wait.
+    pub fn listener(&self) -> SockRef<'_> {
+        SockRef::from(&*self.listener)
     }
 
     /// How many connections with a request, checks aside, it has seen.

@@ -1,0 +1,87 @@
+//! Backends that say nothing any more, not even that they are gone: their machine has lost its power, or they hang.
+
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex};
+
+use socket2::{SockFilter, SockRef};
+
+use crate::support::{Backend, Balancer, Client, Sample, expect_reason, get, signal};
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+
+/// A machine with a backend on it that answers, until it has no power any more.
+struct Machine {
+    backend: Backend,
+    connections: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl Machine {
+    fn start() -> Self {
+        let connections = Arc::<Mutex<Vec<TcpStream>>>::default();
+        let known = Arc::clone(&connections);
+        let backend = Backend::that(move |mut transport| {
+            known.lock().unwrap().extend([transport.stream().try_clone().unwrap()]);
+            loop {
+                transport.read_body();
+                transport.send(OK);
+                if !transport.read_head() {
+                    return;
+                }
+            }
+        });
+        Self { backend, connections }
+    }
+
+    /// From now on the system drops whatever comes for it, unseen: nothing is answered or acknowledged.
+    fn lose_power(&self) {
+        // The one instruction returns how many bytes of what came are kept.
+        let none = [SockFilter::new(0x06, 0, 0, 0)];
+        let deafen = |socket: SockRef<'_>| socket.attach_filter(&none).unwrap();
+        deafen(self.backend.listener());
+        self.connections.lock().unwrap().iter().for_each(|connection| deafen(SockRef::from(connection)));
+    }
+}
+
+#[test]
+fn a_request_that_waits_for_a_machine_without_power_goes_to_another_unless_it_may_be_done_twice_then() {
+    let (first, second) = (Machine::start(), Machine::start());
+    let balancer = Balancer::before(&[first.backend.address, second.backend.address]);
+    let balancer = balancer.flag("--response-timeout", "15s").start();
+    // On two connections, which are kept.
+    let [mut one, mut other] = [(); 2].map(|()| Client::to(balancer.address));
+    for client in [&mut one, &mut other] {
+        client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+    }
+    for client in [&mut one, &mut other] {
+        client.answer().expect_status(200);
+    }
+    balancer.said_times("is healthy", 2);
+    first.lose_power();
+    one.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+    other.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n");
+    one.answer().expect_status(200);
+    balancer.said(&format!("{} is down: no connection in time", first.backend.address));
+    get(balancer.address, "/").expect_status(200);
+    expect_reason(other.answer(), 504, "response_timeout");
+}
+
+#[test]
+fn a_request_that_waits_for_a_program_that_hangs_goes_to_another_whatever_is_spoken() {
+    for scheme in ["http", "h2c"] {
+        let (first, second) = (Sample::start("first"), Sample::start("second"));
+        // The samples speak no HTTP/2.
+        let before = Balancer::before(&[first.address()]).start();
+        // With a worker each, it might be another one's first connection that is waited for.
+        let balancer = Balancer::bare().flag("--listen", "127.0.0.1:0").flag("--workers", "1");
+        let balancer = balancer.flag("--backend", &format!("{scheme}://{}", before.address));
+        let balancer = balancer.flag("--backend", &second.address().to_string()).start();
+        balancer.said_times("is healthy", 2);
+        assert_eq!(get(balancer.address, "/").expect_status(200).text(), "hello from first\n", "{scheme}");
+        signal("STOP", before.id());
+        assert_eq!(get(balancer.address, "/").expect_status(200).text(), "hello from second\n", "{scheme}");
+        balancer.said("is down: no ");
+        signal("CONT", before.id());
+        // It gets well by itself.
+        balancer.said_times("is healthy", 3);
+    }
+}
