@@ -43,6 +43,7 @@ SUITES = [
     Suite("backends", commands=["curl", "node"], python=["aiohttp"], node=["ws"]),
     Suite("metrics", python=["prometheus_client"]),
     Suite("slow", commands=["slowhttptest"]),
+    Suite("chaos", python=["h2", "cryptography"]),
     Suite("tls", commands=["sslscan", "testssl"], waits=True),
     Suite("http2_rules", python=["hyperframe", "hpack"]),
     Suite("http2_requests", python=["hyperframe", "hpack"]),
