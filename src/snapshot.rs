@@ -86,11 +86,14 @@ impl Snapshot {
         members.any(|member| member.id == backend && member.usable && !member.drained)
     }
 
-    /// Whether requests to a backend may go to another one of its pool.
-    fn has_another_than(&self, backend: BackendId) -> bool {
-        let mut pools = self.pools.iter().map(Pool::members);
-        let its = pools.find(|members| members.iter().any(|member| member.id == backend));
-        its.is_some_and(|members| members.iter().any(|member| member.usable && member.id != backend))
+    /// Whether nobody is to wait for a backend any more, as there is another one in its pool.
+    fn sends_elsewhere(&self, backend: &Fact) -> bool {
+        let has_another = || {
+            let mut pools = self.pools.iter().map(Pool::members);
+            let its = pools.find(|members| members.iter().any(|member| member.id == backend.id));
+            its.is_some_and(|members| members.iter().any(|member| member.usable && member.id != backend.id))
+        };
+        backend.abandoned && has_another()
     }
 }
 
@@ -188,7 +191,7 @@ where
             if fact.state == State::Down {
                 kept.clear();
             }
-            if fact.abandoned && !before.abandoned && snapshot.has_another_than(fact.id) {
+            if snapshot.sends_elsewhere(fact) && !self.snapshot.sends_elsewhere(before) {
                 kept.abandon();
                 any_abandoned = true;
             }

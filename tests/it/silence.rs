@@ -85,3 +85,22 @@ fn a_request_that_waits_for_a_program_that_hangs_goes_to_another_whatever_is_spo
         balancer.said_times("is healthy", 3);
     }
 }
+
+#[test]
+fn a_request_that_waits_for_the_last_of_all_goes_to_another_as_soon_as_there_is_one() {
+    let (first, second) = (Sample::start("first"), Sample::start("second"));
+    let balancer =
+        Balancer::before(&[first.address(), second.address()]).flag("--health-interval", "1s").start();
+    balancer.said_times("is healthy", 2);
+    // Its connection is kept.
+    get(balancer.address, "/").expect_status(200);
+    for sample in [&second, &first] {
+        signal("STOP", sample.id());
+    }
+    let mut client = Client::to(balancer.address);
+    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+    balancer.said_times("is down: no answer in time", 2);
+    signal("CONT", second.id());
+    assert_eq!(client.answer().expect_status(200).text(), "hello from second\n");
+    signal("CONT", first.id());
+}

@@ -234,6 +234,11 @@ impl Sample {
         self.running.address
     }
 
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.running.id()
+    }
+
     /// Kills it as the system does (SIGKILL): what it was doing is lost.
     pub fn kill(&self) {
         self.running.signal("KILL");
