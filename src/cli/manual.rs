@@ -21,7 +21,7 @@ const SIGNALS: [(&str, &str); 4] = [
     ("HUP", "reads the settings anew, and the files for TLS to backends"),
     (
         "USR2",
-        "starts the program's file anew, which takes over without a lost connection; then this process stops as at TERM, with `--succession-timeout`",
+        "starts the program's file anew, which takes over without a lost connection; then this process ends when its clients have gone, or after `--succession-timeout`",
     ),
     ("USR1", "nothing, and a warning says so: logs that were renamed are opened anew without a signal"),
 ];
