@@ -136,8 +136,6 @@ async fn speak(client: &Rc<Client>, stream: Stream, read_ahead: Bytes) -> (Stop,
             return Poll::Ready(Stop::Over(over));
         }
         client.advance_upload(cx);
-        // Amid the last of an answer, or of a word that it may switch, hyper might close without it, after it has read of a wish
-        // to upgrade. When that is out, it is between two, or through.
         if client.is_draining() && shared.is_over() {
             if client.phase() == Phase::Flush {
                 // hyper has the last of an answer, which nobody will write.
@@ -145,7 +143,11 @@ async fn speak(client: &Rc<Client>, stream: Stream, read_ahead: Bytes) -> (Stop,
             }
             return Poll::Ready(Stop::Cut);
         }
-        if client.is_draining() && !draining && client.phase() != Phase::Flush && !client.has_tunnel() {
+        // Amid the last of an answer, or of a word that it may switch, hyper might close without it, after it has read of a wish
+        // to upgrade; and an answer whose head has gone without a word of that is not the last, for the next request may be on
+        // its way. When it is out, the client is between two, or through.
+        let is_told_later = || matches!(client.phase(), Phase::Answer | Phase::Flush);
+        if client.is_draining() && !draining && !is_told_later() && !client.has_tunnel() {
             if client.is(Mark::Passing) {
                 // Of a body that nobody wanted hyper may have a rest, which would be taken for the next request.
                 client.set(Mark::Passing, false);

@@ -11,7 +11,7 @@ use std::net::TcpStream;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use crate::support::{Backend, Balancer, Client, PATIENCE, Running, Sample, Settings, until};
+use crate::support::{Backend, Balancer, Client, PATIENCE, Running, Sample, Settings, gate, until};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n";
@@ -174,6 +174,36 @@ fn the_next_request_of_a_client_that_had_just_been_answered_at_a_stop_is_answere
     busy.send(GET);
     assert_eq!(busy.answer().expect_status(200).header("connection"), Some("close"));
     busy.expect_end();
+    ended_well(&balancer);
+}
+
+#[test]
+fn the_next_request_of_a_client_that_was_being_answered_at_a_stop_is_answered() {
+    let ((came, coming), (let_go, go)) = (gate(), gate());
+    let backend = Backend::that(move |mut transport| {
+        loop {
+            transport.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst");
+            came.open();
+            go.wait();
+            transport.send("-last");
+            if !transport.read_head() {
+                return;
+            }
+        }
+    });
+    let balancer = Balancer::before(&[backend.address]).start();
+    let mut client = Client::to(balancer.address);
+    client.send(GET);
+    coming.wait();
+    let head = client.head();
+    assert_eq!(head.header("connection"), None, "nothing says that it is the last");
+    stop(&balancer, "TERM");
+    let_go.open();
+    assert_eq!(client.with_body(head).text(), "first-last");
+    client.send(GET);
+    let_go.open();
+    assert_eq!(client.answer().expect_status(200).header("connection"), Some("close"));
+    client.expect_end();
     ended_well(&balancer);
 }
 
