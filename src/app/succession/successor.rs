@@ -9,6 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{self, Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::sync::OnceLock;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use rustix::process::{self, Pid, kill_process};
@@ -121,7 +122,7 @@ impl Succession {
         let program = self.program.ok_or(Error::Program)?.to_owned();
         find_files(live).await?;
         info!("starting a successor: {}", program.display());
-        let mut successor = aside(move || Successor::start(program)).await??;
+        let mut successor = start(program).await?;
         let legacies = desk.registry().legacies();
         let serves = timeout(PATIENCE, successor.serves(live, &legacies)).await;
         serves.unwrap_or_else(|_| if successor.serves_by_now() { Ok(()) } else { Err(Error::Late) })?;
@@ -132,6 +133,25 @@ impl Succession {
         live.own_files(false);
         live.let_callers_in(None).await;
         Ok(id)
+    }
+}
+
+/// Starts it on a thread of its own. If nobody waits for that any more, as the process is about to end, it has ended before that.
+async fn start(program: PathBuf) -> Result<Successor, Error> {
+    let (under_way, over) = channel();
+    let _waits = Waits(over);
+    let (started, under_way) = aside(move || (Successor::start(program), under_way)).await?;
+    drop::<Sender<()>>(under_way);
+    started
+}
+
+/// Waits, when it is dropped, until what holds the other end is.
+struct Waits(Receiver<()>);
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        // Nothing is ever sent.
+        let _ = self.0.recv();
     }
 }
 
