@@ -42,7 +42,7 @@ pub struct Fact {
     pub evidence: Evidence,
     /// Since when we know.
     pub learned: Instant,
-    /// Whether nobody is to wait for its answers any more.
+    /// Whether nobody is to wait for its answers any more, for there are others in its pool.
     pub abandoned: bool,
 }
 
@@ -85,16 +85,6 @@ impl Snapshot {
         let mut members = self.pools.iter().flat_map(Pool::members);
         members.any(|member| member.id == backend && member.usable && !member.drained)
     }
-
-    /// Whether nobody is to wait for a backend any more, as there is another one in its pool.
-    fn sends_elsewhere(&self, backend: &Fact) -> bool {
-        let has_another = || {
-            let mut pools = self.pools.iter().map(Pool::members);
-            let its = pools.find(|members| members.iter().any(|member| member.id == backend.id));
-            its.is_some_and(|members| members.iter().any(|member| member.usable && member.id != backend.id))
-        };
-        backend.abandoned && has_another()
-    }
 }
 
 /// For each pool, by its place, the tags that routes ask of its backends, each once.
@@ -113,6 +103,8 @@ fn subsets(config: &Config) -> Vec<Vec<&Tags>> {
 }
 
 fn members(own: Vec<&Backend>, facts: &mut Vec<Fact>) -> Vec<Member> {
+    let usable = |backend: &Backend| backend.health.is_usable() && backend.hold != Some(Hold::Disable);
+    let any_usable = own.iter().any(|backend| usable(backend));
     let members = own.into_iter().map(|backend| {
         let place = facts.len();
         facts.push(Fact {
@@ -121,7 +113,7 @@ fn members(own: Vec<&Backend>, facts: &mut Vec<Fact>) -> Vec<Member> {
             state: backend.health.state(),
             evidence: backend.health.evidence().clone(),
             learned: backend.health.learned(),
-            abandoned: backend.health.is_abandoned(),
+            abandoned: backend.health.is_abandoned() && any_usable,
         });
         let terms = &backend.terms.backend;
         Member {
@@ -130,7 +122,7 @@ fn members(own: Vec<&Backend>, facts: &mut Vec<Fact>) -> Vec<Member> {
             way: Arc::clone(&backend.way),
             load: Arc::clone(&backend.load),
             // Whoever is kept by a cookie at one that is drained still comes.
-            usable: backend.health.is_usable() && backend.hold != Some(Hold::Disable),
+            usable: usable(backend),
             well_since: backend.health.well_since(),
             weight: backend.weight(),
             drained: backend.hold == Some(Hold::Drain),
@@ -191,7 +183,7 @@ where
             if fact.state == State::Down {
                 kept.clear();
             }
-            if snapshot.sends_elsewhere(fact) && !self.snapshot.sends_elsewhere(before) {
+            if fact.abandoned && !before.abandoned {
                 kept.abandon();
                 any_abandoned = true;
             }

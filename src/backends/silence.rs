@@ -44,6 +44,7 @@ impl Heard {
 }
 
 impl Registry {
+    /// Looks once at who has answered since the look before.
     pub(super) fn listen(&self, heard: &mut HashMap<BackendId, Heard>) {
         let (before, mut any_news) = (mem::take(heard), false);
         let mut backends = self.lock();

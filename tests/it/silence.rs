@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use socket2::{SockFilter, SockRef};
 
-use crate::support::{Backend, Balancer, Client, Sample, expect_reason, get, signal};
+use crate::support::{Backend, Balancer, Client, Sample, Settings, expect_reason, get, signal};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
@@ -102,5 +102,22 @@ fn a_request_that_waits_for_the_last_of_all_goes_to_another_as_soon_as_there_is_
     balancer.said_times("is down: no answer in time", 2);
     signal("CONT", second.id());
     assert_eq!(client.answer().expect_status(200).text(), "hello from second\n");
+    signal("CONT", first.id());
+}
+
+#[test]
+fn who_may_be_sent_to_one_backend_only_is_told_that_it_was_found_dead() {
+    let (first, second) = (Sample::start("first"), Sample::start("second"));
+    let settings = Settings::that_say(&format!(
+        "listeners.web.address = \"127.0.0.1:0\"\nadmin.address = \"off\"\n\
+         pools.all.backends = [\"{}\", \"{}\"]\nroutes.all = {{ pool = \"all\", retry.attempts = 1 }}\n",
+        first.address(),
+        second.address()
+    ));
+    let balancer = settings.balancer().start();
+    balancer.said_times("is healthy", 2);
+    signal("STOP", first.id());
+    let answer = expect_reason(get(balancer.address, "/"), 504, "found_dead");
+    assert_eq!(answer.text(), "the backend was found dead before it answered\n");
     signal("CONT", first.id());
 }

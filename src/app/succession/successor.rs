@@ -9,7 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{self, Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::sync::OnceLock;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use rustix::process::{self, Pid, kill_process};
@@ -138,10 +138,10 @@ impl Succession {
 
 /// Starts it on a thread of its own. If nobody waits for that any more, as the process is about to end, it has ended before that.
 async fn start(program: PathBuf) -> Result<Successor, Error> {
-    let (under_way, over) = channel();
+    let (under_way, over) = channel::<()>();
     let _waits = Waits(over);
     let (started, under_way) = aside(move || (Successor::start(program), under_way)).await?;
-    drop::<Sender<()>>(under_way);
+    drop(under_way);
     started
 }
 
