@@ -48,7 +48,7 @@ pub use patience::Patience;
 pub use pem::TlsFileError;
 pub use provenance::{Provenance, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, address};
 pub use proxy_header::Origin;
-pub use stream::{Peeked, Socket, Stream};
+pub use stream::{Peeked, Socket, Stream, set_keepalive};
 pub use tls::{SystemAuthorities, TlsFault, check_files, is_of_version_1};
 pub use transport::{Flow, Transport, is_of_the_other_end};
 pub use unshare::{Unshared, unshare};

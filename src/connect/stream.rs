@@ -6,14 +6,32 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use socket2::{Domain, SockRef};
+use socket2::{Domain, SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsStream;
 
 /// Bytes that are cheaper to copy than to hand to the system in pieces.
 const FEW: usize = 2048;
+
+/// Without a byte for so long, the system asks the other end whether it is there still,
+const QUIET: Duration = Duration::from_secs(60);
+/// and again after so long each,
+const ASKED_AGAIN: Duration = Duration::from_secs(10);
+/// and takes it for gone when it has answered none of so many.
+const UNANSWERED: u32 = 3;
+
+/// Lets the system find out that a TCP connection's other end has vanished without a word, though nothing is to be sent (RFC 9293
+/// section 3.8.4).
+///
+/// # Errors
+/// What the system says.
+pub fn set_keepalive(socket: &socket2::Socket) -> io::Result<()> {
+    let keepalive = TcpKeepalive::new().with_time(QUIET).with_interval(ASKED_AGAIN).with_retries(UNANSWERED);
+    socket.set_tcp_keepalive(&keepalive)
+}
 
 /// A connection as the system gives it.
 #[derive(Debug)]

@@ -6,11 +6,12 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::yield_now;
 
 use crate::balance::Lease;
-use crate::connect::Stream;
+use crate::connect::{Stream, set_keepalive};
 
 use super::client::{Mark, before_due};
 use super::exchange::Exchange;
@@ -42,6 +43,8 @@ impl Tunnel {
     pub async fn run(mut self, client: impl AsyncRead + AsyncWrite + Unpin, read_ahead: &[u8]) {
         let facts = Rc::clone(self.exchange.client());
         facts.enter(Phase::Tunnel);
+        // Its deadline may be far, and a listener's clients have it.
+        let _ = set_keepalive(&SockRef::from(self.backend.socket()));
         let mut client = Metered { stream: client, client: Rc::clone(&facts), incoming: true };
         let mut backend = Metered { stream: self.backend, client: Rc::clone(&facts), incoming: false };
         let passed = async {

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use crate::config::{Address, Listener};
-use crate::connect::{self, Wants, is_our_want, ran_out_of_files};
+use crate::connect::{self, Wants, is_our_want, ran_out_of_files, set_keepalive};
 use crate::proxy::{Alarm, Error, Leaving, Shared};
 
 use super::arrival::{Arrival, Door, at_a_stop, turn_away};
@@ -91,6 +91,7 @@ impl Bound {
         match &listener.address {
             Address::Ip(_) => {
                 let address = first.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
+                sockets.iter().try_for_each(bequeath)?;
                 while sockets.len() < count {
                     sockets.push(bound_socket(address, true)?);
                 }
@@ -150,10 +151,15 @@ fn bound_socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     socket.set_nonblocking(true)?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(shared)?;
-    // Accepted sockets inherit it, which spares a system call for each.
-    socket.set_tcp_nodelay(true)?;
+    bequeath(&socket)?;
     socket.bind(&address.into())?;
     Ok(socket)
+}
+
+/// Sets what accepted sockets inherit, which spares system calls for each.
+fn bequeath(socket: &Socket) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    set_keepalive(socket)
 }
 
 /// A Unix socket has one queue, from which all workers take.

@@ -1,5 +1,6 @@
 //! How a tunnel ends.
 
+use std::fs::read_to_string;
 use std::net::TcpStream;
 use std::sync::mpsc::channel;
 
@@ -258,4 +259,29 @@ fn the_access_log_tells_who_ended_a_tunnel_that_did_not_end_in_order() {
     ended(Transport::reset, stay, "tunnel_broken");
     ended(|mut transport| transport.wait_for_end(), stay, "tunnel_timeout");
     ended(|mut transport| transport.wait_for_end(), Client::reset, "client_gone");
+}
+
+/// Whether the system will ask who is at this port whether it is there still (`tr` in proc_net_tcp(5)).
+fn will_be_asked(port: u16) -> bool {
+    let sockets = read_to_string("/proc/net/tcp").unwrap();
+    let remote = format!(":{port:04X}");
+    sockets.lines().skip(1).any(|line| {
+        let mut fields = line.split_whitespace().skip(2);
+        fields.next().unwrap().ends_with(&remote) && fields.nth(2).unwrap().starts_with("02:")
+    })
+}
+
+#[test]
+fn neither_end_of_a_quiet_tunnel_can_vanish_unnoticed() {
+    let (backend, balancer) = tunnel_to(echo);
+    let balancer = balancer.start();
+    let stream = TcpStream::connect(balancer.address).unwrap();
+    let port = stream.local_addr().unwrap().port();
+    let mut client = Client::over(stream);
+    client.send(ASK);
+    assert_eq!(client.head().status, 101);
+    client.send("hello");
+    assert_eq!(client.bytes(5), b"hello");
+    until("the client is to be asked", || will_be_asked(port));
+    until("the backend is to be asked", || will_be_asked(backend.address.port()));
 }
