@@ -347,3 +347,23 @@ fn client_address(address: &SockAddr) -> SocketAddr {
 fn is_the_clients(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_comes_through_a_socket_of_an_older_process_gets_what_others_get() {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("a free port");
+        let address = socket.local_addr().expect("it is bound").as_socket().expect("an IP address");
+        let listener = Listener { name: "old".into(), address: address.into(), tls: false };
+        let mut bound = Bound::inherit(&listener, None, 1, vec![socket]).expect("it can be had");
+        bound.listen().expect("nobody else listens");
+        let _client = std::net::TcpStream::connect(address).expect("it listens");
+        let (_, socket) = bound.take(1).next().expect("the one there is");
+        let (accepted, _) = socket.accept().expect("a client");
+        assert!(accepted.tcp_nodelay().expect("an open socket"));
+        assert!(accepted.keepalive().expect("an open socket"));
+    }
+}
