@@ -46,7 +46,8 @@ impl Exchange {
         let is_told = client.shared.access_log.is_some() || tracing::enabled!(Level::DEBUG);
         let entry = is_told.then(|| {
             client.reset_counts();
-            Box::new(Entry::begin(client.address(), request).on_behalf_of(client.ip()))
+            let listener = &client.listener().name;
+            Box::new(Entry::begin(listener, client.address(), request).on_behalf_of(client.ip()))
         });
         let began = look_at(&client, request);
         client.begin_exchange();

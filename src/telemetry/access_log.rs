@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hyper::header::{HOST, HeaderValue, USER_AGENT};
 use hyper::http::uri::PathAndQuery;
@@ -38,7 +38,10 @@ pub enum Destination {
 #[derive(Debug)]
 pub struct Entry {
     began: Instant,
+    /// After how long its answer's head was there to be sent.
+    answered: Option<Duration>,
     at: SystemTime,
+    listener: Arc<str>,
     client: SocketAddr,
     /// For whom the client speaks, if it is a trusted proxy that says so.
     origin: Option<IpAddr>,
@@ -62,6 +65,7 @@ pub struct Entry {
 struct Line<'a> {
     /// Seconds since 1970, UTC, when the head had come, or was refused.
     ts: f64,
+    listener: &'a str,
     client: Sender,
     /// The proxy that it came through, as far as we see: only if it is not the client itself.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,6 +89,8 @@ struct Line<'a> {
     attempts: u32,
     bytes_in: u64,
     bytes_out: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answered_us: Option<u128>,
     duration_us: u128,
     reason: Option<&'static str>,
     termination: &'static str,
@@ -99,8 +105,8 @@ enum Sender {
 }
 
 impl Entry {
-    /// Of a request whose head has come.
-    pub fn begin<B>(client: SocketAddr, request: &Request<B>) -> Self {
+    /// Of a request whose head has come by this listener.
+    pub fn begin<B>(listener: &Arc<str>, client: SocketAddr, request: &Request<B>) -> Self {
         let (headers, uri) = (request.headers(), request.uri());
         let authority = || HeaderValue::from_str(uri.authority()?.as_str()).ok();
         Self {
@@ -109,15 +115,17 @@ impl Entry {
             path: shortened(uri.path_and_query().map_or("", PathAndQuery::as_str)).to_owned(),
             host: headers.get(HOST).cloned().or_else(authority),
             agent: headers.get(USER_AGENT).cloned(),
-            ..Self::without_head(client)
+            ..Self::without_head(listener, client)
         }
     }
 
     /// Of a client whose request's head did not come, or cannot be read.
-    pub fn without_head(client: SocketAddr) -> Self {
+    pub fn without_head(listener: &Arc<str>, client: SocketAddr) -> Self {
         Self {
             began: Instant::now(),
+            answered: None,
             at: SystemTime::now(),
+            listener: Arc::clone(listener),
             client,
             origin: None,
             method: None,
@@ -160,6 +168,7 @@ impl Entry {
     /// The client gets an answer with this status.
     pub fn answered(&mut self, status: u16) {
         self.status = status;
+        self.answered = Some(self.began.elapsed());
     }
 
     /// The backend that was chosen last.
@@ -180,6 +189,7 @@ impl Entry {
     pub fn end(&self, bytes_in: u64, bytes_out: u64) -> Vec<u8> {
         let line = Line {
             ts: self.at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
+            listener: &self.listener,
             client: self.origin.map_or(Sender::Connected(self.client), Sender::Named),
             peer: self.origin.map(|_| self.client),
             method: self.method.as_ref().map_or("", Method::as_str),
@@ -194,6 +204,7 @@ impl Entry {
             attempts: self.attempts,
             bytes_in,
             bytes_out,
+            answered_us: self.answered.as_ref().map(Duration::as_micros),
             duration_us: self.began.elapsed().as_micros(),
             reason: self.reason,
             termination: self.termination,

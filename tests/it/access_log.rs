@@ -2,6 +2,7 @@
 
 mod blamed;
 mod cut;
+mod listeners;
 mod lost;
 mod piped;
 mod refused;
@@ -30,11 +31,14 @@ fn a_request_that_went_well_has_a_line_with_all_that_is_known_of_it() {
     let [line] = log.lines_after(&balancer, 1).try_into().expect("one line");
     let ts = line["ts"].as_f64().expect("seconds");
     assert!((began - 0.001..=now() + 0.001).contains(&ts), "{began} {line}");
-    assert!(line["duration_us"].as_u64().is_some_and(|micros| micros > 0), "{line}");
+    let (answered, duration) = (line["answered_us"].as_u64(), line["duration_us"].as_u64());
+    assert!(answered.is_some_and(|micros| micros > 0) && answered <= duration, "{line}");
     let mut rest = line;
-    rest.as_object_mut().unwrap().retain(|key, _| key != "ts" && key != "duration_us");
+    rest.as_object_mut()
+        .unwrap()
+        .retain(|key, _| !["ts", "answered_us", "duration_us"].contains(&key.as_str()));
     let expected = json!({
-        "client": client.stream().local_addr().unwrap(), "method": "POST", "path": "/echo?a=1&b=%20",
+        "listener": "127.0.0.1:0", "client": client.stream().local_addr().unwrap(), "method": "POST", "path": "/echo?a=1&b=%20",
         "protocol": "HTTP/1.1",
         "host": "shop.test:80", "user_agent": "tester/1", "status": 200,
         "route": "default", "pool": "default", "backend": sample.address(),
@@ -84,6 +88,21 @@ fn each_request_of_a_connection_has_a_line_and_counts_of_its_own() {
             json!(["/status/204", 204, 3, 0]),
         ]
     );
+}
+
+#[test]
+fn when_a_backend_answered_is_told_beside_how_long_the_whole_took() {
+    let times = |line: &Value| (line["answered_us"].as_u64(), line["duration_us"].as_u64());
+    let (answered, whole) = times(&ends(&[Backend::closes_mid_body().address], GET, None));
+    assert!(answered.is_some() && answered <= whole, "{answered:?} {whole:?}");
+    let stalling = Backend::stalls();
+    let (balancer, log) = logging(&[stalling.address]);
+    let mut client = Client::to(balancer.address);
+    client.send(GET);
+    until("the backend has it", || stalling.requests() == 1);
+    drop(client);
+    let line = log.wait_for_a_line();
+    assert_eq!((times(&line).0, &line["reason"]), (None, &json!("client_gone")));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde_json::json;
 
 use crate::support::admin::body;
-use crate::support::{Client, Http2, Running, Settings};
+use crate::support::{Client, Http2, Settings};
 
 use super::{ask, named};
 
@@ -21,14 +21,6 @@ fn text(outside: &str, (name, inside): (&str, &str), backend: SocketAddr) -> Str
     )
 }
 
-/// Where a listener is.
-fn address_of(balancer: &Running, name: &str) -> SocketAddr {
-    let listeners = balancer.admin().get("/api/v1/listeners")["listeners"].clone();
-    let mut listeners = listeners.as_array().expect("a list").iter();
-    let listener = listeners.find(|listener| listener["name"] == name).expect("there is one");
-    listener["address"].as_str().and_then(|address| address.parse().ok()).expect("an address")
-}
-
 /// An address that nobody listens on. Others who take any port that is free are on another one.
 fn free() -> String {
     let taken = std::net::TcpListener::bind("127.0.0.79:0").expect("a free port");
@@ -41,7 +33,7 @@ fn a_route_is_for_who_came_to_one_of_its_listeners() {
     let settings = Settings::that_say(&text("127.0.0.1:0", ("inside", "127.0.0.1:0"), app.address));
     for workers in ["1", "2"] {
         let balancer = settings.balancer().flag("--workers", workers).start();
-        let (outside, inside) = (address_of(&balancer, "outside"), address_of(&balancer, "inside"));
+        let (outside, inside) = (balancer.address_of("outside"), balancer.address_of("inside"));
         assert_eq!(ask(inside, "test", "/stats/1", "").expect_status(200).text(), "app");
         assert_eq!(Http2::to(inside).get("/stats/1").text(), "app");
         ask(inside, "test", "/", "").expect_status(403);
@@ -57,7 +49,7 @@ fn a_listener_may_get_another_name_while_its_clients_are_connected() {
     for inside in [free(), "127.0.0.1:0".to_owned()] {
         let settings = Settings::that_say(&text(&outside, ("inside", &inside), app.address));
         let balancer = settings.balancer().start();
-        let address = address_of(&balancer, "inside");
+        let address = balancer.address_of("inside");
         let mut client = Client::to(address);
         client.send(GET);
         client.answer().expect_status(200);
@@ -70,7 +62,7 @@ fn a_listener_may_get_another_name_while_its_clients_are_connected() {
             assert_eq!((&requests["looked_at"], &requests["elsewhere"]), (&json!(1), &json!(0)));
         }
         settings.change(&balancer, &renamed);
-        assert_eq!(address_of(&balancer, "private"), address);
+        assert_eq!(balancer.address_of("private"), address);
         ask(address, "test", "/stats/1", "").expect_status(200);
         ask(outside.parse().expect("an address"), "test", "/stats/1", "").expect_status(403);
         if !is_chosen {

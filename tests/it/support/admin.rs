@@ -17,6 +17,14 @@ impl Running {
     pub fn admin(&self) -> Admin {
         Admin { address: super::program::address_in(&self.said("admin API on http")) }
     }
+
+    /// Where the listener of this name is, as the admin API says.
+    pub fn address_of(&self, name: &str) -> SocketAddr {
+        let listeners = self.admin().get("/api/v1/listeners")["listeners"].clone();
+        let mut listeners = listeners.as_array().expect("a list").iter();
+        let listener = listeners.find(|listener| listener["name"] == name).expect("there is one");
+        listener["address"].as_str().and_then(|address| address.parse().ok()).expect("an address")
+    }
 }
 
 impl Admin {
