@@ -252,3 +252,21 @@ fn a_grpc_client_gets_what_a_route_writes_as_a_status() {
     let nothing = text("nothing is here for this host, path and kind of request");
     assert_eq!(call("/x"), (200, text("12"), nothing, None));
 }
+
+#[test]
+fn two_routes_ask_for_one_password_as_the_page_says_and_their_backend_does_not_hear_it() {
+    let page = include_str!("../../../docs/routing.md");
+    let mut blocks = page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let routes = blocks.find(|block| block.contains("STAGING_LOGIN")).expect("it is on the page");
+    let (backend, heads) = Backend::tells("HTTP/1.1 204 No Content\r\n\r\n");
+    let settings = settings(routes, &[("web", backend.address)]);
+    let balancer = settings.balancer().env("STAGING_LOGIN", "YW5uYTpzM2NyZXQ=").start();
+    let knock = |line: &str| ask(balancer.address, "test", "/staging/page", line);
+    for line in ["", "Authorization: Basic YW5uYTpndWVzcw==\r\n", "Authorization: Basic\r\n"] {
+        let refused = knock(line).expect_status(401);
+        assert_eq!(refused.header("www-authenticate"), Some("Basic realm=\"staging\""));
+    }
+    knock("Authorization: Basic YW5uYTpzM2NyZXQ=\r\n").expect_status(204);
+    let head = heads.iter().find(|head| head.starts_with("GET /staging/page ")).expect("it came");
+    assert!(!head.to_lowercase().contains("authorization"), "{head}");
+}
