@@ -223,7 +223,8 @@ impl Registry {
         let gone: Vec<_> =
             self.lock().extract_if(.., |backend| backend.leaving && backend.is_over()).collect();
         if !gone.is_empty() {
-            gone.iter().for_each(|gone| info!("{gone} is gone: its last request has ended"));
+            gone.iter()
+                .for_each(|gone| info!("{gone} is gone: nothing is under way there, nor remembered of it"));
             self.publish();
         }
     }

@@ -279,12 +279,10 @@ impl Pool {
         Lease::on(member, total)
     }
 
+    /// Each policy has looked at all at last, so whoever is usable and was not tried was full, even if it is no longer.
     #[cold]
     fn why_none(&self, tried: &Tried) -> NoPick {
-        let full = |index: &u32| {
-            let member = &self.members[*index as usize];
-            member.is_full() && !tried.contains(member.id)
-        };
-        if self.order.members.iter().any(full) { NoPick::AllFull } else { NoPick::NoneUsable }
+        let was_full = |index: &u32| !tried.contains(self.members[*index as usize].id);
+        if self.order.members.iter().any(was_full) { NoPick::AllFull } else { NoPick::NoneUsable }
     }
 }

@@ -182,8 +182,15 @@ fn lacks<'t>(member: &Member, tags: &'t [(Arc<str>, Arc<str>)]) -> Option<&'t (A
 }
 
 fn learned(member: &Member, evidence: &Evidence, learned: Instant) -> String {
-    let ago = Instant::now().saturating_duration_since(learned).as_secs();
-    format!("{}: {evidence} {ago} s ago\n", member.way.url)
+    let url = &member.way.url;
+    match evidence {
+        // When that was is not known, or it never was.
+        Evidence::Nothing | Evidence::Before(_) => format!("{url}: {evidence}\n"),
+        _ => {
+            let ago = Instant::now().saturating_duration_since(learned).as_secs();
+            format!("{url}: {evidence} {ago} s ago\n")
+        }
+    }
 }
 
 /// Why a backend gets no requests, be it well or not, if an operator or the settings took it out.

@@ -206,9 +206,11 @@ impl Client {
         *self.origin.borrow_mut() = origin.map(Box::new);
     }
 
-    /// Whether it may see addresses of backends.
+    /// Whether it may see addresses of backends: who asks is on this machine, as far as can be known. A proxy here may ask for
+    /// anybody, and what connects to a Unix socket is one, as a rule.
     pub fn is_local(&self) -> bool {
-        self.ip().is_loopback()
+        let by_network = self.listener().address.ip().is_some();
+        by_network && self.address.ip().is_loopback() && !self.is(Mark::Relayed)
     }
 
     /// Notes who it says it is, if it showed a certificate: only those that were asked for and found good are known.

@@ -37,6 +37,7 @@ pub(super) fn prepare(
     if seen.has(Kind::Hosts) {
         return Err(Error::Malformed("it has more than one Host"));
     }
+    client.set(Mark::Relayed, seen.has(Kind::Via) || seen.has(Kind::Claim));
     if seen.has(Kind::Via) {
         reach::check_circle(request.headers())?;
     }

@@ -3,8 +3,11 @@
 mod grpc;
 mod shared;
 
+use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::unix::net::UnixStream;
 
+use crate::support::pki::Folder;
 use crate::support::{Backend, Balancer, PATIENCE, Running, Sample, get, request, until};
 
 /// Where tests have the checks of scripted backends go, which answer `/health` without being asked to.
@@ -182,6 +185,32 @@ fn a_client_on_another_machine_is_not_told_where_the_backends_are() {
     let answer = get(address, "/").expect_status(503);
     assert_eq!(answer.text(), "no backend for this request is healthy\n");
     assert_eq!(answer.header("retry-after"), Some("1"));
+}
+
+#[test]
+fn who_asks_through_another_proxy_of_this_machine_is_not_told_where_the_backends_are() {
+    let refusing = Backend::refuses();
+    let folder = Folder::new();
+    let socket = folder.path("listener");
+    let listen = format!("127.0.0.1:0,unix:{}", socket.display());
+    let balancer = Balancer::bare().env("LOADBALANCER_LISTEN", &listen);
+    let balancer = balancer.flag("--backend", &refusing.to_string()).start();
+    without_backends(&balancer, balancer.address);
+    let ask = |lines: &str| format!("GET / HTTP/1.1\r\nHost: test\r\n{lines}Connection: close\r\n\r\n");
+    let told = |lines: &str| request(balancer.address, &ask(lines)).expect_status(503).text().to_owned();
+    assert!(told("").contains(&refusing.to_string()), "{}", told(""));
+    for line in
+        ["Via: 1.1 edge", "X-Forwarded-For: 192.0.2.7", "X-Real-IP: 192.0.2.7", "Forwarded: for=unknown"]
+    {
+        assert_eq!(told(&format!("{line}\r\n")), "no backend for this request is healthy\n", "{line}");
+    }
+    // Whoever listens there on behalf of others need not say so.
+    let (mut client, mut answer) = (UnixStream::connect(&socket).expect("it listens"), String::new());
+    client.set_read_timeout(Some(PATIENCE)).expect("it is set");
+    client.write_all(ask("").as_bytes()).expect("it is taken");
+    client.read_to_string(&mut answer).expect("it is answered");
+    assert!(answer.ends_with("\r\n\r\nno backend for this request is healthy\n"), "{answer}");
+    assert!(told("").contains(&refusing.to_string()), "{}", told(""));
 }
 
 /// Waits until requests know what the line says.

@@ -151,7 +151,7 @@ fn a_removed_backend_ends_what_it_does_and_is_known_until_then() {
     until("others go elsewhere", || get(balancer.address, "/").text() == "hello from next\n");
     opener.open();
     assert_eq!(client.answer().expect_status(200).text(), "slow");
-    balancer.said(&format!("{} is gone: its last request has ended", slow.address));
+    balancer.said(&format!("{} is gone: nothing is under way there", slow.address));
 }
 
 #[test]

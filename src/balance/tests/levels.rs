@@ -109,3 +109,10 @@ fn a_full_pool_is_told_from_one_without_a_usable_backend() {
         assert_eq!(full.pick(&worker.ask(), &tried).unwrap_err(), NoPick::NoneUsable);
     }
 }
+
+#[test]
+fn who_was_full_when_it_was_asked_is_told_as_full_though_a_request_has_ended_since() {
+    let only = |usable| Member { usable, max_requests: NonZeroU32::new(1), ..member(0) };
+    let why = |usable| pool(PolicyName::First, vec![only(usable)]).why_none(&Tried::default());
+    assert_eq!((why(true), why(false)), (NoPick::AllFull, NoPick::NoneUsable));
+}

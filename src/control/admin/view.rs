@@ -197,7 +197,9 @@ fn why(
     let is_taken_out =
         matches!(state, BackendState::Draining | BackendState::Disabled | BackendState::Leaving);
     if is_taken_out && backend.health.state() == State::Down {
-        why += &format!("; it was down: {evidence}");
+        // Who is drained goes on being checked.
+        let tense = if state == BackendState::Draining { "is" } else { "was" };
+        why += &format!("; it {tense} down: {evidence}");
     }
     if !is_taken_out && backend.health.is_of_before() {
         why += "; not checked since it was let back in";

@@ -15,6 +15,8 @@ pub enum Mark {
     Unread,
     /// A request's body was let go of before its end: hyper has yet to pass over what it holds of it.
     Passing,
+    /// The request under way came through a proxy, as its head says.
+    Relayed,
     /// The client said of a request that no other follows (RFC 9112 section 9.6).
     Last,
     /// A request on its connection asked to switch protocols, which hyper does not forget.
