@@ -195,7 +195,7 @@ async fn serve(
     let admin = spawn_local(control::admin(Rc::clone(&desk), callers));
     let mut cause = Cause::Asked;
     let stopped = async {
-        cause = stop::cause(shutdown.as_mut(), &mut workers, (succession, &live, &desk)).await;
+        cause = stop::cause((shutdown.as_mut(), cut), &mut workers, (succession, &live, &desk)).await;
         watch.abort();
         match cause {
             // A successor gets the signals that we would have got, and is who is watched.

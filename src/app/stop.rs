@@ -2,10 +2,12 @@
 
 use std::future::Future;
 use std::pin::{Pin, pin};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
+use crate::connect::Patience;
 use crate::control::{self, Desk};
 use crate::proxy::{Leaving, Stop};
 use crate::server::Workers;
@@ -25,20 +27,46 @@ pub(super) enum Cause {
     Fallen(usize),
 }
 
-/// Waits until there is a reason to stop.
+/// Waits until there is a reason to stop, and until those who are to hear of it before have had their time.
 pub(super) async fn cause(
-    shutdown: Pin<&mut impl Future<Output = ()>>,
+    (shutdown, cut): (Pin<&mut impl Future<Output = ()>>, &watch::Receiver<bool>),
     workers: &mut Workers,
-    (succession, live, desk): (Succession, &Live, &Desk),
+    (mut succession, live, desk): (Succession, &Live, &Desk),
 ) -> Cause {
-    tokio::select! {
+    let cause = tokio::select! {
         () = shutdown => Cause::Asked,
-        successor = succession.happens(live, desk) => Cause::Succeeded(successor),
-        worker = workers.fallen() => {
-            error!("worker {worker} has ended unasked: the others are stopped");
-            Cause::Fallen(worker)
-        }
+        successor = succession.happens(live, desk) => return Cause::Succeeded(successor),
+        worker = workers.fallen() => Cause::Fallen(worker),
+    };
+    manager::stopping();
+    let cause = match (cause, live.config().timeouts.notice) {
+        (Cause::Asked, Some(time)) => notice(time, desk, cut.clone(), (workers, succession)).await,
+        _ => cause,
+    };
+    if let Cause::Fallen(worker) = cause {
+        error!("worker {worker} has ended unasked: the others are stopped");
     }
+    cause
+}
+
+/// Lets whoever sends clients here hear that a stop will begin, while all is served as ever: who looks now and then would send them to
+/// a closed port. What else there is to stop for cuts it short.
+async fn notice(
+    time: Duration,
+    desk: &Desk,
+    mut cut: watch::Receiver<bool>,
+    (workers, mut succession): (&mut Workers, Succession),
+) -> Cause {
+    desk.give_notice();
+    info!("stopping in {time:?}: until then clients are served as ever, and /readyz says 503");
+    let hurried = async {
+        tokio::select! {
+            Ok(_) = cut.wait_for(|cut| *cut) => Cause::Asked,
+            worker = workers.fallen() => Cause::Fallen(worker),
+            never = succession.is_refused() => match never {},
+        }
+    };
+    Patience::of(time).wait(hurried).await.unwrap_or(Cause::Asked)
 }
 
 /// Stops, and waits until the workers have ended.
@@ -60,7 +88,6 @@ pub(super) async fn stop(
     match cause {
         Cause::Succeeded(_) => begin(Leaving::Succeeded),
         Cause::Asked | Cause::Fallen(_) => {
-            manager::stopping();
             live.remove_files();
             begin(Leaving::Stopped);
         }

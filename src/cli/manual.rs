@@ -16,7 +16,7 @@ use super::exit;
 const SIGNALS: [(&str, &str); 4] = [
     (
         "TERM, INT, QUIT",
-        "stops: running requests have `--drain-timeout` to end. A second one cuts what is under way, a third one waits for nothing",
+        "stops, at once or after `--notice-timeout`: running requests have `--drain-timeout` to end. A second one, also during the notice, cuts what is under way, a third one waits for nothing",
     ),
     ("HUP", "reads the settings anew, and the files for TLS to backends"),
     (

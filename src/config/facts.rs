@@ -89,7 +89,9 @@ pub struct Timeouts {
     pub backend_idle: Duration,
     /// Without a byte in either direction, for an upgraded connection.
     pub tunnel_idle: Duration,
-    /// For running requests to finish after a stop was asked for.
+    /// For others to hear that a stop was asked for, while all is served as ever; none means that it begins at once.
+    pub notice: Option<Duration>,
+    /// For running requests to finish once it has begun.
     pub drain: Duration,
     /// The same, after another process has taken this one's place.
     pub succession: Duration,

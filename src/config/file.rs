@@ -128,6 +128,9 @@ pub struct Timeouts {
     /// Without a byte in either direction of an upgraded connection (WebSocket). Default: "1h"
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tunnel_idle: Option<Time>,
+    /// For whoever looks at `/readyz` to hear of a stop (SIGINT, SIGTERM or SIGQUIT) while clients are still served as ever. Default: none
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notice: Option<Time>,
     /// For running requests to finish after SIGINT, SIGTERM or SIGQUIT. Default: "30s"
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drain: Option<Time>,

@@ -120,6 +120,10 @@ pub struct Flags {
     #[arg(long, env = "LOADBALANCER_TUNNEL_IDLE_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "1h", help_heading = heading::TIMEOUTS)]
     pub tunnel_idle_timeout: Duration,
 
+    /// For whoever looks at `/readyz` to hear of a stop (SIGINT, SIGTERM or SIGQUIT) while clients are still served as ever [default: none]
+    #[arg(long, env = "LOADBALANCER_NOTICE_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, help_heading = heading::TIMEOUTS)]
+    pub notice_timeout: Option<Duration>,
+
     /// For running requests to finish after SIGINT, SIGTERM or SIGQUIT
     #[arg(long, env = "LOADBALANCER_DRAIN_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "30s", help_heading = heading::TIMEOUTS)]
     pub drain_timeout: Duration,
@@ -221,7 +225,8 @@ const BY_NAME: [&str; 18] = [
 ];
 
 /// Flags in whose place `demo` has values of its own.
-const IDLE_IN_DEMO: [&str; 5] = ["config", "watch", "backend", "health-path", "health-interval"];
+const IDLE_IN_DEMO: [&str; 6] =
+    ["config", "watch", "backend", "health-path", "health-interval", "notice-timeout"];
 
 impl Flags {
     /// All commands, each with the flags that say something to it.

@@ -215,6 +215,7 @@ fn timeouts(given: &file::Timeouts) -> Timeouts {
         client_idle: or(given.client_idle, 75),
         backend_idle: or(given.backend_idle, 55),
         tunnel_idle: or(given.tunnel_idle, 3600),
+        notice: given.notice.map(|time| time.0),
         drain: or(given.drain, 30),
         succession: or(given.succession, 3600),
     }

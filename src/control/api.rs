@@ -60,7 +60,7 @@ pub struct Overview {
 pub enum Stage {
     /// It takes clients.
     Serving,
-    /// It finishes running requests and takes no more clients.
+    /// It is about to end: it finishes running requests and takes no more clients, at the latest when its notice is over (`timeouts.notice`).
     Stopping,
 }
 

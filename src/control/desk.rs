@@ -125,6 +125,8 @@ pub struct Desk {
     refused: Cell<u64>,
     /// The state of the files when they were refused last to who had asked for them, until it is seen that they have changed.
     refused_files: Cell<Option<u64>>,
+    /// Whether it is known that a stop will begin.
+    noticed: Cell<bool>,
     /// The process that serves in place of this one.
     successor: Cell<Option<u32>>,
     turn: Mutex<()>,
@@ -150,6 +152,7 @@ impl Desk {
             taken_back: RefCell::default(),
             refused: Cell::new(0),
             refused_files: Cell::default(),
+            noticed: Cell::default(),
             successor: Cell::default(),
             turn: Mutex::default(),
             holding: Mutex::default(),
@@ -279,9 +282,19 @@ impl Desk {
         }
     }
 
-    /// Whether the process is to stop: running requests are finished, and nothing else.
+    /// Whether the process is to stop: nothing is changed any more.
     pub fn is_stopping(&self) -> bool {
-        self.means.stopping.borrow().is_some()
+        self.noticed.get() || !self.takes_clients()
+    }
+
+    /// Whether it has not begun to: from then on running requests are finished, and nothing else.
+    pub(super) fn takes_clients(&self) -> bool {
+        self.means.stopping.borrow().is_none()
+    }
+
+    /// A stop will begin: who asks is told so from here on.
+    pub fn give_notice(&self) {
+        self.noticed.set(true);
     }
 
     /// This process serves in place of this one: from here on, what is to be changed is to be asked of it.

@@ -32,7 +32,10 @@ pub async fn reload(hangups: Option<Signal>, desk: Rc<Desk>) {
             Err(Refusal::Replaced(process)) => successor::pass_on(process),
             reloaded => {
                 tell(&desk, &reloaded);
-                manager::ready();
+                // That it stops was the last word.
+                if !desk.is_stopping() {
+                    manager::ready();
+                }
             }
         }
     }

@@ -89,6 +89,23 @@ fn it_is_told_of_the_start_of_each_reload_and_of_the_stop() {
 }
 
 #[test]
+fn it_is_told_of_a_stop_as_soon_as_notice_is_given_and_of_nothing_more() {
+    let (manager, sample) = (Manager::new(), Sample::start("one"));
+    let balancer = Balancer::before(&[sample.address()]).flag("--notice-timeout", "1h");
+    let balancer = manager.manages(balancer).run().listening();
+    assert_eq!(manager.message(), "READY=1\n");
+    balancer.signal("TERM");
+    assert_eq!(manager.message(), "STOPPING=1\n");
+    balancer.signal("HUP");
+    balancer.said("reload refused");
+    get(balancer.address, "/").expect_status(200);
+    balancer.signal("TERM");
+    assert_eq!(balancer.ended().code(), Some(130));
+    manager.told.set_nonblocking(true).unwrap();
+    assert_eq!(manager.told.recv(&mut [0; 64]).unwrap_err().kind(), ErrorKind::WouldBlock);
+}
+
+#[test]
 fn it_has_signs_of_life_as_often_as_it_wants() {
     let (manager, sample) = (Manager::new(), Sample::start("one"));
     let balancer =

@@ -3,6 +3,7 @@
 mod changes;
 mod cut;
 mod flooded;
+mod notice;
 mod paths;
 mod signals;
 mod silent;

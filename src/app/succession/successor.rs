@@ -1,5 +1,6 @@
 //! The old process, which gives way to its successor.
 
+use std::convert::Infallible;
 use std::env;
 use std::ffi::OsStr;
 use std::future::pending;
@@ -90,21 +91,37 @@ impl Succession {
     }
 
     /// Ready when another process, which it tells, serves in our place. If nobody waits for that any more, none will.
-    pub(in crate::app) async fn happens(mut self, live: &Live, desk: &Desk) -> u32 {
-        let Some(mut signal) = self.signal.take() else { return pending().await };
+    pub(in crate::app) async fn happens(&mut self, live: &Live, desk: &Desk) -> u32 {
         loop {
-            if signal.recv().await.is_none() {
-                return pending().await;
-            }
+            self.is_asked_for().await;
             match self.succeed(live, desk).await {
                 Ok(id) => {
                     info!("process {id} serves in place of this one");
-                    spawn_local(control::refer(signal, id));
+                    if let Some(signal) = self.signal.take() {
+                        spawn_local(control::refer(signal, id));
+                    }
                     return id;
                 }
                 Err(error) => warn!("no successor, this process goes on: {error}"),
             }
         }
+    }
+
+    /// Says that there will be none, as often as it is asked for.
+    pub(in crate::app) async fn is_refused(&mut self) -> Infallible {
+        loop {
+            self.is_asked_for().await;
+            warn!("no successor: {}", Refusal::Stopping);
+        }
+    }
+
+    async fn is_asked_for(&mut self) {
+        if let Some(signal) = &mut self.signal
+            && signal.recv().await.is_some()
+        {
+            return;
+        }
+        pending::<()>().await;
     }
 
     async fn succeed(&self, live: &Live, desk: &Desk) -> Result<u32, Error> {

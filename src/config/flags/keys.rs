@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use super::Given;
 
 /// Where each setting stands that a flag can say. A `*` stands for any name.
-const FLAGS: [(&str, &str); 47] = [
+const FLAGS: [(&str, &str); 48] = [
     ("listeners.*.address", "--listen"),
     ("listeners.*.tls", "--tls-listen"),
     ("tls.certificates", "--tls-listen"),
@@ -35,6 +35,7 @@ const FLAGS: [(&str, &str); 47] = [
     ("timeouts.client_idle", "--client-idle-timeout"),
     ("timeouts.backend_idle", "--backend-idle-timeout"),
     ("timeouts.tunnel_idle", "--tunnel-idle-timeout"),
+    ("timeouts.notice", "--notice-timeout"),
     ("timeouts.drain", "--drain-timeout"),
     ("timeouts.succession", "--succession-timeout"),
     ("limits.header_size", "--max-header-size"),

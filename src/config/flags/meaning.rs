@@ -78,6 +78,7 @@ impl Flags {
         add(&mut timeouts.client_idle, "--client-idle-timeout", self.client_idle_timeout);
         add(&mut timeouts.backend_idle, "--backend-idle-timeout", self.backend_idle_timeout);
         add(&mut timeouts.tunnel_idle, "--tunnel-idle-timeout", self.tunnel_idle_timeout);
+        put(&mut timeouts.notice, self.given.has("--notice-timeout"), self.notice_timeout.map(Time));
         add(&mut timeouts.drain, "--drain-timeout", self.drain_timeout);
         add(&mut timeouts.succession, "--succession-timeout", self.succession_timeout);
     }

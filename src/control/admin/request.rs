@@ -91,10 +91,11 @@ async fn measured(headers: &HeaderMap, desk: &Desk) -> Answer {
 
 fn readiness(desk: &Desk) -> Answer {
     let ready = !desk.is_stopping();
-    let (status, why) = if ready {
-        (StatusCode::OK, "it takes clients")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "it finishes running requests and takes no more clients")
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let why = match (ready, desk.takes_clients()) {
+        (true, _) => "it takes clients",
+        (false, true) => "a stop was asked for: it takes clients for a moment yet, send it no more",
+        (false, false) => "it finishes running requests and takes no more clients",
     };
     json(status, &Readiness { ready, why: why.to_owned() })
 }

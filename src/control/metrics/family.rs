@@ -43,7 +43,7 @@ macro_rules! families {
 families! {
     BUILD: "build", Info, false, "version", "Which program this is";
     START_TIME: "start_time", Gauge, true, "", "When it started";
-    STOPPING: "stopping", Gauge, false, "", "Whether it finishes running requests and takes no more clients";
+    STOPPING: "stopping", Gauge, false, "", "Whether it is about to end: it finishes running requests and takes no more clients, at the latest when its notice is over (`timeouts.notice`)";
     SETTINGS_REVISION: "settings_revision", Gauge, false, "", "Grows by one whenever other settings are in force";
     SETTINGS_REFUSED: "settings_refused", Counter, false, "", "Changes of the settings that were refused, reloads included";
     CERTIFICATE_EXPIRY: "certificate_expiry_time", Gauge, true, "file", "When a certificate that clients are shown expires";

@@ -300,6 +300,7 @@ fn the_sample_system_has_settings_of_its_own() {
         ("--backend", "127.0.0.1:1"),
         ("--health-path", "/"),
         ("--health-interval", "1s"),
+        ("--notice-timeout", "1s"),
     ] {
         let expected =
             format!("loadbalancer: demo: has backends and a pool of its own; run it without {flag}");
