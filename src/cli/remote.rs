@@ -203,7 +203,7 @@ async fn status(caller: &Caller, form: Form) -> Result<String, RemoteError> {
     }
     let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let BackendList { backends } = caller.get("/api/v1/backends").await?;
-    Ok(status::page(&overview, &pools, &backends, &confirmation, colour))
+    Ok(status::page(&overview, &pools, &backends, &confirmation, (caller.now(), colour)))
 }
 
 async fn patch(caller: &Caller, target: &Target, patch: BackendPatch) -> Result<String, RemoteError> {

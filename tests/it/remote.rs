@@ -1,5 +1,6 @@
 //! A balancer that runs is asked and told on the command line.
 
+mod clock;
 mod place;
 mod unseen;
 mod waiting;

@@ -1,13 +1,14 @@
 //! One who speaks with an admin API.
 
+use std::cell::Cell;
 use std::fs;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HOST, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use percent_encoding::{NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
@@ -44,13 +45,15 @@ pub(super) struct Caller {
     address: Address,
     /// `Bearer` and the token, if there is one.
     token: Option<HeaderValue>,
+    /// What time it is there, as the last answer said.
+    told: Cell<Option<SystemTime>>,
 }
 
 impl Caller {
     /// One who speaks where these flags say.
     pub(super) fn of(flags: &Flags) -> Result<Self, RemoteError> {
         let AdminPlace { address, token_file } = flags.admin_place()?;
-        let Some(file) = token_file else { return Ok(Self { address, token: None }) };
+        let Some(file) = token_file else { return Ok(Self { address, token: None, told: Cell::default() }) };
         let path = file.display().to_string();
         let token = match fs::read_to_string(file) {
             Ok(token) => HeaderValue::from_str(&format!("Bearer {}", token.trim_end())),
@@ -58,7 +61,12 @@ impl Caller {
         };
         let mut token = token.map_err(|_| RemoteError::Token(path))?;
         token.set_sensitive(true);
-        Ok(Self { address, token: Some(token) })
+        Ok(Self { address, token: Some(token), told: Cell::default() })
+    }
+
+    /// The time by which ages are told of what was answered last: its moments are of the clock there, which may differ from ours.
+    pub(super) fn now(&self) -> SystemTime {
+        self.told.get().unwrap_or_else(SystemTime::now)
     }
 
     /// What is at a path.
@@ -149,6 +157,8 @@ impl Caller {
         // Its end is told to who waits for the answer.
         tokio::spawn(async { drop(connection.await) });
         let answer = sender.send_request(request).await.map_err(broken)?;
+        let date = answer.headers().get(DATE).and_then(|date| date.to_str().ok());
+        self.told.set(date.and_then(|date| httpdate::parse_http_date(date).ok()));
         let status = answer.status();
         let body = Limited::new(answer.into_body(), MOST).collect().await;
         let body = body.map_err(|_| RemoteError::Stranger(self.address.clone()))?;

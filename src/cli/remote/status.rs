@@ -16,15 +16,14 @@ const HEAD: [&str; 7] = ["POOL", "BACKEND", "STATE", "SINCE", "WEIGHT", "IN FLIG
 /// The place of the state among the columns.
 const STATE: usize = 2;
 
-/// The page.
+/// The page. `now` is the time where that runs.
 pub(super) fn page(
     overview: &Overview,
     pools: &[Pool],
     backends: &[Backend],
     last: &Confirmation,
-    colour: bool,
+    (now, colour): (SystemTime, bool),
 ) -> String {
-    let now = SystemTime::now();
     let mut rows = vec![HEAD.map(str::to_owned)];
     let mut states = vec![None];
     // Those of pools that are gone are among them until they have ended what they do.
