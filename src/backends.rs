@@ -11,6 +11,7 @@ mod score;
 mod silence;
 #[cfg(test)]
 mod tests;
+mod weighed;
 
 use std::collections::HashMap;
 use std::fmt::{self, Display, Formatter};
@@ -22,7 +23,7 @@ use lazy_static::lazy_static;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::config::{self, Address, DEFAULT_POOL, Scheme};
+use crate::config::{self, Address, BackendUrl, DEFAULT_POOL, Scheme};
 use crate::connect::Way;
 
 use legacy::Unclaimed;
@@ -31,6 +32,7 @@ pub use health::{Evidence, Health, State};
 pub use legacy::Legacy;
 pub use load::{Ending, Load, Outcome};
 pub use score::Score;
+pub use weighed::Weighed;
 
 /// So many requests in succession to which a backend closes its connection tell that it does so to all.
 const CLOSED_TO_ALL: u32 = 3;
@@ -376,23 +378,6 @@ impl Backend {
         self.is_usable() && !self.leaving && self.weight() > 0
     }
 
-    fn inherit(&mut self, legacy: &Legacy, now: Instant) {
-        (self.hold, self.weight) = (legacy.hold, legacy.weight);
-        if let Some(hold) = self.hold {
-            info!("{self} is {}, as an operator told the process before", hold.participle());
-        }
-        if let Some(weight) = self.weight {
-            info!("{self} has weight {weight}, as an operator told the process before");
-        }
-        if let Some(time) = legacy.well_for {
-            self.health.was_well_for(time, now);
-        }
-        if legacy.failures > 0 {
-            self.health = Health::dead_before(legacy.failures, &legacy.finding, now);
-            tell(&self.terms, &self.health);
-        }
-    }
-
     /// It closed a connection without an answer once more. Tells whether that is all it does with requests, as far as is known.
     fn closes_all(&mut self) -> bool {
         let answers = self.load.score().answers().iter().sum();
@@ -471,9 +456,12 @@ impl Display for Terms {
 impl Terms {
     /// What tells a backend from all others, while it is one.
     fn key(&self) -> (Arc<str>, Scheme, Address) {
-        let url = &self.backend.url;
-        (Arc::clone(&self.pool), url.scheme, url.address.clone())
+        key(&self.pool, &self.backend.url)
     }
+}
+
+fn key(pool: &Arc<str>, url: &BackendUrl) -> (Arc<str>, Scheme, Address) {
+    (Arc::clone(pool), url.scheme, url.address.clone())
 }
 
 /// Who left last stands before those that left earlier.

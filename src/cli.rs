@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use crate::app;
+use crate::backends::Weighed;
 use crate::config::{
     ConfigTool, Converted, Flags, Format, Loaded, Problem, Problems, Remote, STDIN, Sources, Tool, convert,
     name_of, read_text, reference, schema, slips,
@@ -117,7 +118,7 @@ fn validate(sources: &Sources, json: bool) -> ExitCode {
             Verdict { valid: loaded.is_ok(), files, problems, more }.print()
         }
         (Ok(loaded), false) => {
-            slips().chain(starved(&loaded.config)).for_each(say);
+            slips().chain(starved(&loaded.config, &Weighed::default())).for_each(say);
             print(&format!("{}\n", praise(loaded)))
         }
         (Err(problems), false) => refuse(problems),

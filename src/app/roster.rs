@@ -145,7 +145,7 @@ impl Roster {
     /// One would lose all, for its sources have told of none, or of none that get requests.
     pub(super) fn check(&self, config: &Config) -> Result<(), StartError> {
         let followed = self.followed.borrow();
-        let present = self.registry.backends();
+        let (present, weighed) = (self.registry.backends(), self.registry.weighed());
         // Of others it is known what they have.
         for pool in config.pools.iter().filter(|pool| !pool.sources.is_empty()) {
             let is_now = |known: &&Known| known.terms.pool == pool.name && !known.leaving;
@@ -158,12 +158,7 @@ impl Roster {
             if then.is_empty() && !now.is_empty() {
                 return Err(StartError::NobodyFound { pool: name, backends: now.len(), sources: sources() });
             }
-            // What an operator said of a backend outlasts the change.
-            let was_raised = |backend: &Backend| {
-                let mut raised = now.iter().filter(|known| known.weight > Some(0));
-                raised.any(|known| known.terms.backend.url.is_same(&backend.url))
-            };
-            let will_get_requests = |backend: &&Backend| backend.weight > 0 || was_raised(backend);
+            let will_get_requests = |backend: &&Backend| weighed.weight(&pool.name, backend) > 0;
             if now.iter().any(|known| known.weight() > 0) && !then.iter().any(will_get_requests) {
                 return Err(StartError::Weightless { pool: name, sources: sources() });
             }
@@ -233,7 +228,8 @@ impl Roster {
             all_of(pool, config, &known),
             all_of(pool, config, |other| if other == key { Some(found) } else { known(other) }),
         );
-        let gets_requests = |backend: &&Backend| backend.weight > 0;
+        let weighed = self.registry.weighed();
+        let gets_requests = |backend: &&Backend| weighed.weight(&pool.name, backend) > 0;
         match before.iter().any(gets_requests) && !after.iter().any(gets_requests) {
             true => Err(Objection::Weightless),
             false => Ok(()),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use tracing::info;
 
-use super::{Backend, Hold, MOST_REMEMBERED, Terms};
+use super::{Backend, Health, Hold, MOST_REMEMBERED, Terms, tell};
 
 /// How long it is of use to know how a backend was.
 const NEWS: Duration = Duration::from_secs(10);
@@ -52,6 +52,25 @@ impl Legacy {
 
     fn is_override(&self) -> bool {
         self.hold.is_some() || self.weight.is_some()
+    }
+}
+
+impl Backend {
+    pub(super) fn inherit(&mut self, legacy: &Legacy, now: Instant) {
+        (self.hold, self.weight) = (legacy.hold, legacy.weight);
+        if let Some(hold) = self.hold {
+            info!("{self} is {}, as an operator told the process before", hold.participle());
+        }
+        if let Some(weight) = self.weight {
+            info!("{self} has weight {weight}, as an operator told the process before");
+        }
+        if let Some(time) = legacy.well_for {
+            self.health.was_well_for(time, now);
+        }
+        if legacy.failures > 0 {
+            self.health = Health::dead_before(legacy.failures, &legacy.finding, now);
+            tell(&self.terms, &self.health);
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::backends::{BackendId, Load, Terms};
+use crate::backends::{BackendId, Load, Terms, Weighed};
 use crate::balance::{Member, Pool};
 use crate::config::{self, Config, Format, Loaded};
 
@@ -50,12 +50,13 @@ pub(super) async fn of(desk: &Desk, loaded: Loaded, outcome: &Outcome) -> Plan {
         }
         _ => {}
     }
-    let known = told(desk);
+    let (known, weighed) = (told(desk), desk.registry().weighed());
     let written = (written.written(), loaded.written());
     let requests = elsewhere::requests((&now, then), written, &known, &recent);
     let changes = !differences.is_empty();
-    let remarks = if changes { remarks::remarks(&now, then, &known) } else { Vec::new() };
-    Plan { changes, differences, remarks, moved: moved(&now, then, &known), requests }
+    let remarks = if changes { remarks::remarks((&now, then), &known, &weighed) } else { Vec::new() };
+    let moved = moved((&now, then), &known, &weighed);
+    Plan { changes, differences, remarks, moved, requests }
 }
 
 /// Whether a setting is another one or a part of it.
@@ -112,13 +113,14 @@ fn moved_names(now: &Config, then: &Config) -> Vec<Difference> {
 }
 
 /// For each pool that hashes, before and after, how many keys would go to another backend.
-fn moved(now: &Config, then: &Config, known: &[Arc<Terms>]) -> Vec<Moved> {
+fn moved((now, then): (&Config, &Config), known: &[Arc<Terms>], weighed: &Weighed) -> Vec<Moved> {
     let pairs = now.pools.iter().filter_map(|pool| {
         let other = then.pools.iter().find(|other| other.name == pool.name)?;
         let told = told_by_sources(pool, known);
         // Of which source it was told does not matter: what another one would tell is not known.
         let stays = other.sources.iter().any(|source| pool.sources.contains(source));
-        let (now, then) = (as_if_well(pool, &told), as_if_well(other, if stays { &told } else { &[] }));
+        let still_told: &[_] = if stays { &told } else { &[] };
+        let (now, then) = (as_if_well(pool, &told, weighed), as_if_well(other, still_told, weighed));
         // What a request is known by before says nothing of what it is known by after.
         let other_key = pool.balancing.hash_key != other.balancing.hash_key;
         let percent = now.moved(&then)? * 100.0;
@@ -141,7 +143,7 @@ fn told_by_sources(pool: &config::Pool, known: &[Arc<Terms>]) -> Vec<config::Bac
 }
 
 /// A pool with the backends of the settings and these, all of which can be used.
-fn as_if_well(pool: &config::Pool, told: &[config::Backend]) -> Pool {
+fn as_if_well(pool: &config::Pool, told: &[config::Backend], weighed: &Weighed) -> Pool {
     let born = Instant::now();
     let backends = pool.backends.iter().chain(told.iter().filter(|told| !names(pool, told)));
     let members = (0..).zip(backends).map(|(number, backend)| Member {
@@ -151,7 +153,7 @@ fn as_if_well(pool: &config::Pool, told: &[config::Backend]) -> Pool {
         load: Arc::new(Load::new(born)),
         usable: true,
         well_since: None,
-        weight: backend.weight,
+        weight: weighed.weight(&pool.name, backend),
         drained: false,
         disabled: false,
         tier: backend.tier,

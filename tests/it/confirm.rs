@@ -6,6 +6,7 @@ mod insisted;
 mod plan;
 mod refused;
 mod standstill;
+mod weighed;
 
 use std::net::SocketAddr;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hyper::header::HeaderName;
 
-use crate::backends::Terms;
+use crate::backends::{Terms, Weighed};
 use crate::config::{Action, Backend, Config, Part, Pool, Route};
 use crate::connect::Provenance;
 
@@ -15,11 +15,15 @@ use super::{names, told_by_sources};
 const MOST_NAMED: usize = 8;
 
 /// What is to be said of settings that are to be in force then, in place of those now. `known` are the backends that there are.
-pub(super) fn remarks(now: &Config, then: &Config, known: &[Arc<Terms>]) -> Vec<String> {
+pub(super) fn remarks(
+    (now, then): (&Config, &Config),
+    known: &[Arc<Terms>],
+    weighed: &Weighed,
+) -> Vec<String> {
     let later = |name| format!("{name}: the change takes effect at the next start");
     let mut remarks: Vec<_> = then.waiting(now).into_iter().map(later).collect();
-    remarks.extend(taken_out(now, then, known).chain(renamed(now, then)));
-    remarks.extend(starved(then));
+    remarks.extend(taken_out((now, then), known, weighed).chain(renamed(now, then)));
+    remarks.extend(starved(then, weighed));
     for remark in now.routes.iter().chain(&then.routes).filter_map(unjudged) {
         if !remarks.contains(&remark) {
             remarks.push(remark);
@@ -29,15 +33,15 @@ pub(super) fn remarks(now: &Config, then: &Config, known: &[Arc<Terms>]) -> Vec<
 }
 
 /// Routes whose tags only backends have that get no requests: an operator may mean to weigh those later, and may not.
-pub fn starved(config: &Config) -> impl Iterator<Item = String> {
-    config.routes.iter().filter_map(|route| is_starved(route, config))
+pub fn starved(config: &Config, weighed: &Weighed) -> impl Iterator<Item = String> {
+    config.routes.iter().filter_map(|route| is_starved(route, config, weighed))
 }
 
 /// Which backend served a request is not kept, so that those are named whose requests surely go to others.
 fn taken_out<'a>(
-    now: &'a Config,
-    then: &'a Config,
+    (now, then): (&'a Config, &'a Config),
     known: &'a [Arc<Terms>],
+    weighed: &'a Weighed,
 ) -> impl Iterator<Item = String> + use<'a> {
     let pairs = now.pools.iter().filter_map(|pool| {
         let after = then.pools.iter().find(|other| other.name == pool.name)?;
@@ -46,11 +50,14 @@ fn taken_out<'a>(
     pairs.filter_map(|(pool, after)| {
         let told = told_by_sources(pool, known);
         let stays = after.sources.iter().any(|source| pool.sources.contains(source));
+        let gets_requests = |backend: &Backend| weighed.weight(&pool.name, backend) > 0;
         let serves = |backend: &Backend| match names(after, backend) {
-            true => after.backends.iter().any(|other| other.url.is_same(&backend.url) && other.weight > 0),
+            true => {
+                after.backends.iter().any(|other| other.url.is_same(&backend.url) && gets_requests(other))
+            }
             false => stays && told.iter().any(|told| told.url.is_same(&backend.url)),
         };
-        let before = pool.backends.iter().chain(&told).filter(|backend| backend.weight > 0);
+        let before = pool.backends.iter().chain(&told).filter(|backend| gets_requests(backend));
         let mut gone: Vec<_> =
             before.filter(|backend| !serves(backend)).map(|backend| backend.url.to_string()).collect();
         let more = gone.len().saturating_sub(MOST_NAMED);
@@ -64,14 +71,15 @@ fn taken_out<'a>(
     })
 }
 
-fn is_starved(route: &Route, config: &Config) -> Option<String> {
+fn is_starved(route: &Route, config: &Config, weighed: &Weighed) -> Option<String> {
     let Action::Forward(split) = &route.action else { return None };
-    let has = |backend: &Backend| {
-        split.tags.iter().all(|(name, value)| backend.tags.get(name) == Some(value)) && backend.weight > 0
+    let has = |pool: &Pool, backend: &Backend| {
+        split.tags.iter().all(|(name, value)| backend.tags.get(name) == Some(value))
+            && weighed.weight(&pool.name, backend) > 0
     };
     let shares = split.shares.iter().filter(|share| share.weight > 0 && !split.tags.is_empty());
     let mut pools = shares.map(|share| &config.pools[share.pool]);
-    let pool = pools.find(|pool| !pool.backends.iter().any(has))?;
+    let pool = pools.find(|pool| !pool.backends.iter().any(|backend| has(pool, backend)))?;
     Some(format!(
         "route {}: all backends of pool {} that have its tags have weight 0, so that its requests there get 503",
         route.name, pool.name

@@ -66,3 +66,23 @@ fn a_file_that_leaves_only_whom_the_settings_give_weight_0_is_not_gone_by() {
     balancer.said("all weights are 0, and no backend of its pool would get a request; what was known");
     assert_eq!(answers(&balancer), "hello from second\n");
 }
+
+#[test]
+fn a_file_that_gives_weight_0_to_all_is_gone_by_while_an_operator_gave_one_of_them_more() {
+    let samples = ["first", "second"].map(Sample::start);
+    let [first, second] = samples.each_ref().map(Sample::address);
+    let list = Settings::that_say("");
+    let lines = |weight: u32| format!("{first} weight={weight}\n{second} weight={weight}\n");
+    let source = format!("file:{}", list.put("backends.txt", lines(1)).display());
+    let text = settings_text(None, &source).replace("address = \"off\"", "address = \"127.0.0.1:0\"");
+    let balancer = Settings::that_say(&text).balancer().start();
+    balancer.said(&format!("{source} tells of 2 backends"));
+    let admin = balancer.admin();
+    admin.patch(second, r#"{"weight": 50}"#);
+    list.put("backends.txt", lines(0));
+    balancer.said_times(&format!("{source} tells of 2 backends"), 2);
+    until("the file counts", || admin.backend(first)["weight"]["effective"] == 0);
+    assert_eq!(admin.backend(second)["weight"], serde_json::json!({ "set": 0, "effective": 50 }));
+    assert_eq!(answers(&balancer), "hello from second\n");
+    assert_eq!(balancer.times_said("all weights are 0"), 0);
+}
