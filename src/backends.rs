@@ -110,7 +110,7 @@ impl Hold {
 }
 
 /// What the settings say of one backend.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Terms {
     /// The name of its pool. One address in two pools is two backends.
     pub pool: Arc<str>,
@@ -194,30 +194,6 @@ impl Registry {
             backend.inherit(&legacy, now);
         }
         backend
-    }
-
-    /// What the process that takes this one's place cannot know.
-    pub fn legacies(&self) -> Vec<Legacy> {
-        let mut all: Vec<_> = self.lock().iter().filter_map(Legacy::of).collect();
-        all.extend(self.unclaimed.overrides());
-        all
-    }
-
-    /// What the process before knew holds for the backends that it names, as soon as they are among ours.
-    pub fn inherit(&self, legacies: Vec<Legacy>) {
-        self.unclaimed.add(legacies);
-    }
-
-    /// Takes back what an operator told the process before of those that are not among ours, and to which this name led.
-    pub fn take_back(&self, terms: &Terms, hold: bool, weight: bool) {
-        self.unclaimed.take_back(terms, hold, weight);
-    }
-
-    /// The first settings and sources have named theirs, none of which joins others.
-    pub fn settle(&self) {
-        self.unclaimed.settle();
-        self.lock().iter_mut().for_each(|backend| backend.health.was_there(backend.told));
-        self.publish();
     }
 
     /// Forgets removed backends that have ended what they did.

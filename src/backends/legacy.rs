@@ -1,16 +1,14 @@
 //! What a process leaves to the one that takes its place of what it knows of backends.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use tracing::info;
 
-use super::{Backend, Health, Hold, MOST_REMEMBERED, Terms, tell};
-
-/// How long it is of use to know how a backend was.
-const NEWS: Duration = Duration::from_secs(10);
+use super::{Backend, Health, Hold, Registry, Terms, forget_the_first, tell};
 
 /// What is left of what was known of one backend.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,8 +16,8 @@ const NEWS: Duration = Duration::from_secs(10);
 pub struct Legacy {
     /// Which one, so that it is told from all others.
     pub key: String,
-    /// As the command line takes it.
-    pub backend: String,
+    /// What the settings said of it, where an operator said something, so that it is remembered though nobody names it.
+    pub terms: Option<Terms>,
     /// What an operator said of it.
     pub hold: Option<Hold>,
     /// What an operator gave it in place of the weight that the settings say.
@@ -39,7 +37,7 @@ impl Legacy {
             backend.health.well_since().filter(|_| backend.health.is_usable() && !backend.leaving);
         let legacy = Self {
             key: key(&backend.terms),
-            backend: backend.to_string(),
+            terms: backend.is_overridden().then(|| Terms::clone(&backend.terms)),
             hold: backend.hold,
             weight: backend.weight,
             failures: if backend.leaving { 0 } else { backend.health.failures() },
@@ -47,11 +45,36 @@ impl Legacy {
             well_for: well_since.map(|since| since.elapsed()),
         };
         let is_news = legacy.failures > 0 || legacy.well_for.is_some();
-        (is_news || legacy.is_override()).then_some(legacy)
+        (is_news || backend.is_overridden()).then_some(legacy)
+    }
+}
+
+impl Registry {
+    /// What the process that takes this one's place cannot know.
+    pub fn legacies(&self) -> Vec<Legacy> {
+        self.lock().iter().filter_map(Legacy::of).collect()
     }
 
-    fn is_override(&self) -> bool {
-        self.hold.is_some() || self.weight.is_some()
+    /// What the process before knew holds for the backends that it names, as soon as they are among ours.
+    pub fn inherit(&self, legacies: Vec<Legacy>) {
+        self.unclaimed.add(legacies);
+    }
+
+    /// The first settings and sources have named theirs, none of which joins others. Of whom an operator told the process before,
+    /// and who is none of them, is remembered as if it had left here.
+    pub fn settle(&self) {
+        let mut backends = self.lock();
+        backends.iter_mut().for_each(|backend| backend.health.was_there(backend.told));
+        for (terms, legacy) in self.unclaimed.left() {
+            info!("{terms} is none of the backends; what an operator said of it holds when it is");
+            let (now, way) = (Instant::now(), Arc::new(terms.backend.url.clone().into()));
+            let newcomer = self.newcomer(Arc::new(terms), way, Health::unknown(now), now);
+            let (hold, weight) = (legacy.hold, legacy.weight);
+            backends.push(Backend { hold, weight, leaving: true, ..newcomer });
+        }
+        forget_the_first(&mut backends);
+        drop(backends);
+        self.publish();
     }
 }
 
@@ -74,78 +97,34 @@ impl Backend {
     }
 }
 
-fn without_news(legacy: &Legacy) -> Legacy {
-    Legacy { failures: 0, well_for: None, ..legacy.clone() }
-}
-
 /// In words, for another process: a name may lead elsewhere by then, and one place may have two names.
 fn key(terms: &Terms) -> String {
     let (pool, scheme, address) = terms.key();
     format!("{scheme:?} {address} {pool}")
 }
 
-/// Legacies of backends that nobody has named yet, by their keys, and when they came.
+/// Legacies of backends that nobody has named yet, by their keys, while the first settings and sources name theirs.
 #[derive(Debug, Default)]
-pub(super) struct Unclaimed(Mutex<HashMap<String, (Legacy, Instant)>>);
+pub(super) struct Unclaimed(Mutex<BTreeMap<String, Legacy>>);
 
 impl Unclaimed {
     pub(super) fn add(&self, legacies: Vec<Legacy>) {
-        let now = Instant::now();
-        self.lock().extend(legacies.into_iter().map(|legacy| (legacy.key.clone(), (legacy, now))));
+        self.lock().extend(legacies.into_iter().map(|legacy| (legacy.key.clone(), legacy)));
     }
 
     /// That of this backend. It is given once.
     pub(super) fn claim(&self, terms: &Terms) -> Option<Legacy> {
         let mut all = self.lock();
-        let (legacy, since) = if all.is_empty() { None } else { all.remove(&key(terms)) }?;
-        Some(if since.elapsed() < NEWS { legacy } else { without_news(&legacy) })
+        if all.is_empty() { None } else { all.remove(&key(terms)) }
     }
 
-    /// Forgets those of which operators said nothing, and says which are left, of which there is a bound.
-    pub(super) fn settle(&self) {
-        let mut remembered = 0;
-        self.lock().retain(|_, (legacy, _)| {
-            let is_kept = legacy.is_override() && remembered < MOST_REMEMBERED;
-            remembered += usize::from(is_kept);
-            if is_kept {
-                info!(
-                    "{} is none of the backends; what an operator said of it holds when it is",
-                    legacy.backend
-                );
-            }
-            is_kept
-        });
+    /// Gives those that nobody has claimed and of which operators said something, and forgets all.
+    pub(super) fn left(&self) -> Vec<(Terms, Legacy)> {
+        let all = mem::take(&mut *self.lock());
+        all.into_values().filter_map(|mut legacy| Some((legacy.terms.take()?, legacy))).collect()
     }
 
-    /// What operators said of those that may be named yet. How they were is no news by now.
-    pub(super) fn overrides(&self) -> Vec<Legacy> {
-        let all = self.lock();
-        all.values()
-            .map(|(legacy, _)| legacy)
-            .filter(|legacy| legacy.is_override())
-            .map(without_news)
-            .collect()
-    }
-
-    /// Takes back what an operator said of those of this name, which may lead there again. They have settled by then: of all that are
-    /// left something was said.
-    pub(super) fn take_back(&self, terms: &Terms, hold: bool, weight: bool) {
-        let name = terms.to_string();
-        self.lock().retain(|_, (legacy, _)| {
-            if legacy.backend == name {
-                let hold = legacy.hold.take_if(|_| hold).is_some();
-                let weight = legacy.weight.take_if(|_| weight).is_some();
-                if hold || weight {
-                    info!(
-                        "{name} led elsewhere: what an operator told the process before of that is taken back"
-                    );
-                }
-            }
-            legacy.is_override()
-        });
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, (Legacy, Instant)>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Legacy>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -217,7 +217,7 @@ fn a_backend_whose_pool_gets_another_name_as_its_check_ends_is_checked_again() {
 }
 
 #[test]
-fn what_the_process_before_knew_holds_for_whoever_is_named_later_and_is_passed_on_until_then() {
+fn what_the_process_before_knew_holds_for_whoever_is_named_later() {
     let (before, registry) = (Registry::isolated(), Registry::isolated());
     before.replace(wanted(&[1, 2, 3]));
     let ids: Vec<_> = before.backends().iter().map(|backend| backend.id).collect();
@@ -226,10 +226,6 @@ fn what_the_process_before_knew_holds_for_whoever_is_named_later_and_is_passed_o
     before.suspect(ids[1], Evidence::Refused);
     registry.inherit(before.legacies());
     registry.replace(wanted(&[3]));
-    let named = |registry: &Registry| registry.backends().iter().map(ToString::to_string).collect::<Vec<_>>();
-    let mut unclaimed: Vec<_> = registry.legacies().into_iter().map(|legacy| legacy.backend).collect();
-    unclaimed.sort();
-    assert_eq!(unclaimed, named(before)[..2]);
     registry.replace(wanted(&[1, 2, 3]));
     let backends = registry.backends();
     assert_eq!((backends[0].hold, backends[0].health.state()), (Some(Hold::Disable), State::Unknown));
@@ -237,9 +233,29 @@ fn what_the_process_before_knew_holds_for_whoever_is_named_later_and_is_passed_o
     assert_eq!(backends[1].health.evidence().to_string(), "connection refused, as the process before found");
     assert!(!backends[2].is_overridden() && backends[2].health.state() == State::Unknown);
     let mut again = registry.legacies();
-    again.sort_by(|a, b| a.backend.cmp(&b.backend));
     assert!(again[0].well_for.take().is_some(), "it joins another one here");
     assert_eq!(again, before.legacies(), "it is passed on as it came");
+}
+
+#[test]
+fn whom_nobody_names_any_more_is_remembered_from_process_to_process_for_what_an_operator_said() {
+    let before = Registry::isolated();
+    before.replace(wanted(&[1, 2, 3]));
+    before.hold(before.backends()[0].id, Some(Hold::Drain));
+    before.suspect(before.backends()[1].id, Evidence::Refused);
+    let mut process = before;
+    for _ in 0..2 {
+        let next = Registry::isolated();
+        next.inherit(process.legacies());
+        next.replace(wanted(&[3]));
+        next.settle();
+        let left: Vec<_> = next.backends().into_iter().filter(Backend::is_remembered).collect();
+        assert_eq!(left.iter().map(ToString::to_string).collect::<Vec<_>>(), ["pool/127.0.0.1:1"]);
+        assert_eq!(left[0].hold, Some(Hold::Drain));
+        process = next;
+    }
+    process.replace(wanted(&[3, 1]));
+    assert_eq!((process.backends().len(), process.backends()[1].hold), (2, Some(Hold::Drain)));
 }
 
 #[test]

@@ -39,7 +39,7 @@ pub struct Pool {
 }
 
 /// How backends are checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
     /// Between two checks of a healthy backend.
     pub interval: Duration,

@@ -59,7 +59,6 @@ pub(super) async fn patch_backend(
 fn forget(desk: &Desk, backend: &Backend, patch: &BackendPatch) {
     let registry = desk.registry();
     let (hold, weight) = (patch.hold == Some(None), patch.weight == Some(None));
-    registry.take_back(&backend.terms, hold, weight);
     let (pool, name) = (&backend.terms.pool, backend.terms.backend.url.name());
     let is_left = |known: &Backend| {
         known.leaving && known.terms.pool == *pool && known.terms.backend.url.name() == name

@@ -26,3 +26,55 @@ fn backends_of_a_name_that_nobody_answers_for_meanwhile_are_those_that_the_old_p
     dns.says("app.test.", &[Ipv4Addr::new(127, 0, 0, 9)]);
     balancer.said(&format!("127.0.0.1:{port} is removed"));
 }
+
+#[test]
+fn what_an_operator_said_of_a_backend_that_left_is_shown_by_the_new_process_and_can_be_taken_back() {
+    let (dns, sample) = (Dns::start(), Sample::start("named"));
+    let (here, elsewhere) = (Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 9));
+    let both: &[Ipv4Addr] = &[here, elsewhere];
+    dns.says("app.test.", both);
+    let (servers, port) = (dns.address, sample.address().port());
+    let settings = Settings::that_say(&format!(
+        "dns_servers = [\"{servers}\"]\n[listeners.web]\naddress = \"127.0.0.1:0\"\n\
+         [admin]\naddress = \"127.0.0.1:0\"\n\
+         [pools.all]\ndiscover = [\"dns:app.test:{port}\"]\nhealth = {{ path = \"/health\" }}\n"
+    ));
+    let balancer = settings.balancer().start();
+    balancer.said("tells of 2 backends");
+    let (admin, address) = (balancer.admin(), sample.address());
+    let state = || admin.backend(address)["state"].clone();
+    admin.patch(address, r#"{"hold": "drain", "weight": 7}"#);
+    dns.says("app.test.", &[elsewhere]);
+    until("it leaves", || state() == "leaving");
+    let mut at_work = balancer.id();
+    let _successors = [0, 1].map(|earlier| {
+        let successor = Successor::of(at_work, &balancer, earlier);
+        at_work = successor.0;
+        let listed =
+            serde_json::json!([{ "pool": "all", "address": address.to_string(), "hold": "drain", "weight": 7 }]);
+        assert_eq!(admin.get("/api/v1/overrides")["overrides"], listed);
+        assert_eq!(state(), "leaving");
+        successor
+    });
+    let ask = |words: &[&str]| {
+        let asked = Balancer::bare().flag("--admin", &admin.address.to_string());
+        words.iter().fold(asked, |asked, word| asked.word(word)).fail()
+    };
+    let (_, said) = ask(&["status"]);
+    assert!(said.contains("what an operator said of it is remembered"), "{said}");
+    let name = format!("all/{address}");
+    for words in [&["enable", &*name][..], &["weight", &name, "default"]] {
+        let (code, said) = ask(words);
+        assert_eq!(code, Some(0), "{said}");
+    }
+    assert_eq!(admin.get("/api/v1/overrides")["overrides"], serde_json::json!([]));
+    dns.says("app.test.", both);
+    until("it is back", || {
+        let all = admin.get("/api/v1/pools/all")["backends"].clone();
+        all.as_array()
+            .unwrap()
+            .iter()
+            .any(|one| one["address"] == address.to_string() && one["state"] == "up")
+    });
+    get(balancer.address, "/").expect_status(200);
+}
