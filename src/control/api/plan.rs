@@ -71,7 +71,7 @@ pub struct Moved {
 pub struct Requests {
     /// How many of them were looked at.
     pub looked_at: usize,
-    /// How many would go elsewhere.
+    /// How many would go elsewhere; of those whose route only gets other shares, the part that would go to another pool.
     pub elsewhere: usize,
     /// From where to where, the most frequent first.
     pub examples: Vec<Elsewhere>,

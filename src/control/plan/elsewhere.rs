@@ -7,7 +7,7 @@ use hyper::header::HOST;
 use hyper::{StatusCode, Uri};
 
 use crate::backends::Terms;
-use crate::config::{self, Action, BackendUrl, Config, ListenerId, Written};
+use crate::config::{self, Action, BackendUrl, Config, ListenerId, Split, Written};
 use crate::control::api::{Elsewhere, Requests};
 use crate::route::{Asked, Missed, Routes};
 use crate::telemetry::Seen;
@@ -34,27 +34,35 @@ pub(super) fn requests(
     let (Ok(routes), Ok(others)) = (compiled(now), compiled(then)) else {
         return Requests { looked_at: 0, elsewhere: 0, examples: Vec::new() };
     };
-    let mut replaced = HashMap::new();
-    let mut moves: HashMap<(String, String), (usize, String)> = HashMap::new();
-    let mut elsewhere = 0;
+    let mut pairs = HashMap::new();
+    let mut moves: HashMap<(String, String), (Part, u64, String)> = HashMap::new();
     for seen in recent {
         let (from, to) = (Place::of(seen, &routes, now), Place::of(seen, &others, then));
-        let are_replaced = || are_replaced((now, from.route), (then, to.route), known);
-        let is_replaced = *replaced.entry((from.route, to.route)).or_insert_with(are_replaced);
-        if (&from.what, &from.arrival) != (&to.what, &to.arrival) || is_replaced {
-            elsewhere += 1;
+        let pair = || {
+            let sides = ((now, from.route), (then, to.route));
+            (are_replaced(sides.0, sides.1, known), part_of_shares(sides.0, sides.1))
+        };
+        let (is_replaced, part) = *pairs.entry((from.route, to.route)).or_insert_with(pair);
+        let part = match part {
+            Some(part) if from.arrival == to.arrival && !is_replaced => part,
+            None if (&from.what, &from.arrival) == (&to.what, &to.arrival) && !is_replaced => Part::NONE,
+            _ => Part::ALL,
+        };
+        if part != Part::NONE {
             let more = if is_replaced { REPLACED } else { "" };
             let (from, to) = (from.in_words(now, written.0, ""), to.in_words(then, written.1, more));
             let path = seen.target.split('?').next().unwrap_or_default();
             // What a client may write, no terminal is to follow.
             let path: String = path.chars().take(MOST_SHOWN).map(harmless).collect();
-            moves.entry((from, to)).or_insert_with(|| (0, format!("{} {path}", seen.method))).0 += 1;
+            let example = || (part, 0, format!("{} {path}", seen.method));
+            moves.entry((from, to)).or_insert_with(example).1 += 1;
         }
     }
     let mut examples: Vec<_> = moves
         .into_iter()
-        .map(|((from, to), (count, example))| Elsewhere { from, to, count, example })
+        .map(|((from, to), (part, count, example))| Elsewhere { from, to, count: part.of(count), example })
         .collect();
+    let elsewhere = examples.iter().map(|example| example.count).sum();
     examples
         .sort_by(|one, other| (other.count, &one.from, &one.to).cmp(&(one.count, &other.from, &other.to)));
     examples.truncate(MOST_EXAMPLES);
@@ -64,6 +72,52 @@ pub(super) fn requests(
 /// A letter of a path as it may be printed.
 fn harmless(letter: char) -> String {
     if letter.is_ascii_graphic() { letter.into() } else { letter.escape_default().collect() }
+}
+
+/// A part of requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Part {
+    of: u128,
+    all: u128,
+}
+
+impl Part {
+    const NONE: Self = Self { of: 0, all: 1 };
+    const ALL: Self = Self { of: 1, all: 1 };
+
+    /// Of so many, at least one: that some would move is not to be read as none.
+    fn of(self, count: u64) -> usize {
+        usize::try_from((u128::from(count) * self.of).div_ceil(self.all)).unwrap_or(usize::MAX)
+    }
+}
+
+/// Which part of a route's requests would go to another pool of the other, if shares are all that may differ between them: what
+/// each pool loses.
+fn part_of_shares(
+    (now, from): (&Config, Option<usize>),
+    (then, to): (&Config, Option<usize>),
+) -> Option<Part> {
+    let (Action::Forward(before), Action::Forward(after)) =
+        (&now.routes[from?].action, &then.routes[to?].action)
+    else {
+        return None;
+    };
+    if before.tags != after.tags {
+        return None;
+    }
+    let total = |split: &Split| split.shares.iter().map(|share| u128::from(share.weight)).sum::<u128>();
+    let (all_before, all_after) = (total(before), total(after));
+    let kept = |name: &Arc<str>| {
+        let own = after.shares.iter().filter(|share| then.pools[share.pool].name == *name);
+        own.map(|share| u128::from(share.weight) * all_before).sum::<u128>()
+    };
+    let lost = before.shares.iter().map(|share| {
+        (u128::from(share.weight) * all_after).saturating_sub(kept(&now.pools[share.pool].name))
+    });
+    Some(match lost.sum() {
+        0 => Part::NONE,
+        of => Part { of, all: all_before * all_after },
+    })
 }
 
 /// Where a request goes.
@@ -131,7 +185,7 @@ fn what(action: &Action, config: &Config) -> String {
                 let name = Arc::clone(&config.pools[share.pool].name);
                 match share.weight {
                     weight if u64::from(weight) == total => format!("pool {name}"),
-                    weight => format!("pool {name} ({:.0} %)", f64::from(weight) * 100.0 / total as f64),
+                    weight => format!("pool {name} ({} %)", per_cent(f64::from(weight) / total as f64)),
                 }
             };
             let shares = split.shares.iter().filter(|share| share.weight > 0).map(share);
@@ -141,6 +195,16 @@ fn what(action: &Action, config: &Config) -> String {
         }
         Action::Redirect { status, to } => redirect(*status, to),
         Action::Answer { status, .. } => format!("answer {}", status.as_u16()),
+    }
+}
+
+/// As exact as it has to be, so that a small share is not none.
+fn per_cent(share: f64) -> String {
+    let text = format!("{:.2}", share * 100.0);
+    match text.trim_end_matches('0').trim_end_matches('.') {
+        "0" => "less than 0.01".to_owned(),
+        "100" => "more than 99.99".to_owned(),
+        text => text.to_owned(),
     }
 }
 

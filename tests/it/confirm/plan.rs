@@ -65,6 +65,30 @@ fn requests_of_a_pool_whose_backends_are_all_replaced_would_go_elsewhere() {
 }
 
 #[test]
+fn of_a_route_that_only_gets_other_shares_the_part_that_goes_to_another_pool_is_counted() {
+    let backends = ["127.0.0.1:40001".to_owned()];
+    let shares = |all: u32, new: u32| {
+        let route = format!("[routes.all]\npools = {{ all = {all}, new = {new} }}\n");
+        settings(&backends, &format!("[pools.new]\nbackends = [\"127.0.0.1:40002\"]\n{route}"))
+    };
+    let settings_now = Settings::that_say(&shares(300, 100));
+    let balancer = settings_now.balancer().start();
+    (0..4).for_each(|_| drop(get(balancer.address, "/")));
+    for ((all, new), to) in [
+        ((3, 1), None),
+        ((1, 3), Some((2, "pool all (25 %), pool new (75 %) (route all)"))),
+        ((2996, 1004), Some((1, "pool all (74.9 %), pool new (25.1 %) (route all)"))),
+        ((1, 0), Some((1, "pool all (route all)"))),
+    ] {
+        let plan = body(&post(admin(&balancer), "plan", &shares(all, new)).expect_status(200));
+        assert_eq!(plan["requests"]["looked_at"], 4);
+        assert_eq!(plan["requests"]["elsewhere"], to.map_or(0, |(count, _)| count), "{plan}");
+        let example = &plan["requests"]["examples"][0];
+        assert_eq!(example["to"].as_str(), to.map(|(_, to)| to), "{plan}");
+    }
+}
+
+#[test]
 fn requests_that_would_arrive_with_another_target_or_host_would_go_elsewhere() {
     let backend = Backend::refuses().to_string();
     let text = |how: &str| {
