@@ -34,7 +34,7 @@ mod way;
 pub use answer_body::AnswerBody;
 pub use aside::{Undone, aside};
 pub use bell::Doorbell;
-pub use broken::Broken;
+pub use broken::{Broken, Garbage};
 pub use connection::{Advance, Connection};
 pub use connections::{Connections, Need, OWN};
 pub use dial::DialError;

@@ -24,6 +24,7 @@ use tokio::time::sleep;
 
 use crate::backends::{Registry, check};
 use crate::config::Config;
+use crate::connect::HeadLimits;
 use crate::proxy::Deadlines;
 use crate::snapshot::{Settings, Snapshot};
 use crate::telemetry::Watchman;
@@ -51,8 +52,9 @@ pub async fn run(
     stopped: impl Future<Output = ()>,
 ) {
     let clock = spawn_local(keep_time(settings.clone(), beat));
-    let publisher = spawn_local(publish::run(settings, registry, snapshots));
-    let checker = spawn_local(check::run(registry));
+    let publisher = spawn_local(publish::run(settings.clone(), registry, snapshots));
+    let limits = move || HeadLimits::of(&settings.borrow().config);
+    let checker = spawn_local(check::run(registry, limits));
     let sweeper = spawn_local(async move {
         loop {
             sleep(SWEEP_EVERY).await;

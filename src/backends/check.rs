@@ -32,28 +32,36 @@ use super::{Backend, Evidence, Hold, Registry, silence};
 
 /// What we call ourselves in a backend's log.
 const AGENT: &str = "loadbalancer-check";
-const LIMITS: HeadLimits = HeadLimits { size: 64 * 1024, headers: 100 };
+/// What heads of answers may hold at least: a check is no place to be strict.
+const LEAST: HeadLimits = HeadLimits { size: 64 * 1024, headers: 100 };
 /// The first pause before what may pass in a moment is tried again; it doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(320);
 /// Of an answer's body, what is read so that the backend can end it in order.
 const BODY_READ: usize = 64 * 1024;
 
-/// Checks all backends of the registry for ever, and those at once that are silent.
-pub async fn run(registry: &'static Registry) {
+/// What all checks have in common.
+struct Common {
+    wants: Wants,
+    limits: Box<dyn Fn() -> HeadLimits>,
+}
+
+/// Checks all backends of the registry for ever, and those at once that are silent. `limits` tells what heads of answers may
+/// hold now.
+pub async fn run(registry: &'static Registry, limits: impl Fn() -> HeadLimits + 'static) {
+    let common = Rc::new(Common { wants: Wants::default(), limits: Box::new(limits) });
     tokio::select! {
-        () = keep_schedules(registry) => {}
+        () = keep_schedules(registry, &common) => {}
         () = silence::watch(registry) => {}
     }
 }
 
 /// Checks each backend on its own schedule, which those that stay as they are keep. Those of several pools that are reached and
 /// checked in the same way are one to it: what is found holds for all of them.
-async fn keep_schedules(registry: &'static Registry) {
+async fn keep_schedules(registry: &'static Registry, common: &Rc<Common>) {
     let mut changes = registry.subscribe();
     let mut tasks = JoinSet::new();
     let mut schedules = HashMap::<Address, Vec<Schedule>>::new();
-    let wants = Rc::<Wants>::default();
     loop {
         let mut before = mem::take(&mut schedules);
         before.values_mut().flatten().for_each(Schedule::begin_round);
@@ -66,7 +74,7 @@ async fn keep_schedules(registry: &'static Registry) {
                     let place = known.iter().position(is_for)?;
                     Some(known.swap_remove(place))
                 });
-                here.push(known.unwrap_or_else(|| Schedule::new(registry, &backend, &wants, &mut tasks)));
+                here.push(known.unwrap_or_else(|| Schedule::new(registry, &backend, common, &mut tasks)));
                 here.len() - 1
             });
             here[place].take(&backend);
@@ -85,9 +93,9 @@ fn is_checked(backend: &Backend) -> bool {
 }
 
 /// What a check finds; nothing if it cannot be made for want of something of our own.
-async fn check(way: &Arc<Way>, settings: &Settings, wants: &Wants) -> Option<Evidence> {
+async fn check(way: &Arc<Way>, settings: &Settings, common: &Common) -> Option<Evidence> {
     let (began, mut patience) = (Instant::now(), Patience::of(settings.timeout));
-    let found = look(way, settings, wants, &mut patience).await;
+    let found = look(way, settings, common, &mut patience).await;
     // What our own patience or an answer tells, it tells all the same.
     let has_given_up = !matches!(
         found,
@@ -99,30 +107,31 @@ async fn check(way: &Arc<Way>, settings: &Settings, wants: &Wants) -> Option<Evi
         return found;
     }
     // The process stood still meanwhile: the backend may have waited for us until its patience was at an end.
-    look(way, settings, wants, &mut Patience::of(settings.timeout)).await
+    look(way, settings, common, &mut Patience::of(settings.timeout)).await
 }
 
 async fn look(
     way: &Arc<Way>,
     settings: &Settings,
-    wants: &Wants,
+    common: &Common,
     patience: &mut Patience,
 ) -> Option<Evidence> {
-    let mut connection = match connect(way, patience, false).await {
+    let limits = LEAST.or_more((common.limits)());
+    let mut connection = match connect(way, patience, limits, false).await {
         Ok(connection) => connection,
-        Err(error) => return of_dial(&error, wants),
+        Err(error) => return of_dial(&error, &common.wants),
     };
     let mut asked = patience.wait(ask(&mut connection, way, &settings.path)).await;
     // As requests are sent that it wants so.
     if matches!(&asked, Some(Err(error)) if error.wants_http1()) {
-        match connect(way, patience, true).await {
+        match connect(way, patience, limits, true).await {
             Ok(other) => {
                 connection = other;
                 asked = patience.wait(ask(&mut connection, way, &settings.path)).await;
             }
             // It wants what it does not speak.
             Err(DialError::CannotSwitch) => {}
-            Err(error) => return of_dial(&error, wants),
+            Err(error) => return of_dial(&error, &common.wants),
         }
     }
     let is_grpc = grpc::is_asked(&settings.path);
@@ -161,16 +170,22 @@ async fn hear(
 ) -> Evidence {
     match patience.wait(read(connection, answer)).await {
         Some(Ok((fields, message))) => Evidence::Grpc(grpc::reply(&fields, &message), patience.spent()),
-        Some(Err(error)) => of_broken(&error),
+        Some(Err(error)) => match of_broken(&error) {
+            Evidence::Closed | Evidence::Reset(_) | Evidence::WantsHttp1 => Evidence::BrokeOff,
+            found => found,
+        },
         None => Evidence::AnswerTimeout,
     }
 }
 
+/// What it says that no head of an answer came.
 fn of_broken(error: &Broken) -> Evidence {
-    match error.tls_fault() {
-        Some(fault) => Evidence::Tls(fault),
-        None if error.is_garbage() => Evidence::Garbage,
-        None => Evidence::Closed,
+    match (error.tls_fault(), error.garbage(), error.reset()) {
+        (Some(fault), ..) => Evidence::Tls(fault),
+        (None, Some(garbage), _) => Evidence::Garbage(garbage),
+        (None, None, Some(_)) if error.wants_http1() => Evidence::WantsHttp1,
+        (None, None, Some(reason)) => Evidence::Reset(reason),
+        (None, None, None) => Evidence::Closed,
     }
 }
 
@@ -181,11 +196,12 @@ type CheckConnection = Connection<Full<Bytes>>;
 async fn connect(
     way: &Arc<Way>,
     patience: &mut Patience,
+    limits: HeadLimits,
     over_http1: bool,
 ) -> Result<CheckConnection, DialError> {
     // Not one that requests share: whether the backend takes new ones is a part of what is asked.
     let connections = Connections::to(way, &Rc::default());
-    let need = Need { upgrade: over_http1, since: None, origin: None, limits: LIMITS };
+    let need = Need { upgrade: over_http1, since: None, origin: None, limits };
     // What we lacked when the time was over, if anything.
     let mut lacked = None;
     let dial = async {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
 
-use crate::connect::{DialError, TlsFault};
+use crate::connect::{DialError, Garbage, TlsFault};
 
 /// The first pause before a backend that is down is checked again; it doubles up to the interval.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -44,8 +44,14 @@ pub enum Evidence {
     AnswerTimeout,
     /// It closed or reset a fresh connection without an answer.
     Closed,
-    /// It answered a check with something that is not HTTP.
-    Garbage,
+    /// It answered a check with what is not to be passed on.
+    Garbage(Garbage),
+    /// It reset the stream of a check without an answer.
+    Reset(h2::Reason),
+    /// It wants requests over HTTP/1.1, and is not known to speak that.
+    WantsHttp1,
+    /// It began to answer a check, and did not end.
+    BrokeOff,
     /// No TLS was agreed upon with it.
     Tls(TlsFault),
     /// It was to speak HTTP/2 and did not begin to.
@@ -95,7 +101,10 @@ impl Evidence {
             | Self::ConnectTimeout
             | Self::AnswerTimeout
             | Self::Closed
-            | Self::Garbage
+            | Self::Garbage(_)
+            | Self::Reset(_)
+            | Self::WantsHttp1
+            | Self::BrokeOff
             | Self::Tls(_)
             | Self::NotHttp2
             | Self::Unreachable(_)
@@ -129,7 +138,12 @@ impl Display for Evidence {
             Self::ConnectTimeout => f.write_str("no connection in time"),
             Self::AnswerTimeout => f.write_str("no answer in time"),
             Self::Closed => f.write_str("connection closed without an answer"),
-            Self::Garbage => f.write_str("answered with something that is not HTTP"),
+            Self::Garbage(what) => write!(f, "answered with {what}"),
+            Self::Reset(reason) => write!(f, "stream reset without an answer ({reason:?})"),
+            Self::WantsHttp1 => {
+                f.write_str("it wants HTTP/1.1 (HTTP_1_1_REQUIRED), which is not spoken with it")
+            }
+            Self::BrokeOff => f.write_str("its answer broke off"),
             Self::Tls(fault) => fault.fmt(f),
             Self::NotHttp2 => f.write_str("it did not begin to speak HTTP/2; write http:// if it should not"),
             Self::Unreachable(reason) => write!(f, "cannot connect: {reason}"),

@@ -10,6 +10,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::time::timeout;
 
 use crate::config::BackendUrl;
+use crate::connect::HeadLimits;
 
 use super::*;
 
@@ -204,7 +205,7 @@ fn a_backend_whose_pool_gets_another_name_as_its_check_ends_is_checked_again() {
         let registry = Registry::isolated();
         registry.replace(wanted_in("before", &ports));
         // It is polled only here: so it learns of other backends when the check has ended.
-        let mut checker = pin!(check::run(registry));
+        let mut checker = pin!(check::run(registry, || HeadLimits { size: 16384, headers: 100 }));
         assert!(poll!(&mut checker).is_pending());
         let mut connection = asked().await;
         registry.replace(wanted_in("after", &ports));

@@ -1,6 +1,7 @@
 //! What ends an exchange with a backend before its time.
 
 use std::error::Error as _;
+use std::fmt::{self, Display, Formatter};
 use std::io;
 
 use super::TlsFault;
@@ -33,6 +34,35 @@ pub enum Broken {
     NoAuthority,
 }
 
+/// What came in place of an answer that can be passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Garbage {
+    /// Something else than HTTP.
+    NotHttp,
+    /// A head whose lengths cannot be understood.
+    Length,
+    /// A head that has too many bytes, or too many lines: hyper does not say which.
+    HeadTooLarge,
+    /// A head that has too many lines.
+    TooManyLines,
+    /// A head over HTTP/2 that is none, or has too many bytes: h2 does not say which.
+    UnfitHead,
+}
+
+impl Display for Garbage {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotHttp => "something that is not HTTP",
+            Self::Length => "a Content-Length that nobody can read",
+            Self::HeadTooLarge => {
+                "a head of more bytes (--max-header-size) or lines (--max-headers) than are taken"
+            }
+            Self::TooManyLines => "a head of more lines than are taken (--max-headers)",
+            Self::UnfitHead => "a head that is malformed, or larger than is taken (--max-header-size)",
+        })
+    }
+}
+
 impl From<h2::Error> for Broken {
     fn from(error: h2::Error) -> Self {
         Self::Http2(Box::new(error))
@@ -42,11 +72,29 @@ impl From<h2::Error> for Broken {
 impl Broken {
     /// Whether the backend sent what is not HTTP, or more than it may.
     pub fn is_garbage(&self) -> bool {
+        self.garbage().is_some()
+    }
+
+    /// What the backend sent in place of an answer, if it did.
+    pub fn garbage(&self) -> Option<Garbage> {
         match self {
-            Self::Http1(error) => error.is_parse() || error.is_parse_too_large() || has_bare_line_feed(error),
-            Self::Http2(error) => error.is_library(),
-            Self::TooManyHeaders | Self::Length(_) => true,
-            Self::Among(_) | Self::Upload | Self::NoAuthority => false,
+            Self::Http1(error) if error.is_parse_too_large() => Some(Garbage::HeadTooLarge),
+            Self::Http1(error) if is_of_the_length(error) => Some(Garbage::Length),
+            Self::Http1(error) => (error.is_parse() || has_bare_line_feed(error)).then_some(Garbage::NotHttp),
+            Self::Http2(error) if error.is_library() => {
+                Some(if error.is_reset() { Garbage::UnfitHead } else { Garbage::NotHttp })
+            }
+            Self::TooManyHeaders => Some(Garbage::TooManyLines),
+            Self::Length(_) => Some(Garbage::Length),
+            Self::Http2(_) | Self::Among(_) | Self::Upload | Self::NoAuthority => None,
+        }
+    }
+
+    /// Why the backend reset the stream, if it did.
+    pub fn reset(&self) -> Option<h2::Reason> {
+        match self {
+            Self::Http2(error) if error.is_remote() && error.is_reset() => error.reason(),
+            _ => None,
         }
     }
 
@@ -98,6 +146,11 @@ impl Broken {
             }
         }
     }
+}
+
+/// Whether hyper could not tell how long the body is, which only its words say.
+fn is_of_the_length(error: &hyper::Error) -> bool {
+    error.is_parse() && error.to_string() == "invalid content-length parsed"
 }
 
 /// Whether we ended a connection for what hyper would have read.

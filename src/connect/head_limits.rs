@@ -1,5 +1,7 @@
 //! How large the head of an answer may be.
 
+use crate::config::Config;
+
 /// hyper keeps room for this many header lines on the stack; any other number costs an allocation for each message.
 const HEADERS_ON_THE_STACK: usize = 100;
 /// Bytes that hyper may buffer of what it reads, and of what it is to write. Larger pieces of bodies are no faster, and who stalls
@@ -18,6 +20,16 @@ pub struct HeadLimits {
 }
 
 impl HeadLimits {
+    /// What the settings allow.
+    pub fn of(config: &Config) -> Self {
+        Self { size: config.limits.header_size, headers: config.limits.headers }
+    }
+
+    /// The larger of each.
+    pub fn or_more(self, other: Self) -> Self {
+        Self { size: self.size.max(other.size), headers: self.headers.max(other.headers) }
+    }
+
     /// Bytes that hyper may buffer.
     pub fn buffer(self) -> usize {
         BUFFER.max(self.size + BEYOND_THE_HEAD)

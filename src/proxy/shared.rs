@@ -83,7 +83,7 @@ impl Shared {
             access_log,
             tally: Tally::default(),
             introduced: RefCell::new(config.introduced.clone()),
-            head_limits: Cell::new(head_limits(config)),
+            head_limits: Cell::new(HeadLimits::of(config)),
             body_limit: Cell::new(config.limits.body),
             access: RefCell::new(access.clone()),
             route_rates: RefCell::new(Arc::clone(route_rates)),
@@ -105,7 +105,7 @@ impl Shared {
         self.deadlines.adopt(config);
         self.clock.set_tick(self.deadlines.tick());
         self.introduced.replace(config.introduced.clone());
-        let limits = head_limits(config);
+        let limits = HeadLimits::of(config);
         if self.head_limits.replace(limits) != limits {
             self.view().all_connections().iter().for_each(|connections| connections.keep_to(limits));
         }
@@ -253,8 +253,4 @@ impl Rules {
         let route_rates = RouteRates::of(&config, before.map(|before| &*before.route_rates));
         Self { config, access, route_rates: Arc::new(route_rates) }
     }
-}
-
-fn head_limits(config: &Config) -> HeadLimits {
-    HeadLimits { size: config.limits.header_size, headers: config.limits.headers }
 }

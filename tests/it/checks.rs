@@ -1,5 +1,6 @@
 //! Backends are checked, and what was found is said, acted upon and told.
 
+mod answers;
 mod grpc;
 mod shared;
 

@@ -12,9 +12,9 @@ use tokio::time::sleep;
 
 use crate::backends::{Backend, BackendId, Health, Registry, State};
 use crate::config::Health as Settings;
-use crate::connect::{Wants, Way};
+use crate::connect::Way;
 
-use super::check;
+use super::{Common, check};
 
 /// When some backends are checked, until it is dropped.
 pub(super) struct Schedule {
@@ -44,13 +44,13 @@ impl Schedule {
     pub(super) fn new(
         registry: &'static Registry,
         backend: &Backend,
-        wants: &Rc<Wants>,
+        common: &Rc<Common>,
         tasks: &mut JoinSet<()>,
     ) -> Self {
         let (way, check) = (Arc::clone(&backend.way), Arc::clone(&backend.terms.check));
         let group = Rc::<Group>::default();
         // A certificate that has expired is found to have, whatever was agreed upon before.
-        let what = (Arc::new(way.anew()), Arc::clone(&check), Rc::clone(wants));
+        let what = (Arc::new(way.anew()), Arc::clone(&check), Rc::clone(common));
         let checking = keep_checking(registry, Rc::clone(&group), what);
         let task = tasks.spawn_local(checking);
         Self { way, check, group, before: None, task }
@@ -114,11 +114,11 @@ impl Group {
 async fn keep_checking(
     registry: &'static Registry,
     group: Rc<Group>,
-    (way, settings, wants): (Arc<Way>, Arc<Settings>, Rc<Wants>),
+    (way, settings, common): (Arc<Way>, Arc<Settings>, Rc<Common>),
 ) {
     loop {
         let began = Instant::now();
-        if let Some(evidence) = check(&way, &settings, &wants).await {
+        if let Some(evidence) = check(&way, &settings, &common).await {
             let ids = group.ids.borrow().clone();
             ids.into_iter().for_each(|id| registry.observe(id, evidence.clone(), began));
         }
