@@ -267,7 +267,7 @@ impl Registry {
         if !backends[place].health.is_usable() {
             return;
         }
-        let is_closed = evidence == Evidence::Closed;
+        let is_closed = evidence.is_of_closing();
         let closes_all = is_closed && backends[place].closes_all();
         let stands_in = |other: &Backend| other.id != id && other.stands_in_for(&backends[place]);
         if !is_closed || closes_all && backends.iter().any(stands_in) {

@@ -56,6 +56,8 @@ pub enum Evidence {
     Tls(TlsFault),
     /// It was to speak HTTP/2 and did not begin to.
     NotHttp2,
+    /// It was to speak HTTP/2 in the clear, and closed or reset a fresh connection before it did.
+    ClosedInClear,
     /// The system could not connect, for this reason in its words.
     Unreachable(Arc<str>),
     /// The process that served before had found it dead, in its words.
@@ -86,6 +88,8 @@ impl Evidence {
             },
             DialError::Tls(fault) => Self::Tls(fault.clone()),
             DialError::NotHttp2 => Self::NotHttp2,
+            DialError::ClosedInClear => Self::ClosedInClear,
+            DialError::Closed => Self::Closed,
             DialError::Full | DialError::CannotSwitch => Self::Nothing,
         }
     }
@@ -107,9 +111,15 @@ impl Evidence {
             | Self::BrokeOff
             | Self::Tls(_)
             | Self::NotHttp2
+            | Self::ClosedInClear
             | Self::Unreachable(_)
             | Self::Before(_) => State::Down,
         }
+    }
+
+    /// Whether it is that a connection was closed, which may be for what came on it, or for the moment.
+    pub fn is_of_closing(&self) -> bool {
+        matches!(self, Self::Closed | Self::ClosedInClear)
     }
 
     /// Whether it is that nothing comes from there: its machine may be gone, or it hangs.
@@ -146,6 +156,9 @@ impl Display for Evidence {
             Self::BrokeOff => f.write_str("its answer broke off"),
             Self::Tls(fault) => fault.fmt(f),
             Self::NotHttp2 => f.write_str("it did not begin to speak HTTP/2; write http:// if it should not"),
+            Self::ClosedInClear => f.write_str(
+                "connection closed before it spoke HTTP/2; write http:// if it speaks only HTTP/1.1",
+            ),
             Self::Unreachable(reason) => write!(f, "cannot connect: {reason}"),
             Self::Before(finding) => write!(f, "{finding}, as the process before found"),
         }

@@ -29,6 +29,9 @@ pub enum Broken {
     /// The head of an answer tells its length in no way, or in two.
     #[error("{0}")]
     Length(&'static str),
+    /// The connection ended before anything was sent on it.
+    #[error("it closed the connection before it spoke HTTP/2")]
+    Unbegun,
     /// The request has no place in HTTP/2: its `Host` is not an authority.
     #[error("its Host is not an authority")]
     NoAuthority,
@@ -86,7 +89,7 @@ impl Broken {
             }
             Self::TooManyHeaders => Some(Garbage::TooManyLines),
             Self::Length(_) => Some(Garbage::Length),
-            Self::Http2(_) | Self::Among(_) | Self::Upload | Self::NoAuthority => None,
+            Self::Http2(_) | Self::Among(_) | Self::Upload | Self::Unbegun | Self::NoAuthority => None,
         }
     }
 
@@ -123,7 +126,7 @@ impl Broken {
     /// Whether the connection is gone, and not just one exchange on it.
     pub fn is_of_the_connection(&self) -> bool {
         match self {
-            Self::Http1(_) => true,
+            Self::Http1(_) | Self::Unbegun => true,
             Self::Http2(error) => error.is_io() || error.is_remote() && error.is_go_away(),
             Self::Among(_) | Self::TooManyHeaders | Self::Length(_) | Self::Upload | Self::NoAuthority => {
                 false
@@ -141,9 +144,12 @@ impl Broken {
         match self {
             Self::Http1(error) => TlsFault::among_the_causes_of(error),
             Self::Http2(error) => Self::tls_fault_of(error),
-            Self::Among(_) | Self::TooManyHeaders | Self::Length(_) | Self::Upload | Self::NoAuthority => {
-                None
-            }
+            Self::Among(_)
+            | Self::TooManyHeaders
+            | Self::Length(_)
+            | Self::Upload
+            | Self::Unbegun
+            | Self::NoAuthority => None,
         }
     }
 }

@@ -27,6 +27,13 @@ pub enum DialError {
     /// It was made, but the backend did not begin as HTTP/2 does.
     #[error("it did not begin to speak HTTP/2; write http:// if it should not")]
     NotHttp2,
+    /// It was made, and ended before the backend began as HTTP/2 does in the clear: one that speaks only HTTP/1.1 may end it, and
+    /// so does what stands before one that is gone.
+    #[error("it closed the connection before it spoke HTTP/2")]
+    ClosedInClear,
+    /// The same over TLS, where the backend had chosen HTTP/2.
+    #[error("it closed the connection before it spoke HTTP/2")]
+    Closed,
     /// The request is to switch protocols, which HTTP/2 has no way for that is spoken here, and the backend speaks nothing else.
     #[error("it speaks HTTP/2, on which protocols cannot be switched")]
     CannotSwitch,
@@ -38,7 +45,7 @@ impl DialError {
     pub fn says_of_the_backend(&self) -> bool {
         match self {
             Self::Connect(error) => !is_our_want(error),
-            Self::Tls(_) | Self::NotHttp2 => true,
+            Self::Tls(_) | Self::NotHttp2 | Self::ClosedInClear | Self::Closed => true,
             Self::Full | Self::CannotSwitch => false,
         }
     }

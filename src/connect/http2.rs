@@ -127,7 +127,7 @@ impl Http2 {
             .max_local_error_reset_streams(None)
             .handshake(Transport::new(stream, Rc::clone(&status)))
             .await
-            .map_err(|error| not_http2(&error))?;
+            .map_err(|error| unbegun(&error, scheme))?;
         let is_over = poll_fn(|cx| {
             let polled = Pin::new(&mut connection).poll(cx);
             match (polled, connection.max_concurrent_send_streams() > 0) {
@@ -137,8 +137,8 @@ impl Http2 {
                 (Poll::Ready(ended), true) if !ended.as_ref().is_err_and(is_not_http2) => {
                     Poll::Ready(Ok(true))
                 }
-                (Poll::Ready(Ok(())), _) => Poll::Ready(Err(DialError::NotHttp2)),
-                (Poll::Ready(Err(error)), _) => Poll::Ready(Err(not_http2(&error))),
+                (Poll::Ready(Ok(())), _) => Poll::Ready(Err(closed(scheme))),
+                (Poll::Ready(Err(error)), _) => Poll::Ready(Err(unbegun(&error, scheme))),
             }
         })
         .await?;
@@ -228,8 +228,16 @@ fn is_not_http2(error: &h2::Error) -> bool {
     error.is_library() || Broken::tls_fault_of(error).is_some()
 }
 
-/// What the want of settings means. One that resets the connection or closes it, having read what it takes for a broken
-/// request, is no better than one that sends something else.
-fn not_http2(error: &h2::Error) -> DialError {
-    Broken::tls_fault_of(error).map_or(DialError::NotHttp2, DialError::Tls)
+/// What the want of settings means.
+fn unbegun(error: &h2::Error, scheme: Scheme) -> DialError {
+    match Broken::tls_fault_of(error) {
+        Some(fault) => DialError::Tls(fault),
+        None if error.is_library() => DialError::NotHttp2,
+        None => closed(scheme),
+    }
+}
+
+/// What an end before the settings means. Who has chosen HTTP/2 by ALPN speaks it; in the clear that is not known.
+fn closed(scheme: Scheme) -> DialError {
+    if scheme == Scheme::Https { DialError::Closed } else { DialError::ClosedInClear }
 }

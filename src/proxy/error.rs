@@ -201,7 +201,8 @@ impl Error {
             DialError::Connect(error) => Self::Connect(error),
             DialError::Tls(fault) => Self::of_tls(fault),
             DialError::Full => Self::ConnectTimeout,
-            DialError::NotHttp2 => Self::NotHttp2,
+            DialError::NotHttp2 | DialError::ClosedInClear => Self::NotHttp2,
+            DialError::Closed => Self::Closed(Broken::Unbegun),
             DialError::CannotSwitch => Self::CannotSwitch,
         }
     }
