@@ -11,6 +11,7 @@ mod admin;
 mod backend;
 mod draft;
 mod duration;
+mod elsewhere;
 mod facts;
 mod fault;
 pub mod file;

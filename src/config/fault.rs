@@ -14,7 +14,7 @@ use super::path::{Path, Span};
 use super::said::{By, Said, Scope, say};
 
 pub(super) use pool::PoolFault;
-pub(super) use route::RouteFault;
+pub(super) use route::{Mend, RouteFault};
 
 /// A table of the settings whose entries others name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! Requests take the routes that the file says.
 
 mod answers;
+mod elsewhere;
 mod heads;
 mod listeners;
 mod mirror;

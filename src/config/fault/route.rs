@@ -37,6 +37,8 @@ pub(in crate::config) enum RouteFault {
     HostLine,
     /// A name in braces that stands for nothing.
     Placeholder { name: String, known: Vec<String> },
+    /// A word of another balancer, which stands for nothing here.
+    Elsewhere { word: String, of: &'static str, mend: Mend },
     /// A new path or a URL that is none.
     Target(&'static str),
     /// A status that is none of those that fit.
@@ -55,6 +57,30 @@ pub(in crate::config) enum RouteFault {
     OneAttempt,
     /// Copies go where the requests go.
     OwnMirror,
+}
+
+/// What to write in place of a word of another balancer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::config) enum Mend {
+    /// This redirect or rewrite; what our words for it are depends on the path of the route if there is none.
+    Template(Option<String>),
+    /// A line of a request, which need not be set.
+    Line(&'static str),
+    /// Text.
+    Text,
+}
+
+impl Mend {
+    fn said(&self) -> String {
+        match self {
+            Self::Template(Some(ours)) => format!("write {ours}"),
+            Self::Template(None) => {
+                "write {host}, {path}, {query} or a name that the route's path has in braces".to_owned()
+            }
+            Self::Line(has) => format!("remove it: {has}; other values are fixed text"),
+            Self::Text => "write fixed text: nothing of a request comes in here".to_owned(),
+        }
+    }
 }
 
 impl RouteFault {
@@ -106,6 +132,9 @@ impl RouteFault {
             Self::Placeholder { name, known } => {
                 let known: Vec<_> = known.iter().map(|name| format!("{{{name}}}")).collect();
                 say(format!("{{{name}}} stands for nothing here"), format!("use {}", known.join(", ")))
+            }
+            Self::Elsewhere { word, of, mend } => {
+                say(format!("{word} is a variable of {of}, and only text here"), mend.said())
             }
             Self::Target(help) => say("nothing that a client could ask for", *help),
             Self::Status(which) => say("not a status for this", format!("use {which}")),

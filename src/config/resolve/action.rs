@@ -4,8 +4,12 @@ use hyper::StatusCode;
 
 use super::Spot;
 use super::pool::{cookie, tags};
-use super::shared::{Pools, content_type, header_value, pool_named, status_within, template, unknown_pool};
-use crate::config::fault::RouteFault;
+use super::shared::{
+    Pools, content_type, header_value, is_fixed, is_of_ours, pool_named, status_within, template,
+    unknown_pool,
+};
+use crate::config::elsewhere;
+use crate::config::fault::{Mend, RouteFault};
 use crate::config::file;
 use crate::config::pool::MOST_WEIGHT;
 use crate::config::route::{Action, Share, Split};
@@ -103,6 +107,9 @@ fn redirect(
     captures: Option<&[String]>,
     at: &Spot<'_>,
 ) -> Option<Action> {
+    if !is_of_ours(to, at) {
+        return None;
+    }
     let begins = ["http://", "https://", "/", "{"].iter().any(|start| to.starts_with(start));
     let fits = begins && header_value(to).is_some();
     if !fits {
@@ -122,6 +129,11 @@ fn answer(given: &file::Answer, at: &Spot<'_>) -> Option<Action> {
     let code = at.key("status").take(status, code);
     if [204, 205, 304].contains(&status) && !body.is_empty() {
         at.key("body").fault(RouteFault::NoBody);
+    }
+    // A page may speak of variables. One that is nothing else was to be filled in.
+    let word = body.trim();
+    if elsewhere::of_texts(word).next().is_some_and(|found| found.word == word) {
+        is_fixed(word, |_| Mend::Text, &at.key("body"));
     }
     let content_type = content_type(given.content_type.as_deref(), "text/plain; charset=utf-8", at);
     Some(Action::Answer { status: code?, content_type: content_type?, body: body.to_owned().into() })

@@ -8,7 +8,8 @@ use hyper::header::HeaderValue;
 use indexmap::IndexMap;
 
 use super::Spot;
-use crate::config::fault::{Fault, PoolFault, RouteFault, Table};
+use crate::config::elsewhere::{self, Elsewhere, Means};
+use crate::config::fault::{Fault, Mend, PoolFault, RouteFault, Table};
 use crate::config::file;
 use crate::config::nearest::nearest;
 use crate::config::plain::read_file;
@@ -34,6 +35,28 @@ pub(super) fn unknown_pool(name: &str, pools: &Pools) -> Fault {
 pub(super) fn unknown<'n>(table: Table, name: &str, known: impl Iterator<Item = &'n str> + Clone) -> Fault {
     let nearest = nearest(name, known.clone()).map(str::to_owned);
     Fault::Unknown { table, name: name.to_owned(), nearest, known: known.map(str::to_owned).collect() }
+}
+
+/// Whether nothing in a redirect or a rewrite is another balancer's word for a part of a request.
+pub(super) fn is_of_ours(text: &str, at: &Spot<'_>) -> bool {
+    let written = at.with_variables();
+    let written = written.as_deref().unwrap_or(text);
+    let found = elsewhere::of_templates(written).next();
+    refuse(text, found, |_| Mend::Template(elsewhere::in_our_words(written)), at)
+}
+
+/// Whether nothing in a text that is sent as it is looks like another balancer's word for a part of a request. What variables of
+/// the environment hold is not looked at: no secret is refused for a `$` in it.
+pub(super) fn is_fixed(text: &str, mend: fn(Means) -> Mend, at: &Spot<'_>) -> bool {
+    let written = at.with_variables();
+    refuse(text, elsewhere::of_texts(written.as_deref().unwrap_or(text)).next(), mend, at)
+}
+
+fn refuse(text: &str, found: Option<Elsewhere<'_>>, mend: impl FnOnce(Means) -> Mend, at: &Spot<'_>) -> bool {
+    if let Some(Elsewhere { word, of, means, .. }) = found {
+        at.wrong(text, RouteFault::Elsewhere { word: word.to_owned(), of, mend: mend(means) });
+    }
+    found.is_none()
 }
 
 /// A text with names in braces, all of which stand for something. Without `captures` nobody knows which ones the path gives.

@@ -11,8 +11,11 @@ use indexmap::IndexMap;
 
 use super::Spot;
 use super::access::rate;
-use super::shared::{Pools, content_type, contents, header_value, pool_named, status_within, template};
-use crate::config::fault::{Fault, PoolFault, RouteFault};
+use super::shared::{
+    Pools, content_type, contents, header_value, is_fixed, is_of_ours, pool_named, status_within, template,
+};
+use crate::config::elsewhere::Means;
+use crate::config::fault::{Fault, Mend, PoolFault, RouteFault};
 use crate::config::file;
 use crate::config::host::is_host;
 use crate::config::route::{Changes, ErrorPage, Mirror, Retry, Treatment};
@@ -39,8 +42,8 @@ pub(super) fn treatment(
     let rewrite = given.rewrite.as_ref().map(|text| rewrite(text, captures, &at.key("rewrite")));
     let host = given.set_host.as_ref().map(|text| host(text, &at.key("set_host")));
     let body_limit = given.body_size.map(|size| at.key("body_size").size(size.0, 1, u64::MAX));
-    let request_headers = changes(&given.request_headers, &at.key("request_headers"));
-    let answer_headers = changes(&given.answer_headers, &at.key("answer_headers"));
+    let request_headers = changes(&given.request_headers, in_place_of_line, &at.key("request_headers"));
+    let answer_headers = changes(&given.answer_headers, |_| Mend::Text, &at.key("answer_headers"));
     has_date(&given.answer_headers, &at.key("answer_headers").key("remove"));
     let retry = retry(&given.retry, &at.key("retry"));
     let rate = rate(given.rate.as_deref(), given.rate_burst, at);
@@ -62,6 +65,9 @@ pub(super) fn treatment(
 }
 
 fn rewrite(text: &str, captures: Option<&[String]>, at: &Spot<'_>) -> Option<Arc<str>> {
+    if !is_of_ours(text, at) {
+        return None;
+    }
     let begins = text.starts_with('/') || text.starts_with('{');
     let fits = begins && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
     if !fits {
@@ -79,14 +85,24 @@ fn host(text: &str, at: &Spot<'_>) -> Option<HeaderValue> {
     at.take(text, value.ok_or(RouteFault::NewHost))
 }
 
-fn changes(given: &file::Changes, at: &Spot<'_>) -> Changes {
+/// What backends are told without being asked to.
+fn in_place_of_line(means: Means) -> Mend {
+    match means {
+        Means::Client => Mend::Line("X-Forwarded-For has the client's address"),
+        Means::Host => Mend::Line("Host and X-Forwarded-Host have the client's host"),
+        Means::Scheme => Mend::Line("X-Forwarded-Proto has the client's scheme"),
+        _ => Mend::Text,
+    }
+}
+
+fn changes(given: &file::Changes, mend: fn(Means) -> Mend, at: &Spot<'_>) -> Changes {
     let list = at.key("remove");
     let remove = given.remove.iter().enumerate();
     let remove = remove.filter_map(|(index, text)| list.index(index).take(text, header_name(text)));
     Changes {
         remove: remove.collect(),
-        set: lines(&given.set, &at.key("set")),
-        add: lines(&given.add, &at.key("add")),
+        set: lines(&given.set, mend, &at.key("set")),
+        add: lines(&given.add, mend, &at.key("add")),
     }
 }
 
@@ -98,10 +114,15 @@ fn has_date(given: &file::Changes, at: &Spot<'_>) {
     }
 }
 
-fn lines(given: &IndexMap<String, String>, at: &Spot<'_>) -> Vec<(HeaderName, HeaderValue)> {
+fn lines(
+    given: &IndexMap<String, String>,
+    mend: fn(Means) -> Mend,
+    at: &Spot<'_>,
+) -> Vec<(HeaderName, HeaderValue)> {
     let line = |(name, text): (&String, &String)| {
         let at = at.key(name);
         let value = at.take(text, header_value(text).ok_or(RouteFault::HeaderValue));
+        is_fixed(text, mend, &at);
         let name = header_name(name).map_err(|fault| at.wrong_key(name, fault)).ok();
         Some((name?, value?))
     };
