@@ -118,7 +118,8 @@ fn validate(sources: &Sources, json: bool) -> ExitCode {
             Verdict { valid: loaded.is_ok(), files, problems, more }.print()
         }
         (Ok(loaded), false) => {
-            slips().chain(starved(&loaded.config, &Weighed::default())).for_each(say);
+            let starved = starved(&loaded.config, &Weighed::default());
+            slips().chain(loaded.remarks.iter().cloned()).chain(starved).for_each(say);
             print(&format!("{}\n", praise(loaded)))
         }
         (Err(problems), false) => refuse(problems),

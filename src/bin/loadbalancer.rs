@@ -70,7 +70,7 @@ fn main() -> ExitCode {
     let Some((runtime, stops)) = starting.end() else { return ExitCode::from(FAILED) };
     let (cut, is_cut) = watch::channel(false);
     telemetry::init(loaded.config.log_level);
-    slips().for_each(|slip| tracing::warn!("{slip}"));
+    slips().chain(loaded.remarks.iter().cloned()).for_each(|remark| tracing::warn!("{remark}"));
     let stopped = stop_signal(stops, Arc::clone(&runtime), cut);
     let first = (claims, signals, &is_cut);
     let ended = match demo {

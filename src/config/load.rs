@@ -55,6 +55,8 @@ pub struct Loaded {
     pub config: Config,
     /// As they were written, all files and flags together.
     pub file: File,
+    /// What is to be said of them though nothing is wrong.
+    pub remarks: Vec<String>,
     /// The files that say it, in order; none if flags do.
     pub files: Vec<PathBuf>,
     /// Where it was written.
@@ -211,7 +213,7 @@ impl Sources {
         read: &Read,
         files: Vec<PathBuf>,
     ) -> Result<Loaded, Problems> {
-        let Resolved { config, draft, mut wrong } =
+        let Resolved { config, draft, mut wrong, remarks } =
             resolve(&file, &origin, read, (self.open_files, &self.known));
         let useless = self.unwatchable().filter(|_| file.watch == Some(true));
         wrong.extend(useless.map(|why| Wrong {
@@ -223,7 +225,9 @@ impl Sources {
         wrong.extend((self.check)(&draft).into_iter().take(MOST_FAULTS).map(|flaw| told(flaw, &origin)));
         match config {
             Some(config) if wrong.is_empty() && read.is_clean() && origin.cut.is_empty() => {
-                Ok(Loaded { config, file, files, origin: Arc::new(origin) })
+                let format = origin.texts.first().map_or(Format::Toml, |text| text.format);
+                let remarks = remarks.iter().map(|remark| format.in_its_words(remark)).collect();
+                Ok(Loaded { config, file, remarks, files, origin: Arc::new(origin) })
             }
             _ => Err(origin.problems(read, &wrong, &file)),
         }

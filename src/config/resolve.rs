@@ -51,6 +51,8 @@ pub(super) struct Resolved {
     pub(super) draft: Draft,
     /// All that is wrong so far.
     pub(super) wrong: Vec<Wrong>,
+    /// What is to be said though nothing is wrong with it.
+    pub(super) remarks: Vec<String>,
 }
 
 /// What a file means. `open_files` is the process's limit on open files, and names lead where they are known to have led as long
@@ -64,8 +66,8 @@ pub(super) fn resolve(
     let report = Report::new(origin, read);
     let mut draft = Draft::default();
     let config = whole(file, &report.root(), (open_files, known), origin.tree.is_some(), &mut draft);
-    let (wrong, files) = report.into_parts();
-    Resolved { config: config.filter(|_| wrong.is_empty()), draft: Draft { files, ..draft }, wrong }
+    let (wrong, files, remarks) = report.into_parts();
+    Resolved { config: config.filter(|_| wrong.is_empty()), draft: Draft { files, ..draft }, wrong, remarks }
 }
 
 fn whole(

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 use futures::future::LocalBoxFuture;
 use tokio::sync::{Mutex, MutexGuard, watch};
 use tokio::time::sleep;
+use tracing::warn;
 
 use crate::backends::Registry;
 use crate::config::{Config, Format, Listener, Loaded, Problems, Sources};
@@ -465,6 +466,7 @@ impl Turn<'_> {
             other => other,
         });
         if applied.is_ok() && intent == Intent::Force {
+            loaded.remarks.iter().for_each(|remark| warn!("{remark}"));
             // Whoever put it in force again insisted.
             self.desk.taken_back.borrow_mut().take_if(|back| back.config == loaded.config);
             // What means the same may be written otherwise, with a variable in place of a secret.

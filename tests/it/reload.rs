@@ -4,6 +4,7 @@ mod files;
 mod listeners;
 mod lost;
 mod names;
+mod one_of;
 mod unbroken;
 mod under_load;
 mod watched;

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::sync::Arc;
 
+use indexmap::IndexSet;
 use serde::{Deserialize, Serialize};
 
 use super::BackendFault;
@@ -81,7 +82,7 @@ impl BackendUrl {
             let known = known.iter().filter(|known| *known.name == *name);
             known.filter_map(|known| known.address.ip()).collect::<Vec<_>>()
         };
-        Self::parse(text, || folder, led).map_err(|fault| {
+        Self::parse(text, || folder, led).map(|(url, _)| url).map_err(|fault| {
             let Said { message, help } = fault.said(By::File);
             UrlError { text: text.to_owned(), message, help: help.unwrap_or_default() }
         })
@@ -97,17 +98,17 @@ impl BackendUrl {
         &self.name
     }
 
-    /// Parses what an operator writes. A socket's path starts from this folder, which is asked for only then. A name is looked up, and leads where it is known to have led as long as it may.
+    /// Parses what an operator writes, and says how many addresses like that one its name leads to. A socket's path starts from this folder, which is asked for only then. A name is looked up, and leads where it is known to have led as long as it may.
     pub(in crate::config) fn parse<'a, K: IntoIterator<Item = SocketAddr>>(
         text: &str,
         folder: impl FnOnce() -> &'a Path,
         known: impl FnOnce(&str) -> K,
-    ) -> Result<Self, BackendFault> {
+    ) -> Result<(Self, usize), BackendFault> {
         if let Some(path) = text.strip_prefix(UNIX) {
             let path = socket_path(path, folder()).ok_or(BackendFault::SocketPath)?;
             let address = Address::Unix(path.into());
             let (name, authority) = (address.to_string().into(), "localhost".into());
-            return Ok(Self { name, scheme: Scheme::Http, address, authority });
+            return Ok((Self { name, scheme: Scheme::Http, address, authority }, 1));
         }
         let (scheme, authority) = match text.split_once("://") {
             None => (Scheme::Http, text),
@@ -132,8 +133,8 @@ impl BackendUrl {
             return Err(BackendFault::NoPort { fix: format!("{text}:{port}") });
         }
         let name = if scheme == Scheme::Http { authority } else { text };
-        let address = Address::from(look_up(authority, || known(name))?);
-        Ok(Self { name: name.into(), scheme, address, authority: authority.into() })
+        let (address, among) = look_up(authority, || known(name))?;
+        Ok((Self { name: name.into(), scheme, address: address.into(), authority: authority.into() }, among))
     }
 }
 
@@ -156,14 +157,14 @@ pub(in crate::config) fn is_name(text: &str) -> bool {
     (1..=253).contains(&text.len()) && text.chars().all(fits)
 }
 
-/// The address of HOST:PORT, one that is known before others.
+/// The address of HOST:PORT, one that is known before others, and how many there are of its version of IP.
 fn look_up<K: IntoIterator<Item = SocketAddr>>(
     authority: &str,
     known: impl FnOnce() -> K,
-) -> Result<SocketAddr, BackendFault> {
+) -> Result<(SocketAddr, usize), BackendFault> {
     let refuse = || BackendFault::Address;
-    let address = match authority.parse::<SocketAddr>() {
-        Ok(address) => address,
+    let (address, among) = match authority.parse::<SocketAddr>() {
+        Ok(address) => (address, 1),
         Err(_) => {
             let (name, port) = authority.rsplit_once(':').ok_or_else(refuse)?;
             let is_bracketed = name.starts_with('[') && name.ends_with(']');
@@ -178,13 +179,17 @@ fn look_up<K: IntoIterator<Item = SocketAddr>>(
             }
             let unresolved = |reason: String| BackendFault::Unresolved { reason };
             let found = (name, port).to_socket_addrs().map_err(|error| unresolved(error.to_string()))?;
-            choose(found, known()).ok_or_else(|| unresolved("no address".to_owned()))?
+            let found: IndexSet<_> = found.collect();
+            let chosen = choose(found.iter().copied(), known());
+            let chosen = chosen.ok_or_else(|| unresolved("no address".to_owned()))?;
+            // Who is at both versions of IP is one machine.
+            (chosen, found.iter().filter(|other| other.is_ipv6() == chosen.is_ipv6()).count())
         }
     };
     match address {
         _ if address.port() == 0 => Err(BackendFault::Port),
         _ if address.ip().is_unspecified() => Err(refuse()),
-        _ => Ok(address),
+        _ => Ok((address, among)),
     }
 }
 
@@ -204,7 +209,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<BackendUrl, BackendFault> {
-        BackendUrl::parse(text, || Path::new("/srv"), |_| None)
+        BackendUrl::parse(text, || Path::new("/srv"), |_| None).map(|(url, _)| url)
     }
 
     #[test]

@@ -21,8 +21,8 @@ pub struct Pool {
     /// How a backend is chosen among the usable ones. Default: "first"
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<Word<PolicyName>>,
-    /// Backends, in order of preference: addresses, or tables with an address and more. Required unless there is
-    /// `discover`
+    /// Backends, in order of preference: addresses, or tables with an address and more. Of a name with several addresses
+    /// one is used, which is said; `discover` uses all. Required unless there is `discover`
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub backends: Vec<Backend>,
     /// Where more backends come from, which change without a reload: "dns:NAME:PORT" (the addresses of a name),

@@ -114,7 +114,7 @@ fn said(file: &File, origin: &Origin, read: &Read) -> Result<AdminPlace, Vec<Wro
     let report = Report::new(origin, read);
     let root = report.root();
     let (address, token_file) = parts(file, &root.key(TABLE));
-    let (wrong, _) = report.into_parts();
+    let (wrong, ..) = report.into_parts();
     match address {
         Some(address) => Ok(AdminPlace { address, token_file }),
         None => Err(wrong),

@@ -26,7 +26,13 @@ pub(super) fn urls(
             Some(text) => {
                 let at = at.key("address");
                 let url = BackendUrl::parse(text, || at.folder(), |name| known.address(pool, name, &taken));
-                at.take(text, url.and_then(|url| check(url, &mut taken, listeners)))
+                let url = url.and_then(|(url, among)| Ok((check(url, &mut taken, listeners)?, among)));
+                at.take(text, url).map(|(url, among)| {
+                    if among > 1 {
+                        at.remark(one_of(among, &url, at.is_of_file()));
+                    }
+                    url
+                })
             }
             None => {
                 at.fault(BackendFault::NoAddress);
@@ -36,6 +42,15 @@ pub(super) fn urls(
         urls.push(url);
     }
     urls
+}
+
+/// What is said of a backend that is one of several addresses of its name.
+fn one_of(among: usize, url: &BackendUrl, is_of_file: bool) -> String {
+    let (name, address) = (url.name(), &url.address);
+    let which = if is_of_file { "" } else { "a file with " };
+    format!(
+        "{name} has {among} addresses, of which {address} is used: {which}discover = [\"dns:{name}\"] uses all"
+    )
 }
 
 fn check(

@@ -16,6 +16,7 @@ pub(in crate::config) struct Report<'a> {
     read: &'a Read,
     wrong: RefCell<Vec<Wrong>>,
     files: RefCell<Vec<TlsFiles>>,
+    remarks: RefCell<Vec<String>>,
 }
 
 /// A place among the settings.
@@ -35,7 +36,8 @@ enum Leg<'a> {
 
 impl<'a> Report<'a> {
     pub(in crate::config) fn new(origin: &'a Origin, read: &'a Read) -> Self {
-        Self { origin, read, wrong: RefCell::default(), files: RefCell::default() }
+        let (wrong, files, remarks) = Default::default();
+        Self { origin, read, wrong, files, remarks }
     }
 
     /// The settings as a whole.
@@ -43,9 +45,9 @@ impl<'a> Report<'a> {
         Spot { report: self, up: None, step: Leg::Root }
     }
 
-    /// What is wrong, and the files for TLS that are named.
-    pub(in crate::config) fn into_parts(self) -> (Vec<Wrong>, Vec<TlsFiles>) {
-        (self.wrong.into_inner(), self.files.into_inner())
+    /// What is wrong, the files for TLS that are named, and what is to be said though nothing is wrong with it.
+    pub(in crate::config) fn into_parts(self) -> (Vec<Wrong>, Vec<TlsFiles>, Vec<String>) {
+        (self.wrong.into_inner(), self.files.into_inner(), self.remarks.into_inner())
     }
 }
 
@@ -162,6 +164,14 @@ impl<'a> Spot<'a> {
     /// Files for TLS that are to be looked into.
     pub(in crate::config) fn look_into(&self, files: TlsFiles) {
         self.report.files.borrow_mut().push(files);
+    }
+
+    /// Something is to be said that is not wrong, once however often it is found.
+    pub(in crate::config) fn remark(&self, remark: String) {
+        let mut remarks = self.report.remarks.borrow_mut();
+        if !remarks.contains(&remark) {
+            remarks.push(remark);
+        }
     }
 
     /// Whether a file says it, not flags.
