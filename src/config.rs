@@ -37,6 +37,7 @@ mod route;
 mod said;
 mod show;
 mod size;
+mod status;
 mod switch;
 mod tree;
 mod watch;
@@ -76,5 +77,6 @@ pub use route::{
 };
 pub use show::{Converted, convert};
 pub use size::{SizeError, parse_bytes, parse_bytes_per_second, parse_data_rate, parse_size};
+pub use status::{StatusRange, Statuses};
 pub use switch::{SwitchError, parse_switch};
 pub use written::Written;

@@ -33,6 +33,7 @@ fuzz_target!(|bytes: &[u8]| {
             assert!(config.limits.header_size >= 8192 && config.limits.connections > 0);
             let health = &config.pools[0].health;
             assert!(!health.interval.is_zero() && health.path.starts_with('/'));
+            assert_ne!(health.statuses.to_string(), "");
             assert!(config.listeners.iter().any(|listener| listener.tls) == config.tls.is_some());
         }
         Err(refusal) => {

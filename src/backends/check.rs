@@ -1,6 +1,7 @@
 //! The health checker: GETs every backend now and then and tells the registry what it found.
 
 mod grpc;
+mod judge;
 mod schedule;
 
 use std::collections::HashMap;
@@ -26,8 +27,10 @@ use crate::connect::{
 };
 use crate::telemetry::LATE;
 
+use judge::judge;
 use schedule::Schedule;
 
+use super::health::GrpcReply;
 use super::{Backend, Evidence, Hold, Registry, silence};
 
 /// What we call ourselves in a backend's log.
@@ -100,7 +103,11 @@ async fn check(way: &Arc<Way>, settings: &Settings, common: &Common) -> Option<E
     let has_given_up = !matches!(
         found,
         None | Some(
-            Evidence::Answered(..) | Evidence::Grpc(..) | Evidence::ConnectTimeout | Evidence::AnswerTimeout
+            Evidence::Answered(..)
+                | Evidence::Unwanted(..)
+                | Evidence::Grpc(..)
+                | Evidence::ConnectTimeout
+                | Evidence::AnswerTimeout
         )
     );
     if !has_given_up || began.elapsed() < patience.spent() + LATE {
@@ -121,22 +128,21 @@ async fn look(
         Ok(connection) => connection,
         Err(error) => return of_dial(&error, &common.wants),
     };
-    let mut asked = patience.wait(ask(&mut connection, way, &settings.path)).await;
+    let mut asked = patience.wait(ask(&mut connection, way, settings)).await;
     // As requests are sent that it wants so.
     if matches!(&asked, Some(Err(error)) if error.wants_http1()) {
         match connect(way, patience, limits, true).await {
             Ok(other) => {
                 connection = other;
-                asked = patience.wait(ask(&mut connection, way, &settings.path)).await;
+                asked = patience.wait(ask(&mut connection, way, settings)).await;
             }
             // It wants what it does not speak.
             Err(DialError::CannotSwitch) => {}
             Err(error) => return of_dial(&error, &common.wants),
         }
     }
-    let is_grpc = grpc::is_asked(&settings.path);
     Some(match asked {
-        Some(Ok(answer)) if is_grpc && answer.status() == StatusCode::OK => {
+        Some(Ok(answer)) if settings.is_grpc() && answer.status() == StatusCode::OK => {
             hear(&mut connection, answer, patience).await
         }
         Some(Ok(answer)) => {
@@ -144,7 +150,10 @@ async fn look(
             // Neither an endless nor a stalled body says anything of health once the head was good.
             let reading = read(&mut connection, answer);
             let _ = timeout(patience.left().min(Duration::from_secs(1)), reading).await;
-            Evidence::Answered(status, took)
+            match settings.is_grpc() {
+                true => Evidence::Grpc(GrpcReply::Http(status), took),
+                false => judge(status, took, settings),
+            }
         }
         Some(Err(error)) => of_broken(&error),
         None => Evidence::AnswerTimeout,
@@ -233,15 +242,15 @@ fn complain(wants: &Wants, error: &io::Error) {
 async fn ask(
     connection: &mut CheckConnection,
     way: &Way,
-    path: &str,
+    settings: &Settings,
 ) -> Result<Response<AnswerBody>, Broken> {
-    let mut request = Request::get(path)
-        .header(HOST, way.url.authority())
+    let mut request = Request::get(&settings.path)
+        .header(HOST, settings.host_for(&way.url))
         .header(USER_AGENT, AGENT)
         .header(CONNECTION, "close")
         .body(Full::default())
-        .expect("the path and the address were parsed");
-    if grpc::is_asked(path) {
+        .expect("the path, the host and the address were parsed");
+    if settings.is_grpc() {
         grpc::ask(&mut request);
     }
     let sent = connection.send(&mut Some(request), None, false, |_| None::<std::convert::Infallible>).await;

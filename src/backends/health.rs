@@ -32,8 +32,10 @@ pub enum State {
 pub enum Evidence {
     /// Nothing yet.
     Nothing,
-    /// It answered a check with this status after this time.
+    /// It answered a check with this status, which means healthy, after this time.
     Answered(StatusCode, Duration),
+    /// It answered a check with this status after this time, which means healthy only if it is this, in words.
+    Unwanted(StatusCode, Duration, Arc<str>),
     /// It answered a check in gRPC with this after this time.
     Grpc(GrpcReply, Duration),
     /// It refused a connection.
@@ -75,6 +77,8 @@ pub enum GrpcReply {
     Status(u32),
     /// Not even that.
     NoStatus,
+    /// Nothing in gRPC, but this status of HTTP.
+    Http(StatusCode),
 }
 
 impl Evidence {
@@ -97,9 +101,8 @@ impl Evidence {
     fn verdict(&self) -> State {
         match self {
             Self::Nothing => State::Unknown,
-            Self::Answered(status, _) if status.is_success() => State::Up,
-            Self::Grpc(GrpcReply::Serving, _) => State::Up,
-            Self::Answered(..)
+            Self::Answered(..) | Self::Grpc(GrpcReply::Serving, _) => State::Up,
+            Self::Unwanted(..)
             | Self::Grpc(..)
             | Self::Refused
             | Self::ConnectTimeout
@@ -143,6 +146,9 @@ impl Display for Evidence {
             Self::Answered(status, after) => {
                 write!(f, "answered {} in {} ms", status.as_u16(), after.as_millis())
             }
+            Self::Unwanted(status, after, wanted) => {
+                write!(f, "answered {} in {} ms (not {wanted})", status.as_u16(), after.as_millis())
+            }
             Self::Grpc(reply, after) => write!(f, "{reply} in {} ms", after.as_millis()),
             Self::Refused => f.write_str("connection refused"),
             Self::ConnectTimeout => f.write_str("no connection in time"),
@@ -174,6 +180,7 @@ impl Display for GrpcReply {
             Self::Status(12) => f.write_str("answered with gRPC status 12 (it has no such check)"),
             Self::Status(status) => write!(f, "answered with gRPC status {status}"),
             Self::NoStatus => f.write_str("answered 200 without a gRPC status"),
+            Self::Http(status) => write!(f, "answered {}", status.as_u16()),
         }
     }
 }
@@ -367,11 +374,10 @@ mod tests {
     }
 
     #[test]
-    fn only_success_means_healthy() {
+    fn only_what_is_wanted_means_healthy() {
         assert_eq!(after(&[OK]).state(), State::Up);
-        for code in [StatusCode::FOUND, StatusCode::NOT_FOUND, StatusCode::INTERNAL_SERVER_ERROR] {
-            assert_eq!(after(&[OK, Evidence::Answered(code, Duration::ZERO)]).state(), State::Down, "{code}");
-        }
+        let unwanted = Evidence::Unwanted(StatusCode::FOUND, Duration::ZERO, "2xx".into());
+        assert_eq!(after(&[OK, unwanted]).state(), State::Down);
         assert_eq!(after(&[OK, Evidence::Refused]).state(), State::Down);
         assert_eq!(after(&[Evidence::Refused, OK]).state(), State::Up);
     }

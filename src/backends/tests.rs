@@ -20,10 +20,9 @@ fn wanted(ports: &[u16]) -> Vec<(Terms, Arc<Way>)> {
 
 fn wanted_in(pool: &str, ports: &[u16]) -> Vec<(Terms, Arc<Way>)> {
     let check = Arc::new(config::Health {
-        path: "/".to_owned(),
         interval: Duration::from_secs(3600),
         timeout: Duration::from_secs(60),
-        written: None,
+        ..config::Health::usual("/")
     });
     let one = |port: &u16| {
         let url = BackendUrl::from(SocketAddr::from(([127, 0, 0, 1], *port)));
@@ -325,7 +324,7 @@ fn only_who_is_silent_and_dead_for_that_is_waited_for_no_more() {
     for (evidence, is_waited_for) in [
         (Evidence::AnswerTimeout, false),
         (Evidence::ConnectTimeout, false),
-        (Evidence::Answered(StatusCode::SERVICE_UNAVAILABLE, Duration::ZERO), true),
+        (Evidence::Unwanted(StatusCode::SERVICE_UNAVAILABLE, Duration::ZERO, "2xx".into()), true),
         (Evidence::Refused, true),
     ] {
         let registry = Registry::isolated();

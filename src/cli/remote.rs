@@ -319,7 +319,9 @@ mod tests {
             "pool": pool, "address": "app:1", "state": state, "why": "", "since": "", "hold": null,
             "weight": { "set": 1, "effective": 1 }, "warmth": 100, "rests_until": null, "tier": 0, "zone": null,
             "tags": {}, "in_flight": 0,
-            "check": { "path": "/", "interval": "5s", "timeout": "1s", "learned": "", "failures": 0 },
+            "check": {
+                "path": "/", "host": "", "statuses": [], "interval": "5s", "timeout": "1s", "learned": "", "failures": 0,
+            },
         });
         serde_json::from_value(backend).expect("a backend")
     }

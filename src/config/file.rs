@@ -2,6 +2,7 @@
 
 mod pool;
 mod route;
+mod status;
 mod text;
 
 use indexmap::IndexMap;
@@ -14,6 +15,7 @@ use super::listen::ClientAuth;
 
 pub use pool::{Backend, BackendTable, BackendTls, Choices, Health, Pool, Sticky};
 pub use route::{Answer, Changes, ErrorPage, Mirror, Retry, Route, Wanted};
+pub use status::StatusText;
 pub use text::{DataRate, OTHER_NAMES, Size, Time, Word};
 
 /// Everything is optional: what is not set has its default.

@@ -84,9 +84,17 @@ pub struct Flags {
     #[arg(long, env = "LOADBALANCER_HEALTH_TIMEOUT", value_name = "DURATION", value_parser = parse_duration, default_value = "2s", help_heading = heading::HEALTH)]
     pub health_timeout: Duration,
 
-    /// What a check GETs; a 2xx answer means healthy
+    /// What a check GETs
     #[arg(long, env = "LOADBALANCER_HEALTH_PATH", value_name = "PATH", default_value = "/", help_heading = heading::HEALTH)]
     pub health_path: String,
+
+    /// What `Host` says in a check, for backends that serve some hosts only [default: the host and the port of each --backend]
+    #[arg(long, env = "LOADBALANCER_HEALTH_HOST", value_name = "HOST", help_heading = heading::HEALTH)]
+    pub health_host: Option<String>,
+
+    /// Statuses of an answer that mean healthy, alone or with the last of a range: 401 or 200-399; repeat it for more [default: 200-299]
+    #[arg(long, env = "LOADBALANCER_HEALTH_STATUSES", value_name = "STATUSES", value_delimiter = ',', action = ArgAction::Append, help_heading = heading::HEALTH)]
+    pub health_statuses: Vec<String>,
 
     /// Threads that serve clients [default: one per core]
     #[arg(long, env = "LOADBALANCER_WORKERS", value_name = "N", value_parser = parse_number::<usize>)]
@@ -203,7 +211,7 @@ pub enum Command {
 }
 
 /// Flags that say what a file says by name.
-const BY_NAME: [&str; 18] = [
+const BY_NAME: [&str; 20] = [
     "--listen",
     "--tls-listen",
     "--tls-cert",
@@ -221,6 +229,8 @@ const BY_NAME: [&str; 18] = [
     "--health-interval",
     "--health-timeout",
     "--health-path",
+    "--health-host",
+    "--health-statuses",
     "--backend-cert and --backend-key",
 ];
 

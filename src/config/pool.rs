@@ -11,6 +11,7 @@ use hyper::header::HeaderName;
 use serde::{Deserialize, Serialize};
 
 use super::backend::{BackendTls, BackendUrl, ProxyVersion, Scheme};
+use super::status::Statuses;
 
 /// The name of the route and of the pool that are there when none is named.
 pub const DEFAULT_POOL: &str = "default";
@@ -18,6 +19,8 @@ pub const DEFAULT_POOL: &str = "default";
 pub(super) const DEFAULT_ADDRESSES: [&str; 2] = ["127.0.0.1:3000", "127.0.0.1:3001"];
 /// The largest weight that a backend can have.
 pub const MOST_WEIGHT: u32 = 10_000;
+/// Where gRPC's own check is asked; whoever checks this path asks in gRPC.
+const GRPC_CHECK: &str = "/grpc.health.v1.Health/Check";
 
 /// A named set of backends with one balancing policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,18 +52,46 @@ pub struct Health {
     pub path: String,
     /// The same as a file writes it, if it does so with variables of the environment.
     pub written: Option<String>,
+    /// What `Host` says; none means what each backend is called.
+    pub host: Option<Arc<str>>,
+    /// Those of answers that mean healthy. gRPC's own check goes by what is said in gRPC.
+    pub statuses: Statuses,
 }
 
 impl Health {
+    /// Checks of this path of which nothing else is said.
+    pub fn usual(path: &str) -> Self {
+        let (interval, timeout) = (Duration::from_secs(30), Duration::from_secs(2));
+        let (path, written, host) = (path.to_owned(), None, None);
+        Self { interval, timeout, path, written, host, statuses: Statuses::default() }
+    }
+
     /// Whether backends are checked in the same way, however it was written.
     pub fn is_same(&self, other: &Self) -> bool {
-        (self.interval, self.timeout, &self.path) == (other.interval, other.timeout, &other.path)
+        let (ours, others) = ((&self.path, &self.host), (&other.path, &other.host));
+        (self.interval, self.timeout, ours, &self.statuses)
+            == (other.interval, other.timeout, others, &other.statuses)
+    }
+
+    /// What `Host` says to a backend.
+    pub fn host_for<'a>(&'a self, url: &'a BackendUrl) -> &'a str {
+        self.host.as_deref().unwrap_or(url.authority())
+    }
+
+    /// Whether backends are asked in gRPC.
+    pub fn is_grpc(&self) -> bool {
+        is_grpc_check(&self.path)
     }
 
     /// What a check GETs, for who is not to see what variables hold.
     pub fn shown(&self) -> &str {
         self.written.as_deref().unwrap_or(&self.path)
     }
+}
+
+/// Whether it is the path of gRPC's own check.
+pub(super) fn is_grpc_check(path: &str) -> bool {
+    path == GRPC_CHECK
 }
 
 /// One backend, as the settings name it.

@@ -12,6 +12,7 @@ use hyper::{Method, StatusCode};
 use super::access::{Networks, Rate};
 use super::listen::ListenerId;
 use super::pattern::Pattern;
+use super::status::StatusRange;
 
 /// A match, and what is done with the requests that it holds for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -231,8 +232,8 @@ pub struct Mirror {
 /// What is shown in place of an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorPage {
-    /// The first and the last status that it is for.
-    pub statuses: (StatusCode, StatusCode),
+    /// The statuses that it is for.
+    pub statuses: StatusRange,
     /// Of this media type.
     pub content_type: HeaderValue,
     /// The page, which all answers share.

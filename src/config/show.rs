@@ -3,7 +3,7 @@
 mod lasting;
 
 use super::facts::Config;
-use super::file::{Backend, Choices, File, Listener, Pool, Size, Time, Tls, Word};
+use super::file::{Backend, Choices, File, Listener, Pool, Size, StatusText, Time, Tls, Word};
 use super::flags::Given;
 use super::format::Format;
 use super::load::Loaded;
@@ -205,6 +205,11 @@ fn fill(file: &mut File, config: &Config) {
 fn fill_pool(pool: &mut Pool, config: &super::pool::Pool) {
     fill_balancing(pool, &config.balancing);
     pool.health.path.get_or_insert_with(|| config.health.path.clone());
+    let statuses = || config.health.statuses.listed().into_iter().map(StatusText).collect();
+    // What does nothing is not to be written.
+    if !config.health.is_grpc() {
+        pool.health.statuses.get_or_insert_with(statuses);
+    }
     pool.health.interval.get_or_insert(Time(config.health.interval));
     pool.health.timeout.get_or_insert(Time(config.health.timeout));
     for (backend, config) in pool.backends.iter_mut().zip(&config.backends) {

@@ -82,7 +82,7 @@ impl Treated {
 
 /// What is shown in place of answers with this status.
 pub(super) fn page(treatment: &Treatment, status: StatusCode) -> Option<&ErrorPage> {
-    treatment.error_pages.iter().find(|page| page.statuses.0 <= status && status <= page.statuses.1)
+    treatment.error_pages.iter().find(|page| page.statuses.contains(status))
 }
 
 /// Changes a head.

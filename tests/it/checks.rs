@@ -3,6 +3,7 @@
 mod answers;
 mod grpc;
 mod shared;
+mod wanted;
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, UdpSocket};

@@ -9,17 +9,11 @@ use hyper::{Method, Request};
 
 use crate::backends::health::GrpcReply;
 
-/// Where it is asked; whoever checks this path asks in gRPC.
-const PATH: &str = "/grpc.health.v1.Health/Check";
 /// An empty message: how all that the backend serves is.
 const HOW_IS_ALL: &[u8] = &[0; 5];
 /// A message whose field `status` is `SERVING`.
 const SERVING: &[u8] = &[0, 0, 0, 0, 2, 0x08, 1];
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
-
-pub(super) fn is_asked(path: &str) -> bool {
-    path == PATH
-}
 
 /// Makes a request the question.
 pub(super) fn ask(request: &mut Request<Full<Bytes>>) {

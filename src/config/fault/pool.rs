@@ -22,6 +22,10 @@ pub(in crate::config) enum PoolFault {
     HashKey,
     /// The path of a check is not in origin form.
     HealthPath,
+    /// No status means healthy.
+    NoStatuses,
+    /// gRPC's own check does not go by statuses of HTTP.
+    GrpcStatuses,
     /// Checks that leave a backend no time for requests.
     TooOften,
     /// A name or a value that is empty or has characters that it may not have.
@@ -69,6 +73,8 @@ impl PoolFault {
             Self::NoTiers => Scope::Entry(&["policy", "backends.*.tier", "zone", "discover.*"]),
             Self::NoZones => Scope::Entry(&["backends.*.zone"]),
             Self::NoWeight => Scope::Entry(&["backends.*.weight", "discover.*"]),
+            Self::NoStatuses => Scope::Within(&["*"]),
+            Self::GrpcStatuses => Scope::Beside(&["path"]),
             Self::NoToken => Scope::Entry(&["token_file"]),
             Self::NoAdmin => Scope::Entry(&["address"]),
             Self::DnsServer
@@ -100,6 +106,9 @@ impl PoolFault {
                 "must start with / and hold no spaces, quotes, <, >, # or control characters",
                 "write them as %20, %22, %3C",
             ),
+            Self::NoStatuses => {
+                say("an empty list, by which no backend would be healthy", "leave the key out for 200-299")
+            }
             Self::TooOften => {
                 say("too short: backends would do little but answer checks", "use at least 10ms")
             }
@@ -187,6 +196,10 @@ impl PoolFault {
             Self::NoWeight => say(
                 "all weights are 0, so no backend gets a request",
                 "give one a weight, for example weight = 1",
+            ),
+            Self::GrpcStatuses => say(
+                "do nothing, for gRPC's own check goes by what is said in gRPC",
+                "remove them, or check another path",
             ),
             Self::NoNames => say(
                 "does nothing, for no pool asks for names",

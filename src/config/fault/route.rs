@@ -15,8 +15,8 @@ pub(in crate::config) enum RouteFault {
     NoWeight,
     /// A host is none.
     Host,
-    /// A new host is none.
-    NewHost,
+    /// A host that may have a port is none.
+    HostAndPort,
     /// A host that is to be any.
     AnyHost,
     /// A path is none.
@@ -107,7 +107,7 @@ impl RouteFault {
             Self::Host => {
                 say("not a host", "write a name without a port, for example api.example.com or *.example.com")
             }
-            Self::NewHost => say(
+            Self::HostAndPort => say(
                 "not a host",
                 "write a name or an address, and maybe a port: inner.example, 10.0.0.1:8080 or [::1]:8080",
             ),

@@ -9,7 +9,7 @@ use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
-use super::{Time, Word, is_default};
+use super::{StatusText, Time, Word, is_default};
 use crate::config::backend::ProxyVersion;
 use crate::config::number::parse_number;
 use crate::config::pool::PolicyName;
@@ -117,9 +117,16 @@ pub struct Sticky {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Health {
-    /// What a check GETs; a 2xx answer means healthy. Default: "/"
+    /// What a check GETs. Default: "/"
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
+    /// What `Host` says in a check, for backends that serve some hosts only. Default: the host and the port of each backend's address
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// Statuses of an answer that mean healthy, each from 200 to 599, alone or with the last of a range: ["200-399", "401"].
+    /// Default: ["200-299"]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub statuses: Option<Vec<StatusText>>,
     /// Between two checks of a healthy backend; one that is down is checked sooner. Default: "30s"
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interval: Option<Time>,

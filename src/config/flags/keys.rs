@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use super::Given;
 
 /// Where each setting stands that a flag can say. A `*` stands for any name.
-const FLAGS: [(&str, &str); 48] = [
+const FLAGS: [(&str, &str); 50] = [
     ("listeners.*.address", "--listen"),
     ("listeners.*.tls", "--tls-listen"),
     ("tls.certificates", "--tls-listen"),
@@ -27,6 +27,8 @@ const FLAGS: [(&str, &str); 48] = [
     ("pools.*.health.interval", "--health-interval"),
     ("pools.*.health.timeout", "--health-timeout"),
     ("pools.*.health.path", "--health-path"),
+    ("pools.*.health.host", "--health-host"),
+    ("pools.*.health.statuses", "--health-statuses"),
     ("workers", "--workers"),
     ("timeouts.header", "--header-timeout"),
     ("timeouts.connect", "--connect-timeout"),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use super::Flags;
-use crate::config::file::{self, Certificate, DataRate, File, Listener, Size, Time, Word};
+use crate::config::file::{self, Certificate, DataRate, File, Listener, Size, StatusText, Time, Word};
 use crate::config::pool::DEFAULT_POOL;
 
 impl Flags {
@@ -124,12 +124,15 @@ impl Flags {
     /// All backends of the command line are one pool.
     fn pool(&self) -> file::Pool {
         let given = &self.backend;
+        let statuses: Vec<_> = self.health_statuses.iter().cloned().map(StatusText).collect();
         file::Pool {
             policy: Some(Word(self.policy)),
             backends: given.backends.iter().map(file::Backend::at).collect(),
             proxy_protocol: given.backend_proxy_protocol.map(Word),
             health: file::Health {
                 path: Some(self.health_path.clone()),
+                host: self.health_host.clone(),
+                statuses: (!statuses.is_empty()).then_some(statuses),
                 interval: Some(Time(self.health_interval)),
                 timeout: Some(Time(self.health_timeout)),
             },

@@ -10,15 +10,16 @@ use hyper::header::HeaderName;
 use indexmap::IndexMap;
 
 use super::backend::{Speaks, tls, urls};
-use super::shared::secret;
+use super::shared::{host, secret, status_range};
 use super::{Known, Spot, useless};
 use crate::config::backend::{BackendUrl, Scheme, is_name};
-use crate::config::fault::PoolFault;
-use crate::config::file::{self, Choices};
+use crate::config::fault::{PoolFault, RouteFault};
+use crate::config::file::{self, Choices, StatusText};
 use crate::config::listen::Listener;
 use crate::config::pool::{
     Backend, Balancing, HashKey, Health, MOST_WEIGHT, PolicyName, Pool, Source, Sticky,
 };
+use crate::config::status::Statuses;
 
 /// Between two checks.
 const LEAST_INTERVAL: Duration = Duration::from_millis(10);
@@ -84,7 +85,7 @@ pub(super) fn pool(
         backends: backends.into_iter().collect::<Option<_>>()?,
         sources,
         balancing: balancing.unwrap_or_else(|| Balancing::by(PolicyName::First)),
-        health: health.unwrap_or_else(|| usual_health("/")),
+        health: health.unwrap_or_else(|| Health::usual("/")),
         tls,
         proxy_protocol: given.proxy_protocol.map(|word| word.0),
     };
@@ -143,6 +144,8 @@ fn scheme(text: &str) -> (Scheme, &str) {
 }
 
 fn health(given: &file::Health, at: &Spot<'_>) -> Option<Health> {
+    let host = given.host.as_deref().map(|text| host(text, &at.key("host")).map(|_| text.into()));
+    let statuses = given.statuses.as_deref().map(|list| statuses(list, &at.key("statuses")));
     let path = given.path.as_deref().unwrap_or("/");
     let is_plain = path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
     // What asks for it knows more that it may not hold.
@@ -150,20 +153,42 @@ fn health(given: &file::Health, at: &Spot<'_>) -> Option<Health> {
         at.key("path").wrong(path, PoolFault::HealthPath);
         return None;
     }
-    let usual = usual_health(path);
+    let usual = Health::usual(path);
     let interval = given.interval.map_or(usual.interval, |time| time.0);
     if interval < LEAST_INTERVAL {
         at.key("interval").wrong(file::Time(interval), PoolFault::TooOften);
         return None;
     }
     let timeout = given.timeout.map_or(usual.timeout, |time| time.0);
-    let written = at.key("path").with_variables();
-    Some(Health { interval, timeout, written, ..usual })
+    Some(Health {
+        interval,
+        timeout,
+        written: at.key("path").with_variables(),
+        host: match host {
+            Some(host) => Some(host?),
+            None => None,
+        },
+        statuses: match statuses {
+            Some(statuses) => statuses?,
+            None => usual.statuses,
+        },
+        ..usual
+    })
 }
 
-fn usual_health(path: &str) -> Health {
-    let (interval, timeout) = (Duration::from_secs(30), Duration::from_secs(2));
-    Health { interval, timeout, path: path.to_owned(), written: None }
+/// Those that mean healthy. A status below 200 is none of a final answer.
+fn statuses(list: &[StatusText], at: &Spot<'_>) -> Option<Statuses> {
+    if list.is_empty() {
+        at.fault(PoolFault::NoStatuses);
+        return None;
+    }
+    let which = "one or two from 200 to 599, the lower one first, for example 401 or 200-399";
+    let range = |(index, StatusText(text)): (usize, &StatusText)| {
+        let range = status_range(text, 200..600);
+        at.index(index).take(text, range.ok_or(RouteFault::Status(which)))
+    };
+    let ranges: Vec<_> = list.iter().enumerate().map(range).collect();
+    ranges.into_iter().collect::<Option<_>>().map(Statuses::of)
 }
 
 fn balancing(given: &file::Pool, at: &Spot<'_>) -> Option<Balancing> {

@@ -1,5 +1,6 @@
 //! What several settings have in common.
 
+use std::net::Ipv6Addr;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -11,8 +12,10 @@ use super::Spot;
 use crate::config::elsewhere::{self, Elsewhere, Means};
 use crate::config::fault::{Fault, Mend, PoolFault, RouteFault, Table};
 use crate::config::file;
+use crate::config::host::is_host;
 use crate::config::nearest::nearest;
 use crate::config::plain::read_file;
+use crate::config::status::StatusRange;
 
 /// The pools that routes can name.
 pub(super) type Pools = IndexMap<String, file::Pool>;
@@ -82,10 +85,27 @@ pub(super) fn header_value(text: &str) -> Option<HeaderValue> {
     HeaderValue::from_bytes(text.as_bytes()).ok()
 }
 
+/// What `Host` can say: a name or an address, and maybe a port.
+pub(super) fn host(text: &str, at: &Spot<'_>) -> Option<HeaderValue> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
+    let bare = text.strip_prefix('[').map(|rest| rest.split(']').next().unwrap_or_default());
+    let is_address = bare.is_none_or(|bare| bare.parse::<Ipv6Addr>().is_ok());
+    let is_one = is_host(text.as_bytes()) && is_address && text.bytes().all(fits);
+    let value = header_value(text).filter(|_| is_one);
+    at.take(text, value.ok_or(RouteFault::HostAndPort))
+}
+
 /// The status with this number, if it is one of these.
 pub(super) fn status_within(which: Range<u64>, number: u64) -> Option<StatusCode> {
     let number = Some(number).filter(|number| which.contains(number))?;
     StatusCode::from_u16(u16::try_from(number).ok()?).ok()
+}
+
+/// `502` or `502-504`, if all of them are of these.
+pub(super) fn status_range(text: &str, which: Range<u64>) -> Option<StatusRange> {
+    let parse = |text: &str| status_within(which.clone(), text.parse().ok()?);
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    StatusRange::new(parse(first)?, parse(last)?)
 }
 
 /// The media type that is said by the key `content_type` here.

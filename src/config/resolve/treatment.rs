@@ -1,7 +1,7 @@
 //! How a route's requests and their answers are treated.
 
-use std::net::Ipv6Addr;
 use std::num::{NonZeroU32, NonZeroU64};
+use std::ops::Range;
 use std::sync::Arc;
 
 use hyper::StatusCode;
@@ -12,12 +12,12 @@ use indexmap::IndexMap;
 use super::Spot;
 use super::access::rate;
 use super::shared::{
-    Pools, content_type, contents, header_value, is_fixed, is_of_ours, pool_named, status_within, template,
+    Pools, content_type, contents, header_value, host, is_fixed, is_of_ours, pool_named, status_range, status_within,
+    template,
 };
 use crate::config::elsewhere::Means;
 use crate::config::fault::{Fault, Mend, PoolFault, RouteFault};
 use crate::config::file;
-use crate::config::host::is_host;
 use crate::config::route::{Changes, ErrorPage, Mirror, Retry, Treatment};
 
 /// Header lines that say how a message is sent (RFC 9110, section 7.6.1; RFC 9112, section 6).
@@ -32,6 +32,9 @@ const FRAMING: [&str; 9] = [
     "upgrade",
     "http2-settings",
 ];
+
+/// Statuses that say that something went wrong.
+const FAILURES: Range<u64> = 400..600;
 
 pub(super) fn treatment(
     given: &file::Route,
@@ -74,15 +77,6 @@ fn rewrite(text: &str, captures: Option<&[String]>, at: &Spot<'_>) -> Option<Arc
         at.wrong(text, RouteFault::Target("write a path that begins with /, for example /new/{rest}"));
     }
     template(text, captures, at).filter(|_| fits)
-}
-
-fn host(text: &str, at: &Spot<'_>) -> Option<HeaderValue> {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
-    let bare = text.strip_prefix('[').map(|rest| rest.split(']').next().unwrap_or_default());
-    let is_address = bare.is_none_or(|bare| bare.parse::<Ipv6Addr>().is_ok());
-    let is_one = is_host(text.as_bytes()) && is_address && text.bytes().all(fits);
-    let value = header_value(text).filter(|_| is_one);
-    at.take(text, value.ok_or(RouteFault::NewHost))
 }
 
 /// What backends are told without being asked to.
@@ -152,9 +146,8 @@ fn retry(given: &file::Retry, at: &Spot<'_>) -> Option<Retry> {
     })
 }
 
-/// A status that says that something went wrong.
 fn failure(status: u64) -> Result<StatusCode, RouteFault> {
-    status_within(400..600, status).ok_or(RouteFault::Status("400 to 599"))
+    status_within(FAILURES, status).ok_or(RouteFault::Status("400 to 599"))
 }
 
 fn mirror(given: &file::Mirror, route: &file::Route, pools: &Pools, at: &Spot<'_>) -> Option<Mirror> {
@@ -176,15 +169,12 @@ fn error_pages(given: &IndexMap<String, file::ErrorPage>, at: &Spot<'_>) -> Vec<
     for (text, given) in given {
         let at = at.key(text);
         let page = error_page(given, &at);
-        let statuses = match range(text) {
-            Ok(statuses) => statuses,
-            Err(fault) => {
-                at.wrong_key(text, fault);
-                continue;
-            }
+        let Some(statuses) = status_range(text, FAILURES) else {
+            let which = "one or two from 400 to 599, the lower one first, for example 404 or 502-504";
+            at.wrong_key(text, RouteFault::Status(which));
+            continue;
         };
-        let overlaps =
-            |(_, page): &&(&str, ErrorPage)| page.statuses.0 <= statuses.1 && statuses.0 <= page.statuses.1;
+        let overlaps = |(_, page): &&(&str, ErrorPage)| page.statuses.overlaps(statuses);
         if let Some((other, _)) = pages.iter().find(overlaps) {
             at.wrong_key(text, RouteFault::Overlap((*other).to_owned()));
         }
@@ -210,15 +200,4 @@ fn error_page(given: &file::ErrorPage, at: &Spot<'_>) -> Option<(HeaderValue, By
         }
     };
     Some((content_type?, body?.into()))
-}
-
-/// `502` or `502-504`.
-fn range(text: &str) -> Result<(StatusCode, StatusCode), RouteFault> {
-    let refused = RouteFault::Status("one or two from 400 to 599, for example 404 or 502-504");
-    let parse = |text: &str| text.parse().ok().and_then(|status| failure(status).ok());
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
-    match (parse(first), parse(last)) {
-        (Some(first), Some(last)) if first <= last => Ok((first, last)),
-        _ => Err(refused),
-    }
 }

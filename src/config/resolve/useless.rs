@@ -3,7 +3,7 @@
 use super::Spot;
 use crate::config::fault::{Fault, PoolFault, RouteFault};
 use crate::config::file::{self, File};
-use crate::config::pool::PolicyName;
+use crate::config::pool::{PolicyName, is_grpc_check};
 
 use PolicyName::{First, LeastRequests, Maglev, PeakEwma, Ring};
 
@@ -56,6 +56,9 @@ pub(super) fn of_pool(given: &file::Pool, at: &Spot<'_>) {
     }
     if given.overflow.is_some() && policy != First && !overflows(given) {
         at.key("overflow").fault(PoolFault::NoTiers);
+    }
+    if given.health.statuses.is_some() && given.health.path.as_deref().is_some_and(is_grpc_check) {
+        at.key("health").key("statuses").fault(PoolFault::GrpcStatuses);
     }
     // Those that sources name have no zone.
     if given.zone.is_some() && given.backends.iter().all(|backend| backend.0.zone.is_none()) {

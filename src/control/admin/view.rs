@@ -133,6 +133,8 @@ pub(super) fn backend(desk: &Desk, known: &backends::Backend) -> Backend {
         in_flight,
         check: Check {
             path: check.shown().to_owned(),
+            host: check.host_for(&terms.url).to_owned(),
+            statuses: if check.is_grpc() { Vec::new() } else { check.statuses.listed() },
             interval: text_of(check.interval),
             timeout: text_of(check.timeout),
             learned: moment(desk, known.health.learned()),

@@ -104,6 +104,10 @@ pub struct Weight {
 pub struct Check {
     /// What is asked for.
     pub path: String,
+    /// What `Host` says.
+    pub host: String,
+    /// Statuses that mean healthy, each alone or with the last of a range; none for gRPC's own check, which does not go by them.
+    pub statuses: Vec<String>,
     /// Between two checks while it is up: `30s`.
     pub interval: String,
     /// How long a check may take: `2s`.

@@ -62,6 +62,17 @@ fn what_a_backend_says_in_grpc_is_told_in_words_of_grpc() {
 }
 
 #[test]
+fn the_authority_is_the_host_of_checks() {
+    let backend = H2Backend::that(|exchange| {
+        let is_it = exchange.head.uri().authority().is_some_and(|authority| authority == "app.example:443");
+        Answer { how: Some(if is_it { 1 } else { 2 }), trailers: Some("0") }.give(exchange)
+    });
+    let balancer = Balancer::before(&[]).flag("--health-path", "/grpc.health.v1.Health/Check");
+    let balancer = balancer.flag("--backend", &backend.url()).flag("--health-host", "app.example:443");
+    balancer.start().said(&format!("{} is healthy: said SERVING in ", backend.url()));
+}
+
+#[test]
 fn a_status_of_http_is_told_as_that() {
     let backend = H2Backend::that(|exchange| async { exchange.answer(hyper::StatusCode::NOT_FOUND, "") });
     before(&[&backend], "1h", "1h").said(&format!("{} is down: answered 404 in ", backend.url()));

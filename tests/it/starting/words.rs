@@ -171,6 +171,18 @@ const REFUSED: &[(&str, &str)] = &[
         "--health-interval 1ms: too short: backends would do little but answer checks; use at least 10ms",
     ),
     ("--policy=firs", "invalid value 'firs' for '--policy <POLICY>'; did you mean first? (see --help)"),
+    (
+        "--health-host=app.example/",
+        "--health-host app.example/: not a host; write a name or an address, and ",
+    ),
+    (
+        "--health-statuses=200-399,500-404",
+        "--health-statuses 500-404: not a status for this; use one or two from 200 to 599, the lower one first, for ",
+    ),
+    (
+        "--health-path=/grpc.health.v1.Health/Check --health-statuses=200",
+        "--health-statuses: do nothing, for gRPC's own check goes by what is said in gRPC; remove them, or ",
+    ),
     ("--health-path=health", "--health-path health: must start with / and hold no spaces, "),
     (
         "--log-level=loud",

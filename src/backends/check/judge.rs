@@ -1,0 +1,37 @@
+//! What the status of an answer says of a backend.
+
+use std::time::Duration;
+
+use hyper::StatusCode;
+
+use crate::backends::Evidence;
+use crate::config::{Health as Settings, as_written};
+
+/// What an answer with this status, after this time, tells.
+pub(super) fn judge(status: StatusCode, after: Duration, settings: &Settings) -> Evidence {
+    if settings.statuses.contains(status) {
+        return Evidence::Answered(status, after);
+    }
+    let wanted = &settings.statuses;
+    let wanted = match mended_by(status, settings) {
+        Some(flag) => format!("{wanted}; see {}", as_written(flag)),
+        None => wanted.to_string(),
+    };
+    Evidence::Unwanted(status, after, wanted.into())
+}
+
+/// What makes a backend healthy that says this and can do its work, most likely.
+fn mended_by(status: StatusCode, settings: &Settings) -> Option<&'static str> {
+    match status {
+        // Who serves some hosts only says this of others.
+        StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN | StatusCode::MISDIRECTED_REQUEST
+            if settings.host.is_none() =>
+        {
+            Some("--health-host")
+        }
+        StatusCode::NOT_FOUND => Some("--health-path"),
+        // It says itself that it cannot.
+        status if status.is_server_error() => None,
+        _ => Some("--health-statuses"),
+    }
+}
