@@ -118,7 +118,8 @@ fn validate(sources: &Sources, json: bool) -> ExitCode {
             Verdict { valid: loaded.is_ok(), files, problems, more }.print()
         }
         (Ok(loaded), false) => {
-            let starved = starved(&loaded.config, &Weighed::default());
+            let weighed = Weighed::default();
+            let starved = starved(&loaded.config, &weighed);
             slips().chain(loaded.remarks.iter().cloned()).chain(starved).for_each(say);
             print(&format!("{}\n", praise(loaded)))
         }

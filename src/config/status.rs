@@ -3,16 +3,19 @@
 use std::fmt::{self, Display, Formatter};
 
 use hyper::StatusCode;
+use hyper::http::status::InvalidStatusCode;
+use serde::{Deserialize, Serialize};
 
 /// One status, or all from one to another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "(u16, u16)", try_from = "(u16, u16)")]
 pub struct StatusRange {
     first: StatusCode,
     last: StatusCode,
 }
 
 /// Some statuses.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Statuses(Vec<StatusRange>);
 
 impl StatusRange {
@@ -29,6 +32,20 @@ impl StatusRange {
     /// Whether a status is one of both.
     pub fn overlaps(self, other: Self) -> bool {
         self.first <= other.last && other.first <= self.last
+    }
+}
+
+impl From<StatusRange> for (u16, u16) {
+    fn from(range: StatusRange) -> Self {
+        (range.first.as_u16(), range.last.as_u16())
+    }
+}
+
+impl TryFrom<(u16, u16)> for StatusRange {
+    type Error = InvalidStatusCode;
+
+    fn try_from((first, last): (u16, u16)) -> Result<Self, InvalidStatusCode> {
+        Ok(Self { first: StatusCode::from_u16(first)?, last: StatusCode::from_u16(last)? })
     }
 }
 

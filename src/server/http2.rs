@@ -140,8 +140,12 @@ async fn drive(
             idle = !idle;
             match idle {
                 true => parting.begin_to_wait(),
-                false => client.alarm().clear(),
+                false => parting.end_to_wait(),
             }
+        }
+        if !idle && parting.is_stuck() {
+            complain(client, &Error::ClientStalled);
+            return Poll::Ready(Ok(()));
         }
         if parting.has_begun {
             return if idle && parting.is_over() { Poll::Ready(Ok(())) } else { Poll::Pending };

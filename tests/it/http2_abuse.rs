@@ -2,6 +2,7 @@
 
 mod memory;
 mod raw;
+mod unread;
 
 use std::iter::repeat_n;
 use std::sync::atomic::{AtomicBool, Ordering};

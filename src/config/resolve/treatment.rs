@@ -12,8 +12,8 @@ use indexmap::IndexMap;
 use super::Spot;
 use super::access::rate;
 use super::shared::{
-    Pools, content_type, contents, header_value, host, is_fixed, is_of_ours, pool_named, status_range, status_within,
-    template,
+    Pools, content_type, contents, header_value, host, is_fixed, is_of_ours, pool_named, status_range,
+    status_within, template,
 };
 use crate::config::elsewhere::Means;
 use crate::config::fault::{Fault, Mend, PoolFault, RouteFault};

@@ -1,5 +1,7 @@
 //! How a connection ends whose client is to go.
 
+use std::mem;
+
 use crate::proxy::{Client, Phase};
 
 use super::transport::Verdict;
@@ -17,11 +19,13 @@ pub(super) struct Parting<'a> {
     latest: u64,
     /// Its system took no piece for a moment, and has all the time that there is for one.
     is_patient: bool,
+    /// It takes nothing while requests are under way, and has its time for that.
+    is_blocked: bool,
 }
 
 impl<'a> Parting<'a> {
     pub(super) fn of(client: &'a Client, verdict: &'a Verdict) -> Self {
-        Self { client, verdict, has_begun: false, latest: 0, is_patient: false }
+        Self { client, verdict, has_begun: false, latest: 0, is_patient: false, is_blocked: false }
     }
 
     /// It is told to go; what it began meanwhile is answered (RFC 9113 section 6.8).
@@ -30,6 +34,28 @@ impl<'a> Parting<'a> {
         if idle {
             self.begin_to_wait();
         }
+    }
+
+    /// A request is under way, which has a deadline of its own.
+    pub(super) fn end_to_wait(&mut self) {
+        self.is_blocked = false;
+        self.client.alarm().clear();
+    }
+
+    /// Whether it has taken nothing for too long while requests are under way. That of a stream ends when its last piece is with
+    /// h2, and nobody else would see that all of them stay there.
+    pub(super) fn is_stuck(&mut self) -> bool {
+        let alarm = self.client.alarm();
+        let was_blocked = mem::replace(&mut self.is_blocked, self.verdict.is_blocked());
+        let has_taken = self.verdict.has_written();
+        match (was_blocked, self.is_blocked) {
+            (true, true) if !has_taken => return self.client.is_due(),
+            // A moment longer than a stream has, of which it is told by itself.
+            (_, true) => alarm.set(self.client.shared.deadlines.millis(Phase::Flush) + FAREWELL),
+            (true, false) => alarm.clear(),
+            (false, false) => {}
+        }
+        false
     }
 
     /// No request is under way any more.

@@ -1,6 +1,6 @@
 //! A client of HTTP/2 that sends what frames it likes.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
 
@@ -116,7 +116,12 @@ impl Raw {
     }
 
     pub fn send(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).expect("the connection takes bytes");
+        self.try_send(bytes).expect("the connection takes bytes");
+    }
+
+    /// Sends bytes, if the connection still takes them.
+    pub fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)
     }
 
     /// The next frame, unless the connection ends.

@@ -3,7 +3,7 @@
 use std::net::TcpStream;
 
 use crate::support::admin::body;
-use crate::support::{Backend, Balancer, Client, Running, Sample, Settings, Successor, get, until};
+use crate::support::{Backend, Balancer, Client, Running, Sample, Settings, Successor, get, request, until};
 
 use super::{GET, ended_well};
 
@@ -29,7 +29,8 @@ fn while_notice_is_given_all_is_served_as_ever_and_only_who_asks_is_told_of_the_
             is_served(&mut kept);
             is_served(&mut new);
         }
-        Client::to(sample.address()).send("POST /health/fail HTTP/1.1\r\nHost: test\r\n\r\n");
+        let fail = "POST /health/fail HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n";
+        request(sample.address(), fail).expect_status(200);
         balancer.said("is down");
         ended_by_another(&balancer);
     }
