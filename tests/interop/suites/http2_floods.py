@@ -6,6 +6,7 @@ import importlib.metadata
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from hyperframe.frame import (
     ContinuationFrame,
@@ -317,14 +318,20 @@ def stall(first, settings):
 
 @flood("100 answers of 1 MiB that nobody reads from the socket: cut by --body-timeout")
 def _(first):
+    # Time in which a worker gets no core does not count for it, and this machine may have much else to do.
+    kept = next((kept for kept in map(partial(unread, first), (6, 20)) if kept < 100), 100)
+    expect(kept < 100, f"{kept} of 100 answers were kept for it")
+
+
+def unread(first, seconds):
     with Client(first.place, settings={SettingsFrame.INITIAL_WINDOW_SIZE: (1 << 31) - 1}) as client:
         client.settle()
         client.send(WindowUpdateFrame(0, window_increment=(1 << 31) - 1 - 65535))
         for stream in range(1, 201, 2):
             client.request(stream, client.place.head("/bytes/1048576"))
-        time.sleep(6)
+        time.sleep(seconds)
         client.until(lambda: client.over or len(client.ended) == 100, 10, grant=False)
-        expect(client.over and len(client.ended) < 100, f"{len(client.ended)} of 100 answers were kept for it")
+        return len(client.ended) if client.over else 100
 
 
 @flood("100 uploads that stop amid their bodies: cut by --body-timeout")
