@@ -42,6 +42,8 @@ pub struct Deadlines {
     backend_idle: Cell<u64>,
     client_idle: Cell<u64>,
     parked: Cell<u64>,
+    /// The longest that a body may stand still, by any route.
+    still: Cell<u64>,
     drain: Cell<u64>,
     succession: Cell<u64>,
     /// The shortest of all, those of routes among them.
@@ -76,6 +78,8 @@ impl Deadlines {
         self.backend_idle.set(millis(timeouts.backend_idle));
         self.client_idle.set(millis(timeouts.client_idle));
         self.parked.set(millis(timeouts.client_idle - park_after));
+        let of_bodies = config.routes.iter().filter_map(|route| route.treatment.body_timeout);
+        self.still.set(of_bodies.fold(millis(timeouts.body), |longest, time| longest.max(millis(time))));
         self.drain.set(millis(timeouts.drain));
         self.succession.set(millis(timeouts.succession));
         let of_routes = config.routes.iter().map(|route| &route.treatment);
@@ -103,6 +107,11 @@ impl Deadlines {
     /// How much of that is left when it is parked.
     pub fn parked(&self) -> u64 {
         self.parked.get()
+    }
+
+    /// How long a body may stand still at most, whichever route it is of.
+    pub fn still(&self) -> u64 {
+        self.still.get()
     }
 
     /// How long running requests may take to finish at a stop.

@@ -9,7 +9,7 @@ mod client;
 mod dns;
 mod fifo;
 mod files;
-mod frames;
+pub mod frames;
 mod gate;
 pub mod h2_backend;
 mod http2;

@@ -50,8 +50,8 @@ impl<'a> Parting<'a> {
         let has_taken = self.verdict.has_written();
         match (was_blocked, self.is_blocked) {
             (true, true) if !has_taken => return self.client.is_due(),
-            // A moment longer than a stream has, of which it is told by itself.
-            (_, true) => alarm.set(self.client.shared.deadlines.millis(Phase::Flush) + FAREWELL),
+            // A moment longer than any stream has, of which it is told by itself.
+            (_, true) => alarm.set(self.client.shared.deadlines.still() + FAREWELL),
             (true, false) => alarm.clear(),
             (false, false) => {}
         }

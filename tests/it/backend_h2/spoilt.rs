@@ -8,11 +8,10 @@ use std::thread;
 
 use hyper::StatusCode;
 
+use crate::support::frames::{HEADERS, SETTINGS};
 use crate::support::h2_backend::H2Backend;
 use crate::support::{Balancer, Client, Running, frame, get, read_frame, until};
 
-const HEADERS: u8 = 1;
-const SETTINGS: u8 = 4;
 const ACK: u8 = 1;
 /// The ends of a head and of its stream.
 const ALL: u8 = 5;

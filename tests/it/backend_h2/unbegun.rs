@@ -8,12 +8,11 @@ use std::thread;
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
+use crate::support::frames::{HEADERS, SETTINGS};
 use crate::support::pki::Authority;
 use crate::support::tls_backend::with_certificate;
 use crate::support::{Balancer, PATIENCE, Running, frame, get, read_frame, until};
 
-const HEADERS: u8 = 1;
-const SETTINGS: u8 = 4;
 const ACK: u8 = 1;
 /// The ends of a head and of its stream.
 const ALL: u8 = 5;

@@ -6,8 +6,8 @@ use super::Client;
 
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const SETTINGS: u8 = 4;
+pub const HEADERS: u8 = 1;
+pub const SETTINGS: u8 = 4;
 
 /// A frame that came.
 #[derive(Debug)]
