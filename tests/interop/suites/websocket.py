@@ -9,7 +9,7 @@ from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessag
 
 from support import report
 from support.certificates import Certificates
-from support.programs import Balancer, backend
+from support.programs import PATIENCE, Balancer, backend
 from support.report import case, equal, expect
 from support.websocket_over_http2 import WebSocket
 
@@ -21,7 +21,9 @@ def main():
     for package in ("websockets", "wsproto", "h2"):
         report.version(f"{package} {importlib.metadata.version(package)}")
     certificates = Certificates()
-    with backend("websocket") as address, Balancer(address, certificates=certificates) as balancer:
+    # While the backend packs 16 MiB it answers nobody, which takes it seconds where others compute, too.
+    slow = ["--health-timeout", f"{PATIENCE}s"]
+    with backend("websocket") as address, Balancer(address, certificates=certificates, flags=slow) as balancer:
         asyncio.run(over_http1(balancer, certificates))
         asyncio.run(over_http2(balancer, certificates))
 
