@@ -30,6 +30,7 @@ mod quota;
 mod rates;
 mod reach;
 mod request_body;
+mod request_id;
 mod route_rates;
 mod shared;
 mod spent;
@@ -73,6 +74,7 @@ use exchange::Exchange;
 use forward::Asked;
 use own::Own;
 use request_body::BackendConnection;
+use request_id::RequestId;
 use verdict::Again;
 
 /// Answers one request.
@@ -91,6 +93,9 @@ pub fn handle(
         let origin = |access: &Access| access.origin(request.headers(), client.address().ip());
         client.set_origin(client.shared.with_access(origin).flatten());
         let mut exchange = Exchange::begin(Rc::clone(&client), &request);
+        if let Some(name) = &view.snapshot.settings.config.request_id {
+            exchange.is_known_by(RequestId::of(request.headers(), name, client.is_proxied()));
+        }
         // It stays here, for requests are large, and what it is handed to would move it.
         let mut unsent = Some(request.map(|body| RequestBody::new(body, &client)));
         let outcome = forward(&client, &view, &mut exchange, &mut unsent).await;
@@ -212,6 +217,9 @@ fn pass_on(answered: Answered, client: &Rc<Client>, mut exchange: Exchange) -> R
     if let Some(treated) = exchange.treated() {
         treated.finish(response.headers_mut());
         treated.keep(response.headers_mut());
+    }
+    if let Some(id) = exchange.id() {
+        id.add_to_answer(response.headers_mut());
     }
     if client.is(Mark::OpenEnded) {
         let size = response.body().size_hint().exact();

@@ -21,6 +21,8 @@ pub(super) enum Means {
     Path,
     Query,
     Scheme,
+    /// What the request is known by.
+    Id,
     /// A group of a regular expression.
     Group,
     Other,
@@ -90,6 +92,7 @@ fn nginx(rest: &str) -> Found {
         "uri" | "request_uri" | "document_uri" => Means::Path,
         "args" | "query_string" => Means::Query,
         "scheme" | "http_x_forwarded_proto" => Means::Scheme,
+        "request_id" => Means::Id,
         "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" => Means::Group,
         "hostname"
         | "is_args"
@@ -98,7 +101,6 @@ fn nginx(rest: &str) -> Found {
         | "proxy_port"
         | "remote_port"
         | "remote_user"
-        | "request_id"
         | "request_method"
         | "request_time"
         | "server_addr"
@@ -141,14 +143,16 @@ fn haproxy(rest: &str, before: &str) -> Found {
             "path" | "pathq" | "url" | "capture.req.uri" => Means::Path,
             "query" => Means::Query,
             "ssl_fc" => Means::Scheme,
+            "unique-id" => Means::Id,
             _ => Means::Other,
         };
-        return is_fetch.then_some((whole.len() + 3, of, means));
+        return (is_fetch || means == Means::Id).then_some((whole.len() + 3, of, means));
     }
     let name = beginning(&rest[1..], |byte| byte.is_ascii_alphanumeric());
     let means = match name {
         "ci" => Means::Client,
-        "cp" | "fi" | "fp" | "ID" => Means::Other,
+        "ID" => Means::Id,
+        "cp" | "fi" | "fp" => Means::Other,
         _ => return None,
     };
     // Behind a number it is a part of a hundred.
@@ -164,6 +168,7 @@ fn envoy(rest: &str) -> Found {
     let means = match (name, argument) {
         ("REQ", Some((":AUTHORITY" | "HOST" | "Host", _))) => Means::Host,
         ("REQ", Some((":PATH", _))) => Means::Path,
+        ("REQ", Some(("X-REQUEST-ID", _))) => Means::Id,
         ("REQ", Some((":SCHEME" | "X-FORWARDED-PROTO", _))) => Means::Scheme,
         (
             "REQ" | "REQ_WITHOUT_QUERY" | "RESP" | "TRAILER" | "DYNAMIC_METADATA" | "FILTER_STATE"
@@ -196,6 +201,7 @@ fn caddy(rest: &str, is_whole: impl Fn(&str) -> bool) -> Found {
         "http.request.remote" | "http.request.remote.host" => Means::Client,
         "http.request.host" | "http.request.hostport" => Means::Host,
         "http.request.scheme" => Means::Scheme,
+        "http.request.uuid" => Means::Id,
         _ => {
             let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
             let known = [

@@ -6,6 +6,8 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::header::HeaderName;
+
 use super::access::Access;
 use super::admin::Admin;
 use super::introduced::Introduced;
@@ -40,6 +42,8 @@ pub struct Config {
     pub access: Access,
     /// Where the access log goes, if anywhere.
     pub access_log: Option<Destination>,
+    /// The header line that says a request's id, if requests have one.
+    pub request_id: Option<HeaderName>,
     /// How much the program says of itself.
     pub log_level: LogLevel,
     /// Whether files of settings are read anew when they change.

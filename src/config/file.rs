@@ -32,6 +32,10 @@ pub struct File {
     /// File that gets a line of JSON for each request, or "-" for standard output. Default: none
     #[serde(skip_serializing_if = "Option::is_none")]
     pub access_log: Option<String>,
+    /// Header line with an id that each request gets, for its backend, its client and the access log: "X-Request-ID". One that a trusted proxy
+    /// has given stays. Default: none
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
     /// Whether the files of settings are read anew when they change, as upon SIGHUP. Default: false
     #[serde(skip_serializing_if = "Option::is_none")]
     pub watch: Option<bool>,

@@ -164,6 +164,10 @@ pub struct Flags {
     #[arg(long, env = "LOADBALANCER_ACCESS_LOG", value_name = "FILE", help_heading = heading::LOGS)]
     pub access_log: Option<PathBuf>,
 
+    /// Header line with an id that each request gets, for its backend, its client and the access log: X-Request-ID, for example. One that a proxy of --trusted-proxy has given stays [default: none]
+    #[arg(long, env = "LOADBALANCER_REQUEST_ID", value_name = "NAME", help_heading = heading::LOGS)]
+    pub request_id: Option<String>,
+
     /// How much the program says of itself, on standard error
     #[arg(
         long,

@@ -20,6 +20,7 @@ use std::path::absolute;
 use std::thread;
 use std::time::Duration;
 
+use hyper::header::HeaderName;
 use indexmap::IndexMap;
 
 use crate::telemetry::LogLevel;
@@ -27,7 +28,7 @@ use crate::telemetry::access_log::Destination;
 
 use super::draft::Draft;
 use super::facts::{Config, Limits, Timeouts};
-use super::fault::{Fault, PoolFault};
+use super::fault::{Fault, PoolFault, RouteFault};
 use super::file::{self, File, Time};
 use super::files;
 use super::origin::{Origin, Read, Wrong};
@@ -42,6 +43,22 @@ pub(super) use useless::{counts, overflows};
 const LEAST_HEADER_SIZE: u64 = 8192;
 /// The port of servers of names (RFC 1035 section 4.2).
 const DNS: u16 = 53;
+
+/// Header lines whose meaning nobody takes from them.
+const SPOKEN_FOR: [&str; 12] = [
+    "authorization",
+    "client-cert",
+    "content-type",
+    "cookie",
+    "date",
+    "expect",
+    "forwarded",
+    "set-cookie",
+    "traceparent",
+    "tracestate",
+    "via",
+    "x-real-ip",
+];
 
 /// What a file was found to mean.
 pub(super) struct Resolved {
@@ -107,6 +124,8 @@ fn whole(
     let networks = &file.access.proxy_protocol_from;
     let introduced = access::introduced(networks, &root.key("access").key("proxy_protocol_from"));
     let access_log = access_log(file, &root.key("access_log"), known, draft);
+    let request_id = file.request_id.as_ref();
+    let request_id = request_id.and_then(|text| root.key("request_id").take(text, id_name(text)));
     let admin = admin::admin(&file.admin, &listeners, has_file, root);
     let dns_servers = dns_servers(file, root);
     let whole_pool =
@@ -124,6 +143,7 @@ fn whole(
         limits: limits?,
         access,
         access_log,
+        request_id,
         log_level: file.log_level.map_or(LogLevel::Info, |word| word.0),
         watch: file.watch.unwrap_or(false),
         admin,
@@ -175,6 +195,16 @@ fn access_log(file: &File, at: &Spot<'_>, known: &Known, draft: &mut Draft) -> O
             Some(log)
         }
     }
+}
+
+/// The name of a header line that can say a request's id: one that says nothing else.
+fn id_name(text: &str) -> Result<HeaderName, RouteFault> {
+    let name = shared::header_name(text).map_err(|fault| match fault {
+        RouteFault::Framing | RouteFault::HostLine => RouteFault::NoId,
+        fault => fault,
+    })?;
+    let is_taken = SPOKEN_FOR.contains(&name.as_str()) || name.as_str().starts_with("x-forwarded-");
+    if is_taken { Err(RouteFault::NoId) } else { Ok(name) }
 }
 
 fn dns_servers(file: &File, root: &Spot<'_>) -> Option<Vec<SocketAddr>> {

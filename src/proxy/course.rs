@@ -125,6 +125,9 @@ pub(super) fn find<'v>(
     asked: Asked,
     exchange: &mut Exchange,
 ) -> Result<Course<'v>, Error> {
+    if let Some(id) = exchange.id() {
+        id.add_to_request(request.headers_mut());
+    }
     let settings = &view.snapshot.settings;
     let (route, target) = match settings.routes.only() {
         Some(route) => (route, Ok(None)),

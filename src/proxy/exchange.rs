@@ -16,6 +16,7 @@ use crate::telemetry::access_log::Entry;
 use super::affinity::Affinity;
 use super::client::Mark;
 use super::phase::Phase;
+use super::request_id::RequestId;
 use super::treated::Treated;
 use super::{Client, Error, Fault, grpc};
 
@@ -31,6 +32,8 @@ pub(super) struct Exchange {
     pool: Option<u32>,
     /// Only if its route says something of its answer.
     treated: Option<Box<Treated>>,
+    /// Only if the settings name a header line for it.
+    id: Option<Box<RequestId>>,
     /// Whether it is a call of a gRPC method, which HTTP/1.1 cannot carry.
     is_grpc: bool,
     /// Whether our own answer must leave its body out: with HTTP/1.1 hyper does so itself.
@@ -62,11 +65,36 @@ impl Exchange {
         }
         client.enter(Phase::Connect);
         let (began_well, settled) = (false, false);
-        Self { client, entry, began, pool: None, treated: None, is_grpc, wants_no_body, began_well, settled }
+        Self {
+            client,
+            entry,
+            began,
+            pool: None,
+            treated: None,
+            id: None,
+            is_grpc,
+            wants_no_body,
+            began_well,
+            settled,
+        }
     }
 
     pub(super) fn client(&self) -> &Rc<Client> {
         &self.client
+    }
+
+    /// It has an id.
+    #[cold]
+    pub(super) fn is_known_by(&mut self, id: RequestId) {
+        if let Some(entry) = &mut self.entry {
+            entry.is_known_by(id.id());
+        }
+        self.id = Some(Box::new(id));
+    }
+
+    /// What it is known by, if anything.
+    pub(super) fn id(&self) -> Option<&RequestId> {
+        self.id.as_deref()
     }
 
     /// Whether it is a call of a gRPC method.

@@ -46,7 +46,7 @@ pub(super) fn is_claim(name: &str) -> bool {
 }
 
 /// Whether two names are the same if `_` is `-`.
-fn is_like(name: &str, other: &str) -> bool {
+pub(super) fn is_like(name: &str, other: &str) -> bool {
     let same = |(own, other): (u8, u8)| own == other || (own == b'_' && other == b'-');
     name.len() == other.len() && name.bytes().zip(other.bytes()).all(same)
 }

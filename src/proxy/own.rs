@@ -123,6 +123,9 @@ impl Own {
                 treated.keep(&mut headers);
             }
         }
+        if let Some(id) = exchange.id() {
+            id.add_to_answer(&mut headers);
+        }
         let mut response = if exchange.is_grpc() {
             for (name, value) in grpc::fields(status.as_u16(), &String::from_utf8_lossy(&body)) {
                 headers.insert(name, value);

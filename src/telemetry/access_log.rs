@@ -43,6 +43,8 @@ pub struct Entry {
     at: SystemTime,
     listener: Arc<str>,
     client: SocketAddr,
+    /// What it is known by, if requests have ids.
+    id: Option<HeaderValue>,
     /// For whom the client speaks, if it is a trusted proxy that says so.
     origin: Option<IpAddr>,
     /// Unless no head came that can be read.
@@ -65,6 +67,8 @@ pub struct Entry {
 struct Line<'a> {
     /// Seconds since 1970, UTC, when the head had come, or was refused.
     ts: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<Cow<'a, str>>,
     listener: &'a str,
     client: Sender,
     /// The proxy that it came through, as far as we see: only if it is not the client itself.
@@ -127,6 +131,7 @@ impl Entry {
             at: SystemTime::now(),
             listener: Arc::clone(listener),
             client,
+            id: None,
             origin: None,
             method: None,
             version: None,
@@ -147,6 +152,11 @@ impl Entry {
     pub fn on_behalf_of(mut self, origin: IpAddr) -> Self {
         self.origin = Some(origin).filter(|origin| *origin != self.client.ip());
         self
+    }
+
+    /// It has an id.
+    pub fn is_known_by(&mut self, id: &HeaderValue) {
+        self.id = Some(id.clone());
     }
 
     /// Its route was found.
@@ -189,6 +199,7 @@ impl Entry {
     pub fn end(&self, bytes_in: u64, bytes_out: u64) -> Vec<u8> {
         let line = Line {
             ts: self.at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
+            request_id: self.id.as_ref().map(text),
             listener: &self.listener,
             client: self.origin.map_or(Sender::Connected(self.client), Sender::Named),
             peer: self.origin.map(|_| self.client),

@@ -29,6 +29,7 @@ mod parking;
 mod proxy_protocol;
 mod reload;
 mod remote;
+mod request_id;
 mod routes;
 mod silence;
 mod smuggling;

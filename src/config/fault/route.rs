@@ -27,6 +27,8 @@ pub(in crate::config) enum RouteFault {
     Method { fix: Option<String> },
     /// A name of a header line is none.
     HeaderName,
+    /// A header line that says something else than a request's id.
+    NoId,
     /// A value of a header line is none.
     HeaderValue,
     /// A header line that says how a message is sent.
@@ -117,6 +119,7 @@ impl RouteFault {
             Self::Method { fix: Some(fix) } => say("not a method", format!("did you mean {fix}?")),
             Self::Method { fix: None } => say("not a method", "write GET, POST and so on"),
             Self::HeaderName => say("not a name of a header line", "write it without : and spaces"),
+            Self::NoId => say("says something else of a request", "name a line of its own: X-Request-ID"),
             Self::HeaderValue => say("not a value of a header line", "remove its control characters"),
             Self::Framing => {
                 say("says how a message is sent, which is not for a route to change", "remove it")

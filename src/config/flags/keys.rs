@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use super::Given;
 
 /// Where each setting stands that a flag can say. A `*` stands for any name.
-const FLAGS: [(&str, &str); 50] = [
+const FLAGS: [(&str, &str); 51] = [
     ("listeners.*.address", "--listen"),
     ("listeners.*.tls", "--tls-listen"),
     ("tls.certificates", "--tls-listen"),
@@ -53,6 +53,7 @@ const FLAGS: [(&str, &str); 50] = [
     ("access.allow", "--allow"),
     ("access.deny", "--deny"),
     ("access_log", "--access-log"),
+    ("request_id", "--request-id"),
     ("log_level", "--log-level"),
     ("watch", "--watch"),
     ("admin.address", "--admin"),

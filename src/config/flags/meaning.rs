@@ -43,6 +43,7 @@ impl Flags {
         put(&mut file.workers, given("--workers"), self.workers.map(as_u64));
         put(&mut file.log_level, given("--log-level"), Some(Word(self.log_level)));
         put(&mut file.access_log, given("--access-log"), self.access_log.as_deref().map(text));
+        put(&mut file.request_id, given("--request-id"), self.request_id.clone());
         put(&mut file.watch, given("--watch"), Some(self.watch));
         put(&mut file.admin.address, given("--admin"), self.admin.clone());
         put(

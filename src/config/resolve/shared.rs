@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use hyper::StatusCode;
-use hyper::header::HeaderValue;
+use hyper::header::{HeaderName, HeaderValue};
 use indexmap::IndexMap;
 
 use super::Spot;
@@ -16,6 +16,19 @@ use crate::config::host::is_host;
 use crate::config::nearest::nearest;
 use crate::config::plain::read_file;
 use crate::config::status::StatusRange;
+
+/// Header lines that say how a message is sent (RFC 9110, section 7.6.1; RFC 9112, section 6).
+const FRAMING: [&str; 9] = [
+    "connection",
+    "content-length",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "http2-settings",
+];
 
 /// The pools that routes can name.
 pub(super) type Pools = IndexMap<String, file::Pool>;
@@ -38,6 +51,16 @@ pub(super) fn unknown_pool(name: &str, pools: &Pools) -> Fault {
 pub(super) fn unknown<'n>(table: Table, name: &str, known: impl Iterator<Item = &'n str> + Clone) -> Fault {
     let nearest = nearest(name, known.clone()).map(str::to_owned);
     Fault::Unknown { table, name: name.to_owned(), nearest, known: known.map(str::to_owned).collect() }
+}
+
+/// The name of a header line that can be changed.
+pub(super) fn header_name(text: &str) -> Result<HeaderName, RouteFault> {
+    let name = HeaderName::from_bytes(text.as_bytes()).map_err(|_| RouteFault::HeaderName)?;
+    match name.as_str() {
+        "host" => Err(RouteFault::HostLine),
+        known if FRAMING.contains(&known) => Err(RouteFault::Framing),
+        _ => Ok(name),
+    }
 }
 
 /// Whether nothing in a redirect or a rewrite is another balancer's word for a part of a request.

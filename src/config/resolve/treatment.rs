@@ -12,26 +12,13 @@ use indexmap::IndexMap;
 use super::Spot;
 use super::access::rate;
 use super::shared::{
-    Pools, content_type, contents, header_value, host, is_fixed, is_of_ours, pool_named, status_range,
-    status_within, template,
+    Pools, content_type, contents, header_name, header_value, host, is_fixed, is_of_ours, pool_named,
+    status_range, status_within, template,
 };
 use crate::config::elsewhere::Means;
 use crate::config::fault::{Fault, Mend, PoolFault, RouteFault};
 use crate::config::file;
 use crate::config::route::{Changes, ErrorPage, Mirror, Retry, Treatment};
-
-/// Header lines that say how a message is sent (RFC 9110, section 7.6.1; RFC 9112, section 6).
-const FRAMING: [&str; 9] = [
-    "connection",
-    "content-length",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "http2-settings",
-];
 
 /// Statuses that say that something went wrong.
 const FAILURES: Range<u64> = 400..600;
@@ -46,7 +33,7 @@ pub(super) fn treatment(
     let host = given.set_host.as_ref().map(|text| host(text, &at.key("set_host")));
     let body_limit = given.body_size.map(|size| at.key("body_size").size(size.0, 1, u64::MAX));
     let request_headers = changes(&given.request_headers, in_place_of_line, &at.key("request_headers"));
-    let answer_headers = changes(&given.answer_headers, |_| Mend::Text, &at.key("answer_headers"));
+    let answer_headers = changes(&given.answer_headers, in_place_of_answer_line, &at.key("answer_headers"));
     has_date(&given.answer_headers, &at.key("answer_headers").key("remove"));
     let retry = retry(&given.retry, &at.key("retry"));
     let rate = rate(given.rate.as_deref(), given.rate_burst, at);
@@ -85,6 +72,14 @@ fn in_place_of_line(means: Means) -> Mend {
         Means::Client => Mend::Line("X-Forwarded-For has the client's address"),
         Means::Host => Mend::Line("Host and X-Forwarded-Host have the client's host"),
         Means::Scheme => Mend::Line("X-Forwarded-Proto has the client's scheme"),
+        _ => in_place_of_answer_line(means),
+    }
+}
+
+/// The same of clients.
+fn in_place_of_answer_line(means: Means) -> Mend {
+    match means {
+        Means::Id => Mend::Line("the setting request_id names the line that has an id"),
         _ => Mend::Text,
     }
 }
@@ -121,15 +116,6 @@ fn lines(
         Some((name?, value?))
     };
     given.iter().filter_map(line).collect()
-}
-
-fn header_name(text: &str) -> Result<HeaderName, RouteFault> {
-    let name = HeaderName::from_bytes(text.as_bytes()).map_err(|_| RouteFault::HeaderName)?;
-    match name.as_str() {
-        "host" => Err(RouteFault::HostLine),
-        known if FRAMING.contains(&known) => Err(RouteFault::Framing),
-        _ => Ok(name),
-    }
 }
 
 fn retry(given: &file::Retry, at: &Spot<'_>) -> Option<Retry> {

@@ -78,6 +78,11 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
         ":8081: given twice: it is the admin API's, which is there unless it is told otherwise",
         "choose another one, or set admin.address, for example to \"off\"",
     ),
+    ("request_id = 'a b'", "1:14", "a b: not a name of a header line", "write it without : and spaces"),
+    ("request_id = ''", "1:14", ": not a name of a header line", ""),
+    ("request_id = 'Host'", "1:14", "Host: says something else", "name a line of its own: X-Request-ID"),
+    ("request_id = 'X-Forwarded-For'", "1:14", "X-Forwarded-For: says something else", "name a line of its"),
+    ("request_id = 'traceparent'", "1:14", "traceparent: says something else", "name a line of its own"),
     ("access_log = ''", "1:14", "names no file", "name a file, or \"-\" for standard output"),
     (
         "access_log = 'nowhere/a.log'",

@@ -18,6 +18,15 @@ fn a_variable_of_another_balancer_in_a_header_line_is_refused_with_what_backends
         ("$http_host", "$http_host", "nginx", "remove it: Host and X-Forwarded-Host have the client's host"),
         ("${SECRET}$request_uri", "$request_uri", "nginx", "write fixed text"),
         ("id-$cookie_session", "$cookie_session", "nginx", "write fixed text"),
+        (
+            "$request_id",
+            "$request_id",
+            "nginx",
+            "remove it: the setting request_id names the line that has an id",
+        ),
+        ("%[unique-id]", "%[unique-id]", "HAProxy", "remove it: the setting request_id names the line"),
+        ("%REQ(X-REQUEST-ID)%", "%REQ(X-REQUEST-ID)%", "Envoy", "remove it: the setting request_id names"),
+        ("{http.request.uuid}", "{http.request.uuid}", "Caddy", "remove it: the setting request_id names"),
         ("%[src]", "%[src]", "HAProxy", "remove it: X-Forwarded-For has the client's address"),
         ("a %[req.hdr(x-a),lower]", "%[req.hdr(x-a),lower]", "HAProxy", "write fixed text"),
         ("%ci", "%ci", "HAProxy", "remove it: X-Forwarded-For has the client's address"),
@@ -37,6 +46,17 @@ fn a_variable_of_another_balancer_in_a_header_line_is_refused_with_what_backends
             assert!(said.contains("loadbalancer.toml:10:"), "{said}");
         }
     }
+}
+
+#[test]
+fn an_id_of_each_request_is_a_setting_and_no_line_of_a_routes_answers() {
+    let route = "pool = \"one\"\nanswer_headers = { set = { x-request-id = \"$request_id\" } }";
+    let (code, said) = validate(route, "");
+    assert_eq!(code, Some(2), "{said}");
+    assert!(
+        said.contains("= help: remove it: the setting request_id names the line that has an id"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -1,0 +1,59 @@
+//! What a request is known by to its backend, to its client and in the access log, where the settings name a header line for it.
+
+use bytes::Bytes;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+
+use super::fields::is_like;
+
+/// Bytes of an id that a trusted proxy has given.
+const LONGEST: usize = 128;
+
+/// A request's id.
+#[derive(Debug)]
+pub(super) struct RequestId {
+    /// The header line that says it.
+    name: HeaderName,
+    id: HeaderValue,
+}
+
+impl RequestId {
+    /// The id that came with a request, if whoever sent that is trusted, or a new one.
+    pub(super) fn of(headers: &HeaderMap, name: &HeaderName, is_trusted: bool) -> Self {
+        let given = given(headers, name).filter(|_| is_trusted).cloned();
+        Self { name: name.clone(), id: given.unwrap_or_else(make) }
+    }
+
+    /// The id itself.
+    pub(super) fn id(&self) -> &HeaderValue {
+        &self.id
+    }
+
+    /// Says it in the head of a request, in place of what says it there, or would to a backend that takes `_` for `-`.
+    pub(super) fn add_to_request(&self, headers: &mut HeaderMap) {
+        let others = headers.keys().filter(|name| is_like(name.as_str(), self.name.as_str()));
+        let others: Vec<_> = others.filter(|name| **name != self.name).cloned().collect();
+        for name in others {
+            headers.remove(name);
+        }
+        self.add_to_answer(headers);
+    }
+
+    /// Says it in the head of an answer.
+    pub(super) fn add_to_answer(&self, headers: &mut HeaderMap) {
+        headers.insert(self.name.clone(), self.id.clone());
+    }
+}
+
+/// The id that a head says, if it says just one and that can stand in a log.
+fn given<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h HeaderValue> {
+    let mut lines = headers.get_all(name).iter();
+    let id = lines.next()?;
+    let can_be_one = (1..=LONGEST).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic);
+    (can_be_one && lines.next().is_none()).then_some(id)
+}
+
+/// By chance, so that no two of any balancers are the same; they are no secret, and can be guessed.
+fn make() -> HeaderValue {
+    let id = format!("{:032x}", fastrand::u128(..));
+    HeaderValue::from_maybe_shared(Bytes::from(id)).expect("digits can stand in a header line")
+}
