@@ -159,7 +159,7 @@ async fn forward(
         let pool = course.pool(&view.snapshot);
         let connections = view.connections(lease.place());
         exchange.attempt(connections.way().url.name());
-        let trial = Trial::begin(client, pool, &lease);
+        let trial = Trial::begin(client, pool, &lease, exchange.is_timed());
         let failure = match forward::send(client, &view, &lease, unsent, untold, asked).await {
             Ok((mut response, connection)) => {
                 let can_pass = headers::prepare_answer(&mut response, asked, client, connection.flow());

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::{Backend, BackendId};
 
@@ -12,6 +13,9 @@ pub struct Score {
     /// By the first digit of the status.
     answers: [AtomicU64; 6],
     failures: AtomicU64,
+    /// Answers that were timed, and their microseconds.
+    timed: AtomicU64,
+    took: AtomicU64,
 }
 
 impl Score {
@@ -20,6 +24,14 @@ impl Score {
         if let Some(count) = self.answers.get(usize::from(status / 100)) {
             count.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// An answer of it took this long.
+    #[cold]
+    pub fn took(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.took.fetch_add(micros, Ordering::Relaxed);
+        self.timed.fetch_add(1, Ordering::Relaxed);
     }
 
     /// It was sent a request, or should have been, and is to blame that there is no answer.
@@ -37,13 +49,24 @@ impl Score {
         self.failures.load(Ordering::Relaxed)
     }
 
+    /// How many of its answers were timed.
+    pub fn timed(&self) -> u64 {
+        self.timed.load(Ordering::Relaxed)
+    }
+
+    /// What those took together.
+    pub fn time(&self) -> Duration {
+        Duration::from_micros(self.took.load(Ordering::Relaxed))
+    }
+
     /// How often it did either.
     pub(super) fn all(&self) -> u64 {
         self.answers().iter().sum::<u64>() + self.failures()
     }
 
     fn begin_anew(&self) {
-        self.answers.iter().chain([&self.failures]).for_each(|count| count.store(0, Ordering::Relaxed));
+        let others = [&self.failures, &self.timed, &self.took];
+        self.answers.iter().chain(others).for_each(|count| count.store(0, Ordering::Relaxed));
     }
 }
 

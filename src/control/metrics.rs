@@ -21,9 +21,9 @@ use crate::telemetry::{Histogram, Log, Report};
 
 use super::desk::Desk;
 use family::{
-    ANSWER_TIME, ANSWERS, BACKEND_ANSWERS, BACKEND_FAILURES, BACKEND_IN_FLIGHT, BACKEND_UP, BACKEND_WEIGHT,
-    BUILD, CERTIFICATE_EXPIRY, CLIENTS, FAILURES, Family, LOG_LINES_LOST, POOL_USABLE, PREFIX,
-    SETTINGS_REFUSED, SETTINGS_REVISION, START_TIME, STOPPING,
+    ANSWER_TIME, ANSWERS, BACKEND_ANSWERS, BACKEND_FAILURES, BACKEND_IN_FLIGHT, BACKEND_TIME, BACKEND_TIMED,
+    BACKEND_UP, BACKEND_WEIGHT, BUILD, CERTIFICATE_EXPIRY, CLIENTS, FAILURES, Family, LOG_LINES_LOST,
+    POOL_USABLE, PREFIX, SETTINGS_REFUSED, SETTINGS_REVISION, START_TIME, STOPPING,
 };
 use series::Series;
 
@@ -148,6 +148,11 @@ impl Scrape {
         self.each(to, &BACKEND_WEIGHT, |series| series.weight)?;
         self.each(to, &BACKEND_IN_FLIGHT, |series| series.in_flight)?;
         self.each(to, &BACKEND_FAILURES, |series| series.failures)?;
+        self.each(to, &BACKEND_TIMED, |series| series.timed)?;
+        let mut values = BACKEND_TIME.begin(to)?;
+        for series in &self.backends {
+            values.add_seconds(&series.labels(), series.time)?;
+        }
         let mut values = BACKEND_ANSWERS.begin(to)?;
         for series in &self.backends {
             let [pool, backend] = series.labels();

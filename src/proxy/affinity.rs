@@ -94,22 +94,24 @@ fn set_cookie(sticky: &Sticky, word: Word, secure: bool) -> HeaderValue {
     HeaderValue::try_from(text).expect("the name of a cookie is a token")
 }
 
-/// Sees how a request goes with one backend, if the pool learns from that.
+/// Sees how a request goes with one backend, if it is one of those that are timed, or the pool learns from it.
 pub(super) struct Trial<'a> {
     client: &'a Client,
     pool: &'a Pool,
     lease: &'a Lease,
     /// When it began; nothing if nobody wants to know, or was told.
     begun: Option<Instant>,
+    /// Whether it is one of those that are timed.
+    is_timed: bool,
     /// How long the process had stood still by then.
     stood_still: Duration,
 }
 
 impl<'a> Trial<'a> {
-    pub(super) fn begin(client: &'a Client, pool: &'a Pool, lease: &'a Lease) -> Self {
-        let begun = pool.wants_outcomes().then(Instant::now);
+    pub(super) fn begin(client: &'a Client, pool: &'a Pool, lease: &'a Lease, is_timed: bool) -> Self {
+        let begun = (is_timed || pool.wants_outcomes()).then(Instant::now);
         client.time_answer(begun.is_some());
-        Self { client, pool, lease, begun, stood_still: stood_still() }
+        Self { client, pool, lease, begun, is_timed, stood_still: stood_still() }
     }
 
     /// There is an answer.
@@ -119,6 +121,9 @@ impl<'a> Trial<'a> {
         let Some(begun) = self.begun.take() else { return };
         // An answer that came before the end of the request counts from the beginning.
         let took = self.client.sent_at().unwrap_or(begun).elapsed();
+        if self.is_timed && self.is_fair() {
+            self.lease.score().took(took);
+        }
         let ending = if status.is_server_error() { Ending::Failed } else { Ending::Answered };
         // A 429 speaks of one client (RFC 6585 section 4), a 503 of the backend (RFC 9110 section 15.6.4).
         let asks = status == StatusCode::SERVICE_UNAVAILABLE;
@@ -151,11 +156,14 @@ impl<'a> Trial<'a> {
     }
 
     fn learn(&self, outcome: Outcome) {
-        // What passed while the process stood still is not the backend's, and the clock may not know of it yet.
-        if stood_still() != self.stood_still || self.client.shared.clock.is_late() {
-            return;
+        if self.pool.wants_outcomes() && self.is_fair() {
+            self.pool.learn(self.lease, &outcome, Instant::now());
         }
-        self.pool.learn(self.lease, &outcome, Instant::now());
+    }
+
+    /// What passed while the process stood still is not the backend's, and the clock may not know of it yet.
+    fn is_fair(&self) -> bool {
+        stood_still() == self.stood_still && !self.client.shared.clock.is_late()
     }
 }
 

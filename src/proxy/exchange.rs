@@ -174,6 +174,11 @@ impl Exchange {
         self.client.enter(Phase::Answer);
     }
 
+    /// Whether it is one of those that are timed.
+    pub(super) fn is_timed(&self) -> bool {
+        self.began.is_some()
+    }
+
     /// Whether its answer began with a status that is no failure.
     pub(super) fn began_well(&self) -> bool {
         self.began_well

@@ -126,7 +126,7 @@ impl Copy {
             head.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         }
         let mut request = Some(head.map(|()| RequestBody::whole(Bytes::from(body), &client)));
-        let trial = Trial::begin(&client, pool, &lease);
+        let trial = Trial::begin(&client, pool, &lease, false);
         match forward::send(&client, &view, &lease, &mut request, None, ASKED).await {
             Ok((response, connection)) => {
                 trial.answered(&response);

@@ -1,6 +1,7 @@
 //! The metrics that there are: what each is called, and what it tells.
 
 use std::fmt::{self, Write};
+use std::time::Duration;
 
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -57,6 +58,8 @@ families! {
     BACKEND_WEIGHT: "backend_weight", Gauge, false, "pool, backend", "Its share of requests beside that of the others";
     BACKEND_IN_FLIGHT: "backend_in_flight", Gauge, false, "pool, backend", "Requests that were sent to it and are not yet answered to their end";
     BACKEND_ANSWERS: "backend_answers", Counter, false, "pool, backend, code", "Answers that came of it, by the first digit of the status";
+    BACKEND_TIME: "backend_answer_time", Counter, true, "pool, backend", "What its answers took together, from the end of a request to the head of its answer, as far as they were timed: those of the same sample";
+    BACKEND_TIMED: "backend_answers_timed", Counter, false, "pool, backend", "How many those were";
     BACKEND_FAILURES: "backend_failures", Counter, false, "pool, backend", "Requests that it is to blame for having no answer to, or none that came to its end (tunnels apart); also those that another backend answered then";
 }
 
@@ -100,6 +103,12 @@ impl Values<'_> {
     /// Writes that of these labels.
     pub(super) fn add(&mut self, labels: &impl EncodeLabelSet, value: u64) -> fmt::Result {
         write(&mut self.encoder.encode_family(labels)?, self.kind, value)
+    }
+
+    /// Writes a time of these labels, which only grows.
+    pub(super) fn add_seconds(&mut self, labels: &impl EncodeLabelSet, time: Duration) -> fmt::Result {
+        let mut value = self.encoder.encode_family(labels)?;
+        value.encode_counter::<NoLabelSet, _, u64>(&time.as_secs_f64(), None)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::backends::Backend;
 
@@ -18,6 +19,8 @@ pub(super) struct Series {
     pub(super) in_flight: u64,
     pub(super) answers: [u64; 6],
     pub(super) failures: u64,
+    pub(super) time: Duration,
+    pub(super) timed: u64,
 }
 
 impl Series {
@@ -47,6 +50,8 @@ impl Series {
             in_flight: backend.load.in_flight() as u64,
             answers: score.answers(),
             failures: score.failures(),
+            time: score.time(),
+            timed: score.timed(),
         }
     }
 
@@ -58,7 +63,7 @@ impl Series {
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use crate::backends::{Load, Registry, Terms};
     use crate::config;

@@ -47,6 +47,7 @@ def check(families, address):
     equal(samples["loadbalancer_backend_up", ("backend", address), ("pool", "default")], 1, "the backend is up")
     equal(samples["loadbalancer_pool_backends_usable", ("pool", "default")], 1, "the usable backends")
     total = sum(ASKED.values())
+    equal(samples["loadbalancer_backend_answers_timed_total", ("backend", address), ("pool", "default")], total, "the timed")
     equal(samples[("loadbalancer_answer_time_seconds_count",)], total, "the times")
     equal(samples["loadbalancer_answer_time_seconds_bucket", ("le", "+Inf")], total, "the last bucket")
 

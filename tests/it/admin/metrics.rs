@@ -54,6 +54,26 @@ fn what_clients_got_and_what_each_backend_did_is_counted() {
 }
 
 #[test]
+fn how_long_a_backend_takes_to_answer_is_told_of_each() {
+    let (slow, idle) = (Sample::start("slow"), Sample::start("idle"));
+    let settings = Settings::that_say(&pool("first", &[slow.address(), idle.address()]));
+    let balancer = start(&settings);
+    balancer.said("is healthy");
+    for path in ["/delay/200", "/delay/200", "/status/500"] {
+        get(balancer.address, path);
+    }
+    let now = metrics(&balancer);
+    let (slow, idle) = (slow.address().to_string(), idle.address().to_string());
+    let of = |backend: &str| {
+        ["backend_answer_time_seconds_total", "backend_answers_timed_total"]
+            .map(|name| now[&of(backend, name, "")])
+    };
+    let [time, timed] = of(&slow);
+    assert!(timed == 3.0 && time >= 0.4, "{time} {timed}");
+    assert_eq!(of(&idle), [0.0, 0.0]);
+}
+
+#[test]
 fn a_backend_that_others_had_to_stand_in_for_has_a_failure_and_its_client_none() {
     let kills = Backend::closes_before_the_head();
     let well = Sample::start("well");
