@@ -7,6 +7,7 @@ pub mod check;
 mod health;
 mod legacy;
 mod load;
+mod missed;
 mod score;
 mod silence;
 #[cfg(test)]

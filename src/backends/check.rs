@@ -31,7 +31,7 @@ use judge::judge;
 use schedule::Schedule;
 
 use super::health::GrpcReply;
-use super::{Backend, Evidence, Hold, Registry, silence};
+use super::{Backend, Evidence, Hold, Registry, missed, silence};
 
 /// What we call ourselves in a backend's log.
 const AGENT: &str = "loadbalancer-check";
@@ -49,13 +49,14 @@ struct Common {
     limits: Box<dyn Fn() -> HeadLimits>,
 }
 
-/// Checks all backends of the registry for ever, and those at once that are silent. `limits` tells what heads of answers may
+/// Checks all backends of the registry for ever, and those at once that are silent or missed. `limits` tells what heads of answers may
 /// hold now.
 pub async fn run(registry: &'static Registry, limits: impl Fn() -> HeadLimits + 'static) {
     let common = Rc::new(Common { wants: Wants::default(), limits: Box::new(limits) });
     tokio::select! {
         () = keep_schedules(registry, &common) => {}
         () = silence::watch(registry) => {}
+        () = missed::watch(registry) => {}
     }
 }
 

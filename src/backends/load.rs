@@ -1,7 +1,7 @@
 //! What a backend is doing for us right now, and how well it did lately.
 
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Score;
@@ -35,6 +35,8 @@ pub struct Load {
     given_at: AtomicU64,
     /// Until when it asked to be spared, in milliseconds.
     rests_until: AtomicU64,
+    /// Whether a request would have been sent to it, had it been usable, and there was no other.
+    missed: AtomicBool,
 }
 
 /// How a request went that a backend was sent.
@@ -71,6 +73,7 @@ impl Load {
             measured_at: AtomicU64::new(0),
             given_at: AtomicU64::new(0),
             rests_until: AtomicU64::new(0),
+            missed: AtomicBool::new(false),
         }
     }
 
@@ -177,6 +180,19 @@ impl Load {
     pub fn is_quiet(&self, now: Instant, since: Duration) -> bool {
         let quiet = self.millis(now).saturating_sub(self.given_at.load(Ordering::Relaxed));
         Duration::from_millis(quiet) >= since
+    }
+
+    /// A request would have been sent to it, had it been usable, and there is no other.
+    pub fn miss(&self) {
+        // Each of many requests would take the line from those who look.
+        if !self.missed.load(Ordering::Relaxed) {
+            self.missed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it was missed, and is not from now on.
+    pub fn is_missed_no_more(&self) -> bool {
+        self.missed.load(Ordering::Relaxed) && self.missed.swap(false, Ordering::Relaxed)
     }
 
     /// The part of a measurement's weight that is left.

@@ -22,8 +22,10 @@ use super::treated::Treated;
 use super::{Client, Error, Row};
 
 const PROXY_STATUS: &str = "proxy-status";
-/// The first re-check of a backend that is down comes after a second.
+/// A backend that is missed is checked within a second.
 const RETRY_AFTER_SECONDS: u64 = 1;
+/// Backends that one request has checked because it found none: of a pool with thousands that are dead, not all each second.
+const MOST_MISSED: usize = 16;
 /// Backends of which a client on this machine is told.
 const MOST_TOLD: usize = 16;
 
@@ -59,10 +61,13 @@ pub fn last_words(error: &Error, client: &Client, sent: &[u8]) -> Vec<u8> {
 pub(super) fn why_none(none: NoPick, snapshot: &Snapshot, course: &Forward<'_>) -> Error {
     let would_be_used =
         |member: &&Member| lacks(member, course.tags).is_none() && taken_out(member).is_none();
-    let mut members = snapshot.pools[course.pool].members().iter().filter(would_be_used);
+    let members = snapshot.pools[course.pool].members().iter().filter(would_be_used);
+    let is_down = |member: &&Member| snapshot.facts[member.place].state == State::Down;
+    let mut down = members.filter(is_down).take(MOST_MISSED).peekable();
     match none {
         NoPick::AllFull => Error::BackendsFull,
-        NoPick::NoneUsable if members.any(|member| snapshot.facts[member.place].state == State::Down) => {
+        NoPick::NoneUsable if down.peek().is_some() => {
+            down.for_each(|member| member.load.miss());
             Error::NoBackend
         }
         NoPick::NoneUsable => Error::NoneInService,

@@ -2,6 +2,7 @@
 
 mod answers;
 mod grpc;
+mod missed;
 mod shared;
 mod wanted;
 
@@ -218,7 +219,7 @@ fn who_asks_through_another_proxy_of_this_machine_is_not_told_where_the_backends
 /// Waits until requests know what the line says.
 fn without_backends(balancer: &Running, address: SocketAddr) {
     balancer.said("is down");
-    until("no backend is used", || get(address, "/").status == 503);
+    until("no backend is used", || get(address, "/").text().starts_with("no backend for this request"));
 }
 
 fn post(sample: &Sample, path: &str) {

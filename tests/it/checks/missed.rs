@@ -1,0 +1,27 @@
+//! A backend that requests wait for is checked soon, however long it has been down.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::support::{Backend, Balancer, get, until};
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+#[test]
+fn while_requests_find_no_backend_those_that_are_down_are_checked_each_second() {
+    // By themselves checks would come after 1, 2, 4, 8 and 16 s, the last one beyond anybody's patience.
+    let checks = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&checks);
+    let backend = Backend::that(move |mut transport| {
+        if seen.fetch_add(1, Ordering::SeqCst) >= 6 {
+            transport.send(OK);
+        }
+    });
+    let balancer = Balancer::before(&[backend.address])
+        .flag("--health-path", "/well")
+        .flag("--health-interval", "1h")
+        .start();
+    balancer.said("is down");
+    until("it is well again", || get(balancer.address, "/").status == 200);
+    assert!(checks.load(Ordering::SeqCst) > 6);
+}
