@@ -203,7 +203,10 @@ impl Client {
     }
 
     pub(super) fn set_origin(&self, origin: Option<Origin>) {
-        *self.origin.borrow_mut() = origin.map(Box::new);
+        let mut present = self.origin.borrow_mut();
+        if origin.is_some() || present.is_some() {
+            *present = origin.map(Box::new);
+        }
     }
 
     /// Whether it may see addresses of backends: who asks is on this machine, as far as can be known. A proxy here may ask for
@@ -211,6 +214,13 @@ impl Client {
     pub fn is_local(&self) -> bool {
         let by_network = self.listener().address.ip().is_some();
         by_network && self.address.ip().is_loopback() && !self.is(Mark::Relayed)
+    }
+
+    /// Whether it speaks TLS to us, or to the trusted proxy that the request under way came through, as far as that says.
+    pub(super) fn speaks_tls(&self) -> bool {
+        let origin = self.origin.borrow();
+        let proto = origin.as_ref().and_then(|origin| origin.proto.as_ref());
+        proto.map_or(self.listener().tls, |proto| proto == "https")
     }
 
     /// Notes who it says it is, if it showed a certificate: only those that were asked for and found good are known.

@@ -240,7 +240,8 @@ pub(super) fn begins_well(status: u16) -> bool {
 fn look_at(client: &Client, request: &Request<Incoming>) -> Option<Instant> {
     let tally = &client.shared.tally;
     tally.looks(client.shared.clock.now()).then(|| {
-        tally.recent().borrow_mut().keep(request, client.ip(), client.listener_id().text());
+        let listener = client.listener_id().text();
+        tally.recent().borrow_mut().keep(request, client.ip(), listener, client.speaks_tls());
         Instant::now()
     })
 }

@@ -29,6 +29,8 @@ pub struct Seen {
     pub client: Option<IpAddr>,
     /// What tells the listener that it came to.
     pub listener: Option<Arc<str>>,
+    /// Whether its client spoke TLS, to us or to a proxy that is trusted.
+    pub over_tls: bool,
     /// Names and values of header lines, each after its length.
     lines: Vec<u8>,
 }
@@ -42,7 +44,7 @@ pub struct Recent {
 
 impl Recent {
     /// Keeps a request in place of the oldest.
-    pub fn keep<B>(&mut self, request: &Request<B>, client: IpAddr, listener: &Arc<str>) {
+    pub fn keep<B>(&mut self, request: &Request<B>, client: IpAddr, listener: &Arc<str>, over_tls: bool) {
         // A WebSocket comes by CONNECT over HTTP/2 and goes on as a GET; any other CONNECT goes nowhere.
         let is_connect = request.method() == Method::CONNECT;
         if is_connect && !asks_for_websocket(request) {
@@ -70,6 +72,7 @@ impl Recent {
         seen.authority = authority.map(str::to_owned);
         seen.client = Some(client);
         seen.listener = Some(Arc::clone(listener));
+        seen.over_tls = over_tls;
         seen.lines.clear();
         for (name, value) in request.headers() {
             seen.add(name, value.as_bytes());
@@ -143,7 +146,7 @@ mod tests {
     fn a_request_is_kept_as_it_came_and_the_oldest_goes() {
         let mut recent = Recent::default();
         for number in 0..KEPT + 3 {
-            recent.keep(&request(&format!("/{number}")), [127, 0, 0, 1].into(), &"web".into());
+            recent.keep(&request(&format!("/{number}")), [127, 0, 0, 1].into(), &"web".into(), false);
         }
         let all = recent.all();
         assert_eq!(all.len(), KEPT);
@@ -156,11 +159,11 @@ mod tests {
     fn what_has_more_than_is_kept_is_not_kept() {
         let mut recent = Recent::default();
         let long = "x".repeat(MOST_BYTES);
-        recent.keep(&request(&format!("/{long}")), [127, 0, 0, 1].into(), &"web".into());
+        recent.keep(&request(&format!("/{long}")), [127, 0, 0, 1].into(), &"web".into(), false);
         let lines = Request::get("/").header("a", "b").header("long", long).body(()).expect("a request");
-        recent.keep(&lines, [127, 0, 0, 1].into(), &"web".into());
+        recent.keep(&lines, [127, 0, 0, 1].into(), &"web".into(), false);
         assert!(recent.all().is_empty());
-        recent.keep(&request("/"), [127, 0, 0, 1].into(), &"web".into());
+        recent.keep(&request("/"), [127, 0, 0, 1].into(), &"web".into(), false);
         assert_eq!(recent.all().len(), 1);
     }
 }

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use hyper::header::HOST;
+use hyper::header::{HOST, HeaderValue};
 use hyper::{StatusCode, Uri};
 
 use crate::backends::Terms;
 use crate::config::{self, Action, BackendUrl, Config, ListenerId, Split, Written};
+use crate::connect::X_FORWARDED_PROTO;
 use crate::control::api::{Elsewhere, Requests};
 use crate::route::{Asked, Missed, Routes};
 use crate::telemetry::Seen;
@@ -131,7 +132,10 @@ struct Place {
 
 impl Place {
     fn of(seen: &Seen, routes: &Routes, config: &Config) -> Self {
-        let headers = seen.headers();
+        let mut headers = seen.headers();
+        let proto = if seen.over_tls { "https" } else { "http" };
+        // As routes see it, whatever a client says.
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
         let uri: Uri = seen.target.parse().unwrap_or_default();
         let host = seen.authority.as_deref().or(headers.get(HOST).and_then(|host| host.to_str().ok()));
         let listener = seen.listener.clone().map(ListenerId::from);

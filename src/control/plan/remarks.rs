@@ -7,7 +7,7 @@ use hyper::header::HeaderName;
 
 use crate::backends::{Terms, Weighed};
 use crate::config::{Action, Backend, Config, Part, Pool, Route};
-use crate::connect::Provenance;
+use crate::connect::{Provenance, X_FORWARDED_PROTO};
 
 use super::{names, told_by_sources};
 
@@ -113,10 +113,10 @@ fn have_the_same(one: &Pool, other: &Pool) -> bool {
         && one.backends.iter().all(|backend| has(other, backend))
 }
 
-/// Requests are remembered as they came, and not with what we say of their clients.
+/// Requests are remembered as they came, and of what we say of their clients only whether they spoke TLS.
 fn unjudged(route: &Route) -> Option<String> {
     let ours = route.when.conditions.iter().find_map(|condition| match &condition.part {
-        Part::Header(name) if is_ours(name) => Some(name),
+        Part::Header(name) if is_ours(name) && name != X_FORWARDED_PROTO => Some(name),
         _ => None,
     })?;
     Some(format!(

@@ -1,6 +1,6 @@
 //! What a plan says is what would be.
 
-use crate::support::{Backend, Balancer, Running, Settings, get};
+use crate::support::{Backend, Balancer, Running, Settings, get, request};
 
 use super::{admin, body, post, settings};
 
@@ -155,6 +155,31 @@ fn routes_that_go_by_what_we_say_of_a_client_are_not_judged_and_that_is_told() {
     assert_eq!(code, Some(0), "{said}");
     let told = "route old goes by via, which we write ourselves: which of the last requests it is for cannot be told";
     assert!(said.contains(told), "{said}");
+}
+
+#[test]
+fn a_redirect_to_https_takes_the_requests_that_came_in_the_clear_and_no_others() {
+    let backend = Backend::refuses().to_string();
+    let usual = settings(std::slice::from_ref(&backend), "");
+    let https = "[routes.https]\npriority = 1\nheaders = { x-forwarded-proto = \"http\" }\nredirect = \"https://{host}{path}\"\n";
+    let with = |pool: &str| {
+        format!("{usual}{https}[routes.all]\npool = \"{pool}\"\n[pools.new]\nbackends = [\"{backend}\"]\n")
+    };
+    let trusting = "[access]\ntrusted_proxies = [\"127.0.0.1\"]\n";
+    let settings_now = Settings::that_say(&format!("{}{trusting}", with("all")));
+    let balancer = settings_now.balancer().start();
+    for proto in ["http", "https", "http"] {
+        let lines =
+            format!("X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: {proto}\r\nConnection: close\r\n");
+        request(balancer.address, &format!("GET / HTTP/1.1\r\nHost: test\r\n{lines}\r\n"));
+    }
+    get(balancer.address, "/");
+    for (text, count) in [(with("new"), 1), (format!("{usual}[routes.all]\npool = \"all\"\n"), 3)] {
+        let (code, said) = ask(&balancer, &settings_now, &format!("{text}{trusting}"));
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains(&format!("of the last 4 requests {count} would go elsewhere")), "{said}");
+        assert!(!said.contains("cannot be told"), "{said}");
+    }
 }
 
 #[test]
