@@ -153,7 +153,7 @@ async fn look(
             let _ = timeout(patience.left().min(Duration::from_secs(1)), reading).await;
             match settings.is_grpc() {
                 true => Evidence::Grpc(GrpcReply::Http(status), took),
-                false => judge(status, took, settings),
+                false => judge(status, took, settings, way),
             }
         }
         Some(Err(error)) => of_broken(&error),

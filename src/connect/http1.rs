@@ -161,7 +161,7 @@ where
             self.driver.drive();
         }
         self.reused = true;
-        self.is_free() && !self.is_old
+        self.is_free() && !self.is_old && !self.flow().is_private()
     }
 
     /// Whether the backend still keeps this idle connection, as far as the runtime knows. With `probe` the system is

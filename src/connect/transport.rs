@@ -37,6 +37,8 @@ pub struct Flow {
     lines: RefCell<Vec<u8>>,
     /// Not all that was to be written is, though hyper may be through with the request.
     owes: Cell<bool>,
+    /// A client was authenticated by it, so that whoever it carries next would be taken for that one.
+    private: Cell<bool>,
 }
 
 impl Flow {
@@ -83,6 +85,16 @@ impl Flow {
     /// Whether a part of the last request is not written yet: the connection can carry no other.
     pub fn owes(&self) -> bool {
         self.owes.get()
+    }
+
+    /// A client is authenticated by this connection (NTLM): it carries no other request.
+    pub fn become_private(&self) {
+        self.private.set(true);
+    }
+
+    /// Whether it may carry no other request.
+    pub(super) fn is_private(&self) -> bool {
+        self.private.get()
     }
 
     /// Whether interim answers came without end. Nothing more is read then.

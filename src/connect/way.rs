@@ -94,7 +94,7 @@ impl Way {
     }
 
     /// Whether each connection is made on behalf of one client.
-    pub(super) fn is_told_the_client(&self) -> bool {
+    pub fn is_told_the_client(&self) -> bool {
         self.proxy_protocol.is_some()
     }
 

@@ -206,7 +206,8 @@ impl Download {
                 // Nothing may ask for the end of a body once its trailers or its last promised byte have come.
                 self.ended = frame.is_trailers() || self.incoming.is_end_stream();
                 if let Some(trailers) = frame.trailers_mut() {
-                    clean_trailers(trailers);
+                    let view = self.client.shared.view();
+                    clean_trailers(trailers, view.snapshot.settings.config.request_id.as_ref());
                     if let Some(treated) = exchange.and_then(Exchange::treated) {
                         treated.finish_trailers(trailers);
                     }

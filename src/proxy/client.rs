@@ -16,16 +16,18 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::HeaderValue;
+use memchr::memchr;
 
 use crate::config::{Address, Listener, ListenerId};
 use crate::connect::{Advance, Stream};
 use crate::snapshot::Settings;
 
 use super::deadline::Alarm;
+use super::fields::is_read_as;
 use super::forwarded::Origin;
 use super::pace::Paces;
 use super::phase::Phase;
-use super::treated::lines_left;
+use super::treated::takes_out;
 use super::upgrade::Tunnel;
 use super::websocket::Handshake;
 use super::{Entrance, Error, Shared};
@@ -274,14 +276,20 @@ impl Client {
     pub(super) fn pass_interim(&self, heads: &[u8]) {
         let treated_by = self.treated_by.borrow();
         let treated_by = treated_by.as_ref().filter(|_| self.is(Mark::Treated));
+        let treated_by = treated_by.and_then(|(settings, route)| Some((settings.upgrade()?, *route)));
+        let view = self.shared.view();
+        let id = view.snapshot.settings.config.request_id.as_ref();
+        let is_left = |line: &&[u8]| {
+            let name = &line[..memchr(b':', line).unwrap_or_default()];
+            let changes = treated_by
+                .as_ref()
+                .map(|(settings, route)| &settings.config.routes[*route].treatment.answer_headers);
+            !changes.is_some_and(|changes| takes_out(changes, name))
+                && !id.is_some_and(|id| is_read_as(name, id.as_str()))
+        };
         let mut interim = self.interim.borrow_mut();
-        match treated_by.and_then(|(settings, route)| Some((settings.upgrade()?, *route))) {
-            Some((settings, route)) => {
-                let changes = &settings.config.routes[route].treatment.answer_headers;
-                lines_left(heads, changes).for_each(|line| interim.extend_from_slice(line));
-            }
-            None => interim.extend_from_slice(heads),
-        }
+        let lines = heads.split_inclusive(|byte| *byte == b'\n').filter(is_left);
+        lines.for_each(|line| interim.extend_from_slice(line));
     }
 
     /// What moves its upload on, if its answer has begun amid that.

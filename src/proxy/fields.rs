@@ -11,14 +11,17 @@ const X_REAL_IP: &str = "x-real-ip";
 const X_FORWARDED: &str = "x-forwarded-";
 
 /// What must not pass in trailers: a field that frames or routes a message, that is for one hop, or that only we may say
-/// (RFC 9110 section 6.5.1).
-pub(super) fn clean_trailers(trailers: &mut HeaderMap) {
+/// (RFC 9110 section 6.5.1), as the `id` of requests is, if they have one.
+pub(super) fn clean_trailers(trailers: &mut HeaderMap, id: Option<&HeaderName>) {
     for name in [CONNECTION, CONTENT_LENGTH, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA] {
         trailers.remove(name);
     }
     trailers.remove(KEEP_ALIVE);
     trailers.remove(PROXY_CONNECTION);
     remove_claims(trailers);
+    if let Some(id) = id {
+        remove_like(trailers, id);
+    }
 }
 
 /// Removes what only we may say.
@@ -26,6 +29,15 @@ pub(super) fn remove_claims(headers: &mut HeaderMap) {
     headers.remove(FORWARDED);
     let claimed: Vec<HeaderName> = headers.keys().filter(|name| is_claim(name.as_str())).cloned().collect();
     for name in claimed {
+        headers.remove(name);
+    }
+}
+
+/// Removes all that is read as a field of this name where `_` is taken for `-`.
+pub(super) fn remove_like(headers: &mut HeaderMap, name: &HeaderName) {
+    let alike: Vec<_> =
+        headers.keys().filter(|other| is_like(other.as_str(), name.as_str())).cloned().collect();
+    for name in alike {
         headers.remove(name);
     }
 }
@@ -46,7 +58,13 @@ pub(super) fn is_claim(name: &str) -> bool {
 }
 
 /// Whether two names are the same if `_` is `-`.
-pub(super) fn is_like(name: &str, other: &str) -> bool {
-    let same = |(own, other): (u8, u8)| own == other || (own == b'_' && other == b'-');
-    name.len() == other.len() && name.bytes().zip(other.bytes()).all(same)
+fn is_like(name: &str, other: &str) -> bool {
+    is_read_as(name.as_bytes(), other)
+}
+
+/// Whether a name of a field, as it came, and another one are the same if `_` is `-`.
+pub(super) fn is_read_as(name: &[u8], other: &str) -> bool {
+    let folded = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    name.len() == other.len()
+        && name.iter().zip(other.bytes()).all(|(own, other)| folded(*own) == folded(other))
 }

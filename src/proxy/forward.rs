@@ -37,6 +37,8 @@ pub(super) struct Asked {
     pub(super) takes_interim: bool,
     /// It was a CONNECT for a WebSocket, and wants its answer to be that to one.
     pub(super) extended_connect: bool,
+    /// It may authenticate the connection to its backend, and not only itself.
+    pub(super) by_connection: bool,
     /// Its provenance is among its fields. That of others is told when they are sent.
     pub(super) is_told: bool,
 }
@@ -259,7 +261,11 @@ fn watch(client: &Client, flow: &Flow, asked: Asked, cx: &Context<'_>) -> Option
         cx.waker().wake_by_ref();
         return None;
     }
-    client.is_due().then_some(match phase {
+    // An error is made only if there is one: what is made is dropped, too.
+    if !client.is_due() {
+        return None;
+    }
+    Some(match phase {
         // Of a stream that has all its bytes the end may be missing.
         Phase::Upload | Phase::Response if client.is(Mark::Starved) => Error::UploadTimeout,
         Phase::Upload => Error::BackendStalled,
@@ -273,7 +279,10 @@ fn found_dead<'c>(
     repeatable: bool,
 ) -> impl Fn() -> Option<Error> + use<'c> {
     let abandoned = connections.abandoned();
-    move || (repeatable && connections.abandoned() != abandoned).then_some(Error::FoundDead)
+    move || match repeatable && connections.abandoned() != abandoned {
+        true => Some(Error::FoundDead),
+        false => None,
+    }
 }
 
 /// What it means that an attempt was ended before the backend answered. Another one may be tried only if that one is dead.

@@ -4,8 +4,8 @@ mod seen;
 
 use hyper::body::Body as _;
 use hyper::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING,
-    UPGRADE, VIA,
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
+    PROXY_AUTHENTICATE, TE, TRANSFER_ENCODING, UPGRADE, VIA, WWW_AUTHENTICATE,
 };
 use hyper::{Method, Request, Response, StatusCode, Version};
 
@@ -89,7 +89,10 @@ pub(super) fn prepare(
     }
     let takes_interim = version == Version::HTTP_11;
     let expects_continue = seen.has(Kind::Expect) && has_body && takes_interim;
-    Ok((Asked { upgrade, expects_continue, takes_interim, extended_connect, is_told }, provenance))
+    let by_connection =
+        seen.has(Kind::Authorization) && authenticate_connection(request.headers(), &AUTHORIZATION);
+    let asked = Asked { upgrade, expects_continue, takes_interim, extended_connect, by_connection, is_told };
+    Ok((asked, provenance))
 }
 
 /// What HTTP/2 writes in another way; tells whether the request was an extended CONNECT.
@@ -137,6 +140,9 @@ pub(super) fn prepare_answer<B>(
     };
     *response.version_mut() = Version::HTTP_11;
     let status = response.status();
+    if asked.by_connection || challenges_connection(status, response.headers()) {
+        flow.become_private();
+    }
     let headers = response.headers_mut();
     let (seen, _) = Seen::in_head(headers);
     if seen.has(Kind::TransferEncoding) {
@@ -196,6 +202,23 @@ pub(super) fn keep_to_http_1_0<B>(response: &mut Response<B>, size: Option<u64>)
     }
 }
 
+/// Whether an answer asks its client to authenticate the connection.
+fn challenges_connection(status: StatusCode, headers: &HeaderMap) -> bool {
+    match status {
+        StatusCode::UNAUTHORIZED => authenticate_connection(headers, &WWW_AUTHENTICATE),
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED => authenticate_connection(headers, &PROXY_AUTHENTICATE),
+        _ => false,
+    }
+}
+
+/// Whether these fields name a scheme that authenticates a connection in place of a request (RFC 4559 section 6, and NTLM).
+#[cold]
+fn authenticate_connection(headers: &HeaderMap, name: &HeaderName) -> bool {
+    let challenges = headers.get_all(name).iter().flat_map(tokens);
+    let mut schemes = challenges.filter_map(|challenge| challenge.split(u8::is_ascii_whitespace).next());
+    schemes.any(|scheme| [&b"ntlm"[..], b"negotiate"].iter().any(|known| scheme.eq_ignore_ascii_case(known)))
+}
+
 /// Whether a backend's answer switches protocols.
 pub(super) fn is_upgrade<B>(response: &Response<B>) -> bool {
     response.status() == StatusCode::SWITCHING_PROTOCOLS
@@ -244,7 +267,14 @@ fn asks_for_upgrade(request: &Request<RequestBody>) -> bool {
     lists(request.headers(), &CONNECTION, "upgrade") && !protocols.any(is_ours)
 }
 
+#[inline]
 fn remove_hop_by_hop(headers: &mut HeaderMap, seen: Seen, upgrade: bool) {
+    if seen.has_hop_by_hop() {
+        remove_each_hop_by_hop(headers, seen, upgrade);
+    }
+}
+
+fn remove_each_hop_by_hop(headers: &mut HeaderMap, seen: Seen, upgrade: bool) {
     if seen.has(Kind::Connection) {
         remove_named_in_connection(headers, upgrade);
         headers.remove(CONNECTION);

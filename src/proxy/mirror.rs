@@ -32,6 +32,7 @@ const ASKED: Asked = Asked {
     expects_continue: false,
     takes_interim: false,
     extended_connect: false,
+    by_connection: false,
     is_told: true,
 };
 
@@ -56,7 +57,7 @@ pub(super) fn begin(
     asked: Asked,
 ) {
     let is_small = request.body().size_hint().lower() <= MOST_BYTES as u64;
-    if asked.upgrade || !is_small || fastrand::u8(0..100) >= settings.percent {
+    if asked.upgrade || asked.by_connection || !is_small || fastrand::u8(0..100) >= settings.percent {
         return;
     }
     let Some(taken) = client.shared.copies.take(MOST_COPIES) else { return };

@@ -218,7 +218,7 @@ impl Upload {
             }
         }
         if let Some(trailers) = frame.trailers_mut() {
-            clean_trailers(trailers);
+            clean_trailers(trailers, self.client.shared.view().snapshot.settings.config.request_id.as_ref());
             if let Some((settings, route)) = &self.changed_by {
                 change_trailers(trailers, &settings.config.routes[*route].treatment.request_headers);
             }

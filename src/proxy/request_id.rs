@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
-use super::fields::is_like;
+use super::fields::remove_like;
 
 /// Bytes of an id that a trusted proxy has given.
 const LONGEST: usize = 128;
@@ -19,7 +19,9 @@ pub(super) struct RequestId {
 impl RequestId {
     /// The id that came with a request, if whoever sent that is trusted, or a new one.
     pub(super) fn of(headers: &HeaderMap, name: &HeaderName, is_trusted: bool) -> Self {
-        let given = given(headers, name).filter(|_| is_trusted).cloned();
+        let given = given(headers, name).filter(|_| is_trusted);
+        // A copy, for it may outlast what it was read with.
+        let given = given.and_then(|id| HeaderValue::from_bytes(id.as_bytes()).ok());
         Self { name: name.clone(), id: given.unwrap_or_else(make) }
     }
 
@@ -30,17 +32,16 @@ impl RequestId {
 
     /// Says it in the head of a request, in place of what says it there, or would to a backend that takes `_` for `-`.
     pub(super) fn add_to_request(&self, headers: &mut HeaderMap) {
-        let others = headers.keys().filter(|name| is_like(name.as_str(), self.name.as_str()));
-        let others: Vec<_> = others.filter(|name| **name != self.name).cloned().collect();
-        for name in others {
-            headers.remove(name);
-        }
-        self.add_to_answer(headers);
+        remove_like(headers, &self.name);
+        headers.insert(self.name.clone(), self.id.clone());
     }
 
     /// Says it in the head of an answer.
     pub(super) fn add_to_answer(&self, headers: &mut HeaderMap) {
-        headers.insert(self.name.clone(), self.id.clone());
+        let mut id = self.id.clone();
+        // No two are the same: HTTP/2 is not to remember it in place of what comes again (RFC 7541 section 7.1.3).
+        id.set_sensitive(true);
+        headers.insert(self.name.clone(), id);
     }
 }
 

@@ -106,13 +106,9 @@ pub(super) fn change_trailers(trailers: &mut HeaderMap, changes: &Changes) {
     }
 }
 
-/// What is left of heads of interim answers, as they are sent, when the same is taken out of them.
-pub(super) fn lines_left<'h>(heads: &'h [u8], changes: &Changes) -> impl Iterator<Item = &'h [u8]> {
-    let is_left = |line: &&[u8]| {
-        let end = memchr::memchr(b':', line).unwrap_or_default();
-        removed_or_set(changes).all(|name| !line[..end].eq_ignore_ascii_case(name.as_str().as_bytes()))
-    };
-    heads.split_inclusive(|byte| *byte == b'\n').filter(is_left)
+/// Whether the same is to be taken out of heads of interim answers, by the name of a line as it came.
+pub(super) fn takes_out(changes: &Changes, name: &[u8]) -> bool {
+    removed_or_set(changes).any(|changed| name.eq_ignore_ascii_case(changed.as_str().as_bytes()))
 }
 
 fn removed_or_set(changes: &Changes) -> impl Iterator<Item = &HeaderName> {

@@ -1,5 +1,6 @@
 //! A request goes to a backend and its answer comes back as HTTP/1.1 has it.
 
+mod authenticated;
 mod bodiless;
 mod headers;
 mod http_1_0;

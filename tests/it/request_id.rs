@@ -118,6 +118,37 @@ fn a_backend_that_answers_with_an_id_of_its_own_does_not_hide_ours() {
 }
 
 #[test]
+fn neither_trailers_nor_interim_answers_say_another_one() {
+    let backend = Backend::that(|mut transport| {
+        transport.send("HTTP/1.1 103 Early Hints\r\nX-Request-ID: its-own\r\nX-Early: yes\r\n\r\n");
+        let (_, trailers) = transport.read_chunks();
+        let trailers = trailers.replace("\r\n", " ");
+        transport
+            .send(format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-Trailers: {trailers}\r\nTrailer: X-Request-ID, X-Sum\r\n\r\n"));
+        transport.send("0\r\nX-Request-ID: its-own\r\nX-Sum: 2\r\n\r\n");
+    });
+    let balancer = naming(Balancer::before(&[backend.address]));
+    let mut client = Client::to(balancer.address);
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nTrailer: X-Request-ID, x_request_id, X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n");
+    client.send("2\r\nhi\r\n0\r\nX-Request-ID: mine\r\nx_request_id: mine\r\nX-Sum: 1\r\n\r\n");
+    let early = client.head();
+    assert_eq!((early.status, early.header(ID), early.header("x-early")), (103, None, Some("yes")));
+    let answer = client.answer().expect_status(200);
+    assert!(is_ours(told(&answer)), "{answer:?}");
+    let passed_on = answer.header("x-trailers").expect("the backend says what it was sent").to_lowercase();
+    assert!(passed_on.contains("x-sum: 1") && !passed_on.contains("mine"), "{passed_on}");
+    assert_eq!(answer.trailers, [("x-sum".to_owned(), "2".to_owned())]);
+}
+
+#[test]
+fn a_name_with_an_underscore_is_read_as_the_same_with_a_dash() {
+    let sample = Sample::start("one");
+    let balancer = Balancer::before(&[sample.address()]).flag("--request-id", "x_request_id").start();
+    let answer = ask(&balancer, "X-Request-ID: mine\r\n");
+    assert!(matches!(sent(&answer)[..], [id] if is_ours(id)), "{answer:?}");
+}
+
+#[test]
 fn a_reload_gives_ids_or_another_name_to_them() {
     let sample = Sample::start("one");
     let rest = format!(

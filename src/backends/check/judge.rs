@@ -6,14 +6,15 @@ use hyper::StatusCode;
 
 use crate::backends::Evidence;
 use crate::config::{Health as Settings, as_written};
+use crate::connect::Way;
 
 /// What an answer with this status, after this time, tells.
-pub(super) fn judge(status: StatusCode, after: Duration, settings: &Settings) -> Evidence {
+pub(super) fn judge(status: StatusCode, after: Duration, settings: &Settings, way: &Way) -> Evidence {
     if settings.statuses.contains(status) {
         return Evidence::Answered(status, after);
     }
     let wanted = &settings.statuses;
-    let wanted = match mended_by(status, settings) {
+    let wanted = match mended_by(status, settings, way) {
         Some(flag) => format!("{wanted}; see {}", as_written(flag)),
         None => wanted.to_string(),
     };
@@ -21,8 +22,10 @@ pub(super) fn judge(status: StatusCode, after: Duration, settings: &Settings) ->
 }
 
 /// What makes a backend healthy that says this and can do its work, most likely.
-fn mended_by(status: StatusCode, settings: &Settings) -> Option<&'static str> {
+fn mended_by(status: StatusCode, settings: &Settings, way: &Way) -> Option<&'static str> {
     match status {
+        // Who does not expect a PROXY header takes it for the first line of a request.
+        StatusCode::BAD_REQUEST if way.is_told_the_client() => Some("--backend-proxy-protocol"),
         // Who serves some hosts only says this of others.
         StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN | StatusCode::MISDIRECTED_REQUEST
             if settings.host.is_none() =>

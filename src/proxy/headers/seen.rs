@@ -24,6 +24,8 @@ pub(super) enum Kind {
     /// There is more than one, or one that is not written as we would write it.
     Lengths = 1 << 10,
     Via = 1 << 11,
+    /// Says who the client is.
+    Authorization = 1 << 12,
 }
 
 /// The kinds of fields that a head has: a set of bits, which is cheaper to fill than as many flags.
@@ -54,6 +56,12 @@ impl Seen {
         self.0 & kind as u16 != 0
     }
 
+    /// Whether there is any that is for one hop.
+    pub(super) fn has_hop_by_hop(self) -> bool {
+        use Kind::{Connection, HopByHop, Te, TransferEncoding, Upgrade};
+        [Connection, HopByHop, TransferEncoding, Te, Upgrade].into_iter().any(|kind| self.has(kind))
+    }
+
     fn add(&mut self, kind: Kind) {
         self.0 |= kind as u16;
     }
@@ -79,6 +87,7 @@ fn kind(name: &str) -> Option<Kind> {
         9 if name == "forwarded" => Some(Kind::Claim),
         10 if name == "connection" => Some(Kind::Connection),
         10 if name == KEEP_ALIVE => Some(Kind::HopByHop),
+        13 if name == "authorization" => Some(Kind::Authorization),
         14 if name == "content-length" => Some(Kind::Length),
         16 if name == PROXY_CONNECTION => Some(Kind::HopByHop),
         17 if name == "transfer-encoding" => Some(Kind::TransferEncoding),
@@ -98,6 +107,7 @@ mod tests {
             ("expect", Kind::Expect),
             ("upgrade", Kind::Upgrade),
             ("forwarded", Kind::Claim),
+            ("authorization", Kind::Authorization),
             ("x-forwarded-for", Kind::Claim),
             ("connection", Kind::Connection),
             ("keep-alive", Kind::HopByHop),

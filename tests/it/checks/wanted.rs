@@ -69,6 +69,14 @@ fn each_status_that_is_not_wanted_is_told_with_what_mends_it_most_likely() {
 }
 
 #[test]
+fn a_backend_that_takes_a_proxy_header_for_a_request_is_told_with_what_sends_it() {
+    let backend = Backend::answers("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+    let balancer = Balancer::before(&[backend.address]).flag("--health-path", SCRIPTED);
+    let line = balancer.flag("--backend-proxy-protocol", "v1").start().said("is down: answered 400 in ");
+    assert!(line.ends_with(" ms (not 2xx; see --backend-proxy-protocol)"), "{line}");
+}
+
+#[test]
 fn a_backend_that_serves_one_host_only_is_healthy_where_checks_say_it() {
     let backend = serves("app.example");
     let balancer = || Balancer::before(&[backend.address]).flag("--health-path", SCRIPTED);
