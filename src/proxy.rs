@@ -96,11 +96,12 @@ pub fn handle(
         if let Some(name) = &view.snapshot.settings.config.request_id {
             exchange.is_known_by(RequestId::of(request.headers(), name, client.is_proxied()));
         }
-        // It stays here, for requests are large, and what it is handed to would move it.
-        let mut unsent = Some(request.map(|body| RequestBody::new(body, &client)));
-        let outcome = forward(&client, &view, &mut exchange, &mut unsent).await;
-        // Only now the client knows whether all of its body was read.
-        drop(unsent);
+        let outcome = {
+            // It stays here, for requests are large, and what it is handed to would move it.
+            let mut unsent = Some(request.map(|body| RequestBody::new(body, &client)));
+            forward(&client, &view, &mut exchange, &mut unsent).await
+        };
+        // Only now that it is gone the client knows whether all of its body was read.
         Ok(match outcome {
             Ok(Outcome::Backend(answered)) => pass_on(answered, &client, exchange),
             Ok(Outcome::Own(own)) => own.give(exchange),
@@ -166,8 +167,9 @@ async fn forward(
                 trial.answered_if(can_pass, &response)?;
                 exchange.stays_at(affinity.cookie(pool, &lease), response.headers_mut());
                 let connections = Rc::clone(connections);
-                let mut answered = Answered { response, asked, connection, connections, lease };
+                let answered = Answered { response, asked, connection, connections, lease };
                 let Some(treatment) = course.treatment else { return Ok(Outcome::Backend(answered)) };
+                let mut answered = answered;
                 sends += 1;
                 let more = sends < course.most_sends;
                 let pick = |tried: &mut Tried| course.pick_again(&affinity, client, &mut view, tried).ok();
@@ -202,13 +204,14 @@ fn newest(client: &Client, view: Rc<View>) -> Rc<View> {
 }
 
 /// Gives a backend's answer to the client.
-fn pass_on(answered: Answered, client: &Rc<Client>, mut exchange: Exchange) -> Response<Body> {
-    let Answered { mut response, asked, connection, connections, lease } = answered;
-    let upload = client.is_uploading().then(|| connection.advancing());
+// It is changed where it is, for answers are large.
+fn pass_on(mut answered: Answered, client: &Rc<Client>, mut exchange: Exchange) -> Response<Body> {
+    let (asked, response) = (answered.asked, &mut answered.response);
+    let upload = client.is_uploading().then(|| answered.connection.advancing());
     if upload.is_some() && !client.is(Mark::Stream) {
         headers::announce_end(response.headers_mut());
     }
-    let status = match asked.extended_connect && headers::is_upgrade(&response) {
+    let status = match asked.extended_connect && headers::is_upgrade(response) {
         // A client of HTTP/2 is told so that its tunnel is open.
         true => StatusCode::OK,
         false => response.status(),
@@ -223,9 +226,11 @@ fn pass_on(answered: Answered, client: &Rc<Client>, mut exchange: Exchange) -> R
     }
     if client.is(Mark::OpenEnded) {
         let size = response.body().size_hint().exact();
-        headers::keep_to_http_1_0(&mut response, size);
+        headers::keep_to_http_1_0(response, size);
     }
-    if headers::is_upgrade(&response) {
+    let is_upgrade = headers::is_upgrade(response);
+    let Answered { mut response, connection, connections, lease, .. } = answered;
+    if is_upgrade {
         let (backend, read_ahead) =
             connection.into_upgraded().expect("a request to switch protocols gets a connection of its own");
         let tunnel = Tunnel { backend, read_ahead, exchange, _lease: lease };

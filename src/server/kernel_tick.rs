@@ -35,9 +35,11 @@ struct Sleeper {
 impl Sleeper {
     /// Whether it has slept often since it was last asked. It is asked but once in each tick.
     fn sleeps_often(&self, now: i64, slept: impl FnOnce() -> i64) -> bool {
-        if self.asked.swap(now, Ordering::Relaxed) == now {
+        // Nobody else asks, so nothing comes between.
+        if self.asked.load(Ordering::Relaxed) == now {
             return false;
         }
+        self.asked.store(now, Ordering::Relaxed);
         let slept = slept();
         slept - self.slept.swap(slept, Ordering::Relaxed) >= OFTEN
     }
