@@ -71,7 +71,9 @@ pub struct Client {
     upload: RefCell<Option<rc::Weak<dyn Advance>>>,
     unread: RefCell<Option<Box<Incoming>>>,
     tunnel: RefCell<Option<Box<Tunnel>>>,
-    /// The task that passes on to a stream what its tunnel says, which has to hear of the end.
+    /// Pieces of its answer that a stream was given, and that its client may have no room for.
+    owed: Cell<u32>,
+    /// The task that passes on to a stream what its tunnel says, or its answer, which has to hear of the end.
     passage: RefCell<Option<Waker>>,
     handshake: RefCell<Option<Handshake>>,
     bytes_in: Cell<u64>,
@@ -119,6 +121,7 @@ impl Client {
             upload: RefCell::default(),
             unread: RefCell::default(),
             tunnel: RefCell::default(),
+            owed: Cell::new(0),
             passage: RefCell::default(),
             handshake: RefCell::default(),
             bytes_in: Cell::new(0),
@@ -320,12 +323,12 @@ impl Client {
         *self.tunnel.borrow_mut() = Some(tunnel);
     }
 
-    /// Notes the task that passes on to a stream what its tunnel says.
+    /// Notes the task that passes on to a stream what its tunnel says, or its answer.
     pub fn set_passage(&self, passage: &Waker) {
         *self.passage.borrow_mut() = Some(passage.clone());
     }
 
-    /// Lets it hear that the tunnel has ended.
+    /// Lets it hear that the tunnel has ended, or that all of the answer is taken.
     pub(super) fn wake_passage(&self) {
         if let Some(passage) = self.passage.take() {
             passage.wake();

@@ -4,6 +4,7 @@
 //! the same way whatever it came by.
 
 mod flood;
+mod given;
 mod parting;
 mod pieces;
 mod streams;
@@ -106,12 +107,13 @@ async fn drive(
 ) -> hyper::Result<()> {
     let shared = &client.shared;
     let streams = Rc::new(Streams::default());
+    let given = verdict.given();
     let service = service_fn(|request| {
         let stream = Rc::new(client.stream());
         streams.announce(&stream);
-        let answer = handle(Rc::clone(&stream), request);
+        let (answer, given) = (handle(Rc::clone(&stream), request), Rc::clone(given));
         // Boxed, for hyper moves it about, and it is large.
-        Box::pin(async move { answer.await.map(|answer| answer.map(|body| Pieces::of(body, stream))) })
+        Box::pin(async move { answer.await.map(|answer| answer.map(|body| Pieces::of(body, stream, given))) })
     });
     let transport = TokioIo::new(Transport::new(stream, read_ahead, &shared.clock, verdict));
     let builder = builder(streams::Executor(Rc::clone(&streams)), shared.head_limits().size);

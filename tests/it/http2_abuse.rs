@@ -3,6 +3,7 @@
 mod memory;
 mod raw;
 mod unread;
+mod windows;
 
 use std::iter::repeat_n;
 use std::sync::atomic::{AtomicBool, Ordering};

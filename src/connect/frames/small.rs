@@ -19,15 +19,15 @@ const PADDED: u8 = 0x8;
 /// So many small frames behind one of another stream are sorted. Fewer are let be.
 const MANY: usize = 16;
 
-/// Lets somebody look at the head of each frame in bytes that came, and then puts small ones together. Tells how many bytes
-/// there are then.
+/// Lets somebody look at the head of each frame in bytes that came, and at those behind it, and then puts small ones together. Tells
+/// how many bytes there are then.
 ///
 /// # Errors
 /// What the look says.
 pub fn put_small_together<E>(
     frames: &mut Frames,
     bytes: &mut [u8],
-    mut look: impl FnMut(Head) -> Result<(), E>,
+    mut look: impl FnMut(Head, &[u8]) -> Result<(), E>,
 ) -> Result<usize, E> {
     let length = bytes.len();
     let (mut rest, mut first, mut last) = (&*bytes, None, None);
@@ -45,7 +45,7 @@ pub fn put_small_together<E>(
             Some(_) => {}
         }
         last = first.map(|_| head);
-        look(head)?;
+        look(head, rest)?;
     }
     let Some(first) = first.filter(|_| joinable || mixed >= MANY) else { return Ok(length) };
     let bytes = &mut bytes[first..];
@@ -182,7 +182,7 @@ mod tests {
         bytes.extend(frame(HEADERS, 0, 5, 5));
         bytes.extend([frame(DATA, END_STREAM, 3, 5), frame(DATA, END_STREAM, 1, 5)].concat());
         let length =
-            put_small_together(&mut Frames::default(), &mut bytes, |_| Ok::<_, ()>(())).expect("no error");
+            put_small_together(&mut Frames::default(), &mut bytes, |_, _| Ok::<_, ()>(())).expect("no error");
         let heads = heads(&bytes[..length]);
         let ends = [(DATA, END_STREAM, 1, 5), (DATA, END_STREAM, 3, 5)];
         assert_eq!(heads, [&[(DATA, 0, 1, 100), (DATA, 0, 3, 100), (HEADERS, 0, 5, 5)], &ends[..]].concat());

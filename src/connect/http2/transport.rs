@@ -69,7 +69,7 @@ impl AsyncRead for Transport {
         }
         let before = buf.filled().len();
         ready!(Pin::new(stream).poll_read(cx, buf))?;
-        let Ok(length) = put_small_together(received, &mut buf.filled_mut()[before..], |head| {
+        let Ok(length) = put_small_together(received, &mut buf.filled_mut()[before..], |head, _| {
             backlog.came();
             status.ends.look(head);
             Ok::<_, Infallible>(())

@@ -153,14 +153,39 @@ impl Client {
         }
     }
 
-    /// Notes that a stream's client was given bytes of its answer, which it has to take before it is given more.
+    /// Notes that a stream's client was given a piece of its answer, for which it has to have room before it is given more.
     pub fn gave(&self, bytes: u64) {
+        self.owed.update(|pieces| pieces + 1);
         self.count_out(bytes);
         self.progress();
         if let Some(paces) = self.paces.get() {
             paces.down.add(bytes);
         }
         self.set_blocked(true);
+    }
+
+    /// Only what a stream's client was given is waited for from now on.
+    pub fn is_to_take(&self) {
+        self.progress();
+        self.set_blocked(true);
+    }
+
+    /// Whether a stream's client has yet to take pieces that it was given.
+    pub fn owes(&self) -> bool {
+        self.owed.get() > 0
+    }
+
+    /// Notes that it took one, or that it will never.
+    pub fn took_piece(&self) {
+        self.owed.update(|pieces| pieces - 1);
+        if !self.owes() {
+            self.wake_passage();
+        }
+    }
+
+    /// Its stream is over for us: how many it has yet to take.
+    pub fn forgets_pieces(&self) -> u32 {
+        self.owed.take()
     }
 
     /// Whether the request's body has not all come, or not even been asked for.

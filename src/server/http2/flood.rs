@@ -8,7 +8,7 @@
 use crate::connect::frames::{CONTINUATION, DATA, HEADERS, Head};
 
 pub(super) const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
+pub(super) const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;

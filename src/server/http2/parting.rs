@@ -42,12 +42,14 @@ impl<'a> Parting<'a> {
         self.client.alarm().clear();
     }
 
-    /// Whether it has taken nothing for too long while requests are under way. That of a stream ends when its last piece is with
-    /// h2, and nobody else would see that all of them stay there.
+    /// Whether it has taken nothing for too long while requests are under way. That of a stream may end when its last piece is with
+    /// h2, and nobody else would see that all of them stay there: be it that its system takes nothing, or that it gives no room.
     pub(super) fn is_stuck(&mut self) -> bool {
         let alarm = self.client.alarm();
-        let was_blocked = mem::replace(&mut self.is_blocked, self.verdict.is_blocked());
-        let has_taken = self.verdict.has_written();
+        let (by_system, given) = (self.verdict.is_blocked(), self.verdict.given());
+        let was_blocked = mem::replace(&mut self.is_blocked, by_system || given.is_left());
+        let (has_written, has_taken) = (self.verdict.has_written(), given.has_taken());
+        let has_taken = if by_system { has_written } else { has_taken };
         match (was_blocked, self.is_blocked) {
             (true, true) if !has_taken => return self.client.is_due(),
             // A moment longer than any stream has, of which it is told by itself.

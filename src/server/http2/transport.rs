@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
@@ -13,7 +14,8 @@ use crate::connect::frames::{Backlog, Frames, put_small_together};
 use crate::proxy::Clock;
 
 use super::PREFACE;
-use super::flood::{Allowances, Kind, RST_STREAM, goaway};
+use super::flood::{Allowances, Kind, RST_STREAM, SETTINGS, goaway};
+use super::given::Given;
 
 /// In a RST_STREAM.
 const PROTOCOL_ERROR: u32 = 1;
@@ -48,6 +50,8 @@ pub(super) struct Verdict {
     written: Cell<bool>,
     /// Set while the system takes no more bytes for the client.
     blocked: Cell<bool>,
+    /// What it was given of answers.
+    given: Rc<Given>,
 }
 
 impl Verdict {
@@ -76,6 +80,11 @@ impl Verdict {
         self.blocked.get()
     }
 
+    /// What it was given of answers and has not taken.
+    pub(super) fn given(&self) -> &Rc<Given> {
+        &self.given
+    }
+
     /// What is still to be said to a client that floods us.
     pub(super) fn last_words(&self) -> Option<[u8; 17]> {
         self.between.get().then(|| goaway(self.newest.get()))
@@ -97,8 +106,11 @@ impl<'a> Transport<'a> {
     /// Looks at bytes that came, puts small frames together, and tells how many bytes they are then.
     fn take_in(&mut self, bytes: &mut [u8]) -> Result<usize, Kind> {
         let (verdict, clock, allowances) = (self.verdict, self.clock, &mut self.allowances);
-        let length = put_small_together(&mut self.received, bytes, |head| {
+        let length = put_small_together(&mut self.received, bytes, |head, behind| {
             self.backlog.came();
+            if head.kind == SETTINGS {
+                verdict.given.note_settings(head, behind);
+            }
             if let Some(stream) = head.begins().filter(|stream| *stream > verdict.newest.get()) {
                 verdict.newest.set(stream);
             }
