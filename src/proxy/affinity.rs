@@ -11,6 +11,7 @@ use crate::balance::{Ask, Lease, Pool, Turn, Word, hash};
 use crate::config::{HashKey, Sticky};
 use crate::telemetry::stood_still;
 
+use super::client::Mark;
 use super::forwarded::over_tls;
 use super::{Client, Error, Fault};
 
@@ -146,7 +147,8 @@ impl<'a> Trial<'a> {
 
     /// There is none.
     pub(super) fn failed(mut self, error: &Error) {
-        if error.row().fault != Fault::Backend {
+        let is_the_clients = matches!(error, Error::Closed(_)) && self.client.is(Mark::Awaited);
+        if is_the_clients || error.row().fault != Fault::Backend {
             return;
         }
         self.lease.score().failed();

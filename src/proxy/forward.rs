@@ -236,6 +236,7 @@ fn begin(client: &Client, request: Option<&Request<RequestBody>>, asked: Asked) 
     let waits = asked.expects_continue;
     // A body that came to its end without a byte is one that a backend refused before.
     let is_empty = request.is_some_and(|request| request.body().has_ended());
+    client.set(Mark::Awaited, false);
     client.set(Mark::Withheld, waits && !is_empty);
     if waits {
         client.set(Mark::Asked, false);
@@ -344,7 +345,10 @@ fn judge(
         let evidence = Some(Evidence::Tls(fault.clone()));
         return Failure { error: Error::of_tls(fault), evidence, sent, seen };
     }
-    let closed = !garbage && !connection.is_reused() && broken.is_of_the_connection();
+    // Whoever lost patience with a client that sends nothing is as well as before.
+    let awaited = client.is(Mark::Starved) || client.is(Mark::Awaited);
+    client.set(Mark::Awaited, awaited && !garbage);
+    let closed = !garbage && !awaited && !connection.is_reused() && broken.is_of_the_connection();
     let error = if garbage { Error::BadAnswer(broken) } else { Error::Closed(broken) };
     Failure { error, evidence: closed.then_some(Evidence::Closed), sent, seen }
 }

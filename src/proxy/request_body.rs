@@ -281,6 +281,7 @@ impl Drop for Upload {
             } else if self.client.is(Mark::Stream) && self.client.phase() == Phase::Connect {
                 self.look_for_a_fault();
             }
+            self.client.set(Mark::Awaited, self.client.is(Mark::Starved));
             self.client.set_starved(false);
             self.client.set(Mark::Passing, true);
             // hyper passes over a body of which it has all, if it knows where it ends.

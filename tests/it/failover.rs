@@ -7,7 +7,9 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{Backend, Balancer, Client, End, PATIENCE, Running, Sample, gate, get, request, until};
+use crate::support::{
+    Backend, Balancer, Client, End, PATIENCE, Running, Sample, expect_reason, gate, get, request, until,
+};
 
 const POST: &str = "POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\nhello";
 
@@ -207,6 +209,22 @@ fn a_backend_that_closes_on_every_request_is_passed_over_though_its_checks_are_g
     }
     balancer.said(&format!("{} is down: connection closed without an answer", closes.address));
     until("requests know of it", || request(balancer.address, POST).status == 200);
+}
+
+#[test]
+fn a_backend_that_closes_on_uploads_whose_clients_send_nothing_more_is_not_to_blame() {
+    const MANY: usize = 10;
+    let impatient = Backend::that(|mut transport| assert_eq!(transport.bytes(5), b"first"));
+    let second = Sample::start("second");
+    let balancer = Balancer::before(&[impatient.address, second.address()]).start();
+    balancer.said_times("is healthy", 2);
+    for count in 1..=MANY {
+        let mut client = Client::to(balancer.address);
+        client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nfirst");
+        expect_reason(client.answer(), 502, "backend_closed");
+        assert_eq!(impatient.requests(), count);
+    }
+    assert_eq!(balancer.times_said("is down"), 0);
 }
 
 #[test]

@@ -33,6 +33,8 @@ pub enum Mark {
     Answered,
     /// The upload waits for the client rather than for the backend.
     Starved,
+    /// An attempt broke while its upload waited for the client.
+    Awaited,
     /// Bytes of a stream's upload may wait for its backend.
     Held,
     /// The client takes no more of what it is sent.

@@ -3,9 +3,10 @@
 use hyper::{Request, StatusCode};
 
 use crate::support::h2_backend::H2Backend;
-use crate::support::{Client, Http2, frame, head, settings};
+use crate::support::{Client, Http2, expect_reason, frame, head, settings};
 
 use super::scene::Scene;
+use super::small::begin;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -92,6 +93,22 @@ fn a_backend_that_closes_as_soon_as_it_spoke_http_2_is_no_stranger_to_that() {
         scene.answer();
         assert_eq!(scene.balancer.times_said("is down"), 0);
     }
+}
+
+#[test]
+fn a_backend_that_closes_on_uploads_whose_clients_send_nothing_more_is_not_to_blame() {
+    let second = H2Backend::that(|exchange| async { exchange.answer(StatusCode::OK, "second") });
+    let scene = Scene::beside(&[&second]);
+    for _ in 0..5 {
+        let mut client = Client::to(scene.balancer.address);
+        client.send(POST);
+        let mut connection = scene.accept();
+        begin(&mut connection);
+        assert_eq!(connection.frame_of(DATA).payload, b"some");
+        drop(connection);
+        expect_reason(client.answer(), 502, "backend_closed");
+    }
+    assert_eq!(scene.balancer.times_said("is down"), 0);
 }
 
 /// A client that has had an answer, and the connection that it came on.
