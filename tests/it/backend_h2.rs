@@ -16,7 +16,7 @@ use hyper::{Response, StatusCode};
 use crate::support::h2_backend::{Exchange, H2Backend};
 use crate::support::pki::Authority;
 use crate::support::tls_backend::with_certificate;
-use crate::support::{Backend, Balancer, Client, Http2, Running, Sample, get, request, until};
+use crate::support::{Backend, Balancer, Client, Http2, Running, Sample, expect_reason, get, request, until};
 
 /// In front of these backends, with checks out of the way.
 fn before(backends: &[&H2Backend]) -> Running {
@@ -177,6 +177,33 @@ fn a_connection_on_which_nothing_comes_while_a_request_waits_is_used_no_more() {
     get(balancer.address, "/").expect_status(504);
     get(balancer.address, "/").expect_status(200);
     assert_eq!(backend.connections(), 2);
+}
+
+#[test]
+fn a_connection_is_used_on_though_clients_stop_or_leave_amid_their_uploads() {
+    let backend = H2Backend::that(|mut exchange| async move {
+        if exchange.head.method() == "POST" {
+            // It waits for as long as it takes.
+            while exchange.body.data().await.is_some_and(|data| data.is_ok()) {}
+        } else {
+            exchange.answer(StatusCode::OK, "ok");
+        }
+    });
+    let balancer = Balancer::before(&[]).flag("--backend", &backend.url()).flag("--health-interval", "1h");
+    let balancer = balancer.flag("--body-timeout", "300ms").flag("--access-log", "-").start();
+    let begin = |count| {
+        let mut client = Client::to(balancer.address);
+        client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nfirst");
+        until("it came", || backend.requests() == count);
+        client
+    };
+    for count in 1..=3 {
+        drop(begin(count));
+        balancer.said_times("\"reason\":\"client_gone\"", count);
+    }
+    expect_reason(begin(4).answer(), 408, "upload_timeout");
+    get(balancer.address, "/").expect_status(200);
+    assert_eq!(backend.connections(), 1);
 }
 
 #[test]

@@ -48,12 +48,21 @@ impl<B> Drop for Http2Stream<B> {
         let streams = &self.connection.status.streams;
         streams.set(streams.get() - 1);
         self.connection.freed.notify_waiters();
-        if let Some(heard) = self.waits_since {
+        if let Some(heard) = self.waits_since
+            && self.waits_for_the_backend()
+        {
             self.connection.status.give_up(heard);
         }
         if let Some(stream) = self.watched {
             self.connection.status.ends.forget(stream);
         }
+    }
+}
+
+impl<B> Http2Stream<B> {
+    /// Whether it is the backend that has to go on: not while more of the request is to come.
+    fn waits_for_the_backend(&self) -> bool {
+        !self.upload.as_ref().is_some_and(|upload| upload.borrow().is_starved())
     }
 }
 
@@ -115,7 +124,8 @@ where
             Err(Err(stop)) => {
                 let status = &self.connection.status;
                 // A connection on which no answer came all that time may be dead, and nobody tell us.
-                status.retired.set(status.retired.get() || status.heard.get() == heard);
+                let may_be_dead = self.waits_for_the_backend() && status.heard.get() == heard;
+                status.retired.set(status.retired.get() || may_be_dead);
                 Err(Err(stop))
             }
         }

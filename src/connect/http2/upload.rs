@@ -40,6 +40,13 @@ enum Piece {
     Broken,
 }
 
+impl<B> Upload<B> {
+    /// Whether it waits for more of the body, and not for the backend.
+    pub(super) fn is_starved(&self) -> bool {
+        !self.over && self.waiting.is_empty()
+    }
+}
+
 impl<B> Upload<B>
 where
     B: Body<Data = Bytes> + Unpin,
