@@ -49,7 +49,7 @@ pub use admin::{Admin, AdminPlace, Token};
 pub use backend::{
     BackendFlags, BackendTls, BackendUrl, ProxyVersion, Scheme, Trust, UrlError, is_ourselves,
 };
-pub use draft::{Authorities, Check, Draft, Flaw, NamedFile, Place, Side, TlsFiles};
+pub use draft::{Authorities, Check, Draft, Flaw, Found, NamedFile, Place, Side, TlsFiles};
 pub use duration::{DurationError, parse_duration};
 pub use facts::{Config, Limits, Timeouts};
 pub use file::File;

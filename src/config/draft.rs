@@ -77,8 +77,26 @@ pub struct Flaw {
     pub text: String,
 }
 
-/// Finds what is wrong with a draft.
-pub type Check = fn(&Draft) -> Vec<Flaw>;
+/// What was found out about a draft.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// What is wrong with it.
+    pub flaws: Vec<Flaw>,
+    /// What is to be said though nothing is wrong.
+    pub remarks: Vec<String>,
+}
+
+/// Looks into a draft.
+pub type Check = fn(&Draft) -> Found;
+
+impl Extend<Self> for Found {
+    fn extend<T: IntoIterator<Item = Self>>(&mut self, more: T) {
+        for Self { flaws, remarks } in more {
+            self.flaws.extend(flaws);
+            self.remarks.extend(remarks);
+        }
+    }
+}
 
 impl Place {
     /// Where a route is written.

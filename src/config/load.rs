@@ -8,7 +8,7 @@ use std::path::{Path as FilePath, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
-use super::draft::{Check, Flaw};
+use super::draft::{Check, Flaw, Found};
 use super::facts::Config;
 use super::fault::Fault;
 use super::file::File;
@@ -77,7 +77,7 @@ impl Flags {
 impl Sources {
     /// These flags, and the files that they name. `open_files` is the process's limit on open files.
     pub fn new(flags: Flags, open_files: u64) -> Self {
-        let check: Check = |_| Vec::new();
+        let check: Check = |_| Found::default();
         let known = Arc::default();
         Self { flags, open_files, check, known, stdin: Arc::default(), state_noted: Arc::default() }
     }
@@ -213,7 +213,7 @@ impl Sources {
         read: &Read,
         files: Vec<PathBuf>,
     ) -> Result<Loaded, Problems> {
-        let Resolved { config, draft, mut wrong, remarks } =
+        let Resolved { config, draft, mut wrong, mut remarks } =
             resolve(&file, &origin, read, (self.open_files, &self.known));
         let useless = self.unwatchable().filter(|_| file.watch == Some(true));
         wrong.extend(useless.map(|why| Wrong {
@@ -222,7 +222,14 @@ impl Sources {
             is_key: false,
             fault: Fault::Said(format!("{why}; name a file with --config FILE, or remove this")),
         }));
-        wrong.extend((self.check)(&draft).into_iter().take(MOST_FAULTS).map(|flaw| told(flaw, &origin)));
+        let found = (self.check)(&draft);
+        wrong.extend(found.flaws.into_iter().take(MOST_FAULTS).map(|flaw| told(flaw, &origin)));
+        for remark in found.remarks {
+            // Several pools may name one file.
+            if !remarks.contains(&remark) {
+                remarks.push(remark);
+            }
+        }
         match config {
             Some(config) if wrong.is_empty() && read.is_clean() && origin.cut.is_empty() => {
                 let format = origin.texts.first().map_or(Format::Toml, |text| text.format);

@@ -3,6 +3,7 @@
 mod fault;
 mod insecure;
 mod system;
+mod term;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr};
@@ -12,13 +13,14 @@ use std::sync::Arc;
 use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore};
 use tokio_rustls::{TlsConnector, TlsStream};
 
 use crate::config::{
-    self, Authorities, Flaw, MOST_FILE_BYTES, NamedFile, ProxyVersion, TlsFiles, Trust, as_written, read_file,
+    self, Authorities, Flaw, Found, MOST_FILE_BYTES, NamedFile, ProxyVersion, TlsFiles, Trust, as_written,
+    read_file,
 };
 
 use super::dial::{DialError, Protocol};
@@ -27,6 +29,9 @@ use super::{Socket, Stream};
 
 pub use fault::{TlsFault, is_of_version_1};
 pub use system::SystemAuthorities;
+pub use term::{Term, names, remark_on_authorities};
+
+use term::remark_on_chain;
 
 const CA: &str = "--backend-ca";
 const CERT: &str = "--backend-cert";
@@ -160,7 +165,9 @@ fn client_config(
         .with_safe_default_protocol_versions()
         .expect("the provider knows the versions");
     let builder = match &settings.trust {
-        Trust::Authorities(path) => builder.with_root_certificates(authorities(path)?),
+        Trust::Authorities(path) => {
+            builder.with_root_certificates(authorities(path, pem::certificates(CA, path)?)?)
+        }
         Trust::System => builder.dangerous().with_custom_certificate_verifier(system.verifier()?),
         Trust::Anything => anything(builder, &provider),
     };
@@ -177,13 +184,16 @@ fn client_config(
     Ok(client)
 }
 
-/// What is wrong with files for TLS to backends. Each is looked into alone, and a pair together if both are sound.
-pub fn check_files(files: &TlsFiles, system: &SystemAuthorities) -> Vec<Flaw> {
-    let mut flaws = Vec::new();
+/// What is wrong with files for TLS to backends, and which certificates soon are of no use. Each is looked into alone, and a pair together if both are sound.
+pub fn check_files(files: &TlsFiles, system: &SystemAuthorities) -> Found {
+    let Found { mut flaws, mut remarks } = Found::default();
     let mut tell = |file: &NamedFile, error: &TlsFileError| flaws.push(file.flaw(&error.said()));
     let (certificate, key) = (files.certificate.as_ref(), files.key.as_ref());
     let chain = certificate
         .and_then(|file| pem::certificates(CERT, &file.path).inspect_err(|error| tell(file, error)).ok());
+    if let (Some(file), Some(chain)) = (certificate, &chain) {
+        remarks.extend(remark_on_chain(&file.path, chain, "backends"));
+    }
     let private =
         key.and_then(|file| pem::private_key(KEY, &file.path).inspect_err(|error| tell(file, error)).ok());
     let provider = Arc::new(default_provider());
@@ -195,7 +205,9 @@ pub fn check_files(files: &TlsFiles, system: &SystemAuthorities) -> Vec<Flaw> {
     }
     match &files.authorities {
         Authorities::File(file) => {
-            if let Err(error) = authorities(&file.path) {
+            let read = pem::certificates(CA, &file.path);
+            remarks.extend(read.iter().filter_map(|read| remark_on_authorities(&file.path, read)));
+            if let Err(error) = read.and_then(|read| authorities(&file.path, read)) {
                 tell(file, &error);
             }
         }
@@ -206,12 +218,12 @@ pub fn check_files(files: &TlsFiles, system: &SystemAuthorities) -> Vec<Flaw> {
         }
         Authorities::None => {}
     }
-    flaws
+    Found { flaws, remarks }
 }
 
-fn authorities(path: &Path) -> Result<RootCertStore, TlsFileError> {
+fn authorities(path: &Path, read: Vec<CertificateDer<'static>>) -> Result<RootCertStore, TlsFileError> {
     let mut roots = RootCertStore::empty();
-    for certificate in pem::certificates(CA, path)? {
+    for certificate in read {
         roots.add(certificate).map_err(|error| PemFault::Unusable(error).of(CA, path))?;
     }
     Ok(roots)

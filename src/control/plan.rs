@@ -54,7 +54,8 @@ pub(super) async fn of(desk: &Desk, loaded: Loaded, outcome: &Outcome) -> Plan {
     let written = (written.written(), loaded.written());
     let requests = elsewhere::requests((&now, then), written, &known, &recent);
     let changes = !differences.is_empty();
-    let remarks = if changes { remarks::remarks((&now, then), &known, &weighed) } else { Vec::new() };
+    let mut remarks = if changes { remarks::remarks((&now, then), &known, &weighed) } else { Vec::new() };
+    remarks.extend(loaded.remarks.iter().cloned());
     let moved = moved((&now, then), &known, &weighed);
     Plan { changes, differences, remarks, moved, requests }
 }

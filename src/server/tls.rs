@@ -20,9 +20,9 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 use crate::config::{
-    Authorities, ClientAuth, ClientCertificates, Flaw, NamedFile, Tls as Settings, TlsFiles, as_written,
+    Authorities, ClientAuth, ClientCertificates, Found, NamedFile, Tls as Settings, TlsFiles, as_written,
 };
-use crate::connect::aside;
+use crate::connect::{aside, remark_on_authorities};
 
 pub use files::TlsError;
 
@@ -90,7 +90,7 @@ impl Tls {
 
     /// The files of the certificates that are shown, and when each ends.
     pub fn ends(&self) -> BTreeMap<PathBuf, SystemTime> {
-        let end = |certificate: &Certificate| (certificate.file.clone(), certificate.end());
+        let end = |certificate: &Certificate| (certificate.file.clone(), certificate.term.end());
         self.current().certificates.iter().map(end).collect()
     }
 
@@ -105,7 +105,7 @@ impl Tls {
         let (mut complaints, mut attempted) = (Vec::new(), Vec::new());
         let mut tried = used.loaded.clone();
         let mut before = tried.clone();
-        let mut reminded = Instant::now();
+        let mut reminder = Reminder::new();
         loop {
             sleep(LOOK_EVERY).await;
             let current = self.current();
@@ -131,10 +131,7 @@ impl Tls {
                 used = self.current();
             }
             before = seen;
-            if reminded.elapsed() >= REMIND_EVERY {
-                reminded = Instant::now();
-                self.current().certificates.iter().for_each(Certificate::warn_of_its_time);
-            }
+            reminder.look(&self.current().certificates);
         }
     }
 
@@ -147,9 +144,35 @@ impl Tls {
         let (current, errors) = Current::renewed(used);
         let is_news = failed_before.is_none_or(|failed| errors.len() < failed);
         if let Some(current) = current.filter(|_| is_news) {
+            current.certificates.iter().for_each(Certificate::warn_of_its_time);
             self.put(current, Some(used));
         }
         errors
+    }
+}
+
+/// When the end of certificates was thought of.
+struct Reminder {
+    reminded: Instant,
+    looked: SystemTime,
+}
+
+impl Reminder {
+    fn new() -> Self {
+        Self { reminded: Instant::now(), looked: SystemTime::now() }
+    }
+
+    /// Warns once in a while of those that soon are of no use, and at once of those of which that is news.
+    fn look(&mut self, certificates: &[Certificate]) {
+        let now = SystemTime::now();
+        let is_due = self.reminded.elapsed() >= REMIND_EVERY;
+        if is_due {
+            self.reminded = Instant::now();
+        }
+        let is_news = |certificate: &&Certificate| certificate.term.turns_between(self.looked, now);
+        let told = certificates.iter().filter(|certificate| is_due || is_news(certificate));
+        told.for_each(Certificate::warn_of_its_time);
+        self.looked = now;
     }
 }
 
@@ -266,20 +289,18 @@ impl Current {
     }
 
     fn tell(&self) {
-        for certificate in &self.certificates {
-            info!("{certificate}");
-            certificate.warn_of_its_time();
-        }
+        self.certificates.iter().for_each(|certificate| info!("{certificate}"));
     }
 }
 
-/// What is wrong with files for TLS with clients. Each is looked into alone, and a pair together if both are sound.
-pub fn check_files(files: &TlsFiles) -> Vec<Flaw> {
-    let mut flaws = Vec::new();
+/// What is wrong with files for TLS with clients, and which certificates soon are of no use. Each is looked into alone, and a pair together if both are sound.
+pub fn check_files(files: &TlsFiles) -> Found {
+    let Found { mut flaws, mut remarks } = Found::default();
     let mut tell = |file: &NamedFile, error: &TlsError| flaws.push(file.flaw(&error.fault));
     let certificate = files.certificate.as_ref();
     let chain =
         certificate.and_then(|file| Chain::read(&file.path).inspect_err(|error| tell(file, error)).ok());
+    remarks.extend(chain.as_ref().and_then(Chain::remark));
     let key = files.key.as_ref();
     let private = key.and_then(|file| private_key(&file.path).inspect_err(|error| tell(file, error)).ok());
     let provider = Arc::new(aws_lc_rs::default_provider());
@@ -291,9 +312,10 @@ pub fn check_files(files: &TlsFiles) -> Vec<Flaw> {
     if let Authorities::File(file) = &files.authorities {
         let clients = ClientCertificates { ca: file.path.clone(), auth: ClientAuth::Required };
         let roots = read_certificates(CLIENT_CA, &clients.ca);
+        remarks.extend(roots.iter().filter_map(|roots| remark_on_authorities(&file.path, roots)));
         if let Err(error) = roots.and_then(|roots| verifier(&clients, &roots, &provider)) {
             tell(file, &error);
         }
     }
-    flaws
+    Found { flaws, remarks }
 }

@@ -3,6 +3,7 @@
 mod certificates_of_clients;
 mod connections;
 mod ending;
+mod ends;
 mod files;
 mod renewal;
 

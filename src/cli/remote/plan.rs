@@ -54,8 +54,9 @@ fn senseless(problems: &Problems) -> RemoteError {
 
 /// The page.
 pub(super) fn page(plan: &Plan) -> String {
+    let remarks: String = plan.remarks.iter().map(|remark| format!("{remark}\n")).collect();
     if !plan.changes {
-        return "nothing would change\n".to_owned();
+        return format!("nothing would change\n{remarks}");
     }
     let mut page = String::new();
     for difference in &plan.differences {
@@ -69,9 +70,7 @@ pub(super) fn page(plan: &Plan) -> String {
         };
         page += &format!("{sign} {}{values}\n", difference.what);
     }
-    for remark in &plan.remarks {
-        page += &format!("{remark}\n");
-    }
+    page += &remarks;
     for moved in &plan.moved {
         page += &match moved.other_key {
             true => format!(

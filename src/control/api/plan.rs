@@ -11,7 +11,7 @@ pub struct Plan {
     /// Listeners, routes, pools, backends and other settings that would change.
     pub differences: Vec<Difference>,
     /// What else is to be known, in words: backends that would be taken out, pools that only get another name, routes that
-    /// would find no backend or cannot be judged.
+    /// would find no backend or cannot be judged, certificates that soon are of no use.
     #[serde(default)]
     pub remarks: Vec<String>,
     /// For each pool that hashes, before and after: how many of the keys would go elsewhere.

@@ -3,23 +3,21 @@
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use tracing::warn;
-use x509_parser::extensions::GeneralName;
-use x509_parser::prelude::{ASN1Time, FromDer, Validity, X509Certificate};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::config::KeyPair;
-use crate::connect::is_of_version_1;
+use crate::connect::{Term, is_of_version_1, names};
 
 use super::files::{CERT, KEY, TlsError, TlsFileFault, broken, read, read_certificates};
 
-/// A certificate whose end is this near is warned of.
-const NEAR: Duration = Duration::from_secs(14 * 24 * 3600);
+/// Who is shown certificates.
+const CLIENTS: &str = "clients";
 
 /// A certificate, its key, and what it says of itself.
 #[derive(Clone, Debug)]
@@ -28,7 +26,7 @@ pub(super) struct Certificate {
     pub(super) key: Arc<CertifiedKey>,
     /// The names that it is for, in lower case; some begin with `*.`.
     pub(super) names: Vec<String>,
-    validity: Validity,
+    pub(super) term: Term,
 }
 
 /// A chain of certificates, and what the first one says of itself.
@@ -36,21 +34,21 @@ pub(super) struct Chain {
     file: PathBuf,
     certificates: Vec<CertificateDer<'static>>,
     names: Vec<String>,
-    validity: Validity,
+    term: Term,
 }
 
 impl Chain {
     /// Reads one.
     pub(super) fn read(path: &Path) -> Result<Self, TlsError> {
         let certificates = read_certificates(CERT, path)?;
-        let (names, validity) = {
+        let (names, term) = {
             let leaf = X509Certificate::from_der(&certificates[0]).map_err(|error| {
                 let reason = format!("its first certificate cannot be understood ({error})");
                 TlsFileFault::Broken(reason).of(CERT, path)
             })?;
-            (names(&leaf.1), leaf.1.validity().clone())
+            (names(&leaf.1), Term::of(&leaf.1))
         };
-        Ok(Self { file: path.to_owned(), certificates, names, validity })
+        Ok(Self { file: path.to_owned(), certificates, names, term })
     }
 }
 
@@ -79,7 +77,7 @@ impl Certificate {
         (path, key): (&Path, PrivateKeyDer<'static>),
         provider: &CryptoProvider,
     ) -> Result<Self, TlsError> {
-        let Chain { file, certificates, names, validity } = chain;
+        let Chain { file, certificates, names, term } = chain;
         let key = CertifiedKey::from_der(certificates, key, provider).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => {
                 TlsFileFault::Mismatch { certificate: file.clone() }.of(KEY, path)
@@ -92,43 +90,26 @@ impl Certificate {
             }
             error => TlsFileFault::UnusableKey(error).of(KEY, path),
         })?;
-        Ok(Self { file, key: Arc::new(key), names, validity })
+        Ok(Self { file, key: Arc::new(key), names, term })
     }
 
-    /// When it ends. (One that ended before 1970 did so then.)
-    pub(super) fn end(&self) -> SystemTime {
-        let end = self.validity.not_after.timestamp();
-        SystemTime::UNIX_EPOCH + Duration::from_secs(end.try_into().unwrap_or_default())
-    }
-
-    /// Says when it begins, if that is yet to come, and when it ends, if that is soon or was before now.
+    /// What is to be said of when it begins and ends, if anything is.
     pub(super) fn warn_of_its_time(&self) {
-        let (file, now) = (self.file.display(), ASN1Time::now());
-        let Validity { not_before: begin, not_after: end } = self.validity;
-        if now < begin {
-            warn!(
-                "certificate {file}: not valid before {begin}; clients refuse it until then; see whether the clock is right"
-            );
-        }
-        match end - now {
-            None => warn!("certificate {file}: expired on {end}; clients refuse it, replace it"),
-            Some(left) if left.unsigned_abs() < NEAR => {
-                warn!("certificate {file}: expires on {end}; replace it before");
-            }
-            Some(_) => {}
-        }
+        self.term.remark(&self.file, CLIENTS).into_iter().for_each(|remark| warn!("{remark}"));
+    }
+}
+
+impl Chain {
+    /// The same, as a text.
+    pub(super) fn remark(&self) -> Option<String> {
+        self.term.remark(&self.file, CLIENTS)
     }
 }
 
 impl Display for Certificate {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let names = if self.names.is_empty() { "no name".to_owned() } else { self.names.join(", ") };
-        write!(
-            f,
-            "certificate {} is for {names} and valid until {}",
-            self.file.display(),
-            self.validity.not_after
-        )
+        write!(f, "certificate {} is for {names} and valid until {}", self.file.display(), self.term.last())
     }
 }
 
@@ -136,13 +117,4 @@ impl Display for Certificate {
 fn is_encrypted(pem: &[u8]) -> bool {
     let marks: [&[u8]; 2] = [b"BEGIN ENCRYPTED PRIVATE KEY", b"Proc-Type: 4,ENCRYPTED"];
     marks.iter().any(|mark| memchr::memmem::find(pem, mark).is_some())
-}
-
-fn names(leaf: &X509Certificate<'_>) -> Vec<String> {
-    let Ok(Some(alternatives)) = leaf.subject_alternative_name() else { return Vec::new() };
-    let name = |name: &GeneralName<'_>| match name {
-        GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
-        _ => None,
-    };
-    alternatives.value.general_names.iter().filter_map(name).collect()
 }

@@ -144,7 +144,10 @@ fn a_certificate_that_has_expired_is_warned_of_with_its_date() {
     let pair = authority.signs_until(-3);
     let balancer = with(&pair.certificate(), &pair.key()).start();
     let said = balancer.said("WARN");
-    assert!(said.contains(&format!("certificate {}: expired on ", pair.certificate().display())), "{said}");
+    assert!(
+        said.contains(&format!("certificate {} of localhost: expired on ", pair.certificate().display())),
+        "{said}"
+    );
     assert!(said.contains(&year_of(&pair)) && said.ends_with("clients refuse it, replace it"), "{said}");
 }
 
@@ -154,7 +157,10 @@ fn a_certificate_that_expires_soon_is_warned_of_with_its_date() {
     let pair = authority.signs_until(3);
     let balancer = with(&pair.certificate(), &pair.key()).start();
     let said = balancer.said("WARN");
-    assert!(said.contains(&format!("certificate {}: expires on ", pair.certificate().display())), "{said}");
+    assert!(
+        said.contains(&format!("certificate {} of localhost: expires on ", pair.certificate().display())),
+        "{said}"
+    );
     assert!(said.contains(&year_of(&pair)) && said.ends_with("replace it before"), "{said}");
     let fresh = authority.signs_until(300);
     let balancer = with(&fresh.certificate(), &fresh.key()).start();
@@ -171,7 +177,10 @@ fn a_certificate_that_is_not_valid_yet_is_warned_of_with_its_date() {
     let balancer = with(&pair.certificate(), &pair.key()).start();
     let said = balancer.said("WARN");
     assert!(
-        said.contains(&format!("certificate {}: not valid before ", pair.certificate().display())),
+        said.contains(&format!(
+            "certificate {} of localhost: not valid before ",
+            pair.certificate().display()
+        )),
         "{said}"
     );
     assert!(said.ends_with("clients refuse it until then; see whether the clock is right"), "{said}");
