@@ -31,6 +31,14 @@ pub enum StartError {
         /// What the system said.
         error: io::Error,
     },
+    /// Nobody comes any more to the place of a Unix socket, and that is all that there is to mend.
+    #[error("{}", lost(.address, .error))]
+    Lost {
+        /// Where that is.
+        address: Address,
+        /// Why it cannot be made anew.
+        error: io::Error,
+    },
     /// A pool that has backends would lose all of them.
     #[error(
         "pool {pool} has {backends} backend{}, and would have none: {sources} told of nobody; mend that, or name backends in \

@@ -142,9 +142,9 @@ impl Live {
         let prepared = aside(move || Prepared::from(config, Before::Present(&present)));
         let mut prepared = prepared.await.map_err(|undone| Refusal::Unfit(undone.into()))??;
         if is_same && !prepared.opens_any() {
-            prepared.tell_lost();
             tell_later(&later);
-            return Ok(same);
+            // Nothing else was asked for, so it was not done.
+            return prepared.into_lost().map_or(Ok(same), |error| Err(error.into()));
         }
         let config = &prepared.settings.config;
         self.roster.meet(config).await;

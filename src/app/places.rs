@@ -187,6 +187,12 @@ impl Coming {
         Some((&after.listener.address, why))
     }
 
+    /// The same, for who gives it up.
+    pub(super) fn into_lost(self) -> Option<(Address, io::Error)> {
+        let Self::Stays(Stays { after, why: Some(why), .. }) = self else { return None };
+        Some((after.listener.address.clone(), why))
+    }
+
     /// Lets clients connect to what is not open yet.
     ///
     /// # Errors

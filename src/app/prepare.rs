@@ -122,6 +122,12 @@ impl Prepared {
         lost.for_each(|(address, error)| warn!("{}", error::lost(address, error)));
     }
 
+    /// The same, as why nothing could be done.
+    pub(super) fn into_lost(self) -> Option<StartError> {
+        let lost = self.listeners.into_iter().chain(self.admin).filter_map(Coming::into_lost);
+        StartError::of(lost.map(|(address, error)| StartError::Lost { address, error }))
+    }
+
     fn places(&self) -> impl Iterator<Item = &Coming> {
         self.listeners.iter().chain(&self.admin)
     }

@@ -56,12 +56,11 @@ impl Scene {
 
     /// Reads the same settings again, and looks that this place is still lost for this reason.
     fn stays_lost(&self, path: &Path, why: &str) {
-        let line = lost(path);
-        let [said, done] = [&line, "reload: nothing has changed"].map(|line| self.balancer.times_said(line));
+        let refused = format!("reload refused, the settings stay as they were: {}", lost(path));
+        let said = self.balancer.times_said(&refused);
         self.balancer.signal("HUP");
-        let line = self.balancer.said_times(&line, said + 1);
+        let line = self.balancer.said_times(&refused, said + 1);
         assert!(line.contains(" WARN ") && line.ends_with(why), "{line}");
-        self.balancer.said_times("reload: nothing has changed", done + 1);
     }
 }
 
@@ -147,6 +146,22 @@ fn a_unix_socket_in_whose_place_somebody_else_is_comes_back_when_that_one_has_go
         scene.reload();
         answers(path, target);
     }
+}
+
+#[test]
+fn a_reload_that_cannot_make_a_unix_socket_anew_says_so_and_fails() {
+    let scene = Scene::new();
+    let admin = format!("unix:{}", scene.admin.display());
+    let asked = || Balancer::bare().flag("--admin", &admin).word("reload").fail();
+    fs::remove_file(&scene.web).unwrap();
+    let other = UnixListener::bind(&scene.web).unwrap();
+    let why = "a program answers there; stop it and reload";
+    assert_eq!(asked(), (Some(1), format!("loadbalancer: {}{why}", lost(&scene.web))));
+    drop(other);
+    fs::remove_file(&scene.web).unwrap();
+    let (code, said) = asked();
+    assert_eq!(code, Some(0), "{said}");
+    answers(&scene.web, "/");
 }
 
 #[test]
