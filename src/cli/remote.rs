@@ -53,8 +53,11 @@ enum RemoteError {
     Nobody { address: Address, error: io::Error },
     #[error("{address}: permission denied; call it as root, or as the user that the balancer runs as", address = .0)]
     Denied(Address),
-    #[error("{0} does not answer in time")]
-    Slow(Address),
+    #[error(
+        "{address}: waited {time:?} for {missing}, and none came; see whether the process there is stopped (`ps` shows T), busy \
+         or out of reach, and ask again"
+    )]
+    Slow { address: Address, missing: &'static str, time: Duration },
     #[error("{address}: the connection broke off: {error}")]
     Broken { address: Address, error: hyper::Error },
     #[error("{0}; what was asked for may still be done: look at its log, or at `loadbalancer status`")]
@@ -174,7 +177,7 @@ fn why(address: &Address, error: &io::Error) -> String {
 async fn ask(remote: &Remote, caller: &Caller) -> Result<Told, RemoteError> {
     let hold = |hold| BackendPatch { hold: Some(hold), weight: None };
     let text = match remote {
-        Remote::Status(form) => status(caller, *form).await,
+        Remote::Status(form) => caller.in_time(status(caller, *form)).await,
         Remote::Drain(target) => patch(caller, target, hold(Some(Hold::Drain))).await,
         Remote::Disable(target) => patch(caller, target, hold(Some(Hold::Disable))).await,
         Remote::Enable(target) => patch(caller, target, hold(None)).await,

@@ -2,6 +2,7 @@
 
 mod clock;
 mod place;
+mod stopped;
 mod unseen;
 mod waiting;
 

@@ -12,7 +12,7 @@ use hyper::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HOST, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use percent_encoding::{NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
@@ -24,7 +24,9 @@ use super::RemoteError;
 
 /// For a connection to be made.
 const CONNECT: Duration = Duration::from_secs(5);
-/// For an answer: settings are prepared in it, and names looked up. The API itself gives up sooner.
+/// For an answer to who only looks, and for all that `status` looks at.
+const LOOK: Duration = Duration::from_secs(10);
+/// For an answer for which settings are prepared, and names looked up. The API itself gives up sooner.
 const ANSWER: Duration = Duration::from_secs(160);
 /// Bytes of an answer.
 const MOST: usize = 64 << 20;
@@ -71,7 +73,23 @@ impl Caller {
 
     /// What is at a path.
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, RemoteError> {
-        self.ask(Method::GET, path, (JSON, Bytes::new()), Wish::Look).await
+        self.in_time(self.ask(Method::GET, path, (JSON, Bytes::new()), Wish::Look)).await
+    }
+
+    /// What several looks together find, which take no longer than one may.
+    pub(super) async fn in_time<T>(
+        &self,
+        looks: impl Future<Output = Result<T, RemoteError>>,
+    ) -> Result<T, RemoteError> {
+        timeout(LOOK, looks).await.unwrap_or_else(|_| Err(self.slow("an answer", LOOK)))
+    }
+
+    /// Finds out whether anybody answers, for who would wait long before that is known.
+    async fn see_whether_awake(&self) -> Result<(), RemoteError> {
+        match self.get::<IgnoredAny>("/livez").await {
+            Err(error @ RemoteError::Slow { .. }) => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// What there is in a pool.
@@ -93,6 +111,7 @@ impl Caller {
 
     /// Has something done, or tried.
     pub(super) async fn post<T: DeserializeOwned>(&self, path: &str, wish: Wish) -> Result<T, RemoteError> {
+        self.see_whether_awake().await?;
         self.ask(Method::POST, path, (JSON, Bytes::from_static(b"{}")), wish).await
     }
 
@@ -103,6 +122,7 @@ impl Caller {
         format: Format,
         text: Vec<u8>,
     ) -> Result<T, RemoteError> {
+        self.see_whether_awake().await?;
         self.ask(Method::POST, path, (format.media_type(), text.into()), Wish::Look).await
     }
 
@@ -113,7 +133,8 @@ impl Caller {
         (media_type, body): (&str, Bytes),
         wish: Wish,
     ) -> Result<T, RemoteError> {
-        let socket = timeout(CONNECT, self.connect()).await.map_err(|_| self.slow())??;
+        let socket = timeout(CONNECT, self.connect()).await;
+        let socket = socket.map_err(|_| self.slow("a connection", CONNECT))??;
         let host = self.address.ip().map_or_else(|| "localhost".to_owned(), |address| address.to_string());
         let mut request = Request::builder().method(method).uri(path).header(HOST, host);
         request = request.header(CONTENT_TYPE, media_type);
@@ -122,12 +143,13 @@ impl Caller {
         }
         let request = request.body(Full::new(body)).expect("the path is encoded");
         let asked = timeout(ANSWER, self.send(socket, request)).await;
-        let (status, body) = asked.unwrap_or_else(|_| Err(self.slow())).map_err(|error| match error {
-            RemoteError::Slow(_) | RemoteError::Broken { .. } if wish == Wish::Change => {
-                RemoteError::Unsure(Box::new(error))
-            }
-            error => error,
-        })?;
+        let (status, body) =
+            asked.unwrap_or_else(|_| Err(self.slow("an answer", ANSWER))).map_err(|error| match error {
+                RemoteError::Slow { .. } | RemoteError::Broken { .. } if wish == Wish::Change => {
+                    RemoteError::Unsure(Box::new(error))
+                }
+                error => error,
+            })?;
         let stranger = || RemoteError::Stranger(self.address.clone());
         if status == StatusCode::OK {
             return serde_json::from_slice(&body).map_err(|_| stranger());
@@ -165,8 +187,8 @@ impl Caller {
         Ok((status, body.to_bytes()))
     }
 
-    fn slow(&self) -> RemoteError {
-        RemoteError::Slow(self.address.clone())
+    fn slow(&self, missing: &'static str, time: Duration) -> RemoteError {
+        RemoteError::Slow { address: self.address.clone(), missing, time }
     }
 }
 

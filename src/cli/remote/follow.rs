@@ -114,6 +114,8 @@ pub(super) async fn wait(
         let heard = caller.get("/api/v1/confirmation").await;
         let heard: Confirmation = match heard {
             Ok(heard) => heard,
+            // It may have been paused: what comes of the change is known there.
+            Err(RemoteError::Slow { .. }) if began.elapsed() <= most => return None,
             Err(error) => return Some(Fate::Lost(RemoteError::LostSight(Box::new(error)).to_string())),
         };
         let fate = Fate::of(&heard, revision);
