@@ -50,7 +50,7 @@ pub use provenance::{Provenance, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_
 pub use proxy_header::Origin;
 pub use stream::{Peeked, Socket, Stream, set_keepalive};
 pub use tls::{
-    SystemAuthorities, Term, TlsFault, check_files, is_of_version_1, names, remark_on_authorities,
+    Distrust, SystemAuthorities, Term, TlsFault, check_files, is_of_version_1, names, remark_on_authorities,
 };
 pub use transport::{Flow, Transport, is_of_the_other_end};
 pub use unshare::{Unshared, unshare};

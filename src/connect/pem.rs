@@ -5,8 +5,13 @@ use std::path::{Path, PathBuf};
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::public_key::PublicKey;
 
 use crate::config::{MOST_FILE_BYTES, read_file};
+
+/// Bits of an RSA key.
+const LEAST_RSA_BITS: usize = 2048;
 
 /// Why TLS cannot be spoken to backends: a file that cannot be used, or a system that trusts nobody.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +51,11 @@ pub enum PemFault {
     /// It is of a version that nobody takes any more.
     #[error("is of X.509 version 1; make one with extensions (subjectAltName)")]
     Version1,
+    /// It is an RSA key of so few bits.
+    #[error(
+        "is an RSA key of {0} bits, which is too short; make one of 2048 or more, or of ECDSA, and a certificate for it"
+    )]
+    ShortKey(usize),
     /// A certificate or key that cannot be worked with.
     #[error("cannot be used: {0}")]
     Unusable(rustls::Error),
@@ -92,6 +102,15 @@ pub fn certificates(flag: &'static str, path: &Path) -> Result<Vec<CertificateDe
 pub fn private_key(flag: &'static str, path: &Path) -> Result<PrivateKeyDer<'static>, TlsFileError> {
     let bytes = read(flag, path)?;
     PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| not_one(flag, path, "private key", "PRIVATE KEY"))
+}
+
+/// The bits of the RSA key of the first of a chain, if those are too few for TLS.
+pub fn short_key(chain: &[CertificateDer<'_>]) -> Option<usize> {
+    let (_, leaf) = X509Certificate::from_der(chain.first()?).ok()?;
+    match leaf.public_key().parsed().ok()? {
+        PublicKey::RSA(key) => Some(key.key_size()).filter(|bits| *bits < LEAST_RSA_BITS),
+        _ => None,
+    }
 }
 
 fn not_one(flag: &'static str, path: &Path, wanted: &'static str, begins: &'static str) -> TlsFileError {

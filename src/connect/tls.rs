@@ -1,5 +1,6 @@
 //! TLS to backends.
 
+mod distrust;
 mod fault;
 mod insecure;
 mod system;
@@ -27,6 +28,7 @@ use super::dial::{DialError, Protocol};
 use super::pem::{self, PemFault, TlsFileError};
 use super::{Socket, Stream};
 
+pub use distrust::Distrust;
 pub use fault::{TlsFault, is_of_version_1};
 pub use system::SystemAuthorities;
 pub use term::{Term, names, remark_on_authorities};
@@ -176,7 +178,8 @@ fn client_config(
         Some(pair) => {
             let chain = pem::certificates(CERT, &pair.certificate)?;
             let key = pem::private_key(KEY, &pair.key)?;
-            let unfit = |error| unfit(error, &pair.certificate, &pair.key);
+            let short = pem::short_key(&chain);
+            let unfit = |error| unfit(error, short, (&pair.certificate, &pair.key));
             builder.with_client_auth_cert(chain, key).map_err(unfit)?
         }
     };
@@ -197,10 +200,11 @@ pub fn check_files(files: &TlsFiles, system: &SystemAuthorities) -> Found {
     let private =
         key.and_then(|file| pem::private_key(KEY, &file.path).inspect_err(|error| tell(file, error)).ok());
     let provider = Arc::new(default_provider());
+    let short = chain.as_deref().and_then(pem::short_key);
     if let (Some(chain_file), Some(file), Some(chain), Some(private)) = (certificate, key, chain, private)
         && let Err(error) = CertifiedKey::from_der(chain, private, &provider)
     {
-        let error = unfit(error, &chain_file.path, &file.path);
+        let error = unfit(error, short, (&chain_file.path, &file.path));
         tell(if matches!(&error, TlsFileError::File { flag: CERT, .. }) { chain_file } else { file }, &error);
     }
     match &files.authorities {
@@ -230,14 +234,14 @@ fn authorities(path: &Path, read: Vec<CertificateDer<'static>>) -> Result<RootCe
 }
 
 /// A certificate and a key that cannot be worked with together.
-fn unfit(error: rustls::Error, certificate: &Path, key: &Path) -> TlsFileError {
+fn unfit(error: rustls::Error, short: Option<usize>, (certificate, key): (&Path, &Path)) -> TlsFileError {
     match error {
         rustls::Error::InconsistentKeys(_) => PemFault::WrongKey(certificate.to_owned()).of(KEY, key),
         rustls::Error::InvalidCertificate(error) if is_of_version_1(&error) => {
             PemFault::Version1.of(CERT, certificate)
         }
         error @ rustls::Error::InvalidCertificate(_) => PemFault::Unusable(error).of(CERT, certificate),
-        error => PemFault::Unusable(error).of(KEY, key),
+        error => short.map_or(PemFault::Unusable(error), PemFault::ShortKey).of(KEY, key),
     }
 }
 

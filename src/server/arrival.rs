@@ -121,7 +121,7 @@ impl Arrival {
                 return Box::pin(refuse(&client, Stream::Clear(socket), &error, b"")).await;
             }
             Some(Err(Refused::Handshake(error, socket))) => {
-                tracing::debug!("{}: no TLS: {error}", client.address());
+                tls.tell_refused(client.address(), &error);
                 if let Some(socket) = socket {
                     // Its request may be on its way already, and a reset for that would overtake the alert that says why.
                     Box::pin(part(&client.shared, Stream::Clear(socket), b"")).await;

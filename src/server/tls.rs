@@ -3,6 +3,7 @@
 mod certificate;
 mod files;
 mod names;
+mod refused;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -23,6 +24,7 @@ use crate::config::{
     Authorities, ClientAuth, ClientCertificates, Found, NamedFile, Tls as Settings, TlsFiles, as_written,
 };
 use crate::connect::{aside, remark_on_authorities};
+use crate::telemetry::Seldom;
 
 pub use files::TlsError;
 
@@ -44,6 +46,8 @@ const REMIND_EVERY: Duration = Duration::from_secs(12 * 3600);
 #[derive(Debug)]
 pub struct Tls {
     current: RwLock<Arc<Current>>,
+    /// Clients whose certificates were not taken.
+    distrusted: Seldom,
 }
 
 /// What is in force, or is to be.
@@ -68,7 +72,7 @@ impl Tls {
     pub fn load(settings: &Settings) -> Result<Self, TlsError> {
         let current = Current::load(settings)?;
         current.tell();
-        Ok(Self { current: RwLock::new(Arc::new(current)) })
+        Ok(Self { current: RwLock::new(Arc::new(current)), distrusted: Seldom::default() })
     }
 
     /// Puts what was loaded in force: for handshakes that begin from now on.

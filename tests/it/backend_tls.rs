@@ -84,12 +84,19 @@ fn a_certificate_that_is_not_good_is_refused_in_words_that_say_why() {
     let authoritys = authority.signs_with(&["localhost"], Kind::Ecdsa, |params| {
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     });
+    let for_clients = authority.signs_with(&["localhost"], Kind::Ecdsa, |params| {
+        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+    });
     for (pair, sentence) in [
         (authoritys, "its certificate is that of an authority, which is none for a server"),
         (authority.signs_until(-1), "its certificate has expired, "),
         (
             authority.signs(&["a.example", "b.example"]),
-            "its certificate is not for the name localhost but for ",
+            "its certificate is not for the name localhost but for a.example, b.example",
+        ),
+        (
+            for_clients,
+            "its certificate is not one for a server; give it one whose extendedKeyUsage has serverAuth",
         ),
         (unknown.signs(&["localhost"]), "its certificate is signed by an authority that is not trusted"),
         (Pair::self_signed(&["localhost"]), "its certificate is signed by an authority that is not trusted"),

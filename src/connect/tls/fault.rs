@@ -10,7 +10,7 @@ use rustls::{AlertDescription as Alert, CertificateError, Error, InvalidMessage,
 
 use crate::config::as_written;
 
-const DAY: u64 = 24 * 3600;
+use super::distrust::Distrust;
 
 /// Why TLS was not agreed upon with a backend. Cheap to clone.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,7 +77,10 @@ impl Display for TlsFault {
         match &self.0.kind {
             Kind::Closed => f.write_str("it closed the connection amid the TLS handshake"),
             Kind::Error(error) => match error {
-                Error::InvalidCertificate(error) => self.tell_of_certificate(error, f),
+                Error::InvalidCertificate(error) => {
+                    let name = self.0.name.as_deref().unwrap_or_default();
+                    Distrust::of_backend(error, name).fmt(f)
+                }
                 Error::InvalidMessage(InvalidMessage::InvalidContentType)
                 | Error::PeerSentOversizedRecord => {
                     f.write_str("it does not speak TLS; write http:// if it should not")
@@ -87,47 +90,15 @@ impl Display for TlsFault {
                     PeerIncompatible::ServerDoesNotSupportTls12Or13
                     | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
                 ) => f.write_str("it speaks neither TLS 1.2 nor 1.3"),
+                Error::PeerIncompatible(why) => write!(
+                    f,
+                    "it speaks TLS in a way that is not spoken here ({why:?}); let it offer TLS 1.3, or TLS 1.2 with ECDHE and AES-GCM"
+                ),
+                Error::PeerMisbehaved(why) => {
+                    write!(f, "it speaks TLS against the rules ({why:?}); renew its program")
+                }
                 other => write!(f, "TLS failed: {other}"),
             },
-        }
-    }
-}
-
-impl TlsFault {
-    fn tell_of_certificate(&self, error: &CertificateError, f: &mut Formatter<'_>) -> fmt::Result {
-        let name = self.0.name.as_deref().unwrap_or_default();
-        match error {
-            CertificateError::Expired => f.write_str("its certificate has expired"),
-            CertificateError::ExpiredContext { time, not_after } => {
-                let days = time.as_secs().saturating_sub(not_after.as_secs()) / DAY;
-                write!(f, "its certificate has expired, {days} days ago")
-            }
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                f.write_str("its certificate is not valid yet; see whether all clocks are right")
-            }
-            CertificateError::NotValidForName => {
-                write!(f, "its certificate is not for the name {name}")
-            }
-            CertificateError::NotValidForNameContext { presented, .. } => {
-                write!(f, "its certificate is not for the name {name}")?;
-                match presented.is_empty() {
-                    true => Ok(()),
-                    false => write!(f, " but for {}", presented.join(", ")),
-                }
-            }
-            CertificateError::UnknownIssuer => {
-                f.write_str("its certificate is signed by an authority that is not trusted")
-            }
-            CertificateError::Revoked => f.write_str("its certificate has been revoked"),
-            // rustls knows this one only by what its verifier calls it.
-            other if other.to_string().contains("CaUsedAsEndEntity") => f.write_str(
-                "its certificate is that of an authority, which is none for a server; \
-                 give it one that the authority signed, or a self-signed one that says CA:FALSE",
-            ),
-            other if is_of_version_1(other) => f.write_str(
-                "its certificate is of X.509 version 1; give it one with extensions (subjectAltName)",
-            ),
-            other => write!(f, "its certificate cannot be trusted: {other}"),
         }
     }
 }

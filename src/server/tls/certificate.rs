@@ -12,6 +12,7 @@ use tracing::warn;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::config::KeyPair;
+use crate::connect::pem::short_key;
 use crate::connect::{Term, is_of_version_1, names};
 
 use super::files::{CERT, KEY, TlsError, TlsFileFault, broken, read, read_certificates};
@@ -78,6 +79,7 @@ impl Certificate {
         provider: &CryptoProvider,
     ) -> Result<Self, TlsError> {
         let Chain { file, certificates, names, term } = chain;
+        let short = short_key(&certificates);
         let key = CertifiedKey::from_der(certificates, key, provider).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => {
                 TlsFileFault::Mismatch { certificate: file.clone() }.of(KEY, path)
@@ -88,7 +90,7 @@ impl Certificate {
             rustls::Error::InvalidCertificate(error) => {
                 TlsFileFault::Broken(error.to_string()).of(CERT, &file)
             }
-            error => TlsFileFault::UnusableKey(error).of(KEY, path),
+            error => short.map_or(TlsFileFault::UnusableKey(error), TlsFileFault::ShortKey).of(KEY, path),
         })?;
         Ok(Self { file, key: Arc::new(key), names, term })
     }

@@ -60,6 +60,11 @@ pub enum TlsFileFault {
     /// The key is of a kind that TLS has no use for, or broken within.
     #[error("cannot be used ({0}); make one of RSA, ECDSA or Ed25519")]
     UnusableKey(rustls::Error),
+    /// It is an RSA key of so few bits.
+    #[error(
+        "is an RSA key of {0} bits, which is too short; make one of 2048 or more, or of ECDSA, and a certificate for it"
+    )]
+    ShortKey(usize),
     /// The key cannot be read without a password, which nobody is there to give.
     #[error("is encrypted; decrypt it with `openssl pkey -in {} -out NEW`", .key.display())]
     Encrypted {

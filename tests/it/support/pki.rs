@@ -11,6 +11,7 @@ use rcgen::{
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, RsaKeySize,
 };
 use rustls::RootCertStore;
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 /// A certificate of X.509 version 1, as `openssl x509 -req` makes one without `-extfile`, and its key.
@@ -43,6 +44,44 @@ SHxj5Ij19suX895YZFvi1cShRANCAARDjFOJOo5GHpHDHaLvE7rAMpRL/uYh4+dq
 I1drg4aDCTfW6iInvZLb7Q45yWEe3VJSp+Osk2s5t4Wk8nISYNJX
 -----END PRIVATE KEY-----
 ";
+
+/// A certificate with an RSA key of 1024 bits, and that key.
+pub const TOO_SHORT: (&str, &str) = (
+    "\
+-----BEGIN CERTIFICATE-----
+MIICHDCCAYWgAwIBAgIUcHEl2REshlJk0rlIyKkzi5R36jcwDQYJKoZIhvcNAQEL
+BQAwFDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyODIwNDAwNVoYDzIxMjYx
+MTA0MjA0MDA1WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwgZ8wDQYJKoZIhvcNAQEB
+BQADgY0AMIGJAoGBALIm+L31uA6E/6QsfIY/l+U1l8+H5UrHXGrpdDGzfgKFd2u/
+PGa7DyE9VVTlfZBADicNRdQhliWP0sZGamHSG82fcOAten9WhnMs0ZGA1f38VBrE
+59bnLVV+fPX9I+rjtniY+8gkvBDbGtWEPCUnFbccr1zpsQgcWdH/3s3Rz1htAgMB
+AAGjaTBnMB0GA1UdDgQWBBSXDEMWouzmh0XHKkcp4epUyR/XCDAfBgNVHSMEGDAW
+gBSXDEMWouzmh0XHKkcp4epUyR/XCDAPBgNVHRMBAf8EBTADAQH/MBQGA1UdEQQN
+MAuCCWxvY2FsaG9zdDANBgkqhkiG9w0BAQsFAAOBgQA6RHQFZ+1Kx2DRf7kUrLtS
+ib8XTvedkLJfMAE3+UK1tR1D+7I+KxMbCuMZjZsxzWqNfKHOJzhRBDOsxoQz8BJ3
+Ppnf5um8o8VyEMoQdfunjj6rW03g3/6IwTF8ZAjYmzWwZDv7RJlr7NxmDzskechC
+/KUAKARjmGediKkV6hIq5A==
+-----END CERTIFICATE-----
+",
+    "\
+-----BEGIN PRIVATE KEY-----
+MIICdwIBADANBgkqhkiG9w0BAQEFAASCAmEwggJdAgEAAoGBALIm+L31uA6E/6Qs
+fIY/l+U1l8+H5UrHXGrpdDGzfgKFd2u/PGa7DyE9VVTlfZBADicNRdQhliWP0sZG
+amHSG82fcOAten9WhnMs0ZGA1f38VBrE59bnLVV+fPX9I+rjtniY+8gkvBDbGtWE
+PCUnFbccr1zpsQgcWdH/3s3Rz1htAgMBAAECgYBk2nUkrO9WoOpMGbchFO07oBxi
+Ky+eJsBl8eWKoW9ro/0YLTnXenw1OBCPsB9mQyz/5J6sWZszhnkvL/vXhuefjYZQ
+kI4XzuODsEI6vqG32A7CtYxz9KvyhsoNTve2GceDUli/aGWYD5LinuvfxPZlnK6d
+4AuiTwzw9dXiLWFObQJBANvbDqRDH2RxbAWhUKcs7Xok1wiiBO/fnoicAQy3DbGF
+E1Jv84xNcj5msBGCrDLCVebl/sIV0HB7j9Ihs+i8jEMCQQDPcMOyAUvcD864B1l/
+kBU5C+V4pNZ2ykmVCDXwFIIMqoMXgD81J1hv5t4Rb9K3/X9QiyVZQXyAeo8jB+Qh
+HpWPAkEAoeMGP/vQ5MQDt42V9tNFNhhkYk3y9rIhaRP+Td+IbLvBg4U9v4TTZ5Fz
+eiFPLL0eRbv7P+ySJBFH0IHSmMAlQwJBAIwQrOJVQ758Ie1acRDT3bCeGrxCONkO
+r25kk97eSg15WHiWzJb8UReFwC3v3k0DamKdAYPp1sH9fwZ9PokqWHsCQDleDYAV
+SuKWStz2yz2AbBdB/SuukPug6g8M3SXMwtgT2FoW/FqoCA06GDG+sAVO6v7Cick3
+2n/VF/C4VVjLq5w=
+-----END PRIVATE KEY-----
+",
+);
 
 pub const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -141,6 +180,17 @@ impl Pair {
         folder.write("cert.pem", certificate.pem());
         folder.write("key.pem", key.serialize_pem());
         Self { folder, der: certificate.der().clone(), key: key.serialize_der() }
+    }
+
+    /// The one of X.509 version 1.
+    pub fn of_version_1() -> Self {
+        let folder = Folder::new();
+        let (certificate, key) = OF_VERSION_1;
+        let der = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
+        let key_der = PrivatePkcs8KeyDer::from_pem_slice(key.as_bytes()).unwrap();
+        folder.write("cert.pem", certificate);
+        folder.write("key.pem", key);
+        Self { folder, der, key: key_der.secret_pkcs8_der().to_vec() }
     }
 
     /// Where the certificate is.

@@ -6,6 +6,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
     ClientConfig, ConfigBuilder, DigitallySignedStruct, Error, SignatureScheme, SupportedProtocolVersion,
     WantsVerifier,
@@ -26,7 +27,10 @@ pub fn speaking(authority: &Authority, version: &'static SupportedProtocolVersio
 /// The same, but it shows a certificate to who asks.
 pub fn showing(authority: &Authority, pair: &Pair) -> ClientConfig {
     let builder = builder(rustls::ALL_VERSIONS).with_root_certificates(authority.roots());
-    builder.with_client_auth_cert(vec![pair.der.clone()], pair.key_der()).expect("a pair")
+    let key = provider().key_provider.load_private_key(pair.key_der()).expect("a key");
+    // Whether it is a certificate that anybody takes is for the other end to say.
+    let shown = CertifiedKey::new(vec![pair.der.clone()], key);
+    builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(shown)))
 }
 
 /// The same, but it says that it knows only signatures whose name begins with this, and takes a certificate for

@@ -115,6 +115,28 @@ fn a_certificate_of_another_authority_or_an_expired_one_is_refused_always() {
 }
 
 #[test]
+fn why_the_certificate_of_a_client_is_not_taken_is_said_aloud_and_in_words() {
+    let authority = Authority::new();
+    let for_servers = authority.signs_with(&["somebody.test"], Kind::Ecdsa, |params| {
+        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+    });
+    for (pair, why) in [
+        (Pair::of_version_1(), "of X.509 version 1; give it one with extensions (subjectAltName)"),
+        (for_servers, "not one for a client; give it one whose extendedKeyUsage has clientAuth"),
+        (authority.signs_until(-2), "has expired, 2 days ago"),
+        (Authority::new().signs(&["a"]), "signed by an authority that is not trusted"),
+    ] {
+        let shown = authority.signs(&["localhost"]);
+        let balancer = Balancer::before(&[Backend::refuses()]).secured(&[&shown]);
+        let balancer = balancer.flag("--tls-client-ca", authority.file().to_str().unwrap()).start();
+        // With TLS 1.3 a client learns after the handshake that its certificate was not liked.
+        drop(Client::secure_to(balancer.address, "localhost", &Arc::new(showing(&authority, &pair))));
+        let line = balancer.said("no TLS: its certificate ");
+        assert!(line.contains(" INFO ") && line.ends_with(why), "{line}");
+    }
+}
+
+#[test]
 fn nobody_can_claim_to_have_a_certificate() {
     let claim = "Client-Cert: :AAAA:\r\nClient-Cert-Chain: :BBBB:\r\n";
     let asking = asking(Some("optional"));

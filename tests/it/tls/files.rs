@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::support::pki::{Authority, DAY, Folder, Kind, OF_ANOTHER_KIND, OF_VERSION_1, Pair};
+use crate::support::pki::{Authority, DAY, Folder, Kind, OF_ANOTHER_KIND, OF_VERSION_1, Pair, TOO_SHORT};
 use crate::support::{Backend, Balancer};
 
 /// With these files, and nothing else that could be wrong.
@@ -79,6 +79,18 @@ fn a_certificate_or_a_key_of_a_kind_that_is_of_no_use_is_named_and_not_the_other
     let key = folder.write("other.key", OF_ANOTHER_KIND);
     let start = format!("--tls-key {}: cannot be used (", key.display());
     refuses(with(&pair.certificate(), &key), 2, &start, "make one of RSA, ECDSA or Ed25519");
+}
+
+#[test]
+fn a_key_that_is_too_short_is_named_as_such() {
+    let folder = Folder::new();
+    let (cert, key) = (folder.write("short.pem", TOO_SHORT.0), folder.write("short.key", TOO_SHORT.1));
+    let said = "is an RSA key of 1024 bits, which is too short; make one of 2048 or more, or of ECDSA, and a certificate for it";
+    refuses(with(&cert, &key), 2, &format!("--tls-key {}: ", key.display()), said);
+    let balancer = Balancer::before(&[]).flag("--backend", "https://localhost:1");
+    let balancer = balancer.flag("--backend-cert", cert.to_str().unwrap());
+    let balancer = balancer.flag("--backend-key", key.to_str().unwrap());
+    refuses(balancer, 2, &format!("--backend-key {}: ", key.display()), said);
 }
 
 #[test]
