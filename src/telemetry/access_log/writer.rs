@@ -94,8 +94,9 @@ impl Writer {
         let (end, ended) = sync_channel::<()>(0);
         let counts = Arc::new(Counts::default());
         let own = Arc::clone(&counts);
+        let complaint = Complaint::of(log);
         let write = move || {
-            write_all(sink, &lines, &own);
+            write_all(sink, &lines, &own, complaint);
             drop(end);
         };
         thread::Builder::new().name("access-log".to_owned()).spawn(write)?;
@@ -137,13 +138,22 @@ impl Writer {
 }
 
 /// What is yet to be said of lines that are missing.
-#[derive(Default)]
 struct Complaint {
+    /// How the log is called.
+    log: String,
     trouble: Option<Trouble>,
     last: Option<Instant>,
 }
 
 impl Complaint {
+    fn of(log: &Destination) -> Self {
+        let log = match log {
+            Destination::Stdout => "on standard output".to_owned(),
+            Destination::File(path) => path.display().to_string(),
+        };
+        Self { log, trouble: None, last: None }
+    }
+
     /// Trouble that is not told before the next one comes is told with it.
     fn note(&mut self, trouble: Trouble) {
         Log::Access.lose(trouble.lost);
@@ -161,22 +171,35 @@ impl Complaint {
         if trouble.is_some() || dropped > 0 {
             self.last = Some(Instant::now());
         }
-        match trouble {
-            Some(Trouble { error, lost: 0 }) => warn!("the access log cannot be written: {error}"),
-            Some(Trouble { error, lost }) => {
-                warn!("the access log cannot be written: {error}; lost: {}", count_of_lines(lost));
-            }
-            None => {}
+        let log = &self.log;
+        if let Some(Trouble { error, lost }) = trouble {
+            let lost = if lost > 0 { format!("; lost: {}", count_of_lines(lost)) } else { String::new() };
+            warn!("the access log {log} cannot be written: {error}; {}{lost}", remedy(&error));
         }
         if dropped > 0 {
             let lines = count_of_lines(dropped);
-            warn!("dropped of the access log, for its disk is slower than the requests come: {lines}");
+            warn!("dropped of the access log {log}, for its disk is slower than the requests come: {lines}");
         }
     }
 }
 
-fn write_all(mut sink: Sink, lines: &Receiver<Vec<u8>>, counts: &Counts) {
-    let mut complaint = Complaint::default();
+/// What would help. The log goes on by itself then.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::WriteZero => {
+            "make room on its disk"
+        }
+        io::ErrorKind::FileTooLarge => "rotate it, or raise the limit on the size of files (`ulimit -f`)",
+        io::ErrorKind::NotFound => "make its folder",
+        io::ErrorKind::IsADirectory => "remove the folder of that name",
+        io::ErrorKind::PermissionDenied => "let the balancer write there",
+        io::ErrorKind::ReadOnlyFilesystem => "mount its disk so that it can be written to",
+        io::ErrorKind::BrokenPipe => "start what reads it",
+        _ => "see to its disk",
+    }
+}
+
+fn write_all(mut sink: Sink, lines: &Receiver<Vec<u8>>, counts: &Counts, mut complaint: Complaint) {
     while let Ok(buffer) = lines.recv() {
         if let Err(trouble) = sink.write(&buffer) {
             complaint.note(trouble);

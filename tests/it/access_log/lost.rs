@@ -12,7 +12,8 @@ fn a_disk_that_is_full_costs_lines_but_no_request() {
     let sample = Sample::start("one");
     let balancer = Balancer::before(&[sample.address()]).flag("--access-log", "/dev/full").start();
     get(balancer.address, "/").expect_status(200);
-    balancer.said("the access log cannot be written: ");
+    let line = balancer.said("the access log /dev/full cannot be written: ");
+    assert!(line.contains("; make room on its disk; lost: "), "{line}");
     get(balancer.address, "/").expect_status(200);
 }
 
@@ -28,7 +29,9 @@ fn lines_that_a_full_disk_cost_are_counted_and_half_a_line_spoils_no_other() {
         requests += 1;
         fs::metadata(log.path()).is_ok_and(|file| file.len() == 4096)
     });
-    balancer.said("the access log cannot be written: File too large (os error 27); ");
+    let path = log.path();
+    balancer
+        .said(&format!("the access log {path} cannot be written: File too large (os error 27); rotate it, "));
     let full = fs::read_to_string(log.path()).unwrap();
     let whole = full.matches('\n').count();
     // Room again, behind a line that is torn.
@@ -42,7 +45,8 @@ fn lines_that_a_full_disk_cost_are_counted_and_half_a_line_spoils_no_other() {
     let [Ok(_), Err(_), late @ .., Ok(last)] = &lines[..] else { panic!("{text}") };
     assert!(late.iter().all(Result::is_ok), "{text}");
     assert_eq!(last["status"], 201);
-    let lost = |line: &str| line.split("27); lost: ").nth(1)?.split(' ').next()?.parse::<usize>().ok();
+    let lost =
+        |line: &str| line.split("(`ulimit -f`); lost: ").nth(1)?.split(' ').next()?.parse::<usize>().ok();
     let lost: usize = balancer.all_said().lines().filter_map(lost).sum();
     assert_eq!(lost + late.len(), requests - whole);
 }

@@ -23,7 +23,9 @@ fn a_log_that_cannot_be_begun_anew_goes_on_in_the_old_file() {
     let (_sample, balancer, log, rotated) = rotated_after_a_201();
     fs::create_dir(log.path()).unwrap();
     get(balancer.address, "/status/202");
-    balancer.said("the access log cannot be written: Is a directory");
+    let path = log.path();
+    let line = balancer.said(&format!("the access log {path} cannot be written: Is a directory"));
+    assert!(line.ends_with("; remove the folder of that name"), "{line}");
     fs::remove_dir(log.path()).unwrap();
     let lines = rotated.lines_after(&balancer, 2);
     assert_eq!(lines[1]["status"], 202);
@@ -41,7 +43,8 @@ fn lines_for_a_log_that_was_removed_with_its_folder_are_counted_until_there_is_a
     log.wait_for_a_line();
     fs::remove_dir_all(folder.path()).unwrap();
     get(balancer.address, "/status/202");
-    balancer.said("the access log cannot be written: No such file or directory (os error 2); lost: 1 line");
+    let why = "cannot be written: No such file or directory (os error 2); make its folder; lost: 1 line";
+    balancer.said(&format!("the access log {} {why}", log.path()));
     fs::create_dir(folder.path()).unwrap();
     get(balancer.address, "/status/203");
     let lines = log.lines_after(&balancer, 1);
