@@ -185,6 +185,10 @@ impl Sources {
         if pieces.iter().all(|piece| piece.unread.is_some()) {
             return Err(Problems::unreadable(unread));
         }
+        // What is missing in the others may have stood there.
+        let is_blank = |piece: &&Piece| pieces.len() > 1 && piece.unread.is_none() && piece.text.is_blank();
+        let blank = pieces.iter().filter(is_blank);
+        let blank: Vec<_> = blank.map(|piece| emptied(piece.text.name.as_deref())).collect();
         let format = |piece: &Piece| piece.unread.is_none().then_some(piece.text.format);
         let formats: Vec<_> = pieces.iter().map(format).collect();
         let texts = pieces.into_iter().map(|piece| piece.text).collect();
@@ -203,7 +207,7 @@ impl Sources {
         let read = Read { misread, faults };
         let order = origin.texts.iter().map(|text| text.name.clone()).collect::<Vec<_>>();
         let resolved = self.resolve(file, origin, &read, files);
-        resolved.map_err(|problems| problems.and_unreadable(unread, &order))
+        resolved.map_err(|problems| problems.and_unreadable(unread, &order).because_of(blank))
     }
 
     fn resolve(

@@ -98,6 +98,14 @@ impl Problems {
         self
     }
 
+    /// These, and before them what may be the reason for them.
+    pub(super) fn because_of(mut self, reasons: Vec<Problem>) -> Self {
+        self.all.splice(..0, reasons);
+        self.more |= self.all.len() > MOST_TOLD;
+        self.all.truncate(MOST_TOLD);
+        self
+    }
+
     /// Each of them. Never empty.
     pub fn all(&self) -> &[Problem] {
         &self.all

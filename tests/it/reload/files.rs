@@ -75,6 +75,25 @@ fn with_watch_one_file_of_several_that_is_emptied_is_refused_as_well() {
 }
 
 #[test]
+fn an_emptied_file_is_told_before_what_the_others_miss_of_it() {
+    let one = Sample::start("one");
+    let pool = format!("[pools.one]\nbackends = [\"{}\"]\n", one.address());
+    let folder = folder_of(&[("pools.toml", &pool), ("routes.toml", "[routes.one]\npool = \"one\"\n")]);
+    let balancer = by(&folder).start();
+    folder.write("conf.d/pools.toml", "");
+    balancer.signal("HUP");
+    let line = balancer.said(REFUSED);
+    let told = ["conf.d/pools.toml: has nothing in it", "no pool has this name"].map(|told| line.find(told));
+    assert!(told[0].is_some() && told[0] < told[1], "{line}");
+    let (code, said) = by(&folder).word("validate").fail();
+    assert_eq!(code, Some(2), "{said}");
+    assert!(
+        said.lines().next().is_some_and(|first| first.contains("pools.toml: has nothing in it")),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_file_that_is_empty_from_the_start_or_is_new_and_empty_is_taken() {
     let one = Sample::start("one");
     let folder = folder_of(&[("empty.toml", ""), ("one.toml", &service("one", &one))]);
