@@ -93,6 +93,11 @@ impl BackendUrl {
         address.replacen("http://", "", 1)
     }
 
+    /// Whether it is a Unix socket by a path that starts from some folder: no backend is called so, wherever the settings start from.
+    pub fn lacks_folder(address: &str) -> bool {
+        address.strip_prefix(UNIX).is_some_and(|path| !path.starts_with('/'))
+    }
+
     /// As the operator wrote it, for logs; a socket by its whole path.
     pub fn name(&self) -> &Arc<str> {
         &self.name

@@ -2,7 +2,7 @@
 
 use hyper::StatusCode;
 
-use crate::config::{Address, Problems};
+use crate::config::{Address, BackendUrl, Problems};
 use crate::control::api::{Problem, ProblemKind};
 use crate::control::desk::{Refusal, Unfit};
 
@@ -29,7 +29,7 @@ pub(super) enum Refused {
     NoResource(String),
     #[error("there is no pool {name}; {}/api/v1/pools shows all", meant(.nearest))]
     NoPool { name: String, nearest: Option<String> },
-    #[error("there is no backend {address} in pool {pool}; /api/v1/pools/{pool} shows all")]
+    #[error("there is no backend {address} in pool {pool}; {}/api/v1/pools/{pool} shows all", whole(.address))]
     NoBackend { pool: String, address: String },
     #[error("that cannot be done here; use {}", methods(.0))]
     Method(Resource),
@@ -67,6 +67,13 @@ pub(super) enum Refused {
     BuiltIn(Refusal),
     #[error("{0}")]
     Stopping(Refusal),
+}
+
+fn whole(address: &str) -> &'static str {
+    match BackendUrl::lacks_folder(address) {
+        true => "a socket is named by its whole path, as in unix:%2Frun%2Fapp.sock; ",
+        false => "",
+    }
 }
 
 fn meant(nearest: &Option<String>) -> String {

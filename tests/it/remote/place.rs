@@ -1,6 +1,6 @@
 //! Which balancer is asked.
 
-use super::{pools, start, told_in_json};
+use super::{pools, refused, start, told_in_json};
 use crate::support::{Backend, Balancer, Sample, Settings};
 
 #[test]
@@ -94,4 +94,20 @@ fn a_port_alone_asks_this_machine_be_it_of_every_address_or_not() {
     let (code, said) = Balancer::bare().word("status").flag("--admin", &format!(":{port}")).fail();
     let start = format!("loadbalancer: nobody listens on 127.0.0.1:{port}: ");
     assert_eq!((code, said.starts_with(&start)), (Some(1), true), "{said}");
+}
+
+#[test]
+fn who_names_a_unix_socket_from_a_folder_is_told_its_whole_path() {
+    let settings = Settings::that_say("");
+    settings.write("listeners.web.address = \"127.0.0.1:0\"\npools.web.backends = [\"unix:app.sock\"]\n");
+    let balancer = start(&settings);
+    let whole = settings.put("app.sock", "");
+    let meant = format!("a socket is named by its whole path; did you mean web/unix:{}?", whole.display());
+    for wanted in ["unix:app.sock", "web/unix:app.sock"] {
+        let said = refused(&balancer, &["drain", wanted]);
+        assert_eq!(said, format!("loadbalancer: there is no backend {wanted}; {meant}"));
+    }
+    let answer = balancer.admin().ask("GET", "/api/v1/pools/web/backends/unix%3Aapp.sock", "", "");
+    let text = answer.expect_status(404).text().to_owned();
+    assert!(text.contains("a socket is named by its whole path, as in unix:%2Frun%2Fapp.sock"), "{text}");
 }
