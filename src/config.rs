@@ -23,6 +23,7 @@ mod host;
 mod introduced;
 mod listen;
 mod load;
+mod name;
 mod nearest;
 mod number;
 mod origin;

@@ -12,7 +12,6 @@ use super::listen::{KeyPair, Listener};
 use super::switch::parse_switch;
 
 pub(super) use fault::BackendFault;
-pub(super) use url::is_name;
 pub use url::{BackendUrl, Scheme, UrlError};
 
 /// Where requests go, as the operator wrote it.

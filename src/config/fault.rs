@@ -84,6 +84,8 @@ pub(super) enum Fault {
     Files { most: u64, open_files: u64, needed: u64 },
     /// A size below what can work.
     SizeTooSmall(u64),
+    /// No bytes, where some say that for any.
+    NoBytes,
     /// A size above what can work.
     SizeTooLarge(u64),
     /// A key that does nothing without another.
@@ -135,6 +137,7 @@ impl Fault {
                 format!("too large: each takes two open files, of which the limit is {open_files}"),
                 format!("use at most {most}, or raise the limit with `ulimit -n {needed}`"),
             ),
+            Self::NoBytes => say("too small: all that has a body would be refused", "leave it out for any"),
             Self::SizeTooSmall(least) => say("too small", format!("use at least {}", Size(*least))),
             Self::SizeTooLarge(most) => say("too large", format!("use at most {}", Size(*most))),
             Self::Needs(other) => say(format!("does nothing without {other}"), format!("add {other}")),
@@ -179,9 +182,13 @@ impl Fault {
     pub(super) fn quotes(&self) -> bool {
         match self {
             Self::Said(_) | Self::Unknown { .. } => true,
-            Self::Backend(fault) => matches!(fault, BackendFault::Path { .. } | BackendFault::NoPort { .. }),
+            Self::Listen(fault) => matches!(fault, ListenFault::Bare { .. }),
+            Self::Backend(BackendFault::Path { .. } | BackendFault::Socket { .. }) => true,
+            Self::Backend(fault) => matches!(fault, BackendFault::NoPort { .. } | BackendFault::Bare { .. }),
             Self::Access(fault) => matches!(fault, AccessFault::HostBits { .. } | AccessFault::RateUnit(_)),
-            Self::Route(fault) => matches!(fault, RouteFault::Regex(_) | RouteFault::Placeholder { .. }),
+            Self::Pool(fault) => matches!(fault, PoolFault::HealthPath { .. } | PoolFault::LogByWord(_)),
+            Self::Route(RouteFault::Regex(_) | RouteFault::Dot { .. }) => true,
+            Self::Route(fault) => matches!(fault, RouteFault::Placeholder { .. }),
             _ => false,
         }
     }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use clap::{ArgAction, Args, ValueEnum};
 
 use super::address::{Address, UNIX, how_long, socket_path};
-use super::said::{By, Said, Scope, say};
+use super::name::in_brackets;
+use super::said::{By, Said, Scope, holds_a_blank, say};
 
 const HOW: &str = "write ADDRESS:PORT, :PORT, PORT or unix:PATH, for example 127.0.0.1:8080";
 const LOCALHOST: &str = "localhost";
@@ -167,8 +168,15 @@ pub(super) enum ListenFault {
     NoAddress,
     /// The address is not one.
     Address,
+    /// A blank in an address.
+    Blank,
     /// An address without its port.
     NoPort,
+    /// An IPv6 address without its brackets.
+    Bare {
+        /// With them.
+        fix: String,
+    },
     /// A name in place of an address.
     Name,
     /// A URL in place of an address.
@@ -178,7 +186,10 @@ pub(super) enum ListenFault {
     /// A Unix socket's path is none, or longer than the system takes.
     SocketPath,
     /// An address was given twice.
-    Twice,
+    Twice {
+        /// Whether one of them is to speak TLS and the other not.
+        differ: bool,
+    },
     /// A setting for TLS, and no listener that speaks it.
     NoTlsListener,
     /// Certificates without keys, or keys without certificates.
@@ -197,8 +208,8 @@ impl ListenFault {
             }
             Self::UnpairedKeys { .. } => Scope::Within(&["cert_file", "key_file"]),
             Self::NoClientCa => Scope::Beside(&["client_ca_file"]),
-            Self::Address | Self::NoPort | Self::Name | Self::Url => Scope::Own,
-            Self::Port | Self::SocketPath | Self::Twice => Scope::Own,
+            Self::Address | Self::Blank | Self::NoPort | Self::Name | Self::Url => Scope::Own,
+            Self::Bare { .. } | Self::Port | Self::SocketPath | Self::Twice { .. } => Scope::Own,
         }
     }
 
@@ -206,14 +217,17 @@ impl ListenFault {
         match self {
             Self::NoAddress => say("has no address", "add address, for example address = \":8080\""),
             Self::Address => say("not an address", HOW),
+            Self::Blank => holds_a_blank(),
             Self::NoPort => say("has no port", HOW),
+            Self::Bare { fix } => say("an IPv6 address without brackets", format!("write {fix}")),
             Self::Name => say("a name, and none is looked up here", HOW),
             Self::Url => say("a URL, not an address", HOW),
             Self::Port => say("not a port", "a port is 1 to 65535, or 0 for any that is free"),
             Self::SocketPath => say("not a path for a socket", how_long(by)),
-            Self::Twice => {
+            Self::Twice { differ: true } => {
                 say("given twice", "remove one of them, for each address speaks either TLS or not")
             }
+            Self::Twice { differ: false } => say("given twice", "remove one of them"),
             Self::NoTlsListener => say(
                 "no listener speaks TLS",
                 by.pick(
@@ -270,7 +284,11 @@ fn fault_of(text: &str) -> ListenFault {
     };
     let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
     let is_number = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    if let Some(fix) = in_brackets(text) {
+        return ListenFault::Bare { fix };
+    }
     match () {
+        () if text.contains(char::is_whitespace) => ListenFault::Blank,
         () if text.contains("://") => ListenFault::Url,
         () if is_ip(text) || (port.is_empty() && is_ip(host)) => ListenFault::NoPort,
         () if is_number && port.parse::<u16>().is_err() => ListenFault::Port,

@@ -29,7 +29,7 @@ use crate::telemetry::access_log::Destination;
 use super::draft::Draft;
 use super::facts::{Config, Limits, Timeouts};
 use super::fault::{Fault, PoolFault, RouteFault};
-use super::file::{self, File, Time};
+use super::file::{self, File, Size, Time};
 use super::files;
 use super::origin::{Origin, Read, Wrong};
 use super::pool::{DEFAULT_ADDRESSES, DEFAULT_POOL, Pool};
@@ -43,6 +43,9 @@ pub(super) use useless::{counts, overflows};
 const LEAST_HEADER_SIZE: u64 = 8192;
 /// The port of servers of names (RFC 1035 section 4.2).
 const DNS: u16 = 53;
+
+/// What others call no access log, or one that is no file.
+const NO_LOGS: [&str; 4] = ["off", "none", "stdout", "stderr"];
 
 /// Header lines whose meaning nobody takes from them.
 const SPOKEN_FOR: [&str; 12] = [
@@ -186,6 +189,10 @@ fn access_log(file: &File, at: &Spot<'_>, known: &Known, draft: &mut Draft) -> O
             at.fault(PoolFault::NoLog);
             None
         }
+        word if NO_LOGS.iter().any(|known| word.eq_ignore_ascii_case(known)) => {
+            at.wrong(word, PoolFault::LogByWord(word.to_owned()));
+            None
+        }
         "-" => Some(Destination::Stdout),
         name => {
             let path = at.file(name);
@@ -267,10 +274,17 @@ fn limits(given: &file::Limits, (open_files, reserved): (u64, u64), at: &Spot<'_
         true => at_connections.take(connections, Err(fault)),
         false => at_connections.between(connections, 1, affordable),
     }?;
+    let body = match given.body_size {
+        Some(Size(0)) => {
+            at.key("body_size").wrong(Size(0), Fault::NoBytes);
+            return None;
+        }
+        size => size.map(|size| size.0),
+    };
     Some(Limits {
         header_size: usize::try_from(header_size?).ok()?,
         headers: usize::try_from(headers?).ok()?,
-        body: given.body_size.map(|size| size.0),
+        body,
         connections: usize::try_from(connections).ok()?,
         refusals: usize::try_from(files::refusals(affordable, connections)).ok()?,
         is_chosen: given.connections.is_some(),

@@ -33,6 +33,11 @@ pub(super) fn say(message: impl Into<String>, help: impl Into<String>) -> Said {
     Said { message: message.into(), help: Some(help.into()).filter(|help| !help.is_empty()) }
 }
 
+/// What is said of a text in which nothing may be blank.
+pub(super) fn holds_a_blank() -> Said {
+    say("holds a blank", "remove it; between two is a comma alone")
+}
+
 /// What must be known of other settings, so that a fault is one: keys that could answer it. Each is a path with dots, where `*`
 /// stands for anything in a table or a list. While one of them may be meant, the fault may be a mere consequence of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

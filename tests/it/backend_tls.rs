@@ -344,17 +344,6 @@ fn files_that_were_replaced_are_read_anew_by_a_reload_of_the_same_settings() {
 }
 
 #[test]
-fn an_address_that_is_no_name_for_a_certificate_is_one_by_itself() {
-    let authority = Authority::new();
-    let backend = TlsBackend::start(with_certificate(&authority.signs(&["127.0.0.1"])));
-    let short = format!("https://127.1:{}", backend.url("").rsplit_once(':').expect("a port").1);
-    let balancer = Balancer::before(&[]).flag("--backend", &short);
-    let balancer = balancer.flag("--backend-ca", authority.file().to_str().unwrap());
-    let balancer = balancer.flag("--health-interval", "1h").start();
-    get(balancer.address, "/").expect_status(200);
-}
-
-#[test]
 fn files_that_cannot_be_used_keep_it_from_starting_in_one_line() {
     let authority = Authority::new();
     let (us, other) = (authority.signs(&["a"]), authority.signs(&["b"]));

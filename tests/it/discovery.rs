@@ -232,6 +232,18 @@ fn a_name_may_have_an_underscore_in_it() {
 }
 
 #[test]
+fn a_name_that_no_certificate_can_be_for_is_an_address_to_tls() {
+    let (dns, authority) = (Dns::start(), Authority::new());
+    let backend = TlsBackend::start(with_certificate(&authority.signs(&["127.0.0.1"])));
+    dns.says("app.1.", &[Ipv4Addr::LOCALHOST]);
+    dns.serves("_http._tcp.app.test.", &[(0, 1, backend.address.port(), "app.1.")]);
+    let text = settings_text(Some(&dns), "srv:https://_http._tcp.app.test");
+    let tls = format!("tls = {{ ca_file = \"{}\" }}\n", authority.file().display());
+    let balancer = Settings::that_say(&(text + &tls)).balancer().start();
+    get(balancer.address, "/").expect_status(200);
+}
+
+#[test]
 fn a_service_that_leads_nowhere_takes_nobody_away_and_is_named() {
     let (dns, sample) = (Dns::start(), Sample::start("named"));
     let (name, port) = ("_http._tcp.app.test.", sample.address().port());

@@ -4,13 +4,15 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::config::said::{By, Said, say};
+use crate::config::said::{By, Said, holds_a_blank, say};
 
 /// What can be wrong with networks or rates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::config) enum AccessFault {
     /// A network is not one.
     Network,
+    /// A network with a blank in it.
+    Blank,
     /// A network's address has bits that are not its network's.
     HostBits {
         /// The network that may be meant.
@@ -32,6 +34,7 @@ impl AccessFault {
     pub(in crate::config) fn said(&self, by: By) -> Said {
         match self {
             Self::Network => say("not a network", "write ADDRESS or ADDRESS/BITS, for example 10.0.0.0/8"),
+            Self::Blank => holds_a_blank(),
             Self::HostBits { network, address } => say(
                 "the address is more than a network of that size",
                 format!("write {network} for the network or {address} for one address"),

@@ -145,6 +145,9 @@ fn number(address: IpAddr) -> u128 {
 /// Parses `10.0.0.0/8`, `::1` and the like. A network whose address has bits beyond its size is refused: it may be
 /// meant as the one address or as the whole network.
 pub(in crate::config) fn parse_network(text: &str) -> Result<IpNet, AccessFault> {
+    if text.contains(char::is_whitespace) {
+        return Err(AccessFault::Blank);
+    }
     let network: IpNet = match text.parse::<IpAddr>() {
         Ok(address) => address.into(),
         Err(_) => text.parse().map_err(|_| AccessFault::Network)?,
@@ -189,10 +192,11 @@ mod tests {
         ] {
             assert_eq!(network(text).to_string(), means, "{text}");
         }
-        for text in
-            ["", "10", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "::/129", "localhost", "10.0.0.0/8 "]
-        {
+        for text in ["", "10", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "::/129", "localhost"] {
             assert_eq!(parse_network(text), Err(AccessFault::Network), "{text}");
+        }
+        for text in ["10.0.0.0/8 ", " 10.0.0.0/8", "10.0.0.0 /8"] {
+            assert_eq!(parse_network(text), Err(AccessFault::Blank), "{text}");
         }
     }
 

@@ -1,7 +1,8 @@
 //! What can be wrong with a backend, or with TLS to it.
 
 use crate::config::address::how_long;
-use crate::config::said::{By, Said, Scope, say};
+use crate::config::name::NameFault;
+use crate::config::said::{By, Said, Scope, holds_a_blank, say};
 
 /// What can be wrong with a backend, or with TLS to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,6 +11,15 @@ pub(in crate::config) enum BackendFault {
     NoAddress,
     /// The address is not one.
     Address,
+    /// The host is no address, and no name either.
+    Name(NameFault),
+    /// An IPv6 address without its brackets.
+    Bare {
+        /// With them.
+        fix: String,
+    },
+    /// The address that stands for all.
+    Unspecified,
     /// What stands for the port is a number, and none of a port.
     Port,
     /// A scheme and a host, and no port.
@@ -24,6 +34,11 @@ pub(in crate::config) enum BackendFault {
     /// A path behind the address.
     Path {
         /// Without it.
+        fix: String,
+    },
+    /// A path where a host and a port are to be.
+    Socket {
+        /// As the socket that is meant is written.
         fix: String,
     },
     /// A Unix socket's path is none, or longer than the system takes.
@@ -62,15 +77,21 @@ impl BackendFault {
     pub(in crate::config) fn said(&self, by: By) -> Said {
         match self {
             Self::NoAddress => say("has no address", "add address, for example address = \"127.0.0.1:3000\""),
-            Self::Address => say("not an address", "write HOST:PORT, for example 127.0.0.1:3000"),
+            Self::Address => not_an_address(),
+            Self::Name(fault) => fault.said(not_an_address()),
+            Self::Bare { fix } => say("an IPv6 address without brackets", format!("write {fix}")),
+            Self::Unspecified => {
+                say("stands for all addresses, and a backend has one", "write 127.0.0.1 for this machine")
+            }
             Self::Port => say("not a port", "a port is 1 to 65535"),
             Self::NoPort { fix } => say("has no port", format!("write {fix}")),
-            Self::Blank => say("holds a blank", "remove it; between two backends is a comma alone"),
+            Self::Blank => holds_a_blank(),
             Self::Scheme => say(
                 "not a scheme that is spoken",
                 "write http://, https:// or h2c:// before HOST:PORT, or unix:PATH",
             ),
             Self::Path { fix } => say("has a path, but requests keep their own", format!("write {fix}")),
+            Self::Socket { fix } => say("a path in place of HOST:PORT", format!("write {fix}")),
             Self::SocketPath => say("not a path for a socket", how_long(by)),
             Self::Unresolved { reason } => say(
                 format!("the name cannot be resolved ({reason})"),
@@ -100,5 +121,15 @@ impl BackendFault {
                 say("not a name", "write a host name or an IP address, for example app.internal")
             }
         }
+    }
+}
+
+fn not_an_address() -> Said {
+    say("not an address", "write HOST:PORT, for example 127.0.0.1:3000")
+}
+
+impl From<NameFault> for BackendFault {
+    fn from(fault: NameFault) -> Self {
+        Self::Name(fault)
     }
 }

@@ -1,7 +1,7 @@
 //! Where a backend is and what is spoken to it, as an operator writes it.
 
 use std::fmt::{self, Display, Formatter};
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::BackendFault;
 use crate::config::address::{Address, UNIX, socket_path};
+use crate::config::name::{NameFault, check_host, in_brackets};
 use crate::config::said::{By, Said};
 
 /// What is spoken to a backend.
@@ -122,20 +123,18 @@ impl BackendUrl {
             Some(("h2c", rest)) => (Scheme::H2c, rest),
             Some(_) => return Err(BackendFault::Scheme),
         };
-        if let Some((_, path)) = authority.split_once('/') {
-            let fix = text.strip_suffix(path).and_then(|text| text.strip_suffix('/')).unwrap_or(text);
-            return Err(BackendFault::Path { fix: fix.to_owned() });
+        let before = &text[..text.len() - authority.len()];
+        if let Some((host, path)) = authority.split_once('/') {
+            return Err(fault_of_path(before, host, path));
         }
         if text.contains(char::is_whitespace) {
             return Err(BackendFault::Blank);
         }
-        let usual = match scheme {
-            Scheme::Https => Some(443),
-            Scheme::Http => text.starts_with("http:").then_some(80),
-            Scheme::H2c => None,
-        };
-        if let Some(port) = usual.filter(|_| is_name(authority)) {
+        if let Some(port) = usual_port(before, authority) {
             return Err(BackendFault::NoPort { fix: format!("{text}:{port}") });
+        }
+        if let Some(fix) = in_brackets(authority) {
+            return Err(BackendFault::Bare { fix: format!("{before}{fix}") });
         }
         let name = if scheme == Scheme::Http { authority } else { text };
         let (address, among) = look_up(authority, || known(name))?;
@@ -156,10 +155,31 @@ impl Display for BackendUrl {
     }
 }
 
-/// Whether it can be a name in the DNS.
-pub(in crate::config) fn is_name(text: &str) -> bool {
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    (1..=253).contains(&text.len()) && text.chars().all(fits)
+/// The port that is usual with a scheme, if a host stands alone behind it.
+fn usual_port(scheme: &str, host: &str) -> Option<u16> {
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let is_host = address.map_or_else(|| check_host(host).is_ok(), |text| text.parse::<Ipv6Addr>().is_ok());
+    match scheme {
+        "http://" if is_host => Some(80),
+        "https://" if is_host => Some(443),
+        _ => None,
+    }
+}
+
+/// What is wrong with a backend that has a path behind a host, or in its place.
+fn fault_of_path(scheme: &str, host: &str, path: &str) -> BackendFault {
+    match host {
+        "" if path.is_empty() || path.starts_with('/') => BackendFault::Address,
+        // Some put a request's path behind that of a socket.
+        "" | UNIX => {
+            BackendFault::Socket { fix: format!("{UNIX}/{}", path.split(':').next().unwrap_or(path)) }
+        }
+        "." | ".." => BackendFault::Socket { fix: format!("{UNIX}{host}/{path}") },
+        _ => {
+            let port = usual_port(scheme, host).map(|port| format!(":{port}")).unwrap_or_default();
+            BackendFault::Path { fix: format!("{scheme}{host}{port}") }
+        }
+    }
 }
 
 /// The address of HOST:PORT, one that is known before others, and how many there are of its version of IP.
@@ -167,21 +187,10 @@ fn look_up<K: IntoIterator<Item = SocketAddr>>(
     authority: &str,
     known: impl FnOnce() -> K,
 ) -> Result<(SocketAddr, usize), BackendFault> {
-    let refuse = || BackendFault::Address;
     let (address, among) = match authority.parse::<SocketAddr>() {
         Ok(address) => (address, 1),
         Err(_) => {
-            let (name, port) = authority.rsplit_once(':').ok_or_else(refuse)?;
-            let is_bracketed = name.starts_with('[') && name.ends_with(']');
-            if !is_bracketed && !is_name(name) {
-                return Err(refuse());
-            }
-            let is_number = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
-            let port: u16 =
-                port.parse().map_err(|_| if is_number { BackendFault::Port } else { refuse() })?;
-            if !is_name(name) {
-                return Err(refuse());
-            }
+            let (name, port) = split(authority)?;
             let unresolved = |reason: String| BackendFault::Unresolved { reason };
             let found = (name, port).to_socket_addrs().map_err(|error| unresolved(error.to_string()))?;
             let found: IndexSet<_> = found.collect();
@@ -193,9 +202,27 @@ fn look_up<K: IntoIterator<Item = SocketAddr>>(
     };
     match address {
         _ if address.port() == 0 => Err(BackendFault::Port),
-        _ if address.ip().is_unspecified() => Err(refuse()),
+        _ if address.ip().is_unspecified() => Err(BackendFault::Unspecified),
         _ => Ok((address, among)),
     }
+}
+
+/// The name and the port of HOST:PORT.
+fn split(authority: &str) -> Result<(&str, u16), BackendFault> {
+    let Some((host, port)) = authority.rsplit_once(':') else {
+        return Err(match check_host(authority) {
+            Err(NameFault::Foreign) => NameFault::Foreign.into(),
+            _ => BackendFault::Address,
+        });
+    };
+    let is_bracketed = host.starts_with('[') && host.ends_with(']');
+    if !is_bracketed {
+        check_host(host)?;
+    }
+    let is_number = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    let number =
+        port.parse().map_err(|_| if is_number { BackendFault::Port } else { BackendFault::Address })?;
+    if is_bracketed { Err(BackendFault::Address) } else { Ok((host, number)) }
 }
 
 /// Of the addresses of a name the one that is known first or else the first one, IPv4 before IPv6: `localhost` means 127.0.0.1 to
@@ -250,5 +277,9 @@ mod tests {
             assert_eq!(parse(text), Err(path));
         }
         assert_eq!(parse("unix:"), Err(BackendFault::SocketPath));
+        for text in ["https://a/x", "https://[::1]/x"] {
+            let fix = format!("{}:443", text.trim_end_matches("/x"));
+            assert_eq!(parse(text), Err(BackendFault::Path { fix }));
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::slice;
 
+use crate::config::name::NameFault;
 use crate::config::pool::PolicyName;
 use crate::config::said::{By, Said, Scope, say};
 
@@ -18,10 +19,19 @@ pub(in crate::config) enum PoolFault {
     Empty,
     /// A source of backends is none.
     Source,
+    /// The name of a source is none.
+    NameOfSource(NameFault),
+    /// A source names an address.
+    AddressOfSource,
     /// A hash key is none.
     HashKey,
-    /// The path of a check is not in origin form.
-    HealthPath,
+    /// The path of a check begins with no slash, or has control characters.
+    NoHealthPath,
+    /// The path of a check has characters that can only stand there encoded.
+    HealthPath {
+        /// With them encoded.
+        fix: String,
+    },
     /// No status means healthy.
     NoStatuses,
     /// gRPC's own check does not go by statuses of HTTP.
@@ -58,6 +68,8 @@ pub(in crate::config) enum PoolFault {
     NoAdmin,
     /// The access log has no name.
     NoLog,
+    /// The access log has a name by which others mean none, or a stream.
+    LogByWord(String),
     /// The admin API's address is a listener's, too: that of the named one, or nobody wrote where the admin API is.
     AdminTwice(Option<String>),
 }
@@ -81,14 +93,18 @@ impl PoolFault {
             | Self::LinkLocalDns
             | Self::ScopedDns(_)
             | Self::Source
+            | Self::NameOfSource(_)
+            | Self::AddressOfSource
             | Self::HashKey
-            | Self::HealthPath
+            | Self::NoHealthPath
+            | Self::HealthPath { .. }
             | Self::TooOften
             | Self::Name
             | Self::NoName
             | Self::ShortSecret
             | Self::NoLine
             | Self::NoLog
+            | Self::LogByWord(_)
             | Self::AdminTwice(Some(_)) => Scope::Own,
             Self::AdminTwice(None) => Scope::All(&["admin.address"]),
         }
@@ -98,14 +114,14 @@ impl PoolFault {
         match self {
             Self::DnsServer | Self::LinkLocalDns | Self::ScopedDns(_) => self.said_of_servers_of_names(),
             Self::Empty => say("has no backends", "add backends = [\"HOST:PORT\"], or discover"),
-            Self::Source => say("not a source of backends", "write dns:NAME:PORT, srv:NAME or file:PATH"),
+            Self::Source | Self::NameOfSource(_) | Self::AddressOfSource => self.said_of_sources(),
             Self::HashKey => {
                 say("not part of a request", "write client, path, header:NAME, cookie:NAME or query:NAME")
             }
-            Self::HealthPath => say(
-                "must start with / and hold no spaces, quotes, <, >, # or control characters",
-                "write them as %20, %22, %3C",
-            ),
+            Self::NoHealthPath => say("not a path", "begin with /, for example /health"),
+            Self::HealthPath { fix } => {
+                say("has characters that a request cannot send as they are", format!("write {fix}"))
+            }
             Self::NoStatuses => {
                 say("an empty list, by which no backend would be healthy", "leave the key out for 200-299")
             }
@@ -140,6 +156,10 @@ impl PoolFault {
                     "remove it, or set address to where the admin API is to be",
                 ),
             ),
+            Self::LogByWord(word) => say(
+                "would be a file of that name",
+                format!("leave it out for none, write - for standard output, or ./{word} for that file"),
+            ),
             Self::NoLog => say("names no file", "name a file, or \"-\" for standard output"),
             Self::AdminTwice(Some(listener)) => say(
                 format!("given twice: listener {listener} has it, too"),
@@ -150,6 +170,17 @@ impl PoolFault {
                 "choose another one, or set admin.address, for example to \"off\"",
             ),
             _ => self.said_of_useless(),
+        }
+    }
+
+    fn said_of_sources(&self) -> Said {
+        let none = say("not a source of backends", "write dns:NAME:PORT, srv:NAME or file:PATH");
+        match self {
+            Self::NameOfSource(fault) => fault.said(none),
+            Self::AddressOfSource => {
+                say("an address, of which no name leads to more", "write it in backends")
+            }
+            _ => none,
         }
     }
 

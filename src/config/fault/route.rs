@@ -1,6 +1,7 @@
 //! What can be wrong with a route.
 
-use crate::config::said::{Said, Scope, say};
+use crate::config::name::NameFault;
+use crate::config::said::{Said, Scope, holds_a_blank, say};
 
 /// What can be wrong with a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,12 @@ pub(in crate::config) enum RouteFault {
     NoWeight,
     /// A host is none.
     Host,
+    /// A host is no address, and no name either.
+    Name(NameFault),
+    /// A host that is to be a name and all that is below it.
+    Dot { name: String },
+    /// A host is an IPv6 address without its brackets.
+    Bare,
     /// A host that may have a port is none.
     HostAndPort,
     /// A host that is to be any.
@@ -23,6 +30,8 @@ pub(in crate::config) enum RouteFault {
     Path(&'static str),
     /// A regular expression is none.
     Regex(String),
+    /// A method that is to be any.
+    AnyMethod,
     /// A method is none.
     Method { fix: Option<String> },
     /// A name of a header line is none.
@@ -45,6 +54,8 @@ pub(in crate::config) enum RouteFault {
     Target(&'static str),
     /// A status that is none of those that fit.
     Status(&'static str),
+    /// A status with a blank in it.
+    Blank,
     /// A body for a status that has none.
     NoBody,
     /// A page that is nowhere.
@@ -86,6 +97,11 @@ impl Mend {
 }
 
 impl RouteFault {
+    /// A text is no status or range of statuses of those that fit.
+    pub(in crate::config) fn of_status(text: &str, which: &'static str) -> Self {
+        if text.contains(char::is_whitespace) { Self::Blank } else { Self::Status(which) }
+    }
+
     pub(in crate::config) fn scope(&self) -> Scope<'_> {
         match self {
             Self::NoRoutes => Scope::All(&["routes.*"]),
@@ -106,9 +122,12 @@ impl RouteFault {
             Self::NoAction => say("nothing is done with its requests", "add pool, pools, redirect or answer"),
             Self::TwoActions(other) => say(format!("{other} is given as well"), "keep one of them"),
             Self::NoWeight => say("all weights are 0, so no pool gets a request", "give one a weight"),
-            Self::Host => {
-                say("not a host", "write a name without a port, for example api.example.com or *.example.com")
+            Self::Host => not_a_host(),
+            Self::Name(fault) => fault.said(not_a_host()),
+            Self::Dot { name } => {
+                say("begins with a dot", format!("write *.{name}, and {name} beside it in hosts"))
             }
+            Self::Bare => say("an IPv6 address without brackets", "write it in them, without a port: [::1]"),
             Self::HostAndPort => say(
                 "not a host",
                 "write a name or an address, and maybe a port: inner.example, 10.0.0.1:8080 or [::1]:8080",
@@ -116,6 +135,7 @@ impl RouteFault {
             Self::AnyHost => say("not a host", "leave it out for any"),
             Self::Path(why) => say(*why, "write /login, /v1/*, /users/{id}, /files/{rest...} or ~ REGEX"),
             Self::Regex(why) => say(format!("not a regular expression: {why}"), ""),
+            Self::AnyMethod => say("not a method", "leave it out for any"),
             Self::Method { fix: Some(fix) } => say("not a method", format!("did you mean {fix}?")),
             Self::Method { fix: None } => say("not a method", "write GET, POST and so on"),
             Self::HeaderName => say("not a name of a header line", "write it without : and spaces"),
@@ -141,6 +161,7 @@ impl RouteFault {
             }
             Self::Target(help) => say("nothing that a client could ask for", *help),
             Self::Status(which) => say("not a status for this", format!("use {which}")),
+            Self::Blank => holds_a_blank(),
             Self::NoBody => say("an answer with this status has no body", "remove body, or change status"),
             Self::NoPage => say("has neither a file nor a body", "add file or body"),
             Self::Overlap(other) => say(format!("{other} is for some of these, too"), "separate them"),
@@ -159,5 +180,15 @@ impl RouteFault {
                 say("its requests go to this pool anyway", "name another pool, or remove mirror")
             }
         }
+    }
+}
+
+fn not_a_host() -> Said {
+    say("not a host", "write a name without a port, for example api.example.com or *.example.com")
+}
+
+impl From<NameFault> for RouteFault {
+    fn from(fault: NameFault) -> Self {
+        Self::Name(fault)
     }
 }

@@ -112,13 +112,14 @@ fn redirect(
     }
     let begins = ["http://", "https://", "/", "{"].iter().any(|start| to.starts_with(start));
     let fits = begins && header_value(to).is_some();
+    let fault = RouteFault::Target("write https://HOST/PATH or /PATH, for example https://{host}{path}");
     if !fits {
-        at.wrong(
-            to,
-            RouteFault::Target("write https://HOST/PATH or /PATH, for example https://{host}{path}"),
-        );
+        at.wrong(to, fault.clone());
     }
-    let to = template(to, captures, at).filter(|_| fits);
+    let to = template(to, captures, at).filter(|_| fits)?;
+    // Of names only that of the path stands for something that begins so.
+    let is_target = !to.starts_with('{') || to.starts_with("{path}");
+    let to = at.take(to.clone(), is_target.then_some(to).ok_or(fault));
     Some(Action::Redirect { status: status?, to: to? })
 }
 

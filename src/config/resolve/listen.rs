@@ -53,8 +53,8 @@ pub(super) fn listeners(file: &File, at: &Spot<'_>) -> Vec<Listener> {
         };
         let at = at.key("address");
         let Some(address) = at.take(text, parse(text, at.folder())) else { continue };
-        if listeners.iter().any(|known| known.is_at(&address)) {
-            at.wrong(text, ListenFault::Twice);
+        if let Some(known) = listeners.iter().find(|known| known.is_at(&address)) {
+            at.wrong(text, ListenFault::Twice { differ: known.tls != listener.tls });
         }
         listeners.push(Listener { name: name.as_str().into(), address, tls: listener.tls });
     }

@@ -12,9 +12,9 @@ use super::access::networks;
 use super::listen::Listeners;
 use super::pool::is_token;
 use crate::config::access::Networks;
-use crate::config::backend::is_name;
 use crate::config::fault::{Fault, RouteFault};
 use crate::config::file::{self, Wanted};
+use crate::config::name::{check_host, check_name};
 use crate::config::nearest::nearest;
 use crate::config::pattern::Pattern;
 use crate::config::route::{Condition, HostMatch, Match, Part, PathMatch, Segment, Test};
@@ -83,20 +83,29 @@ const TAKEN: RouteFault = RouteFault::Path(
 );
 
 fn host(text: &str) -> Result<HostMatch, RouteFault> {
-    if text == "*" {
+    // The second is nginx's word for it.
+    if matches!(text, "*" | "_") {
         return Err(RouteFault::AnyHost);
     }
     let lower = text.to_ascii_lowercase();
     if let Some(under) = lower.strip_prefix('*') {
-        let name = under.strip_prefix('.').filter(|name| is_name(name));
-        return name.map(|_| HostMatch::Under(under.into())).ok_or(RouteFault::Host);
+        check_name(under.strip_prefix('.').ok_or(RouteFault::Host)?)?;
+        return Ok(HostMatch::Under(under.into()));
+    }
+    if let Some(name) = lower.strip_prefix('.').filter(|name| check_name(name).is_ok()) {
+        return Err(RouteFault::Dot { name: name.to_owned() });
+    }
+    if lower.parse::<Ipv6Addr>().is_ok() {
+        return Err(RouteFault::Bare);
     }
     let address = lower.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let address = address.and_then(|text| text.parse::<Ipv6Addr>().ok());
     // However it is written, here and in requests.
-    let address = address.map(|address| format!("[{address}]"));
-    let host = address.or_else(|| is_name(&lower).then_some(lower));
-    host.map(|host| HostMatch::Exact(host.into())).ok_or(RouteFault::Host)
+    let host = match address {
+        Some(address) => format!("[{address}]"),
+        None => check_host(&lower).map(|()| lower)?,
+    };
+    Ok(HostMatch::Exact(host.into()))
 }
 
 fn path(text: &str) -> Result<PathMatch, RouteFault> {
@@ -191,6 +200,9 @@ fn pattern(text: &str) -> Result<Pattern, RouteFault> {
 }
 
 fn method(text: &str) -> Result<Method, RouteFault> {
+    if text == "*" {
+        return Err(RouteFault::AnyMethod);
+    }
     let upper = text.to_ascii_uppercase();
     if upper != text && METHODS.contains(&&*upper) {
         return Err(RouteFault::Method { fix: Some(upper) });

@@ -1,6 +1,7 @@
 //! Pools.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +13,11 @@ use indexmap::IndexMap;
 use super::backend::{Speaks, tls, urls};
 use super::shared::{host, secret, status_range};
 use super::{Known, Spot, useless};
-use crate::config::backend::{BackendUrl, Scheme, is_name};
+use crate::config::backend::{BackendUrl, Scheme};
 use crate::config::fault::{PoolFault, RouteFault};
 use crate::config::file::{self, Choices, StatusText};
 use crate::config::listen::Listener;
+use crate::config::name::check_name;
 use crate::config::pool::{
     Backend, Balancing, HashKey, Health, MOST_WEIGHT, PolicyName, Pool, Source, Sticky,
 };
@@ -115,22 +117,27 @@ pub(super) fn tags(given: &IndexMap<String, String>) -> Vec<(Arc<str>, Arc<str>)
 }
 
 fn source(text: &str, at: &Spot<'_>) -> Option<Source> {
+    let named = |name: &str, source: Source| match check_name(name) {
+        Ok(()) => Ok(source),
+        Err(_) if name.parse::<IpAddr>().is_ok() => Err(PoolFault::AddressOfSource),
+        Err(fault) => Err(PoolFault::NameOfSource(fault)),
+    };
     let source = match text.split_once(':') {
         Some(("dns", rest)) => {
             let (scheme, rest) = scheme(rest);
-            rest.rsplit_once(':').and_then(|(name, port)| {
-                let port = port.parse().ok().filter(|port| *port != 0)?;
-                is_name(name).then(|| Source::Dns { scheme, name: name.into(), port })
+            rest.rsplit_once(':').ok_or(PoolFault::Source).and_then(|(name, port)| {
+                let port = port.parse().ok().filter(|port| *port != 0).ok_or(PoolFault::Source)?;
+                named(name, Source::Dns { scheme, name: name.into(), port })
             })
         }
         Some(("srv", rest)) => {
             let (scheme, name) = scheme(rest);
-            is_name(name).then(|| Source::Srv { scheme, name: name.into() })
+            named(name, Source::Srv { scheme, name: name.into() })
         }
-        Some(("file", path)) if !path.is_empty() => Some(Source::File(at.file(path))),
-        _ => None,
+        Some(("file", path)) if !path.is_empty() => Ok(Source::File(at.file(path))),
+        _ => Err(PoolFault::Source),
     };
-    at.take(text, source.ok_or(PoolFault::Source))
+    at.take(text, source)
 }
 
 /// What is to be spoken to those that a name leads to, and the rest.
@@ -150,7 +157,7 @@ fn health(given: &file::Health, at: &Spot<'_>) -> Option<Health> {
     let is_plain = path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
     // What asks for it knows more that it may not hold.
     if !is_plain || path.parse::<Uri>().is_err() {
-        at.key("path").wrong(path, PoolFault::HealthPath);
+        at.key("path").wrong(path, fault_of_path(path));
         return None;
     }
     let usual = Health::usual(path);
@@ -176,6 +183,23 @@ fn health(given: &file::Health, at: &Spot<'_>) -> Option<Health> {
     })
 }
 
+/// What is wrong with the path of a check that is none.
+fn fault_of_path(path: &str) -> PoolFault {
+    if !path.starts_with('/') || path.bytes().any(|byte| byte.is_ascii_control()) {
+        return PoolFault::NoHealthPath;
+    }
+    let mut fix = String::new();
+    for character in path.chars() {
+        if character.is_ascii_graphic() && !"\"#<>\\^`{|}".contains(character) {
+            fix.push(character);
+        } else {
+            let bytes = character.to_string();
+            fix.extend(bytes.bytes().map(|byte| format!("%{byte:02X}")));
+        }
+    }
+    PoolFault::HealthPath { fix }
+}
+
 /// Those that mean healthy. A status below 200 is none of a final answer.
 fn statuses(list: &[StatusText], at: &Spot<'_>) -> Option<Statuses> {
     if list.is_empty() {
@@ -185,7 +209,7 @@ fn statuses(list: &[StatusText], at: &Spot<'_>) -> Option<Statuses> {
     let which = "one or two from 200 to 599, the lower one first, for example 401 or 200-399";
     let range = |(index, StatusText(text)): (usize, &StatusText)| {
         let range = status_range(text, 200..600);
-        at.index(index).take(text, range.ok_or(RouteFault::Status(which)))
+        at.index(index).take(text, range.ok_or_else(|| RouteFault::of_status(text, which)))
     };
     let ranges: Vec<_> = list.iter().enumerate().map(range).collect();
     ranges.into_iter().collect::<Option<_>>().map(Statuses::of)

@@ -44,12 +44,14 @@ fn an_address_to_listen_on_may_leave_out_what_is_obvious() {
     }
     let refused = said(&["--listen", "here"]);
     assert!(refused.starts_with("--listen here: not an address; write ADDRESS:PORT, :PORT"), "{refused}");
+    let twice = "--listen 1: given twice; remove one of them";
+    assert_eq!(said(&["--listen", "1", "--listen", "1"]), twice);
 }
 
 #[test]
 fn backends_that_make_no_sense_are_refused_by_name() {
     let refused = |backend: &str| said(&["--backend", backend]);
-    for text in ["3000", "127.0.0.1", "127.0.0.1:http", "0.0.0.0:3000", ":1", "''"] {
+    for text in ["3000", "127.0.0.1", "127.0.0.1:http", ":1", "''"] {
         let expected =
             format!("--backend {text}: not an address; write HOST:PORT, for example 127.0.0.1:3000");
         assert_eq!(refused(text.trim_matches('\'')), expected);
@@ -65,11 +67,15 @@ fn backends_that_make_no_sense_are_refused_by_name() {
 
 #[test]
 fn a_health_path_is_an_origin_form_target() {
-    for text in ["health", "''", "/a b", "/a#b", "/\r\nHost: x"] {
+    for text in ["health", "''", "/\r\nHost: x", "http://a/"] {
         let refused = said(&["--health-path", text.trim_matches('\'')]);
         // It is told in one line.
         let text = text.replace("\r\n", "\\r\\n");
-        assert!(refused.starts_with(&format!("--health-path {text}: must start with / and")), "{refused}");
+        assert!(refused.starts_with(&format!("--health-path {text}: not a path; begin with /")), "{refused}");
+    }
+    for (text, fix) in [("/a b", "/a%20b"), ("/a#b?\"\u{e9}\"", "/a%23b?%22%C3%A9%22")] {
+        let refused = said(&["--health-path", text]);
+        assert!(refused.ends_with(&format!("cannot send as they are; write {fix}")), "{refused}");
     }
     assert_eq!(resolve(&["--health-path", "/ok?deep=1"]).unwrap().pools[0].health.path, "/ok?deep=1");
 }

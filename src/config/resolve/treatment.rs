@@ -60,10 +60,14 @@ fn rewrite(text: &str, captures: Option<&[String]>, at: &Spot<'_>) -> Option<Arc
     }
     let begins = text.starts_with('/') || text.starts_with('{');
     let fits = begins && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    let fault = RouteFault::Target("write a path that begins with /, for example /new/{rest}");
     if !fits {
-        at.wrong(text, RouteFault::Target("write a path that begins with /, for example /new/{rest}"));
+        at.wrong(text, fault.clone());
     }
-    template(text, captures, at).filter(|_| fits)
+    let text = template(text, captures, at).filter(|_| fits)?;
+    // Of names only that of the path stands for something that begins so.
+    let is_path = !text.starts_with('{') || text.starts_with("{path}");
+    at.take(text.clone(), is_path.then_some(text).ok_or(fault))
 }
 
 /// What backends are told without being asked to.
@@ -157,7 +161,7 @@ fn error_pages(given: &IndexMap<String, file::ErrorPage>, at: &Spot<'_>) -> Vec<
         let page = error_page(given, &at);
         let Some(statuses) = status_range(text, FAILURES) else {
             let which = "one or two from 400 to 599, the lower one first, for example 404 or 502-504";
-            at.wrong_key(text, RouteFault::Status(which));
+            at.wrong_key(text, RouteFault::of_status(text, which));
             continue;
         };
         let overlaps = |(_, page): &&(&str, ErrorPage)| page.statuses.overlaps(statuses);

@@ -267,13 +267,13 @@ fn long_lines_and_values_are_drawn_short_and_control_characters_by_their_names()
 #[test]
 fn the_mark_stands_below_what_is_wrong_behind_tabs_and_wide_characters() {
     let text = "[pools.\"日本\"]\n\tbackends\t= [\"[::1]:1\",\t\"日本:x\"] # 日本\n";
-    let expected = "error: 日本:x: not an address
+    let expected = "error: 日本:x: has letters beyond ASCII
  --> lb.toml:2:25
   |
 2 |     backends    = [\"[::1]:1\",    \"日本:x\"] # 日本
   |                                  ^^^^^^^^ pools.\"日本\".backends[1]
   |
-  = help: write HOST:PORT, for example 127.0.0.1:3000";
+  = help: write the name in punycode: xn--...";
     assert_eq!(said_of("lb.toml", text), expected);
 }
 

@@ -53,7 +53,7 @@ fn a_request_that_could_lead_out_of_a_rewrite_is_told_as_that() {
 #[test]
 fn what_waits_for_the_next_start_is_not_taken_for_what_is_in_force() {
     let usual = settings(&[Backend::refuses().to_string()], "");
-    let waiting = format!("workers = 3\naccess_log = \"off\"\n{usual}");
+    let waiting = format!("workers = 3\naccess_log = \"./off\"\n{usual}");
     let settings_now = Settings::that_say(&format!("workers = 2\n{usual}"));
     let balancer = Balancer::bare().flag("--config", settings_now.path()).start();
     let difference = "workers: 2 -> 3";

@@ -64,7 +64,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("--backend=https://localhost", "--backend https://localhost: has no port; write https://localhost:443"),
     (
         "--backend=127.0.0.1:1,\t127.0.0.1:2",
-        "--backend \\t127.0.0.1:2: holds a blank; remove it; between two",
+        "--backend \\t127.0.0.1:2: holds a blank; remove it; between two is a comma alone",
     ),
     ("--backend=nowhere", "--backend nowhere: not an address; write HOST:PORT, for example 127.0.0.1:3000"),
     ("--backend=127.0.0.1:0", "--backend 127.0.0.1:0: not a port; a port is 1 to 65535"),
@@ -183,7 +183,61 @@ const REFUSED: &[(&str, &str)] = &[
         "--health-path=/grpc.health.v1.Health/Check --health-statuses=200",
         "--health-statuses: do nothing, for gRPC's own check goes by what is said in gRPC; remove them, or ",
     ),
-    ("--health-path=health", "--health-path health: must start with / and hold no spaces, "),
+    ("--health-path=health", "--health-path health: not a path; begin with /, for example /health"),
+    (
+        "--health-path=/ü",
+        "--health-path /ü: has characters that a request cannot send as they are; write /%C3%BC",
+    ),
+    ("--lisetn=1", "unexpected argument '--lisetn' found; did you mean --listen? (see --help)"),
+    (
+        "--backend=2130706433:3000",
+        "--backend 2130706433:3000: no address, and no name ends in a number; write all four numbers of an ",
+    ),
+    ("--backend=http://127.1", "--backend http://127.1: not an address; write HOST:PORT, for example "),
+    ("--backend=256.1.1.1:80", "--backend 256.1.1.1:80: no address, and no name ends in a number; "),
+    ("--backend=::1:3000", "--backend ::1:3000: an IPv6 address without brackets; write [::1]:3000"),
+    (
+        "--backend=https://::1:3000",
+        "--backend https://::1:3000: an IPv6 address without brackets; write https://[::1]:3000",
+    ),
+    ("--backend=https://[::1]", "--backend https://[::1]: has no port; write https://[::1]:443"),
+    (
+        "--backend=0.0.0.0:3000",
+        "--backend 0.0.0.0:3000: stands for all addresses, and a backend has one; write 127.0.0.1 for this ",
+    ),
+    (
+        "--backend=münchen.example:80",
+        "--backend münchen.example:80: has letters beyond ASCII; write the name in punycode: xn--",
+    ),
+    ("--backend=/run/app", "--backend /run/app: a path in place of HOST:PORT; write unix:/run/app"),
+    ("--backend=./app", "--backend ./app: a path in place of HOST:PORT; write unix:./app"),
+    (
+        "--backend=http:///run/app",
+        "--backend http:///run/app: a path in place of HOST:PORT; write unix:/run/app",
+    ),
+    (
+        "--backend=http://unix:/run/app:/x",
+        "--backend http://unix:/run/app:/x: a path in place of HOST:PORT; write unix:/run/app",
+    ),
+    ("--backend=//a", "--backend //a: not an address; write HOST:PORT, for example 127.0.0.1:3000"),
+    ("--listen=::1:8080", "--listen ::1:8080: an IPv6 address without brackets; write [::1]:8080"),
+    ("--listen=:::80", "--listen :::80: an IPv6 address without brackets; write [::]:80"),
+    ("--admin=::1:81", "--admin ::1:81: an IPv6 address without brackets; write [::1]:81"),
+    ("--listen=:1,\t:2", "--listen \\t:2: holds a blank; remove it; between two is a comma alone"),
+    (
+        "--trusted-proxy=::1,\t::2",
+        "--trusted-proxy \\t::2: holds a blank; remove it; between two is a comma alone",
+    ),
+    ("--health-statuses=200,\t301", "--health-statuses \\t301: holds a blank; remove it; between two is "),
+    ("--listen=:1 --listen=:1", "--listen :1: given twice; remove one of them"),
+    (
+        "--max-body-size=0",
+        "--max-body-size 0B: too small: all that has a body would be refused; leave it out for any",
+    ),
+    (
+        "--access-log=off",
+        "--access-log off: would be a file of that name; leave it out for none, write - for",
+    ),
     (
         "--log-level=loud",
         "invalid value 'loud' for '--log-level <LEVEL>'; use error or warn or info or debug",

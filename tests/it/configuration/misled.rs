@@ -1,0 +1,136 @@
+//! What means something elsewhere, or nearly, and something else or nothing here.
+
+use super::refused::is_told_once;
+
+/// A file, where the first thing that is wrong with it stands, what is said of that, and how to mend it.
+const TOML: &[(&str, &str, &str, &str)] = &[
+    // Who looks these up takes them for addresses that nobody meant.
+    (
+        "[pools.a]\nbackends = ['10.0.1:80']",
+        "2:13",
+        "10.0.1:80: no address, and no name ends in a number",
+        "write all four numbers of an address, without zeros before them: 10.0.0.1",
+    ),
+    (
+        "[pools.a]\nbackends = ['https://010.0.0.1:80']",
+        "2:13",
+        "https://010.0.0.1:80: no address, and",
+        "write",
+    ),
+    (
+        "[pools.a]\ndiscover = ['dns:127.1:80']",
+        "2:13",
+        "dns:127.1:80: no address, and no name ends",
+        "write all",
+    ),
+    (
+        "[pools.a]\ndiscover = ['srv:_a._tcp.0x7f']",
+        "2:13",
+        "srv:_a._tcp.0x7f: no address, and no",
+        "write all",
+    ),
+    (
+        "[pools.a]\ndiscover = ['dns:10.0.0.1:80']",
+        "2:13",
+        "dns:10.0.0.1:80: an address, of which no name leads to more",
+        "write it in backends",
+    ),
+    (
+        "[routes.a]\npool = 'default'\nhost = '010.0.0.1'",
+        "3:8",
+        "010.0.0.1: no address, and no name",
+        "write",
+    ),
+    (
+        "[routes.a]\npool = 'default'\nhost = '*.0.1'",
+        "3:8",
+        "*.0.1: no address, and no name",
+        "write all four",
+    ),
+    (
+        "[pools.a]\ndiscover = ['dns:münchen.example:80']",
+        "2:13",
+        "dns:münchen.example:80: has letters beyond ASCII",
+        "write the name in punycode: xn--...",
+    ),
+    (
+        "[routes.a]\npool = 'default'\nhost = 'münchen.example'",
+        "3:8",
+        "münchen.example: has letters",
+        "write the",
+    ),
+    (
+        "[routes.a]\npool = 'default'\nhosts = ['a', '::1']",
+        "3:15",
+        "::1: an IPv6 address without brackets",
+        "write it in them, without a port: [::1]",
+    ),
+    (
+        "[listeners.a]\naddress = '::1:80'",
+        "2:11",
+        "::1:80: an IPv6 address without brackets",
+        "write [::1]:80",
+    ),
+    // nginx's words for hosts and methods.
+    ("[routes.a]\npool = 'default'\nhost = '_'", "3:8", "_: not a host", "leave it out for any"),
+    (
+        "[routes.a]\npool = 'default'\nhost = '.Example.com'",
+        "3:8",
+        ".Example.com: begins with a dot",
+        "write *.example.com, and example.com beside it in hosts",
+    ),
+    ("[routes.a]\npool = 'default'\nhost = 'a..b'", "3:8", "a..b: not a host", "write a name without a port"),
+    (
+        "[routes.a]\npool = 'default'\nmethods = ['GET', '*']",
+        "3:19",
+        "*: not a method",
+        "leave it out for any",
+    ),
+    // Nothing where others mean any.
+    ("[limits]\nbody_size = '0KiB'", "2:13", "0KiB: too small: all that has a body", "leave it out for any"),
+    (
+        "[routes.a]\npool = 'default'\npath = '/a/*'\nrewrite = '{rest}'",
+        "4:11",
+        "{rest}: nothing that a client could ask for",
+        "write a path that begins with /, for",
+    ),
+    (
+        "[routes.a]\npath = '/a/*'\nredirect = '{host}/{rest}'",
+        "3:12",
+        "{host}/{rest}: nothing that a client could ask for",
+        "write https://HOST/PATH or /PATH, for",
+    ),
+    // Words for no access log, and for one that is no file.
+    (
+        "access_log = 'off'",
+        "1:14",
+        "off: would be a file of that name",
+        "leave it out for none, write - for standard output, or ./off for that file",
+    ),
+    ("access_log = 'None'", "1:14", "None: would be a file of that name", "leave it out for none, "),
+    ("access_log = 'stdout'", "1:14", "stdout: would be a file of that name", "leave it out for none, "),
+    ("access_log = 'stderr'", "1:14", "stderr: would be a file of that name", "leave it out for none, "),
+    (
+        "[access]\nallow = [' 10.0.0.0/8']",
+        "2:10",
+        " 10.0.0.0/8: holds a blank",
+        "remove it; between two is a",
+    ),
+    (
+        "[routes.a]\npool = 'default'\nerror_pages.'502, 503' = { body = 'x' }",
+        "3:13",
+        "502, 503: holds a blank",
+        "remove it; between two is a comma alone",
+    ),
+    (
+        "[pools.a]\nbackends = ['[::1]:1']\nhealth.path = '/ü<'",
+        "3:15",
+        "/ü<: has characters that a request cannot send as they are",
+        "write /%C3%BC%3C",
+    ),
+];
+
+#[test]
+fn what_means_something_else_elsewhere_is_refused_with_what_to_write() {
+    TOML.iter().for_each(|row| is_told_once("lb.toml", row));
+}
