@@ -20,9 +20,26 @@ pub fn schema() -> Schema {
 
 /// Makes a schema hold for all that is taken. Those in it come first, for it may get another one.
 fn take_all(schema: &mut Schema) {
+    refuse_nothing(schema);
     transform_subschemas(&mut take_all, schema);
     take_other_names(schema);
     take_variables(schema);
+}
+
+/// A key that may be left out may not be left empty.
+fn refuse_nothing(schema: &mut Schema) {
+    if let Some(Value::Array(alternatives)) = schema.get_mut("anyOf") {
+        alternatives.retain(|one| one["type"] != "null");
+    }
+    if let Some(Value::Array(words)) = schema.get_mut("enum") {
+        words.retain(|word| !word.is_null());
+    }
+    let Some(Value::Array(kinds)) = schema.get_mut("type") else { return };
+    kinds.retain(|kind| kind != "null");
+    if let [kind] = &kinds[..] {
+        let kind = kind.clone();
+        schema.insert("type".to_owned(), kind);
+    }
 }
 
 fn take_other_names(schema: &mut Schema) {

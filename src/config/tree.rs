@@ -42,7 +42,7 @@ pub(super) struct Node {
 /// What a part of the settings is.
 #[derive(Clone, Debug)]
 pub(super) enum Value {
-    /// Nothing: the same as if the key were not there.
+    /// Nothing: of a table or a list the same as if it had nothing in it.
     Nothing,
     Bool(bool),
     Integer(i128),

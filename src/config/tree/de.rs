@@ -91,11 +91,9 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         }
     }
 
+    /// A key that is there says something: of one that was left empty nobody knows what, and it may be whom to let in.
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.0.value {
-            Value::Nothing => visitor.visit_none(),
-            _ => visitor.visit_some(self),
-        }
+        visitor.visit_some(self)
     }
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {

@@ -14,6 +14,10 @@ impl Path {
             ("true or false", Value::Text(text)) if !is_variable && text.parse::<bool>().is_ok() => {
                 Some("write it without quotes".to_owned())
             }
+            ("a table" | "a list", Value::Nothing) => None,
+            (_, Value::Nothing) if matches!(self.0.last(), Some(Step::Key(_))) => {
+                Some("leave the key out, or write a value".to_owned())
+            }
             ("a list", Value::Text(_)) => Some("write it in brackets".to_owned()),
             ("a table", _) => self.header().map(|header| format!("write [{header}] and its keys below it")),
             _ => None,

@@ -130,7 +130,48 @@ const TOML: &[(&str, &str, &str, &str)] = &[
     ),
 ];
 
+/// The same in YAML.
+const YAML: &[(&str, &str, &str, &str)] = &[
+    // Who has not yet written whom to let in does not mean everybody.
+    (
+        "tls:\n  client_ca_file:\n",
+        "2:17",
+        "expected text in quotes, found nothing",
+        "leave the key out, or write a value",
+    ),
+    (
+        "limits:\n  rate: ~\n",
+        "2:9",
+        "expected text in quotes, found nothing",
+        "leave the key out, or write a",
+    ),
+    (
+        "limits: { body_size: }\n",
+        "1:20",
+        "expected a number and a unit in quotes, found nothing",
+        "leave the",
+    ),
+    ("watch:\n", "1:6", "expected true or false, found nothing", "leave the key out, or write a value"),
+    (
+        "routes:\n  a:\n    pool: default\n    host:\n",
+        "4:9",
+        "expected text in quotes, found nothing",
+        "leave the key out, or write a value",
+    ),
+    (
+        "routes:\n  a: { pool: default, retry: { attempts: null } }\n",
+        "2:42",
+        "expected a whole number",
+        "leave",
+    ),
+    ("routes:\n  a: { pool: default, headers: { X-A: } }\n", "2:37", "expected", "leave the key out, or"),
+];
+
 #[test]
 fn what_means_something_else_elsewhere_is_refused_with_what_to_write() {
     TOML.iter().for_each(|row| is_told_once("lb.toml", row));
+    YAML.iter().for_each(|row| is_told_once("lb.yaml", row));
+    let nothing =
+        ("{\"limits\": {\"rate\": null}}", "1:21", "expected text in quotes, found nothing", "leave the key");
+    is_told_once("lb.json", &nothing);
 }

@@ -271,6 +271,7 @@ fn the_program_describes_itself() {
 #[test]
 fn the_schema_takes_what_a_file_may_say_in_place_of_a_number_or_a_word() {
     let schema: Value = serde_json::from_str(&printed(&["config", "schema"])).unwrap();
+    assert!(!schema.to_string().contains("\"null\""), "what is there says something: {schema}");
     let workers = &schema["properties"]["workers"]["anyOf"];
     assert_eq!((&workers[0]["minimum"], &workers[1]["pattern"]), (&0.into(), &r"\$\{".into()), "{workers}");
     let policy = &schema["$defs"]["Pool"]["properties"]["policy"]["anyOf"][0]["enum"];
