@@ -55,7 +55,8 @@ pub use duration::{DurationError, parse_duration};
 pub use facts::{Config, Limits, Timeouts};
 pub use file::File;
 pub use flags::{
-    CONFIRM_TIMES, Command, ConfigTool, Flags, Form, NewWeight, Remote, Target, Tool, as_written, slips,
+    CONFIRM_TIMES, Command, ConfigTool, Flags, Form, NewWeight, Remote, Target, Tool, as_written,
+    in_one_line, slips,
 };
 pub use format::{Format, STDIN, name_of};
 pub use host::is_host;

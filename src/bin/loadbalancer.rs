@@ -13,7 +13,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use loadbalancer::app::{Signals, StartError};
 use loadbalancer::backends::Registry;
 use loadbalancer::cli::exit::{FAILED, INTERRUPTED, USAGE};
-use loadbalancer::config::{Address, Backend, Command, Flags, Listener, Loaded, Sources, slips};
+use loadbalancer::config::{Address, Backend, Command, Flags, Listener, Loaded, Sources, in_one_line, slips};
 use loadbalancer::connect::raise_most_files;
 use loadbalancer::server::Claims;
 use loadbalancer::{app, cli, demo, telemetry};
@@ -173,25 +173,6 @@ fn read_flags() -> Result<Flags, ExitCode> {
 /// Whether it was asked for JSON by words that make no sense as a whole.
 fn is_for_json() -> bool {
     ["validate", "--json"].iter().all(|wanted| std::env::args_os().skip(1).any(|word| word == *wanted))
-}
-
-/// clap's report is a paragraph; an operator's log wants a line.
-fn in_one_line(error: &clap::Error) -> String {
-    let text = error.to_string();
-    let problem = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-    let suggested =
-        [ContextKind::SuggestedArg, ContextKind::SuggestedValue, ContextKind::SuggestedSubcommand];
-    let nearest = match suggested.iter().find_map(|kind| error.get(*kind)) {
-        Some(ContextValue::String(nearest)) => format!("; did you mean {nearest}?"),
-        Some(ContextValue::Strings(nearest)) if !nearest.is_empty() => {
-            format!("; did you mean {}?", nearest.join(" or "))
-        }
-        _ => match error.get(ContextKind::ValidValue) {
-            Some(ContextValue::Strings(all)) if !all.is_empty() => format!("; use {}", all.join(" or ")),
-            _ => String::new(),
-        },
-    };
-    format!("{problem}{nearest}")
 }
 
 /// The time in which settings are read, and others listen first where we are to. What is done then stands still where no runtime is, so

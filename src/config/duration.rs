@@ -11,8 +11,8 @@ pub enum DurationError {
     /// A number alone: nobody could tell seconds from milliseconds.
     #[error("a unit is missing: write {0}ms, {0}s, {0}m or {0}h")]
     NoUnit(u64),
-    /// A unit behind a blank.
-    #[error("a blank stands before the unit: write {0}")]
+    /// A blank anywhere: this is the duration without it.
+    #[error("holds a blank: write {0}")]
     Blank(String),
     /// A number with a fraction.
     #[error("a fraction: use a smaller unit, such as 1500ms for 1.5s")]
@@ -32,6 +32,10 @@ const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 /// # Errors
 /// When the number or the unit is missing or unknown, or the whole is zero or beyond a year.
 pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
+    if text.contains(char::is_whitespace) {
+        let whole: String = text.split_whitespace().collect();
+        return parse_duration(&whole).and(Err(DurationError::Blank(whole)));
+    }
     let unit_at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(unit_at);
     if number.is_empty() {
@@ -39,25 +43,17 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     }
     let number: u64 = number.parse().map_err(|_| DurationError::OutOfRange)?;
     let millis_per_unit = match unit {
+        "" if number == 0 => return Err(DurationError::OutOfRange),
         "" => return Err(DurationError::NoUnit(number)),
         "ms" => 1,
         "s" => 1000,
         "m" => 60_000,
         "h" => 3_600_000,
-        other => return Err(refused(number, other)),
+        other if other.starts_with(['.', ',']) => return Err(DurationError::Fraction),
+        other => return Err(DurationError::UnknownUnit(other.to_owned())),
     };
     let duration = number.checked_mul(millis_per_unit).map(Duration::from_millis);
     duration.filter(|d| !d.is_zero() && *d <= YEAR).ok_or(DurationError::OutOfRange)
-}
-
-/// What is wrong with a unit that is none.
-fn refused(number: u64, unit: &str) -> DurationError {
-    let bare = unit.trim();
-    match bare {
-        "ms" | "s" | "m" | "h" => DurationError::Blank(format!("{number}{bare}")),
-        _ if unit.starts_with('.') => DurationError::Fraction,
-        _ => DurationError::UnknownUnit(bare.to_owned()),
-    }
 }
 
 #[cfg(test)]
@@ -81,7 +77,13 @@ mod tests {
         assert_eq!(parse_duration("soon"), Err(DurationError::NoNumber));
         assert_eq!(parse_duration("-1s"), Err(DurationError::NoNumber));
         assert_eq!(parse_duration("3 weeks"), Err(DurationError::UnknownUnit("weeks".into())));
-        for text in ["0s", "9999h", "99999999999999999999s", "18446744073709551615h"] {
+        for text in ["5 s", "5s ", " 5s", "5s\n"] {
+            assert_eq!(parse_duration(text), Err(DurationError::Blank("5s".into())), "{text:?}");
+        }
+        for text in ["1.5h", "1,5h", "1.5"] {
+            assert_eq!(parse_duration(text), Err(DurationError::Fraction), "{text}");
+        }
+        for text in ["0", "0s", "9999h", "99999999999999999999s", "18446744073709551615h"] {
             assert_eq!(parse_duration(text), Err(DurationError::OutOfRange), "{text}");
         }
     }

@@ -46,6 +46,8 @@ impl Table {
 pub(super) enum Fault {
     /// The text is not in its format.
     Syntax(String),
+    /// The text is not in its format, for a value looks like something else without quotes.
+    Unquoted(String),
     /// It is in another format, of which its own knows only this to say.
     Foreign { said: String, own: Format },
     /// Tables and lists in each other without end.
@@ -81,7 +83,7 @@ pub(super) enum Fault {
     /// A number above what can work.
     TooLarge(u64),
     /// More connections than there are open files for.
-    Files { most: u64, open_files: u64, needed: u64 },
+    Files { most: u64, open_files: u64, needed: Option<u64> },
     /// A size below what can work.
     SizeTooSmall(u64),
     /// No bytes, where some say that for any.
@@ -135,7 +137,12 @@ impl Fault {
             Self::TooLarge(most) => say("too large", format!("use at most {most}")),
             Self::Files { most, open_files, needed } => say(
                 format!("too large: each takes two open files, of which the limit is {open_files}"),
-                format!("use at most {most}, or raise the limit with `ulimit -n {needed}`"),
+                match needed {
+                    Some(needed) => {
+                        format!("use at most {most}, or raise the limit with `ulimit -n {needed}`")
+                    }
+                    None => format!("use at most {most}"),
+                },
             ),
             Self::NoBytes => say("too small: all that has a body would be refused", "leave it out for any"),
             Self::SizeTooSmall(least) => say("too small", format!("use at least {}", Size(*least))),
@@ -229,6 +236,7 @@ impl Fault {
                 let name = path.last().unwrap_or_default();
                 say(format!("{name} is given in another file, too: {other}"), "remove one of them")
             }
+            Self::Unquoted(text) => say(text, "write text in quotes"),
             // Whoever leaves the quotes out is told of what the text looks like without them, and whoever indents with tabs only
             // that they are.
             Self::Syntax(text) => say(

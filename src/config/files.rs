@@ -1,5 +1,6 @@
 //! How many files a process has open beside those of its clients.
 
+use std::fs;
 use std::num::NonZeroUsize;
 
 use super::facts::{Config, Limits};
@@ -61,6 +62,12 @@ impl Limits {
 /// The most connections for which there are files: a proxied one takes two, the client's and the backend's.
 pub(super) fn affordable(open_files: u64, reserved: u64) -> u64 {
     (open_files.saturating_sub(reserved) / 2).max(1)
+}
+
+/// As many open files as the system lets anybody ask for.
+pub(super) fn most_open() -> u64 {
+    let most = fs::read_to_string("/proc/sys/fs/nr_open").ok();
+    most.and_then(|most| most.trim().parse().ok()).unwrap_or(1 << 20)
 }
 
 /// As many connections as there are if nobody chose the number.

@@ -5,6 +5,7 @@ mod keys;
 mod line;
 mod meaning;
 mod remote;
+mod told;
 mod tool;
 
 use std::ffi::OsString;
@@ -31,6 +32,7 @@ pub use environment::slips;
 pub use keys::as_written;
 pub(super) use keys::{flag_of, in_words_of_files, say_keys};
 pub use remote::{CONFIRM_TIMES, Form, NewWeight, Remote, Target};
+pub use told::in_one_line;
 pub use tool::{ConfigTool, Tool};
 
 /// An HTTP load balancer: sends each request to a healthy backend, notices sick ones before users do, and says why it

@@ -21,10 +21,13 @@ pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&
             false => likeness,
         }
     };
-    // A word that is much longer or shorter than another one is not meant for it, unless one begins with the other.
+    // A word that is much longer or shorter than another one is not meant for it, nor is one of which a third of the letters are
+    // others, unless one begins with the other.
     let is_near = |known: &&str| {
         let (short, long) = (word.len().min(known.len()), word.len().max(known.len()));
-        long - short <= long / 3 || known.starts_with(word) || word.starts_with(*known)
+        let is_far = || strsim::osa_distance(word, known) > long.div_ceil(3);
+        let begins = known.starts_with(word) || word.starts_with(*known);
+        begins || (long - short <= long / 3 && !is_far())
     };
     let near = known.filter(is_near).map(|known| (likeness(known), known));
     let best = near.max_by(|a, b| a.0.total_cmp(&b.0))?;

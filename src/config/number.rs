@@ -8,6 +8,9 @@ pub enum NumberError {
     /// Nothing that starts with a digit.
     #[error("expected a whole number in digits, such as 100")]
     NoDigits,
+    /// A blank before the number or behind it: this is the number.
+    #[error("holds a blank: write {0}")]
+    Blank(String),
     /// A number and something behind it: 1000 and 1024 are both called `k`.
     #[error("expected digits only: write the number in full, without `{0}`")]
     NotJustDigits(String),
@@ -21,6 +24,10 @@ pub enum NumberError {
 /// # Errors
 /// When there is anything but digits, or more of them than this machine counts.
 pub fn parse_number<N: FromStr>(text: &str) -> Result<N, NumberError> {
+    let bare = text.trim();
+    if bare.len() < text.len() {
+        return parse_number::<N>(bare).and_then(|_| Err(NumberError::Blank(bare.to_owned())));
+    }
     let digits_end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     match text.split_at(digits_end) {
         ("", _) => Err(NumberError::NoDigits),
@@ -48,8 +55,15 @@ mod tests {
     }
 
     #[test]
+    fn a_blank_is_told_as_one() {
+        for text in [" 1", "1 ", "1\n", "1\r"] {
+            assert_eq!(parse_number::<u64>(text), Err(NumberError::Blank("1".into())), "{text:?}");
+        }
+    }
+
+    #[test]
     fn nonsense_and_what_cannot_be_counted_are_refused() {
-        for text in ["", "x", "-1", "+1", " 1"] {
+        for text in ["", "x", "-1", "+1", " ", " x"] {
             assert_eq!(parse_number::<u64>(text), Err(NumberError::NoDigits), "{text}");
         }
         assert_eq!(parse_number::<u64>("18446744073709551616"), Err(NumberError::OutOfRange));

@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 /// More than these are hardly read, and each costs another look at all of a file.
 pub(super) const MOST_TOLD: usize = 50;
 /// Characters that are shown of a value, or of a path.
-const LONGEST_VALUE: usize = 200;
+pub(super) const LONGEST_VALUE: usize = 200;
 /// Characters that are shown of what is said of it.
-const LONGEST_TEXT: usize = 1000;
+pub(super) const LONGEST_TEXT: usize = 1000;
 
 /// What is said when more is wrong than is told.
 const MORE: &str = "more is wrong, and is told when this is mended";
@@ -205,7 +205,8 @@ impl Problem {
         };
         let label = self.path.as_ref().map(|path| legible(path, LONGEST_VALUE));
         let mark = AnnotationKind::Primary.span(wrong.clone()).label(label);
-        let lines = Snippet::source(text).line_start(*first_line).path(self.file.as_deref());
+        let file = self.file.as_ref().map(|file| legible(file, LONGEST_TEXT));
+        let lines = Snippet::source(text).line_start(*first_line).path(file.as_deref());
         let group = Group::with_title(Level::ERROR.primary_title(title)).element(lines.annotation(mark));
         match &self.help {
             Some(help) => renderer.render(&[group.element(Level::HELP.message(legible(help, LONGEST_TEXT)))]),
@@ -218,7 +219,7 @@ impl Display for Problem {
     /// In a line: where, the value, what is wrong and how to mend it.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         if let Some(file) = &self.file {
-            f.write_str(file)?;
+            f.write_str(&legible(file, LONGEST_TEXT))?;
             for number in [self.line, self.column].into_iter().flatten() {
                 write!(f, ":{number}")?;
             }
@@ -248,7 +249,7 @@ fn ends_with_key(path: &str, key: &str) -> bool {
 }
 
 /// A text as it can be shown in a line: not too long, and nothing in it moves what stands around it.
-fn legible(text: &str, longest: usize) -> String {
+pub(super) fn legible(text: &str, longest: usize) -> String {
     let mut shown = String::new();
     for (count, character) in text.chars().enumerate() {
         match character {

@@ -268,6 +268,7 @@ fn limits(given: &file::Limits, (open_files, reserved): (u64, u64), at: &Spot<'_
     let affordable = files::affordable(open_files, reserved);
     let connections = given.connections.unwrap_or_else(|| files::connections(affordable));
     let needed = connections.saturating_mul(2).saturating_add(reserved);
+    let needed = Some(needed).filter(|needed| *needed <= files::most_open());
     let fault = Fault::Files { most: affordable, open_files, needed };
     let at_connections = at.key("connections");
     let connections = match connections > affordable {

@@ -14,6 +14,12 @@ pub enum SizeError {
         /// What follows the unit.
         per: &'static str,
     },
+    /// A blank anywhere: this is the size without it.
+    #[error("holds a blank: write {0}")]
+    Blank(String),
+    /// A number with a fraction.
+    #[error("a fraction: use a smaller unit, such as 1536KiB{0} for 1.5MiB{0}")]
+    Fraction(&'static str),
     /// Below zero.
     #[error("expected a whole number that is not negative")]
     Negative,
@@ -45,7 +51,9 @@ pub fn parse_data_rate(text: &str) -> Result<u64, SizeError> {
         Some(size) => parse(size, "/s", "512B/s or 1KiB/s"),
         None => match text.split('/').next() {
             // Whatever else it is said to be for.
-            Some(size) if parse_size(size).is_ok() => Err(SizeError::NotPerSecond(size.to_owned())),
+            Some(size) if size != "0" && parse_size(size).is_ok() => {
+                Err(SizeError::NotPerSecond(size.to_owned()))
+            }
             _ => parse(text, "/s", "512B/s or 1KiB/s"),
         },
     }
@@ -56,7 +64,7 @@ pub fn parse_data_rate(text: &str) -> Result<u64, SizeError> {
 /// # Errors
 /// As for a size.
 pub fn parse_bytes(text: &str) -> Result<u64, SizeError> {
-    parse_size(text).or_else(SizeError::or_bytes)
+    parse_size(text).or_else(|error| error.or_bytes(text))
 }
 
 /// Parses a rate of data, or a number of bytes per second alone.
@@ -65,13 +73,16 @@ pub fn parse_bytes(text: &str) -> Result<u64, SizeError> {
 /// As for a size.
 pub fn parse_bytes_per_second(text: &str) -> Result<u64, SizeError> {
     let rate = parse_data_rate(text);
-    if text.ends_with("/s") { rate } else { rate.or_else(SizeError::or_bytes) }
+    if text.ends_with("/s") { rate } else { rate.or_else(|error| error.or_bytes(text)) }
 }
 
 impl SizeError {
     /// What is in bytes if no unit says otherwise.
-    fn or_bytes(self) -> Result<u64, Self> {
+    fn or_bytes(self, text: &str) -> Result<u64, Self> {
         match self {
+            Self::NoUnit { number, .. } if text.contains(char::is_whitespace) => {
+                Err(Self::Blank(number.to_string()))
+            }
             Self::NoUnit { number, .. } => Ok(number),
             other => Err(other),
         }
@@ -79,6 +90,10 @@ impl SizeError {
 }
 
 fn parse(text: &str, per: &'static str, examples: &'static str) -> Result<u64, SizeError> {
+    if text.contains(char::is_whitespace) {
+        let whole: String = text.split_whitespace().collect();
+        return parse(&whole, per, examples).and_then(|_| Err(SizeError::Blank(format!("{whole}{per}"))));
+    }
     let unit_at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(unit_at);
     if number.is_empty() {
@@ -88,6 +103,8 @@ fn parse(text: &str, per: &'static str, examples: &'static str) -> Result<u64, S
     }
     let number: u64 = number.parse().map_err(|_| SizeError::OutOfRange)?;
     let bytes_per_unit = match unit {
+        // Of nothing every unit is the same.
+        "" if number == 0 => 1,
         "" => return Err(SizeError::NoUnit { number, per }),
         "B" => 1,
         "KiB" => 1 << 10,
@@ -96,9 +113,10 @@ fn parse(text: &str, per: &'static str, examples: &'static str) -> Result<u64, S
         "kB" | "KB" => 1000,
         "MB" => 1_000_000,
         "GB" => 1_000_000_000,
+        other if other.starts_with(['.', ',']) => return Err(SizeError::Fraction(per)),
         other => {
             let and = if per.is_empty() { "" } else { ", and /s behind it" };
-            return Err(SizeError::UnknownUnit(other.trim_start().to_owned(), and));
+            return Err(SizeError::UnknownUnit(other.to_owned(), and));
         }
     };
     number.checked_mul(bytes_per_unit).ok_or(SizeError::OutOfRange)
@@ -111,7 +129,7 @@ mod tests {
     #[test]
     fn a_number_with_a_unit_is_a_size() {
         for (text, bytes) in
-            [("512B", 512), ("64KiB", 65_536), ("1MiB", 1 << 20), ("10MB", 10_000_000), ("0B", 0)]
+            [("512B", 512), ("64KiB", 65_536), ("1MiB", 1 << 20), ("10MB", 10_000_000), ("0B", 0), ("0", 0)]
         {
             assert_eq!(parse_size(text), Ok(bytes), "{text}");
         }
@@ -138,6 +156,26 @@ mod tests {
             said("1k"),
             "unknown unit `k`: use B, KiB, MiB or GiB (1024), or kB, MB or GB (1000), and /s behind it"
         );
+    }
+
+    #[test]
+    fn a_blank_or_a_fraction_is_told_as_one_with_what_to_write() {
+        let said = |text| parse_bytes(text).unwrap_err().to_string();
+        for text in ["10 MB", "10MB ", " 10MB", "10\tMB", "10MB\n"] {
+            assert_eq!(said(text), "holds a blank: write 10MB", "{text:?}");
+        }
+        assert_eq!(
+            (said("10 "), said("1 0")),
+            ("holds a blank: write 10".into(), "holds a blank: write 10".into())
+        );
+        assert_eq!(said("10 XB"), "unknown unit `XB`: use B, KiB, MiB or GiB (1024), or kB, MB or GB (1000)");
+        for text in ["1.5GiB", "1,5MB", "1.5", "1.5k"] {
+            assert_eq!(said(text), "a fraction: use a smaller unit, such as 1536KiB for 1.5MiB", "{text}");
+        }
+        let said = |text| parse_data_rate(text).unwrap_err().to_string();
+        assert_eq!(said("1 KiB/s"), "holds a blank: write 1KiB/s");
+        assert_eq!(parse_data_rate("0"), Ok(0));
+        assert_eq!(said("1.5KiB/s"), "a fraction: use a smaller unit, such as 1536KiB/s for 1.5MiB/s");
     }
 
     #[test]

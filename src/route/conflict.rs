@@ -21,14 +21,17 @@ use super::{Case, Routes};
 pub enum Conflict {
     /// Others are looked at first and hold for all that it holds for.
     #[error(
-        "route {route}: never reached, for all its requests go to {} before; remove it, make it more specific, or raise its priority",
-        names(.by)
+        "route {route}: never reached, for all its requests go to {} before; remove it, {}raise its priority",
+        names(.by),
+        if *.is_outranked { "or " } else { "make it more specific, or " }
     )]
     Shadowed {
         /// The one that is never reached.
         route: Arc<str>,
         /// Those that stand before it; never empty.
         by: Vec<Arc<str>>,
+        /// Whether one of them has a higher priority, before which nothing more specific counts.
+        is_outranked: bool,
     },
     /// Two hold for exactly the same requests.
     #[error(
@@ -182,9 +185,11 @@ pub(super) fn find(routes: &[config::Route], compiled: &Routes) -> Vec<Conflict>
         }
         conflicts.extend(dead_parts(&routes[route as usize]));
         if !fate.is_reached && !fate.has_rival {
-            let by = fate.covered_by.into_iter().filter(|other| *other != route);
-            let by = by.map(|other| name(routes, other)).collect();
-            conflicts.push(Conflict::Shadowed { route: name(routes, route), by });
+            let by: Vec<_> = fate.covered_by.into_iter().filter(|other| *other != route).collect();
+            let priority = |route: u32| routes[route as usize].when.priority;
+            let is_outranked = by.iter().any(|other| priority(*other) > priority(route));
+            let by = by.into_iter().map(|other| name(routes, other)).collect();
+            conflicts.push(Conflict::Shadowed { route: name(routes, route), by, is_outranked });
         }
     }
     conflicts

@@ -225,7 +225,7 @@ fn a_route_behind_one_for_what_is_there_and_one_for_what_is_absent_is_never_reac
 #[test]
 fn a_route_that_is_never_reached_is_refused_and_so_is_one_like_another() {
     let high = |name: &str, when: Match| route(name, Match { priority: 1, ..when });
-    let shadowed = "route b: never reached, for all its requests go to a before; remove it, make it more specific, or raise its priority";
+    let never = "never reached, for all its requests go to a before; remove it, or raise its priority";
     for (wide, narrow) in [
         (when(&[], &[]), when(&["x"], &["/x"])),
         (when(&["*.x"], &["/a/*"]), when(&["y.x", "*.z.x"], &["/a", "/a/b/{c}", "/a/{rest...}"])),
@@ -238,7 +238,7 @@ fn a_route_that_is_never_reached_is_refused_and_so_is_one_like_another() {
         (when(&[], &["/v1"]), when(&[], &["~ /v1"])),
         (when(&[], &["~ /v[0-9]"]), when(&[], &["~ /v1"])),
     ] {
-        assert_eq!(conflicts(&[high("a", wide), route("b", narrow)]), [shadowed]);
+        assert_eq!(conflicts(&[high("a", wide), route("b", narrow)]), [format!("route b: {never}")]);
     }
     let same =
         "routes a and b: hold for exactly the same requests; remove one of them, or change what it is for";

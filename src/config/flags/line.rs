@@ -164,11 +164,13 @@ fn well_guessed(mut error: Error) -> Error {
         return error;
     }
     for (wrong, guess) in [
+        (ContextKind::InvalidArg, ContextKind::SuggestedArg),
         (ContextKind::InvalidSubcommand, ContextKind::SuggestedSubcommand),
         (ContextKind::InvalidValue, ContextKind::SuggestedValue),
     ] {
         let Some(ContextValue::String(word)) = error.get(wrong) else { continue };
-        let is_near = |guess: &String| nearest(word, std::iter::once(&**guess)).is_some();
+        let bare = |word: &'_ str| word.trim_start_matches('-').to_owned();
+        let is_near = |guess: &String| nearest(&bare(word), std::iter::once(&*bare(guess))).is_some();
         let is_far = match error.get(guess) {
             Some(ContextValue::String(guess)) => !is_near(guess),
             Some(ContextValue::Strings(guesses)) => !guesses.iter().any(is_near),

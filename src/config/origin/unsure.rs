@@ -21,6 +21,10 @@ impl Origin {
             true => found.path.around(),
             false => found.path.clone(),
         };
+        // What two sections say together is not what one of them says.
+        if read.is_twice(path) {
+            return true;
+        }
         let (table, keys) = match fault.scope() {
             Scope::Own => return false,
             Scope::Whole => return found.node.has_broken(),
@@ -63,6 +67,12 @@ impl Read {
             },
             _ => false,
         })
+    }
+
+    /// Whether what stands at a path is given twice.
+    fn is_twice(&self, path: &Path) -> bool {
+        let is_it = |fault: &Fault| matches!(fault, Fault::Duplicate { path: twice, .. } if twice == path);
+        self.misread.iter().any(|misread| is_it(&misread.fault))
     }
 
     /// The known key that an unknown one looks like.

@@ -209,8 +209,19 @@ impl Builder<'_> {
         let at = at.min(self.text.len());
         Misread {
             span: Some(Span { file: self.file, bytes: at..at }),
-            fault: Fault::of_syntax(&error.info()),
+            fault: match (Fault::of_syntax(&error.info()), self.is_unquoted(at)) {
+                (Fault::Syntax(said), true) => Fault::Unquoted(said),
+                (fault, _) => fault,
+            },
         }
+    }
+
+    /// Whether the value at a place, or just before it, may be meant as text though it begins as something else.
+    fn is_unquoted(&self, at: usize) -> bool {
+        let (before, behind) = self.text.split_at(self.text.floor_char_boundary(at));
+        let is_in_text = |c: char| !c.is_whitespace() && !",]}#".contains(c);
+        behind.starts_with(['*', '&', '!', '%', '@', '`'])
+            || (before.ends_with([']', '}']) && behind.starts_with(is_in_text))
     }
 
     fn span(&self, span: &granit_parser::Span) -> Span {

@@ -87,7 +87,15 @@ const TOML: &[(&str, &str, &str, &str)] = &[
         "leave it out for any",
     ),
     // Nothing where others mean any.
+    (
+        "[limits]\nbody_size = 0",
+        "2:13",
+        "0: too small: all that has a body would be refused",
+        "leave it out for any",
+    ),
     ("[limits]\nbody_size = '0KiB'", "2:13", "0KiB: too small: all that has a body", "leave it out for any"),
+    ("[limits]\nheader_size = 0", "2:15", "0: too small", "use at least 8KiB"),
+    ("[timeouts]\nheader = 0", "2:10", "0: expected more than zero and at most a year", ""),
     (
         "[routes.a]\npool = 'default'\npath = '/a/*'\nrewrite = '{rest}'",
         "4:11",
@@ -165,6 +173,17 @@ const YAML: &[(&str, &str, &str, &str)] = &[
         "leave",
     ),
     ("routes:\n  a: { pool: default, headers: { X-A: } }\n", "2:37", "expected", "leave the key out, or"),
+    ("listeners:\n  a:\n    address: [::]:80\n", "3:18", "", "write text in quotes"),
+    ("listeners:\n  a: { address: [::]:80 }\n", "2:21", "", "write text in quotes"),
+    (
+        "routes:\n  a:\n    host: *.example.com\n",
+        "3:11",
+        "while parsing node, found unknown anchor",
+        "write text in",
+    ),
+    ("routes:\n  a:\n    path: {x}/y\n", "3:14", "", "write text in quotes"),
+    ("routes:\n  a:\n    path: %20\n", "3:11", "unexpected character: `%'", "write text in quotes"),
+    ("routes:\n  a:\n    hosts: [*, b]\n", "3:13", "", "write text in quotes"),
 ];
 
 #[test]

@@ -26,7 +26,7 @@ const CONFLICTS: &str = r#"
 "#;
 
 const SAID: [&str; 3] = [
-    "route shadowed: never reached, for all its requests go to first before; remove it, make it more specific, or raise its priority",
+    "route shadowed: never reached, for all its requests go to first before; remove it, or raise its priority",
     "routes left and right: some requests could go to either, and neither is more specific; give one of them a higher priority, or a condition that the other lacks",
     "route open: https://{name}.example.com/: whoever asks could choose the host; have only text and {host} before the first / of the path",
 ];

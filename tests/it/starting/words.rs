@@ -188,6 +188,8 @@ const REFUSED: &[(&str, &str)] = &[
         "--health-path=/ü",
         "--health-path /ü: has characters that a request cannot send as they are; write /%C3%BC",
     ),
+    ("--daemon", "unexpected argument '--daemon' found (see --help)"),
+    ("start", "unrecognized subcommand 'start' (see --help)"),
     ("--lisetn=1", "unexpected argument '--lisetn' found; did you mean --listen? (see --help)"),
     (
         "--backend=2130706433:3000",
@@ -235,9 +237,38 @@ const REFUSED: &[(&str, &str)] = &[
         "--max-body-size 0B: too small: all that has a body would be refused; leave it out for any",
     ),
     (
+        "--max-body-size=10\tMB",
+        "invalid value '10\\tMB' for '--max-body-size <SIZE>': holds a blank: write 10MB",
+    ),
+    (
+        "--tunnel-idle-timeout=0",
+        "invalid value '0' for '--tunnel-idle-timeout <DURATION>': expected more than",
+    ),
+    // So many open files no system gives.
+    (
+        "--max-connections=4611686018427387904",
+        "--max-connections 4611686018427387904: too large: each takes two ",
+    ),
+    (
         "--access-log=off",
         "--access-log off: would be a file of that name; leave it out for none, write - for",
     ),
+    // What was written is told in the line that it is told in.
+    (
+        "--health-interval=5s\n",
+        "invalid value '5s\\n' for '--health-interval <DURATION>': holds a blank: write 5s",
+    ),
+    (
+        "--workers=2\nx",
+        "invalid value '2\\nx' for '--workers <N>': expected digits only: write the number in full, ",
+    ),
+    (
+        "--log-level=info\r",
+        "invalid value 'info\\r' for '--log-level <LEVEL>'; did you mean info? (see --help)",
+    ),
+    ("--workers=\u{1b}[31m3", "invalid value '\\u{1b}[31m3' for '--workers <N>': expected a whole number"),
+    ("--a\nb", "unexpected argument '--a\\nb' found (see --help)"),
+    ("a\nb", "unrecognized subcommand 'a\\nb' (see --help)"),
     (
         "--log-level=loud",
         "invalid value 'loud' for '--log-level <LEVEL>'; use error or warn or info or debug",
@@ -252,6 +283,16 @@ fn what_makes_no_sense_is_refused_in_one_line_that_names_it_and_says_what_would(
         assert_eq!((code, said.lines().count()), (Some(2), 1), "{words}: {said}");
         assert!(said.starts_with(&format!("loadbalancer: {complaint}")), "{words}: {said}");
     }
+}
+
+#[test]
+fn a_file_with_a_line_end_in_its_name_is_told_in_one_line() {
+    let (code, said) = Balancer::bare().flag("--config", "nowhere\n/a\r.toml").fail();
+    assert_eq!(code, Some(1), "{said}");
+    assert_eq!(
+        said.split("; ").next(),
+        Some("loadbalancer: nowhere\\n/a\\r.toml: cannot be read: No such file or directory (os error 2)")
+    );
 }
 
 #[test]

@@ -246,6 +246,10 @@ fn what_is_yaml_but_no_settings_hides_nothing_and_nothing_follows_from_it() {
             &["2:5 a key must be text", "4:5 a key must be text", "6:8 unknown key", "7:1 unknown key"],
         ),
         ("pools:\n  !x a:\n    polcy: 1\n  b: { polcy: 1 }\n", &["2:6 has a tag", "4:8 unknown key"]),
+        (
+            "pools: { a: { backends: ['[::1]:1'] } }\npools: { b: { backends: ['[::1]:2'] } }\n",
+            &["2:1 duplicate key `pools`"],
+        ),
         ("pools: !x y\nroutes: { a: { pool: p } }\n", &["1:11 has a tag"]),
     ] {
         let told = told(text, Format::Yaml);
