@@ -2,15 +2,20 @@
 
 use hyper::Response;
 
-/// One interim head larger than this is not forwarded, and more than this of them, before an answer, are too many.
+/// More bytes of interim heads than this, before an answer, are too many.
 const MOST: usize = 64 * 1024;
-const START: &[u8] = b"HTTP/1.1 1";
+const STARTS: [&[u8; 10]; 2] = [b"HTTP/1.1 1", b"HTTP/1.0 1"];
 const END: &[u8] = b"\r\n\r\n";
 
-/// Whether an answer that starts with these bytes may be an interim one.
+/// Whether an answer that starts with these bytes may be an interim one. hyper passes over empty lines before it.
 pub(super) fn may_start(bytes: &[u8]) -> bool {
-    let common = bytes.len().min(START.len());
-    bytes[..common] == START[..common]
+    // Of most it is told by their tenth byte.
+    if let [b'H', _, _, _, _, _, _, _, _, b'2'..=b'9', ..] = bytes {
+        return false;
+    }
+    let is_empty_line = |byte: &u8| matches!(byte, b'\r' | b'\n');
+    let head = &bytes[bytes.iter().take_while(|byte| is_empty_line(byte)).count()..];
+    STARTS.iter().any(|start| head.iter().zip(*start).all(|(own, other)| own == other))
 }
 
 /// Collects interim heads as the bytes of an answer pass.
@@ -41,7 +46,7 @@ impl InterimHeads {
 
     /// Whether so many came, and no answer, that none can be expected.
     pub(super) fn are_too_many(&self) -> bool {
-        self.watching && self.seen > MOST
+        self.watching && self.seen + self.partial.len() > MOST
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -81,16 +86,12 @@ impl InterimHeads {
             let heads = &self.partial[begin..];
             let from = std::mem::take(&mut self.searched).saturating_sub(END.len() - 1);
             let Some(end) = memchr::memmem::find(&heads[from..], END) else {
-                self.watching = heads.len() <= MOST;
                 self.searched = heads.len();
                 break;
             };
             let head = &heads[..from + end + END.len()];
             begin += head.len();
             self.seen += head.len();
-            if head.len() > MOST {
-                continue;
-            }
             match rewrite(head, &mut self.ready) {
                 Some(101) => self.watching = false,
                 code => continued |= code == Some(100),
@@ -210,8 +211,22 @@ mod tests {
     }
 
     #[test]
-    fn an_endless_interim_head_is_given_up() {
-        let long = [b'x'; MOST];
-        assert_eq!(fed(&[b"HTTP/1.1 103 ", &long]), (false, Vec::new(), false));
+    fn an_endless_interim_head_is_too_many() {
+        let mut heads = InterimHeads::default();
+        heads.watch();
+        heads.feed(b"HTTP/1.1 103 ");
+        assert!(!heads.are_too_many());
+        heads.feed(&[b'x'; MOST]);
+        assert!(heads.are_too_many());
+    }
+
+    #[test]
+    fn whatever_hyper_passes_over_is_an_interim_head() {
+        let answer = b"\r\nHTTP/1.0 103 Early Hints\r\nLink: </a>\r\n\r\n\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n\nHTTP/1.0 200 OK\r\n\r\n";
+        for size in [1, 2, 3, 7, answer.len()] {
+            let parts: Vec<_> = answer.chunks(size).collect();
+            let hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n".to_vec();
+            assert_eq!(fed(&parts), (true, hints, false), "{size}");
+        }
     }
 }

@@ -146,7 +146,9 @@ async fn drive(
             }
         }
         if !idle && parting.is_stuck() {
-            complain(client, &Error::ClientStalled);
+            let error = Error::ClientStalled;
+            complain(client, &error);
+            streams.end(Some(&error));
             return Poll::Ready(Ok(()));
         }
         if parting.has_begun {

@@ -19,8 +19,8 @@ pub(super) struct Streams {
     open: Cell<usize>,
     /// Whose task is made next, if it is known.
     next: RefCell<Option<Next>>,
-    /// Whether its client ended the connection by what is not HTTP/2.
-    spoilt: Cell<bool>,
+    /// Why those that are under way at the end of the connection are cut, if its client is to blame.
+    cut_for: Cell<Option<fn() -> Error>>,
     /// The connection's task.
     connection: RefCell<Option<Waker>>,
 }
@@ -53,7 +53,11 @@ impl Streams {
 
     /// The connection ends, because of this if anything: those under way are cut for it.
     pub(super) fn end(&self, fault: Option<&Error>) {
-        self.spoilt.set(matches!(fault, Some(Error::Malformed(_))));
+        self.cut_for.set(match fault {
+            Some(Error::Malformed(_)) => Some(|| Error::Malformed(NOT_HTTP2)),
+            Some(Error::ClientStalled) => Some(|| Error::ClientStalled),
+            _ => None,
+        });
     }
 
     /// Whether any is under way.
@@ -115,8 +119,8 @@ async fn run(mut future: Pin<Box<impl Future<Output = ()>>>, client: &Rc<Client>
         }
     })
     .await;
-    if streams.spoilt.get() {
-        client.blame(Error::Malformed(NOT_HTTP2));
+    if let Some(error) = streams.cut_for.get() {
+        client.blame(error());
     }
 }
 

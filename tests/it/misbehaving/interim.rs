@@ -9,7 +9,10 @@ const TOO_MUCH: usize = 256 * 1024;
 
 #[test]
 fn interim_answers_without_end_are_told_as_502_and_harm_nobody_else() {
-    for interim in ["HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 102 Processing\r\n\r\n", EARLY_HINTS] {
+    let older = "HTTP/1.0 103 Early Hints\r\n\r\n";
+    let behind_a_line = "\r\nHTTP/1.1 102 Processing\r\n\r\n";
+    let usual = ["HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 102 Processing\r\n\r\n", EARLY_HINTS];
+    for interim in usual.into_iter().chain([older, behind_a_line]) {
         let flood = interim.repeat(100);
         let backend = at_first(move |transport| while transport.try_send(&flood).is_ok() {});
         let balancer = Balancer::before(&[backend.address]).start();
