@@ -172,14 +172,20 @@ where
     }
 
     /// The view of a newer snapshot. Connections to backends that stay and are usable are kept, and pools that stay go on
-    /// where they were. Tells also whether nobody is to wait any more for answers that are waited for.
+    /// where they were; others are closed, each when its request is through. Tells also whether nobody is to wait any more for
+    /// answers that are waited for.
     pub fn succeed(&self, snapshot: Arc<Snapshot>) -> (Self, bool) {
         let known = self.snapshot.facts.iter().zip(&self.connections);
-        let known: HashMap<_, _> = known.map(|known| (known.0.id, known)).collect();
+        let mut known: HashMap<_, _> = known.map(|known| (known.0.id, known)).collect();
         let mut any_abandoned = false;
         let connections = snapshot.facts.iter().map(|fact| {
-            let kept = known.get(&fact.id).filter(|(_, kept)| Arc::ptr_eq(kept.way(), &fact.way));
-            let Some((before, kept)) = kept else { return Rc::new(Connections::to(&fact.way, &self.outbox)) };
+            let (before, kept) = match known.remove(&fact.id) {
+                Some((before, kept)) if Arc::ptr_eq(kept.way(), &fact.way) => (before, kept),
+                replaced => {
+                    replaced.inspect(|(_, gone)| gone.retire());
+                    return Rc::new(Connections::to(&fact.way, &self.outbox));
+                }
+            };
             if fact.state == State::Down {
                 kept.clear();
             }
@@ -190,6 +196,7 @@ where
             Rc::clone(kept)
         });
         let connections = connections.collect();
+        known.into_values().for_each(|(_, gone)| gone.retire());
         let pools = self.snapshot.settings.config.pools.iter().zip(&self.turns);
         let before: HashMap<_, _> = pools.map(|(pool, turns)| (&pool.name, turns)).collect();
         let pools = snapshot.settings.config.pools.iter().zip(&snapshot.pools);

@@ -46,6 +46,8 @@ pub struct Connections<B: Body + 'static> {
     waiting: Cell<usize>,
     /// How often nobody was to wait for answers any more.
     abandoned: Cell<u32>,
+    /// Whether only requests that began before still know of it.
+    retired: Cell<bool>,
     /// What heads of answers may hold, if that has changed since the first was made.
     limits: Cell<Option<HeadLimits>>,
     /// An attempt to connect has ended, well or not, or a stream.
@@ -69,6 +71,7 @@ where
             dialling: Cell::new(0),
             waiting: Cell::new(0),
             abandoned: Cell::new(0),
+            retired: Cell::new(false),
             limits: Cell::new(None),
             ended: Rc::default(),
         }
@@ -132,6 +135,9 @@ where
             // The others that share it keep it.
             Connection::Shared(stream) => stream.ends_at(age),
         }
+        if self.retired.get() {
+            self.idle.clear();
+        }
     }
 
     /// Closes what was idle since before `limit`, and what its backend closed. Both are ages of the worker's clock.
@@ -154,6 +160,12 @@ where
     pub fn clear(&self) {
         self.idle.clear();
         self.shared.clear();
+    }
+
+    /// No request that begins from now on finds it, nor whoever closes what was idle for long: none is kept any more.
+    pub fn retire(&self) {
+        self.retired.set(true);
+        self.clear();
     }
 
     /// Nobody is to wait for the answers any more that are waited for now.
@@ -182,8 +194,12 @@ where
 
     /// Whether connections are being made that are likely to have room for one more.
     fn will_have_room(&self) -> bool {
-        let shares = self.speaks.get() != Some(Protocol::Http1) && !self.way.is_told_the_client();
+        let shares = self.speaks.get() != Some(Protocol::Http1) && self.may_be_shared();
         shares && self.waiting.get() + self.dialling.get() < self.dialling.get() * self.room.get()
+    }
+
+    fn may_be_shared(&self) -> bool {
+        !self.way.is_told_the_client() && !self.retired.get()
     }
 
     async fn dial(&self, need: Need) -> Result<Connection<B>, DialError> {
@@ -204,7 +220,7 @@ where
                 let connection = Http2::over(stream, need.limits, Rc::clone(&self.ended)).await?;
                 self.room.set(connection.most_streams());
                 let stream = connection.stream();
-                if !self.way.is_told_the_client() && self.go_by(need.limits) {
+                if self.may_be_shared() && self.go_by(need.limits) {
                     self.shared.add(connection);
                 }
                 Ok(Connection::Shared(Box::new(stream)))

@@ -5,6 +5,7 @@ mod listeners;
 mod lost;
 mod names;
 mod one_of;
+mod removed;
 mod unbroken;
 mod under_load;
 mod watched;
