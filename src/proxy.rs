@@ -7,6 +7,7 @@
 mod access;
 mod affinity;
 mod answer;
+mod attempts;
 mod body;
 mod client;
 mod course;
@@ -69,6 +70,7 @@ pub use stop::{Leaving, Stop};
 pub use upgrade::Tunnel;
 
 use affinity::Trial;
+use attempts::Attempts;
 use course::Course;
 use exchange::Exchange;
 use forward::Asked;
@@ -144,11 +146,11 @@ async fn forward(
     };
     // Who takes its expectation away, a route or the client itself, hears of none.
     let expects_continue = asked.expects_continue && headers::expects_continue(request.headers());
-    let asked = Asked { expects_continue, ..asked };
+    let mut asked = Asked { expects_continue, ..asked };
     let untold = (!asked.is_told).then_some(&provenance);
     let mut view = Rc::clone(view);
     let mut tried = Tried::default();
-    let mut sends = 0;
+    let mut attempts = Attempts::of(&course);
     let mut last = None;
     let affinity = course.affinity(request, client, &view, exchange);
     let mut picked = course.pick(&affinity, client, &view, &tried);
@@ -170,8 +172,7 @@ async fn forward(
                 let answered = Answered { response, asked, connection, connections, lease };
                 let Some(treatment) = course.treatment else { return Ok(Outcome::Backend(answered)) };
                 let mut answered = answered;
-                sends += 1;
-                let more = sends < course.most_sends;
+                let more = attempts.seen();
                 let pick = |tried: &mut Tried| course.pick_again(&affinity, client, &mut view, tried).ok();
                 let again = Again::after(&mut answered, treatment, more.then_some(&mut tried), client, pick);
                 let Some(again) = again else { return Ok(verdict::give(answered, treatment, exchange)) };
@@ -184,8 +185,7 @@ async fn forward(
         };
         trial.failed(&failure.error);
         failure.tell(client, &lease, &tried);
-        sends += u32::from(failure.seen);
-        if unsent.is_none() || sends >= course.most_sends {
+        if !attempts.failed(&failure, &mut asked) || unsent.is_none() {
             return Err(failure.error);
         }
         tried.add(&lease);

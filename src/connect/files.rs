@@ -26,9 +26,19 @@ pub fn is_our_want(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(ENOMEM | ENFILE | EMFILE | EADDRNOTAVAIL))
 }
 
+/// Whether there was no file left.
+pub fn is_want_of_files(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
+}
+
+/// That there is no file left, as the system says it.
+pub fn want_of_files() -> io::Error {
+    io::Error::from_raw_os_error(EMFILE)
+}
+
 /// Whether there was no file left. All workers hear of it at their next tick, and give up idle connections.
 pub fn ran_out_of_files(error: &io::Error) -> bool {
-    let out = matches!(error.raw_os_error(), Some(ENFILE | EMFILE));
+    let out = is_want_of_files(error);
     if out {
         SHORTAGES.fetch_add(1, Ordering::Relaxed);
     }

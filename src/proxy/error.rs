@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 
 use hyper::StatusCode;
 
-use crate::connect::{Broken, DialError, TlsFault, is_our_want};
+use crate::connect::{Broken, DialError, TlsFault, is_our_want, is_want_of_files};
 
 /// Why a request did not end as its client wished. A closed list: each case has one row in [`Error::row`].
 #[derive(Debug, thiserror::Error)]
@@ -194,6 +194,11 @@ pub const REASONS: &[&str] = &[
 ];
 
 impl Error {
+    /// Whether there was no file left for a connection.
+    pub(super) fn is_want_of_files(&self) -> bool {
+        matches!(self, Self::Exhausted(error) if is_want_of_files(error))
+    }
+
     /// What an attempt to connect failed of.
     pub(super) fn of_dial(error: DialError) -> Self {
         match error {

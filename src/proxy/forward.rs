@@ -11,6 +11,7 @@ use crate::balance::{Lease, Tried};
 use crate::config::{Address, Scheme};
 use crate::connect::{
     AnswerBody, Broken, Connections, DialError, Flow, Need, OWN, Origin, Provenance, ran_out_of_files,
+    want_of_files,
 };
 
 use super::client::{Mark, before_due};
@@ -41,6 +42,8 @@ pub(super) struct Asked {
     pub(super) by_connection: bool,
     /// Its provenance is among its fields. That of others is told when they are sent.
     pub(super) is_told: bool,
+    /// New connections are made for it: not once there was no file for one, which is so at every backend.
+    pub(super) connects: bool,
 }
 
 /// An attempt that brought no answer.
@@ -166,6 +169,10 @@ async fn connect(
     asked: Asked,
     since: Option<usize>,
 ) -> Result<BackendConnection, Failure> {
+    if !asked.connects {
+        let error = Error::Exhausted(want_of_files());
+        return Err(Failure { error, evidence: None, sent: false, seen: false });
+    }
     client.enter(Phase::Connect);
     let limits = client.shared.head_limits();
     let need = Need { upgrade: asked.upgrade, since, origin: origin(client), limits };

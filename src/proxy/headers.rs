@@ -91,7 +91,15 @@ pub(super) fn prepare(
     let expects_continue = seen.has(Kind::Expect) && has_body && takes_interim;
     let by_connection =
         seen.has(Kind::Authorization) && authenticate_connection(request.headers(), &AUTHORIZATION);
-    let asked = Asked { upgrade, expects_continue, takes_interim, extended_connect, by_connection, is_told };
+    let asked = Asked {
+        upgrade,
+        expects_continue,
+        takes_interim,
+        extended_connect,
+        by_connection,
+        is_told,
+        connects: true,
+    };
     Ok((asked, provenance))
 }
 

@@ -34,6 +34,7 @@ const ASKED: Asked = Asked {
     extended_connect: false,
     by_connection: false,
     is_told: true,
+    connects: true,
 };
 
 /// A request's copy, whose body is being gathered.

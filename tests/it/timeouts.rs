@@ -119,6 +119,20 @@ fn a_backend_that_does_not_accept_a_connection_is_passed_over_for_any_request() 
 }
 
 #[test]
+fn a_request_is_given_up_after_three_backends_that_did_not_accept_a_connection_in_time() {
+    let all_deaf = [(); 3].map(|()| deaf());
+    let well = Sample::start("well");
+    let addresses: Vec<_> = all_deaf.iter().map(|(address, _)| *address).chain([well.address()]).collect();
+    let balancer = Balancer::before(&addresses).flag("--health-timeout", "1m");
+    let balancer = balancer.flag("--connect-timeout", "200ms").start();
+    expect_reason(get(balancer.address, "/"), 504, "connect_timeout");
+    for (address, _) in &all_deaf {
+        balancer.said(&format!("{address} is down: no connection in time"));
+    }
+    until("the next one goes to the last", || get(balancer.address, "/").status == 200);
+}
+
+#[test]
 fn a_backend_that_does_not_answer_is_left_and_the_client_told_504() {
     let (backend, end) = observed(|_| {});
     let balancer = Balancer::before(&[backend.address]).flag("--response-timeout", "200ms").start();

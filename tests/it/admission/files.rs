@@ -1,11 +1,16 @@
 //! With few open files nobody hangs, and idle connections to backends make room for clients.
 
+use std::future::pending;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
 
+use hyper::StatusCode;
+
+use crate::support::h2_backend::H2Backend;
 use crate::support::{
-    Backend, Balancer, Client, PATIENCE, Sample, Settings, files_of, get, leave_none, limit_files, until,
+    Backend, Balancer, Client, PATIENCE, Sample, Settings, expect_reason, files_of, get, leave_none,
+    limit_files, until,
 };
 
 /// Asks on a connection of its own: what came, up to its end, however it ended.
@@ -126,6 +131,51 @@ fn a_request_without_a_file_is_told_so_however_short_the_time_to_connect_is() {
     client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
     let answer = client.answer().expect_status(503);
     assert!(answer.header("proxy-status").is_some_and(|told| told.contains("\"exhausted\"")), "{answer:?}");
+}
+
+#[test]
+fn a_request_without_a_file_waits_for_one_only_once_however_many_backends_there_are() {
+    let samples = [(); 9].map(|()| Sample::start("one"));
+    let balancer = Balancer::before(&samples.each_ref().map(Sample::address)).flag("--workers", "1").start();
+    balancer.said_times(" is healthy", samples.len());
+    let mut client = Client::to(balancer.address);
+    // Answered by the balancer itself: no connection to a backend is idle.
+    client.send("OPTIONS / HTTP/1.1\r\nHost: test\r\nMax-Forwards: 0\r\n\r\n");
+    client.answer().expect_status(200);
+    leave_none(&balancer);
+    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+    // It has waited once: if it did so again, it would have a file then.
+    balancer.said("cannot connect to backends: Too many open files");
+    limit_files(&balancer, 1000);
+    expect_reason(client.answer(), 503, "exhausted");
+    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+    client.answer().expect_status(200);
+}
+
+#[test]
+fn a_request_without_a_file_goes_to_a_backend_whose_connection_others_share() {
+    let alone = Backend::stalls();
+    let shared = H2Backend::that(async |exchange| match exchange.head.uri().path() {
+        "/slow" => pending().await,
+        _ => exchange.answer(StatusCode::OK, "shared"),
+    });
+    let balancer = Balancer::before(&[alone.address]).flag("--backend", &shared.url());
+    let balancer = balancer.flag("--workers", "1").flag("--policy", "round_robin").start();
+    balancer.said_times(" is healthy", 2);
+    let [mut one, mut other, mut third] = [(); 3].map(|()| Client::to(balancer.address));
+    for client in [&mut one, &mut other] {
+        client.send("GET /slow HTTP/1.1\r\nHost: test\r\n\r\n");
+    }
+    until("each has one", || (alone.requests(), shared.requests()) == (1, 1));
+    // Answered by the balancer itself.
+    third.send("OPTIONS / HTTP/1.1\r\nHost: test\r\nMax-Forwards: 0\r\n\r\n");
+    third.answer().expect_status(200);
+    leave_none(&balancer);
+    for _ in 0..2 {
+        third.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+        assert_eq!(third.answer().expect_status(200).text(), "shared");
+    }
+    assert_eq!((alone.requests(), shared.connections()), (1, 1));
 }
 
 #[test]
