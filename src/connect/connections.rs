@@ -146,14 +146,14 @@ where
         self.shared.sweep(limit, age);
     }
 
-    /// Whether there are idle ones that no others could share.
+    /// Whether there are some that carry no request.
     pub fn has_idle(&self) -> bool {
-        !self.idle.is_empty()
+        !self.idle.is_empty() || self.shared.any_is_idle()
     }
 
-    /// Closes idle ones that no others could share, and tells how many they were.
+    /// Closes those that carry no request, and tells how many they were.
     pub fn give_up_idle(&self) -> usize {
-        self.idle.clear()
+        self.idle.clear() + self.shared.give_up_idle()
     }
 
     /// Closes those that carry no request, and lets nobody share the others any more.

@@ -186,6 +186,11 @@ impl Http2 {
         self.status.streams.get() < self.most_streams()
     }
 
+    /// Whether it carries a request.
+    pub(super) fn is_busy(&self) -> bool {
+        self.status.streams.get() > 0
+    }
+
     /// How many requests it may carry at a time.
     pub(super) fn most_streams(&self) -> usize {
         self.status.most_streams.get().min(MOST_STREAMS)
@@ -193,7 +198,7 @@ impl Http2 {
 
     /// Whether it has carried no request since before `limit`, looked at now and then; both are ages of the worker's clock.
     pub(super) fn is_idle_since_before(&self, limit: u64, age: u64) -> bool {
-        if self.status.streams.get() > 0 || self.used_at.get().is_none() {
+        if self.is_busy() || self.used_at.get().is_none() {
             self.used_at.set(Some(age));
         }
         self.used_at.get().is_some_and(|used_at| used_at < limit)

@@ -43,6 +43,19 @@ impl Shared {
         self.connections.borrow_mut().retain(keep);
     }
 
+    /// Whether one carries no request.
+    pub(super) fn any_is_idle(&self) -> bool {
+        self.connections.borrow().iter().any(|(_, connection)| !connection.is_busy())
+    }
+
+    /// Closes those that carry no request, and tells how many they were.
+    pub(super) fn give_up_idle(&self) -> usize {
+        let mut connections = self.connections.borrow_mut();
+        let count = connections.len();
+        connections.retain(|(_, connection)| connection.is_busy());
+        count - connections.len()
+    }
+
     /// Forgets all of them: each is closed when its last request is through.
     pub(super) fn clear(&self) {
         self.connections.borrow_mut().clear();

@@ -76,6 +76,22 @@ fn idle_connections_to_backends_make_room_for_clients() {
 }
 
 #[test]
+fn idle_connections_that_requests_could_share_make_room_for_clients() {
+    let backends = [(); 4].map(|()| H2Backend::that(async |exchange| exchange.answer(StatusCode::OK, "")));
+    let balancer = Balancer::before(&[]).flag("--workers", "1").flag("--policy", "round_robin");
+    let flagged = |balancer: Balancer, backend: &H2Backend| balancer.flag("--backend", &backend.url());
+    let balancer = backends.iter().fold(balancer, flagged).start();
+    balancer.said_times(" is healthy", backends.len());
+    for _ in &backends {
+        get(balancer.address, "/").expect_status(200);
+    }
+    assert!(backends.iter().all(|backend| backend.connections() == 1));
+    leave_none(&balancer);
+    get(balancer.address, "/").expect_status(200);
+    until("all of them are closed", || backends.iter().all(|backend| backend.goodbyes() == 1));
+}
+
+#[test]
 fn an_operator_is_answered_though_idle_connections_had_all_files() {
     let sample = Sample::start("one");
     let balancer = Balancer::before(&[sample.address()]).flag("--admin", "127.0.0.1:0").start();
