@@ -3,7 +3,7 @@
 mod settings;
 
 use std::collections::{HashMap, HashSet};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -25,6 +25,8 @@ pub struct Snapshot {
     pub pools: Vec<Pool>,
     /// What is known of each backend, pool after pool: a member's place is one of these.
     pub facts: Vec<Fact>,
+    /// Backends for whose answers nobody is to wait any more, for there are others in their pools. They may be in none of these.
+    pub abandoned: HashSet<BackendId>,
     /// The revision of the registry that it has, if not more.
     pub as_of: u64,
 }
@@ -42,8 +44,6 @@ pub struct Fact {
     pub evidence: Evidence,
     /// Since when we know.
     pub learned: Instant,
-    /// Whether nobody is to wait for its answers any more, for there are others in its pool.
-    pub abandoned: bool,
 }
 
 impl Snapshot {
@@ -72,7 +72,7 @@ impl Snapshot {
             subsets.into_iter().fold(compiled, |pool, tags| pool.with_subset(tags, before))
         });
         let pools = pools.collect();
-        Self { settings: Arc::clone(settings), pools, facts, as_of }
+        Self { settings: Arc::clone(settings), pools, facts, abandoned: abandoned(backends), as_of }
     }
 
     /// Whether the places of the one are those of the other.
@@ -102,9 +102,20 @@ fn subsets(config: &Config) -> Vec<Vec<&Tags>> {
     subsets
 }
 
+/// Those of the backends for which nobody is to wait, be it that they are leaving.
+fn abandoned(backends: &[Backend]) -> HashSet<BackendId> {
+    let stay = backends.iter().filter(|backend| !backend.leaving && usable(backend));
+    let pools: HashSet<_> = stay.map(|backend| &backend.terms.pool).collect();
+    let is_abandoned =
+        |backend: &&Backend| backend.health.is_abandoned() && pools.contains(&backend.terms.pool);
+    backends.iter().filter(is_abandoned).map(|backend| backend.id).collect()
+}
+
+fn usable(backend: &Backend) -> bool {
+    backend.health.is_usable() && backend.hold != Some(Hold::Disable)
+}
+
 fn members(own: Vec<&Backend>, facts: &mut Vec<Fact>) -> Vec<Member> {
-    let usable = |backend: &Backend| backend.health.is_usable() && backend.hold != Some(Hold::Disable);
-    let any_usable = own.iter().any(|backend| usable(backend));
     let members = own.into_iter().map(|backend| {
         let place = facts.len();
         facts.push(Fact {
@@ -113,7 +124,6 @@ fn members(own: Vec<&Backend>, facts: &mut Vec<Fact>) -> Vec<Member> {
             state: backend.health.state(),
             evidence: backend.health.evidence().clone(),
             learned: backend.health.learned(),
-            abandoned: backend.health.is_abandoned() && any_usable,
         });
         let terms = &backend.terms.backend;
         Member {
@@ -136,6 +146,9 @@ fn members(own: Vec<&Backend>, facts: &mut Vec<Fact>) -> Vec<Member> {
     members.collect()
 }
 
+/// Connections to a backend that is none any more, or is reached in another way.
+type Retired<B> = (BackendId, Weak<Connections<B>>);
+
 /// A snapshot together with what one worker has of its own: connections to its backends, and whose turn it is.
 #[derive(Debug)]
 pub struct View<B: Body + 'static> {
@@ -143,6 +156,8 @@ pub struct View<B: Body + 'static> {
     pub snapshot: Arc<Snapshot>,
     /// For each backend, by its place.
     connections: Vec<Rc<Connections<B>>>,
+    /// While requests that began before have them.
+    retired: Vec<Retired<B>>,
     /// What goes out to them.
     outbox: Rc<Outbox<B>>,
     /// For each pool.
@@ -168,41 +183,58 @@ where
         let connections = |fact: &Fact| Rc::new(Connections::to(&fact.way, &outbox));
         let connections = snapshot.facts.iter().map(connections).collect();
         let turns = snapshot.pools.iter().map(|pool| Turns::of(pool, None)).collect();
-        Self { snapshot, connections, outbox, turns }
+        Self { snapshot, connections, retired: Vec::new(), outbox, turns }
     }
 
     /// The view of a newer snapshot. Connections to backends that stay and are usable are kept, and pools that stay go on
     /// where they were; others are closed, each when its request is through. Tells also whether nobody is to wait any more for
     /// answers that are waited for.
     pub fn succeed(&self, snapshot: Arc<Snapshot>) -> (Self, bool) {
-        let known = self.snapshot.facts.iter().zip(&self.connections);
-        let mut known: HashMap<_, _> = known.map(|known| (known.0.id, known)).collect();
+        let (connections, retired) = self.take_over(&snapshot);
+        let ids = snapshot.facts.iter().map(|fact| fact.id);
+        let gone = retired.iter().filter_map(|(id, gone)| Some((*id, gone.upgrade()?)));
+        let is_abandoned = |id: &_| snapshot.abandoned.contains(id) && !self.snapshot.abandoned.contains(id);
         let mut any_abandoned = false;
+        for (_, abandoned) in
+            ids.zip(connections.iter().cloned()).chain(gone).filter(|(id, _)| is_abandoned(id))
+        {
+            abandoned.abandon();
+            any_abandoned = true;
+        }
+        let pools = self.snapshot.settings.config.pools.iter().zip(&self.turns);
+        let before: HashMap<_, _> = pools.map(|(pool, turns)| (&pool.name, turns)).collect();
+        let pools = snapshot.settings.config.pools.iter().zip(&snapshot.pools);
+        let turns = pools.map(|(pool, compiled)| Turns::of(compiled, before.get(&pool.name).copied()));
+        let turns = turns.collect();
+        (Self { snapshot, connections, retired, outbox: Rc::clone(&self.outbox), turns }, any_abandoned)
+    }
+
+    /// The connections to each backend of a newer snapshot, and those that only requests that began before have.
+    fn take_over(&self, snapshot: &Snapshot) -> (Vec<Rc<Connections<B>>>, Vec<Retired<B>>) {
+        let known = self.snapshot.facts.iter().zip(&self.connections);
+        let mut known: HashMap<_, _> = known.map(|(fact, known)| (fact.id, known)).collect();
+        let mut retired: Vec<_> =
+            self.retired.iter().filter(|(_, gone)| gone.strong_count() > 0).cloned().collect();
+        let mut retire = |id, gone: &Rc<Connections<B>>| {
+            gone.retire();
+            retired.push((id, Rc::downgrade(gone)));
+        };
         let connections = snapshot.facts.iter().map(|fact| {
-            let (before, kept) = match known.remove(&fact.id) {
-                Some((before, kept)) if Arc::ptr_eq(kept.way(), &fact.way) => (before, kept),
+            let kept = match known.remove(&fact.id) {
+                Some(kept) if Arc::ptr_eq(kept.way(), &fact.way) => kept,
                 replaced => {
-                    replaced.inspect(|(_, gone)| gone.retire());
+                    replaced.inspect(|gone| retire(fact.id, gone));
                     return Rc::new(Connections::to(&fact.way, &self.outbox));
                 }
             };
             if fact.state == State::Down {
                 kept.clear();
             }
-            if fact.abandoned && !before.abandoned {
-                kept.abandon();
-                any_abandoned = true;
-            }
             Rc::clone(kept)
         });
         let connections = connections.collect();
-        known.into_values().for_each(|(_, gone)| gone.retire());
-        let pools = self.snapshot.settings.config.pools.iter().zip(&self.turns);
-        let before: HashMap<_, _> = pools.map(|(pool, turns)| (&pool.name, turns)).collect();
-        let pools = snapshot.settings.config.pools.iter().zip(&snapshot.pools);
-        let turns = pools.map(|(pool, compiled)| Turns::of(compiled, before.get(&pool.name).copied()));
-        let turns = turns.collect();
-        (Self { snapshot, connections, outbox: Rc::clone(&self.outbox), turns }, any_abandoned)
+        known.into_iter().for_each(|(id, gone)| retire(id, gone));
+        (connections, retired)
     }
 
     /// The connections to the backend at one place.

@@ -93,7 +93,9 @@ async fn keep_schedules(registry: &'static Registry, common: &Rc<Common>) {
 }
 
 fn is_checked(backend: &Backend) -> bool {
-    !backend.leaving && backend.hold != Some(Hold::Disable)
+    // One that is none any more is checked when requests that it still has hear nothing of it.
+    let may_be_waited_for = !backend.leaving || backend.health.is_doubted();
+    may_be_waited_for && backend.hold != Some(Hold::Disable)
 }
 
 /// What a check finds; nothing if it cannot be made for want of something of our own.

@@ -51,7 +51,9 @@ impl Registry {
         for backend in backends.iter_mut().filter(|backend| backend.load.in_flight() > 0) {
             let now = Heard::next(before.get(&backend.id), backend.load.score().all());
             let health = &mut backend.health;
-            any_news |= now.is_to_be_checked() && health.is_usable() && health.doubt(Instant::now());
+            // Of one that is none any more nobody looks otherwise whether it is dead still.
+            let is_asked_of = backend.leaving || health.is_usable();
+            any_news |= now.is_to_be_checked() && is_asked_of && health.doubt(Instant::now());
             any_news |= now.looks >= SILENT && health.abandon();
             heard.insert(backend.id, now);
         }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use socket2::{SockFilter, SockRef};
 
-use crate::support::{Backend, Balancer, Client, Sample, Settings, expect_reason, get, signal};
+use crate::support::{Backend, Balancer, Client, Sample, Settings, expect_reason, get, signal, until};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
@@ -21,6 +21,9 @@ impl Machine {
         let known = Arc::clone(&connections);
         let backend = Backend::that(move |mut transport| {
             known.lock().unwrap().extend([transport.stream().try_clone().unwrap()]);
+            if transport.head.starts_with("GET /slow ") {
+                return transport.wait_for_end();
+            }
             loop {
                 transport.read_body();
                 transport.send(OK);
@@ -63,6 +66,30 @@ fn a_request_that_waits_for_a_machine_without_power_goes_to_another_unless_it_ma
     balancer.said(&format!("{} is down: no connection in time", first.backend.address));
     get(balancer.address, "/").expect_status(200);
     expect_reason(other.answer(), 504, "response_timeout");
+}
+
+#[test]
+fn a_request_that_waits_for_a_machine_that_was_taken_out_before_it_lost_power_goes_to_another() {
+    let (first, second) = (Machine::start(), Backend::answers(OK));
+    let text = |backends: &str| {
+        format!(
+            "listeners.web.address = \"127.0.0.1:0\"\nadmin.address = \"off\"\n\
+             [pools.all]\nbackends = [{backends}]\nhealth = {{ path = \"/health\" }}\n"
+        )
+    };
+    let (left, stays) = (format!("\"{}\"", first.backend.address), format!("\"{}\"", second.address));
+    let settings = Settings::that_say(&text(&format!("{left}, {stays}")));
+    let balancer = settings.balancer().start();
+    balancer.said_times("is healthy", 2);
+    let mut client = Client::to(balancer.address);
+    client.send("GET /slow HTTP/1.1\r\nHost: test\r\n\r\n");
+    until("it has the request", || first.backend.requests() == 1);
+    settings.change(&balancer, &text(&stays));
+    balancer.said(&format!("{} is removed; requests still with it: 1", first.backend.address));
+    first.lose_power();
+    client.answer().expect_status(200);
+    balancer.said(&format!("{} is down: no connection in time", first.backend.address));
+    balancer.said(&format!("{} is gone: nothing is under way there", first.backend.address));
 }
 
 #[test]

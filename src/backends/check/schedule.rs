@@ -70,9 +70,9 @@ impl Schedule {
     /// It is for this backend, too.
     pub(super) fn take(&self, backend: &Backend) {
         self.group.ids.borrow_mut().push(backend.id);
-        if self.before.as_ref().is_some_and(|before| !before.contains(&backend.id))
-            || backend.health.is_doubted()
-        {
+        // A new one begins with a check anyway.
+        let before = self.before.as_ref();
+        if before.is_some_and(|before| !before.contains(&backend.id) || backend.health.is_doubted()) {
             self.group.wanted.notify_one();
         }
         if backend.health.state() == State::Down {
