@@ -50,26 +50,9 @@ pub(super) fn prepare(
         request.body_mut().outlast_answer();
     }
     let headers = request.headers_mut();
-    if seen.has(Kind::TransferEncoding) {
-        check_transfer_encoding(headers)?;
+    if seen.has_hop_by_hop() {
+        take_hop(headers, seen, (has_body, upgrade), client)?;
     }
-    let trailers = seen.has(Kind::Te) && lists(headers, &TE, "trailers");
-    if seen.has(Kind::Connection) && lists(headers, &CONNECTION, "close") {
-        client.set(Mark::Last, true);
-    }
-    remove_hop_by_hop(headers, seen, upgrade);
-    if seen.has(Kind::TransferEncoding) && has_body {
-        headers.insert(TRANSFER_ENCODING, CHUNKED);
-    }
-    if trailers {
-        headers.insert(TE, HeaderValue::from_static("trailers"));
-    }
-    match (upgrade, trailers) {
-        (true, true) => headers.insert(CONNECTION, HeaderValue::from_static("upgrade, te")),
-        (true, false) => headers.insert(CONNECTION, HeaderValue::from_static("upgrade")),
-        (false, true) => headers.insert(CONNECTION, HeaderValue::from_static("te")),
-        (false, false) => None,
-    };
     if seen.has(Kind::Claim) {
         remove_claims(headers);
     }
@@ -101,6 +84,36 @@ pub(super) fn prepare(
         connects: true,
     };
     Ok((asked, provenance))
+}
+
+/// Takes what a request's head says of the hop to us out of it, and says what holds of the next one.
+fn take_hop(
+    headers: &mut HeaderMap,
+    seen: Seen,
+    (has_body, upgrade): (bool, bool),
+    client: &Client,
+) -> Result<(), Error> {
+    if seen.has(Kind::TransferEncoding) {
+        check_transfer_encoding(headers)?;
+    }
+    let trailers = seen.has(Kind::Te) && lists(headers, &TE, "trailers");
+    if seen.has(Kind::Connection) && lists(headers, &CONNECTION, "close") {
+        client.set(Mark::Last, true);
+    }
+    remove_hop_by_hop(headers, seen, upgrade);
+    if seen.has(Kind::TransferEncoding) && has_body {
+        headers.insert(TRANSFER_ENCODING, CHUNKED);
+    }
+    if trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+    match (upgrade, trailers) {
+        (true, true) => headers.insert(CONNECTION, HeaderValue::from_static("upgrade, te")),
+        (true, false) => headers.insert(CONNECTION, HeaderValue::from_static("upgrade")),
+        (false, true) => headers.insert(CONNECTION, HeaderValue::from_static("te")),
+        (false, false) => None,
+    };
+    Ok(())
 }
 
 /// What HTTP/2 writes in another way; tells whether the request was an extended CONNECT.
