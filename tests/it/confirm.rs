@@ -267,7 +267,7 @@ fn a_plan_says_which_file_that_is_named_as_before_says_something_else() {
 
 #[test]
 fn a_plan_says_how_many_keys_of_a_pool_that_hashes_would_go_elsewhere() {
-    let backends: Vec<_> = (1..=4).map(|number| format!("127.0.0.1:{}", 40_000 + number)).collect();
+    let backends: Vec<_> = (1..=4).map(|number| format!("127.0.0.9:{}", 40_000 + number)).collect();
     let hashed = "policy = \"maglev\"\n";
     let settings_now = Settings::that_say(&settings(&backends[..3], hashed));
     let balancer = settings_now.balancer().start();
@@ -280,7 +280,7 @@ fn a_plan_says_how_many_keys_of_a_pool_that_hashes_would_go_elsewhere() {
 #[test]
 fn a_plan_counts_backends_that_sources_told_of() {
     let settings_now = Settings::that_say("");
-    let list: String = (1..=3).map(|number| format!("127.0.0.1:{}\n", 40_000 + number)).collect();
+    let list: String = (1..=3).map(|number| format!("127.0.0.9:{}\n", 40_000 + number)).collect();
     let list = settings_now.put("list", list);
     let text = |more: &str| {
         let source = format!("policy = \"maglev\"\ndiscover = [\"file:{}\"]\n{more}", list.display());
@@ -294,7 +294,7 @@ fn a_plan_counts_backends_that_sources_told_of() {
         plan["moved"][0]["percent"].as_f64().expect("a number")
     };
     assert_eq!(percent("hash_bound = 200\n"), 0.0);
-    let joined = percent("backends = [\"127.0.0.1:40004\"]\n");
+    let joined = percent("backends = [\"127.0.0.9:40004\"]\n");
     assert!((20.0..32.0).contains(&joined), "a quarter, for the new one takes a quarter: {joined}");
-    assert_eq!(percent("backends = [\"127.0.0.1:40001\"]\n"), 0.0, "it is one of those that are there");
+    assert_eq!(percent("backends = [\"127.0.0.9:40001\"]\n"), 0.0, "it is one of those that are there");
 }

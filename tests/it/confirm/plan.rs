@@ -49,7 +49,7 @@ fn a_unix_socket_whose_file_was_removed_is_no_change_of_the_settings() {
 
 #[test]
 fn requests_of_a_pool_whose_backends_are_all_replaced_would_go_elsewhere() {
-    let backends: Vec<_> = (1..=4).map(|number| format!("127.0.0.1:{}", 40_000 + number)).collect();
+    let backends: Vec<_> = (1..=4).map(|number| format!("127.0.0.9:{}", 40_000 + number)).collect();
     let settings_now = Settings::that_say(&settings(&backends[..2], ""));
     let balancer = settings_now.balancer().start();
     get(balancer.address, "/");
@@ -66,10 +66,10 @@ fn requests_of_a_pool_whose_backends_are_all_replaced_would_go_elsewhere() {
 
 #[test]
 fn of_a_route_that_only_gets_other_shares_the_part_that_goes_to_another_pool_is_counted() {
-    let backends = ["127.0.0.1:40001".to_owned()];
+    let backends = ["127.0.0.9:40001".to_owned()];
     let shares = |all: u32, new: u32| {
         let route = format!("[routes.all]\npools = {{ all = {all}, new = {new} }}\n");
-        settings(&backends, &format!("[pools.new]\nbackends = [\"127.0.0.1:40002\"]\n{route}"))
+        settings(&backends, &format!("[pools.new]\nbackends = [\"127.0.0.9:40002\"]\n{route}"))
     };
     let settings_now = Settings::that_say(&shares(300, 100));
     let balancer = settings_now.balancer().start();
@@ -112,7 +112,7 @@ fn requests_that_would_arrive_with_another_target_or_host_would_go_elsewhere() {
 
 #[test]
 fn a_pool_that_would_hash_by_something_else_may_send_all_its_clients_elsewhere() {
-    let backends: Vec<_> = (1..=3).map(|number| format!("127.0.0.1:{}", 40_000 + number)).collect();
+    let backends: Vec<_> = (1..=3).map(|number| format!("127.0.0.9:{}", 40_000 + number)).collect();
     let by = |key: &str| settings(&backends, &format!("policy = \"maglev\"\nhash_key = \"{key}\"\n"));
     let settings_now = Settings::that_say(&by("query:k"));
     let balancer = settings_now.balancer().start();
@@ -184,7 +184,7 @@ fn a_redirect_to_https_takes_the_requests_that_came_in_the_clear_and_no_others()
 
 #[test]
 fn backends_that_would_be_taken_out_are_named_for_their_requests_are_not_counted() {
-    let backends: Vec<_> = (1..=3).map(|number| format!("127.0.0.1:{}", 40_000 + number)).collect();
+    let backends: Vec<_> = (1..=3).map(|number| format!("127.0.0.9:{}", 40_000 + number)).collect();
     let usual = settings(&backends, "");
     let settings_now = Settings::that_say(&usual);
     let balancer = settings_now.balancer().start();
@@ -220,7 +220,7 @@ fn a_route_whose_tags_only_backends_without_weight_have_is_told() {
     let balancer = settings_now.balancer().start();
     let tagged = |weight: u32, more: &str| {
         let backends = format!(
-            "[{{ address = \"127.0.0.1:40001\", weight = {weight}, tags = {{ v = \"1\" }} }}, \"127.0.0.1:40002\"]"
+            "[{{ address = \"127.0.0.9:40001\", weight = {weight}, tags = {{ v = \"1\" }} }}, \"127.0.0.9:40002\"]"
         );
         format!(
             "[pools.tagged]\nbackends = {backends}\n{more}[routes.b]\npath = \"/b\"\npool = \"tagged\"\n\
@@ -230,7 +230,7 @@ fn a_route_whose_tags_only_backends_without_weight_have_is_told() {
     let told = "route b: all backends of pool tagged that have its tags have weight 0";
     // What a source tells of has no tags.
     let source = "discover = [\"file:list\"]\n";
-    settings_now.put("list", "127.0.0.1:40003\n");
+    settings_now.put("list", "127.0.0.9:40003\n");
     for (weight, more, is_told) in [(0, "", true), (0, source, true), (1, "", false)] {
         let tagged = tagged(weight, more);
         let (code, said) = ask(&balancer, &settings_now, &format!("{usual}{tagged}"));

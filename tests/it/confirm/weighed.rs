@@ -7,8 +7,8 @@ use crate::support::{Running, Settings};
 use super::plan::ask;
 use super::{admin, body, post, settings};
 
-const ONE: &str = "127.0.0.1:40001";
-const OTHER: &str = "127.0.0.1:40002";
+const ONE: &str = "127.0.0.9:40001";
+const OTHER: &str = "127.0.0.9:40002";
 
 /// A pool of these two, with the weights that the settings give them.
 fn weights(one: u32, other: u32, more: &str) -> String {
