@@ -171,6 +171,7 @@ async fn forward(
                 let connections = Rc::clone(connections);
                 let answered = Answered { response, asked, connection, connections, lease };
                 let Some(treatment) = course.treatment else { return Ok(Outcome::Backend(answered)) };
+                // Only from here on, for what may change is copied once more on its way out.
                 let mut answered = answered;
                 let more = attempts.seen();
                 let pick = |tried: &mut Tried| course.pick_again(&affinity, client, &mut view, tried).ok();

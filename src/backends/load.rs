@@ -190,8 +190,8 @@ impl Load {
         }
     }
 
-    /// Whether it was missed, and is not from now on.
-    pub fn is_missed_no_more(&self) -> bool {
+    /// Whether it was missed since last asked.
+    pub fn was_missed(&self) -> bool {
         self.missed.load(Ordering::Relaxed) && self.missed.swap(false, Ordering::Relaxed)
     }
 

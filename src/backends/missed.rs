@@ -19,11 +19,11 @@ pub(super) async fn watch(registry: &Registry) {
 }
 
 impl Registry {
-    /// Has those checked at once that are missed since this was last done.
+    /// Has those checked at once that were missed since this was last done.
     fn seek(&self) {
         let now = Instant::now();
         let mut backends = self.lock();
-        let missed = backends.iter_mut().filter(|backend| backend.load.is_missed_no_more());
+        let missed = backends.iter_mut().filter(|backend| backend.load.was_missed());
         let sought = missed.filter_map(|missed| missed.health.doubt(now).then_some(())).count();
         drop(backends);
         if sought > 0 {

@@ -23,7 +23,7 @@ use crate::connect::{Advance, Stream};
 use crate::snapshot::Settings;
 
 use super::deadline::Alarm;
-use super::fields::is_read_as;
+use super::fields::is_like;
 use super::forwarded::Origin;
 use super::pace::Paces;
 use super::phase::Phase;
@@ -282,13 +282,13 @@ impl Client {
         let treated_by = treated_by.and_then(|(settings, route)| Some((settings.upgrade()?, *route)));
         let view = self.shared.view();
         let id = view.snapshot.settings.config.request_id.as_ref();
+        let changes = treated_by
+            .as_ref()
+            .map(|(settings, route)| &settings.config.routes[*route].treatment.answer_headers);
         let is_left = |line: &&[u8]| {
             let name = &line[..memchr(b':', line).unwrap_or_default()];
-            let changes = treated_by
-                .as_ref()
-                .map(|(settings, route)| &settings.config.routes[*route].treatment.answer_headers);
             !changes.is_some_and(|changes| takes_out(changes, name))
-                && !id.is_some_and(|id| is_read_as(name, id.as_str()))
+                && !id.is_some_and(|id| is_like(name, id.as_str()))
         };
         let mut interim = self.interim.borrow_mut();
         let lines = heads.split_inclusive(|byte| *byte == b'\n').filter(is_left);

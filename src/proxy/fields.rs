@@ -57,13 +57,9 @@ pub(super) fn is_claim(name: &str) -> bool {
     }
 }
 
-/// Whether two names are the same if `_` is `-`.
-fn is_like(name: &str, other: &str) -> bool {
-    is_read_as(name.as_bytes(), other)
-}
-
-/// Whether a name of a field, as it came, and another one are the same if `_` is `-`.
-pub(super) fn is_read_as(name: &[u8], other: &str) -> bool {
+/// Whether a name, as it came, and another one are the same if `_` is `-`.
+pub(super) fn is_like(name: impl AsRef<[u8]>, other: &str) -> bool {
+    let name = name.as_ref();
     let folded = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
     name.len() == other.len()
         && name.iter().zip(other.bytes()).all(|(own, other)| folded(*own) == folded(other))

@@ -183,7 +183,9 @@ pub(super) fn prepare_answer<B>(
     }
     // That answer must name the protocol it asks for (RFC 9110 section 15.5.22).
     let upgrade = upgraded || status == StatusCode::UPGRADE_REQUIRED && seen.has(Kind::Upgrade);
-    remove_hop_by_hop(headers, seen, upgrade);
+    if seen.has_hop_by_hop() {
+        remove_hop_by_hop(headers, seen, upgrade);
+    }
     if upgrade {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     }
@@ -288,14 +290,7 @@ fn asks_for_upgrade(request: &Request<RequestBody>) -> bool {
     lists(request.headers(), &CONNECTION, "upgrade") && !protocols.any(is_ours)
 }
 
-#[inline]
 fn remove_hop_by_hop(headers: &mut HeaderMap, seen: Seen, upgrade: bool) {
-    if seen.has_hop_by_hop() {
-        remove_each_hop_by_hop(headers, seen, upgrade);
-    }
-}
-
-fn remove_each_hop_by_hop(headers: &mut HeaderMap, seen: Seen, upgrade: bool) {
     if seen.has(Kind::Connection) {
         remove_named_in_connection(headers, upgrade);
         headers.remove(CONNECTION);
