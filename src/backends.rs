@@ -362,7 +362,7 @@ impl Backend {
     }
 
     /// Whether requests go to it if the other cannot be used, be it those of routes that ask for tags.
-    fn stands_in_for(&self, other: &Self) -> bool {
+    pub fn stands_in_for(&self, other: &Self) -> bool {
         let (own, others) = (&self.terms.backend.tags, &other.terms.backend.tags);
         let is_like = |name| others.get(name).is_none_or(|value| own.get(name) == Some(value));
         let is_of_pool = self.terms.pool == other.terms.pool;

@@ -185,7 +185,7 @@ async fn forward(
             Err(failure) => failure,
         };
         trial.failed(&failure.error);
-        failure.tell(client, &lease, &tried);
+        failure.tell(client, (connections.way(), &lease), &tried);
         if !attempts.failed(&failure, &mut asked) || unsent.is_none() {
             return Err(failure.error);
         }

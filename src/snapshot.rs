@@ -83,7 +83,7 @@ impl Snapshot {
     /// Whether a backend is one to which requests are sent.
     pub fn sends_to(&self, backend: BackendId) -> bool {
         let mut members = self.pools.iter().flat_map(Pool::members);
-        members.any(|member| member.id == backend && member.usable && !member.drained)
+        members.any(|member| member.id == backend && member.usable && !member.drained && member.weight > 0)
     }
 }
 
@@ -102,13 +102,11 @@ fn subsets(config: &Config) -> Vec<Vec<&Tags>> {
     subsets
 }
 
-/// Those of the backends for which nobody is to wait, be it that they are leaving.
+/// Those of the backends for which nobody is to wait, be it that they are leaving: others have what was meant for them.
 fn abandoned(backends: &[Backend]) -> HashSet<BackendId> {
-    let stay = backends.iter().filter(|backend| !backend.leaving && usable(backend));
-    let pools: HashSet<_> = stay.map(|backend| &backend.terms.pool).collect();
-    let is_abandoned =
-        |backend: &&Backend| backend.health.is_abandoned() && pools.contains(&backend.terms.pool);
-    backends.iter().filter(is_abandoned).map(|backend| backend.id).collect()
+    let given_up = backends.iter().filter(|backend| backend.health.is_abandoned());
+    let has_other = |given_up: &&Backend| backends.iter().any(|other| other.stands_in_for(given_up));
+    given_up.filter(has_other).map(|backend| backend.id).collect()
 }
 
 fn usable(backend: &Backend) -> bool {

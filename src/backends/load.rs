@@ -117,7 +117,7 @@ impl Load {
         let (latency, failing) = match outcome.ending {
             Ending::GivenUp if took <= latency * kept || measured == 0 => return,
             Ending::GivenUp => (took, failing),
-            Ending::Failed => (took.max(latency), failing + (1.0 - failing) * weight),
+            Ending::Failed => (took.max(latency * kept), failing + (1.0 - failing) * weight),
             Ending::Answered => {
                 let slower = took > latency * kept;
                 let latency = if slower { took } else { latency * kept + took * (1.0 - kept) };
@@ -241,6 +241,17 @@ mod tests {
         load.learn(&answered(10), later, DECAY);
         let mended = load.expected(later, DECAY).unwrap();
         assert!((75.0..85.0).contains(&mended), "{mended}");
+    }
+
+    #[test]
+    fn what_has_faded_of_a_slow_answer_does_not_come_back_with_a_failure() {
+        let now = Instant::now();
+        let load = Load::new(now);
+        load.learn(&answered(20_000), now, DECAY);
+        let later = now + 6 * DECAY;
+        load.learn(&Outcome { ending: Ending::Failed, ..answered(1) }, later, DECAY);
+        let (latency, _) = halves(load.measured.into_inner());
+        assert!((40.0..60.0).contains(&latency), "{latency}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod shared;
 mod treatment;
 mod useless;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::num::NonZeroUsize;
 use std::path::absolute;
 use std::thread;
@@ -222,6 +222,10 @@ fn dns_servers(file: &File, root: &Spot<'_>) -> Option<Vec<SocketAddr>> {
 }
 
 fn dns_server(text: &str) -> Result<SocketAddr, PoolFault> {
+    // Where nobody wrote brackets around an address it goes on up to the end.
+    if let Some(Ok(ip)) = text.strip_suffix(":53").map(str::parse::<Ipv6Addr>) {
+        return Err(PoolFault::DnsPort(SocketAddrV6::new(ip, DNS, 0, 0)));
+    }
     // What stands behind a % need be no number, and says nothing of any other address.
     let bare = text.split_once('%').map(|(bare, after)| {
         let port = after.find(']').map_or("", |end| &after[end..]);

@@ -42,6 +42,10 @@ pub enum Broken {
 pub enum Garbage {
     /// Something else than HTTP.
     NotHttp,
+    /// Lines that end otherwise than those of HTTP.
+    BareLineFeed,
+    /// A head of which a line is none.
+    Line,
     /// A head whose lengths cannot be understood.
     Length,
     /// A head that has too many bytes, or too many lines: hyper does not say which.
@@ -56,6 +60,8 @@ impl Display for Garbage {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotHttp => "something that is not HTTP",
+            Self::BareLineFeed => "lines that end without a carriage return",
+            Self::Line => "a head with a line that HTTP does not allow",
             Self::Length => "a Content-Length that nobody can read",
             Self::HeadTooLarge => {
                 "a head of more bytes (--max-header-size) or lines (--max-headers) than are taken"
@@ -82,8 +88,9 @@ impl Broken {
     pub fn garbage(&self) -> Option<Garbage> {
         match self {
             Self::Http1(error) if error.is_parse_too_large() => Some(Garbage::HeadTooLarge),
-            Self::Http1(error) if is_of_the_length(error) => Some(Garbage::Length),
-            Self::Http1(error) => (error.is_parse() || has_bare_line_feed(error)).then_some(Garbage::NotHttp),
+            Self::Http1(error) if has_bare_line_feed(error) => Some(Garbage::BareLineFeed),
+            Self::Http1(error) if error.is_parse() => Some(unfit(error)),
+            Self::Http1(_) => None,
             Self::Http2(error) if error.is_library() => {
                 Some(if error.is_reset() { Garbage::UnfitHead } else { Garbage::NotHttp })
             }
@@ -154,9 +161,13 @@ impl Broken {
     }
 }
 
-/// Whether hyper could not tell how long the body is, which only its words say.
-fn is_of_the_length(error: &hyper::Error) -> bool {
-    error.is_parse() && error.to_string() == "invalid content-length parsed"
+/// What of a head hyper could not read, which only its words say.
+fn unfit(error: &hyper::Error) -> Garbage {
+    match &*error.to_string() {
+        "invalid content-length parsed" => Garbage::Length,
+        "invalid HTTP header parsed" => Garbage::Line,
+        _ => Garbage::NotHttp,
+    }
 }
 
 /// Whether we ended a connection for what hyper would have read.

@@ -195,7 +195,11 @@ impl Heard {
     fn complain(&mut self, source: &Source, error: SourceError) {
         if self.complaint.as_ref() != Some(&error) {
             let consequence = match (&error, self.known.is_empty()) {
-                (SourceError::Objection(Objection::Ourselves(_)), _) => "it is left out",
+                (
+                    SourceError::Objection(Objection::Ourselves(_))
+                    | SourceError::Dns(DnsError::Unspecified { alone: false, .. }),
+                    _,
+                ) => "it is left out",
                 (_, true) => "nothing was known of it before",
                 (_, false) => "what was known of it before still holds",
             };

@@ -61,9 +61,12 @@ pub fn last_words(error: &Error, client: &Client, sent: &[u8]) -> Vec<u8> {
 pub(super) fn why_none(none: NoPick, snapshot: &Snapshot, course: &Forward<'_>) -> Error {
     let would_be_used =
         |member: &&Member| lacks(member, course.tags).is_none() && taken_out(member).is_none();
-    let members = snapshot.pools[course.pool].members().iter().filter(would_be_used);
+    let members = snapshot.pools[course.pool].members();
     let is_down = |member: &&Member| snapshot.facts[member.place].state == State::Down;
-    let mut down = members.filter(is_down).take(MOST_MISSED).peekable();
+    // From anywhere, lest of many only the first ones be missed.
+    let (before, behind) = members.split_at(fastrand::usize(..=members.len()));
+    let down = behind.iter().chain(before).filter(would_be_used).filter(is_down);
+    let mut down = down.take(MOST_MISSED).peekable();
     match none {
         NoPick::AllFull => Error::BackendsFull,
         NoPick::NoneUsable if down.peek().is_some() => {

@@ -214,7 +214,10 @@ impl Download {
                 }
                 if !self.client.is(Mark::Stream) {
                     self.client.count_out(frame.data_ref().map_or(0, |data| data.len() as u64));
-                    self.client.progress();
+                    // While its client takes none of them, that more of them come is no progress.
+                    if !self.client.is(Mark::Blocked) {
+                        self.client.progress();
+                    }
                 } else if let Some(trailers) = frame.trailers_mut() {
                     unshare(trailers);
                 }

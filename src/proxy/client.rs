@@ -314,6 +314,11 @@ impl Client {
         *self.unread.borrow_mut() = body.map(Box::new);
     }
 
+    /// What was kept of it.
+    pub fn take_unread(&self) -> Option<Box<Incoming>> {
+        self.unread.take()
+    }
+
     /// Lets go of it: the answer is with the client.
     pub fn let_go_of_unread(&self) {
         drop(self.unread.take());

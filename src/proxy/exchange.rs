@@ -259,6 +259,6 @@ impl Drop for Exchange {
         }
         self.client.set(Mark::Watched, false);
         self.client.set_upload(None);
-        self.client.enter(Phase::Flush);
+        self.client.end_answer();
     }
 }

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 use std::task::Context;
+use std::time::Instant;
 
 use hyper::{Request, Response, StatusCode, Version};
 
@@ -10,9 +11,10 @@ use crate::backends::Evidence;
 use crate::balance::{Lease, Tried};
 use crate::config::{Address, Scheme};
 use crate::connect::{
-    AnswerBody, Broken, Connections, DialError, Flow, Need, OWN, Origin, Provenance, ran_out_of_files,
+    AnswerBody, Broken, Connections, DialError, Flow, Need, OWN, Origin, Provenance, Way, ran_out_of_files,
     want_of_files,
 };
+use crate::telemetry::Seldom;
 
 use super::client::{Mark, before_due};
 use super::phase::Phase;
@@ -60,8 +62,11 @@ pub(super) struct Failure {
 
 impl Failure {
     /// Tells the registry what it says of the backend, if anything. That it closed the connection on a request on which `others`
-    /// failed says more of the request.
-    pub(super) fn tell(&self, client: &Client, lease: &Lease, others: &Tried) {
+    /// failed says more of the request. What no client is told of an answer is told aloud.
+    pub(super) fn tell(&self, client: &Client, (way, lease): (&Way, &Lease), others: &Tried) {
+        if let Error::BadAnswer(broken) = &self.error {
+            tell_of_garbage(way, broken);
+        }
         let (registry, backend) = (client.shared.registry, lease.backend());
         match (&self.evidence, &self.error) {
             (Some(Evidence::Closed), _) if !others.is_empty() => registry.doubt(backend),
@@ -73,6 +78,19 @@ impl Failure {
             (None, _) => {}
         }
     }
+}
+
+/// Tells, once in a while, what came in place of an answer: a check may find its backend well.
+#[cold]
+fn tell_of_garbage(way: &Way, broken: &Broken) {
+    static SELDOM: Seldom = Seldom::new();
+    SELDOM.add();
+    let (Some(garbage), Some(count)) = (broken.garbage(), SELDOM.to_say(Instant::now())) else { return };
+    let others = match count {
+        1 => String::new(),
+        count => format!("; answers that were none since this was said last: {count}"),
+    };
+    tracing::warn!("{} answered a request with {garbage}{others}", way.url.name());
 }
 
 /// Sends the request, which it takes, on an idle connection or a new one and waits for the head of the answer. If its

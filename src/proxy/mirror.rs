@@ -138,7 +138,7 @@ impl Copy {
             }
             Err(failure) => {
                 trial.failed(&failure.error);
-                failure.tell(&client, &lease, &Tried::default());
+                failure.tell(&client, (view.connections(lease.place()).way(), &lease), &Tried::default());
             }
         }
     }

@@ -288,7 +288,7 @@ impl Drop for Upload {
             if !(self.client.is(Mark::Whole) && self.size_hint().exact().is_some()) {
                 self.client.set(Mark::Unread, true);
             }
-            if self.outlasts_answer {
+            if self.outlasts_answer || self.client.is(Mark::Stream) {
                 self.client.keep_unread(self.incoming.take());
             }
         }

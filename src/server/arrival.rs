@@ -116,8 +116,12 @@ impl Arrival {
         let stream = match Box::pin(in_time(&client, shake_hands(socket, &tls))).await {
             Some(Ok(stream)) => stream,
             Some(Err(Refused::Clear(socket))) => {
-                let error =
-                    Error::Malformed("it came in the clear to a port that speaks TLS: write https://");
+                let mut seen = [0; proxy_protocol::KNOWN_BY];
+                let known = socket.look_ahead(&mut seen).await;
+                let error = Error::Malformed(match known {
+                    Ok(Some(_)) if proxy_protocol::is_header(&seen) => proxy_protocol::UNEXPECTED,
+                    _ => "it came in the clear to a port that speaks TLS: write https://",
+                });
                 return Box::pin(refuse(&client, Stream::Clear(socket), &error, b"")).await;
             }
             Some(Err(Refused::Handshake(error, socket))) => {

@@ -16,6 +16,7 @@ use crate::proxy::{Client, Error, Mark, Phase, handle};
 use super::farewell::{close, cut, has_bytes, part, refuse};
 use super::framing::{Refusal, UNESCAPED, escape, explain};
 use super::http2;
+use super::proxy_protocol::{UNEXPECTED, is_header};
 use super::transport::ClientTransport;
 
 /// How a connection stopped being one that hyper drives.
@@ -71,7 +72,7 @@ pub(super) async fn serve(client: Rc<Client>, mut stream: Stream) -> Option<Stre
             }
             Stop::Refused(UNESCAPED) if is_between(client) && escape(&mut unused) => read_ahead = unused,
             Stop::Refused(refusal) => {
-                refuse(client, stream, &Error::Malformed(refusal), &unused).await;
+                refuse(client, stream, &Error::Malformed(refusal_of(&unused, refusal)), &unused).await;
                 return None;
             }
             Stop::Due(Phase::Head) if !is_blank(&unused) => {
@@ -144,9 +145,13 @@ async fn speak(client: &Rc<Client>, stream: Stream, read_ahead: Bytes) -> (Stop,
             return Poll::Ready(Stop::Cut);
         }
         // Amid the last of an answer, or of a word that it may switch, hyper might close without it, after it has read of a wish
-        // to upgrade; and an answer whose head has gone without a word of that is not the last, for the next request may be on
-        // its way. When it is out, the client is between two, or through.
-        let is_told_later = || matches!(client.phase(), Phase::Answer | Phase::Flush);
+        // to upgrade, and would call a switch the last answer; and an answer whose head has gone without a word of that is not the
+        // last, for the next request may be on its way. When it is out, the client is between two, or through.
+        let is_told_later = || match client.phase() {
+            Phase::Answer | Phase::Flush => true,
+            Phase::Idle | Phase::Head => false,
+            _ => client.is(Mark::Switchable),
+        };
         if client.is_draining() && !draining && !is_told_later() && !client.has_tunnel() {
             if client.is(Mark::Passing) {
                 // Of a body that nobody wanted hyper may have a rest, which would be taken for the next request.
@@ -204,6 +209,11 @@ fn check_deadline(client: &Client) -> Poll<Stop> {
     }
 }
 
+/// What is wrong with what came, which is something else where nothing of it is of HTTP.
+fn refusal_of(unused: &[u8], refusal: Refusal) -> Refusal {
+    if is_header(unused) { UNEXPECTED } else { refusal }
+}
+
 /// What a client did wrong, if hyper ended the connection because it did. `unused` is what it sent of the head.
 fn malformed(error: &hyper::Error, unused: &[u8], limit: usize) -> Option<Error> {
     if error.is_parse_too_large() {
@@ -221,7 +231,7 @@ fn malformed(error: &hyper::Error, unused: &[u8], limit: usize) -> Option<Error>
             told if told.contains("URI") => "its target is not one",
             _ => "its head is not one of HTTP/1.1",
         };
-        Some(Error::Malformed(explain(unused).unwrap_or_else(known)))
+        Some(Error::Malformed(refusal_of(unused, explain(unused).unwrap_or_else(known))))
     } else {
         None
     }

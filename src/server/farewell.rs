@@ -15,6 +15,8 @@ use crate::proxy::{Client, Error, Phase, Shared, last_words};
 const LINGER: u64 = 10_000;
 const LINGER_SILENT: u64 = 2000;
 const LINGER_BYTES: usize = 32 << 20;
+/// Bytes that are passed over at once: of many that are turned away each has a buffer of its own.
+const AT_ONCE: usize = 4 << 10;
 
 /// Says why nothing more will be said to who sent this, or the beginning of it, and parts.
 pub(super) async fn refuse(client: &Client, stream: Stream, error: &Error, sent: &[u8]) {
@@ -37,7 +39,7 @@ pub(super) async fn part(shared: &Shared, mut stream: Stream, words: &[u8]) {
         return;
     }
     let hear_out = async {
-        let mut buffer = vec![0; 64 * 1024];
+        let mut buffer = vec![0; AT_ONCE];
         let mut left = LINGER_BYTES;
         while let Some(Ok(read @ 1..)) = within(shared, LINGER_SILENT, stream.read(&mut buffer)).await {
             left = left.saturating_sub(read);

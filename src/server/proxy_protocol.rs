@@ -37,6 +37,18 @@ pub enum Parsed {
     Bad(&'static str),
 }
 
+/// What is wrong with a connection that begins with a header which nobody expects.
+pub(super) const UNEXPECTED: &str =
+    "it begins with a PROXY header, and --proxy-protocol-from does not name who sent it";
+
+/// Bytes by which a header is known.
+pub(super) const KNOWN_BY: usize = v2::PROTOCOL_PREFIX.len();
+
+/// Whether bytes are, or begin with, those by which a header is known.
+pub(super) fn is_header(bytes: &[u8]) -> bool {
+    bytes.starts_with(V1) || bytes.starts_with(v2::PROTOCOL_PREFIX)
+}
+
 /// Parses what a connection begins with.
 pub fn parse(bytes: &[u8]) -> Parsed {
     if begins(bytes, V1) {

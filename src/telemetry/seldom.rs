@@ -15,6 +15,11 @@ pub struct Seldom {
 }
 
 impl Seldom {
+    /// What has not happened yet.
+    pub const fn new() -> Self {
+        Self { count: AtomicU64::new(0), said: Mutex::new(None) }
+    }
+
     /// It happened once more.
     pub fn add(&self) {
         self.count.fetch_add(1, Ordering::Relaxed);

@@ -49,6 +49,14 @@ fn only_a_timely_answer_of_2xx_means_healthy() {
         ),
         (Backend::answers("HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n"), "is down: answered 500 in "),
         (Backend::sends_garbage(), "is down: answered with something that is not HTTP"),
+        (
+            Backend::answers("HTTP/1.1 200 OK\nContent-Length: 0\n\n"),
+            "is down: answered with lines that end without a carriage return",
+        ),
+        (
+            Backend::answers("HTTP/1.1 200 OK\r\nX Y: 0\r\n\r\n"),
+            "is down: answered with a head with a line that HTTP does not allow",
+        ),
         (Backend::closes_before_the_head(), "is down: connection closed without an answer"),
         (Backend::resets_mid_head(), "is down: connection closed without an answer"),
         (Backend::stalls(), "is down: no answer in time"),

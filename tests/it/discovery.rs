@@ -99,6 +99,27 @@ fn neither_an_error_nor_an_answer_without_addresses_takes_backends_away() {
 }
 
 #[test]
+fn an_address_that_would_be_taken_for_this_machine_is_no_backend() {
+    let (dns, sample) = (Dns::start(), Sample::start("named"));
+    let (none, both) = (Ipv4Addr::UNSPECIFIED, [Ipv4Addr::LOCALHOST, Ipv4Addr::UNSPECIFIED]);
+    dns.says("app.test.", &both);
+    dns.says("blocked.test.", &[none]);
+    let port = sample.address().port();
+    let balancer = settings(Some(&dns), &format!("dns:app.test:{port}")).balancer().start();
+    assert_eq!(answers(&balancer), "hello from named\n");
+    balancer.said("it leads to 0.0.0.0, which is no machine's address; it is left out");
+    balancer.said("tells of 1 backend");
+    dns.says("app.test.", &[none]);
+    balancer.said("it leads only to 0.0.0.0, which is no machine's address; what was known");
+    assert_eq!(answers(&balancer), "hello from named\n");
+    assert_eq!(balancer.times_said("is removed"), 0);
+    dns.serves("_http._tcp.app.test.", &[(0, 1, port, "blocked.test.")]);
+    let balancer = settings(Some(&dns), "srv:_http._tcp.app.test").balancer().start();
+    balancer.said("its target blocked.test leads only to 0.0.0.0, which is no machine's address; nothing");
+    get(balancer.address, "/").expect_status(503);
+}
+
+#[test]
 fn a_failure_to_tell_of_one_family_of_addresses_takes_none_of_them_away_and_keeps_none_of_the_other() {
     let (dns, sample) = (Dns::start(), Sample::start("named"));
     let other = Ipv4Addr::new(127, 0, 0, 9);

@@ -138,6 +138,10 @@ fn a_head_with_a_line_feed_alone_at_the_end_of_a_line_is_told_as_502_and_its_con
         assert_eq!(client.answer().expect_status(200).text(), "sane\n", "the client's connection goes on");
         assert_eq!(backend.requests(), 2, "connections");
         assert_eq!(balancer.times_said("is down"), 0);
+        balancer.said(&format!(
+            "{} answered a request with lines that end without a carriage return",
+            backend.address
+        ));
     }
 }
 
@@ -176,6 +180,8 @@ fn garbage_is_told_as_502_and_its_connection_not_used_again() {
     for _ in 0..3 {
         expect_reason(get(balancer.address, "/"), 502, "bad_answer");
     }
+    balancer.said(&format!("{} answered a request with something that is not HTTP", ever.address));
+    assert_eq!(balancer.times_said("answered a request with"), 1, "it is said seldom");
 }
 
 #[test]
@@ -189,6 +195,7 @@ fn a_head_that_never_ends_is_given_up() {
         });
         let balancer = Balancer::before(&[backend.address]).start();
         expect_reason(get(balancer.address, "/"), 502, "bad_answer");
+        balancer.said("answered a request with a head of more bytes (--max-header-size) or lines");
     }
 }
 

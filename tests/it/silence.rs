@@ -148,3 +148,25 @@ fn who_may_be_sent_to_one_backend_only_is_told_that_it_was_found_dead() {
     assert_eq!(answer.text(), "the backend was found dead before it answered\n");
     signal("CONT", first.id());
 }
+
+#[test]
+fn a_request_waits_on_if_nobody_else_may_have_it() {
+    let (first, second) = (Sample::start("first"), Sample::start("second"));
+    let settings = Settings::that_say(&format!(
+        "listeners.web.address = \"127.0.0.1:0\"\npools.all.backends = [\"{}\", \"{}\"]\n",
+        first.address(),
+        second.address()
+    ));
+    let balancer = settings.balancer().flag("--admin", "127.0.0.1:0").flag("--workers", "1").start();
+    balancer.said_times("is healthy", 2);
+    // Its connection is kept.
+    get(balancer.address, "/").expect_status(200);
+    balancer.admin().patch(second.address(), r#"{"hold": "drain"}"#);
+    signal("STOP", first.id());
+    let mut client = Client::to(balancer.address);
+    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+    balancer.said("is down: no answer in time");
+    until("its worker knows", || get(balancer.address, "/").status == 503);
+    signal("CONT", first.id());
+    assert_eq!(client.answer().expect_status(200).text(), "hello from first\n");
+}

@@ -6,6 +6,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
+use socket2::SockRef;
+
 use crate::support::{
     Backend, Balancer, Client, PATIENCE, Sample, Transport, expect_reason, frame, get, head, settings, until,
 };
@@ -88,7 +90,7 @@ fn a_client_that_says_nothing_more_is_closed_without_a_word() {
 /// An address where connections are neither accepted nor refused, and what keeps it so.
 pub fn deaf() -> (SocketAddr, impl Sized) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    socket2::SockRef::from(&listener).listen(0).unwrap();
+    SockRef::from(&listener).listen(0).unwrap();
     let address = listener.local_addr().unwrap();
     let mut waiting = Vec::new();
     while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(100)) {
@@ -230,6 +232,24 @@ fn a_client_that_stops_reading_is_cut() {
 }
 
 #[test]
+fn who_takes_nothing_has_no_more_time_because_more_of_its_answer_comes() {
+    let backend = Sample::start("one");
+    let balancer = Balancer::before(&[backend.address()]).flag("--access-log", "-");
+    let balancer = balancer.flag("--body-timeout", "2s").start();
+    let mut stalled = Client::to(balancer.address);
+    SockRef::from(stalled.stream()).set_recv_buffer_size(4096).expect("a small one");
+    stalled.send("GET /bytes/100000000 HTTP/1.1\r\nHost: test\r\n\r\n");
+    let port = stalled.stream().local_addr().unwrap().port();
+    until("its system takes nothing", || is_full(balancer.address.port(), port));
+    // Later by more than a tick of the worker's clock.
+    thread::sleep(Duration::from_millis(300));
+    let mut other = Client::to(balancer.address);
+    other.send(HALF_AN_UPLOAD);
+    expect_reason(other.answer(), 408, "upload_timeout");
+    assert!(!holds(balancer.address.port(), port), "who was there first was not cut first");
+}
+
+#[test]
 fn the_system_holds_nothing_for_a_client_that_stopped_reading() {
     let backend = Sample::start("one");
     let balancer = Balancer::before(&[backend.address()]).flag("--access-log", "-");
@@ -254,9 +274,23 @@ fn the_system_holds_nothing_for_a_client_that_stopped_reading() {
 
 /// Whether the system knows of a connection from this port to that one.
 fn holds(from: u16, to: u16) -> bool {
+    told_of(from, to).is_some()
+}
+
+/// Whether so much waits to be sent from this port to that one that nothing more fits in, as far as can be seen.
+fn is_full(from: u16, to: u16) -> bool {
+    let waiting = || told_of(from, to).map(|line| line.split_whitespace().nth(4).map(str::to_owned));
+    let before = waiting();
+    thread::sleep(Duration::from_millis(200));
+    let is_some = before.iter().flatten().any(|queues| !queues.starts_with("00000000"));
+    is_some && before == waiting()
+}
+
+/// What the system tells of a connection from this port to that one.
+fn told_of(from: u16, to: u16) -> Option<String> {
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
     let ends = format!("0100007F:{from:04X} 0100007F:{to:04X} ");
-    table.lines().any(|line| line.contains(&ends))
+    table.lines().find(|line| line.contains(&ends)).map(str::to_owned)
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use hyper::StatusCode;
 
 use crate::backends::Evidence;
-use crate::config::{Health as Settings, as_written};
+use crate::config::{Health as Settings, Scheme, as_written};
 use crate::connect::Way;
 
 /// What an answer with this status, after this time, tells.
@@ -15,6 +15,9 @@ pub(super) fn judge(status: StatusCode, after: Duration, settings: &Settings, wa
     }
     let wanted = &settings.statuses;
     let wanted = match mended_by(status, settings, way) {
+        Some(flag) if status == StatusCode::BAD_REQUEST && way.url.scheme == Scheme::Http => {
+            format!("{wanted}; see {}, or write https:// if it speaks TLS", as_written(flag))
+        }
         Some(flag) => format!("{wanted}; see {}", as_written(flag)),
         None => wanted.to_string(),
     };

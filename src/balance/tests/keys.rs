@@ -172,3 +172,22 @@ fn only_pools_that_go_by_keys_can_tell_how_many_move() {
     assert_eq!(keys.moved(&turns), None);
     assert_eq!(keys.moved(&keys), Some(0.0));
 }
+
+/// By a model in another language, of the same papers: balancers of two versions are to agree, or each update moves all keys.
+#[test]
+fn whose_a_key_is_never_changes() {
+    for (policy, homes) in [
+        (PolicyName::Maglev, "013330213213200033323113230313203332100033030233"),
+        (PolicyName::Ring, "313023233233332031330333312332102330331323122113"),
+    ] {
+        let pool = pool(policy, members(&[1, 2, 1, 3]));
+        let digits: String = (0..48).map(|key| home(&pool, key).to_string()).collect();
+        assert_eq!(digits, homes, "{policy}");
+    }
+    let secret = Arc::from(*b"a secret of ours");
+    let sticky = Sticky { cookie: "lb".into(), secret, max_age: None, secure: None };
+    let balancing = Balancing { sticky: Some(sticky), ..Balancing::by(PolicyName::First) };
+    let pool = Pool::new(balancing, members(&[0, 1]));
+    let picked = Worker::new(1).pick(&pool).unwrap();
+    assert_eq!(pool.cookie(&picked).unwrap().as_str(), "iHrWhf9D-R8skM4eq5LC2w");
+}

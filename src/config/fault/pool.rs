@@ -1,5 +1,6 @@
 //! What can be wrong with a pool, the admin API or the access log.
 
+use std::net::SocketAddrV6;
 use std::slice;
 
 use crate::config::name::NameFault;
@@ -15,6 +16,8 @@ pub(in crate::config) enum PoolFault {
     LinkLocalDns,
     /// The same, but the address is in all of them: it is this, without the network.
     ScopedDns(String),
+    /// The port of whom to ask for names is a part of the address: this is meant.
+    DnsPort(SocketAddrV6),
     /// No backends and nowhere to find some.
     Empty,
     /// A source of backends is none.
@@ -92,6 +95,7 @@ impl PoolFault {
             Self::DnsServer
             | Self::LinkLocalDns
             | Self::ScopedDns(_)
+            | Self::DnsPort(_)
             | Self::Source
             | Self::NameOfSource(_)
             | Self::AddressOfSource
@@ -112,7 +116,9 @@ impl PoolFault {
 
     pub(in crate::config) fn said(&self, by: By) -> Said {
         match self {
-            Self::DnsServer | Self::LinkLocalDns | Self::ScopedDns(_) => self.said_of_servers_of_names(),
+            Self::DnsServer | Self::LinkLocalDns | Self::ScopedDns(_) | Self::DnsPort(_) => {
+                self.said_of_dns()
+            }
             Self::Empty => say("has no backends", "add backends = [\"HOST:PORT\"], or discover"),
             Self::Source | Self::NameOfSource(_) | Self::AddressOfSource => self.said_of_sources(),
             Self::HashKey => {
@@ -142,6 +148,18 @@ impl PoolFault {
                 "make it one line of ASCII with no blanks around it: openssl rand -hex 32",
             ),
             Self::Required(key) => say(format!("{key} is missing"), format!("add {key}")),
+            Self::LogByWord(word) => say(
+                "would be a file of that name",
+                format!("leave it out for none, write - for standard output, or ./{word} for that file"),
+            ),
+            Self::NoLog => say("names no file", "name a file, or \"-\" for standard output"),
+            Self::NoToken | Self::NoAdmin | Self::AdminTwice(_) => self.said_of_admin(by),
+            _ => self.said_of_useless(),
+        }
+    }
+
+    fn said_of_admin(&self, by: By) -> Said {
+        match self {
             Self::NoToken => say(
                 "others can reach this address, and nothing tells who may use the admin API",
                 by.pick(
@@ -156,20 +174,14 @@ impl PoolFault {
                     "remove it, or set address to where the admin API is to be",
                 ),
             ),
-            Self::LogByWord(word) => say(
-                "would be a file of that name",
-                format!("leave it out for none, write - for standard output, or ./{word} for that file"),
-            ),
-            Self::NoLog => say("names no file", "name a file, or \"-\" for standard output"),
             Self::AdminTwice(Some(listener)) => say(
                 format!("given twice: listener {listener} has it, too"),
                 "choose another one, or \"off\" for no admin API",
             ),
-            Self::AdminTwice(None) => say(
+            _ => say(
                 "given twice: it is the admin API's, which is there unless it is told otherwise",
                 "choose another one, or set admin.address, for example to \"off\"",
             ),
-            _ => self.said_of_useless(),
         }
     }
 
@@ -184,7 +196,7 @@ impl PoolFault {
         }
     }
 
-    fn said_of_servers_of_names(&self) -> Said {
+    fn said_of_dns(&self) -> Said {
         match self {
             Self::LinkLocalDns => say(
                 "cannot be asked for names, for its address is link-local",
@@ -194,6 +206,11 @@ impl PoolFault {
                 "names an interface behind its %, which only a link-local address needs",
                 format!("write {bare}"),
             ),
+            Self::DnsPort(meant) => {
+                let ip = meant.ip();
+                let fix = format!("write {meant}, or [{ip}:53]:53 if it is meant as it stands");
+                say("all of it is an address, which :53 is a part of", fix)
+            }
             _ => say("not an address", "write ADDRESS or ADDRESS:PORT, for example 127.0.0.53"),
         }
     }

@@ -200,10 +200,11 @@ fn pattern(text: &str) -> Result<Pattern, RouteFault> {
 }
 
 fn method(text: &str) -> Result<Method, RouteFault> {
-    if text == "*" {
+    let upper = text.to_ascii_uppercase();
+    // As others write it.
+    if matches!(&*upper, "*" | "ANY" | "ALL") {
         return Err(RouteFault::AnyMethod);
     }
-    let upper = text.to_ascii_uppercase();
     if upper != text && METHODS.contains(&&*upper) {
         return Err(RouteFault::Method { fix: Some(upper) });
     }

@@ -34,6 +34,14 @@ pub(super) enum DnsError {
         /// Why.
         reason: Reason,
     },
+    /// One of its addresses, or all that it has, is none (RFC 1122 section 3.2.1.3). The system would take it for this machine's.
+    #[error("{} {address}, which is no machine's address", if *.alone { "it leads only to" } else { "it leads to" })]
+    Unspecified {
+        /// The address.
+        address: IpAddr,
+        /// There is no other.
+        alone: bool,
+    },
     /// It is said that nobody offers the service (RFC 2782: a target of one dot).
     #[error("it says that there is no such service")]
     NoService,
@@ -53,6 +61,9 @@ pub(super) enum BadTarget {
     /// It leads nowhere.
     #[error("cannot be resolved: {0}")]
     Nowhere(Reason),
+    /// The system would take its only address for this machine's.
+    #[error("leads only to {0}, which is no machine's address")]
+    Unspecified(IpAddr),
     /// Nothing can be reached there.
     #[error("has the port 0, which nobody can be reached at")]
     NoPort,
@@ -78,12 +89,22 @@ pub(super) async fn addresses(
     if failed.is_some() {
         addresses.extend(of_the_other_family(found[0].all.first().copied(), name, port, known));
     }
+    let unspecified = addresses.extract_if(.., |ip| ip.to_canonical().is_unspecified()).last();
+    let unspecified =
+        unspecified.map(|address| DnsError::Unspecified { address, alone: addresses.is_empty() });
+    if let Some(error) = unspecified.as_ref().filter(|_| addresses.is_empty()) {
+        return Err(error.clone());
+    }
     // Servers turn the order round; ours is one of preference.
     addresses.sort_unstable();
     addresses.dedup();
     let backend = |ip| Backend::at(BackendUrl::found(scheme, name, SocketAddr::new(ip, port)));
     let holds = found.iter().map(|found| found.holds).min().unwrap_or_default();
-    Ok(Found { backends: addresses.into_iter().map(backend).collect(), holds, failed })
+    Ok(Found {
+        backends: addresses.into_iter().map(backend).collect(),
+        holds,
+        failed: failed.or(unspecified),
+    })
 }
 
 /// Why there are no addresses of one family, unless there are none.
@@ -154,6 +175,7 @@ async fn target(
     }
     addresses(resolver, scheme, &name, service.port, known).await.map_err(|error| match error {
         DnsError::NoAnswer(reason) => bad(BadTarget::Nowhere(reason)),
+        DnsError::Unspecified { address, alone: true } => bad(BadTarget::Unspecified(address)),
         other => other,
     })
 }

@@ -48,6 +48,14 @@ impl Client {
         }
     }
 
+    /// Its answer is over for us. Who takes nothing of that has no more time because the rest of it is here.
+    pub(in crate::proxy) fn end_answer(&self) {
+        match self.is(Mark::Blocked) {
+            true => self.phase.set(Phase::Flush),
+            false => self.enter(Phase::Flush),
+        }
+    }
+
     /// From now on it is noted, or not, when a request has been sent.
     pub(in crate::proxy) fn time_answer(&self, timed: bool) {
         self.set(Mark::Timed, timed);

@@ -6,12 +6,18 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use hyper::rt;
 use tokio::task::spawn_local;
 
-use crate::proxy::{Client, Error, Mark, Phase};
+use crate::proxy::{Client, Error, Mark, Phase, before_due};
 
-use super::NOT_HTTP2;
+use super::{NOT_HTTP2, STREAM_WINDOW};
+
+/// Milliseconds for which a body is passed over that nobody wants.
+const PASSED_OVER: u64 = 1000;
 
 /// What is known of a connection's streams.
 #[derive(Debug, Default)]
@@ -121,6 +127,22 @@ async fn run(mut future: Pin<Box<impl Future<Output = ()>>>, client: &Rc<Client>
     .await;
     if let Some(error) = streams.cut_for.get() {
         client.blame(error());
+    }
+    // With its last part h2 lets go of the stream, and resets it if it has not ended.
+    drop(future);
+    if let Some(body) = client.take_unread().filter(|_| !client.is(Mark::CutShort)) {
+        client.alarm().set(PASSED_OVER);
+        before_due(client, pass_over(*body)).await;
+    }
+}
+
+/// Passes over a body of which nobody wanted the rest, as far as its client may have sent it before it had the answer. A reset behind
+/// that is no error (RFC 9113 section 8.1), but curl before 8.0 takes it for one, and tells nothing of the answer.
+async fn pass_over(mut body: Incoming) {
+    let mut left = STREAM_WINDOW as usize;
+    while let Some(Ok(frame)) = body.frame().await {
+        let Some(rest) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else { return };
+        left = rest;
     }
 }
 

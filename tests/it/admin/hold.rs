@@ -65,19 +65,41 @@ fn what_a_drained_backend_took_the_next_tier_may_take() {
 
 #[test]
 fn a_disabled_backend_is_not_even_checked() {
+    let [disabled, other] =
+        [(); 2].map(|()| Backend::answers("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
+    let settings = pool("first", &[disabled.address, other.address]);
+    let settings = Settings::that_say(&settings.replace("\"/health\"", "\"/up\", interval = \"20ms\""));
+    let balancer = start(&settings);
+    let admin = balancer.admin();
+    // Each check has a connection of its own.
+    let is_checked = |backend: &Backend, times: usize| {
+        let before = backend.requests();
+        until("it is checked", || backend.requests() >= before + times);
+    };
+    is_checked(&disabled, 3);
+    assert_eq!(admin.patch(disabled.address, r#"{"hold": "disable"}"#)["state"], "disabled");
+    // One may have been on its way.
+    is_checked(&other, 3);
+    let before = disabled.requests();
+    is_checked(&other, 10);
+    assert_eq!(disabled.requests(), before);
+    admin.patch(disabled.address, r#"{"hold": null}"#);
+    is_checked(&disabled, 1);
+}
+
+#[test]
+fn requests_go_past_a_disabled_backend_and_it_is_checked_at_once_when_it_is_no_longer() {
     let (disabled, other) = (Sample::start("disabled"), Sample::start("other"));
     let settings = Settings::that_say(&pool("first", &[disabled.address(), other.address()]));
     let balancer = start(&settings);
     let admin = balancer.admin();
     balancer.said_times("is healthy", 2);
-    let before = admin.backend(disabled.address())["check"]["learned"].clone();
-    assert_eq!(admin.patch(disabled.address(), r#"{"hold": "disable"}"#)["state"], "disabled");
+    admin.patch(disabled.address(), r#"{"hold": "disable"}"#);
     until("requests go elsewhere", || get(balancer.address, "/").text() == "hello from other\n");
     disabled.kill();
     for _ in 0..5 {
         assert_eq!(get(balancer.address, "/").expect_status(200).text(), "hello from other\n");
     }
-    assert_eq!(admin.backend(disabled.address())["check"]["learned"], before);
     assert_eq!(balancer.times_said("is down"), 0);
     admin.patch(disabled.address(), r#"{"hold": null}"#);
     balancer.said(&format!("{} is down", disabled.address()));
@@ -351,7 +373,14 @@ fn backends_are_drained_disabled_and_enabled_under_load_and_no_request_fails() {
 
 #[test]
 fn a_request_that_is_tried_again_is_not_sent_to_whom_an_operator_took_out_meanwhile() {
-    for (how, reloads) in [("busy", false), ("busy", true), ("closes", true)] {
+    let (disable, weight) = (r#"{"hold": "disable"}"#, r#"{"weight": 0}"#);
+    for (how, reloads, out) in [
+        ("busy", false, disable),
+        ("busy", true, disable),
+        ("closes", true, disable),
+        ("busy", true, weight),
+        ("closes", true, weight),
+    ] {
         let (opener, opened) = gate();
         let first = Backend::that(move |mut transport| {
             opened.wait();
@@ -368,12 +397,12 @@ fn a_request_that_is_tried_again_is_not_sent_to_whom_an_operator_took_out_meanwh
         let mut client = Client::to(balancer.address);
         client.send(GET);
         until("the first has it", || first.requests() == 1);
-        balancer.admin().patch(second.address, r#"{"hold": "disable"}"#);
+        balancer.admin().patch(second.address, out);
         if reloads {
             settings.change(&balancer, &format!("{text}[routes.other]\nhost = \"other\"\npool = \"all\"\n"));
         }
         opener.open();
         client.answer().expect_status(if how == "busy" { 503 } else { 502 });
-        assert_eq!(second.requests(), 0, "{how}, {reloads}");
+        assert_eq!(second.requests(), 0, "{how}, {reloads}, {out}");
     }
 }

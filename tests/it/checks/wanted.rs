@@ -58,6 +58,10 @@ fn each_status_that_is_not_wanted_is_told_with_what_mends_it_most_likely() {
     for (answer, mends) in [
         ("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "(not 2xx; see --health-path)"),
         ("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n", "(not 2xx; see --health-statuses)"),
+        (
+            "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
+            "(not 2xx; see --health-host, or write https:// if it speaks TLS)",
+        ),
         ("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", "(not 2xx; see --health-host)"),
         ("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", "(not 2xx)"),
     ] {
@@ -81,12 +85,12 @@ fn a_backend_that_serves_one_host_only_is_healthy_where_checks_say_it() {
     let backend = serves("app.example");
     let balancer = || Balancer::before(&[backend.address]).flag("--health-path", SCRIPTED);
     let line = balancer().start().said(&format!("{} is down: answered 400 in ", backend.address));
-    assert!(line.ends_with(" ms (not 2xx; see --health-host)"), "{line}");
+    assert!(line.contains(" ms (not 2xx; see --health-host, or "), "{line}");
     let well = format!("{} is healthy: answered 200 in ", backend.address);
     balancer().flag("--health-host", "app.example").start().said(&well);
     balancer().env("LOADBALANCER_HEALTH_HOST", "app.example").start().said(&well);
     let line = balancer().flag("--health-host", "other.example").start().said("is down: answered 400 in ");
-    assert!(line.ends_with(" ms (not 2xx; see --health-statuses)"), "{line}");
+    assert!(line.contains(" ms (not 2xx; see --health-statuses, or "), "{line}");
 }
 
 #[test]

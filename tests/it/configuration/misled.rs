@@ -86,6 +86,13 @@ const TOML: &[(&str, &str, &str, &str)] = &[
         "*: not a method",
         "leave it out for any",
     ),
+    ("[routes.a]\npool = 'default'\nmethods = ['any']", "3:12", "any: not a method", "leave it out for any"),
+    (
+        "dns_servers = ['2001:db8::7:53']\n[pools.a]\ndiscover = ['dns:a.example:80']",
+        "1:16",
+        "2001:db8::7:53: all of it is an address, which :53 is a part of",
+        "write [2001:db8::7]:53",
+    ),
     // Nothing where others mean any.
     (
         "[limits]\nbody_size = 0",

@@ -5,7 +5,13 @@ use std::net::SocketAddr;
 use hyper::Request;
 
 use super::{get, post, telling};
-use crate::support::{Answer, Backend, Balancer, Client, Http2, Sample, head, settings};
+use crate::support::{Answer, Backend, Balancer, Client, Frame, Http2, Sample, frame, head, settings};
+
+/// RFC 9113 section 6.
+const RST_STREAM: u8 = 3;
+const PING: u8 = 6;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
 
 fn expect(answer: Answer, status: u16, reason: &str) -> Answer {
     let answer = answer.expect_status(status);
@@ -152,4 +158,38 @@ fn a_target_of_nothing_but_a_fragment_is_refused() {
         balancer.said_times("\"reason\":\"malformed_request\"", number);
     }
     assert_eq!(backend.requests(), 0);
+}
+
+#[test]
+fn who_still_sends_what_nobody_wants_has_a_moment_to_end_that() {
+    let balancer = before(Backend::refuses(), &[]);
+    balancer.said(" is down");
+    let mut client = Client::to(balancer.address);
+    client.send(settings());
+    let fields = [(":method", "POST"), (":scheme", "http"), (":path", "/"), (":authority", "a")];
+    let begin = |stream| {
+        let mut request = head(stream, &fields);
+        request[4] = END_HEADERS;
+        request
+    };
+    client.send(begin(1));
+    assert!(!client.body_of(1).is_empty());
+    // What would have been said behind the answer comes before what is said to this.
+    client.send(frame(PING, 0, 0, &[0; 8]));
+    let ends_well = |frame: &Frame| assert_ne!((frame.kind, frame.stream), (RST_STREAM, 1), "it is reset");
+    while {
+        let frame = client.frame();
+        ends_well(&frame);
+        frame.kind != PING
+    } {}
+    client.send([frame(0, END_STREAM, 1, b"hello"), begin(3)].concat());
+    let reset = loop {
+        let frame = client.frame();
+        ends_well(&frame);
+        if frame.kind == RST_STREAM {
+            break frame;
+        }
+    };
+    // Who does not is told that it would be for nothing: NO_ERROR.
+    assert_eq!((reset.stream, &reset.payload[..]), (3, &[0; 4][..]));
 }

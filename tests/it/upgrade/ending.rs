@@ -2,6 +2,7 @@
 
 use std::fs::read_to_string;
 use std::net::TcpStream;
+use std::sync::Mutex;
 use std::sync::mpsc::channel;
 
 use super::{ASK, SWITCH, echo, tunnel_to, upgraded};
@@ -170,6 +171,34 @@ fn a_stop_leaves_tunnels_open_as_long_as_requests_have_to_finish() {
     let mut client = upgraded(&balancer);
     balancer.signal("TERM");
     balancer.said("stopping");
+    client.send("hello");
+    assert_eq!(client.bytes(5), b"hello");
+    drop(client);
+    assert!(balancer.ended().success());
+}
+
+#[test]
+fn a_switch_during_a_stop_is_not_said_to_be_the_last_answer() {
+    let (tell, told) = channel();
+    let (switch, switches) = channel::<()>();
+    let switches = Mutex::new(switches);
+    let backend = Backend::that(move |mut transport| {
+        tell.send(()).unwrap();
+        switches.lock().unwrap().recv().expect("the test goes on");
+        transport.send(SWITCH);
+        echo(transport);
+    });
+    let balancer = Balancer::before(&[backend.address]).start();
+    let mut client = Client::to(balancer.address);
+    client.send(ASK);
+    told.recv_timeout(PATIENCE).expect("it was asked");
+    balancer.signal("TERM");
+    balancer.said("stopping");
+    until("nobody listens", || TcpStream::connect(balancer.address).is_err());
+    switch.send(()).unwrap();
+    let answer = client.head();
+    let connection = answer.header("connection").map(str::to_ascii_lowercase);
+    assert_eq!((answer.status, connection.as_deref()), (101, Some("upgrade")));
     client.send("hello");
     assert_eq!(client.bytes(5), b"hello");
     drop(client);
