@@ -15,13 +15,18 @@ pub(super) fn judge(status: StatusCode, after: Duration, settings: &Settings, wa
     }
     let wanted = &settings.statuses;
     let wanted = match mended_by(status, settings, way) {
-        Some(flag) if status == StatusCode::BAD_REQUEST && way.url.scheme == Scheme::Http => {
+        Some(flag) if may_speak_tls(status, way) => {
             format!("{wanted}; see {}, or write https:// if it speaks TLS", as_written(flag))
         }
         Some(flag) => format!("{wanted}; see {}", as_written(flag)),
         None => wanted.to_string(),
     };
     Evidence::Unwanted(status, after, wanted.into())
+}
+
+/// Whether it may be one that speaks TLS and tells so in the clear.
+fn may_speak_tls(status: StatusCode, way: &Way) -> bool {
+    status == StatusCode::BAD_REQUEST && way.url.scheme == Scheme::Http && !way.is_told_the_client()
 }
 
 /// What makes a backend healthy that says this and can do its work, most likely.
