@@ -100,7 +100,7 @@ async fn look_after(desk: Rc<Desk>, before: Before, mut confirmation: Confirmati
             break worse;
         }
     };
-    let turn = desk.turn().await;
+    let turn = desk.turn_to_take_back().await;
     let mut back = None;
     confirmation.verdict = match (worse.map(|worse| worse.to_string()), turn) {
         _ if desk.revision() != revision => Verdict::Overtaken,

@@ -2,6 +2,7 @@
 
 mod confirmation;
 mod known;
+mod turn;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -14,7 +15,6 @@ use std::time::{Duration, Instant, SystemTime};
 use futures::future::LocalBoxFuture;
 use tokio::sync::{Mutex, MutexGuard, watch};
 use tokio::time::sleep;
-use tracing::warn;
 
 use crate::backends::Registry;
 use crate::config::{Config, Format, Listener, Loaded, Problems, Sources};
@@ -27,6 +27,7 @@ use super::guard::Vitals;
 use super::history::{self, History};
 
 pub use confirmation::{Confirmation, Verdict};
+pub use turn::Turn;
 
 /// What runs, as far as it can be looked at and changed.
 pub struct Means {
@@ -84,9 +85,6 @@ pub enum Outcome {
     Later(Vec<&'static str>),
 }
 
-/// Why a change cannot be taken back that is none of the settings.
-const ONLY_FILES: &str = "the settings are those of before; files for TLS to backends are read as they are now: mend them and reload";
-
 /// Why settings were not put in force, or nothing else was changed. The present ones stay.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
@@ -107,11 +105,6 @@ pub enum Refusal {
     Replaced(u32),
 }
 
-/// The files say what was taken back, and nobody has insisted.
-#[derive(Debug, thiserror::Error)]
-#[error("the files say what was taken back; change them, or send SIGHUP to insist")]
-struct TakenBack;
-
 /// Where it is known what runs, and where it is changed.
 pub struct Desk {
     means: Means,
@@ -130,14 +123,11 @@ pub struct Desk {
     noticed: Cell<bool>,
     /// The process that serves in place of this one.
     successor: Cell<Option<u32>>,
+    /// Who asks for other settings waits here for the others who do, until it has had its turn.
+    queue: Mutex<()>,
+    /// While it is held, nobody else changes settings.
     turn: Mutex<()>,
     holding: Mutex<()>,
-}
-
-/// Whose turn it is to change something: nobody else does meanwhile.
-pub struct Turn<'a> {
-    desk: &'a Desk,
-    _lock: MutexGuard<'a, ()>,
 }
 
 impl Desk {
@@ -155,6 +145,7 @@ impl Desk {
             refused_files: Cell::default(),
             noticed: Cell::default(),
             successor: Cell::default(),
+            queue: Mutex::default(),
             turn: Mutex::default(),
             holding: Mutex::default(),
         }
@@ -348,16 +339,6 @@ impl Desk {
         self.load(move |sources| sources.read(&text, format)).await
     }
 
-    /// Waits for the others who change something.
-    ///
-    /// # Errors
-    /// Nothing is changed here any more.
-    pub async fn turn(&self) -> Result<Turn<'_>, Refusal> {
-        let turn = Turn { desk: self, _lock: self.turn.lock().await };
-        self.may_change()?;
-        Ok(turn)
-    }
-
     /// Waits for the others who hold or weigh backends. Who changes settings, which may take long, is not waited for.
     ///
     /// # Errors
@@ -387,96 +368,5 @@ impl Desk {
             Ok(read) => Ok(read?),
             Err(error) => Err(Refusal::Unfit(error.into())),
         }
-    }
-}
-
-impl Turn<'_> {
-    /// Puts settings in force that no file says. If the files are watched from then on, it is for what changes in them later.
-    ///
-    /// # Errors
-    /// They do not fit here and now. Nothing has changed.
-    pub async fn put(&self, loaded: Loaded, intent: Intent) -> Result<Outcome, Refusal> {
-        let begins_to_watch = loaded.config.watch && !self.desk.config().watch;
-        if let Some(sources) =
-            self.desk.means.sources.clone().filter(|_| begins_to_watch && intent == Intent::Force)
-        {
-            let noted = aside(move || sources.note_state()).await;
-            noted.map_err(|error| Refusal::Unfit(error.into()))?;
-        }
-        self.apply(loaded, intent).await
-    }
-
-    /// Reads the files anew and puts what they say in force.
-    ///
-    /// # Errors
-    /// They make no sense, or not here and now. Nothing has changed.
-    pub async fn reload(&self, intent: Intent) -> Result<Outcome, Refusal> {
-        let loaded = self.read_anew().await;
-        let state = self.desk.sources().map(Sources::state_noted);
-        let reloaded = match loaded {
-            Ok(loaded) => self.apply(loaded, intent).await,
-            Err(refusal) => Err(refusal),
-        };
-        if intent == Intent::Force {
-            self.desk.refused_files.set(state.filter(|_| reloaded.is_err()));
-        }
-        reloaded
-    }
-
-    /// Does the same because the files have changed, unless they say what was taken back.
-    ///
-    /// # Errors
-    /// They make no sense, or not here and now, or were taken back. Nothing has changed.
-    pub async fn follow(&self) -> Result<Outcome, Refusal> {
-        let loaded = self.read_anew().await?;
-        if self.desk.taken_back.borrow().as_ref().is_some_and(|back| back.config == loaded.config) {
-            return Err(Refusal::Unfit(TakenBack.into()));
-        }
-        self.apply(loaded, Intent::Force).await
-    }
-
-    async fn read_anew(&self) -> Result<Loaded, Refusal> {
-        Ok(self.desk.load(Sources::load).await?.replacing(&self.desk.written())?)
-    }
-
-    /// Puts settings in force in place of those that are, which are not to come back by themselves, and gives those.
-    ///
-    /// # Errors
-    /// They do not fit here and now. Nothing has changed.
-    pub(super) async fn take_back(&self, settings: Loaded) -> Result<Arc<Loaded>, Refusal> {
-        let (back, before) = (self.desk.written(), self.desk.revision());
-        self.apply(settings, Intent::Force).await?;
-        if self.desk.revision() == before {
-            return Err(Refusal::Unfit(ONLY_FILES.into()));
-        }
-        *self.desk.taken_back.borrow_mut() = Some(Arc::clone(&back));
-        Ok(back)
-    }
-
-    /// Puts settings in force.
-    ///
-    /// # Errors
-    /// They do not fit here and now. Nothing has changed.
-    pub async fn apply(&self, loaded: Loaded, intent: Intent) -> Result<Outcome, Refusal> {
-        self.desk.may_change()?;
-        let before = self.desk.config();
-        let applied = (self.desk.means.apply)(loaded.config.clone(), intent).await;
-        let applied = applied.map_err(|refusal| match refusal {
-            Refusal::Unfit(error) => Refusal::Unfit(loaded.in_its_words(&error.to_string()).into()),
-            other => other,
-        });
-        if applied.is_ok() && intent == Intent::Force {
-            loaded.remarks.iter().for_each(|remark| warn!("{remark}"));
-            // Whoever put it in force again insisted.
-            self.desk.taken_back.borrow_mut().take_if(|back| back.config == loaded.config);
-            // What means the same may be written otherwise, with a variable in place of a secret.
-            *self.desk.written.borrow_mut() = Arc::new(loaded);
-        }
-        if !Arc::ptr_eq(&before, &self.desk.config()) {
-            self.desk.revision.update(|revision| revision + 1);
-            // They came with a list of backends, of which one snapshot is made with them.
-            self.desk.until_all_know(self.desk.registry().revision()).await;
-        }
-        applied
     }
 }

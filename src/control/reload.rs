@@ -45,11 +45,13 @@ async fn anew(desk: &Desk) -> Result<Outcome, Refusal> {
     // The manager takes no word of a process that was replaced.
     desk.may_change()?;
     manager::reloading();
-    desk.turn().await?.reload(Intent::Force).await
+    let (turn, read) = desk.turn_with_files().await?;
+    turn.reload(read, Intent::Force).await
 }
 
 async fn follow(desk: &Desk) -> Result<Outcome, Refusal> {
-    desk.turn().await?.follow().await
+    let (turn, read) = desk.turn_with_files().await?;
+    turn.follow(read).await
 }
 
 /// Does the same whenever the files have changed, while the settings in force ask for it.

@@ -3,6 +3,7 @@
 mod compared;
 mod held;
 mod insisted;
+mod overtaken;
 mod plan;
 mod refused;
 mod standstill;

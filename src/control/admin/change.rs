@@ -112,10 +112,10 @@ pub(super) async fn reload(
     }
     let own = Rc::clone(desk);
     let change = async move {
-        let turn = own.turn().await?;
+        let (turn, read) = own.turn_with_files().await?;
         check_match(&head.headers, &revision_tag(&own, own.revision()))?;
         let before = Before::now(&own).await;
-        let outcome = turn.reload(intent(wish)).await;
+        let outcome = turn.reload(read, intent(wish)).await;
         Ok(changed(&own, before, outcome, wish))
     };
     carry_out(change, desk, wish).await
