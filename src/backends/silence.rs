@@ -11,15 +11,21 @@ use super::{BackendId, Registry};
 /// Between two looks at who has answered.
 const LOOK: Duration = Duration::from_secs(1);
 /// After so many looks at which a backend had requests under way and had answered none since the first, it is checked. If the
-/// check finds it well, as where answers take long, twice as many pass before the next one.
+/// check finds it well, as where answers take long or tunnels are open, a silence has to last twice as long to have it checked again.
 const SILENT: u32 = 2;
+/// After so many looks without such a silence, one need last no longer than the first.
+const FORGIVEN: u32 = 60;
 
-/// What a backend with requests under way has said.
+/// What a backend has said.
 pub(super) struct Heard {
     /// How often it had answered, or failed to.
     times: u64,
-    /// Looks since then.
-    looks: u32,
+    /// With requests under way, the looks since then.
+    looks: Option<u32>,
+    /// After how many of these it is checked.
+    checked_after: u32,
+    /// Looks since it was silent last.
+    well: u32,
 }
 
 /// Has backends checked that are silent, and ends the waiting for those that are found dead; for ever.
@@ -32,14 +38,38 @@ pub(super) async fn watch(registry: &Registry) {
 }
 
 impl Heard {
-    /// What is heard at a look at which it had said something so often.
-    fn next(before: Option<&Self>, times: u64) -> Self {
-        let known = before.filter(|before| before.times == times);
-        Self { times, looks: known.map_or(0, |before| before.looks.saturating_add(1)) }
+    /// What is heard at a look at which it had said something so often, and had requests under way or not; nothing of one of which
+    /// nothing need be known at the next look.
+    fn next(before: Option<&Self>, times: u64, is_busy: bool) -> Option<Self> {
+        let Some(before) = before else {
+            return is_busy.then_some(Self { times, looks: Some(0), checked_after: SILENT, well: 0 });
+        };
+        let goes_on = before.looks.filter(|_| before.times == times);
+        let looks = is_busy.then_some(goes_on.map_or(0, |looks| looks.saturating_add(1)));
+        let mut now = Self { times, looks, checked_after: before.checked_after, well: before.well + 1 };
+        if now.is_silent() {
+            now.well = 0;
+        } else if now.well >= FORGIVEN {
+            (now.checked_after, now.well) = (SILENT, 0);
+        }
+        (is_busy || now.checked_after > SILENT).then_some(now)
     }
 
-    fn is_to_be_checked(&self) -> bool {
-        self.looks >= SILENT && self.looks.is_power_of_two()
+    fn is_silent(&self) -> bool {
+        self.looks.is_some_and(|looks| looks >= SILENT)
+    }
+
+    /// It is known to be dead. What it does not answer until it is well says nothing of it afterwards.
+    fn excuse(&mut self) {
+        self.looks = self.looks.map(|looks| looks.min(SILENT));
+        self.checked_after = SILENT;
+    }
+
+    /// Whether it is to be checked at this look, after which that is so less soon.
+    fn takes_a_check(&mut self) -> bool {
+        let looks = self.looks.filter(|looks| *looks >= self.checked_after);
+        self.checked_after = looks.map_or(self.checked_after, |looks| looks.saturating_mul(2));
+        looks.is_some()
     }
 }
 
@@ -48,13 +78,17 @@ impl Registry {
     pub(super) fn listen(&self, heard: &mut HashMap<BackendId, Heard>) {
         let (before, mut any_news) = (mem::take(heard), false);
         let mut backends = self.lock();
-        for backend in backends.iter_mut().filter(|backend| backend.load.in_flight() > 0) {
-            let now = Heard::next(before.get(&backend.id), backend.load.score().all());
+        for backend in backends.iter_mut() {
+            let (known, is_busy) = (before.get(&backend.id), backend.load.in_flight() > 0);
+            let Some(mut now) = Heard::next(known, backend.load.score().all(), is_busy) else { continue };
             let health = &mut backend.health;
             // Of one that is none any more nobody looks otherwise whether it is dead still.
-            let is_asked_of = backend.leaving || health.is_usable();
-            any_news |= now.is_to_be_checked() && is_asked_of && health.doubt(Instant::now());
-            any_news |= now.looks >= SILENT && health.abandon();
+            if backend.leaving || health.is_usable() {
+                any_news |= now.takes_a_check() && health.doubt(Instant::now());
+            } else {
+                now.excuse();
+            }
+            any_news |= now.is_silent() && health.abandon();
             heard.insert(backend.id, now);
         }
         drop(backends);
@@ -66,19 +100,55 @@ impl Registry {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+
     use super::*;
+
+    /// At which of so many looks a backend is checked of which this is known, by how many answers it had given at each, and whether
+    /// it had requests under way.
+    fn checked(heard: &mut Option<Heard>, looks: Range<u32>, seen: impl Fn(u32) -> (u64, bool)) -> Vec<u32> {
+        let mut is_checked = |look: &u32| {
+            let (times, is_busy) = seen(*look);
+            *heard = Heard::next(heard.as_ref(), times, is_busy);
+            heard.as_mut().is_some_and(Heard::takes_a_check)
+        };
+        looks.filter(&mut is_checked).collect()
+    }
 
     #[test]
     fn who_stays_silent_is_checked_less_and_less_often() {
+        assert_eq!(checked(&mut None, 0..40, |_| (7, true)), [2, 4, 8, 16, 32]);
+    }
+
+    #[test]
+    fn who_answers_now_and_then_beside_what_takes_long_is_not_checked_after_each_answer() {
+        for (pause, at) in [(2, vec![]), (3, vec![2]), (6, vec![2, 4]), (10, vec![2, 4, 8])] {
+            let now_and_then = |look| (u64::from(look / pause), true);
+            assert_eq!(checked(&mut None, 0..3600, now_and_then), at, "{pause}");
+        }
+    }
+
+    #[test]
+    fn after_a_minute_in_which_it_is_not_silent_a_backend_is_checked_as_soon_as_at_first() {
         let mut heard = None;
-        let mut checked = |times, looks: std::ops::Range<u32>| {
-            let mut next = |look| {
-                let now = heard.insert(Heard::next(heard.as_ref(), times));
-                now.is_to_be_checked().then_some(look)
-            };
-            looks.filter_map(&mut next).collect::<Vec<_>>()
-        };
-        assert_eq!(checked(7, 0..40), [2, 4, 8, 16, 32]);
-        assert_eq!(checked(8, 0..5), [2, 4]);
+        let silent = |_| (7, true);
+        // It answers, or has nothing to answer, or either by turns.
+        for well in [|look| (u64::from(look), true), |_| (7, false), |look| (u64::from(look), look % 2 == 0)]
+        {
+            // Two more looks pass before it is silent again.
+            for (looks, checks) in [(FORGIVEN - 3, vec![]), (FORGIVEN - 2, vec![2])] {
+                checked(&mut heard, 0..10, silent);
+                assert!(checked(&mut heard, 0..looks, well).is_empty());
+                assert_eq!(checked(&mut heard, 0..3, silent), checks, "{looks}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_backend_did_not_answer_while_it_was_dead_is_no_silence_of_one_that_is_well() {
+        let mut heard = None;
+        checked(&mut heard, 0..300, |_| (7, true));
+        heard.iter_mut().for_each(Heard::excuse);
+        assert_eq!(checked(&mut heard, 0..12, |_| (7, true)), [0, 3, 9]);
     }
 }
