@@ -21,7 +21,7 @@ use file::FileError;
 
 /// Backends that one source may tell of; more are left out.
 const MOST_FOUND: usize = 10_000;
-/// Between two looks at a source that failed.
+/// Between two looks at a source that failed. After one that failed in part it is twice as long each time, while the rest holds.
 const AGAIN_AFTER: Duration = Duration::from_secs(2);
 /// An answer holds for as long as it says, within these bounds.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -134,6 +134,8 @@ struct Heard {
     seen: Option<Vec<Backend>>,
     /// How many backends it told of last.
     count: Option<usize>,
+    /// How often in succession a part of them was not told.
+    halves: u32,
     complaint: Option<SourceError>,
 }
 
@@ -155,9 +157,12 @@ impl Heard {
             self.complain(source, Objection::Weightless.into());
             return AGAIN_AFTER;
         }
-        // The first answer may lack what is only slow.
-        let is_first_half = found.failed.is_some() && self.known.is_empty();
-        let pause = if is_first_half { found.holds.min(AGAIN_AFTER) } else { found.holds };
+        // What was not told may only be slow, or never come.
+        self.halves = if found.failed.is_some() { self.halves.saturating_add(1) } else { 0 };
+        let pause = match self.halves {
+            0 => found.holds,
+            halves => found.holds.min(AGAIN_AFTER.saturating_mul(1 << (halves - 1).min(16))),
+        };
         let failed = found.failed.map(SourceError::Dns).or(objection.map(Into::into));
         self.tells_of(source, count, self.known != found.backends, failed);
         self.known = found.backends;
@@ -235,5 +240,21 @@ mod tests {
             heard.pass_on(&source, found, tell);
         }
         assert_eq!(*told.borrow(), [at(&[1]), at(&[2, 3])]);
+    }
+
+    #[test]
+    fn what_a_source_does_not_tell_beside_the_rest_is_asked_for_again_less_and_less_soon() {
+        let (source, mut heard) = (Source::File("backends".into()), Heard::default());
+        let mut pauses = |failed: Option<DnsError>, times: usize| -> Vec<_> {
+            let mut pause = || {
+                let found = Found { backends: at(&[1]), holds: LONGEST, failed: failed.clone() };
+                heard.pass_on(&source, found, |_| Ok(())).as_secs()
+            };
+            (0..times).map(|_| pause()).collect()
+        };
+        let half = Some(DnsError::NoService);
+        assert_eq!(pauses(half.clone(), 10), [2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+        assert_eq!(pauses(None, 1), [300]);
+        assert_eq!(pauses(half, 2), [2, 4]);
     }
 }

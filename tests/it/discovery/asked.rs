@@ -1,6 +1,6 @@
 //! Whom names are asked of, by which names, and whose answer counts.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use hickory_resolver::proto::rr::RecordType;
 
@@ -217,4 +217,18 @@ fn a_new_name_in_a_file_counts_though_servers_turn_its_addresses_round() {
     // So do new addresses of a known one.
     dns.says("app.test.", &[Ipv4Addr::new(127, 0, 0, 4), Ipv4Addr::new(127, 0, 0, 5)]);
     balancer.said(&format!("all/app.test:{} is removed", sample.address().port()));
+}
+
+#[test]
+fn a_family_that_there_was_no_answer_for_is_asked_for_again_though_the_other_holds_for_long() {
+    let (dns, sample) = (Dns::start(), Sample::start("named"));
+    dns.holds_for(300);
+    dns.says_both("app.test.", &[Ipv4Addr::LOCALHOST], &[Ipv6Addr::LOCALHOST]);
+    dns.fails_for(&[RecordType::AAAA]);
+    let source = source_at("app.test", sample.address());
+    let balancer = Settings::that_say(&settings_text(Some(&dns), &source)).balancer().start();
+    // Each time it is asked twice.
+    until("it failed once more", || dns.questions_for(RecordType::AAAA) >= 4);
+    dns.fails(false);
+    balancer.said("tells of 2 backends");
 }
