@@ -179,11 +179,11 @@ async fn serve(
     let live = Rc::new(Live::of(roster, (settings, rules), tls, listeners, team, orders, doors));
     live.let_callers_in(admin.and_then(Coming::bound).as_mut()).await;
     // Who is to stop just now must not be who serves.
-    if predecessor.is_there() && is_asked_for(shutdown.as_mut()).await {
+    if predecessor.id().is_some() && is_asked_for(shutdown.as_mut()).await {
         return Ok(NEVER_SERVED);
     }
     predecessor.relieve(&live)?;
-    let desk = Rc::new(desk_over(&live, registry, (snapshots, as_of, stopping), sources, loaded));
+    let desk = desk_over(&live, registry, (snapshots, as_of, stopping), predecessor.id(), (sources, loaded));
     let reload = spawn_local(control::reload(hangups, Rc::clone(&desk)));
     let watch = spawn_local(control::watch(Rc::clone(&desk)));
     spawn_local(control::explain(stray));
@@ -236,9 +236,9 @@ fn desk_over(
     live: &Rc<Live>,
     registry: &'static Registry,
     (snapshots, as_of, stopping): (watch::Receiver<Arc<Snapshot>>, AsOf, watch::Receiver<Option<Stop>>),
-    sources: Option<Sources>,
-    loaded: Loaded,
-) -> Desk {
+    predecessor: Option<u32>,
+    (sources, loaded): (Option<Sources>, Loaded),
+) -> Rc<Desk> {
     let [changed, counted, open, shown, asked, recalled] = std::array::from_fn(|_| Rc::clone(live));
     let stops = stopping.clone();
     let apply = move |config, intent| Rc::clone(&changed).apply(config, intent, stops.clone()).boxed_local();
@@ -248,6 +248,7 @@ fn desk_over(
         snapshots,
         workers_as_of: as_of,
         stopping,
+        predecessor,
         sources,
         apply: Box::new(apply),
         clients: Box::new(move || counted.clients()),
@@ -256,7 +257,7 @@ fn desk_over(
         report: Box::new(move || Rc::clone(&asked).report().boxed_local()),
         recall: Box::new(move || Rc::clone(&recalled).recall().boxed_local()),
     };
-    Desk::over(means, loaded)
+    Rc::new(Desk::over(means, loaded))
 }
 
 fn open_log(config: &Config) -> Result<Option<Writer>, StartError> {

@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::iter::once;
+use std::os::unix::process::parent_id;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -41,6 +42,8 @@ pub struct Means {
     pub workers_as_of: Vec<watch::Receiver<u64>>,
     /// How the process is to stop, as soon as it is.
     pub stopping: watch::Receiver<Option<Stop>>,
+    /// The process whose place this one took, if it took one's.
+    pub predecessor: Option<u32>,
     /// Where settings are read anew from; none if they are built in.
     pub sources: Option<Sources>,
     /// Puts settings in force.
@@ -292,6 +295,12 @@ impl Desk {
     /// This process serves in place of this one: from here on, what is to be changed is to be asked of it.
     pub fn give_way(&self, successor: u32) {
         self.successor.set(Some(successor));
+    }
+
+    /// The process whose place this one took, as long as it runs: it ends what it had begun, and goes by what it knew.
+    pub(super) fn predecessor(&self) -> Option<u32> {
+        // It started us. When it ends, we are somebody else's child.
+        self.means.predecessor.filter(|process| *process == parent_id())
     }
 
     /// Whether anything is still changed here.

@@ -113,9 +113,9 @@ impl Predecessor {
         mem::take(&mut self.told)
     }
 
-    /// Whether there is one.
-    pub(in crate::app) fn is_there(&self) -> bool {
-        self.id.is_some()
+    /// Its number, if there is one.
+    pub(in crate::app) fn id(&self) -> Option<u32> {
+        self.id
     }
 
     /// The sockets where its clients came to this address, if they did.

@@ -183,11 +183,12 @@ fn why(
     (in_flight, all_know): (usize, bool),
     desk: &Desk,
 ) -> String {
-    let evidence = backend.health.evidence();
+    let (evidence, predecessor) = (backend.health.evidence(), desk.predecessor());
     let mut why = match state {
         BackendState::Up | BackendState::Down | BackendState::Unknown => evidence.to_string(),
         BackendState::Draining if in_flight == 0 && all_know => {
-            "an operator drains it; it has nothing left to do".to_owned()
+            let here = if predecessor.is_some() { " here" } else { "" };
+            format!("an operator drains it; it has nothing left to do{here}")
         }
         BackendState::Draining => "an operator drains it".to_owned(),
         BackendState::Disabled => "an operator disabled it".to_owned(),
@@ -198,6 +199,9 @@ fn why(
     };
     let is_taken_out =
         matches!(state, BackendState::Draining | BackendState::Disabled | BackendState::Leaving);
+    if is_taken_out && let Some(process) = predecessor {
+        why += &format!("; process {process}, which was replaced, may still have requests for it");
+    }
     if is_taken_out && backend.health.state() == State::Down {
         // Who is drained goes on being checked.
         let tense = if state == BackendState::Draining { "is" } else { "was" };

@@ -78,3 +78,32 @@ fn what_an_operator_said_of_a_backend_that_left_is_shown_by_the_new_process_and_
     });
     get(balancer.address, "/").expect_status(200);
 }
+
+#[test]
+fn who_drains_a_backend_is_told_as_long_as_the_old_process_may_have_requests_for_it() {
+    let (backend, came, let_go) = Backend::held_up();
+    let settings = Settings::that_say(&format!(
+        "[listeners.web]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.1:0\"\n\
+         [pools.all]\nbackends = [\"{}\"]\n",
+        backend.address
+    ));
+    let balancer = settings.balancer().start();
+    let (old, admin) = (balancer.id(), balancer.admin());
+    let mut slow = Client::to(balancer.address);
+    slow.send("GET /slow HTTP/1.1\r\nHost: test\r\n\r\n");
+    came.wait();
+    let _successor = Successor::of(old, &balancer, 0);
+    let may_have = format!("; process {old}, which was replaced, may still have requests for it");
+    for (hold, why) in [
+        ("disable", "an operator disabled it"),
+        ("drain", "an operator drains it; it has nothing left to do here"),
+    ] {
+        let said = admin.patch(backend.address, &format!("{{\"hold\": {hold:?}}}"));
+        assert_eq!(said["why"], format!("{why}{may_have}"));
+    }
+    let_go.open();
+    slow.answer().expect_status(200);
+    assert!(balancer.ended().success());
+    let why = admin.backend(backend.address)["why"].clone();
+    assert_eq!(why, "an operator drains it; it has nothing left to do");
+}
