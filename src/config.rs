@@ -54,6 +54,7 @@ pub use draft::{Authorities, Check, Draft, Flaw, Found, NamedFile, Place, Side, 
 pub use duration::{DurationError, parse_duration};
 pub use facts::{Config, Limits, Timeouts};
 pub use file::File;
+pub use files::kept_files;
 pub use flags::{
     CONFIRM_TIMES, Command, ConfigTool, Flags, Form, NewWeight, Remote, Target, Tool, as_written,
     in_one_line, slips,

@@ -213,7 +213,7 @@ async fn connect(
 ) -> Result<CheckConnection, DialError> {
     // Not one that requests share: whether the backend takes new ones is a part of what is asked.
     let connections = Connections::to(way, &Rc::default());
-    let need = Need { upgrade: over_http1, since: None, origin: None, limits };
+    let need = Need { upgrade: over_http1, since: None, origin: None, limits, is_rare: true };
     // What we lacked when the time was over, if anything.
     let mut lacked = None;
     let dial = async {

@@ -14,7 +14,7 @@ use loadbalancer::app::{Signals, StartError};
 use loadbalancer::backends::Registry;
 use loadbalancer::cli::exit::{FAILED, INTERRUPTED, USAGE};
 use loadbalancer::config::{Address, Backend, Command, Flags, Listener, Loaded, Sources, in_one_line, slips};
-use loadbalancer::connect::raise_most_files;
+use loadbalancer::connect::{keep_files, raise_most_files};
 use loadbalancer::server::Claims;
 use loadbalancer::{app, cli, demo, telemetry};
 use tokio::runtime::Runtime;
@@ -39,6 +39,7 @@ fn main() -> ExitCode {
     };
     // Each connection takes two files, so take what the system lets us have.
     let open_files = raise_most_files().unwrap_or(1024);
+    keep_files(open_files);
     let demo = match &flags.command {
         Some(Command::Tool(tool)) => return cli::run(tool, &flags, open_files),
         Some(Command::Remote(remote)) => return cli::ask(remote, &flags),

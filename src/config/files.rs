@@ -64,6 +64,12 @@ pub(super) fn affordable(open_files: u64, reserved: u64) -> u64 {
     (open_files.saturating_sub(reserved) / 2).max(1)
 }
 
+/// Of so many open files those that neither clients nor backends take, for a client over HTTP/2 may be worth many backends: refusals,
+/// checks and callers of the admin API have them. Of few none are kept.
+pub fn kept_files(open_files: u64) -> u64 {
+    if open_files < 4 * COMFORT { 0 } else { COMFORT }
+}
+
 /// As many open files as the system lets anybody ask for.
 pub(super) fn most_open() -> u64 {
     let most = fs::read_to_string("/proc/sys/fs/nr_open").ok();

@@ -29,6 +29,8 @@ pub struct Need {
     pub origin: Option<Origin>,
     /// What heads of answers may hold.
     pub limits: HeadLimits,
+    /// No client asks for it, so it may take a file that is kept from them.
+    pub is_rare: bool,
 }
 
 /// One worker's connections to one backend: idle ones, and those that requests share.
@@ -206,7 +208,7 @@ where
         if need.upgrade && self.way.protocol() == Some(Protocol::Http2) {
             return Err(DialError::CannotSwitch);
         }
-        let (stream, protocol) = self.way.open(need.origin, need.upgrade).await?;
+        let (stream, protocol) = self.way.open(&need).await?;
         if !need.upgrade {
             self.speaks.set(Some(protocol));
         }

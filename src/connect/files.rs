@@ -2,12 +2,13 @@
 
 use std::cell::Cell;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
+use crate::config::kept_files;
 use crate::telemetry::Seldom;
 
 const ENOMEM: i32 = 12;
@@ -17,6 +18,9 @@ const EADDRNOTAVAIL: i32 = 99;
 
 /// Files that idle connections to backends leave for what is rare and cannot wait: a check, an operator, a change of settings.
 const SPARE: usize = 8;
+
+/// The number of the first file that is kept from clients and backends. The system gives the lowest that is free.
+static FIRST_KEPT: AtomicU64 = AtomicU64::new(u64::MAX);
 
 /// How often this process ran out of files, all of whose threads share them.
 static SHORTAGES: AtomicUsize = AtomicUsize::new(0);
@@ -71,6 +75,17 @@ pub fn raise_most_files() -> io::Result<u64> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     let raised = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     Ok(if raised.is_ok() { hard } else { soft })
+}
+
+/// Keeps the last files of so many for what is rare and cannot wait.
+pub fn keep_files(most: u64) {
+    FIRST_KEPT.store(most - kept_files(most), Ordering::Relaxed);
+}
+
+/// Whether this is one of those that are kept.
+pub fn is_kept(file: &impl AsFd) -> bool {
+    let number = u64::try_from(file.as_fd().as_raw_fd()).unwrap_or_default();
+    number >= FIRST_KEPT.load(Ordering::Relaxed)
 }
 
 /// Finds out whether so many files could be opened.

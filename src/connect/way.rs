@@ -10,9 +10,9 @@ use crate::config::{Address, BackendUrl, Pool, ProxyVersion, Scheme};
 
 use super::dial::{DialError, Protocol};
 use super::pem::TlsFileError;
-use super::proxy_header::{self, Origin};
+use super::proxy_header;
 use super::tls::{BackendTls, SystemAuthorities, TlsClient};
-use super::{Socket, Stream};
+use super::{Need, Socket, Stream, is_kept, want_of_files};
 
 /// How one backend is reached. All that can be known before a connection is made.
 #[derive(Debug)]
@@ -98,19 +98,18 @@ impl Way {
         self.proxy_protocol.is_some()
     }
 
-    /// Connects. With `http1`, a backend that can choose is given no choice. The caller sets the deadline: dropping the
-    /// future ends the attempt.
-    pub(super) async fn open(
-        &self,
-        origin: Option<Origin>,
-        http1: bool,
-    ) -> Result<(Stream, Protocol), DialError> {
+    /// Connects. Of an upgrade a backend that can choose is given no choice. The caller sets the deadline: dropping the future
+    /// ends the attempt.
+    pub(super) async fn open(&self, need: &Need) -> Result<(Stream, Protocol), DialError> {
         let mut socket = connect(&self.url.address).await?;
+        if !need.is_rare && is_kept(&socket) {
+            return Err(want_of_files().into());
+        }
         if let Some(version) = self.proxy_protocol {
-            proxy_header::send(&mut socket, version, origin).await?;
+            proxy_header::send(&mut socket, version, need.origin).await?;
         }
         match &self.tls {
-            Some(tls) => tls.open(socket, http1).await,
+            Some(tls) => tls.open(socket, need.upgrade).await,
             None => Ok((Stream::Clear(socket), self.protocol().unwrap_or(Protocol::Http1))),
         }
     }

@@ -193,7 +193,7 @@ async fn connect(
     }
     client.enter(Phase::Connect);
     let limits = client.shared.head_limits();
-    let need = Need { upgrade: asked.upgrade, since, origin: origin(client), limits };
+    let need = Need { upgrade: asked.upgrade, since, origin: origin(client), limits, is_rare: false };
     let mut connected = connect_to(client, view, lease, need).await;
     if let Err((Error::Exhausted(error), _)) = &connected
         && ran_out_of_files(error)

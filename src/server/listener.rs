@@ -17,12 +17,12 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use crate::config::{Address, Listener};
-use crate::connect::{self, Wants, is_our_want, ran_out_of_files, set_keepalive};
+use crate::connect::{self, Wants, is_kept, is_our_want, ran_out_of_files, set_keepalive, want_of_files};
 use crate::proxy::{Alarm, Error, Leaving, Shared};
 
 use super::arrival::{Arrival, Door, at_a_stop, turn_away};
 use super::opened::Opened;
-use super::team::{Handed, Seat, Team};
+use super::team::{Handed, Refusal, Seat, Team};
 use super::tls::Tls;
 use super::unix::{self, SocketFile};
 
@@ -205,6 +205,9 @@ impl Usher {
         };
         while let Some(accepted) = poll_fn(&mut next).await {
             match accepted {
+                Ok((socket, address)) if self.is_in_the_way(&socket) => {
+                    self.turn_away(socket, address, Error::TooManyConnections, None);
+                }
                 Ok((socket, address)) => self.admit(socket, address),
                 Err(error) if is_the_clients(&error) => {}
                 Err(error) if ran_out_of_files(&error) && self.shared.give_up_idle() > 0 => {}
@@ -252,7 +255,7 @@ impl Usher {
         let Some(other) = self.team.better_than(self.worker) else { return self.seat(socket, address) };
         let seat = match self.team.admit(self.worker, self.known(address)) {
             Ok(seat) => seat,
-            Err(error) => return self.turn_away(socket, address, error),
+            Err(error) => return self.turn_away(socket, address, error, self.team.refusal()),
         };
         let Ok(socket) = socket.into_system() else { return };
         let handed = Handed { socket, address, opened: Arc::clone(&self.door.borrow().opened), seat };
@@ -267,7 +270,7 @@ impl Usher {
     fn seat(&self, socket: connect::Socket, address: SocketAddr) {
         match self.team.admit(self.worker, self.known(address)) {
             Ok(seat) => self.arrival(address, seat).spawn(socket),
-            Err(error) => self.turn_away(socket, address, error),
+            Err(error) => self.turn_away(socket, address, error, self.team.refusal()),
         }
     }
 
@@ -277,17 +280,17 @@ impl Usher {
         (!told).then_some(address.ip())
     }
 
-    fn turn_away(&self, socket: connect::Socket, address: SocketAddr, error: Error) {
+    /// Whether a client has a file that is kept for others, and no idle connection makes room. Nor has it time to hear why: many
+    /// of its kind would take all that is kept.
+    fn is_in_the_way(&self, socket: &connect::Socket) -> bool {
+        is_kept(socket) && ran_out_of_files(&want_of_files()) && self.shared.give_up_idle() == 0
+    }
+
+    fn turn_away(&self, socket: connect::Socket, address: SocketAddr, error: Error, time: Option<Refusal>) {
         if matches!(error, Error::TooManyConnections) {
             self.team.turned_away.add();
         }
-        turn_away(
-            Rc::clone(&self.shared),
-            &self.door.borrow(),
-            socket,
-            (address, error),
-            self.team.refusal(),
-        );
+        turn_away(Rc::clone(&self.shared), &self.door.borrow(), socket, (address, error), time);
     }
 
     fn arrival(&self, address: SocketAddr, seat: Seat) -> Arrival {

@@ -5,11 +5,11 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
 
-use hyper::StatusCode;
+use hyper::{Request, StatusCode};
 
 use crate::support::h2_backend::H2Backend;
 use crate::support::{
-    Backend, Balancer, Client, PATIENCE, Sample, Settings, expect_reason, files_of, get, leave_none,
+    Backend, Balancer, Client, Http2, PATIENCE, Sample, Settings, expect_reason, files_of, get, leave_none,
     limit_files, until,
 };
 
@@ -228,4 +228,24 @@ fn that_files_are_missing_for_requests_and_checks_is_said_once_and_not_for_each(
     assert!(line.contains(" WARN "), "{line}");
     assert_eq!(balancer.times_said("cannot connect to backends: "), 1);
     assert_eq!(balancer.times_said(" is down"), 0);
+}
+
+#[test]
+fn clients_with_many_streams_leave_files_to_refuse_others_and_to_answer_an_operator() {
+    let backend = Backend::stalls();
+    let balancer = Balancer::before(&[backend.address]).flag("--admin", "127.0.0.1:0");
+    let balancer = balancer.open_files(300).start();
+    balancer.said(" is healthy");
+    let mut clients: Vec<_> = (0..3).map(|_| Http2::to(balancer.address)).collect();
+    let begin = |client: &mut Http2| {
+        let one = |_| client.begin(Request::get("http://a/").body(()).expect("a request"));
+        (0..100).map(one).collect::<Vec<_>>()
+    };
+    let _streams: Vec<_> = clients.iter_mut().map(begin).collect();
+    balancer.said("cannot connect to backends: Too many open files");
+    for _ in 0..100 {
+        let answer = ask(balancer.address, "/");
+        assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    }
+    balancer.admin().ask("GET", "/livez", "", "").expect_status(200);
 }
