@@ -5,6 +5,7 @@ mod keys;
 mod line;
 mod meaning;
 mod remote;
+mod textless;
 mod told;
 mod tool;
 
@@ -12,6 +13,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgAction, FromArgMatches, Id, Parser, Subcommand};
 
@@ -255,13 +257,15 @@ impl Flags {
     /// # Errors
     /// They are no flags of ours, or ask for help.
     pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let mut command = line::command_line();
         let words: Vec<_> = words.into_iter().collect();
-        line::refuse_two_places(&mut command, &words)?;
+        let open = line::left_open(&words)?;
+        let mut command = line::reading(|flag| open.contains(flag));
         let matches = command.try_get_matches_from_mut(&words);
-        let matches = matches.map_err(|error| environment::name_variable(error, &words));
-        let matches = matches.map_err(|error| line::mended(error, &mut command, &words))?;
-        line::refuse_useless(&mut command, &matches)?;
+        // The words alone make sense.
+        let matches = matches.map_err(|error| match error.kind() {
+            ErrorKind::InvalidUtf8 => textless::variable(&mut command),
+            _ => environment::name_variable(line::mended(error, &mut command, &words)),
+        })?;
         let mut flags = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
         let from = |source| {
             let is_from = |id: &Id| matches.value_source(id.as_str()) == Some(source);

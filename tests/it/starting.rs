@@ -1,5 +1,6 @@
 //! What the operator is told at start, and why a balancer does not start.
 
+mod environment;
 mod files;
 mod paths;
 mod signals;

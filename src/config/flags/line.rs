@@ -3,11 +3,12 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
+use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
-use clap::{Arg, ArgMatches, Command, CommandFactory, Error, Id, Subcommand};
+use clap::{Arg, Command, CommandFactory, Error, Id, Subcommand};
 
-use super::{Flags, IDLE_IN_DEMO, Remote};
+use super::{Flags, IDLE_IN_DEMO, Remote, textless};
 use crate::config::heading;
 use crate::config::nearest::nearest;
 use crate::config::pool::policy_elsewhere;
@@ -41,9 +42,15 @@ const ENDINGS: [&str; 4] = ["toml", "yaml", "yml", "json"];
 
 /// All commands, each with the flags that say something to it. What is said before a command or behind it is the same.
 pub(super) fn command_line() -> Command {
+    reading(|_| true)
+}
+
+/// The same, which reads the variables of these flags alone.
+pub(super) fn reading(is_read: impl Fn(&Id) -> bool) -> Command {
     let command = Flags::command().mut_args(|flag| {
         let is_count = flag.get_value_names().is_some_and(|names| COUNTS.contains(&names[0].as_str()));
-        if is_count { flag.allow_hyphen_values(true) } else { flag }
+        let flag = if is_count { flag.allow_hyphen_values(true) } else { flag };
+        if is_read(flag.get_id()) { flag } else { flag.env(Resettable::Reset) }
     });
     let flags: Vec<_> = command.get_arguments().map(|flag| flag.clone().global(true)).collect();
     let all = |command: Command| command.args(&flags);
@@ -78,7 +85,7 @@ fn names_of_remote() -> Vec<String> {
 }
 
 /// Settings are at one place: who names two does not mean the last one.
-pub(super) fn refuse_two_places(command: &mut Command, words: &[OsString]) -> Result<(), Error> {
+fn refuse_two_places(command: &mut Command, words: &[OsString]) -> Result<(), Error> {
     let names_one = |word: &&OsString| {
         word.to_str().is_some_and(|word| word == "--config" || word.starts_with("--config="))
     };
@@ -91,9 +98,20 @@ pub(super) fn refuse_two_places(command: &mut Command, words: &[OsString]) -> Re
     }
 }
 
-/// A flag on the command line that says nothing to the command that is given.
-pub(super) fn refuse_useless(command: &mut Command, matches: &ArgMatches) -> Result<(), Error> {
-    let (mut written, mut taker, mut level) = (Vec::new(), &*command, matches);
+/// The flags of which the environment may say something: no word does, and the command that is given takes them.
+///
+/// # Errors
+/// The words make no sense, or ask for help.
+pub(super) fn left_open(words: &[OsString]) -> Result<Vec<Id>, Error> {
+    let mut command = reading(|_| false);
+    refuse_two_places(&mut command, words)?;
+    let matches = command.try_get_matches_from_mut(words).map_err(|error| match error.kind() {
+        // It tells the variables, too.
+        ErrorKind::DisplayHelp => command_line().try_get_matches_from(words).err().unwrap_or(error),
+        ErrorKind::InvalidUtf8 => textless::word(&mut command, words),
+        _ => mended(error, &mut command, words),
+    })?;
+    let (mut written, mut taker, mut level) = (Vec::new(), &command, &matches);
     loop {
         let is_word = |id: &&Id| level.value_source(id.as_str()) == Some(ValueSource::CommandLine);
         written.extend(level.ids().filter(is_word));
@@ -102,11 +120,15 @@ pub(super) fn refuse_useless(command: &mut Command, matches: &ArgMatches) -> Res
         (taker, level) = (inner_taker, inner);
     }
     let takes = |id: &Id| taker.get_arguments().any(|flag| flag.get_id() == id);
-    let useless =
-        command.get_arguments().find(|flag| written.contains(&flag.get_id()) && !takes(flag.get_id()));
-    let Some(flag) = useless.and_then(Arg::get_long) else { return Ok(()) };
-    let (flag, taker) = (format!("--{flag}"), taker.get_name().to_owned());
-    Err(says_nothing(command, &flag, &taker))
+    let (written, open): (Vec<_>, Vec<_>) =
+        command.get_arguments().partition(|flag| written.contains(&flag.get_id()));
+    match written.into_iter().find(|flag| !takes(flag.get_id())).and_then(Arg::get_long) {
+        Some(useless) => {
+            let (flag, taker) = (format!("--{useless}"), taker.get_name().to_owned());
+            Err(says_nothing(&mut command, &flag, &taker))
+        }
+        None => Ok(open.into_iter().map(Arg::get_id).filter(|id| takes(id)).cloned().collect()),
+    }
 }
 
 /// The same error, told so that it can be mended: clap does not know what the other commands take.
