@@ -26,6 +26,9 @@ pub enum SizeError {
     /// A size where one in each second is to be.
     #[error("`/s` is missing behind the size: write {0}/s")]
     NotPerSecond(String),
+    /// A size in each of something else.
+    #[error("`/{0}` is not known, only `/s`: write how much it is in each second, such as 1KiB/s")]
+    NotOfSeconds(String),
     /// A unit that we do not know.
     #[error("unknown unit `{0}`: use B, KiB, MiB or GiB (1024), or kB, MB or GB (1000){1}")]
     UnknownUnit(String, &'static str),
@@ -33,6 +36,9 @@ pub enum SizeError {
     #[error("expected fewer digits: nothing is that large")]
     OutOfRange,
 }
+
+/// What a second may be meant by that is none.
+const SECONDS: [&str; 5] = ["", "S", "sec", "second", "seconds"];
 
 /// Parses `512B`, `64KiB` or `10MB`.
 ///
@@ -47,15 +53,16 @@ pub fn parse_size(text: &str) -> Result<u64, SizeError> {
 /// # Errors
 /// As for a size.
 pub fn parse_data_rate(text: &str) -> Result<u64, SizeError> {
-    match text.strip_suffix("/s") {
-        Some(size) => parse(size, "/s", "512B/s or 1KiB/s"),
-        None => match text.split('/').next() {
-            // Whatever else it is said to be for.
-            Some(size) if size != "0" && parse_size(size).is_ok() => {
-                Err(SizeError::NotPerSecond(size.to_owned()))
-            }
-            _ => parse(text, "/s", "512B/s or 1KiB/s"),
-        },
+    if let Some(size) = text.strip_suffix("/s") {
+        return parse(size, "/s", "512B/s or 1KiB/s");
+    }
+    let (size, per) = text.split_once('/').unwrap_or((text, ""));
+    match parse_size(size) {
+        // Of nothing every unit is the same.
+        Ok(_) if text == "0" => Ok(0),
+        Ok(_) if SECONDS.contains(&per) => Err(SizeError::NotPerSecond(size.to_owned())),
+        Ok(_) => Err(SizeError::NotOfSeconds(per.to_owned())),
+        Err(_) => parse(text, "/s", "512B/s or 1KiB/s"),
     }
 }
 
@@ -149,8 +156,12 @@ mod tests {
         assert_eq!(said("1k"), "unknown unit `k`: use B, KiB, MiB or GiB (1024), or kB, MB or GB (1000)");
         let said = |text| parse_data_rate(text).unwrap_err().to_string();
         assert_eq!(said("5"), "a unit is missing: write 5B/s, 5KiB/s or 5MiB/s");
-        for text in ["1KiB", "1KiB/m", "1KiB/"] {
+        for text in ["1KiB", "1KiB/", "1KiB/sec"] {
             assert_eq!(said(text), "`/s` is missing behind the size: write 1KiB/s", "{text}");
+        }
+        for (text, per) in [("5KB/m", "m"), ("5KB/min", "min"), ("1KiB/ms", "ms"), ("0/m", "m")] {
+            let told = "is not known, only `/s`: write how much it is in each second, such as 1KiB/s";
+            assert_eq!(said(text), format!("`/{per}` {told}"), "{text}");
         }
         assert_eq!(
             said("1k"),

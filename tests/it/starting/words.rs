@@ -78,7 +78,18 @@ const REFUSED: &[(&str, &str)] = &[
         "--backend http://127.0.0.1:1/: has a path, but requests keep their own; write ",
     ),
     ("--backend=127.0.0.1:1,127.0.0.1:1", "--backend 127.0.0.1:1: given twice; remove one of them"),
-    ("--backend=localhost:1,127.0.0.1:1", "--backend 127.0.0.1:1: given twice; remove one of them"),
+    (
+        "--backend=localhost:1,127.0.0.1:1",
+        "--backend 127.0.0.1:1: leads to 127.0.0.1:1, as localhost:1 does; remove one of them",
+    ),
+    (
+        "--backend=127.0.0.1:1,localhost:1",
+        "--backend localhost:1: leads to 127.0.0.1:1, as 127.0.0.1:1 does; remove one of them",
+    ),
+    (
+        "--backend=127.0.0.1:1,https://127.0.0.1:1",
+        "--backend https://127.0.0.1:1: leads to 127.0.0.1:1, as 127.0.0.1:1 does; remove one of them",
+    ),
     (
         "--listen=5000 --backend=localhost:5000",
         "--backend localhost:5000: that is where we listen, so requests would go round in circles; name another",
@@ -120,6 +131,19 @@ const REFUSED: &[(&str, &str)] = &[
         "--min-data-rate=1KiB",
         "invalid value '1KiB' for '--min-data-rate <RATE>': `/s` is missing behind the size: write 1KiB/s",
     ),
+    (
+        "--min-data-rate=5KB/m",
+        "invalid value '5KB/m' for '--min-data-rate <RATE>': `/m` is not known, only `/s`: write how much it is ",
+    ),
+    (
+        "--workers=1,000",
+        "invalid value '1,000' for '--workers <N>': expected digits only: write 1000 (see --help)",
+    ),
+    (
+        "--max-connections=1_000",
+        "invalid value '1_000' for '--max-connections <N>': expected digits only: write 1000 (see --help)",
+    ),
+    ("--workers=1.000", "invalid value '1.000' for '--workers <N>': expected a whole number in digits, such"),
     (
         "--max-body-size=99999999999999999999",
         "invalid value '99999999999999999999' for '--max-body-size <SIZE>': expected fewer digits",
