@@ -1,6 +1,8 @@
 //! What can be wrong with a backend, or with TLS to it.
 
-use crate::config::address::how_long;
+use std::sync::Arc;
+
+use crate::config::address::{Address, how_long};
 use crate::config::name::NameFault;
 use crate::config::said::{By, Said, Scope, holds_a_blank, say};
 
@@ -50,6 +52,13 @@ pub(in crate::config) enum BackendFault {
     },
     /// A backend was given twice.
     Twice,
+    /// A backend is where another one is, by another name.
+    OfTwoNames {
+        /// Where that is.
+        address: Address,
+        /// The other one's name.
+        other: Arc<str>,
+    },
     /// It is the balancer itself.
     Loop,
     /// A setting for TLS, and no backend that speaks it.
@@ -98,6 +107,9 @@ impl BackendFault {
                 "check the spelling, or write an IP address",
             ),
             Self::Twice => say("given twice", "remove one of them"),
+            Self::OfTwoNames { address, other } => {
+                say(format!("leads to {address}, as {other} does"), "remove one of them")
+            }
             Self::Loop => {
                 say("that is where we listen, so requests would go round in circles", "name another address")
             }

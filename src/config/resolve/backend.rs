@@ -1,6 +1,7 @@
 //! Where backends are, and TLS to them.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
 
@@ -26,7 +27,8 @@ pub(super) fn urls(
             Some(text) => {
                 let at = at.key("address");
                 let url = BackendUrl::parse(text, || at.folder(), |name| known.address(pool, name, &taken));
-                let url = url.and_then(|(url, among)| Ok((check(url, &mut taken, listeners)?, among)));
+                let url =
+                    url.and_then(|(url, among)| Ok((check(url, (&mut taken, &urls), listeners)?, among)));
                 at.take(text, url).map(|(url, among)| {
                     if among > 1 {
                         at.remark(one_of(among, &url, at.is_of_file()));
@@ -55,11 +57,17 @@ fn one_of(among: usize, url: &BackendUrl, is_of_file: bool) -> String {
 
 fn check(
     url: BackendUrl,
-    taken: &mut HashSet<Address>,
+    (taken, others): (&mut HashSet<Address>, &[Option<BackendUrl>]),
     listeners: &[Listener],
 ) -> Result<BackendUrl, BackendFault> {
     if taken.contains(&url.address) {
-        return Err(BackendFault::Twice);
+        let other = others.iter().flatten().find(|other| other.address == url.address);
+        return Err(match other.map(BackendUrl::name).filter(|other| *other != url.name()) {
+            Some(other) => {
+                BackendFault::OfTwoNames { address: url.address.clone(), other: Arc::clone(other) }
+            }
+            None => BackendFault::Twice,
+        });
     }
     if is_ourselves(&url.address, listeners) {
         return Err(BackendFault::Loop);

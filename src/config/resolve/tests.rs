@@ -62,7 +62,10 @@ fn backends_that_make_no_sense_are_refused_by_name() {
     assert!(refused("127.0.0.1:8080").starts_with("--backend 127.0.0.1:8080: that is where we listen"));
     let twice = "--backend 127.0.0.1:1: given twice; remove one of them";
     assert_eq!(refused("127.0.0.1:1,127.0.0.1:1"), twice);
-    assert_eq!(said(&["--backend", "localhost:1", "--backend", "127.0.0.1:1"]), twice);
+    for (first, second) in [("localhost:1", "127.0.0.1:1"), ("127.0.0.1:1", "localhost:1")] {
+        let told = format!("--backend {second}: leads to 127.0.0.1:1, as {first} does; remove one of them");
+        assert_eq!(said(&["--backend", first, "--backend", second]), told);
+    }
 }
 
 #[test]
