@@ -25,7 +25,7 @@ use difference::{ORDER, differences};
 pub(super) async fn of(desk: &Desk, loaded: Loaded, outcome: &Outcome) -> Plan {
     // What waits for the next start was written, and is not in force.
     let written = Loaded::clone(&desk.written()).in_force(Config::clone(&desk.config()));
-    let mut differences = differences(&whole(&written), &whole(&loaded));
+    let mut differences = differences(&whole(&written), &whole(&with_workers_of(&desk.config(), &loaded)));
     let recent = desk.recall().await;
     let (now, then) = (desk.config(), &loaded.config);
     // One file may be written in two ways.
@@ -58,6 +58,17 @@ pub(super) async fn of(desk: &Desk, loaded: Loaded, outcome: &Outcome) -> Plan {
     remarks.extend(loaded.remarks.iter().cloned());
     let moved = moved((&now, then), &known, &weighed);
     Plan { changes, differences, remarks, moved, requests }
+}
+
+/// The same settings, with as many connections as there would be: what nobody chose goes by the workers that there are.
+fn with_workers_of(now: &Config, loaded: &Loaded) -> Loaded {
+    let mut kept = loaded.config.clone();
+    kept.keep_workers(now.workers);
+    let mut loaded = loaded.clone();
+    if !kept.limits.is_chosen {
+        loaded.config.limits.connections = kept.limits.connections;
+    }
+    loaded
 }
 
 /// Whether a setting is another one or a part of it.

@@ -55,11 +55,13 @@ fn what_waits_for_the_next_start_is_not_taken_for_what_is_in_force() {
     let usual = settings(&[Backend::refuses().to_string()], "");
     let waiting = format!("workers = 3\naccess_log = \"./off\"\n{usual}");
     let settings_now = Settings::that_say(&format!("workers = 2\n{usual}"));
-    let balancer = Balancer::bare().flag("--config", settings_now.path()).start();
+    // Each worker takes some of the files that its clients could have.
+    let balancer = Balancer::bare().flag("--config", settings_now.path()).open_files(1000).start();
     let difference = "workers: 2 -> 3";
     let later = "workers: the change takes effect at the next start\n";
     let (_, planned) = ask(&balancer, &settings_now, &waiting);
     assert!(planned.contains(difference) && planned.contains(later), "{planned}");
+    assert!(!planned.contains("limits.connections"), "{planned}");
     settings_now.write(&waiting);
     let asked = Balancer::bare().flag("--admin", &admin(&balancer).to_string()).word("reload");
     let (code, said) = asked.fail();
