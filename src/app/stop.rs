@@ -40,7 +40,7 @@ pub(super) async fn cause(
     };
     manager::stopping();
     let cause = match (cause, live.config().timeouts.notice) {
-        (Cause::Asked, Some(time)) => notice(time, desk, cut.clone(), (workers, succession)).await,
+        (Cause::Asked, Some(time)) => notice(time, (live, desk), cut.clone(), (workers, succession)).await,
         _ => cause,
     };
     if let Cause::Fallen(worker) = cause {
@@ -53,12 +53,13 @@ pub(super) async fn cause(
 /// a closed port. What else there is to stop for cuts it short.
 async fn notice(
     time: Duration,
-    desk: &Desk,
+    (live, desk): (&Live, &Desk),
     mut cut: watch::Receiver<bool>,
     (workers, mut succession): (&mut Workers, Succession),
 ) -> Cause {
     desk.give_notice();
-    info!("stopping in {time:?}: until then clients are served as ever, and /readyz says 503");
+    let told = if live.config().admin.is_some() { ", and /readyz says 503" } else { "" };
+    info!("stopping in {time:?}: until then clients are served as ever{told}");
     let hurried = async {
         tokio::select! {
             Ok(_) = cut.wait_for(|cut| *cut) => Cause::Asked,
@@ -82,7 +83,10 @@ pub(super) async fn stop(
             Leaving::Succeeded => timeouts.succession,
             Leaving::Stopped => timeouts.drain,
         };
-        info!("stopping: no new clients; running requests have {time:?} to finish");
+        match *cut.borrow() {
+            false => info!("stopping: no new clients; running requests have {time:?} to finish"),
+            true => info!("stopping at a second signal: no request has time to finish"),
+        }
         stop.send_replace(Some(Stop { leaving, time }));
     };
     match cause {

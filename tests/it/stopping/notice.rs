@@ -44,7 +44,7 @@ fn after_its_notice_a_stop_is_like_any_other() {
     slow.send("GET /slow HTTP/1.1\r\nHost: test\r\n\r\n");
     came.wait();
     balancer.signal("TERM");
-    balancer.said("stopping in 300ms");
+    assert!(balancer.said("stopping in 300ms").ends_with(": until then clients are served as ever"));
     balancer.said("stopping: no new clients; running requests have 30s to finish");
     until("nobody listens", || TcpStream::connect(balancer.address).is_err());
     let_go.open();
@@ -117,5 +117,7 @@ fn ended_by_another(balancer: &Running) {
     balancer.signal("TERM");
     assert_eq!(balancer.ended().code(), Some(130));
     TcpStream::connect(balancer.address).expect_err("nobody listens");
+    balancer.said("stopping at a second signal: no request has time to finish");
     balancer.said(" stopped");
+    assert_eq!(balancer.times_said("running requests have"), 0);
 }
