@@ -110,7 +110,7 @@ pub struct Wants {
 impl Wants {
     /// It failed once more.
     pub fn add(&self, error: &io::Error) {
-        self.seldom.add();
+        self.seldom.add(1);
         self.reason.set(error.raw_os_error().unwrap_or_default());
     }
 

@@ -84,7 +84,7 @@ impl Failure {
 #[cold]
 fn tell_of_garbage(way: &Way, broken: &Broken) {
     static SELDOM: Seldom = Seldom::new();
-    SELDOM.add();
+    SELDOM.add(1);
     let (Some(garbage), Some(count)) = (broken.garbage(), SELDOM.to_say(Instant::now())) else { return };
     let others = match count {
         1 => String::new(),

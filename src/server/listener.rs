@@ -288,7 +288,7 @@ impl Usher {
 
     fn turn_away(&self, socket: connect::Socket, address: SocketAddr, error: Error, time: Option<Refusal>) {
         if matches!(error, Error::TooManyConnections) {
-            self.team.turned_away.add();
+            self.team.turned_away.add(1);
         }
         turn_away(Rc::clone(&self.shared), &self.door.borrow(), socket, (address, error), time);
     }

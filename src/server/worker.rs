@@ -191,6 +191,7 @@ async fn keep_time(shared: Rc<Shared>, team: Arc<Team>, mut ticks: watch::Receiv
             }
             if let Some(log) = &shared.access_log {
                 log.flush();
+                log.tell_of_dropped(shared.clock.instant());
             }
         }
     }

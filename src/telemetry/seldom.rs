@@ -20,9 +20,9 @@ impl Seldom {
         Self { count: AtomicU64::new(0), said: Mutex::new(None) }
     }
 
-    /// It happened once more.
-    pub fn add(&self) {
-        self.count.fetch_add(1, Ordering::Relaxed);
+    /// It happened so many times more.
+    pub fn add(&self, times: u64) {
+        self.count.fetch_add(times, Ordering::Relaxed);
     }
 
     /// How often it happened since it was said, if it did: for who will not ask again.
@@ -55,11 +55,11 @@ mod tests {
         let (seldom, begin) = (Seldom::default(), Instant::now());
         let said = |after: u64| seldom.to_say(begin + Duration::from_secs(after));
         assert_eq!(said(0), None);
-        seldom.add();
+        seldom.add(1);
         assert_eq!(said(0), Some(1));
-        (0..6).for_each(|_| seldom.add());
+        (0..6).for_each(|_| seldom.add(1));
         assert_eq!([said(9), said(10), said(30)], [None, Some(6), None]);
-        seldom.add();
+        seldom.add(1);
         assert_eq!([said(11), seldom.rest(), seldom.rest()], [None, Some(1), None]);
     }
 }

@@ -21,7 +21,7 @@ impl Tls {
     pub(in crate::server) fn tell_refused(&self, client: SocketAddr, error: &io::Error) {
         let why = Refused(error);
         let said = why.is_of_its_certificate().then(|| {
-            self.distrusted.add();
+            self.distrusted.add(1);
             self.distrusted.to_say(Instant::now())
         });
         match said.flatten() {

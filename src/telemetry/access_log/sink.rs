@@ -60,6 +60,11 @@ impl Sink {
         written
     }
 
+    /// Whether it is on a disk, and nobody need read it.
+    pub(super) fn is_plain(&self) -> bool {
+        self.file.metadata().is_ok_and(|file| file.is_file())
+    }
+
     /// Whether no name leads to the file any more. A pipe without a name has its reader all the same.
     fn is_removed(&self) -> bool {
         self.file.metadata().is_ok_and(|file| file.is_file() && file.nlink() == 0)

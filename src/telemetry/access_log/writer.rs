@@ -12,7 +12,7 @@ use tracing::warn;
 
 use super::Destination;
 use super::sink::{Sink, Trouble};
-use crate::telemetry::{Log, count_of_lines, lines_in};
+use crate::telemetry::{Log, Seldom, count_of_lines, lines_in};
 
 /// A buffer this full is handed to the writer.
 const FULL: usize = 16 * 1024;
@@ -31,16 +31,20 @@ pub struct Buffer {
     lines: RefCell<Vec<u8>>,
     count: Cell<u64>,
     queue: SyncSender<Vec<u8>>,
-    counts: Arc<Counts>,
+    fate: Arc<Fate>,
 }
 
 /// What became of lines that were handed over.
-#[derive(Debug, Default)]
-struct Counts {
+#[derive(Debug)]
+struct Fate {
+    /// How the log is called.
+    log: String,
+    /// Whom lines wait for.
+    taker: &'static str,
     /// Lines that wait for the writer, or that it writes.
     waiting: AtomicU64,
     /// Lines for which there was no room.
-    dropped: AtomicU64,
+    dropped: Seldom,
 }
 
 impl Buffer {
@@ -59,11 +63,18 @@ impl Buffer {
         if count == 0 {
             return;
         }
-        self.counts.waiting.fetch_add(count, Ordering::Relaxed);
+        self.fate.waiting.fetch_add(count, Ordering::Relaxed);
         if self.queue.try_send(self.lines.take()).is_err() {
-            self.counts.waiting.fetch_sub(count, Ordering::Relaxed);
-            self.counts.dropped.fetch_add(count, Ordering::Relaxed);
+            self.fate.waiting.fetch_sub(count, Ordering::Relaxed);
+            self.fate.dropped.add(count);
             Log::Access.lose(count);
+        }
+    }
+
+    /// Says how many lines were dropped, if it is time to: the writer itself may wait for as long as nobody takes any.
+    pub fn tell_of_dropped(&self, now: Instant) {
+        if let Some(lines) = self.fate.dropped.to_say(now) {
+            self.fate.tell_of_dropped(lines);
         }
     }
 }
@@ -74,11 +85,27 @@ impl Drop for Buffer {
     }
 }
 
+impl Fate {
+    fn of(log: &Destination, sink: &Sink) -> Self {
+        let log = match log {
+            Destination::Stdout => "on standard output".to_owned(),
+            Destination::File(path) => path.display().to_string(),
+        };
+        let taker = if sink.is_plain() { "its disk" } else { "what takes it" };
+        Self { log, taker, waiting: AtomicU64::new(0), dropped: Seldom::default() }
+    }
+
+    fn tell_of_dropped(&self, lines: u64) {
+        let (log, taker, lines) = (&self.log, self.taker, count_of_lines(lines));
+        warn!("dropped of the access log {log}, for {taker} is slower than the requests come: {lines}");
+    }
+}
+
 /// The log's writer thread. It ends when the last [`Buffer`] and the writer itself are gone.
 #[derive(Debug)]
 pub struct Writer {
     queue: SyncSender<Vec<u8>>,
-    counts: Arc<Counts>,
+    fate: Arc<Fate>,
     /// Closed when the thread has ended.
     ended: Receiver<()>,
 }
@@ -92,15 +119,14 @@ impl Writer {
         let sink = Sink::open(log)?;
         let (queue, lines) = sync_channel(QUEUE.max(2 * workers));
         let (end, ended) = sync_channel::<()>(0);
-        let counts = Arc::new(Counts::default());
-        let own = Arc::clone(&counts);
-        let complaint = Complaint::of(log);
+        let fate = Arc::new(Fate::of(log, &sink));
+        let own = Arc::clone(&fate);
         let write = move || {
-            write_all(sink, &lines, &own, complaint);
+            write_all(sink, &lines, &own);
             drop(end);
         };
         thread::Builder::new().name("access-log".to_owned()).spawn(write)?;
-        Ok(Self { queue, counts, ended })
+        Ok(Self { queue, fate, ended })
     }
 
     /// A worker's end of it.
@@ -109,7 +135,7 @@ impl Writer {
             lines: RefCell::default(),
             count: Cell::new(0),
             queue: self.queue.clone(),
-            counts: Arc::clone(&self.counts),
+            fate: Arc::clone(&self.fate),
         }
     }
 
@@ -117,7 +143,7 @@ impl Writer {
     /// one that is read slowly from the moment that the process is to be cut. The buffers must be gone.
     pub fn finish(self, is_cut: impl Fn() -> bool) {
         drop(self.queue);
-        let waiting = || self.counts.waiting.load(Ordering::Relaxed);
+        let waiting = || self.fate.waiting.load(Ordering::Relaxed);
         // Looks are counted, not time, which also passes while nothing runs.
         let (mut before, mut looks) = (waiting(), 0);
         while looks < LOOKS && self.ended.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
@@ -131,29 +157,20 @@ impl Writer {
                 true => "a second signal came before it was taken".to_owned(),
                 false => format!("nobody took it for {PATIENCE:?}"),
             };
-            let lost = waiting() + self.counts.dropped.load(Ordering::Relaxed);
+            let lost = waiting() + self.fate.dropped.rest().unwrap_or_default();
             warn!("lost of the access log, for {why}: {}", count_of_lines(lost));
         }
     }
 }
 
-/// What is yet to be said of lines that are missing.
+/// What is yet to be said of lines that could not be written.
+#[derive(Default)]
 struct Complaint {
-    /// How the log is called.
-    log: String,
     trouble: Option<Trouble>,
     last: Option<Instant>,
 }
 
 impl Complaint {
-    fn of(log: &Destination) -> Self {
-        let log = match log {
-            Destination::Stdout => "on standard output".to_owned(),
-            Destination::File(path) => path.display().to_string(),
-        };
-        Self { log, trouble: None, last: None }
-    }
-
     /// Trouble that is not told before the next one comes is told with it.
     fn note(&mut self, trouble: Trouble) {
         Log::Access.lose(trouble.lost);
@@ -165,21 +182,11 @@ impl Complaint {
         self.last.is_none_or(|last| last.elapsed() >= COMPLAIN_EVERY)
     }
 
-    fn tell(&mut self, dropped: &AtomicU64) {
-        let trouble = self.trouble.take();
-        let dropped = dropped.swap(0, Ordering::Relaxed);
-        if trouble.is_some() || dropped > 0 {
-            self.last = Some(Instant::now());
-        }
-        let log = &self.log;
-        if let Some(Trouble { error, lost }) = trouble {
-            let lost = if lost > 0 { format!("; lost: {}", count_of_lines(lost)) } else { String::new() };
-            warn!("the access log {log} cannot be written: {error}; {}{lost}", remedy(&error));
-        }
-        if dropped > 0 {
-            let lines = count_of_lines(dropped);
-            warn!("dropped of the access log {log}, for its disk is slower than the requests come: {lines}");
-        }
+    fn tell(&mut self, log: &str) {
+        let Some(Trouble { error, lost }) = self.trouble.take() else { return };
+        self.last = Some(Instant::now());
+        let lost = if lost > 0 { format!("; lost: {}", count_of_lines(lost)) } else { String::new() };
+        warn!("the access log {log} cannot be written: {error}; {}{lost}", remedy(&error));
     }
 }
 
@@ -199,15 +206,19 @@ fn remedy(error: &io::Error) -> &'static str {
     }
 }
 
-fn write_all(mut sink: Sink, lines: &Receiver<Vec<u8>>, counts: &Counts, mut complaint: Complaint) {
+fn write_all(mut sink: Sink, lines: &Receiver<Vec<u8>>, fate: &Fate) {
+    let mut complaint = Complaint::default();
     while let Ok(buffer) = lines.recv() {
         if let Err(trouble) = sink.write(&buffer) {
             complaint.note(trouble);
         }
-        counts.waiting.fetch_sub(lines_in(&buffer), Ordering::Relaxed);
+        fate.waiting.fetch_sub(lines_in(&buffer), Ordering::Relaxed);
         if complaint.is_due() {
-            complaint.tell(&counts.dropped);
+            complaint.tell(&fate.log);
         }
     }
-    complaint.tell(&counts.dropped);
+    complaint.tell(&fate.log);
+    if let Some(lines) = fate.dropped.rest() {
+        fate.tell_of_dropped(lines);
+    }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use super::Log;
-use crate::support::{Balancer, Fifo, Sample, get, until};
+use crate::support::{Balancer, Client, Fifo, Sample, get, until};
 
 #[test]
 fn a_disk_that_is_full_costs_lines_but_no_request() {
@@ -82,4 +82,27 @@ fn a_pipe_that_nobody_reads_is_refused_as_an_access_log() {
         said.ends_with("cannot be opened for writing: nobody reads this pipe; start its reader first"),
         "{said}"
     );
+}
+
+#[test]
+fn lines_that_are_dropped_while_nobody_takes_any_are_told_of_meanwhile() {
+    let sample = Sample::start("one");
+    let mut log = Fifo::open();
+    let path = log.path().to_str().expect("UTF-8").to_owned();
+    let balancer = Balancer::before(&[sample.address()]).flag("--access-log", &path).start();
+    log.fill();
+    let full = log.holds();
+    let mut client = Client::to(balancer.address);
+    // JSON has two bytes for each of these.
+    let agent = "\"".repeat(2048);
+    let request = format!("GET /{} HTTP/1.1\r\nHost: test\r\nUser-Agent: {agent}\r\n\r\n", "x".repeat(2000));
+    let dropped = format!("dropped of the access log {path}, for ");
+    until("it is told", || {
+        client.send(request.repeat(20));
+        (0..20).for_each(|_| drop(client.answer()));
+        balancer.times_said(&dropped) > 0
+    });
+    let line = balancer.said(&dropped);
+    assert!(line.contains(&format!("{dropped}what takes it is slower than the requests come: ")), "{line}");
+    assert_eq!(log.holds(), full);
 }
