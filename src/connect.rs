@@ -39,8 +39,8 @@ pub use connection::{Advance, Connection};
 pub use connections::{Connections, Need, OWN};
 pub use dial::DialError;
 pub use files::{
-    Wants, are_files_scarce, is_kept, is_our_want, is_want_of_files, keep_files, most_files,
-    raise_most_files, ran_out_of_files, shortages, spare_files, want_of_files,
+    Wants, are_files_scarce, is_kept, is_our_want, keep_files, most_files, raise_most_files,
+    ran_out_of_files, shortages, spare_files, want_of_files,
 };
 pub use head_limits::HeadLimits;
 pub use outbox::Outbox;

@@ -10,6 +10,7 @@ mod seldom;
 mod standstill;
 mod tally;
 mod voice;
+mod want;
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -28,6 +29,7 @@ pub use seldom::Seldom;
 pub use standstill::{LATE, Watchman, long_standstills, stood_still};
 pub use tally::{Failures, Report, Tally};
 pub use voice::{LastLines, settle};
+pub use want::{is_want_of_files, remedy, unreadable};
 
 use voice::Voice;
 

@@ -11,6 +11,7 @@ use crate::connect::{TlsFileError, ran_out_of_files};
 use crate::control::Refusal;
 use crate::route::Conflict;
 use crate::server::TlsError;
+use crate::telemetry::remedy;
 
 /// Why the balancer could not start, in which case nothing was started, or why it ended unasked.
 #[derive(Debug, thiserror::Error)]
@@ -163,12 +164,12 @@ fn explain_log(error: &io::Error) -> String {
     if error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) {
         return "nobody reads this pipe; start its reader first".to_owned();
     }
-    format!("{error}; name a file in a folder that exists and is ours")
+    format!("{error}; {}", remedy(error, "name a file in a folder that exists and is ours"))
 }
 
 /// What is said of a Unix socket whose file others removed, and which cannot be made anew.
 pub(super) fn lost(address: &Address, error: &io::Error) -> String {
-    let why = match of_a_socket(error.kind()) {
+    let why = match of_a_socket(error) {
         Some((why, remedy)) => format!("{why}; {remedy} and reload"),
         None => format!("{error}; mend that and reload"),
     };
@@ -176,18 +177,22 @@ pub(super) fn lost(address: &Address, error: &io::Error) -> String {
 }
 
 /// Why a Unix socket cannot be made, and what would help.
-fn of_a_socket(kind: io::ErrorKind) -> Option<(&'static str, &'static str)> {
-    Some(match kind {
+fn of_a_socket(error: &io::Error) -> Option<(&'static str, &'static str)> {
+    Some(match error.kind() {
         io::ErrorKind::AddrInUse => ("a program answers there", "stop it"),
         io::ErrorKind::NotFound => ("the folder of the socket does not exist", "make it"),
         io::ErrorKind::AlreadyExists => ("a file is there that is no socket", "remove it"),
+        // It is what we found, not what the system said of the folder.
+        io::ErrorKind::PermissionDenied if error.raw_os_error().is_none() => {
+            ("we may not find out whether a program answers at the socket that is there", "remove that")
+        }
         io::ErrorKind::PermissionDenied => ("we may not make a socket in its folder", "let us"),
         _ => return None,
     })
 }
 
 fn explain(address: &Address, error: &io::Error) -> String {
-    if let (Address::Unix(_), Some((why, remedy))) = (address, of_a_socket(error.kind())) {
+    if let (Address::Unix(_), Some((why, remedy))) = (address, of_a_socket(error)) {
         return format!("{why}; {remedy}, or choose another path with --listen");
     }
     let why = match error.kind() {
@@ -200,7 +205,7 @@ fn explain(address: &Address, error: &io::Error) -> String {
         io::ErrorKind::AddrNotAvailable => {
             "no interface of this machine has that address; choose another with --listen"
         }
-        _ if ran_out_of_files(error) => return format!("{error}; raise the limit with `ulimit -n`"),
+        _ if ran_out_of_files(error) => return format!("{error}; {}", remedy(error, "")),
         _ => return error.to_string(),
     };
     why.to_owned()

@@ -99,7 +99,12 @@ pub(super) enum Fault {
     /// A list that would restrict nothing.
     EmptyList,
     /// A file cannot be read.
-    File(String),
+    File {
+        /// As the system put it.
+        reason: String,
+        /// What would help.
+        help: &'static str,
+    },
     /// A listener.
     Listen(ListenFault),
     /// A backend.
@@ -160,7 +165,7 @@ impl Fault {
             Self::EmptyList => {
                 say("an empty list, which would let everybody in", "leave the key out for any")
             }
-            Self::File(reason) => say(format!("cannot be read: {reason}"), "name a file that we may read"),
+            Self::File { reason, help } => say(format!("cannot be read: {reason}"), *help),
             Self::Listen(fault) => fault.said(by),
             Self::Backend(fault) => fault.said(by),
             Self::Access(fault) => fault.said(by),
@@ -177,7 +182,7 @@ impl Fault {
             Self::TooSmall(_) | Self::TooLarge(_) | Self::SizeTooSmall(_) | Self::SizeTooLarge(_)
         );
         let is_subject = matches!(self, Self::Listen(_) | Self::Backend(_) | Self::Access(_));
-        is_number || is_subject || matches!(self, Self::Kind { .. } | Self::File(_))
+        is_number || is_subject || matches!(self, Self::Kind { .. } | Self::File { .. })
     }
 
     /// Whether another time the same may do: who resolves names may not be there yet.

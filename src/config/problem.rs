@@ -11,6 +11,8 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::telemetry::remedy;
+
 /// More than these are hardly read, and each costs another look at all of a file.
 pub(super) const MOST_TOLD: usize = 50;
 /// Characters that are shown of a value, or of a path.
@@ -170,7 +172,7 @@ impl Problem {
 
     /// Of a file that cannot be read.
     pub(super) fn of_file(path: &Path, error: &io::Error) -> Self {
-        let help = Some("name a file or a folder that we may read".to_owned());
+        let help = Some(remedy(error, "name a file or a folder that we may read").to_owned());
         let file = Some(path.display().to_string());
         Self { file, help, ..Self::saying(format!("cannot be read: {error}")) }
     }

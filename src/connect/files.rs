@@ -9,10 +9,9 @@ use std::time::Instant;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::config::kept_files;
-use crate::telemetry::Seldom;
+use crate::telemetry::{Seldom, is_want_of_files};
 
 const ENOMEM: i32 = 12;
-const ENFILE: i32 = 23;
 const EMFILE: i32 = 24;
 const EADDRNOTAVAIL: i32 = 99;
 
@@ -27,12 +26,7 @@ static SHORTAGES: AtomicUsize = AtomicUsize::new(0);
 
 /// Whether a connection failed for want of something of ours, which says nothing of the other end.
 pub fn is_our_want(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(ENOMEM | ENFILE | EMFILE | EADDRNOTAVAIL))
-}
-
-/// Whether there was no file left.
-pub fn is_want_of_files(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
+    is_want_of_files(error) || matches!(error.raw_os_error(), Some(ENOMEM | EADDRNOTAVAIL))
 }
 
 /// That there is no file left, as the system says it.

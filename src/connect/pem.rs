@@ -9,6 +9,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
 use crate::config::{MOST_FILE_BYTES, read_file};
+use crate::telemetry::unreadable;
 
 /// Bits of an RSA key.
 const LEAST_RSA_BITS: usize = 2048;
@@ -35,7 +36,7 @@ pub enum TlsFileError {
 #[derive(Debug, thiserror::Error)]
 pub enum PemFault {
     /// It cannot be read.
-    #[error("cannot be read: {0}; name a file that exists and that we may read")]
+    #[error("{}", unreadable(.0, "name a file that exists and that we may read"))]
     Unreadable(io::Error),
     /// It holds something else, or something broken.
     #[error("holds no {wanted} that can be read; expected PEM, `-----BEGIN {begins}-----`")]

@@ -4,7 +4,8 @@ use std::io::{self, ErrorKind};
 
 use hyper::StatusCode;
 
-use crate::connect::{Broken, DialError, TlsFault, is_our_want, is_want_of_files};
+use crate::connect::{Broken, DialError, TlsFault, is_our_want};
+use crate::telemetry::is_want_of_files;
 
 /// Why a request did not end as its client wished. A closed list: each case has one row in [`Error::row`].
 #[derive(Debug, thiserror::Error)]

@@ -76,6 +76,8 @@ fn remove_leftover(path: &Path) -> io::Result<()> {
         Err(io::ErrorKind::ConnectionRefused) => fs::remove_file(path),
         // Who had it removed it just now.
         Err(io::ErrorKind::NotFound) => Ok(()),
+        Err(kind @ io::ErrorKind::PermissionDenied) => Err(kind.into()),
+        // Some have as many waiting as they let wait, or speak in another way.
         _ => Err(io::ErrorKind::AddrInUse.into()),
     }
 }

@@ -1,5 +1,6 @@
 //! What several settings have in common.
 
+use std::io;
 use std::net::Ipv6Addr;
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use crate::config::host::is_host;
 use crate::config::nearest::nearest;
 use crate::config::plain::read_file;
 use crate::config::status::StatusRange;
+use crate::telemetry::remedy;
 
 /// Header lines that say how a message is sent (RFC 9110, section 7.6.1; RFC 9112, section 6).
 const FRAMING: [&str; 9] = [
@@ -156,5 +158,9 @@ pub(super) fn secret(name: &str, at: &Spot<'_>) -> Option<Vec<u8>> {
 pub(super) fn contents(name: &str, at: &Spot<'_>) -> Option<Vec<u8>> {
     const MOST: u64 = 1 << 20;
     let read = read_file(&at.file(name), MOST);
-    at.take(name, read.map_err(|error| Fault::File(error.to_string())))
+    let unreadable = |error: io::Error| Fault::File {
+        reason: error.to_string(),
+        help: remedy(&error, "name a file that we may read"),
+    };
+    at.take(name, read.map_err(unreadable))
 }

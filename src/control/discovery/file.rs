@@ -1,10 +1,12 @@
 //! Backends that a file names, one on each line.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::config::{Backend, BackendUrl, MOST_WEIGHT, UTF8_MARK, UrlError, parse_number, read_file};
 use crate::connect::aside;
+use crate::telemetry::unreadable;
 
 use super::Found;
 
@@ -17,7 +19,7 @@ const HOLDS: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum FileError {
     /// It cannot be read.
-    #[error("cannot be read: {0}; name a file that exists and that we may read")]
+    #[error("{0}")]
     Unreadable(String),
     /// A line is none.
     #[error("line {line}: {error}")]
@@ -41,14 +43,16 @@ pub(super) enum FileError {
 
 /// Reads a file, which led to these before: `ADDRESS` or `ADDRESS weight=N` on each line; what follows a `#` is passed over.
 pub(super) async fn read(path: PathBuf, known: Vec<BackendUrl>) -> Result<Found, FileError> {
-    let unreadable = |error: String| FileError::Unreadable(error);
+    let unreadable = |error: io::Error| {
+        FileError::Unreadable(unreadable(&error, "name a file that exists and that we may read"))
+    };
     let read = move || {
-        let bytes = read_file(&path, MOST_BYTES).map_err(|error| unreadable(error.to_string()))?;
-        let text = String::from_utf8(bytes).map_err(|error| unreadable(error.to_string()))?;
+        let bytes = read_file(&path, MOST_BYTES).map_err(unreadable)?;
+        let text = String::from_utf8(bytes).map_err(|error| unreadable(io::Error::other(error)))?;
         parse(&text, path.parent().unwrap_or(Path::new("")), &known)
     };
     // Names are looked up, which takes its time.
-    let backends = aside(read).await.map_err(|undone| unreadable(undone.to_string()))??;
+    let backends = aside(read).await.map_err(|undone| unreadable(io::Error::other(undone.to_string())))??;
     Ok(Found { backends, holds: HOLDS, failed: None })
 }
 

@@ -12,6 +12,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 
 use crate::config::{ClientAuth, ClientCertificates, MOST_FILE_BYTES, read_file};
+use crate::telemetry::unreadable;
 
 pub(super) const CERT: &str = "--tls-cert";
 pub(super) const KEY: &str = "--tls-key";
@@ -41,7 +42,7 @@ impl TlsError {
 #[derive(Debug, thiserror::Error)]
 pub enum TlsFileFault {
     /// It cannot be read.
-    #[error("cannot be read: {0}; name a file in PEM form that we may read")]
+    #[error("{}", unreadable(.0, "name a file in PEM form that we may read"))]
     Unreadable(io::Error),
     /// It has nothing in it that can be used.
     #[error("holds no {what}; name a file in PEM form with a part BEGIN {label}")]

@@ -12,7 +12,7 @@ use tracing::warn;
 
 use super::Destination;
 use super::sink::{Sink, Trouble};
-use crate::telemetry::{Log, Seldom, count_of_lines, lines_in};
+use crate::telemetry::{self, Log, Seldom, count_of_lines, lines_in};
 
 /// A buffer this full is handed to the writer.
 const FULL: usize = 16 * 1024;
@@ -202,7 +202,7 @@ fn remedy(error: &io::Error) -> &'static str {
         io::ErrorKind::PermissionDenied => "let the balancer write there",
         io::ErrorKind::ReadOnlyFilesystem => "mount its disk so that it can be written to",
         io::ErrorKind::BrokenPipe => "start what reads it",
-        _ => "see to its disk",
+        _ => telemetry::remedy(error, "see to its disk"),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::{Log, logging};
-use crate::support::{Balancer, Running, Sample, get, until};
+use crate::support::{Balancer, Client, Running, Sample, Settings, get, limit_files, until};
 
 #[test]
 fn a_log_that_was_rotated_goes_on_in_a_new_file_and_no_line_is_lost() {
@@ -29,6 +29,33 @@ fn a_log_that_cannot_be_begun_anew_goes_on_in_the_old_file() {
     fs::remove_dir(log.path()).unwrap();
     let lines = rotated.lines_after(&balancer, 2);
     assert_eq!(lines[1]["status"], 202);
+}
+
+#[test]
+fn what_fails_for_want_of_files_is_told_with_what_would_help() {
+    let (sample, log) = (Sample::start("one"), Log::new());
+    let settings = Settings::that_say(&format!(
+        "access_log = {:?}\n[listeners.web]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"off\"\n\
+         [pools.all]\nbackends = [\"{}\"]\n",
+        log.path(),
+        sample.address()
+    ));
+    let balancer = settings.balancer().start();
+    let mut client = Client::to(balancer.address);
+    let ask = |client: &mut Client| {
+        client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+        client.answer();
+    };
+    ask(&mut client);
+    log.wait_for_a_line();
+    let rotated = Log::new();
+    fs::rename(log.path(), rotated.path()).unwrap();
+    limit_files(&balancer, 3);
+    ask(&mut client);
+    let why = "Too many open files (os error 24); raise the limit with `ulimit -n`";
+    balancer.said(&format!("the access log {} cannot be written: {why}", log.path()));
+    balancer.signal("HUP");
+    balancer.said(&format!("{}: cannot be read: {why}", settings.path()));
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! Unix sockets: of a path, as of a port, one program has the clients.
 
+use std::fs::{Permissions, set_permissions};
 use std::io;
 use std::net::UdpSocket;
-use std::os::unix::fs::symlink;
-use std::os::unix::net::UnixStream;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::{UnixListener, UnixStream};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
@@ -64,5 +65,22 @@ fn a_path_where_a_program_has_as_many_waiting_as_it_lets_wait_is_in_use() {
         path.display()
     );
     assert_eq!((code, said), (Some(1), expected));
+    assert!(path.exists(), "it is not ours to remove");
+}
+
+#[test]
+fn who_may_not_try_a_socket_that_is_there_is_told_so_and_not_that_a_program_answers() {
+    let folder = Folder::new();
+    let path = folder.path("others.sock");
+    drop(UnixListener::bind(&path).unwrap());
+    set_permissions(&path, Permissions::from_mode(0o000)).unwrap();
+    let balancer =
+        || Balancer::before(&[Backend::refuses()]).flag("--listen", &format!("unix:{}", path.display()));
+    let expected = format!(
+        "loadbalancer: cannot listen on unix:{}: we may not find out whether a program answers at the socket that is \
+         there; remove that, or choose another path with --listen",
+        path.display()
+    );
+    assert_eq!(balancer().bound_by_modes().fail(), (Some(1), expected));
     assert!(path.exists(), "it is not ours to remove");
 }
