@@ -1,6 +1,7 @@
 //! The admin API's server. It is not for clients: few connections, small heads, bounded bodies, and every wait ends.
 
 mod answer;
+mod callers;
 mod change;
 mod guard;
 mod openapi;
@@ -23,7 +24,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::Domain;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::warn;
 
@@ -33,8 +33,8 @@ use super::desk::Desk;
 
 pub use openapi::document as openapi;
 
-/// Connections at one time; others wait.
-const MOST_CONNECTIONS: usize = 32;
+use callers::{Callers, Silence};
+
 /// Bytes of a request's head. What is read with the last of them may be more.
 const HEAD_SIZE: usize = 32 * 1024;
 /// For a head to come, also between two requests.
@@ -53,9 +53,9 @@ pub type AdminDoor = Option<socket2::Socket>;
 pub async fn admin(desk: Rc<Desk>, mut doors: mpsc::Receiver<AdminDoor>) {
     let mut queue = None;
     let closed = watch::Sender::new(());
-    let mut connections = JoinSet::new();
+    let mut callers = Callers::default();
     loop {
-        let room = connections.len() < MOST_CONNECTIONS;
+        let room = callers.have_room();
         tokio::select! {
             door = doors.recv() => match door {
                 Some(door) => {
@@ -65,9 +65,9 @@ pub async fn admin(desk: Rc<Desk>, mut doors: mpsc::Receiver<AdminDoor>) {
                 None => return,
             },
             socket = accept(queue.as_ref()), if room => {
-                connections.spawn_local(attend(socket, Rc::clone(&desk), closed.subscribe()));
+                callers.add(|silence| attend(socket, Rc::clone(&desk), closed.subscribe(), silence));
             }
-            Some(_) = connections.join_next() => {}
+            () = callers.change() => {}
         }
     }
 }
@@ -104,10 +104,15 @@ async fn accept(queue: Option<&Queue>) -> Socket {
     }
 }
 
-async fn attend(socket: Socket, desk: Rc<Desk>, mut closed: watch::Receiver<()>) {
+async fn attend(socket: Socket, desk: Rc<Desk>, mut closed: watch::Receiver<()>, silence: Silence) {
     let service = service_fn(move |request| {
-        let desk = Rc::clone(&desk);
-        async move { Ok::<_, Infallible>(request::answer(request, &desk).await) }
+        let (desk, silence) = (Rc::clone(&desk), silence.clone());
+        async move {
+            silence.end();
+            let answer = request::answer(request, &desk).await;
+            silence.begin();
+            Ok::<_, Infallible>(answer)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
