@@ -13,9 +13,9 @@ mod transport;
 use std::error::Error as _;
 use std::future::poll_fn;
 use std::mem;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use hyper::server::conn::http2::Builder;
@@ -121,7 +121,7 @@ async fn drive(
     client.alarm().wakes_me().await;
     let (mut idle, mut ending, mut parting) = (true, false, Parting::of(client, verdict));
     poll_fn(|cx| {
-        let polled = connection.as_mut().poll(cx);
+        let polled = poll_on(connection.as_mut(), verdict, cx);
         // While requests are under way, it may be one of those, which has a line of its own.
         if verdict.has_refused() && !streams.are_open() {
             complain(client, &Error::Malformed("its head is not one of HTTP/2"));
@@ -166,6 +166,21 @@ async fn drive(
         Poll::Pending
     })
     .await
+}
+
+/// Polls a connection, also where hyper 1.12 says that it is over: it says so of a CONNECT with a body, too, and goes on if it is asked
+/// to, with the reset of that at first.
+fn poll_on(
+    mut connection: Pin<&mut impl Future<Output = hyper::Result<()>>>,
+    verdict: &Verdict,
+    cx: &mut Context<'_>,
+) -> Poll<hyper::Result<()>> {
+    loop {
+        let over = ready!(connection.as_mut().poll(cx));
+        if over.is_err() || !verdict.may_go_on() {
+            return Poll::Ready(over);
+        }
+    }
 }
 
 /// What we allow clients, with heads of this size.

@@ -38,6 +38,9 @@ pub(super) struct Transport<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Verdict {
     flood: Cell<Option<Kind>>,
+    /// Streams that were reset, and how many were when that was last asked.
+    resets: Cell<u32>,
+    resets_known: Cell<Option<u32>>,
     /// Set whenever a stream is reset for what its client sent on it.
     refused: Cell<bool>,
     /// Whether the client has begun a frame or a head and not ended it.
@@ -58,6 +61,12 @@ impl Verdict {
     /// What the client sends too much of, if anything.
     pub(super) fn flood(&self) -> Option<Kind> {
         self.flood.get()
+    }
+
+    /// Whether streams were reset since this was last asked, or it is asked for the first time.
+    pub(super) fn may_go_on(&self) -> bool {
+        let resets = Some(self.resets.get());
+        self.resets_known.replace(resets) != resets
     }
 
     /// Whether the client took bytes since last asked.
@@ -136,6 +145,7 @@ impl<'a> Transport<'a> {
 
     #[cold]
     fn note_reset(&mut self, cx: &Context<'_>, code: u32) {
+        self.verdict.resets.update(|resets| resets.wrapping_add(1));
         if code == PROTOCOL_ERROR {
             self.verdict.refused.set(true);
         }

@@ -10,6 +10,7 @@ use crate::support::{
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const GOAWAY: u8 = 7;
+const END_STREAM: u8 = 1;
 const PROTOCOL_ERROR: u32 = 1;
 
 fn line<'a>(head: &'a str, name: &str) -> Vec<&'a str> {
@@ -223,6 +224,37 @@ fn tunnels_to_hosts_of_a_clients_choice_are_refused() {
     let request = Request::connect("other.test:443").body(()).unwrap();
     expect_405(&Http2::to(balancer.address).begin(request).answer());
     assert_eq!(backend.requests(), 0);
+}
+
+#[test]
+fn a_connect_with_a_body_is_reset_and_others_on_its_connection_go_on() {
+    let (backend, coming, let_go) = Backend::held_up();
+    let balancer = Balancer::before(&[backend.address]).start();
+    let mut client = Client::to(balancer.address);
+    let fields = |path| [(":method", "GET"), (":scheme", "http"), (":path", path), (":authority", "a")];
+    client.send([settings(), head(1, &fields("/slow"))].concat());
+    coming.wait();
+    let mut connects = Vec::new();
+    for (stream, extended) in [(3, false), (5, true)] {
+        let mut fields = vec![(":method", "CONNECT"), (":authority", "a")];
+        if extended {
+            fields.extend([(":scheme", "http"), (":path", "/"), (":protocol", "websocket")]);
+        }
+        fields.push(("content-length", "5"));
+        let mut connect = head(stream, &fields);
+        // It does not end with its head.
+        connect[4] = 4;
+        connects.extend(connect);
+    }
+    client.send(connects);
+    let resets = [(); 2].map(|()| client.frame_of(RST_STREAM).stream);
+    assert_eq!(resets, [3, 5]);
+    let_go.open();
+    for stream in [1, 7] {
+        let answer = client.frame_of(HEADERS);
+        assert_eq!((answer.stream, answer.flags & END_STREAM), (stream, END_STREAM));
+        client.send(head(7, &fields("/")));
+    }
 }
 
 #[test]
