@@ -94,6 +94,11 @@ impl Clock {
         self.now.get()
     }
 
+    /// When so many milliseconds have passed from now on for certain: the last tick may be a whole one ago.
+    pub(super) fn after(&self, millis: u64) -> u64 {
+        self.now.get().saturating_add(millis).saturating_add(self.tick.get())
+    }
+
     /// How long there was this clock at its last tick, in milliseconds: for others, time passes while the process does not run or
     /// its machine is suspended.
     pub fn age(&self) -> u64 {
@@ -185,7 +190,7 @@ impl Alarm {
 
     /// Sets it to so many milliseconds from now, in place of what it was set to.
     pub fn set(&self, millis: u64) {
-        let due = self.clock.now.get().saturating_add(millis).saturating_add(self.clock.tick.get());
+        let due = self.clock.after(millis);
         if let Some(entry) = self.clock.alarms.borrow_mut().get_mut(self.key) {
             entry.due = due;
         }
@@ -193,7 +198,7 @@ impl Alarm {
 
     /// Sets it to so many milliseconds from now, unless it is due before that.
     pub fn tighten(&self, millis: u64) {
-        let due = self.clock.now.get().saturating_add(millis).saturating_add(self.clock.tick.get());
+        let due = self.clock.after(millis);
         if let Some(entry) = self.clock.alarms.borrow_mut().get_mut(self.key) {
             entry.due = entry.due.min(due);
         }
@@ -241,6 +246,13 @@ mod tests {
         assert!(alarm.is_due());
         alarm.set(1000);
         assert!(!alarm.is_due());
+    }
+
+    #[test]
+    fn what_has_so_much_time_has_it_though_the_clock_may_be_a_tick_behind() {
+        let clock = Rc::new(Clock::with_tick(100));
+        at(&clock, 500);
+        assert_eq!(clock.after(1000), 1600);
     }
 
     /// Where a clock is that ticks each 100 ms behind each of these steps: how long it is, and how long the process is known to have

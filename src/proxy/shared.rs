@@ -62,6 +62,8 @@ pub struct Shared {
     /// How often the allocator is still to be reminded.
     reminders: Cell<u8>,
     leaving: Cell<Option<Leaving>>,
+    /// Until when running requests may finish at a stop, by the clock.
+    until: Cell<u64>,
     over: Cell<bool>,
 }
 
@@ -95,6 +97,7 @@ impl Shared {
             wants: Wants::default(),
             reminders: Cell::new(0),
             leaving: Cell::new(None),
+            until: Cell::new(u64::MAX),
             over: Cell::new(false),
         }
     }
@@ -175,10 +178,16 @@ impl Shared {
         self.leaving.get()
     }
 
-    /// Lets running requests finish and begins no others.
-    pub fn drain(&self, leaving: Leaving) {
+    /// Lets running requests finish in so many milliseconds, or in what is left of those that they had, and begins no others.
+    pub fn drain(&self, leaving: Leaving, millis: u64) {
         self.leaving.set(Some(leaving));
+        self.until.update(|until| until.min(self.clock.after(millis)));
         self.clock.wake_all();
+    }
+
+    /// Whether running requests may still finish.
+    pub fn has_time(&self) -> bool {
+        self.clock.now() < self.until.get()
     }
 
     /// Whether requests that still run are about to be cut.

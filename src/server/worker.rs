@@ -102,17 +102,17 @@ impl Worker {
         let mut orders = self.orders;
         obey(&house, &mut orders, &mut stop).await;
         // Before those in the queues are taken: they may need the files of who goes.
-        let mut over = begin_to_stop(&shared, &mut stop);
+        begin_to_stop(&shared, &mut stop);
         tokio::select! {
             () = house.close_all() => {}
             Ok(_) = cut.wait_for(|cut| *cut) => {}
         }
         // Nobody hands a client over from here on: who is seated here is all that is waited for.
         let _ = take_in.await;
-        while team.clients(index) > 0 && shared.clock.now() < over && !*cut.borrow() {
+        while team.clients(index) > 0 && shared.has_time() && !*cut.borrow() {
             tokio::select! {
                 Ok(_) = cut.wait_for(|cut| *cut) => {}
-                Ok(()) = stop.changed() => over = over.min(begin_to_stop(&shared, &mut stop)),
+                Ok(()) = stop.changed() => begin_to_stop(&shared, &mut stop),
                 Some(order) = orders.recv() => account(&shared, order),
                 () = shared.clock.sleep(DRAIN_LOOK) => {}
             }
@@ -129,13 +129,12 @@ impl Worker {
     }
 }
 
-/// Lets running requests finish. Tells when their time is over, by the worker's clock.
-fn begin_to_stop(shared: &Shared, stop: &mut watch::Receiver<Option<Stop>>) -> u64 {
+/// Lets running requests finish.
+fn begin_to_stop(shared: &Shared, stop: &mut watch::Receiver<Option<Stop>>) {
     // Nobody who could ask for a stop, or wait for it, is left where none was asked for.
     let Stop { leaving, time } =
         stop.borrow_and_update().unwrap_or(Stop { leaving: Leaving::Stopped, time: Duration::ZERO });
-    shared.drain(leaving);
-    shared.clock.now().saturating_add(millis(time))
+    shared.drain(leaving, millis(time));
 }
 
 /// Does what it is told to, until a stop; then what it was told before, for clients may wait where it is to open.
