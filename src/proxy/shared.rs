@@ -190,6 +190,12 @@ impl Shared {
         self.clock.now() < self.until.get()
     }
 
+    /// Milliseconds for which one can be waited for who has no request, at most. That is over two ticks before the time of requests
+    /// is, for at the last one it would be too late to part.
+    pub fn time_to_part(&self) -> u64 {
+        self.until.get().saturating_sub(self.clock.after(2 * self.deadlines.tick()))
+    }
+
     /// Whether requests that still run are about to be cut.
     pub fn is_over(&self) -> bool {
         self.over.get()

@@ -24,7 +24,7 @@ use super::team::{Refusal, Seat};
 use super::tls::{HTTP_2, Tls};
 use super::{connection, http2, proxy_protocol};
 
-pub(super) use park::at_a_stop;
+pub(super) use park::{at_a_stop, or_at_a_stop};
 
 use park::park;
 

@@ -25,6 +25,7 @@ use hyper_util::rt::TokioIo;
 use crate::connect::Stream;
 use crate::proxy::{Client, Error, MOST_HELD, handle, note_refusal};
 
+use super::arrival::or_at_a_stop;
 use super::farewell::{cut, part};
 
 use parting::{FAREWELL, Parting};
@@ -135,6 +136,7 @@ async fn drive(
             if !mem::replace(&mut ending, true) {
                 client.alarm().set(FAREWELL);
             }
+            client.alarm().tighten(or_at_a_stop(FAREWELL, shared));
             return if client.is_due() { Poll::Ready(Ok(())) } else { Poll::Pending };
         }
         streams.wake(cx.waker());

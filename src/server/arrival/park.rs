@@ -74,11 +74,17 @@ fn left(going: Going, shared: &Shared) -> u64 {
     }
 }
 
+/// So many, or those that a stop leaves to who only waits, if they are fewer.
+pub(in crate::server) fn or_at_a_stop(millis: u64, shared: &Shared) -> u64 {
+    shared.leaving().map_or(millis, |leaving| millis.min(at_a_stop(leaving, shared)))
+}
+
 /// Those that a stop leaves to who only waits. It is over before the time of requests is, so that nobody is cut who has none.
 pub(in crate::server) fn at_a_stop(leaving: Leaving, shared: &Shared) -> u64 {
-    match leaving {
+    let time = match leaving {
         // Nobody waits for us: a client that is idle is parted from when it would be anyway, or after its next answer.
         Leaving::Succeeded => shared.deadlines.succession() / 2,
         Leaving::Stopped => AT_A_STOP.min(shared.deadlines.drain() / 2),
-    }
+    };
+    time.min(shared.time_to_part())
 }

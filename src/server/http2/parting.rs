@@ -4,6 +4,7 @@ use std::mem;
 
 use crate::proxy::{Client, Phase};
 
+use super::super::arrival::or_at_a_stop;
 use super::transport::Verdict;
 
 /// Milliseconds that a client has to take note that the connection ends.
@@ -65,7 +66,7 @@ impl<'a> Parting<'a> {
         let shared = &self.client.shared;
         let client_idle = shared.deadlines.client_idle();
         self.latest = shared.clock.now() + client_idle;
-        self.client.alarm().set(if self.has_begun { FAREWELL } else { client_idle });
+        self.client.alarm().set(if self.has_begun { self.farewell() } else { client_idle });
     }
 
     /// Whether it is waited for no longer, though it has not closed. The last of an answer may be on its way to a slow client; one that
@@ -74,8 +75,11 @@ impl<'a> Parting<'a> {
         let (client, shared) = (self.client, &self.client.shared);
         let may_wait = shared.clock.now() < self.latest;
         if self.verdict.has_written() && may_wait {
-            client.alarm().set(FAREWELL);
+            client.alarm().set(self.farewell());
             self.is_patient = false;
+        } else if !self.is_patient {
+            // A stop may have begun meanwhile.
+            client.alarm().tighten(self.farewell());
         }
         if !client.is_due() {
             return false;
@@ -87,5 +91,9 @@ impl<'a> Parting<'a> {
         self.is_patient = true;
         client.alarm().set(shared.deadlines.millis(Phase::Flush));
         false
+    }
+
+    fn farewell(&self) -> u64 {
+        or_at_a_stop(FAREWELL, &self.client.shared)
     }
 }

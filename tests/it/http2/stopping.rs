@@ -104,6 +104,21 @@ fn a_client_that_does_not_take_note_of_a_stop_is_cut_after_a_moment() {
 }
 
 #[test]
+fn clients_that_do_not_take_note_of_a_stop_are_not_waited_for_beyond_the_drain_timeout() {
+    let (_opener, _backend, balancer) = gated();
+    let balancer = balancer.flag("--drain-timeout", "1s").start();
+    let mut quiet = [(); 3].map(|()| Client::to(balancer.address));
+    for client in &mut quiet {
+        client.send(settings());
+        client.frame();
+    }
+    stop(&balancer);
+    quiet.iter_mut().for_each(|client| drop(client.remains()));
+    assert!(balancer.ended().success());
+    assert_eq!(balancer.times_said("cut at the end of the drain time"), 0);
+}
+
+#[test]
 fn an_answer_that_waits_for_a_slow_client_is_not_cut_by_a_stop() {
     const SIZE: usize = 8000;
     let backend = Backend::that(|mut transport| {

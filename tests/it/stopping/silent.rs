@@ -61,6 +61,18 @@ fn a_proxy_header_that_does_not_come_holds_up_no_stop() {
 }
 
 #[test]
+fn who_was_told_its_mistake_and_does_not_close_is_not_waited_for_beyond_the_drain_timeout() {
+    let sample = Sample::start("one");
+    let balancer = patient(&sample).flag("--drain-timeout", "1s").start();
+    let mut client = Client::to(balancer.address);
+    client.send("nonsense\r\n\r\n");
+    client.answer().expect_status(400);
+    stop(&balancer, "TERM");
+    ended_well(&balancer);
+    assert_eq!(balancer.times_said("cut at the end of the drain time"), 0);
+}
+
+#[test]
 fn a_handshake_that_does_not_come_or_stands_still_holds_up_no_stop() {
     let sample = Sample::start("one");
     let (balancer, _, _pair) = secured(&sample);
