@@ -23,7 +23,7 @@ use tracing::{info, warn};
 
 use crate::backends::Registry;
 use crate::config::{Config, DEFAULT_POOL, Listener, Loaded, Pool, Source, Sources};
-use crate::connect::{most_files, ran_out_of_files, spare_files};
+use crate::connect::{Chores, most_files, ran_out_of_files, spare_files};
 use crate::control::{self, Desk, Means};
 use crate::proxy::{Rules, Stop};
 use crate::server::{Bound, Claims, News, Order, Team, Threads, Worker, keep_kernel_tick};
@@ -32,7 +32,7 @@ use crate::telemetry::access_log::{Destination, Writer};
 use crate::telemetry::manager;
 
 pub use check::check;
-pub use error::StartError;
+pub use error::{Fallen, StartError};
 pub use signals::Signals;
 pub use succession::program;
 
@@ -193,9 +193,10 @@ async fn serve(
         async move { desk.remember().await }
     });
     let admin = spawn_local(control::admin(Rc::clone(&desk), callers));
-    let mut cause = Cause::Asked;
+    let (mut cause, chores) = (Cause::Asked, Chores::default());
     let stopped = async {
-        cause = stop::cause((shutdown.as_mut(), cut), &mut workers, (succession, &live, &desk)).await;
+        cause =
+            stop::cause((shutdown.as_mut(), cut), (&mut workers, &chores), (succession, &live, &desk)).await;
         watch.abort();
         match cause {
             // A successor gets the signals that we would have got, and is who is watched.
@@ -205,12 +206,12 @@ async fn serve(
         stop::stop((cause, shutdown), workers, &live, (stop, cut)).await;
     };
     started(&live.listeners()[0]);
-    control::run(live.subscribe(), registry, publish, beat, stopped).await;
+    control::run(live.subscribe(), registry, publish, beat, &chores, stopped).await;
     admin.abort();
     memory.abort();
     match cause {
         Cause::Asked | Cause::Succeeded(_) => Ok("stopped"),
-        Cause::Fallen(worker) => Err(StartError::Fallen(worker)),
+        Cause::Fallen(fallen) => Err(StartError::Fallen(fallen)),
     }
 }
 

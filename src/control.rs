@@ -15,6 +15,7 @@ mod stray;
 mod successor;
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ use tokio::time::sleep;
 
 use crate::backends::{Registry, check};
 use crate::config::Config;
-use crate::connect::HeadLimits;
+use crate::connect::{Chores, HeadLimits};
 use crate::proxy::Deadlines;
 use crate::snapshot::{Settings, Snapshot};
 use crate::telemetry::Watchman;
@@ -43,25 +44,35 @@ pub use successor::{dies, refer};
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// Checks backends, publishes a snapshot whenever a fact or a setting changes, and moves the workers' clocks on, until
-/// `stopped` is ready.
+/// `stopped` is ready. All of these are `chores`.
 pub async fn run(
     settings: watch::Receiver<Arc<Settings>>,
     registry: &'static Registry,
     snapshots: watch::Sender<Arc<Snapshot>>,
     beat: watch::Sender<()>,
+    chores: &Chores,
     stopped: impl Future<Output = ()>,
 ) {
-    let clock = spawn_local(keep_time(settings.clone(), beat));
-    let publisher = spawn_local(publish::run(settings.clone(), registry, snapshots));
-    let limits = move || HeadLimits::of(&settings.borrow().config);
-    let checker = spawn_local(check::run(registry, limits));
-    let sweeper = spawn_local(async move {
+    let time = || keep_time(settings.clone(), beat.clone());
+    let mut clock = chores.begin(time());
+    let publisher = chores.begin(publish::run(settings.clone(), registry, snapshots));
+    let known = settings.clone();
+    let limits = move || HeadLimits::of(&known.borrow().config);
+    let checker = chores.begin(check::run(registry, limits));
+    let sweeper = chores.begin(async move {
         loop {
             sleep(SWEEP_EVERY).await;
             registry.sweep();
         }
     });
-    stopped.await;
+    let mut stopped = pin!(stopped);
+    loop {
+        tokio::select! {
+            () = stopped.as_mut() => break,
+            // It has fallen, and the time of those who are stopped for that has to end.
+            Err(_) = &mut clock => clock = spawn_local(time()),
+        }
+    }
     sweeper.abort();
     clock.abort();
     checker.abort();

@@ -115,12 +115,23 @@ pub enum StartError {
         "the process to be replaced has ended, or wants no successor any more; start the program by itself"
     )]
     Abandoned,
-    /// A worker has ended unasked, and so all others were stopped.
-    #[error("worker {0} ended unasked, so the others were stopped: it panicked, and why is said above")]
-    Fallen(usize),
+    /// Something has ended unasked, and so all others were stopped.
+    #[error("{0} ended unasked, so the others were stopped: it panicked, and why is said above")]
+    Fallen(Fallen),
     /// The system gives no thread or no event queue.
     #[error("the system gives no thread or event queue: {0}; see `ulimit -a`")]
     System(#[from] io::Error),
+}
+
+/// What has ended unasked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fallen {
+    /// This worker.
+    #[error("worker {0}")]
+    Worker(usize),
+    /// What the control thread cannot do without.
+    #[error("a task of the control thread")]
+    Control,
 }
 
 impl StartError {

@@ -7,12 +7,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
-use crate::connect::Patience;
+use crate::connect::{Chores, Patience};
 use crate::control::{self, Desk};
 use crate::proxy::{Leaving, Stop};
 use crate::server::Workers;
 use crate::telemetry::manager;
 
+use super::error::Fallen;
 use super::live::Live;
 use super::succession::Succession;
 
@@ -23,28 +24,30 @@ pub(super) enum Cause {
     Asked,
     /// This other process serves in its place.
     Succeeded(u32),
-    /// This worker has ended unasked.
-    Fallen(usize),
+    /// This has ended unasked.
+    Fallen(Fallen),
 }
 
 /// Waits until there is a reason to stop, and until those who are to hear of it before have had their time.
 pub(super) async fn cause(
     (shutdown, cut): (Pin<&mut impl Future<Output = ()>>, &watch::Receiver<bool>),
-    workers: &mut Workers,
+    (workers, chores): (&mut Workers, &Chores),
     (mut succession, live, desk): (Succession, &Live, &Desk),
 ) -> Cause {
     let cause = tokio::select! {
         () = shutdown => Cause::Asked,
         successor = succession.happens(live, desk) => return Cause::Succeeded(successor),
-        worker = workers.fallen() => Cause::Fallen(worker),
+        fallen = fallen(workers, chores) => Cause::Fallen(fallen),
     };
     manager::stopping();
     let cause = match (cause, live.config().timeouts.notice) {
-        (Cause::Asked, Some(time)) => notice(time, (live, desk), cut.clone(), (workers, succession)).await,
+        (Cause::Asked, Some(time)) => {
+            notice(time, (live, desk), cut.clone(), (workers, chores, succession)).await
+        }
         _ => cause,
     };
-    if let Cause::Fallen(worker) = cause {
-        error!("worker {worker} has ended unasked: the others are stopped");
+    if let Cause::Fallen(fallen) = cause {
+        error!("{fallen} has ended unasked: the others are stopped");
     }
     cause
 }
@@ -55,7 +58,7 @@ async fn notice(
     time: Duration,
     (live, desk): (&Live, &Desk),
     mut cut: watch::Receiver<bool>,
-    (workers, mut succession): (&mut Workers, Succession),
+    (workers, chores, mut succession): (&mut Workers, &Chores, Succession),
 ) -> Cause {
     desk.give_notice();
     let told = if live.config().admin.is_some() { ", and /readyz says 503" } else { "" };
@@ -63,11 +66,19 @@ async fn notice(
     let hurried = async {
         tokio::select! {
             Ok(_) = cut.wait_for(|cut| *cut) => Cause::Asked,
-            worker = workers.fallen() => Cause::Fallen(worker),
+            fallen = fallen(workers, chores) => Cause::Fallen(fallen),
             never = succession.is_refused() => match never {},
         }
     };
     Patience::of(time).wait(hurried).await.unwrap_or(Cause::Asked)
+}
+
+/// Waits until something has ended unasked.
+async fn fallen(workers: &mut Workers, chores: &Chores) -> Fallen {
+    tokio::select! {
+        worker = workers.fallen() => Fallen::Worker(worker),
+        () = chores.fallen() => Fallen::Control,
+    }
 }
 
 /// Stops, and waits until the workers have ended.

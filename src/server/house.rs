@@ -6,10 +6,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, spawn_local};
+use tokio::task::JoinHandle;
 use tracing::warn;
 
-use crate::connect::Socket;
+use crate::connect::{Chores, Socket};
 use crate::proxy::Shared;
 
 use super::arrival::{Arrival, Door};
@@ -22,6 +22,7 @@ pub(super) struct House {
     pub(super) shared: Rc<Shared>,
     team: Arc<Team>,
     worker: usize,
+    chores: Chores,
     open: RefCell<Vec<OpenDoor>>,
     /// Those through which other workers' clients came before we knew of them.
     others: RefCell<Vec<Rc<Door>>>,
@@ -39,8 +40,8 @@ struct OpenDoor {
 pub(super) type Lent = Vec<(Arc<Opened>, socket2::Socket)>;
 
 impl House {
-    pub(super) fn new(shared: Rc<Shared>, team: Arc<Team>, worker: usize) -> Self {
-        Self { shared, team, worker, open: RefCell::default(), others: RefCell::default() }
+    pub(super) fn new(shared: Rc<Shared>, team: Arc<Team>, worker: usize, chores: Chores) -> Self {
+        Self { shared, team, worker, chores, open: RefCell::default(), others: RefCell::default() }
     }
 
     /// Accepts clients from this socket.
@@ -57,7 +58,7 @@ impl House {
             team: Arc::clone(&self.team),
             worker: self.worker,
         };
-        let usher = spawn_local(usher.accept(Rc::clone(&queue), closed));
+        let usher = self.chores.begin(usher.accept(Rc::clone(&queue), closed));
         self.open.borrow_mut().push(OpenDoor { door, queue, closing, usher });
     }
 
@@ -103,7 +104,7 @@ impl House {
             usher
         });
         for usher in ushers.collect::<Vec<_>>() {
-            // One that panicked has taken its last client.
+            // One that panicked is told of by itself.
             let _ = usher.await;
         }
     }

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{spawn_local, yield_now};
+use tokio::task::yield_now;
 
 use crate::backends::Registry;
+use crate::connect::Chores;
 use crate::proxy::{Leaving, Rules, Shared, Stop, millis};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{Report, Seen, access_log};
@@ -85,19 +86,19 @@ pub enum Order {
 }
 
 impl Worker {
-    /// Works until a stop. Gives the number of connections that were left.
-    pub(super) async fn run(self) -> usize {
+    /// Works until a stop. Gives the number of connections that were left. It has chores, and cannot go on if one of them falls.
+    pub(super) async fn run(self, chores: &Chores) -> usize {
         let Self { index, rules, team, news, .. } = self;
         let News { mut snapshots, mut stop, mut cut, ticks } = news;
         let snapshot = Arc::clone(&snapshots.borrow_and_update());
         let shared = Rc::new(Shared::new(&rules, snapshot, self.registry, self.access_log));
-        let house = Rc::new(House::new(Rc::clone(&shared), Arc::clone(&team), index));
+        let house = Rc::new(House::new(Rc::clone(&shared), Arc::clone(&team), index, chores.clone()));
         self.sockets.into_iter().for_each(|(opened, socket)| house.open(opened, socket));
-        spawn_local(keep_time(Rc::clone(&shared), Arc::clone(&team), ticks));
-        spawn_local(keep_up(Rc::clone(&shared), snapshots, self.as_of));
+        chores.begin(keep_time(Rc::clone(&shared), Arc::clone(&team), ticks));
+        chores.begin(keep_up(Rc::clone(&shared), snapshots, self.as_of));
         let outbox = Rc::clone(shared.view().outbox());
-        spawn_local(async move { outbox.deliver().await });
-        let take_in = spawn_local(take_in(Rc::clone(&house), self.inbox, stop.clone()));
+        chores.begin(async move { outbox.deliver().await });
+        let take_in = chores.begin(take_in(Rc::clone(&house), self.inbox, stop.clone()));
         // It ends at a stop, or when whoever could ask for one is gone as well.
         let mut orders = self.orders;
         obey(&house, &mut orders, &mut stop).await;

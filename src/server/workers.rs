@@ -9,6 +9,8 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{self, spawn_local};
 
+use crate::connect::Chores;
+
 use super::kernel_tick::keep_kernel_tick;
 use super::worker::Worker;
 
@@ -129,8 +131,16 @@ impl Workers {
 }
 
 async fn work(worker: Worker, tell: mpsc::Sender<usize>) -> usize {
-    let _fall = Fall { worker: worker.index, tell };
-    worker.run().await
+    let (fall, chores) = (Fall { worker: worker.index, tell }, Chores::default());
+    tokio::select! {
+        biased;
+        // What goes on without it would be served by half a worker.
+        () = chores.fallen() => {
+            fall.tell();
+            0
+        }
+        left = worker.run(&chores) => left,
+    }
 }
 
 /// Tells if the worker that has it panics.
@@ -139,11 +149,17 @@ struct Fall {
     tell: mpsc::Sender<usize>,
 }
 
+impl Fall {
+    fn tell(&self) {
+        // There is room for the first, and one is enough.
+        let _ = self.tell.try_send(self.worker);
+    }
+}
+
 impl Drop for Fall {
     fn drop(&mut self) {
         if thread::panicking() {
-            // There is room for the first, and one is enough.
-            let _ = self.tell.try_send(self.worker);
+            self.tell();
         }
     }
 }
