@@ -173,7 +173,6 @@ async fn serve(
     let news = News { snapshots: snapshots.clone(), stop: stopping.clone(), cut: cut.clone(), ticks };
     let rules = Rules::of(Arc::clone(&config), None);
     let (team, workers, orders, as_of) = make_workers(&rules, registry, log, &mut bound, &news);
-    let mut workers = threads.set_to_work(workers);
     tell(&config, &bound);
     let (doors, callers) = mpsc::channel(1);
     let live = Rc::new(Live::of(roster, (settings, rules), tls, listeners, team, orders, doors));
@@ -183,6 +182,8 @@ async fn serve(
         return Ok(NEVER_SERVED);
     }
     predecessor.relieve(&live)?;
+    // Whoever comes before waits in the queues, where the one before still takes them if we do not serve.
+    let mut workers = threads.set_to_work(workers);
     let desk = desk_over(&live, registry, (snapshots, as_of, stopping), predecessor.id(), (sources, loaded));
     let reload = spawn_local(control::reload(hangups, Rc::clone(&desk)));
     let watch = spawn_local(control::watch(Rc::clone(&desk)));
