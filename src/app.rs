@@ -165,15 +165,14 @@ async fn serve(
     prepared.listen()?;
     let Prepared { settings, tls, listeners, admin, .. } = prepared;
     let (mut bound, listeners) = places::opened_first(listeners);
-    let config = Arc::clone(&settings.config);
     let first = Snapshot::compile(&settings, (0, &registry.backends()), None);
     let (publish, snapshots) = watch::channel(Arc::new(first));
     let (stop, stopping) = watch::channel(None);
     let (beat, ticks) = watch::channel(());
     let news = News { snapshots: snapshots.clone(), stop: stopping.clone(), cut: cut.clone(), ticks };
-    let rules = Rules::of(Arc::clone(&config), None);
+    let rules = Rules::of(Arc::clone(&settings.config), None);
     let (team, workers, orders, as_of) = make_workers(&rules, registry, log, &mut bound, &news);
-    tell(&config, &bound);
+    tell(&settings.config, &bound);
     let (doors, callers) = mpsc::channel(1);
     let live = Rc::new(Live::of(roster, (settings, rules), tls, listeners, team, orders, doors));
     live.let_callers_in(admin.and_then(Coming::bound).as_mut()).await;

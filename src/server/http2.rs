@@ -108,11 +108,10 @@ async fn drive(
 ) -> hyper::Result<()> {
     let shared = &client.shared;
     let streams = Rc::new(Streams::default());
-    let given = verdict.given();
     let service = service_fn(|request| {
         let stream = Rc::new(client.stream());
         streams.announce(&stream);
-        let (answer, given) = (handle(Rc::clone(&stream), request), Rc::clone(given));
+        let (answer, given) = (handle(Rc::clone(&stream), request), Rc::clone(verdict.given()));
         // Boxed, for hyper moves it about, and it is large.
         Box::pin(async move { answer.await.map(|answer| answer.map(|body| Pieces::of(body, stream, given))) })
     });

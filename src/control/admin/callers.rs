@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 /// Connections at one time; others wait.
 const MOST: usize = 32;
-/// Who has not asked for anything for so long makes room, if nobody else does: probes of a cluster have their answers in time
+/// Who has not asked for anything for so long makes room, if nobody else does: probes have their answers in time
 /// however many connect and say nothing.
 const MOMENT: Duration = Duration::from_secs(1);
 
