@@ -105,7 +105,9 @@ fn subsets(config: &Config) -> Vec<Vec<&Tags>> {
 /// Those of the backends for which nobody is to wait, be it that they are leaving: others have what was meant for them.
 fn abandoned(backends: &[Backend]) -> HashSet<BackendId> {
     let given_up = backends.iter().filter(|backend| backend.health.is_abandoned());
-    let has_other = |given_up: &&Backend| backends.iter().any(|other| other.stands_in_for(given_up));
+    // Where thousands are dead at once, few are left to ask.
+    let able: Vec<_> = backends.iter().filter(|backend| backend.gets_requests()).collect();
+    let has_other = |given_up: &&Backend| able.iter().any(|other| other.stands_in_for(given_up));
     given_up.filter(has_other).map(|backend| backend.id).collect()
 }
 
