@@ -4,11 +4,10 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::rt;
 use tokio::task::spawn_local;
 
@@ -107,6 +106,7 @@ impl<F: Future<Output = ()> + 'static> rt::Executor<F> for Executor {
 /// Runs a stream to its end or its deadline.
 async fn run(mut future: Pin<Box<impl Future<Output = ()>>>, client: &Rc<Client>, streams: &Streams) {
     client.alarm().wakes_me().await;
+    let mut unread = Unread { body: None, left: STREAM_WINDOW as usize };
     // A deadline that the handler can answer for is no longer due after it ran; what still is, is cut.
     poll_fn(|cx| {
         streams.set_next(Some(Next::Tunnel(Rc::clone(client))));
@@ -114,6 +114,7 @@ async fn run(mut future: Pin<Box<impl Future<Output = ()>>>, client: &Rc<Client>
         streams.set_next(None);
         if polled.is_pending() {
             client.advance_upload(cx);
+            let _ = unread.poll_end(client, cx);
         }
         match polled {
             Poll::Pending if !client.is_due() => Poll::Pending,
@@ -130,19 +131,42 @@ async fn run(mut future: Pin<Box<impl Future<Output = ()>>>, client: &Rc<Client>
     }
     // With its last part h2 lets go of the stream, and resets it if it has not ended.
     drop(future);
-    if let Some(body) = client.take_unread().filter(|_| !client.is(Mark::CutShort)) {
+    if unread.is_some(client) && !client.is(Mark::CutShort) {
         client.alarm().set(PASSED_OVER);
-        before_due(client, pass_over(*body)).await;
+        before_due(client, poll_fn(|cx| unread.poll_end(client, cx))).await;
     }
 }
 
-/// Passes over a body of which nobody wanted the rest, as far as its client may have sent it before it had the answer. A reset behind
-/// that is no error (RFC 9113 section 8.1), but curl before 8.0 takes it for one, and tells nothing of the answer.
-async fn pass_over(mut body: Incoming) {
-    let mut left = STREAM_WINDOW as usize;
-    while let Some(Ok(frame)) = body.frame().await {
-        let Some(rest) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else { return };
-        left = rest;
+/// A body of which nobody wants the rest. It is passed over as far as its client may have sent it before it had the answer: a reset
+/// behind that is no error (RFC 9113 section 8.1), but curl before 8.0 takes it for one, and tells nothing of the answer.
+struct Unread {
+    body: Option<Box<Incoming>>,
+    /// Bytes that are still passed over.
+    left: usize,
+}
+
+impl Unread {
+    fn is_some(&mut self, client: &Client) -> bool {
+        if self.body.is_none() {
+            self.body = client.take_unread();
+        }
+        self.body.is_some()
+    }
+
+    /// Passes over what has come of it. Ready where there is none, or none any more.
+    fn poll_end(&mut self, client: &Client, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.is_some(client) {
+            return Poll::Ready(());
+        }
+        while let Some(body) = &mut self.body {
+            let frame = ready!(Pin::new(&mut **body).poll_frame(cx)).and_then(Result::ok);
+            let bytes = frame.map(|frame| frame.data_ref().map_or(0, Bytes::len));
+            match bytes.and_then(|bytes| self.left.checked_sub(bytes)) {
+                Some(left) => self.left = left,
+                None => self.body = None,
+            }
+        }
+        Poll::Ready(())
     }
 }
 
