@@ -319,11 +319,6 @@ impl Client {
         self.unread.take()
     }
 
-    /// Lets go of it: the answer is with the client.
-    pub fn let_go_of_unread(&self) {
-        drop(self.unread.take());
-    }
-
     pub(super) fn set_tunnel(&self, tunnel: Box<Tunnel>) {
         *self.tunnel.borrow_mut() = Some(tunnel);
     }

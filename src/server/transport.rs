@@ -225,7 +225,8 @@ impl AsyncWrite for ClientTransport {
         }
         if self.client.phase() == Phase::Flush {
             if self.client.is(Mark::Passing) {
-                self.client.let_go_of_unread();
+                // The answer is with the client.
+                drop(self.client.take_unread());
             }
             // Nobody is idle amid a body: what comes next would be taken for a request.
             if !self.framing.is_amid_body() {
