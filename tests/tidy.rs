@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use clap::CommandFactory;
 use loadbalancer::cli::manual;
@@ -242,6 +243,18 @@ fn the_document_of_the_admin_api_is_the_one_that_the_program_gives() {
 }
 
 #[test]
+fn what_only_tests_need_builds_no_crate_of_the_programs_anew() {
+    // Cargo joins the features that both ask for, and builds what has others twice: by turns, the programs too.
+    let with_tests = features("normal,build,dev");
+    let other: Vec<_> =
+        features("normal,build").into_iter().filter(|built| !with_tests.contains(built)).collect();
+    assert!(
+        other.is_empty(),
+        "tests build these with more features; ask for those in [dependencies], too: {other:?}"
+    );
+}
+
+#[test]
 fn every_link_between_the_pages_leads_somewhere() {
     for (path, text) in sources("docs", "md").into_iter().chain(pages()) {
         for link in text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
@@ -300,6 +313,14 @@ fn expect_part(page: &str, name: &str, wanted: &str) {
         "{page}, between the marks of `{name}`, should be:\n\n{wanted}"
     );
     fs::write(path, format!("{before}<!-- {name} -->\n{wanted}<!-- end of {name} -->{after}")).unwrap();
+}
+
+/// Each crate that is built for such dependencies, with its features.
+fn features(kinds: &str) -> BTreeSet<String> {
+    let tree = ["tree", "--locked", "--prefix=none", "--no-dedupe", "--format={p} {f}", "--edges", kinds];
+    let output = Command::new(env!("CARGO")).args(tree).current_dir(root()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
 }
 
 fn position(layer: &str) -> usize {
