@@ -31,7 +31,7 @@ use legacy::Unclaimed;
 
 pub use health::{Evidence, Health, State};
 pub use legacy::Legacy;
-pub use load::{Ending, Load, Outcome};
+pub use load::{Ending, Experience, Load};
 pub use score::Score;
 pub use weighed::Weighed;
 
@@ -118,7 +118,7 @@ pub struct Terms {
     /// Its weight and the like.
     pub backend: config::Backend,
     /// How it is checked.
-    pub check: Arc<config::Health>,
+    pub check: Arc<config::Checks>,
     /// Names of tags by which routes choose among its pool.
     pub told_apart_by: Arc<[Arc<str>]>,
 }
@@ -208,8 +208,8 @@ impl Registry {
         }
     }
 
-    /// Holds a backend, or lets go of it. Tells whether it is one.
-    pub fn hold(&self, backend: BackendId, hold: Option<Hold>) -> bool {
+    /// Holds a backend, or lets go of it, if it is one still.
+    pub fn hold(&self, backend: BackendId, hold: Option<Hold>) {
         self.change(backend, |backend| {
             let (before, now) = (backend.hold, Instant::now());
             backend.hold = hold;
@@ -223,34 +223,28 @@ impl Registry {
                 Some(Hold::Disable) => info!("{backend} is disabled by an operator"),
                 None => info!("{backend} is enabled by an operator"),
             }
-        })
+        });
     }
 
-    /// Gives a backend another weight than its settings say, or that again. Tells whether it is one.
-    pub fn weigh(&self, backend: BackendId, weight: Option<u32>) -> bool {
+    /// Gives a backend another weight than its settings say, or that again, if it is one still.
+    pub fn weigh(&self, backend: BackendId, weight: Option<u32>) {
         self.change(backend, |backend| {
             backend.weight = weight;
             match weight {
                 Some(weight) => info!("{backend} has weight {weight} by an operator"),
                 None => info!("{backend} has the weight of the settings again: {}", backend.weight()),
             }
-        })
+        });
     }
 
-    fn change(&self, id: BackendId, change: impl FnOnce(&mut Backend)) -> bool {
+    fn change(&self, id: BackendId, change: impl FnOnce(&mut Backend)) {
         let mut backends = self.lock();
-        let found = backends.iter_mut().find(|known| known.id == id);
-        let is_one = found.is_some();
-        if let Some(backend) = found {
-            change(backend);
-            // Whoever reads a later revision than this one, and then the list, waits for the lock that is held here.
-            backend.as_of = self.revision() + 1;
-        }
+        let Some(backend) = backends.iter_mut().find(|known| known.id == id) else { return };
+        change(backend);
+        // Whoever reads a later revision than this one, and then the list, waits for the lock that is held here.
+        backend.as_of = self.revision() + 1;
         drop(backends);
-        if is_one {
-            self.publish();
-        }
-        is_one
+        self.publish();
     }
 
     /// Takes into account what a check found that was made since `since`. A backend that was removed meanwhile is ignored.

@@ -22,7 +22,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::backends::{BackendId, Load, Outcome};
+use crate::backends::{BackendId, Experience, Load};
 use crate::config::Balancing;
 use crate::connect::Way;
 
@@ -194,7 +194,7 @@ impl Pool {
     }
 
     /// Takes into account how a request went, if the policy goes by that.
-    pub fn learn(&self, lease: &Lease, outcome: &Outcome, now: Instant) {
+    pub fn learn(&self, lease: &Lease, outcome: &Experience, now: Instant) {
         if let Rule::PeakEwma(decay) = self.rule {
             lease.load().learn(outcome, now, decay);
         }

@@ -85,13 +85,13 @@ pub fn answer(text: &str) -> ExitCode {
 /// Says as JSON that words of the command line make no sense, and gives the exit status for it.
 pub fn refuse_words(flag: Option<String>, value: Option<String>, message: String) -> ExitCode {
     let problem = Problem::of_words(flag, value, message);
-    let _ = Verdict { valid: false, files: Vec::new(), problems: &[problem], more: false }.print();
+    let _ = Validated { valid: false, files: Vec::new(), problems: &[problem], more: false }.print();
     ExitCode::from(USAGE)
 }
 
 /// What `validate --json` says.
 #[derive(Serialize)]
-struct Verdict<'a> {
+struct Validated<'a> {
     valid: bool,
     files: Vec<String>,
     problems: &'a [Problem],
@@ -100,9 +100,9 @@ struct Verdict<'a> {
     more: bool,
 }
 
-impl Verdict<'_> {
+impl Validated<'_> {
     fn print(&self) -> ExitCode {
-        let text = serde_json::to_string_pretty(self).expect("a verdict can be written as JSON");
+        let text = serde_json::to_string_pretty(self).expect("what was found can be written as JSON");
         print(&(text + "\n"))
     }
 }
@@ -115,7 +115,7 @@ fn validate(sources: &Sources, json: bool) -> ExitCode {
             let files = files.map(|file| file.display().to_string()).collect();
             let problems = loaded.as_ref().err().map(Problems::all).unwrap_or_default();
             let more = loaded.as_ref().is_err_and(Problems::has_more);
-            Verdict { valid: loaded.is_ok(), files, problems, more }.print()
+            Validated { valid: loaded.is_ok(), files, problems, more }.print()
         }
         (Ok(loaded), false) => {
             let weighed = Weighed::default();
@@ -126,7 +126,7 @@ fn validate(sources: &Sources, json: bool) -> ExitCode {
         (Err(problems), false) => refuse(problems),
     };
     match loaded {
-        // A verdict that nobody got is none.
+        // What nobody was told is none.
         Ok(_) => told,
         Err(problems) => status_of(&problems),
     }

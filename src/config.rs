@@ -1,7 +1,7 @@
 //! Facts about the program: every setting present, typed and cross-checked.
 //!
-//! What the operator wrote is a [`Flags`]; [`Flags::resolve`] turns it into a [`Config`], and after that nothing in
-//! it can be wrong. `Config` knows no runtime type, so that a file can produce it just as flags do.
+//! What the operator wrote is in [`Flags`], and in the files that those name; [`Sources::load`] makes a [`Config`] of it, and after
+//! that nothing in it can be wrong. `Config` knows no runtime type.
 //!
 //! This is the door for who is outside. Inside, a module takes from those below it, and never from here.
 
@@ -69,7 +69,7 @@ pub use number::{NumberError, parse_number};
 pub use pattern::Pattern;
 pub use plain::{MOST_FILE_BYTES, UTF8_MARK, read_file};
 pub use pool::{
-    Backend, Balancing, DEFAULT_POOL, HashKey, Health, MOST_WEIGHT, PolicyName, Pool, Source, Sticky,
+    Backend, Balancing, Checks, DEFAULT_POOL, HashKey, MOST_WEIGHT, PolicyName, Pool, Source, Sticky,
     policy_elsewhere,
 };
 pub use problem::{Problem, Problems};

@@ -1,4 +1,5 @@
-//! Connections to backends: dialling, speaking HTTP/1.1 and HTTP/2 over them, keeping idle ones.
+//! Connections to backends: dialling, speaking HTTP/1.1 and HTTP/2 over them, keeping idle ones. And what connections of clients
+//! need as well: streams and sockets, frames of HTTP/2, lengths and limits of heads, certificates.
 
 mod answer_body;
 mod aside;
@@ -17,6 +18,7 @@ mod http1;
 mod http2;
 mod idle;
 mod interim;
+mod length;
 mod line_ends;
 mod outbox;
 mod patience;
@@ -45,11 +47,12 @@ pub use files::{
     ran_out_of_files, shortages, spare_files, want_of_files,
 };
 pub use head_limits::HeadLimits;
+pub use length::{TWO_LENGTHS, is_just_chunked, parse_length, unfit_length, united_length};
 pub use outbox::Outbox;
 pub use patience::Patience;
 pub use pem::TlsFileError;
 pub use provenance::{Provenance, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, address};
-pub use proxy_header::Origin;
+pub use proxy_header::Behalf;
 pub use stream::{Peeked, Socket, Stream, set_keepalive};
 pub use tls::{
     Distrust, SystemAuthorities, Term, TlsFault, check_files, is_of_version_1, names, remark_on_authorities,

@@ -5,7 +5,6 @@ pub mod api;
 mod confirm;
 mod desk;
 mod discovery;
-mod guard;
 mod history;
 mod metrics;
 mod plan;
@@ -13,6 +12,7 @@ mod publish;
 mod reload;
 mod stray;
 mod successor;
+mod vitals;
 
 use std::future::Future;
 use std::pin::pin;
@@ -33,12 +33,12 @@ use crate::telemetry::Watchman;
 pub use admin::{AdminDoor, admin, openapi};
 pub use desk::{Apply, Confirmation, Desk, Intent, Means, Outcome, Refusal, Turn, Unfit, Verdict};
 pub use discovery::{Discovery, Objection};
-pub use guard::{Vitals, Worse};
 pub use metrics::reference as metrics_reference;
 pub use plan::starved;
 pub use reload::{hangups, reload, watch};
 pub use stray::{explain, outlive_full_files, stray};
 pub use successor::{dies, refer};
+pub use vitals::{Vitals, Worse};
 
 /// Between two looks at whether removed backends have ended what they did.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);

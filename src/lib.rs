@@ -1,7 +1,7 @@
 //! An HTTP load balancer. The modules in reading order: each may name only those before it, and [`app`] joins them.
 //!
 //! - [`telemetry`], [`config`]: facts about the program
-//! - [`connect`], [`backends`]: facts about backends
+//! - [`connect`], [`backends`]: how to reach backends, with what a connection is to either side, and facts about them
 //! - [`balance`], [`route`]: pure rules
 //! - [`snapshot`]: what is compiled from facts and settings for requests to read
 //! - [`proxy`]: one request

@@ -6,6 +6,7 @@
 
 mod access;
 mod affinity;
+mod again;
 mod answer;
 mod attempts;
 mod body;
@@ -21,7 +22,6 @@ pub mod forwarded;
 mod grpc;
 mod headers;
 mod http2;
-mod length;
 mod mirror;
 mod own;
 mod pace;
@@ -40,7 +40,6 @@ mod stop;
 mod target;
 mod treated;
 mod upgrade;
-mod verdict;
 mod websocket;
 
 use std::convert::Infallible;
@@ -60,9 +59,8 @@ pub use client::{Client, MOST_HELD, Mark, before_due};
 pub use deadline::{Alarm, Clock, millis};
 pub use entrance::Entrance;
 pub use error::{Error, Fault, Misframed, REASONS, Row};
-pub use length::{TWO_LENGTHS, parse_length};
 pub use phase::{Deadlines, Phase};
-pub use rates::Key;
+pub use rates::Household;
 pub use request_body::{RequestBody, UploadStopped};
 pub use route_rates::RouteRates;
 pub use shared::{Rules, Shared, View};
@@ -70,6 +68,7 @@ pub use stop::{Leaving, Stop};
 pub use upgrade::Tunnel;
 
 use affinity::Trial;
+use again::Again;
 use attempts::Attempts;
 use course::Course;
 use exchange::Exchange;
@@ -77,7 +76,6 @@ use forward::Asked;
 use own::Own;
 use request_body::BackendConnection;
 use request_id::RequestId;
-use verdict::Again;
 
 /// Answers one request.
 ///
@@ -105,15 +103,15 @@ pub fn handle(
         };
         // Only now that it is gone the client knows whether all of its body was read.
         Ok(match outcome {
-            Ok(Outcome::Backend(answered)) => pass_on(answered, &client, exchange),
-            Ok(Outcome::Own(own)) => own.give(exchange),
+            Ok(Answer::Backend(answered)) => pass_on(answered, &client, exchange),
+            Ok(Answer::Own(own)) => own.give(exchange),
             Err(error) => answer::answer(&error, &newest(&client, view).snapshot, exchange),
         })
     }
 }
 
 /// What came of a request, unless it failed.
-enum Outcome {
+enum Answer {
     /// A backend answered.
     Backend(Answered),
     /// Its route writes the answer.
@@ -136,13 +134,13 @@ async fn forward(
     view: &Rc<View>,
     exchange: &mut Exchange,
     unsent: &mut Option<Request<RequestBody>>,
-) -> Result<Outcome, Error> {
+) -> Result<Answer, Error> {
     client.shared.with_access(|access| access.judge(client.ip(), client.origin().as_deref())).transpose()?;
     let request = unsent.as_mut().expect("it was not sent yet");
     let (asked, provenance) = headers::prepare(request, client, &view.snapshot.settings)?;
     let course = match course::find(client, view, request, &provenance, asked, exchange)? {
         Course::Forward(course) => course,
-        Course::Answer(own) => return Ok(Outcome::Own(own)),
+        Course::Answer(own) => return Ok(Answer::Own(own)),
     };
     // Who takes its expectation away, a route or the client itself, hears of none.
     let expects_continue = asked.expects_continue && headers::expects_continue(request.headers());
@@ -170,13 +168,13 @@ async fn forward(
                 exchange.stays_at(affinity.cookie(pool, &lease), response.headers_mut());
                 let connections = Rc::clone(connections);
                 let answered = Answered { response, asked, connection, connections, lease };
-                let Some(treatment) = course.treatment else { return Ok(Outcome::Backend(answered)) };
+                let Some(treatment) = course.treatment else { return Ok(Answer::Backend(answered)) };
                 // Only from here on, for what may change is copied once more on its way out.
                 let mut answered = answered;
                 let more = attempts.seen();
                 let pick = |tried: &mut Tried| course.pick_again(&affinity, client, &mut view, tried).ok();
                 let again = Again::after(&mut answered, treatment, more.then_some(&mut tried), client, pick);
-                let Some(again) = again else { return Ok(verdict::give(answered, treatment, exchange)) };
+                let Some(again) = again else { return Ok(again::give(answered, treatment, exchange)) };
                 answered.let_go(client);
                 *unsent = Some(again.request);
                 picked = Ok(again.lease);
@@ -192,7 +190,7 @@ async fn forward(
         tried.add(&lease);
         let way = Arc::clone(connections.way());
         picked = course.pick_again(&affinity, client, &mut view, &mut tried);
-        picked = picked.inspect(|_| verdict::tell_of_next(client, &way, &failure.error));
+        picked = picked.inspect(|_| again::tell_of_next(client, &way, &failure.error));
         last = Some(failure.error);
     };
     Err(last.unwrap_or_else(|| answer::why_none(none, &view.snapshot, &course)))

@@ -109,20 +109,17 @@ pub struct Found<'r> {
 }
 
 /// Why a request takes no route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Missed {
     /// None holds for it.
-    #[error("no route holds for the request")]
     NoRoute,
     /// Its path is one that backends read in different ways (with `//`, `%2F`, `\`, `;`), and these lead to different
     /// routes.
-    #[error("the path can be read in two ways, which lead to different routes")]
     TwoReadings,
 }
 
 /// Backends could read a request's new target as a path that does not begin as the operator wrote it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the path could lead out of where the route's rewrite puts it")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeadsOut;
 
 impl Routes {

@@ -20,10 +20,10 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::warn;
 
-use crate::config::{Address, Health as Settings};
+use crate::config::{Address, Checks};
 use crate::connect::{
     AnswerBody, Broken, Connection, Connections, DialError, HeadLimits, Need, Patience, Wants, Way,
-    is_our_want, ran_out_of_files,
+    is_our_want, ran_out_of_files, unfit_length,
 };
 use crate::telemetry::LATE;
 
@@ -99,7 +99,7 @@ fn is_checked(backend: &Backend) -> bool {
 }
 
 /// What a check finds; nothing if it cannot be made for want of something of our own.
-async fn check(way: &Arc<Way>, settings: &Settings, common: &Common) -> Option<Evidence> {
+async fn check(way: &Arc<Way>, settings: &Checks, common: &Common) -> Option<Evidence> {
     let (began, mut patience) = (Instant::now(), Patience::of(settings.timeout));
     let found = look(way, settings, common, &mut patience).await;
     // What our own patience or an answer tells, it tells all the same.
@@ -122,7 +122,7 @@ async fn check(way: &Arc<Way>, settings: &Settings, common: &Common) -> Option<E
 
 async fn look(
     way: &Arc<Way>,
-    settings: &Settings,
+    settings: &Checks,
     common: &Common,
     patience: &mut Patience,
 ) -> Option<Evidence> {
@@ -150,12 +150,15 @@ async fn look(
         }
         Some(Ok(answer)) => {
             let (status, took) = (answer.status(), patience.spent());
+            let unfit = unfit_length(answer.headers());
             // Neither an endless nor a stalled body says anything of health once the head was good.
             let reading = read(&mut connection, answer);
             let _ = timeout(patience.left().min(Duration::from_secs(1)), reading).await;
-            match settings.is_grpc() {
-                true => Evidence::Grpc(GrpcReply::Http(status), took),
-                false => judge(status, took, settings, way),
+            match unfit {
+                // Requests would be refused an answer with such a head.
+                Some(garbage) => Evidence::Garbage(garbage),
+                None if settings.is_grpc() => Evidence::Grpc(GrpcReply::Http(status), took),
+                None => judge(status, took, settings, way),
             }
         }
         Some(Err(error)) => of_broken(&error),
@@ -213,7 +216,7 @@ async fn connect(
 ) -> Result<CheckConnection, DialError> {
     // Not one that requests share: whether the backend takes new ones is a part of what is asked.
     let connections = Connections::to(way, &Rc::default());
-    let need = Need { upgrade: over_http1, since: None, origin: None, limits, is_rare: true };
+    let need = Need { upgrade: over_http1, since: None, behalf: None, limits, is_rare: true };
     // What we lacked when the time was over, if anything.
     let mut lacked = None;
     let dial = async {
@@ -245,7 +248,7 @@ fn complain(wants: &Wants, error: &io::Error) {
 async fn ask(
     connection: &mut CheckConnection,
     way: &Way,
-    settings: &Settings,
+    settings: &Checks,
 ) -> Result<Response<AnswerBody>, Broken> {
     let mut request = Request::get(&settings.path)
         .header(HOST, settings.host_for(&way.url))

@@ -98,7 +98,7 @@ impl Evidence {
         }
     }
 
-    fn verdict(&self) -> State {
+    fn state(&self) -> State {
         match self {
             Self::Nothing => State::Unknown,
             Self::Answered(..) | Self::Grpc(GrpcReply::Serving, _) => State::Up,
@@ -331,11 +331,11 @@ impl Health {
         if self.doubted_at.is_none_or(|doubted| doubted <= since) {
             self.doubted = false;
         }
-        if evidence.verdict() == State::Up && self.state == State::Down && since < self.learned {
+        if evidence.state() == State::Up && self.state == State::Down && since < self.learned {
             return;
         }
         let was_usable = self.is_usable();
-        let state = evidence.verdict();
+        let state = evidence.state();
         if self.state != state {
             self.since = now;
         }

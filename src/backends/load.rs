@@ -41,7 +41,7 @@ pub struct Load {
 
 /// How a request went that a backend was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Outcome {
+pub struct Experience {
     /// From its sending to the head of the answer, or to the failure.
     pub took: Duration,
     /// How it ended.
@@ -107,7 +107,7 @@ impl Load {
     /// any other measurement, loses 63 % of its weight. A failure makes no backend look faster, however soon it came, and a request
     /// that was given up counts if it took longer than answers do. Of two workers that do this at the same moment, one may
     /// be ignored.
-    pub fn learn(&self, outcome: &Outcome, now: Instant, decay: Duration) {
+    pub fn learn(&self, outcome: &Experience, now: Instant, decay: Duration) {
         let at = self.millis(now);
         let measured = self.measured.load(Ordering::Relaxed);
         let (latency, failing) = halves(measured);
@@ -222,8 +222,8 @@ mod tests {
 
     const DECAY: Duration = Duration::from_secs(10);
 
-    fn answered(took: u64) -> Outcome {
-        Outcome { took: Duration::from_millis(took), ending: Ending::Answered, retry_after: None }
+    fn answered(took: u64) -> Experience {
+        Experience { took: Duration::from_millis(took), ending: Ending::Answered, retry_after: None }
     }
 
     #[test]
@@ -249,7 +249,7 @@ mod tests {
         let load = Load::new(now);
         load.learn(&answered(20_000), now, DECAY);
         let later = now + 6 * DECAY;
-        load.learn(&Outcome { ending: Ending::Failed, ..answered(1) }, later, DECAY);
+        load.learn(&Experience { ending: Ending::Failed, ..answered(1) }, later, DECAY);
         let (latency, _) = halves(load.measured.into_inner());
         assert!((40.0..60.0).contains(&latency), "{latency}");
     }
@@ -261,7 +261,7 @@ mod tests {
         let load = Load::new(now);
         (0..1000).for_each(|millis| load.learn(&answered(10), at(millis), DECAY));
         let fail = |millis: u64| {
-            load.learn(&Outcome { ending: Ending::Failed, ..answered(1) }, at(1000 + millis), DECAY);
+            load.learn(&Experience { ending: Ending::Failed, ..answered(1) }, at(1000 + millis), DECAY);
         };
         fail(1);
         let once = load.expected(at(1001), DECAY).unwrap();
@@ -278,7 +278,7 @@ mod tests {
             let [fails, breaks_off] = [(); 2].map(|()| Load::new(now));
             for turn in 1..5 {
                 let at = now + pause * turn;
-                fails.learn(&Outcome { ending: Ending::Failed, ..answered(10) }, at, DECAY);
+                fails.learn(&Experience { ending: Ending::Failed, ..answered(10) }, at, DECAY);
                 breaks_off.learn(&answered(10), at, DECAY);
                 breaks_off.broke_off();
             }
@@ -294,7 +294,7 @@ mod tests {
     fn a_request_that_was_given_up_tells_only_that_its_answer_would_have_taken_longer() {
         let now = Instant::now();
         let load = Load::new(now);
-        let given_up = |took| Outcome { ending: Ending::GivenUp, ..answered(took) };
+        let given_up = |took| Experience { ending: Ending::GivenUp, ..answered(took) };
         load.learn(&given_up(50), now, DECAY);
         assert_eq!(load.expected(now, DECAY), None);
         load.learn(&answered(10), now, DECAY);
@@ -310,7 +310,7 @@ mod tests {
         for (asked, rests) in [(2, 2), (86_400, 60)] {
             let load = Load::new(now);
             let retry_after = Some(Duration::from_secs(asked));
-            load.learn(&Outcome { retry_after, ..answered(1) }, now, DECAY);
+            load.learn(&Experience { retry_after, ..answered(1) }, now, DECAY);
             let just_before = now + Duration::from_secs(rests) - Duration::from_millis(1);
             assert!(load.rests(now) && load.rests(just_before));
             assert!(!load.rests(now + Duration::from_secs(rests)));

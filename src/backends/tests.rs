@@ -19,10 +19,10 @@ fn wanted(ports: &[u16]) -> Vec<(Terms, Arc<Way>)> {
 }
 
 fn wanted_in(pool: &str, ports: &[u16]) -> Vec<(Terms, Arc<Way>)> {
-    let check = Arc::new(config::Health {
+    let check = Arc::new(config::Checks {
         interval: Duration::from_secs(3600),
         timeout: Duration::from_secs(60),
-        ..config::Health::usual("/")
+        ..config::Checks::usual("/")
     });
     let one = |port: &u16| {
         let url = BackendUrl::from(SocketAddr::from(([127, 0, 0, 1], *port)));

@@ -34,7 +34,7 @@ pub struct Pool {
     /// Which of the usable backends gets a request.
     pub balancing: Balancing,
     /// How backends are checked.
-    pub health: Health,
+    pub health: Checks,
     /// How TLS is spoken to those that do; none if none does.
     pub tls: Option<BackendTls>,
     /// Whether, and how, backends are told the client's address before its request.
@@ -43,7 +43,7 @@ pub struct Pool {
 
 /// How backends are checked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Health {
+pub struct Checks {
     /// Between two checks of a healthy backend.
     pub interval: Duration,
     /// From dialling to the end of the answer's head.
@@ -58,7 +58,7 @@ pub struct Health {
     pub statuses: Statuses,
 }
 
-impl Health {
+impl Checks {
     /// Checks of this path of which nothing else is said.
     pub fn usual(path: &str) -> Self {
         let (interval, timeout) = (Duration::from_secs(30), Duration::from_secs(2));

@@ -48,6 +48,10 @@ pub enum Garbage {
     Line,
     /// A head whose lengths cannot be understood.
     Length,
+    /// A transfer coding that we do not undo.
+    Coding,
+    /// A length and a transfer coding, which end the body in two places.
+    TwoFramings,
     /// A head that has too many bytes, or too many lines: hyper does not say which.
     HeadTooLarge,
     /// A head that has too many lines.
@@ -63,6 +67,8 @@ impl Display for Garbage {
             Self::BareLineFeed => "lines that end without a carriage return",
             Self::Line => "a head with a line that HTTP does not allow",
             Self::Length => "a Content-Length that nobody can read",
+            Self::Coding => "a Transfer-Encoding that is not just `chunked`",
+            Self::TwoFramings => "both a Content-Length and a Transfer-Encoding",
             Self::HeadTooLarge => {
                 "a head of more bytes (--max-header-size) or lines (--max-headers) than are taken"
             }

@@ -13,7 +13,7 @@ use super::http1::Http1;
 use super::http2::{Http2, MOST_STREAMS};
 use super::idle::Idle;
 use super::shared::Shared;
-use super::{Connection, DialError, HeadLimits, Origin, Outbox, Way};
+use super::{Behalf, Connection, DialError, HeadLimits, Outbox, Way};
 
 /// More than are ever made: a connection of one's own.
 pub const OWN: usize = usize::MAX;
@@ -26,7 +26,7 @@ pub struct Need {
     /// One that was made when there had been so many, or [`OWN`], for an older one has failed.
     pub since: Option<usize>,
     /// On whose behalf it is.
-    pub origin: Option<Origin>,
+    pub behalf: Option<Behalf>,
     /// What heads of answers may hold.
     pub limits: HeadLimits,
     /// No client asks for it, so it may take a file that is kept from them.

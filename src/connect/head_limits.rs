@@ -1,4 +1,4 @@
-//! How large the head of an answer may be.
+//! How large the head of a request or an answer may be.
 
 use crate::config::Config;
 
@@ -10,7 +10,7 @@ const BUFFER: usize = 96 * 1024;
 /// Bytes that a buffer has more than the largest head.
 const BEYOND_THE_HEAD: usize = 16 * 1024;
 
-/// What a backend may send as the head of an answer.
+/// What a client may send as the head of a request, and a backend as that of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeadLimits {
     /// Bytes.

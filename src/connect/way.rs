@@ -106,7 +106,7 @@ impl Way {
             return Err(want_of_files().into());
         }
         if let Some(version) = self.proxy_protocol {
-            proxy_header::send(&mut socket, version, need.origin).await?;
+            proxy_header::send(&mut socket, version, need.behalf).await?;
         }
         match &self.tls {
             Some(tls) => tls.open(socket, need.upgrade).await,

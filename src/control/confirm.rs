@@ -10,7 +10,7 @@ use crate::config::Loaded;
 use crate::telemetry::{Report, long_standstills};
 
 use super::desk::{Confirmation, Desk, Verdict};
-use super::guard::Vitals;
+use super::vitals::Vitals;
 
 /// How often it is looked whether things got worse.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

@@ -24,8 +24,8 @@ use crate::proxy::Stop;
 use crate::snapshot::{Settings, Snapshot};
 use crate::telemetry::{Report, Seen};
 
-use super::guard::Vitals;
 use super::history::{self, History};
+use super::vitals::Vitals;
 
 pub use confirmation::{Confirmation, Verdict};
 pub use turn::Turn;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use hyper::header::{COOKIE, HeaderMap, HeaderValue, RETRY_AFTER};
 use hyper::{Request, Response, StatusCode};
 
-use crate::backends::{Ending, Outcome};
+use crate::backends::{Ending, Experience};
 use crate::balance::{Ask, Lease, Pool, Turn, Word, hash};
 use crate::config::{HashKey, Sticky};
 use crate::telemetry::stood_still;
@@ -129,7 +129,7 @@ impl<'a> Trial<'a> {
         // A 429 speaks of one client (RFC 6585 section 4), a 503 of the backend (RFC 9110 section 15.6.4).
         let asks = status == StatusCode::SERVICE_UNAVAILABLE;
         let retry_after = response.headers().get(RETRY_AFTER).filter(|_| asks).and_then(pause);
-        self.learn(Outcome { took, ending, retry_after });
+        self.learn(Experience { took, ending, retry_after });
     }
 
     /// There is an answer, or one that cannot be passed on.
@@ -153,11 +153,11 @@ impl<'a> Trial<'a> {
         }
         self.lease.score().failed();
         if let Some(begun) = self.begun.take() {
-            self.learn(Outcome { took: begun.elapsed(), ending: Ending::Failed, retry_after: None });
+            self.learn(Experience { took: begun.elapsed(), ending: Ending::Failed, retry_after: None });
         }
     }
 
-    fn learn(&self, outcome: Outcome) {
+    fn learn(&self, outcome: Experience) {
         if self.pool.wants_outcomes() && self.is_fair() {
             self.pool.learn(self.lease, &outcome, Instant::now());
         }
@@ -172,7 +172,7 @@ impl<'a> Trial<'a> {
 impl Drop for Trial<'_> {
     fn drop(&mut self) {
         if let (Some(_), Some(sent)) = (self.begun.take(), self.client.sent_at()) {
-            self.learn(Outcome { took: sent.elapsed(), ending: Ending::GivenUp, retry_after: None });
+            self.learn(Experience { took: sent.elapsed(), ending: Ending::GivenUp, retry_after: None });
         }
     }
 }

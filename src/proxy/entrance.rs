@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use crate::config::{Listener, ListenerId};
 
-/// A listener, as the clients see it who came through it to one worker.
+/// What requests may know of a listener through which their clients came to one worker: the door itself is the server's.
 #[derive(Debug)]
 pub struct Entrance {
     /// What it is.

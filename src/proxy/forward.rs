@@ -11,7 +11,7 @@ use crate::backends::Evidence;
 use crate::balance::{Lease, Tried};
 use crate::config::{Address, Scheme};
 use crate::connect::{
-    AnswerBody, Broken, Connections, DialError, Flow, Need, OWN, Origin, Provenance, Way, ran_out_of_files,
+    AnswerBody, Behalf, Broken, Connections, DialError, Flow, Need, OWN, Provenance, Way, ran_out_of_files,
     want_of_files,
 };
 use crate::telemetry::Seldom;
@@ -193,7 +193,7 @@ async fn connect(
     }
     client.enter(Phase::Connect);
     let limits = client.shared.head_limits();
-    let need = Need { upgrade: asked.upgrade, since, origin: origin(client), limits, is_rare: false };
+    let need = Need { upgrade: asked.upgrade, since, behalf: behalf(client), limits, is_rare: false };
     let mut connected = connect_to(client, view, lease, need).await;
     if let Err((Error::Exhausted(error), _)) = &connected
         && ran_out_of_files(error)
@@ -248,10 +248,10 @@ async fn connect_to(
 }
 
 /// Whom a backend is told of that wants to know; who came through a Unix socket has no address.
-fn origin(client: &Client) -> Option<Origin> {
+fn behalf(client: &Client) -> Option<Behalf> {
     match client.listener().address {
         Address::Ip(listener) => {
-            Some(Origin { client: client.address(), listener: client.reached().unwrap_or(listener) })
+            Some(Behalf { client: client.address(), listener: client.reached().unwrap_or(listener) })
         }
         Address::Unix(_) => None,
     }

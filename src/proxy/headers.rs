@@ -9,12 +9,15 @@ use hyper::header::{
 };
 use hyper::{Method, Request, Response, StatusCode, Version};
 
-use crate::connect::{Broken, Flow, Provenance, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
+use crate::connect::{
+    Broken, Flow, Provenance, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, is_just_chunked,
+    united_length,
+};
 use crate::snapshot::Settings;
 
 use super::fields::{KEEP_ALIVE, PROXY_CONNECTION, remove_claims};
 use super::forward::Asked;
-use super::{Client, Error, Mark, RequestBody, http2, parse_length, reach, target, websocket};
+use super::{Client, Error, Mark, RequestBody, http2, reach, target, websocket};
 
 use seen::{Kind, Seen};
 
@@ -254,27 +257,11 @@ fn check_transfer_encoding(headers: &HeaderMap) -> Result<(), Error> {
     }
 }
 
-/// Any other coding is one that we do not undo.
-fn is_just_chunked(headers: &HeaderMap) -> bool {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    let first = codings.next();
-    first.is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked")) && codings.next().is_none()
-}
-
-/// RFC 9110 section 8.6: a length is passed on once, however often it was said and with however many zeros before it. What is no
-/// length is refused, though it be of an answer that has no body, of which hyper does not look at it.
+/// RFC 9110 section 8.6: a length is passed on once. What is no length is refused, though it be of an answer that has no body, of
+/// which hyper does not look at it.
 #[cold]
 fn unite_lengths(headers: &mut HeaderMap) -> Result<(), Error> {
-    let mut length = None;
-    let all = headers.get_all(CONTENT_LENGTH).iter();
-    let refuse = |why| Error::BadAnswer(Broken::Length(why));
-    for one in all.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii) {
-        let zeros = one.iter().take_while(|byte| **byte == b'0').count();
-        let one = parse_length(&one[zeros.min(one.len().saturating_sub(1))..]).map_err(refuse)?;
-        if *length.get_or_insert(one) != one {
-            return Err(refuse("its Content-Lengths differ"));
-        }
-    }
+    let length = united_length(headers).map_err(|why| Error::BadAnswer(Broken::Length(why)))?;
     headers.insert(CONTENT_LENGTH, HeaderValue::from(length.expect("one was seen")));
     Ok(())
 }

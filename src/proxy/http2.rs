@@ -4,9 +4,8 @@ use hyper::Request;
 use hyper::header::{CONTENT_LENGTH, COOKIE, HeaderMap, HeaderValue};
 use hyper::http::uri::PathAndQuery;
 
-use crate::connect::HeadLimits;
+use crate::connect::{HeadLimits, TWO_LENGTHS, parse_length};
 
-use super::length::{TWO_LENGTHS, parse_length};
 use super::{Error, RequestBody};
 
 /// Makes one line of the cookies, and sees to the limits that hyper itself keeps to with HTTP/1, of which a line has four

@@ -1,6 +1,7 @@
 //! Answers that we give ourselves: redirects and texts of routes, what errors deserve, and pages in place of errors.
 
 use hyper::body::{Body as _, Bytes};
+use hyper::ext::ReasonPhrase;
 use hyper::header::{
     ACCEPT_RANGES, ALLOW, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH,
     CONTENT_LOCATION, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED,
@@ -143,6 +144,10 @@ impl Own {
             *response.status_mut() = status;
             response
         };
+        if status.canonical_reason().is_none() {
+            // hyper would write `<none>` in place of a phrase.
+            response.extensions_mut().insert(ReasonPhrase::from_static(b""));
+        }
         *response.headers_mut() = headers;
         if open_ended {
             let size = response.body().size_hint().exact();

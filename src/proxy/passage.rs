@@ -26,7 +26,7 @@ enum End {
 }
 
 /// One direction.
-struct Way {
+struct Direction {
     buffer: Box<[u8]>,
     /// Where what is to be written begins and ends.
     waiting: (usize, usize),
@@ -49,7 +49,7 @@ pub(super) async fn pass(
     other: &mut (impl AsyncRead + AsyncWrite + Unpin),
     (of_one, of_other): (&[u8], &[u8]),
 ) -> Result<(), io::Error> {
-    let (mut there, mut back) = (Way::behind(of_one), Way::behind(of_other));
+    let (mut there, mut back) = (Direction::behind(of_one), Direction::behind(of_other));
     let ends = poll_fn(|cx| {
         let goes = there.poll(cx, one, other)?;
         back.is_doubtful |= there.was_reset();
@@ -69,7 +69,7 @@ pub(super) async fn pass(
     }
 }
 
-impl Way {
+impl Direction {
     fn behind(read_ahead: &[u8]) -> Self {
         let mut buffer = read_ahead.to_vec();
         buffer.resize(BUFFER.max(read_ahead.len()), 0);

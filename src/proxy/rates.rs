@@ -34,7 +34,7 @@ type Moment = <MonotonicClock as Clock>::Instant;
 /// The rates that are limited.
 #[derive(Debug)]
 pub(super) struct Rates {
-    each: Option<Arc<RateLimiter<Key, Accounts, MonotonicClock>>>,
+    each: Option<Arc<RateLimiter<Household, Accounts, MonotonicClock>>>,
     all: Option<Arc<RateLimiter<NotKeyed, InMemoryState, MonotonicClock>>>,
     swept: Mutex<Instant>,
 }
@@ -42,9 +42,9 @@ pub(super) struct Rates {
 /// A client's address as limits count it: an IPv6 network of 64 bits is one household, whose addresses are its own
 /// choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Key(u128);
+pub struct Household(u128);
 
-impl Key {
+impl Household {
     /// Of an address.
     pub fn of(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
@@ -78,7 +78,7 @@ impl Rates {
     /// Counts a request, unless it is one too many.
     pub(super) fn check(&self, client: IpAddr) -> Result<(), Error> {
         if let Some(each) = &self.each {
-            each.check_key(&Key::of(client)).map_err(|until| Error::ClientRate(seconds(&until)))?;
+            each.check_key(&Household::of(client)).map_err(|until| Error::ClientRate(seconds(&until)))?;
         }
         if let Some(all) = &self.all {
             all.check().map_err(|until| Error::TotalRate(seconds(&until)))?;
@@ -99,7 +99,7 @@ impl Rates {
     }
 }
 
-fn each_at(rate: Rate) -> Arc<RateLimiter<Key, Accounts, MonotonicClock>> {
+fn each_at(rate: Rate) -> Arc<RateLimiter<Household, Accounts, MonotonicClock>> {
     Arc::new(RateLimiter::new(quota(rate), Accounts::new(MOST_ACCOUNTS), MonotonicClock))
 }
 
@@ -123,7 +123,7 @@ struct Accounts {
 
 #[derive(Debug, Default)]
 struct Drawer {
-    accounts: HashMap<Key, Nanos>,
+    accounts: HashMap<Household, Nanos>,
     /// That of all who found the drawer full.
     newcomers: Option<Nanos>,
 }
@@ -143,9 +143,9 @@ impl Accounts {
 }
 
 impl StateStore for Accounts {
-    type Key = Key;
+    type Key = Household;
 
-    fn measure_and_replace<T, F, E>(&self, key: &Key, judge: F) -> Result<T, E>
+    fn measure_and_replace<T, F, E>(&self, key: &Household, judge: F) -> Result<T, E>
     where
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
     {
@@ -168,7 +168,7 @@ impl StateStore for Accounts {
     }
 }
 
-impl ShrinkableKeyedStateStore<Key> for Accounts {
+impl ShrinkableKeyedStateStore<Household> for Accounts {
     fn retain_recent(&self, drop_below: Nanos) {
         self.each(|drawer| drawer.accounts.retain(|_, next| *next > drop_below));
     }
@@ -198,7 +198,7 @@ mod tests {
 
     use super::*;
 
-    type Limiter = RateLimiter<Key, Accounts, FakeRelativeClock, NoOpMiddleware<Nanos>>;
+    type Limiter = RateLimiter<Household, Accounts, FakeRelativeClock, NoOpMiddleware<Nanos>>;
 
     fn limiter(most: usize) -> (Limiter, FakeRelativeClock) {
         let clock = FakeRelativeClock::default();
@@ -207,14 +207,14 @@ mod tests {
         (RateLimiter::new(quota, Accounts::new(most), clock.clone()), clock)
     }
 
-    fn key(number: u32) -> Key {
-        Key::of(Ipv4Addr::from_bits(number).into())
+    fn key(number: u32) -> Household {
+        Household::of(Ipv4Addr::from_bits(number).into())
     }
 
     #[test]
     fn each_address_has_an_account_of_its_own_and_an_ipv6_household_one() {
         let (limiter, clock) = limiter(10);
-        let home = |low| Key::of(Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, low).into());
+        let home = |low| Household::of(Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, low).into());
         for of in [key(1), key(2), home(1)] {
             assert!(limiter.check_key(&of).is_ok() && limiter.check_key(&of).is_ok());
             assert!(limiter.check_key(&of).is_err());
@@ -222,7 +222,10 @@ mod tests {
         assert!(limiter.check_key(&home(2)).is_err(), "the same household");
         clock.advance(Duration::from_secs(1));
         assert!(limiter.check_key(&home(2)).is_ok() && limiter.check_key(&home(1)).is_err());
-        assert_eq!(Key::of("::ffff:192.0.2.1".parse().expect("an address")), Key::of([192, 0, 2, 1].into()));
+        assert_eq!(
+            Household::of("::ffff:192.0.2.1".parse().expect("an address")),
+            Household::of([192, 0, 2, 1].into())
+        );
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub(super) struct Spent {
 
 /// How the reading of it ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Ending {
+enum Rest {
     /// As it should.
     Whole,
     /// It is longer than is read.
@@ -81,8 +81,8 @@ impl Spent {
         let mut left = MOST_BYTES;
         let read = poll_fn(|cx| poll_end(&mut connection, &mut body, &mut left, cx));
         match (before_due(client, read).await, lease) {
-            (Some(Ending::Whole), _) => connections.put(connection, client.shared.clock.age()),
-            (Some(Ending::Broken), Some(lease)) => lease.broke_off(began_well),
+            (Some(Rest::Whole), _) => connections.put(connection, client.shared.clock.age()),
+            (Some(Rest::Broken), Some(lease)) => lease.broke_off(began_well),
             // One that came in pieces may merely last: nobody waits for all of it.
             (None, Some(lease)) if left == MOST_BYTES && time.is_none() => lease.broke_off(began_well),
             _ => {}
@@ -95,19 +95,19 @@ fn poll_end(
     body: &mut AnswerBody,
     left: &mut usize,
     cx: &mut Context<'_>,
-) -> Poll<Ending> {
+) -> Poll<Rest> {
     // Nothing may ask for the end of a body once its trailers or its last promised byte have come.
     while !body.is_end_stream() {
         let frame = match ready!(connection.poll_body(body, cx)) {
             Some(Ok(frame)) if frame.is_trailers() => break,
             Some(Ok(frame)) => frame,
-            Some(Err(_)) => return Poll::Ready(Ending::Broken),
+            Some(Err(_)) => return Poll::Ready(Rest::Broken),
             None => break,
         };
         match left.checked_sub(frame.data_ref().map_or(0, |data| data.len())) {
             Some(less) => *left = less,
-            None => return Poll::Ready(Ending::Long),
+            None => return Poll::Ready(Rest::Long),
         }
     }
-    Poll::Ready(Ending::Whole)
+    Poll::Ready(Rest::Whole)
 }

@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::config::{Config, Lists, Networks};
-use crate::proxy::{Error, Key};
+use crate::proxy::{Error, Household};
 
 /// The settings that keep clients out. All workers share them.
 #[derive(Debug)]
@@ -20,13 +20,13 @@ pub(super) struct Admission {
 }
 
 /// For each client address its connections that count.
-pub(super) type Guests = Arc<Mutex<HashMap<Key, usize>>>;
+pub(super) type Guests = Arc<Mutex<HashMap<Household, usize>>>;
 
 /// A connection that counts for its client's address, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Guest {
     guests: Guests,
-    key: Key,
+    key: Household,
 }
 
 impl Admission {
@@ -54,7 +54,7 @@ impl Admission {
             return Err(Error::Denied);
         }
         let Some(most) = self.most_each else { return Ok(None) };
-        let key = Key::of(address);
+        let key = Household::of(address);
         let mut guests = lock(&self.guests);
         let count = guests.entry(key).or_default();
         if *count >= most.get() {
@@ -65,7 +65,7 @@ impl Admission {
     }
 }
 
-fn lock(guests: &Guests) -> MutexGuard<'_, HashMap<Key, usize>> {
+fn lock(guests: &Guests) -> MutexGuard<'_, HashMap<Household, usize>> {
     guests.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -20,7 +20,7 @@ use crate::proxy::{Alarm, Client, Entrance, Error, Shared, before_due, last_word
 
 use super::farewell::{close, part, refuse};
 use super::opened::Opened;
-use super::team::{Refusal, Seat};
+use super::team::{LastWord, Seat};
 use super::tls::{HTTP_2, Tls};
 use super::{connection, http2, proxy_protocol};
 
@@ -31,7 +31,7 @@ use park::park;
 /// What a client sends first that speaks TLS (RFC 8446 section 5.1).
 const HANDSHAKE: u8 = 22;
 
-/// A listener as one worker's clients find it.
+/// An opened listener as one worker's clients find it.
 #[derive(Debug)]
 pub(super) struct Door {
     /// What all workers know of it.
@@ -82,7 +82,7 @@ impl Arrival {
                 match self.seat.introduce(self.address.ip()) {
                     Ok(()) => return self.begin(socket),
                     Err(error) => {
-                        let time = self.seat.refusal();
+                        let time = self.seat.last_word();
                         return turn_away(self.shared, &self.door, socket, (self.address, error), time);
                     }
                 }
@@ -115,7 +115,7 @@ impl Arrival {
         // Boxed, for it is large and soon over.
         let stream = match Box::pin(in_time(&client, shake_hands(socket, &tls))).await {
             Some(Ok(stream)) => stream,
-            Some(Err(Refused::Clear(socket))) => {
+            Some(Err(NoTls::Clear(socket))) => {
                 let mut seen = [0; proxy_protocol::KNOWN_BY];
                 let known = socket.look_ahead(&mut seen).await;
                 let error = Error::Malformed(match known {
@@ -124,7 +124,7 @@ impl Arrival {
                 });
                 return Box::pin(refuse(&client, Stream::Clear(socket), &error, b"")).await;
             }
-            Some(Err(Refused::Handshake(error, socket))) => {
+            Some(Err(NoTls::Handshake(error, socket))) => {
                 tls.tell_refused(client.address(), &error);
                 if let Some(socket) = socket {
                     // Its request may be on its way already, and a reset for that would overtake the alert that says why.
@@ -208,7 +208,7 @@ pub(super) fn turn_away(
     door: &Door,
     socket: Socket,
     (address, error): (SocketAddr, Error),
-    time: Option<Refusal>,
+    time: Option<LastWord>,
 ) {
     let client = new_client(shared, door, address);
     if door.opened.tls.is_some() {
@@ -246,25 +246,25 @@ async fn in_time<T>(client: &Client, future: impl Future<Output = T>) -> Option<
 }
 
 /// Why a client does not speak TLS with us.
-enum Refused {
+enum NoTls {
     /// It does not try.
     Clear(Socket),
     /// It was not understood, or did not like what we have; with its socket if it is told so by an alert.
     Handshake(io::Error, Option<Socket>),
 }
 
-async fn shake_hands(socket: Socket, tls: &Tls) -> Result<Box<TlsStream<Socket>>, Refused> {
+async fn shake_hands(socket: Socket, tls: &Tls) -> Result<Box<TlsStream<Socket>>, NoTls> {
     if socket
         .first_byte()
         .await
-        .map_err(|error| Refused::Handshake(error, None))?
+        .map_err(|error| NoTls::Handshake(error, None))?
         .is_some_and(|byte| byte != HANDSHAKE)
     {
-        return Err(Refused::Clear(socket));
+        return Err(NoTls::Clear(socket));
     }
     let accepted = TlsAcceptor::from(tls.config()).accept(socket).into_fallible().await;
     accepted.map(|stream| Box::new(TlsStream::Server(stream))).map_err(|(error, socket)| {
         let says_why = error.get_ref().is_some_and(|error| error.is::<rustls::Error>());
-        Refused::Handshake(error, says_why.then_some(socket))
+        NoTls::Handshake(error, says_why.then_some(socket))
     })
 }

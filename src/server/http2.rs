@@ -31,7 +31,7 @@ use super::farewell::{cut, part};
 use parting::{FAREWELL, Parting};
 use pieces::Pieces;
 use streams::Streams;
-use transport::{Transport, Verdict};
+use transport::{Record, Transport};
 
 /// What a client sends first that speaks HTTP/2 (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -62,12 +62,12 @@ pub(super) fn may_begin(bytes: &[u8]) -> bool {
 
 /// Serves requests until the connection ends. `read_ahead` is what the client has sent already.
 pub(super) async fn serve(client: &Rc<Client>, mut stream: Stream, read_ahead: Bytes) {
-    let verdict = Verdict::default();
-    let over = drive(client, &mut stream, read_ahead, &verdict).await;
-    let words = match verdict.flood() {
+    let record = Record::default();
+    let over = drive(client, &mut stream, read_ahead, &record).await;
+    let words = match record.flood() {
         Some(kind) => {
             complain(client, &Error::Flood(kind.name()));
-            verdict.last_words()
+            record.last_words()
         }
         None => {
             if let Some(error) = over.as_ref().err().and_then(fault) {
@@ -76,7 +76,7 @@ pub(super) async fn serve(client: &Rc<Client>, mut stream: Stream, read_ahead: B
             None
         }
     };
-    if verdict.is_blocked() {
+    if record.is_blocked() {
         return cut(&stream);
     }
     // To close on bytes that were not read, or that come late, would reset the connection, and our last word would be lost.
@@ -104,33 +104,33 @@ async fn drive(
     client: &Rc<Client>,
     stream: &mut Stream,
     read_ahead: Bytes,
-    verdict: &Verdict,
+    record: &Record,
 ) -> hyper::Result<()> {
     let shared = &client.shared;
     let streams = Rc::new(Streams::default());
     let service = service_fn(|request| {
         let stream = Rc::new(client.stream());
         streams.announce(&stream);
-        let (answer, given) = (handle(Rc::clone(&stream), request), Rc::clone(verdict.given()));
+        let (answer, given) = (handle(Rc::clone(&stream), request), Rc::clone(record.given()));
         // Boxed, for hyper moves it about, and it is large.
         Box::pin(async move { answer.await.map(|answer| answer.map(|body| Pieces::of(body, stream, given))) })
     });
-    let transport = TokioIo::new(Transport::new(stream, read_ahead, &shared.clock, verdict));
+    let transport = TokioIo::new(Transport::new(stream, read_ahead, &shared.clock, record));
     let builder = builder(streams::Executor(Rc::clone(&streams)), shared.head_limits().size);
     let mut connection = pin!(builder.serve_connection(transport, service));
     client.alarm().wakes_me().await;
-    let (mut idle, mut ending, mut parting) = (true, false, Parting::of(client, verdict));
+    let (mut idle, mut ending, mut parting) = (true, false, Parting::of(client, record));
     poll_fn(|cx| {
-        let polled = poll_on(connection.as_mut(), verdict, cx);
+        let polled = poll_on(connection.as_mut(), record, cx);
         // While requests are under way, it may be one of those, which has a line of its own.
-        if verdict.has_refused() && !streams.are_open() {
+        if record.has_refused() && !streams.are_open() {
             complain(client, &Error::Malformed("its head is not one of HTTP/2"));
         }
         if let Poll::Ready(over) = polled {
             streams.end(over.as_ref().err().and_then(fault).as_ref());
             return Poll::Ready(over);
         }
-        if verdict.flood().is_some() {
+        if record.flood().is_some() {
             // It may never take the rest of the frame that stands before our last word.
             if !mem::replace(&mut ending, true) {
                 client.alarm().set(FAREWELL);
@@ -157,7 +157,7 @@ async fn drive(
         }
         let due = idle && client.is_due();
         if due || client.is_draining() {
-            if due && verdict.is_amid_frame() {
+            if due && record.is_amid_frame() {
                 complain(client, &Error::HeadTimeout);
             }
             parting.begin(idle);
@@ -173,12 +173,12 @@ async fn drive(
 /// to, with the reset of that at first.
 fn poll_on(
     mut connection: Pin<&mut impl Future<Output = hyper::Result<()>>>,
-    verdict: &Verdict,
+    record: &Record,
     cx: &mut Context<'_>,
 ) -> Poll<hyper::Result<()>> {
     loop {
         let over = ready!(connection.as_mut().poll(cx));
-        if over.is_err() || !verdict.may_go_on() {
+        if over.is_err() || !record.may_go_on() {
             return Poll::Ready(over);
         }
     }

@@ -22,7 +22,7 @@ use crate::proxy::{Alarm, Error, Leaving, Shared};
 
 use super::arrival::{Arrival, Door, at_a_stop, turn_away};
 use super::opened::Opened;
-use super::team::{Handed, Refusal, Seat, Team};
+use super::team::{Handed, LastWord, Seat, Team};
 use super::tls::Tls;
 use super::unix::{self, SocketFile};
 
@@ -255,7 +255,7 @@ impl Usher {
         let Some(other) = self.team.better_than(self.worker) else { return self.seat(socket, address) };
         let seat = match self.team.admit(self.worker, self.known(address)) {
             Ok(seat) => seat,
-            Err(error) => return self.turn_away(socket, address, error, self.team.refusal()),
+            Err(error) => return self.turn_away(socket, address, error, self.team.last_word()),
         };
         let Ok(socket) = socket.into_system() else { return };
         let handed = Handed { socket, address, opened: Arc::clone(&self.door.borrow().opened), seat };
@@ -270,7 +270,7 @@ impl Usher {
     fn seat(&self, socket: connect::Socket, address: SocketAddr) {
         match self.team.admit(self.worker, self.known(address)) {
             Ok(seat) => self.arrival(address, seat).spawn(socket),
-            Err(error) => self.turn_away(socket, address, error, self.team.refusal()),
+            Err(error) => self.turn_away(socket, address, error, self.team.last_word()),
         }
     }
 
@@ -286,7 +286,7 @@ impl Usher {
         is_kept(socket) && ran_out_of_files(&want_of_files()) && self.shared.give_up_idle() == 0
     }
 
-    fn turn_away(&self, socket: connect::Socket, address: SocketAddr, error: Error, time: Option<Refusal>) {
+    fn turn_away(&self, socket: connect::Socket, address: SocketAddr, error: Error, time: Option<LastWord>) {
         if matches!(error, Error::TooManyConnections) {
             self.team.turned_away.add(1);
         }

@@ -54,7 +54,7 @@ pub struct Seat {
 
 /// A refused client's time to be told why, given back when it is dropped.
 #[derive(Debug)]
-pub(super) struct Refusal(Arc<Team>);
+pub(super) struct LastWord(Arc<Team>);
 
 /// A client on its way to the worker that is to serve it, where it is seated already: that worker does not end before it
 /// has come.
@@ -136,10 +136,10 @@ impl Team {
     }
 
     /// Time to tell a refused client why; nothing if many others are being told, for each of them takes a file.
-    pub(super) fn refusal(self: &Arc<Self>) -> Option<Refusal> {
-        let refusal = Refusal(Arc::clone(self));
+    pub(super) fn last_word(self: &Arc<Self>) -> Option<LastWord> {
+        let last_word = LastWord(Arc::clone(self));
         let before = self.refused.fetch_add(1, Ordering::Relaxed);
-        (before < self.most_refused.load(Ordering::Relaxed)).then_some(refusal)
+        (before < self.most_refused.load(Ordering::Relaxed)).then_some(last_word)
     }
 
     /// The worker that should serve a client which this worker accepted, if it is another one: the kernel spreads
@@ -189,8 +189,8 @@ impl Seat {
     }
 
     /// Time to tell a client why it is refused after all.
-    pub(super) fn refusal(&self) -> Option<Refusal> {
-        self.team.refusal()
+    pub(super) fn last_word(&self) -> Option<LastWord> {
+        self.team.last_word()
     }
 
     fn move_to(&mut self, worker: usize) {
@@ -221,7 +221,7 @@ impl Drop for Seat {
     }
 }
 
-impl Drop for Refusal {
+impl Drop for LastWord {
     fn drop(&mut self) {
         self.0.refused.fetch_sub(1, Ordering::Relaxed);
     }
@@ -250,10 +250,10 @@ mod tests {
     #[test]
     fn so_many_refused_clients_are_told_why_at_one_time_and_no_more() {
         let (team, _inboxes) = team(1, 1);
-        let first = team.refusal();
-        assert!(first.is_some() && team.refusal().is_none() && team.refusal().is_none());
+        let first = team.last_word();
+        assert!(first.is_some() && team.last_word().is_none() && team.last_word().is_none());
         drop(first);
-        assert!(team.refusal().is_some());
+        assert!(team.last_word().is_some());
     }
 
     #[test]

@@ -5,11 +5,11 @@ use std::time::Duration;
 use hyper::StatusCode;
 
 use crate::backends::Evidence;
-use crate::config::{Health as Settings, Scheme, as_written};
+use crate::config::{Checks, Scheme, as_written};
 use crate::connect::Way;
 
 /// What an answer with this status, after this time, tells.
-pub(super) fn judge(status: StatusCode, after: Duration, settings: &Settings, way: &Way) -> Evidence {
+pub(super) fn judge(status: StatusCode, after: Duration, settings: &Checks, way: &Way) -> Evidence {
     if settings.statuses.contains(status) {
         return Evidence::Answered(status, after);
     }
@@ -30,7 +30,7 @@ fn may_speak_tls(status: StatusCode, way: &Way) -> bool {
 }
 
 /// What makes a backend healthy that says this and can do its work, most likely.
-fn mended_by(status: StatusCode, settings: &Settings, way: &Way) -> Option<&'static str> {
+fn mended_by(status: StatusCode, settings: &Checks, way: &Way) -> Option<&'static str> {
     match status {
         // Who does not expect a PROXY header takes it for the first line of a request.
         StatusCode::BAD_REQUEST if way.is_told_the_client() => Some("--backend-proxy-protocol"),

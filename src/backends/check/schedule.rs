@@ -11,7 +11,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::sleep;
 
 use crate::backends::{Backend, BackendId, Health, Registry, State};
-use crate::config::Health as Settings;
+use crate::config::Checks;
 use crate::connect::Way;
 
 use super::{Common, check};
@@ -19,7 +19,7 @@ use super::{Common, check};
 /// When some backends are checked, until it is dropped.
 pub(super) struct Schedule {
     way: Arc<Way>,
-    check: Arc<Settings>,
+    check: Arc<Checks>,
     group: Rc<Group>,
     /// Who they were before; none if nobody has been checked yet.
     before: Option<Vec<BackendId>>,
@@ -114,7 +114,7 @@ impl Group {
 async fn keep_checking(
     registry: &'static Registry,
     group: Rc<Group>,
-    (way, settings, common): (Arc<Way>, Arc<Settings>, Rc<Common>),
+    (way, settings, common): (Arc<Way>, Arc<Checks>, Rc<Common>),
 ) {
     loop {
         let began = Instant::now();

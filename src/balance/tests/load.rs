@@ -24,7 +24,7 @@ fn simulate(pool: &Pool, habits: &[Habit], requests: u32, every: Duration) -> Ve
 fn go_on(pool: &Pool, habits: &[Habit], requests: u32, every: Duration, began: Instant) -> Vec<u32> {
     let mut worker = Worker::new(1);
     let mut counts = vec![0; habits.len()];
-    let mut running = Vec::<(Instant, Lease, Outcome)>::new();
+    let mut running = Vec::<(Instant, Lease, Experience)>::new();
     for number in 0..requests {
         worker.now = began + every * number;
         let now = worker.now;
@@ -36,7 +36,7 @@ fn go_on(pool: &Pool, habits: &[Habit], requests: u32, every: Duration, began: I
         counts[lease.place()] += 1;
         let took = Duration::from_millis(habit.millis);
         let ending = if habit.fails { Ending::Failed } else { Ending::Answered };
-        running.push((now + took, lease, Outcome { took, ending, retry_after: None }));
+        running.push((now + took, lease, Experience { took, ending, retry_after: None }));
     }
     counts
 }

@@ -37,7 +37,7 @@ fn who_comes_back_takes_no_more_because_its_measurements_have_faded() {
     let one = |index: usize| Member { well_since: (index == 0).then_some(back), ..member(index) };
     let balancing = Balancing { slow_start: Some(OVER), ..Balancing::by(PolicyName::PeakEwma) };
     let pool = Pool::new(balancing, (0..2).map(one).collect());
-    let outcome = Outcome { took: Duration::from_millis(10), ending: Ending::Answered, retry_after: None };
+    let outcome = Experience { took: Duration::from_millis(10), ending: Ending::Answered, retry_after: None };
     for (place, now) in [(0, worker.now), (1, back)] {
         let other = &pool.members()[1 - place];
         let lease = pool.pick(&worker.ask(), &Tried::of([other.id])).unwrap();
@@ -100,7 +100,7 @@ fn warming_up_moves_a_key_once() {
 fn a_backend_that_asks_to_be_spared_is_until_nobody_else_is_left() {
     let pool = pool(PolicyName::PeakEwma, equal(3));
     let mut worker = Worker::new(4);
-    let outcome = Outcome {
+    let outcome = Experience {
         took: Duration::from_millis(1),
         ending: Ending::Failed,
         retry_after: Some(Duration::from_secs(5)),
@@ -123,7 +123,7 @@ fn a_backend_that_asks_to_be_spared_still_has_whom_a_cookie_keeps_there() {
     let balancing = Balancing { sticky: Some(sticky), ..Balancing::by(PolicyName::PeakEwma) };
     let pool = Pool::new(balancing, equal(2));
     let mut worker = Worker::new(4);
-    let outcome = Outcome {
+    let outcome = Experience {
         took: Duration::from_millis(1),
         ending: Ending::Failed,
         retry_after: Some(Duration::from_secs(5)),

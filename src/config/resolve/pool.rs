@@ -19,7 +19,7 @@ use crate::config::file::{self, Choices, StatusText};
 use crate::config::listen::Listener;
 use crate::config::name::check_name;
 use crate::config::pool::{
-    Backend, Balancing, HashKey, Health, MOST_WEIGHT, PolicyName, Pool, Source, Sticky,
+    Backend, Balancing, Checks, HashKey, MOST_WEIGHT, PolicyName, Pool, Source, Sticky,
 };
 use crate::config::status::Statuses;
 
@@ -87,7 +87,7 @@ pub(super) fn pool(
         backends: backends.into_iter().collect::<Option<_>>()?,
         sources,
         balancing: balancing.unwrap_or_else(|| Balancing::by(PolicyName::First)),
-        health: health.unwrap_or_else(|| Health::usual("/")),
+        health: health.unwrap_or_else(|| Checks::usual("/")),
         tls,
         proxy_protocol: given.proxy_protocol.map(|word| word.0),
     };
@@ -150,7 +150,7 @@ fn scheme(text: &str) -> (Scheme, &str) {
     }
 }
 
-fn health(given: &file::Health, at: &Spot<'_>) -> Option<Health> {
+fn health(given: &file::Health, at: &Spot<'_>) -> Option<Checks> {
     let host = given.host.as_deref().map(|text| host(text, &at.key("host")).map(|_| text.into()));
     let statuses = given.statuses.as_deref().map(|list| statuses(list, &at.key("statuses")));
     let path = given.path.as_deref().unwrap_or("/");
@@ -160,14 +160,14 @@ fn health(given: &file::Health, at: &Spot<'_>) -> Option<Health> {
         at.key("path").wrong(path, fault_of_path(path));
         return None;
     }
-    let usual = Health::usual(path);
+    let usual = Checks::usual(path);
     let interval = given.interval.map_or(usual.interval, |time| time.0);
     if interval < LEAST_INTERVAL {
         at.key("interval").wrong(file::Time(interval), PoolFault::TooOften);
         return None;
     }
     let timeout = given.timeout.map_or(usual.timeout, |time| time.0);
-    Some(Health {
+    Some(Checks {
         interval,
         timeout,
         written: at.key("path").with_variables(),

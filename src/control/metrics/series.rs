@@ -75,7 +75,7 @@ mod tests {
         let registry = Registry::isolated();
         let url = config::BackendUrl::from(SocketAddr::from(([127, 0, 0, 1], 1)));
         let second = Duration::from_secs(1);
-        let check = config::Health { interval: second, timeout: second, ..config::Health::usual("/") };
+        let check = config::Checks { interval: second, timeout: second, ..config::Checks::usual("/") };
         let backend = config::Backend::at(url.clone());
         let terms = Terms { pool: "pool".into(), backend, check: Arc::new(check), told_apart_by: [].into() };
         registry.replace(vec![(terms, Arc::new(url.into()))]);

@@ -1,6 +1,6 @@
 //! The lines of a head that decide where its request ends.
 
-use crate::proxy::{TWO_LENGTHS, parse_length};
+use crate::connect::{TWO_LENGTHS, parse_length};
 
 use super::escape::is_unescaped;
 use super::search::is_plain;

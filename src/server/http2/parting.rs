@@ -5,7 +5,7 @@ use std::mem;
 use crate::proxy::{Client, Phase};
 
 use super::super::arrival::or_at_a_stop;
-use super::transport::Verdict;
+use super::transport::Record;
 
 /// Milliseconds that a client has to take note that the connection ends.
 pub(super) const FAREWELL: u64 = 2000;
@@ -13,7 +13,7 @@ pub(super) const FAREWELL: u64 = 2000;
 /// How long a client is waited for that has no request under way, and what is known of its leave.
 pub(super) struct Parting<'a> {
     client: &'a Client,
-    verdict: &'a Verdict,
+    record: &'a Record,
     /// It was told to go.
     pub(super) has_begun: bool,
     /// Until when it may be owed the last of its answers, in pieces.
@@ -25,8 +25,8 @@ pub(super) struct Parting<'a> {
 }
 
 impl<'a> Parting<'a> {
-    pub(super) fn of(client: &'a Client, verdict: &'a Verdict) -> Self {
-        Self { client, verdict, has_begun: false, latest: 0, is_patient: false, is_blocked: false }
+    pub(super) fn of(client: &'a Client, record: &'a Record) -> Self {
+        Self { client, record, has_begun: false, latest: 0, is_patient: false, is_blocked: false }
     }
 
     /// It is told to go; what it began meanwhile is answered (RFC 9113 section 6.8).
@@ -47,9 +47,9 @@ impl<'a> Parting<'a> {
     /// h2, and nobody else would see that all of them stay there: be it that its system takes nothing, or that it gives no room.
     pub(super) fn is_stuck(&mut self) -> bool {
         let alarm = self.client.alarm();
-        let (by_system, given) = (self.verdict.is_blocked(), self.verdict.given());
+        let (by_system, given) = (self.record.is_blocked(), self.record.given());
         let was_blocked = mem::replace(&mut self.is_blocked, by_system || given.is_left());
-        let (has_written, has_taken) = (self.verdict.has_written(), given.has_taken());
+        let (has_written, has_taken) = (self.record.has_written(), given.has_taken());
         let has_taken = if by_system { has_written } else { has_taken };
         match (was_blocked, self.is_blocked) {
             (true, true) if !has_taken => return self.client.is_due(),
@@ -74,7 +74,7 @@ impl<'a> Parting<'a> {
     pub(super) fn is_over(&mut self) -> bool {
         let (client, shared) = (self.client, &self.client.shared);
         let may_wait = shared.clock.now() < self.latest;
-        if self.verdict.has_written() && may_wait {
+        if self.record.has_written() && may_wait {
             client.alarm().set(self.farewell());
             self.is_patient = false;
         } else if !self.is_patient {
@@ -84,7 +84,7 @@ impl<'a> Parting<'a> {
         if !client.is_due() {
             return false;
         }
-        if !may_wait || self.is_patient || !self.verdict.is_blocked() {
+        if !may_wait || self.is_patient || !self.record.is_blocked() {
             return true;
         }
         // A system takes more only when it has handed on a good part of what it has.

@@ -31,12 +31,12 @@ pub(super) struct Transport<'a> {
     sent: Frames,
     allowances: Allowances,
     backlog: Backlog,
-    verdict: &'a Verdict,
+    record: &'a Record,
 }
 
 /// What is to be known of a connection after hyper is through with it.
 #[derive(Debug, Default)]
-pub(super) struct Verdict {
+pub(super) struct Record {
     flood: Cell<Option<Kind>>,
     /// Streams that were reset, and how many were when that was last asked.
     resets: Cell<u32>,
@@ -57,7 +57,7 @@ pub(super) struct Verdict {
     given: Rc<Given>,
 }
 
-impl Verdict {
+impl Record {
     /// What the client sends too much of, if anything.
     pub(super) fn flood(&self) -> Option<Kind> {
         self.flood.get()
@@ -105,32 +105,32 @@ impl<'a> Transport<'a> {
         stream: &'a mut Stream,
         read_ahead: Bytes,
         clock: &'a Clock,
-        verdict: &'a Verdict,
+        record: &'a Record,
     ) -> Self {
         let (received, sent) = (Frames::after(PREFACE.len()), Frames::default());
         let (allowances, backlog) = (Allowances::new(clock.age()), Backlog::default());
-        Self { stream, read_ahead, clock, received, sent, allowances, backlog, verdict }
+        Self { stream, read_ahead, clock, received, sent, allowances, backlog, record }
     }
 
     /// Looks at bytes that came, puts small frames together, and tells how many bytes they are then.
     fn take_in(&mut self, bytes: &mut [u8]) -> Result<usize, Kind> {
-        let (verdict, clock, allowances) = (self.verdict, self.clock, &mut self.allowances);
+        let (record, clock, allowances) = (self.record, self.clock, &mut self.allowances);
         let length = put_small_together(&mut self.received, bytes, |head, behind| {
             self.backlog.came();
             if head.kind == SETTINGS {
-                verdict.given.note_settings(head, behind);
+                record.given.note_settings(head, behind);
             }
-            if let Some(stream) = head.begins().filter(|stream| *stream > verdict.newest.get()) {
-                verdict.newest.set(stream);
+            if let Some(stream) = head.begins().filter(|stream| *stream > record.newest.get()) {
+                record.newest.set(stream);
             }
             allowances.received(head, || clock.age())
         })?;
-        verdict.amid.set(!self.received.is_between());
+        record.amid.set(!self.received.is_between());
         Ok(length)
     }
 
     fn note_sent(&mut self, cx: &Context<'_>, mut bytes: &[u8]) {
-        self.verdict.written.set(true);
+        self.record.written.set(true);
         self.backlog.went_out(cx);
         while !bytes.is_empty() {
             let Some(head) = self.sent.next(&mut bytes) else { return };
@@ -145,12 +145,12 @@ impl<'a> Transport<'a> {
 
     #[cold]
     fn note_reset(&mut self, cx: &Context<'_>, code: u32) {
-        self.verdict.resets.update(|resets| resets.wrapping_add(1));
+        self.record.resets.update(|resets| resets.wrapping_add(1));
         if code == PROTOCOL_ERROR {
-            self.verdict.refused.set(true);
+            self.record.refused.set(true);
         }
         if let Err(kind) = self.allowances.broke_off(code, || self.clock.age()) {
-            self.verdict.flood.set(Some(kind));
+            self.record.flood.set(Some(kind));
             // hyper is told of the end when it reads or writes the next time.
             cx.waker().wake_by_ref();
         }
@@ -160,7 +160,7 @@ impl<'a> Transport<'a> {
     fn poll_end(&self) -> Poll<io::Error> {
         match self.sent.is_between() {
             true => {
-                self.verdict.between.set(true);
+                self.record.between.set(true);
                 Poll::Ready(io::ErrorKind::ConnectionAborted.into())
             }
             // hyper goes on writing, and is told then.
@@ -169,7 +169,7 @@ impl<'a> Transport<'a> {
     }
 
     fn is_ending(&self) -> bool {
-        self.verdict.flood.get().is_some()
+        self.record.flood.get().is_some()
     }
 }
 
@@ -196,7 +196,7 @@ impl AsyncRead for Transport<'_> {
         match self.take_in(&mut buf.filled_mut()[before..]) {
             Ok(length) => buf.set_filled(before + length),
             Err(kind) => {
-                self.verdict.flood.set(Some(kind));
+                self.record.flood.set(Some(kind));
                 return self.poll_end().map(Err);
             }
         }
@@ -217,7 +217,7 @@ impl AsyncWrite for Transport<'_> {
             bytes = &bytes[..self.sent.remainder(bytes)];
         }
         let polled = Pin::new(&mut *self.stream).poll_write(cx, bytes);
-        self.verdict.blocked.set(polled.is_pending());
+        self.record.blocked.set(polled.is_pending());
         let written = ready!(polled)?;
         self.note_sent(cx, &bytes[..written]);
         Poll::Ready(Ok(written))
@@ -233,7 +233,7 @@ impl AsyncWrite for Transport<'_> {
             return self.poll_write(cx, first.map_or(&[], |slice| slice));
         }
         let polled = self.stream.write_slices(cx, slices);
-        self.verdict.blocked.set(polled.is_pending());
+        self.record.blocked.set(polled.is_pending());
         let written = ready!(polled)?;
         let mut left = written;
         for slice in slices {
@@ -256,7 +256,7 @@ impl AsyncWrite for Transport<'_> {
         }
         let polled = Pin::new(&mut *self.stream).poll_flush(cx);
         // TLS takes what the system does not.
-        self.verdict.blocked.set(polled.is_pending());
+        self.record.blocked.set(polled.is_pending());
         let flushed = ready!(polled);
         self.backlog.went_out(cx);
         Poll::Ready(flushed)

@@ -62,6 +62,21 @@ fn a_head_that_is_too_large_is_told_as_one_with_the_flags_that_allow_it() {
 }
 
 #[test]
+fn an_answer_whose_end_is_said_in_two_ways_is_none_for_a_check_either() {
+    for (lines, told) in [
+        ("Content-Length: 5\r\nTransfer-Encoding: chunked", "both a Content-Length and a Transfer-Encoding"),
+        ("Transfer-Encoding: gzip, chunked", "a Transfer-Encoding that is not just `chunked`"),
+        ("Content-Length: 5\r\nContent-Length: 6", "a Content-Length that nobody can read"),
+    ] {
+        let backend = Backend::that(move |mut transport| {
+            transport.send(format!("HTTP/1.1 200 OK\r\n{lines}\r\n\r\n5\r\nhello\r\n0\r\n\r\n"));
+        });
+        let balancer = before(&backend.address.to_string()).start();
+        balancer.said(&format!("{} is down: answered with {told}", backend.address));
+    }
+}
+
+#[test]
 fn a_length_that_nobody_can_read_is_told_as_one() {
     let backend = Backend::answers("HTTP/1.1 200 OK\r\nContent-Length: five\r\n\r\n");
     let told = "is down: answered with a Content-Length that nobody can read";

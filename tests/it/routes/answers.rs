@@ -102,12 +102,18 @@ fn a_fixed_answer_is_given_as_it_is_written() {
         [routes.empty]
         path = "/empty"
         answer = { status = 204 }
+        [routes.nameless]
+        path = "/nameless"
+        answer = { status = 420 }
     "#;
     let (balancer, _settings) = start(routes, &[("unused", Backend::refuses())]);
     let answer = get(balancer.address, "/").expect_status(503);
     assert_eq!((answer.header("content-type"), answer.text()), (Some("text/html"), "<h1>closed</h1>"));
     let answer = get(balancer.address, "/empty").expect_status(204);
     assert_eq!((answer.header("content-type"), answer.header("content-length")), (None, None));
+    let mut client = Client::to(balancer.address);
+    client.send("GET /nameless HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+    assert!(client.rest().starts_with(b"HTTP/1.1 420 \r\n"), "nobody gave that status a phrase");
     let mut client = Client::to(balancer.address);
     client.send(
         "HEAD / HTTP/1.1\r\nHost: test\r\n\r\nPOST / HTTP/1.1\r\nHost: test\r\nContent-Length: 3\r\n\r\nabc",

@@ -14,7 +14,7 @@ use super::own::Own;
 use super::request_body::RequestBody;
 use super::spent::Spent;
 use super::treated::page;
-use super::{Answered, Client, Outcome};
+use super::{Answer, Answered, Client};
 
 /// A request that is sent once more.
 pub(super) struct Again {
@@ -48,15 +48,15 @@ pub(super) fn tell_of_next(client: &Client, way: &Way, what: &dyn Display) {
 }
 
 /// The answer for the client.
-pub(super) fn give(answered: Answered, treatment: &Treatment, exchange: &Exchange) -> Outcome {
+pub(super) fn give(answered: Answered, treatment: &Treatment, exchange: &Exchange) -> Answer {
     let status = answered.response.status();
     match page(treatment, status) {
         Some(page) if !exchange.is_grpc() => {
             let headers = answered.response.headers().clone();
             answered.let_go(exchange.client());
-            Outcome::Own(Box::new(Own::page(status, headers, page)))
+            Answer::Own(Box::new(Own::page(status, headers, page)))
         }
-        _ => Outcome::Backend(answered),
+        _ => Answer::Backend(answered),
     }
 }
 
