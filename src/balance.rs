@@ -158,7 +158,7 @@ impl Pool {
     }
 
     /// Whether it wants to [learn](Pool::learn) how requests go.
-    pub fn wants_outcomes(&self) -> bool {
+    pub fn wants_experience(&self) -> bool {
         matches!(self.rule, Rule::PeakEwma(_))
     }
 
@@ -194,9 +194,9 @@ impl Pool {
     }
 
     /// Takes into account how a request went, if the policy goes by that.
-    pub fn learn(&self, lease: &Lease, outcome: &Experience, now: Instant) {
+    pub fn learn(&self, lease: &Lease, experience: &Experience, now: Instant) {
         if let Rule::PeakEwma(decay) = self.rule {
-            lease.load().learn(outcome, now, decay);
+            lease.load().learn(experience, now, decay);
         }
     }
 

@@ -107,14 +107,14 @@ impl Load {
     /// any other measurement, loses 63 % of its weight. A failure makes no backend look faster, however soon it came, and a request
     /// that was given up counts if it took longer than answers do. Of two workers that do this at the same moment, one may
     /// be ignored.
-    pub fn learn(&self, outcome: &Experience, now: Instant, decay: Duration) {
+    pub fn learn(&self, experience: &Experience, now: Instant, decay: Duration) {
         let at = self.millis(now);
         let measured = self.measured.load(Ordering::Relaxed);
         let (latency, failing) = halves(measured);
         let kept = self.kept(at, decay);
-        let took = (outcome.took.as_secs_f32() * 1000.0).max(LEAST);
+        let took = (experience.took.as_secs_f32() * 1000.0).max(LEAST);
         let weight = (1.0 - kept).max(LATEST);
-        let (latency, failing) = match outcome.ending {
+        let (latency, failing) = match experience.ending {
             Ending::GivenUp if took <= latency * kept || measured == 0 => return,
             Ending::GivenUp => (took, failing),
             Ending::Failed => (took.max(latency * kept), failing + (1.0 - failing) * weight),
@@ -127,7 +127,7 @@ impl Load {
         };
         self.measured.store(united(latency, failing), Ordering::Relaxed);
         self.measured_at.store(at, Ordering::Relaxed);
-        if let Some(rest) = outcome.retry_after {
+        if let Some(rest) = experience.retry_after {
             let until = self.millis(now + rest.min(LONGEST_REST));
             self.rests_until.fetch_max(until, Ordering::Relaxed);
         }

@@ -110,7 +110,7 @@ pub(super) struct Trial<'a> {
 
 impl<'a> Trial<'a> {
     pub(super) fn begin(client: &'a Client, pool: &'a Pool, lease: &'a Lease, is_timed: bool) -> Self {
-        let begun = (is_timed || pool.wants_outcomes()).then(Instant::now);
+        let begun = (is_timed || pool.wants_experience()).then(Instant::now);
         client.time_answer(begun.is_some());
         Self { client, pool, lease, begun, is_timed, stood_still: stood_still() }
     }
@@ -157,9 +157,9 @@ impl<'a> Trial<'a> {
         }
     }
 
-    fn learn(&self, outcome: Experience) {
-        if self.pool.wants_outcomes() && self.is_fair() {
-            self.pool.learn(self.lease, &outcome, Instant::now());
+    fn learn(&self, experience: Experience) {
+        if self.pool.wants_experience() && self.is_fair() {
+            self.pool.learn(self.lease, &experience, Instant::now());
         }
     }
 

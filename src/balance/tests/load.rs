@@ -28,8 +28,8 @@ fn go_on(pool: &Pool, habits: &[Habit], requests: u32, every: Duration, began: I
     for number in 0..requests {
         worker.now = began + every * number;
         let now = worker.now;
-        for (ended, lease, outcome) in running.extract_if(.., |(ends, ..)| *ends <= now) {
-            pool.learn(&lease, &outcome, ended);
+        for (ended, lease, experience) in running.extract_if(.., |(ends, ..)| *ends <= now) {
+            pool.learn(&lease, &experience, ended);
         }
         let lease = worker.pick(pool).unwrap();
         let habit = habits[lease.place()];

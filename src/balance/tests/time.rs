@@ -37,11 +37,12 @@ fn who_comes_back_takes_no_more_because_its_measurements_have_faded() {
     let one = |index: usize| Member { well_since: (index == 0).then_some(back), ..member(index) };
     let balancing = Balancing { slow_start: Some(OVER), ..Balancing::by(PolicyName::PeakEwma) };
     let pool = Pool::new(balancing, (0..2).map(one).collect());
-    let outcome = Experience { took: Duration::from_millis(10), ending: Ending::Answered, retry_after: None };
+    let experience =
+        Experience { took: Duration::from_millis(10), ending: Ending::Answered, retry_after: None };
     for (place, now) in [(0, worker.now), (1, back)] {
         let other = &pool.members()[1 - place];
         let lease = pool.pick(&worker.ask(), &Tried::of([other.id])).unwrap();
-        pool.learn(&lease, &outcome, now);
+        pool.learn(&lease, &experience, now);
     }
     worker.now = back;
     let shares = worker.shares(&pool, 8000);
@@ -100,14 +101,14 @@ fn warming_up_moves_a_key_once() {
 fn a_backend_that_asks_to_be_spared_is_until_nobody_else_is_left() {
     let pool = pool(PolicyName::PeakEwma, equal(3));
     let mut worker = Worker::new(4);
-    let outcome = Experience {
+    let experience = Experience {
         took: Duration::from_millis(1),
         ending: Ending::Failed,
         retry_after: Some(Duration::from_secs(5)),
     };
     let lease = worker.pick(&pool).unwrap();
     let resting = lease.place();
-    pool.learn(&lease, &outcome, worker.now);
+    pool.learn(&lease, &experience, worker.now);
     drop(lease);
     assert_eq!(worker.shares(&pool, 1000)[resting], 0.0);
     let others = pool.members().iter().filter(|member| member.place != resting);
@@ -123,13 +124,13 @@ fn a_backend_that_asks_to_be_spared_still_has_whom_a_cookie_keeps_there() {
     let balancing = Balancing { sticky: Some(sticky), ..Balancing::by(PolicyName::PeakEwma) };
     let pool = Pool::new(balancing, equal(2));
     let mut worker = Worker::new(4);
-    let outcome = Experience {
+    let experience = Experience {
         took: Duration::from_millis(1),
         ending: Ending::Failed,
         retry_after: Some(Duration::from_secs(5)),
     };
     let lease = worker.pick(&pool).unwrap();
-    pool.learn(&lease, &outcome, worker.now);
+    pool.learn(&lease, &experience, worker.now);
     assert_eq!(worker.shares(&pool, 1000)[lease.place()], 0.0);
     let ask = Ask { cookie: pool.cookie(&lease), ..worker.ask() };
     assert_eq!(pool.pick(&ask, &Tried::default()).unwrap().place(), lease.place());
