@@ -8,6 +8,7 @@ mod health;
 mod legacy;
 mod load;
 mod missed;
+mod reasons;
 mod score;
 mod silence;
 #[cfg(test)]
@@ -28,6 +29,7 @@ use crate::config::{self, Address, BackendUrl, DEFAULT_POOL, Scheme};
 use crate::connect::Way;
 
 use legacy::Unclaimed;
+use reasons::Reasons;
 
 pub use health::{Evidence, Health, State};
 pub use legacy::Legacy;
@@ -79,6 +81,7 @@ pub struct Backend {
     pub told: Instant,
     /// Of which revision of the registry on all that an operator said of it is known.
     pub as_of: u64,
+    reasons: Reasons,
 }
 
 /// What an operator said of a backend, until it is taken back: it outlasts reloads.
@@ -190,6 +193,7 @@ impl Registry {
             leaving: false,
             told: now,
             as_of: 0,
+            reasons: Reasons::default(),
         };
         if let Some(legacy) = self.unclaimed.claim(&backend.terms) {
             backend.inherit(&legacy, now);
@@ -291,13 +295,17 @@ impl Registry {
         since: Instant,
     ) {
         let Some(backend) = backends.iter_mut().find(|known| known.id == id) else { return };
-        let before = backend.health.state();
-        backend.health.learn(evidence, since, Instant::now());
+        let (before, now) = (backend.health.state(), Instant::now());
+        backend.health.learn(evidence, since, now);
         let (terms, health) = (Arc::clone(&backend.terms), backend.health.clone());
+        let is_changed = health.state() != before;
+        let is_news = backend.is_news(is_changed, now);
         drop(backends);
+        if is_news {
+            tell(&terms, &health, is_changed);
+        }
         // That it is as it was is no news to anybody, and it is found again and again.
-        if health.state() != before {
-            tell(&terms, &health);
+        if is_changed {
             self.publish();
         }
     }
@@ -347,6 +355,15 @@ impl Backend {
     /// Whether anybody's requests may be sent to it, not only those of clients whom a cookie keeps there.
     pub fn gets_requests(&self) -> bool {
         self.is_usable() && !self.leaving && self.weight() > 0
+    }
+
+    /// Whether it is to be said how it is: whenever that changed, and where it is down for another reason than was said.
+    fn is_news(&mut self, is_changed: bool, now: Instant) -> bool {
+        if is_changed {
+            self.reasons = Reasons::default();
+        }
+        let is_other = !self.health.is_usable() && self.reasons.is_news(self.health.evidence(), now);
+        is_changed || is_other
     }
 
     /// It closed a connection without an answer once more. Tells whether that is all it does with requests, as far as is known.
@@ -448,10 +465,11 @@ fn forget_the_first(backends: &mut Vec<Backend>) {
     });
 }
 
-fn tell(terms: &Terms, health: &Health) {
+fn tell(terms: &Terms, health: &Health, is_changed: bool) {
+    let still = if is_changed { "" } else { "still " };
     match health.state() {
         State::Up => info!("{terms} is healthy: {}", health.evidence()),
-        State::Down => warn!("{terms} is down: {}", health.evidence()),
+        State::Down => warn!("{terms} is {still}down: {}", health.evidence()),
         State::Unknown => {}
     }
 }

@@ -130,10 +130,12 @@ impl Evidence {
         matches!(self, Self::ConnectTimeout | Self::AnswerTimeout | Self::Unreachable(_))
     }
 
-    /// In words, without who found it.
+    /// In words, without who found it, and how long an answer took: what is found again and again is the same.
     pub fn finding(&self) -> String {
         match self {
             Self::Before(finding) => finding.to_string(),
+            Self::Unwanted(status, _, wanted) => format!("answered {} (not {wanted})", status.as_u16()),
+            Self::Grpc(reply, _) => reply.to_string(),
             found => found.to_string(),
         }
     }

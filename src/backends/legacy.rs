@@ -92,7 +92,8 @@ impl Backend {
         }
         if legacy.failures > 0 {
             self.health = Health::dead_before(legacy.failures, &legacy.finding, now);
-            tell(&self.terms, &self.health);
+            self.is_news(true, now);
+            tell(&self.terms, &self.health, true);
         }
     }
 }

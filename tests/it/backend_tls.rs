@@ -109,6 +109,15 @@ fn a_certificate_that_is_not_good_is_refused_in_words_that_say_why() {
 }
 
 #[test]
+fn an_authority_of_the_same_name_with_another_kind_of_key_is_told_from_a_weak_signature() {
+    let [trusted, other] = [Kind::Rsa, Kind::Ecdsa].map(|kind| Authority::named("namesake", kind));
+    let backend = TlsBackend::start(with_certificate(&other.signs(&["localhost"])));
+    let ca = trusted.file();
+    let balancer = before(&backend.url("localhost"), &[("--backend-ca", ca.to_str().unwrap())]);
+    balancer.said("is down: its certificate is not signed by the key of the trusted authority that has the name of its issuer; ");
+}
+
+#[test]
 fn a_certificate_can_be_its_own_authority() {
     let pair = Pair::self_signed(&["localhost"]);
     let backend = TlsBackend::start(with_certificate(&pair));

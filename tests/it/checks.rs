@@ -3,6 +3,7 @@
 mod answers;
 mod grpc;
 mod missed;
+mod reasons;
 mod shared;
 mod wanted;
 

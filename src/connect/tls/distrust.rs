@@ -99,10 +99,14 @@ impl Display for Distrust<'_> {
             ),
             #[expect(deprecated, reason = "its verifiers may still say it")]
             CertificateError::UnsupportedSignatureAlgorithm
-            | CertificateError::UnsupportedSignatureAlgorithmContext { .. }
-            | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => write!(
+            | CertificateError::UnsupportedSignatureAlgorithmContext { .. } => write!(
                 f,
                 "its certificate is signed in a way that is not taken, such as with SHA-1; have it signed with {STRONG}"
+            ),
+            // The way is one that is taken, but the authority that has the name has another kind of key.
+            CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => f.write_str(
+                "its certificate is not signed by the key of the trusted authority that has the name of its issuer; \
+                 use the certificate of the very authority that signed it",
             ),
             CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => write!(
                 f,
@@ -129,10 +133,6 @@ mod tests {
                 signature_algorithm_id: vec![1],
                 supported_algorithms: Vec::new(),
             },
-            CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext {
-                signature_algorithm_id: vec![1],
-                public_key_algorithm_id: vec![2],
-            },
         ] {
             let said = Distrust::of_client(&error).to_string();
             assert!(
@@ -140,6 +140,12 @@ mod tests {
                 "{said}"
             );
         }
+        let error = CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext {
+            signature_algorithm_id: vec![1],
+            public_key_algorithm_id: vec![2],
+        };
+        let said = Distrust::of_client(&error).to_string();
+        assert!(said.ends_with("use the certificate of the very authority that signed it"), "{said}");
         let presented = ["DnsName(\"a.example\")", "IpAddress(127.0.0.1)", "DirectoryName"];
         let error = CertificateError::NotValidForNameContext {
             expected: "b".try_into().expect("a name"),

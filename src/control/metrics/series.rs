@@ -80,7 +80,8 @@ mod tests {
         let terms = Terms { pool: "pool".into(), backend, check: Arc::new(check), told_apart_by: [].into() };
         registry.replace(vec![(terms, Arc::new(url.into()))]);
         let wanted = registry.backends().remove(0);
-        let leaving = Backend { leaving: true, load: Arc::new(Load::new(Instant::now())), ..wanted.clone() };
+        let mut leaving = wanted.clone();
+        (leaving.leaving, leaving.load) = (true, Arc::new(Load::new(Instant::now())));
         leaving.load.begin();
         [&leaving, &leaving, &wanted].iter().for_each(|backend| backend.load.score().answered(200));
         leaving.load.score().failed();

@@ -106,6 +106,15 @@ pub enum Kind {
     Rsa,
 }
 
+impl Kind {
+    fn key(self) -> KeyPair {
+        match self {
+            Self::Ecdsa => KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap(),
+            Self::Rsa => KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).unwrap(),
+        }
+    }
+}
+
 /// A folder that goes when its test does.
 pub struct Folder(PathBuf);
 
@@ -115,10 +124,15 @@ impl Authority {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         // Of two that have one name, who is shown the one takes it for a bad copy of the other.
         let name = format!("authority {}", COUNT.fetch_add(1, Ordering::Relaxed));
-        let mut params = params(&[], &name);
+        Self::named(&name, Kind::Ecdsa)
+    }
+
+    /// One of this name, with a key of this kind.
+    pub fn named(name: &str, kind: Kind) -> Self {
+        let mut params = params(&[], name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let issuer = CertifiedIssuer::self_signed(params, kind.key()).unwrap();
         let folder = Folder::new();
         folder.write("ca.pem", issuer.pem());
         Self { issuer, folder }
@@ -148,10 +162,7 @@ impl Authority {
     ) -> Pair {
         let mut params = params(names, "a test");
         change(&mut params);
-        let key = match kind {
-            Kind::Ecdsa => KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap(),
-            Kind::Rsa => KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).unwrap(),
-        };
+        let key = kind.key();
         Pair::of(&params.signed_by(&key, &self.issuer).unwrap(), &key)
     }
 
