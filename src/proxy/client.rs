@@ -73,7 +73,7 @@ pub struct Client {
     tunnel: RefCell<Option<Box<Tunnel>>>,
     /// Pieces of its answer that a stream was given, and that its client may have no room for.
     owed: Cell<u32>,
-    /// The task that passes on to a stream what its tunnel says, or its answer, which has to hear of the end.
+    /// The task that passes on to a stream what its tunnel says, or its answer, which has to hear what is taken.
     passage: RefCell<Option<Waker>>,
     handshake: RefCell<Option<Handshake>>,
     bytes_in: Cell<u64>,
@@ -328,7 +328,7 @@ impl Client {
         *self.passage.borrow_mut() = Some(passage.clone());
     }
 
-    /// Lets it hear that the tunnel has ended, or that all of the answer is taken.
+    /// Lets it hear that the tunnel has ended, or that some of the answer is taken.
     pub(super) fn wake_passage(&self) {
         if let Some(passage) = self.passage.take() {
             passage.wake();

@@ -12,6 +12,9 @@ use super::super::pace::Paces;
 use super::super::phase::Phase;
 use super::{Client, Mark};
 
+/// Pieces that a stream's client may have yet to take. h2 bounds their bytes, but of small ones it is what each costs that counts.
+const MOST_OWED: u32 = 64;
+
 /// Milliseconds in place of those that all requests have.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct OwnDeadlines {
@@ -183,12 +186,15 @@ impl Client {
         self.owed.get() > 0
     }
 
+    /// Whether it has yet to take so many that it is given no more.
+    pub fn owes_most(&self) -> bool {
+        self.owed.get() >= MOST_OWED
+    }
+
     /// Notes that it took one, or that it will never.
     pub fn took_piece(&self) {
         self.owed.update(|pieces| pieces - 1);
-        if !self.owes() {
-            self.wake_passage();
-        }
+        self.wake_passage();
     }
 
     /// Its stream is over for us: how many it has yet to take.

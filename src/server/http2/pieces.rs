@@ -14,6 +14,8 @@ use super::given::{Given, Piece};
 
 /// Bytes of a piece: what a frame holds, unless the client allows more (RFC 9113 section 6.5.2).
 const PIECE: usize = 16 * 1024;
+/// A smaller piece is copied when it has to wait: it would hold all of a read for as long as h2 holds it.
+const COPIED: usize = 4 * 1024;
 
 /// An answer's body. hyper asks for the next piece when the client has room for some of the one before; what comes of a backend at
 /// once may be far more than that. With the end hyper lets go of the stream, and nobody could reset it any more: to who may lack
@@ -40,7 +42,10 @@ impl Pieces {
     }
 
     fn take_piece(&mut self) -> Frame<Piece> {
-        let bytes = self.rest.split_to(PIECE.min(self.rest.len()));
+        let mut bytes = self.rest.split_to(PIECE.min(self.rest.len()));
+        if bytes.len() < COPIED && self.client.owes() {
+            bytes = Bytes::copy_from_slice(&bytes);
+        }
         self.bytes += bytes.len() as u64;
         if self.rest.is_empty() && self.body.is_end_stream() && !self.has_room_for_all() {
             self.end = Some(None);
@@ -80,6 +85,11 @@ impl HttpBody for Pieces {
         let end = if self.end.is_some() {
             ready!(self.poll_end(cx))
         } else if self.rest.is_empty() {
+            if self.client.owes_most() {
+                // Its backend is not read meanwhile. That the client takes none puts off no deadline.
+                self.client.set_passage(cx.waker());
+                return Poll::Pending;
+            }
             match ready!(Pin::new(&mut self.body).poll_frame(cx)).map(|polled| polled.map(Frame::into_data)) {
                 Some(Ok(Ok(data))) => {
                     self.rest = data;

@@ -1,8 +1,10 @@
 //! What one client can make the balancer keep in memory.
 
+use std::collections::BTreeMap;
 use std::iter::repeat_n;
+use std::sync::mpsc::{Sender, channel};
 
-use crate::support::{Backend, Balancer, PATIENCE, Sample, Settings};
+use crate::support::{Backend, Balancer, PATIENCE, Running, Sample, Settings};
 
 use super::raw::{
     DATA, END_HEADERS, END_STREAM, HEAD_TOO_LARGE, HEADERS, OK, RST_STREAM, Raw, frame, get, length, setting,
@@ -11,6 +13,11 @@ use super::{GROWTH, house, memory, most_memory, streams};
 
 /// Kilobytes of an answer that wait for the client: what h2 holds of it, what was read of it from the backend.
 const PER_STREAM: usize = 320;
+
+/// Small pieces that are more than a client may have yet to take.
+const MANY_SMALL: usize = 6 * TOGETHER;
+/// And how many are written at once.
+const TOGETHER: usize = 50;
 
 /// As many requests as may be under way, each for this path.
 fn all_at_once(raw: &mut Raw, path: &str) {
@@ -121,6 +128,102 @@ fn a_client_that_does_not_read_is_cut_and_costs_little_meanwhile() {
     let grown = memory(&balancer).saturating_sub(before);
     assert!(grown < 128 * PER_STREAM, "{grown} kB for 128 streams");
     raw.expect(DATA);
+}
+
+/// A backend whose answers are chunks of a few bytes: that to `/drip` has no end, others have so many as their path says.
+fn in_small_pieces(tell: Sender<()>) -> Backend {
+    Backend::that(move |mut transport| {
+        transport.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n");
+        let path = transport.head.split(' ').nth(1).expect("a path").to_owned();
+        let count = path[1..].parse().unwrap_or(usize::MAX);
+        // The system takes long for what comes in very small packets and waits.
+        for first in (0..count).step_by(TOGETHER) {
+            let numbers = first..count.min(first + TOGETHER);
+            let chunks: String = numbers.map(|number| format!("5\r\n{:05}\r\n", number % 100_000)).collect();
+            if transport.try_send(chunks).is_err() {
+                return;
+            }
+            if first == MANY_SMALL {
+                // The test may have seen enough.
+                let _ = tell.send(());
+            }
+        }
+        // Every other answer has trailers.
+        transport.send(if count % 2 > 0 { "0\r\nx-sum: 5\r\n\r\n" } else { "0\r\n\r\n" });
+    })
+}
+
+/// A client that reads nothing, and may do so for this long. What it asked for first fills all room that there is on its connection.
+fn that_does_not_read(sample: &Sample, backend: &Backend, timeout: &str) -> (Running, Raw) {
+    let settings = Settings::that_say(&format!(
+        r#"
+        timeouts.body = "{timeout}"
+        admin.address = "off"
+        [listeners.web]
+        address = "127.0.0.1:0"
+        [pools]
+        large = {{ backends = ["{}"] }}
+        small = {{ backends = ["{}"] }}
+        [routes.large]
+        path = "/bytes/*"
+        pool = "large"
+        [routes.small]
+        pool = "small"
+        "#,
+        sample.address(),
+        backend.address,
+    ));
+    let balancer = settings.balancer().flag("--access-log", "-").start();
+    let mut raw = Raw::with(balancer.address, &setting(4, i32::MAX.cast_unsigned()));
+    raw.send(&frame(super::WINDOW_UPDATE, 0, 0, &0x7fff_0000_u32.to_be_bytes()));
+    raw.send(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &get("/bytes/30000000")));
+    raw.expect(DATA);
+    (balancer, raw)
+}
+
+#[test]
+fn answers_in_small_pieces_that_nobody_takes_cost_little_and_are_cut() {
+    let (tell, _told) = channel();
+    let (sample, backend) = (Sample::start("b1"), in_small_pieces(tell));
+    let (balancer, mut raw) = that_does_not_read(&sample, &backend, "3s");
+    let before = memory(&balancer);
+    for stream in streams().skip(1).take(40) {
+        raw.send(&frame(HEADERS, END_HEADERS | END_STREAM, stream, &get("/drip")));
+    }
+    balancer.said_times(r#""reason":"client_stalled""#, 41);
+    let grown = most_memory(&balancer).saturating_sub(before);
+    assert!(grown < 40 * PER_STREAM, "{grown} kB for 40 streams");
+}
+
+#[test]
+fn an_answer_in_small_pieces_comes_whole_to_who_takes_it_later() {
+    let (tell, told) = channel();
+    let (sample, backend) = (Sample::start("b1"), in_small_pieces(tell));
+    let (_balancer, mut raw) = that_does_not_read(&sample, &backend, "60s");
+    let asked: Vec<_> = streams().skip(1).zip(3000_usize..3020).collect();
+    for (stream, count) in &asked {
+        raw.send(&frame(HEADERS, END_HEADERS | END_STREAM, *stream, &get(&format!("/{count}"))));
+    }
+    for _ in &asked {
+        told.recv_timeout(PATIENCE).expect("it says more than is taken");
+    }
+    let mut bodies: BTreeMap<_, _> = asked.iter().map(|(stream, _)| (*stream, Vec::new())).collect();
+    let mut left = asked.len();
+    while left > 0 {
+        let frame = raw.frame().expect("the connection goes on");
+        let Some(body) = bodies.get_mut(&frame.stream).filter(|_| [DATA, HEADERS].contains(&frame.kind))
+        else {
+            continue;
+        };
+        if frame.kind == DATA {
+            body.extend(frame.payload);
+        }
+        left -= usize::from(frame.flags & END_STREAM > 0);
+    }
+    for (stream, count) in asked {
+        let whole: String = (0..count).map(|number| format!("{number:05}")).collect();
+        assert!(bodies[&stream] == whole.as_bytes(), "something else came on {stream}");
+    }
 }
 
 #[test]
