@@ -54,6 +54,8 @@ pub(super) enum Fault {
     TooDeep,
     /// Aliases that stand for more than anybody writes.
     TooMany,
+    /// More values than this.
+    TooManyValues(usize),
     /// A YAML tag.
     Tag,
     /// A second YAML document.
@@ -210,6 +212,10 @@ impl Fault {
         match self {
             Self::TooDeep => say("too deep: no setting needs so many tables in each other", ""),
             Self::TooMany => say("aliases stand for more settings than anybody writes", "write them out"),
+            Self::TooManyValues(most) => say(
+                format!("too many values: no settings need more than {most}"),
+                "give a route several hosts and paths, and name backends in a file that a pool discovers",
+            ),
             // How to mend it depends on where it comes from.
             Self::Foreign { said, .. } => say(said, ""),
             Self::Tag => say("has a tag, which no setting needs", "remove it"),

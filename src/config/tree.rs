@@ -26,6 +26,9 @@ pub(super) use write::{unwritable, write};
 
 /// How deep tables and lists may be in each other. Settings need less than ten.
 const DEEPEST: usize = 32;
+/// Values that a text may have: twice as many as ten thousand routes of ten keys each. A list of nothing, three bytes of text,
+/// takes some hundred bytes of memory while it is read.
+const MOST_VALUES: usize = 200_000;
 
 /// A part of the settings.
 #[derive(Clone, Debug)]

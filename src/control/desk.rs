@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use futures::future::LocalBoxFuture;
-use tokio::sync::{Mutex, MutexGuard, watch};
+use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard, watch};
 use tokio::time::sleep;
 
 use crate::backends::Registry;
@@ -131,6 +131,8 @@ pub struct Desk {
     /// While it is held, nobody else changes settings.
     turn: Mutex<()>,
     holding: Mutex<()>,
+    /// Whoever brings settings holds it.
+    bringing: Arc<Mutex<()>>,
 }
 
 impl Desk {
@@ -151,6 +153,7 @@ impl Desk {
             queue: Mutex::default(),
             turn: Mutex::default(),
             holding: Mutex::default(),
+            bringing: Arc::default(),
         }
     }
 
@@ -338,6 +341,12 @@ impl Desk {
     /// The files are in this state: what was refused of another one is a change when it comes back.
     pub(super) fn forget_refused_files_but(&self, state: u64) {
         self.refused_files.update(|refused| refused.filter(|refused| *refused == state));
+    }
+
+    /// Waits for the others who bring settings. It is to be held until nothing of them is left: a few megabytes of text may take a
+    /// hundred times that while they are read.
+    pub async fn bringing(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.bringing).lock_owned().await
     }
 
     /// What a text says in place of the files.

@@ -3,7 +3,7 @@
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::again::Again;
-use super::{DEEPEST, Entry, MOST_FAULTS, Misread, Node, Parsed, Table, Value};
+use super::{DEEPEST, Entry, MOST_FAULTS, MOST_VALUES, Misread, Node, Parsed, Table, Value};
 use crate::config::fault::Fault;
 use crate::config::path::{Path, Span, Step};
 
@@ -44,7 +44,7 @@ pub(super) fn parse(text: &str, file: usize) -> Parsed {
 }
 
 fn read(text: &str, file: usize, mut told: Vec<Misread>) -> Parsed {
-    let mut reader = Reader { text, file, at: 0, path: Path::default(), again: Again::default() };
+    let mut reader = Reader { text, file, at: 0, values: 0, path: Path::default(), again: Again::default() };
     match reader.value() {
         Ok(tree) => {
             let Again { misread, doubled } = reader.again;
@@ -120,6 +120,7 @@ struct Reader<'t> {
     file: usize,
     /// How many bytes are read.
     at: usize,
+    values: usize,
     /// Where the value is that is next.
     path: Path,
     again: Again,
@@ -130,6 +131,11 @@ impl Reader<'_> {
         let start = self.skip_blanks();
         if self.path.0.len() > DEEPEST {
             return Err(Misread { span: Some(self.span(start)), fault: Fault::TooDeep });
+        }
+        self.values += 1;
+        if self.values > MOST_VALUES {
+            let fault = Fault::TooManyValues(MOST_VALUES);
+            return Err(Misread { span: Some(self.span(start)), fault });
         }
         let value = match self.text.as_bytes().get(start) {
             Some(b'{') => Value::Table(self.table()?),

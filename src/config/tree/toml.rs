@@ -9,15 +9,20 @@ use std::ops::Range;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Error};
-use toml_parser::{Expected, ParseError};
+use toml_parser::lexer::TokenKind;
+use toml_parser::{Expected, ParseError, Source};
 
-use super::{DEEPEST, Entry, Misread, Node, Parsed, Table, Value};
+use super::{DEEPEST, Entry, MOST_VALUES, Misread, Node, Parsed, Table, Value};
 use crate::config::fault::Fault;
 use crate::config::path::Span;
 use recover::recover;
 
 /// All that is wrong with a text is told, not only the first of it.
 pub(super) fn parse(text: &str, file: usize) -> Parsed {
+    if let Some(bytes) = one_too_many(text) {
+        let span = Some(Span { file, bytes });
+        return Parsed::nothing(vec![Misread { span, fault: Fault::TooManyValues(MOST_VALUES) }]);
+    }
     match DeTable::parse(text) {
         Ok(root) => {
             let reader = Reader { file };
@@ -35,6 +40,23 @@ pub(super) fn parse(text: &str, file: usize) -> Parsed {
             }
         }
     }
+}
+
+/// Where a text gets to have more values than may be. It is looked for before there is a tree: a value stands behind one of these
+/// signs, though not behind each of them.
+fn one_too_many(text: &str) -> Option<Range<usize>> {
+    /// Of a value with its key, blanks and a remark. What is little else takes memory for nothing, too.
+    const MOST_TOKENS_OF_ONE: usize = 8;
+    let mut values = 0;
+    let found = Source::new(text).lex().enumerate().find(|(tokens, token)| {
+        let begins_value = matches!(
+            token.kind(),
+            TokenKind::Equals | TokenKind::Comma | TokenKind::LeftSquareBracket | TokenKind::Dot
+        );
+        values += usize::from(begins_value);
+        values > MOST_VALUES || *tokens > MOST_VALUES * MOST_TOKENS_OF_ONE
+    });
+    found.map(|(_, token)| token.span().start()..token.span().end())
 }
 
 fn misread(error: &Error, file: usize) -> Misread {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use granit_parser::{Event, Parser, ScalarStyle, ScanError};
 
 use super::again::Again;
-use super::{DEEPEST, Entry, MOST_FAULTS, Misread, Node, Parsed, Table, Value};
+use super::{DEEPEST, Entry, MOST_FAULTS, MOST_VALUES, Misread, Node, Parsed, Table, Value};
 use crate::config::fault::Fault;
 use crate::config::path::{Path, Span, Step};
 
@@ -23,6 +23,7 @@ pub(super) fn parse(text: &str, file: usize) -> Parsed {
     let mut builder = Builder {
         file,
         text,
+        values: 0,
         nodes: 0,
         aliased: 0,
         open: Vec::new(),
@@ -48,6 +49,8 @@ pub(super) fn parse(text: &str, file: usize) -> Parsed {
 struct Builder<'t> {
     file: usize,
     text: &'t str,
+    /// How many values there are so far, and parts that are kept for aliases.
+    values: usize,
     /// How many parts there are so far, and how many of them are there by aliases.
     nodes: usize,
     aliased: usize,
@@ -92,11 +95,17 @@ impl Builder<'_> {
 
     fn take(&mut self, event: Event<'_>, span: &granit_parser::Span) -> Result<(), Misread> {
         let span = self.span(span);
+        let is_key = self.open.last().is_some_and(Open::awaits_key);
+        let is_value =
+            matches!(event, Event::Scalar(..) | Event::SequenceStart(..) | Event::MappingStart(..));
+        self.values += usize::from(is_value && !is_key);
+        if self.values > MOST_VALUES {
+            return Err(Misread { span: Some(span), fault: Fault::TooManyValues(MOST_VALUES) });
+        }
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let is_tagged = self.refuse_tag(tag.is_some(), &span);
                 let plain = style == ScalarStyle::Plain;
-                let is_key = self.open.last().is_some_and(Open::awaits_key);
                 let value =
                     if plain && !is_key { plain_value(&text) } else { Value::Text(text.into_owned()) };
                 let parts = parts_of(&value);
@@ -159,6 +168,7 @@ impl Builder<'_> {
 
     fn keep(&mut self, anchor: usize, node: &Node, parts: usize) {
         if anchor != 0 {
+            self.values += parts;
             self.anchors.insert(anchor, (node.clone(), parts));
         }
     }

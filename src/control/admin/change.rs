@@ -1,14 +1,17 @@
 //! What operators change through the admin API.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use hyper::header::{CONTENT_TYPE, HeaderMap, IF_MATCH};
 use hyper::{Request, StatusCode};
 use serde::de::DeserializeOwned;
+use tokio::sync::OwnedMutexGuard;
 use tokio::task::spawn_local;
 
 use crate::backends::Backend;
 use crate::config::{Format, says_nothing};
+use crate::connect::Patience;
 use crate::control::api::{self, Applied, BackendPatch, Change};
 use crate::control::confirm::{self, Before};
 use crate::control::desk::{Desk, Intent, Outcome, Refusal};
@@ -25,6 +28,8 @@ use super::wish::Wish;
 const CONFIG_SIZE: usize = 4 << 20;
 /// Bytes of any other body.
 const BODY_SIZE: usize = 16 << 10;
+/// For the others who bring settings to be done with them.
+const OTHERS_TIME: Duration = Duration::from_secs(60);
 
 /// Holds or weighs a backend.
 pub(super) async fn patch_backend(
@@ -86,9 +91,10 @@ pub(super) async fn put_config(
             desk.count_refused();
         }
     };
-    let text = read_settings(body, format).await.inspect_err(refused)?;
+    let (bringing, text) = read_settings(body, format, desk).await.inspect_err(refused)?;
     let own = Rc::clone(desk);
     let change = async move {
+        let _bringing = bringing;
         let (loaded, turn) = (own.read(text, format).await?, own.turn().await?);
         check_match(&head.headers, &revision_tag(&own, own.revision()))?;
         let before = Before::now(&own).await;
@@ -124,9 +130,10 @@ pub(super) async fn reload(
 /// What the settings that a request brings would do.
 pub(super) async fn plan(request: Request<&mut Sent>, desk: &Rc<Desk>) -> Result<Answer, Refused> {
     let format = format(request.headers())?;
-    let text = read_settings(request.into_body(), format).await?;
+    let (bringing, text) = read_settings(request.into_body(), format, desk).await?;
     let own = Rc::clone(desk);
     let planned = async move {
+        let _bringing = bringing;
         let loaded = own.read(text, format).await?;
         let turn = own.turn().await?;
         // What could not be put in force is refused here as it would be there.
@@ -232,8 +239,13 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
     Ok(serde_json::from_slice(body)?)
 }
 
-/// Reads settings. Nothing does not stand for the defaults: it may be a body that was forgotten.
-async fn read_settings(body: &mut Sent, format: Format) -> Result<Vec<u8>, Refused> {
+/// Reads settings, as soon as no other caller brings any. Nothing does not stand for the defaults: it may be a body that was forgotten.
+async fn read_settings(
+    body: &mut Sent,
+    format: Format,
+    desk: &Desk,
+) -> Result<(OwnedMutexGuard<()>, Vec<u8>), Refused> {
+    let bringing = Patience::of(OTHERS_TIME).wait(desk.bringing()).await.ok_or(Refused::Busy)?;
     let text = body.read(CONFIG_SIZE).await?;
-    if says_nothing(&text, format) { Err(Refused::Empty) } else { Ok(text) }
+    if says_nothing(&text, format) { Err(Refused::Empty) } else { Ok((bringing, text)) }
 }

@@ -43,6 +43,8 @@ pub(super) enum Refused {
     Empty,
     #[error("the body has more than {0} bytes")]
     TooLarge(usize),
+    #[error("settings of other callers are still being read or tried; try again")]
+    Busy,
     #[error("the body did not come to its end in time")]
     Slow,
     #[error("the connection broke off amid the body")]
@@ -139,6 +141,8 @@ impl Refused {
                 => (StatusCode::UNPROCESSABLE_ENTITY, ProblemKind::Body, "the body cannot be done"),
             Self::Settings(_)
                 => (StatusCode::UNPROCESSABLE_ENTITY, ProblemKind::Settings, "the settings make no sense"),
+            Self::Busy
+                => (StatusCode::SERVICE_UNAVAILABLE, ProblemKind::Busy, "others bring settings"),
             Self::Stopping(_)
                 => (StatusCode::SERVICE_UNAVAILABLE, ProblemKind::Stopping, "the program is about to end"),
         }

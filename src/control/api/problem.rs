@@ -67,6 +67,9 @@ pub enum ProblemKind {
     /// The settings make no sense.
     #[serde(rename = "urn:loadbalancer:problem:settings")]
     Settings,
+    /// Others bring settings, which takes its time.
+    #[serde(rename = "urn:loadbalancer:problem:busy")]
+    Busy,
     /// The program is about to end.
     #[serde(rename = "urn:loadbalancer:problem:stopping")]
     Stopping,

@@ -1,6 +1,9 @@
 //! Settings that come through the admin API.
 
+use std::io::ErrorKind;
+
 use super::*;
+use crate::support::admin::Admin;
 
 const CONFIG: &str = "/api/v1/config";
 const TOML: &str = "Content-Type: application/toml\r\n";
@@ -57,12 +60,18 @@ fn settings_in_each_format_are_put_in_force_and_a_trial_changes_nothing() {
 fn what_comes_of_a_change_is_told_though_its_caller_has_left() {
     let (sample, silent) = (Sample::start("only"), std::net::UdpSocket::bind("127.0.0.1:0").unwrap());
     let balancer = start(&Settings::that_say(&pool("first", &[sample.address()])));
+    leave_while_names_are_asked_for(&balancer.admin(), &silent);
+    balancer.said("reload refused");
+}
+
+/// Brings settings with a name that this server, which says nothing, is asked for, and leaves meanwhile.
+fn leave_while_names_are_asked_for(admin: &Admin, silent: &std::net::UdpSocket) {
     // Names are waited for a while, and then there is nobody in the place of who is there.
     let text = format!(
         "dns_servers = [\"{}\"]\n[listeners.web]\naddress = \"127.0.0.1:0\"\n[pools.all]\ndiscover = [\"dns:app.test:80\"]\n",
         silent.local_addr().unwrap()
     );
-    let mut caller = Client::to(balancer.admin().address);
+    let mut caller = Client::to(admin.address);
     caller.send(format!(
         "POST {CONFIG} HTTP/1.1\r\nHost: localhost\r\n{TOML}Content-Length: {}\r\n\r\n{text}",
         text.len()
@@ -71,7 +80,59 @@ fn what_comes_of_a_change_is_told_though_its_caller_has_left() {
     silent.set_read_timeout(Some(crate::support::PATIENCE)).unwrap();
     silent.recv_from(&mut asked).expect("it asks for the name");
     drop(caller);
+}
+
+/// A caller who will send settings of so many bytes when it is asked to go on.
+fn caller_with(admin: &Admin, length: usize) -> Client {
+    let mut caller = Client::to(admin.address);
+    caller.send(format!(
+        "POST /api/v1/plan HTTP/1.1\r\nHost: localhost\r\n{TOML}Content-Length: {length}\r\nExpect: 100-continue\r\n\r\n"
+    ));
+    caller
+}
+
+/// Fails if the caller was asked to go on, though others who came later were answered.
+fn expect_silence(caller: &Client, admin: &Admin) {
+    (0..5).for_each(|_| drop(admin.get("/api/v1/overview")));
+    caller.stream().set_nonblocking(true).unwrap();
+    let peeked = caller.stream().peek(&mut [0]);
+    caller.stream().set_nonblocking(false).unwrap();
+    assert_eq!(peeked.map_err(|error| error.kind()), Err(ErrorKind::WouldBlock));
+}
+
+#[test]
+fn settings_of_one_caller_at_a_time_are_taken_and_the_next_ones_wait() {
+    let sample = Sample::start("only");
+    let balancer = start(&Settings::that_say(&pool("first", &[sample.address()])));
+    let (admin, text) = (balancer.admin(), pool("first", &[sample.address()]));
+    let mut first = caller_with(&admin, text.len());
+    assert_eq!(first.head().status, 100);
+    let (mut second, mut third) = (caller_with(&admin, text.len()), caller_with(&admin, text.len()));
+    expect_silence(&second, &admin);
+    first.send(&text);
+    first.answer().expect_status(200);
+    assert_eq!(second.head().status, 100);
+    expect_silence(&third, &admin);
+    // One who leaves amid its settings keeps nobody waiting.
+    drop(second);
+    assert_eq!(third.head().status, 100);
+    third.send(&text);
+    third.answer().expect_status(200);
+}
+
+#[test]
+fn settings_wait_for_those_whose_caller_has_left() {
+    let (sample, silent) = (Sample::start("only"), std::net::UdpSocket::bind("127.0.0.1:0").unwrap());
+    let balancer = start(&Settings::that_say(&pool("first", &[sample.address()])));
+    let admin = balancer.admin();
+    leave_while_names_are_asked_for(&admin, &silent);
+    let text = pool("first", &[sample.address()]);
+    let mut next = caller_with(&admin, text.len());
+    expect_silence(&next, &admin);
     balancer.said("reload refused");
+    assert_eq!(next.head().status, 100);
+    next.send(&text);
+    next.answer().expect_status(200);
 }
 
 #[test]

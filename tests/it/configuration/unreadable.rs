@@ -209,6 +209,38 @@ fn settings_without_end_in_each_other_are_refused_in_each_format() {
 }
 
 #[test]
+fn more_values_than_any_settings_need_are_refused_in_each_format_before_they_take_memory() {
+    let most = 200_000;
+    for (name, begin, one, end) in [
+        ("lb.toml", "a = [", "1,", "]"),
+        ("lb.toml", "", "", "\n"),
+        ("lb.yaml", "a: [", "[],", "]"),
+        ("lb.json", "{\"a\": [", "[],", "1]}"),
+    ] {
+        let of = |values: usize| match one {
+            "" => (0..values).map(|number| format!("x{number} = 1\n")).collect(),
+            one => format!("{begin}{}{end}", one.repeat(values)),
+        };
+        let said = said_of(name, of(most + 1));
+        assert!(
+            said.contains(&format!("too many values: no settings need more than {most}")),
+            "{name}: {said}"
+        );
+        assert!(said.contains(&format!("{name}:")), "{name}: {said}");
+        assert!(said.contains("name backends in a file that a pool discovers"), "{name}: {said}");
+        let said = said_of(name, of(most - 3));
+        assert!(said.contains("unknown key") && !said.contains("too many values"), "{name}: {said}");
+    }
+    // Aliases are kept for what may never ask for them.
+    let anchors: String = (0..20).map(|number| format!("&a{number} [")).collect();
+    let said = said_of("lb.yaml", format!("a: {anchors}{}{}", "1,".repeat(most / 10), "]".repeat(20)));
+    assert!(said.contains("too many values"), "{said}");
+    // What is no value takes memory, too.
+    let said = said_of("lb.toml", "\n".repeat(4 << 20) + "a = 1\n");
+    assert!(said.contains("too many values"), "{said}");
+}
+
+#[test]
 fn what_is_no_file_is_named_and_nobody_waits_for_it() {
     let folder = Folder::new();
     let pipe = folder.path("pipe.toml");

@@ -35,7 +35,6 @@ pub(super) fn recover(text: &str, file: usize) -> Parsed {
         }
     }
     let Recovery { garden, mut misread, is_cut, .. } = recovery;
-    let is_cut = is_cut || !statements.is_at_end;
     if let Some(deep) = misread.iter().position(|misread| misread.fault == Fault::TooDeep) {
         // All else may follow from it.
         return Parsed::nothing(vec![misread.swap_remove(deep)]);

@@ -6,9 +6,6 @@ use toml_parser::{Expected, ParseError, Source, Span};
 
 use crate::config::tree::DEEPEST;
 
-/// A list of more than this is not looked into: its parts take memory, and nobody writes it.
-const MOST_TOKENS: usize = 1 << 20;
-
 /// What a statement looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
@@ -43,27 +40,21 @@ pub(super) struct Statement {
 pub(super) struct Statements<'t> {
     source: Source<'t>,
     lexer: Lexer<'t>,
-    /// Whether the end of the text was seen.
-    pub(super) is_at_end: bool,
 }
 
 impl<'t> Statements<'t> {
     pub(super) fn of(source: Source<'t>) -> Self {
-        Self { source, lexer: source.lex(), is_at_end: false }
+        Self { source, lexer: source.lex() }
     }
 
-    /// None at the end of the text, or of what of it is looked into.
+    /// None at the end of the text.
     pub(super) fn next(&mut self) -> Option<Statement> {
         let mut scan = Scan::default();
         for token in self.lexer.by_ref() {
             let is_whole = scan.take(token, self.source);
             scan.tokens.push(token);
-            self.is_at_end = token.kind() == TokenKind::Eof;
             if is_whole {
                 break;
-            }
-            if scan.tokens.len() > MOST_TOKENS {
-                return None;
             }
         }
         (!scan.tokens.is_empty()).then(|| scan.statement())
