@@ -2,16 +2,17 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::mem;
+use std::mem::{self, MaybeUninit};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::connect::is_of_the_other_end;
 
-/// Bytes that wait in each direction.
-const BUFFER: usize = 16 * 1024;
+/// Bytes that are read at once, and may wait in each direction.
+const READ: usize = 16 * 1024;
 
 /// How a direction came to its end.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,11 +26,10 @@ enum End {
     BrokenOff,
 }
 
-/// One direction.
+/// One direction. It has memory only for what its end does not take: most tunnels are idle.
 struct Direction {
-    buffer: Box<[u8]>,
-    /// Where what is to be written begins and ends.
-    waiting: (usize, usize),
+    /// What is to be written.
+    waiting: Bytes,
     /// Whether more may wait with who writes it.
     unflushed: bool,
     /// What the last read told, if it was the last.
@@ -71,17 +71,8 @@ pub(super) async fn pass(
 
 impl Direction {
     fn behind(read_ahead: &[u8]) -> Self {
-        let mut buffer = read_ahead.to_vec();
-        buffer.resize(BUFFER.max(read_ahead.len()), 0);
-        let waiting = (0, read_ahead.len());
-        Self {
-            buffer: buffer.into_boxed_slice(),
-            waiting,
-            unflushed: false,
-            told: None,
-            is_doubtful: false,
-            end: None,
-        }
+        let waiting = Bytes::copy_from_slice(read_ahead);
+        Self { waiting, unflushed: false, told: None, is_doubtful: false, end: None }
     }
 
     /// Errors are those that say nothing of either end.
@@ -113,8 +104,10 @@ impl Direction {
 
     /// Takes what nobody hears: who says it may wait for that, and only then hear of the end.
     fn pass_over(&mut self, cx: &mut Context<'_>, from: &mut (impl AsyncRead + Unpin)) {
+        self.waiting = Bytes::new();
+        let mut room = [MaybeUninit::uninit(); READ];
         while self.told.is_none() {
-            let mut read = ReadBuf::new(&mut self.buffer);
+            let mut read = ReadBuf::uninit(&mut room);
             match Pin::new(&mut *from).poll_read(cx, &mut read) {
                 Poll::Ready(Ok(())) if !read.filled().is_empty() => {}
                 Poll::Ready(told) => self.told = Some(told),
@@ -130,16 +123,13 @@ impl Direction {
         from: &mut (impl AsyncRead + Unpin),
         to: &mut (impl AsyncWrite + Unpin),
     ) -> Poll<io::Result<End>> {
+        let mut room = [MaybeUninit::uninit(); READ];
         loop {
-            while self.waiting.0 < self.waiting.1 {
-                let written =
-                    ready!(Pin::new(&mut *to).poll_write(cx, &self.buffer[self.waiting.0..self.waiting.1]))?;
-                if written == 0 {
-                    return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-                }
-                self.waiting.0 += written;
-                self.unflushed = true;
+            while !self.waiting.is_empty() {
+                let written = ready!(self.poll_write(cx, to, &self.waiting.clone()))?;
+                self.waiting.advance(written);
             }
+            self.waiting = Bytes::new();
             if let Some(told) = &self.told {
                 if told.is_ok() && !self.is_doubtful {
                     ready!(Pin::new(&mut *to).poll_shutdown(cx))?;
@@ -148,10 +138,16 @@ impl Direction {
                 ready!(Pin::new(&mut *to).poll_flush(cx))?;
                 return Poll::Ready(Ok(End::BrokenOff));
             }
-            let mut read = ReadBuf::new(&mut self.buffer);
+            let mut read = ReadBuf::uninit(&mut room);
             match Pin::new(&mut *from).poll_read(cx, &mut read) {
                 Poll::Ready(Ok(())) if read.filled().is_empty() => self.told = Some(Ok(())),
-                Poll::Ready(Ok(())) => self.waiting = (0, read.filled().len()),
+                Poll::Ready(Ok(())) => {
+                    let written = match self.poll_write(cx, to, read.filled())? {
+                        Poll::Ready(written) => written,
+                        Poll::Pending => 0,
+                    };
+                    self.waiting = Bytes::copy_from_slice(&read.filled()[written..]);
+                }
                 Poll::Ready(Err(error)) => self.told = Some(Err(error)),
                 Poll::Pending => {
                     if mem::take(&mut self.unflushed) && Pin::new(&mut *to).poll_flush(cx)?.is_pending() {
@@ -161,6 +157,20 @@ impl Direction {
                 }
             }
         }
+    }
+
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &mut (impl AsyncWrite + Unpin),
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(to).poll_write(cx, bytes))?;
+        if written == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        self.unflushed = true;
+        Poll::Ready(Ok(written))
     }
 }
 

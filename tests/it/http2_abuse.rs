@@ -33,22 +33,6 @@ fn house() -> (Sample, Running) {
     (sample, balancer)
 }
 
-/// Kilobytes of memory that a process has.
-fn memory(balancer: &Running) -> usize {
-    kilobytes(balancer, "VmRSS:")
-}
-
-/// The most that it ever had.
-fn most_memory(balancer: &Running) -> usize {
-    kilobytes(balancer, "VmHWM:")
-}
-
-fn kilobytes(balancer: &Running, of: &str) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", balancer.id())).unwrap();
-    let line = status.lines().find(|line| line.starts_with(of)).expect("a line");
-    line.split_whitespace().nth(1).and_then(|text| text.parse().ok()).expect("a number")
-}
-
 /// Does this while somebody else makes requests, each of which must be answered.
 fn beside_others<T>(balancer: &Running, attack: impl FnOnce() -> T) -> T {
     let over = AtomicBool::new(false);
@@ -58,7 +42,7 @@ fn beside_others<T>(balancer: &Running, attack: impl FnOnce() -> T) -> T {
         other.answer().expect_status(200);
     };
     ask();
-    let before = memory(balancer);
+    let before = balancer.memory();
     let outcome = thread::scope(|scope| {
         let _end = End(&over);
         scope.spawn(|| {
@@ -68,7 +52,7 @@ fn beside_others<T>(balancer: &Running, attack: impl FnOnce() -> T) -> T {
         });
         attack()
     });
-    let grown = memory(balancer).saturating_sub(before);
+    let grown = balancer.memory().saturating_sub(before);
     assert!(grown < GROWTH, "the attack takes {grown} kB");
     outcome
 }

@@ -5,28 +5,20 @@ mod expect;
 mod leaving;
 mod surplus;
 
-use std::fs;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread;
 
-use crate::support::{Backend, Balancer, Client, PATIENCE, Running, Sample, gate, get};
+use crate::support::{Backend, Balancer, Client, PATIENCE, Sample, gate, get};
 
 const MIB: u64 = 1 << 20;
 /// Far more than may be held in memory.
 const LARGE: u64 = 64 * MIB;
-/// What may be held in memory for one body, with room for what the allocator keeps.
-const FEW: u64 = 16 * MIB;
+/// Kilobytes that may be held in memory for one body, with room for what the allocator keeps.
+const FEW: usize = 16 * 1024;
 /// What may be on its way in the buffers of the system and of the balancer.
 const BUFFERED: u64 = 64 * MIB;
 const ENDLESS: u64 = 1024 * MIB;
-
-/// The most memory that the balancer ever had, in bytes.
-fn peak_memory(balancer: &Running) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", balancer.id())).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its peak memory");
-    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
-}
 
 #[test]
 fn a_large_answer_passes_in_little_memory() {
@@ -34,7 +26,7 @@ fn a_large_answer_passes_in_little_memory() {
     let backend = Sample::start("one");
     let balancer = Balancer::before(&[backend.address()]).start();
     get(balancer.address, "/").expect_status(200);
-    let before = peak_memory(&balancer);
+    let before = balancer.most_memory();
     for path in ["bytes", "chunked"] {
         let mut client = Client::to(balancer.address);
         client.send(format!("GET /{path}/{LARGE} HTTP/1.0\r\n\r\n"));
@@ -45,8 +37,8 @@ fn a_large_answer_passes_in_little_memory() {
         }
         client.expect_end();
     }
-    let grown = peak_memory(&balancer) - before;
-    assert!(grown < FEW, "{grown} bytes were held");
+    let grown = balancer.most_memory() - before;
+    assert!(grown < FEW, "{grown} kB were held");
 }
 
 #[test]
@@ -60,15 +52,15 @@ fn a_large_upload_passes_in_little_memory() {
     let balancer = Balancer::before(&[backend.address]).start();
     get(balancer.address, "/").expect_status(204);
     assert_eq!(told.recv_timeout(PATIENCE), Ok(0));
-    let before = peak_memory(&balancer);
+    let before = balancer.most_memory();
     let mut client = Client::to(balancer.address);
     client.send(format!("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: {LARGE}\r\n\r\n"));
     let piece = vec![b'x'; MIB as usize];
     (0..LARGE / MIB).for_each(|_| client.send(&piece));
     client.answer().expect_status(204);
     assert_eq!(told.recv_timeout(PATIENCE), Ok(LARGE));
-    let grown = peak_memory(&balancer) - before;
-    assert!(grown < FEW, "{grown} bytes were held");
+    let grown = balancer.most_memory() - before;
+    assert!(grown < FEW, "{grown} kB were held");
 }
 
 #[test]

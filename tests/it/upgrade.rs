@@ -111,6 +111,27 @@ fn much_passes_both_ways_at_once() {
 }
 
 #[test]
+fn a_tunnel_in_which_nobody_says_anything_holds_little() {
+    const TUNNELS: usize = 400;
+    let (_backend, balancer) = tunnel_to(echo);
+    let balancer = balancer.flag("--workers", "1").start();
+    let open = |count| {
+        let mut clients: Vec<_> = (0..count).map(|_| upgraded(&balancer)).collect();
+        for client in &mut clients {
+            client.send("hello");
+            assert_eq!(client.bytes(5), b"hello");
+        }
+        clients
+    };
+    let few = open(20);
+    let before = balancer.memory();
+    let many = open(TUNNELS);
+    let each = balancer.memory().saturating_sub(before) / TUNNELS;
+    assert!(each < 24, "{each} kB for each of them");
+    drop((few, many));
+}
+
+#[test]
 fn an_upgrade_works_on_a_connection_that_carried_requests_before() {
     let backend = Backend::that(|mut transport| {
         transport.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");

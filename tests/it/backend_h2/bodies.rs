@@ -1,6 +1,5 @@
 //! Bodies over HTTP/2: both ways, at the same time, and not at all.
 
-use std::fs;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,7 +7,7 @@ use h2::Reason;
 use hyper::{HeaderMap, Response, StatusCode};
 
 use crate::support::h2_backend::{H2Backend, send_all};
-use crate::support::{Client, Running, request, until};
+use crate::support::{Client, request, until};
 
 use super::{before, noop};
 
@@ -177,7 +176,7 @@ fn a_client_that_does_not_read_holds_little_memory_and_nobody_up() {
         }
     });
     let balancer = before(&[&backend]);
-    let before = memory(&balancer);
+    let before = balancer.memory();
     let mut stalled: Vec<_> = (0..40).map(|_| Client::to(balancer.address)).collect();
     for client in &mut stalled {
         client.send("GET /endless HTTP/1.1\r\nHost: test\r\n\r\n");
@@ -186,7 +185,7 @@ fn a_client_that_does_not_read_holds_little_memory_and_nobody_up() {
     for _ in 0..50 {
         crate::support::get(balancer.address, "/small").expect_status(200);
     }
-    let grown = memory(&balancer).saturating_sub(before) >> 10;
+    let grown = balancer.memory().saturating_sub(before) >> 10;
     assert!(grown < 60, "{grown} MiB for 40 clients that do not read");
 }
 
@@ -202,7 +201,7 @@ fn a_backend_that_does_not_read_makes_its_client_wait_and_memory_stays() {
         }
     });
     let balancer = before(&[&backend]);
-    let before = memory(&balancer);
+    let before = balancer.memory();
     let count = 64 << 20;
     let mut client = Client::to(balancer.address);
     let stream = client.stream().try_clone().unwrap();
@@ -212,16 +211,9 @@ fn a_backend_that_does_not_read_makes_its_client_wait_and_memory_stays() {
         sender.send(vec![b'x'; count]);
     });
     until("it came", || backend.requests() == 1);
-    let grown = memory(&balancer).saturating_sub(before) >> 10;
+    let grown = balancer.memory().saturating_sub(before) >> 10;
     assert!(!sending.is_finished() && grown < 20, "{grown} MiB");
     opener.send_replace(true);
     assert_eq!(client.answer().expect_status(200).text(), count.to_string());
     sending.join().unwrap();
-}
-
-/// The memory that a program has, in KiB.
-fn memory(running: &Running) -> usize {
-    let status = fs::read_to_string(format!("/proc/{}/status", running.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
 }

@@ -9,7 +9,7 @@ use crate::support::{Backend, Balancer, PATIENCE, Running, Sample, Settings};
 use super::raw::{
     DATA, END_HEADERS, END_STREAM, HEAD_TOO_LARGE, HEADERS, OK, RST_STREAM, Raw, frame, get, length, setting,
 };
-use super::{GROWTH, house, memory, most_memory, streams};
+use super::{GROWTH, house, streams};
 
 /// Kilobytes of an answer that wait for the client: what h2 holds of it, what was read of it from the backend.
 const PER_STREAM: usize = 320;
@@ -50,7 +50,7 @@ fn a_head_larger_than_is_allowed_is_refused_and_its_connection_goes_on() {
 fn clients_that_ask_for_much_and_take_nothing_are_cut_and_cost_little_meanwhile() {
     let sample = Sample::start("b1");
     let balancer = Balancer::before(&[sample.address()]).flag("--body-timeout", "3s").start();
-    let before = memory(&balancer);
+    let before = balancer.memory();
     // Each stream of it may be sent nothing at all.
     let mut raw = Raw::with(balancer.address, &setting(4, 0));
     all_at_once(&mut raw, "/bytes/100000000");
@@ -61,7 +61,7 @@ fn clients_that_ask_for_much_and_take_nothing_are_cut_and_cost_little_meanwhile(
             HEADERS => {
                 assert!(frame.payload.starts_with(OK));
                 answered += 1;
-                grown = memory(&balancer).saturating_sub(before).max(grown);
+                grown = balancer.memory().saturating_sub(before).max(grown);
             }
             RST_STREAM => cut += 1,
             _ => {}
@@ -103,13 +103,13 @@ fn answers_of_ours_that_nobody_takes_are_kept_once() {
     // What one gave back would hide what the next one takes.
     let mut held = Vec::new();
     for path in ["/text", "/status/500", "/down"] {
-        let before = memory(&balancer);
+        let before = balancer.memory();
         let mut raw = Raw::with(balancer.address, &setting(4, 0));
         all_at_once(&mut raw, path);
         for _ in 0..128 {
             raw.expect(HEADERS);
         }
-        let grown = memory(&balancer).saturating_sub(before);
+        let grown = balancer.memory().saturating_sub(before);
         assert!(grown < GROWTH, "{grown} kB for 128 times {path}");
         held.push(raw);
     }
@@ -120,12 +120,12 @@ fn a_client_that_does_not_read_is_cut_and_costs_little_meanwhile() {
     let sample = Sample::start("b1");
     let balancer =
         Balancer::before(&[sample.address()]).flag("--body-timeout", "3s").flag("--access-log", "-").start();
-    let before = memory(&balancer);
+    let before = balancer.memory();
     let mut raw = Raw::with(balancer.address, &setting(4, i32::MAX.cast_unsigned()));
     raw.send(&frame(super::WINDOW_UPDATE, 0, 0, &0x7fff_0000_u32.to_be_bytes()));
     all_at_once(&mut raw, "/bytes/100000000");
     balancer.said_times(r#""reason":"client_stalled""#, 128);
-    let grown = memory(&balancer).saturating_sub(before);
+    let grown = balancer.memory().saturating_sub(before);
     assert!(grown < 128 * PER_STREAM, "{grown} kB for 128 streams");
     raw.expect(DATA);
 }
@@ -186,12 +186,12 @@ fn answers_in_small_pieces_that_nobody_takes_cost_little_and_are_cut() {
     let (tell, _told) = channel();
     let (sample, backend) = (Sample::start("b1"), in_small_pieces(tell));
     let (balancer, mut raw) = that_does_not_read(&sample, &backend, "3s");
-    let before = memory(&balancer);
+    let before = balancer.memory();
     for stream in streams().skip(1).take(40) {
         raw.send(&frame(HEADERS, END_HEADERS | END_STREAM, stream, &get("/drip")));
     }
     balancer.said_times(r#""reason":"client_stalled""#, 41);
-    let grown = most_memory(&balancer).saturating_sub(before);
+    let grown = balancer.most_memory().saturating_sub(before);
     assert!(grown < 40 * PER_STREAM, "{grown} kB for 40 streams");
 }
 
@@ -240,7 +240,7 @@ fn a_client_that_does_not_read_is_heard_no_more_before_what_is_said_to_its_mista
         raw.send(&frame(HEADERS, END_HEADERS | END_STREAM, asked.unwrap(), &get("/bytes/1000000000")));
         // Once it has begun to come, it fills all room that there is.
         raw.expect(DATA);
-        let before = memory(&balancer);
+        let before = balancer.memory();
         let all = streams().filter(|stream| Some(*stream) != asked).take(super::MANY).flat_map(|stream| {
             let mut bytes = mistake.clone();
             bytes[5..9].copy_from_slice(&stream.to_be_bytes());
@@ -249,7 +249,7 @@ fn a_client_that_does_not_read_is_heard_no_more_before_what_is_said_to_its_mista
         raw.send(&all.collect::<Vec<_>>());
         // It is heard no more, or, if it was slow to be so, its mistakes were too many.
         balancer.said(r#""reason":""#);
-        let grown = most_memory(&balancer).saturating_sub(before);
+        let grown = balancer.most_memory().saturating_sub(before);
         assert!(grown < GROWTH, "{grown} kB for {mistake:?}");
     }
 }

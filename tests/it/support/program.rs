@@ -347,6 +347,22 @@ impl Running {
         lines.join("\n")
     }
 
+    /// Kilobytes of memory that it has.
+    pub fn memory(&self) -> usize {
+        self.kilobytes("VmRSS:")
+    }
+
+    /// The most that it ever had.
+    pub fn most_memory(&self) -> usize {
+        self.kilobytes("VmHWM:")
+    }
+
+    fn kilobytes(&self, of: &str) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(of)).expect("a line");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
     /// Its process.
     pub fn id(&self) -> u32 {
         self.child.lock().unwrap().id()
