@@ -152,7 +152,7 @@ async fn serve(
     (started, mut shutdown): (impl FnOnce(&Listener), Pin<&mut impl Future<Output = ()>>),
 ) -> Result<&'static str, StartError> {
     let Signals { hangups, stray, succession } = signals;
-    let succession = Succession::prepare(sources.as_ref(), succession);
+    let mut succession = Succession::prepare(sources.as_ref(), succession);
     let roster = roster_of(registry, &prepared, &mut predecessor);
     tokio::select! {
         biased;
@@ -184,7 +184,8 @@ async fn serve(
     // Whoever comes before waits in the queues, where the one before still takes them if we do not serve.
     let mut workers = threads.set_to_work(workers);
     let desk = desk_over(&live, registry, (snapshots, as_of, stopping), predecessor.id(), (sources, loaded));
-    let reload = spawn_local(control::reload(hangups, Rc::clone(&desk)));
+    // A reload that is asked for during a stop is refused, and told so.
+    spawn_local(control::reload(hangups, Rc::clone(&desk)));
     let watch = spawn_local(control::watch(Rc::clone(&desk)));
     spawn_local(control::explain(stray));
     let life = spawn_local(show_life(Rc::clone(&live)));
@@ -196,14 +197,14 @@ async fn serve(
     let (mut cause, chores) = (Cause::Asked, Chores::default());
     let stopped = async {
         cause =
-            stop::cause((shutdown.as_mut(), cut), (&mut workers, &chores), (succession, &live, &desk)).await;
+            stop::cause((shutdown.as_mut(), cut), (&mut workers, &chores), (&mut succession, &live, &desk))
+                .await;
         watch.abort();
-        match cause {
-            // A successor gets the signals that we would have got, and is who is watched.
-            Cause::Succeeded(_) => life.abort(),
-            Cause::Asked | Cause::Fallen(_) => reload.abort(),
+        if let Cause::Succeeded(_) = cause {
+            // The successor is who is watched.
+            life.abort();
         }
-        stop::stop((cause, shutdown), workers, &live, (stop, cut)).await;
+        stop::stop((cause, shutdown), (workers, succession), &live, (stop, cut)).await;
     };
     started(&live.listeners()[0]);
     control::run(live.subscribe(), registry, publish, beat, &chores, stopped).await;

@@ -19,7 +19,7 @@ use crate::config::{
     ConfigTool, Converted, Flags, Format, Loaded, Problem, Problems, Remote, STDIN, Sources, Tool, convert,
     name_of, read_text, reference, schema, slips,
 };
-use crate::control::starved;
+use crate::control::{starved, unlisted};
 use crate::telemetry::complain;
 
 use exit::{FAILED, USAGE};
@@ -120,7 +120,8 @@ fn validate(sources: &Sources, json: bool) -> ExitCode {
         (Ok(loaded), false) => {
             let weighed = Weighed::default();
             let starved = starved(&loaded.config, &weighed);
-            slips().chain(loaded.remarks.iter().cloned()).chain(starved).for_each(say);
+            let remarks = loaded.remarks.iter().cloned().chain(starved).chain(unlisted(&loaded.config));
+            slips().chain(remarks).for_each(say);
             print(&format!("{}\n", praise(loaded)))
         }
         (Err(problems), false) => refuse(problems),

@@ -32,7 +32,7 @@ pub(super) enum Cause {
 pub(super) async fn cause(
     (shutdown, cut): (Pin<&mut impl Future<Output = ()>>, &watch::Receiver<bool>),
     (workers, chores): (&mut Workers, &Chores),
-    (mut succession, live, desk): (Succession, &Live, &Desk),
+    (succession, live, desk): (&mut Succession, &Live, &Desk),
 ) -> Cause {
     let cause = tokio::select! {
         () = shutdown => Cause::Asked,
@@ -58,7 +58,7 @@ async fn notice(
     time: Duration,
     (live, desk): (&Live, &Desk),
     mut cut: watch::Receiver<bool>,
-    (workers, chores, mut succession): (&mut Workers, &Chores, Succession),
+    (workers, chores, succession): (&mut Workers, &Chores, &mut Succession),
 ) -> Cause {
     desk.give_notice();
     let told = if live.config().admin.is_some() { ", and /readyz says 503" } else { "" };
@@ -84,7 +84,7 @@ async fn fallen(workers: &mut Workers, chores: &Chores) -> Fallen {
 /// Stops, and waits until the workers have ended.
 pub(super) async fn stop(
     (cause, mut shutdown): (Cause, Pin<&mut impl Future<Output = ()>>),
-    workers: Workers,
+    (workers, mut succession): (Workers, Succession),
     live: &Live,
     (stop, cut): (watch::Sender<Option<Stop>>, &watch::Receiver<bool>),
 ) {
@@ -107,7 +107,12 @@ pub(super) async fn stop(
             begin(Leaving::Stopped);
         }
     }
-    let mut ended = pin!(workers.ended());
+    let mut ended = pin!(async {
+        tokio::select! {
+            left = workers.ended() => left,
+            never = succession.is_refused() => match never {},
+        }
+    });
     let hurried = async {
         if let Cause::Succeeded(successor) = cause {
             tokio::select! {

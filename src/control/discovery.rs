@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use crate::config::{Backend, BackendUrl, Source};
+use crate::config::{Backend, BackendUrl, Config, Source};
 
 use dns::{DnsError, Resolver, Stamp};
 use file::FileError;
@@ -70,6 +70,19 @@ pub enum Objection {
     /// Nobody in the pool would get a request any more.
     #[error("all weights are 0, and no backend of its pool would get a request")]
     Weightless,
+}
+
+/// What is wrong with files that backends are read from. A start does not fail for it: they may be written later.
+pub fn unlisted(config: &Config) -> impl Iterator<Item = String> {
+    config.pools.iter().flat_map(|pool| &pool.sources).filter_map(|source| {
+        let Source::File(path) = source else { return None };
+        let wrong = match file::list(path, &[]) {
+            Ok(backends) if backends.is_empty() => SourceError::Nobody,
+            Ok(_) => return None,
+            Err(error) => error.into(),
+        };
+        Some(format!("{source}: {wrong}; no backend is known of it until that is mended"))
+    })
 }
 
 impl Discovery {

@@ -114,6 +114,9 @@ async fn look_after(desk: &Desk, sources: &Sources) {
 /// Tells what came of it.
 pub(super) fn tell(desk: &Desk, reloaded: &Result<Outcome, Refusal>) {
     match reloaded {
+        Ok(Outcome::Unchanged | Outcome::Waiting(_)) if desk.sources().is_some_and(Sources::is_read_once) => {
+            info!("reload: nothing has changed: the settings came from standard input, which is read once");
+        }
         Ok(Outcome::Unchanged | Outcome::Waiting(_)) => info!("reload: nothing has changed"),
         Ok(Outcome::Changed | Outcome::Later(_)) => info!("reloaded"),
         Err(error) => {

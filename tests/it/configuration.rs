@@ -62,6 +62,8 @@ fn a_file_may_come_by_standard_input_or_be_named_by_the_environment() {
         folder.write("lb.toml", format!("{START}[pools.app]\nbackends = [\"{}\"]\n", sample.address()));
     let balancer = Balancer::bare().word("--config").word("-").reading(&file).start();
     get(balancer.address, "/").expect_status(200);
+    balancer.signal("HUP");
+    balancer.said("nothing has changed: the settings came from standard input, which is read once");
     let balancer = Balancer::bare().env("LOADBALANCER_CONFIG", file.to_str().unwrap()).start();
     get(balancer.address, "/").expect_status(200);
 }

@@ -10,8 +10,9 @@ use crate::config::format::Format;
 /// What is done with settings, without a balancer.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Tool {
-    /// Check the settings and the files that they name, but those that `discover` follows, and start nothing. Exit status: 0
-    /// if all is well, 1 if a file of settings cannot be read or the name of a backend cannot be resolved, 2 if it makes no sense
+    /// Check the settings and the files that they name, and start nothing. Exit status: 0 if all is well (what is wrong with a file
+    /// that `discover` follows is only said), 1 if a file of settings cannot be read or the name of a backend cannot be
+    /// resolved, 2 if it makes no sense
     Validate {
         /// Say it as JSON, on standard output
         #[arg(long)]

@@ -43,17 +43,21 @@ pub(super) enum FileError {
 
 /// Reads a file, which led to these before: `ADDRESS` or `ADDRESS weight=N` on each line; what follows a `#` is passed over.
 pub(super) async fn read(path: PathBuf, known: Vec<BackendUrl>) -> Result<Found, FileError> {
-    let unreadable = |error: io::Error| {
-        FileError::Unreadable(unreadable(&error, "name a file that exists and that we may read"))
-    };
-    let read = move || {
-        let bytes = read_file(&path, MOST_BYTES).map_err(unreadable)?;
-        let text = String::from_utf8(bytes).map_err(|error| unreadable(io::Error::other(error)))?;
-        parse(&text, path.parent().unwrap_or(Path::new("")), &known)
-    };
     // Names are looked up, which takes its time.
-    let backends = aside(read).await.map_err(|undone| unreadable(io::Error::other(undone.to_string())))??;
+    let backends = aside(move || list(&path, &known)).await;
+    let backends = backends.map_err(|undone| unread(&io::Error::other(undone.to_string())))??;
     Ok(Found { backends, holds: HOLDS, failed: None })
+}
+
+/// The same at once, for who has the time.
+pub(super) fn list(path: &Path, known: &[BackendUrl]) -> Result<Vec<Backend>, FileError> {
+    let bytes = read_file(path, MOST_BYTES).map_err(|error| unread(&error))?;
+    let text = String::from_utf8(bytes).map_err(|error| unread(&io::Error::other(error)))?;
+    parse(&text, path.parent().unwrap_or(Path::new("")), known)
+}
+
+fn unread(error: &io::Error) -> FileError {
+    FileError::Unreadable(unreadable(error, "name a file that exists and that we may read"))
 }
 
 /// Paths of sockets start from this folder.
@@ -81,27 +85,27 @@ fn parse(text: &str, folder: &Path, known: &[BackendUrl]) -> Result<Vec<Backend>
 mod tests {
     use super::*;
 
-    fn list(text: &str) -> Result<Vec<Backend>, FileError> {
+    fn parsed(text: &str) -> Result<Vec<Backend>, FileError> {
         parse(text, Path::new(""), &[])
     }
 
     #[test]
     fn a_line_is_a_backend_and_may_have_a_weight_and_a_remark() {
-        let backends = list("# ours\n10.0.0.1:80\n\n10.0.0.2:80 weight=3 # large\n").expect("a list");
+        let backends = parsed("# ours\n10.0.0.1:80\n\n10.0.0.2:80 weight=3 # large\n").expect("a list");
         let told: Vec<_> = backends.iter().map(|backend| (backend.url.to_string(), backend.weight)).collect();
         assert_eq!(told, [("10.0.0.1:80".to_owned(), 1), ("10.0.0.2:80".to_owned(), 3)]);
     }
 
     #[test]
     fn a_byte_order_mark_is_no_part_of_an_address() {
-        let backends = list("\u{feff}10.0.0.1:80\r\n10.0.0.2:80\r\n").expect("a list");
+        let backends = parsed("\u{feff}10.0.0.1:80\r\n10.0.0.2:80\r\n").expect("a list");
         let told: Vec<_> = backends.iter().map(|backend| backend.url.to_string()).collect();
         assert_eq!(told, ["10.0.0.1:80", "10.0.0.2:80"]);
     }
 
     #[test]
     fn a_line_that_is_none_is_named() {
-        let told = |text: &str| list(text).expect_err("not a list").to_string();
+        let told = |text: &str| parsed(text).expect_err("not a list").to_string();
         assert!(told("10.0.0.1:80\nhere").starts_with("line 2: here: not an address"), "{}", told("x\nhere"));
         for wrong in ["x", "99999999", "10001", "-1", "+1", ""] {
             let weight = format!(

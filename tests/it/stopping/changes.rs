@@ -53,3 +53,27 @@ fn a_change_that_is_under_way_at_a_stop_is_refused_and_opens_nothing() {
         return;
     }
 }
+
+#[test]
+fn what_is_asked_for_during_a_stop_is_refused_and_told_so() {
+    let (backend, came, let_go) = Backend::held_up();
+    let settings = Settings::that_say(&format!(
+        "[listeners.web]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"off\"\n[pools.all]\nbackends = [\"{}\"]\n",
+        backend.address
+    ));
+    let balancer = settings.balancer().start();
+    let mut slow = Client::to(balancer.address);
+    slow.send("GET /slow HTTP/1.1\r\nHost: test\r\n\r\n");
+    came.wait();
+    stop(&balancer, "TERM");
+    for times in 1..=2 {
+        balancer.signal("HUP");
+        balancer
+            .said_times("reload refused, the settings stay as they were: the program is about to end", times);
+        balancer.signal("USR2");
+        balancer.said_times("no successor: the program is about to end", times);
+    }
+    let_go.open();
+    slow.answer().expect_status(200);
+    ended_well(&balancer);
+}
