@@ -8,6 +8,7 @@ use std::pin::{Pin, pin};
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 
+use futures::FutureExt;
 use hyper::body::{Body, Bytes, Frame, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::{Request, Response, Version};
@@ -161,7 +162,22 @@ where
             self.driver.drive();
         }
         self.reused = true;
+        self.flow().forget();
         self.is_free() && !self.is_old && !self.flow().is_private()
+    }
+
+    /// The same connection, settled, without the memory that a large head took: hyper lets go of that only with all else that it
+    /// knows. Nothing if it cannot be kept.
+    pub(super) fn slim(self: Box<Self>) -> Option<Box<Self>> {
+        if !self.flow().is_bloated() {
+            return Some(self);
+        }
+        let (limits, outbox) = (self.limits, Rc::clone(&self.outbox));
+        let (stream, ahead) = self.into_upgraded()?;
+        // To speak anew waits for nobody.
+        let slim = Self::over(stream, limits, outbox).now_or_never()?;
+        let mut slim = Box::new(slim.ok().filter(|_| ahead.is_empty())?);
+        slim.settle().then_some(slim)
     }
 
     /// Whether the backend still keeps this idle connection, as far as the runtime knows. With `probe` the system is

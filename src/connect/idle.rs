@@ -45,7 +45,10 @@ where
 
     /// Keeps a connection for the next request, if it can carry one. `age` is that of the worker's clock.
     pub(super) fn put(&self, mut connection: Box<Http1<B>>, age: u64) {
-        if connection.settle() && self.0.borrow().len() < MOST_KEPT {
+        if connection.settle()
+            && self.0.borrow().len() < MOST_KEPT
+            && let Some(connection) = connection.slim()
+        {
             self.0.borrow_mut().push_back(Kept { connection, since: age });
         }
     }

@@ -5,7 +5,7 @@
 
 use hyper::Request;
 
-/// A buffer that grew beyond this for one large head is given back with the next.
+/// What a buffer has beyond this is given back when a head is forgotten.
 const KEEP: usize = 4096;
 
 /// The bytes of a request's head.

@@ -17,8 +17,10 @@ use super::{Doorbell, Peeked, Provenance, Stream};
 
 /// The empty line at the end of a head.
 const END: &[u8] = b"\r\n";
-/// Lines that grew beyond this for one long host are given back with the next request.
+/// What the lines of one long host took beyond this is given back when they are forgotten.
 const KEEP: usize = 1024;
+/// Heads of up to so many bytes, as such that have many cookies, leave hyper's buffer of a size that an idle connection may have.
+const USUAL_HEAD: usize = 16 * 1024;
 
 /// What was seen on a connection to a backend since the request under way began.
 #[derive(Debug, Default)]
@@ -33,6 +35,8 @@ pub struct Flow {
     begins: Cell<bool>,
     noting: Cell<bool>,
     sent: RefCell<SentHead>,
+    /// A head was larger than most, and hyper keeps a buffer of that size.
+    is_bloated: Cell<bool>,
     /// What is added to its head, with the empty line that ends that.
     lines: RefCell<Vec<u8>>,
     /// Not all that was to be written is, though hyper may be through with the request.
@@ -68,13 +72,22 @@ impl Flow {
         self.continued.set(false);
         self.begins.set(true);
         self.noting.set(note);
+        if let Some(provenance) = provenance {
+            provenance.write(&mut self.lines.borrow_mut());
+        }
+    }
+
+    /// A request is over: nothing is kept of it until the next, which may be a while.
+    pub(super) fn forget(&self) {
         self.sent.borrow_mut().forget();
         let lines = &mut *self.lines.borrow_mut();
         lines.clear();
         lines.shrink_to(KEEP);
-        if let Some(provenance) = provenance {
-            provenance.write(lines);
-        }
+    }
+
+    /// Whether a head that was sent left more memory with hyper than an idle connection should have.
+    pub(super) fn is_bloated(&self) -> bool {
+        self.is_bloated.get()
     }
 
     /// Whether a byte of the request under way is written.
@@ -176,6 +189,9 @@ impl Transport {
             _ => return self.write_on(cx, slices),
         };
         let Self { stream, flow, unsent, .. } = self;
+        if head.len() > USUAL_HEAD {
+            flow.is_bloated.set(true);
+        }
         if flow.noting.replace(false) {
             flow.sent.borrow_mut().note(head);
         }

@@ -5,6 +5,7 @@ mod bodiless;
 mod headers;
 mod http_1_0;
 mod interim;
+mod large_heads;
 mod reach;
 
 use crate::support::{Answer, Backend, Balancer, Client, PATIENCE, Sample, get};
