@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use crate::connect::{Chores, Patience};
-use crate::control::{self, Desk};
+use crate::control::{self, Desk, Verdict};
 use crate::proxy::{Leaving, Stop};
 use crate::server::Workers;
 use crate::telemetry::manager;
@@ -40,6 +40,11 @@ pub(super) async fn cause(
         fallen = fallen(workers, chores) => Cause::Fallen(fallen),
     };
     manager::stopping();
+    if desk.confirmation().is_some_and(|last| last.verdict == Verdict::Watching) {
+        warn!(
+            "the change that is watched is not confirmed, and nobody will watch what the files say at the next start"
+        );
+    }
     let cause = match (cause, live.config().timeouts.notice) {
         (Cause::Asked, Some(time)) => {
             notice(time, (live, desk), cut.clone(), (workers, chores, succession)).await

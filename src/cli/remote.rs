@@ -70,7 +70,7 @@ enum RemoteError {
     NoBackend { wanted: String, known: Vec<String> },
     #[error("{wanted} is in several pools; write one of: {}", .known.join(", "))]
     Ambiguous { wanted: String, known: Vec<String> },
-    #[error("what comes of the change cannot be followed any more, though it is watched: {}", .0.without_help())]
+    #[error("what comes of the change cannot be followed any more; a balancer that goes on watches it all the same: {}", .0.without_help())]
     LostSight(Box<RemoteError>),
     #[error("the system gives no event queue: {0}")]
     System(io::Error),
@@ -272,6 +272,9 @@ async fn reload(caller: &Caller, confirm: Option<Duration>, dry_run: bool) -> Re
 
 fn in_words(applied: &Applied, confirm: Option<Duration>) -> String {
     let mut text = match (applied.result, applied.dry_run) {
+        (Change::Unchanged, false) if confirm.is_some() => {
+            "nothing has changed, and nothing is watched\n".to_owned()
+        }
         (Change::Unchanged, _) => "nothing has changed\n".to_owned(),
         (Change::Changed, true) => "it can be done; nothing was put in force\n".to_owned(),
         (Change::Changed, false) => format!("reloaded: settings {} are in force\n", applied.revision),

@@ -7,6 +7,7 @@ mod refused;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::mem;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -71,7 +72,7 @@ impl Tls {
     /// The first file that is of no use.
     pub fn load(settings: &Settings) -> Result<Self, TlsError> {
         let current = Current::load(settings)?;
-        current.tell();
+        current.tell(&[]);
         Ok(Self { current: RwLock::new(Arc::new(current)), distrusted: Seldom::default() })
     }
 
@@ -87,9 +88,9 @@ impl Tls {
             return;
         }
         let current = Arc::new(current.succeeding(&used));
-        *used = Arc::clone(&current);
+        let before = mem::replace(&mut *used, Arc::clone(&current));
         drop(used);
-        current.tell();
+        current.tell(&before.certificates);
     }
 
     /// The files of the certificates that are shown, and when each ends.
@@ -292,8 +293,10 @@ impl Current {
         Self { config: Arc::new(config), ..self }
     }
 
-    fn tell(&self) {
-        self.certificates.iter().for_each(|certificate| info!("{certificate}"));
+    /// Those are known.
+    fn tell(&self, known: &[Certificate]) {
+        let is_new = |certificate: &&Certificate| !known.iter().any(|known| known.is_same(certificate));
+        self.certificates.iter().filter(is_new).for_each(|certificate| info!("{certificate}"));
     }
 }
 

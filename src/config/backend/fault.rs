@@ -104,7 +104,7 @@ impl BackendFault {
             Self::SocketPath => say("not a path for a socket", how_long(by)),
             Self::Unresolved { reason } => say(
                 format!("the name cannot be resolved ({reason})"),
-                "check the spelling, or write an IP address",
+                "check the spelling, try again where servers of names do not answer, or write an IP address",
             ),
             Self::Twice => say("given twice", "remove one of them"),
             Self::OfTwoNames { address, other } => {

@@ -95,6 +95,11 @@ impl Certificate {
         Ok(Self { file, key: Arc::new(key), names, term })
     }
 
+    /// Whether what would be said of it is the same.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.file == other.file && self.key.cert == other.key.cert
+    }
+
     /// What is to be said of when it begins and ends, if anything is.
     pub(super) fn warn_of_its_time(&self) {
         self.term.remark(&self.file, CLIENTS).into_iter().for_each(|remark| warn!("{remark}"));

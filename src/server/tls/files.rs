@@ -122,7 +122,17 @@ pub(super) fn read(flag: &'static str, path: &Path) -> Result<Vec<u8>, TlsError>
 }
 
 pub(super) fn broken(flag: &'static str, path: &Path, error: &pem::Error) -> TlsError {
-    TlsFileFault::Broken(error.to_string()).of(flag, path)
+    let told = match error {
+        // They tell the line as the numbers of its bytes.
+        pem::Error::MissingSectionEnd { end_marker } => {
+            format!("it ends amid a part, before END {}", String::from_utf8_lossy(end_marker))
+        }
+        pem::Error::IllegalSectionStart { line } => {
+            format!("a part begins with {:?}", String::from_utf8_lossy(line))
+        }
+        error => error.to_string(),
+    };
+    TlsFileFault::Broken(told).of(flag, path)
 }
 
 impl TlsFileFault {

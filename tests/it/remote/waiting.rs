@@ -35,6 +35,7 @@ fn a_change_that_stays_is_waited_for() {
     assert!(said.starts_with("reloaded: settings 2 are in force\nwatched for 1s"), "{said}");
     assert!(said.ends_with("\nthe change stays: nothing got worse"), "{said}");
     balancer.said("the change stays");
+    assert_eq!(told(&balancer, &["reload", "--confirm", "1s"]), "nothing has changed, and nothing is watched");
 }
 
 #[test]
@@ -116,6 +117,8 @@ fn a_balancer_that_ends_meanwhile_is_told_of() {
     let (_good, _settings, balancer) = about_to_change(&other.address().to_string());
     let waiting = waiting_for(&balancer);
     balancer.signal("TERM");
+    balancer
+        .said("WARN the change that is watched is not confirmed, and nobody will watch what the files say");
     assert_eq!(waiting.ended().code(), Some(1));
     waiting.said("what comes of the change cannot be followed any more");
 }

@@ -31,12 +31,13 @@ fn a_certificate_or_key_that_cannot_be_used_is_named_with_the_fix() {
     let garbage = folder.write("garbage.pem", "\u{0}\u{1}garbage\n");
     let broken = folder.write("broken.pem", "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n");
     let hollow = folder.write("hollow.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    let half = folder.write("half.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n");
     let der = folder.write("cert.der", &pair.der);
     let only_certs = "name a file in PEM form with a part BEGIN CERTIFICATE";
     let only_keys = "name a file in PEM form with a part BEGIN PRIVATE KEY";
     let readable = "name a file in PEM form that we may read";
     let sound = "name a file in PEM form that `openssl` can read";
-    let cases: [(&Path, &Path, &Path, &str, &str, &str); 10] = [
+    let cases: [(&Path, &Path, &Path, &str, &str, &str); 11] = [
         (&missing, &key, &missing, "--tls-cert", "cannot be read: No such file", readable),
         (&cert, &missing, &missing, "--tls-key", "cannot be read: No such file", readable),
         (&empty, &key, &empty, "--tls-cert", "holds no certificate", only_certs),
@@ -45,6 +46,7 @@ fn a_certificate_or_key_that_cannot_be_used_is_named_with_the_fix() {
         (&der, &key, &der, "--tls-cert", "holds no certificate", only_certs),
         (&cert, &garbage, &garbage, "--tls-key", "holds no private key", only_keys),
         (&broken, &key, &broken, "--tls-cert", "", sound),
+        (&half, &key, &half, "--tls-cert", "it ends amid a part, before END CERTIFICATE;", sound),
         (&hollow, &key, &hollow, "--tls-cert", "its first certificate cannot be understood", sound),
         (&cert, &cert, &cert, "--tls-key", "holds no private key", only_keys),
     ];

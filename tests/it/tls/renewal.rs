@@ -109,6 +109,8 @@ fn a_pair_that_cannot_be_used_keeps_no_other_from_being_renewed() {
     first.become_that_of(&renewed);
     until("the other is renewed", || shows(&balancer, &config, &renewed));
     assert_eq!(balancer.times_said("holds no private key"), 1);
+    balancer.said_times(" is for localhost and valid until ", 2);
+    assert_eq!(balancer.times_said(" is for other.test and valid until "), 1, "it is the same as before");
 }
 
 fn pem(pair: &Pair) -> String {
