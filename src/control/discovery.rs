@@ -26,6 +26,10 @@ const AGAIN_AFTER: Duration = Duration::from_secs(2);
 /// An answer holds for as long as it says, within these bounds.
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(300);
+/// Until a file that has changed is looked at again: who writes it should be through with it.
+const SETTLES: Duration = Duration::from_millis(300);
+/// So many looks in succession that each find something else are complained of.
+const MOST_UNSETTLED: u32 = 10;
 
 /// Whom sources are asked of.
 #[derive(Clone)]
@@ -57,6 +61,11 @@ enum SourceError {
     /// There would be nobody left to send requests to.
     #[error("it tells of no backend")]
     Nobody,
+    /// Nobody knows whether any of it was whole.
+    #[error(
+        "it says something else at each look, and counts when it says the same twice; write it less often"
+    )]
+    Unsettled,
     #[error(transparent)]
     Objection(#[from] Objection),
 }
@@ -149,6 +158,8 @@ struct Heard {
     count: Option<usize>,
     /// How often in succession a part of them was not told.
     halves: u32,
+    /// How often in succession it may have been half written.
+    unsettled: u32,
     complaint: Option<SourceError>,
 }
 
@@ -163,8 +174,13 @@ impl Heard {
         let count = found.backends.len();
         found.backends.truncate(MOST_FOUND);
         if self.may_change_yet(source, &found.backends) {
-            return found.holds;
+            self.unsettled += 1;
+            if self.unsettled == MOST_UNSETTLED {
+                self.complain(source, SourceError::Unsettled);
+            }
+            return SETTLES;
         }
+        self.unsettled = 0;
         let objection = tell(found.backends.clone()).err();
         if objection == Some(Objection::Weightless) {
             self.complain(source, Objection::Weightless.into());

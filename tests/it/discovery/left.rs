@@ -1,9 +1,12 @@
 //! What is said of backends that a source no longer tells of.
 
+use std::fs;
 use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use super::{answers, settings, settings_text};
-use crate::support::{Dns, Sample, Settings, until};
+use crate::support::{Dns, End, Sample, Settings, until};
 
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
 
@@ -85,4 +88,30 @@ fn a_file_that_gives_weight_0_to_all_is_gone_by_while_an_operator_gave_one_of_th
     assert_eq!(admin.backend(second)["weight"], serde_json::json!({ "set": 0, "effective": 50 }));
     assert_eq!(answers(&balancer), "hello from second\n");
     assert_eq!(balancer.times_said("all weights are 0"), 0);
+}
+
+#[test]
+fn a_file_that_never_says_the_same_twice_is_complained_of_until_it_does() {
+    let (sample, list) = (Sample::start("listed"), Settings::that_say(""));
+    let line = |weight| format!("{} weight={weight}\n", sample.address());
+    let path = list.put("backends.txt", line(1));
+    let source = format!("file:{}", path.display());
+    let balancer = settings(None, &source).balancer().start();
+    balancer.said(&format!("{source} tells of 1 backend"));
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let end = End(&over);
+        let rewrite = || {
+            let next = path.with_extension("next");
+            for weight in (2..=10_000).cycle().take_while(|_| !over.load(Ordering::Relaxed)) {
+                fs::write(&next, line(weight)).unwrap();
+                fs::rename(&next, &path).unwrap();
+            }
+        };
+        scope.spawn(rewrite);
+        let said = balancer.said("it says something else at each look");
+        assert!(said.ends_with("write it less often; what was known of it before still holds"), "{said}");
+        drop(end);
+    });
+    balancer.said_times(&format!("{source} tells of 1 backend"), 2);
 }

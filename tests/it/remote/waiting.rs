@@ -35,7 +35,10 @@ fn a_change_that_stays_is_waited_for() {
     assert!(said.starts_with("reloaded: settings 2 are in force\nwatched for 1s"), "{said}");
     assert!(said.ends_with("\nthe change stays: nothing got worse"), "{said}");
     balancer.said("the change stays");
-    assert_eq!(told(&balancer, &["reload", "--confirm", "1s"]), "nothing has changed, and nothing is watched");
+    assert_eq!(
+        told(&balancer, &["reload", "--confirm", "1s"]),
+        "nothing has changed, and nothing is watched"
+    );
 }
 
 #[test]
