@@ -241,7 +241,7 @@ fn desk_over(
     predecessor: Option<u32>,
     (sources, loaded): (Option<Sources>, Loaded),
 ) -> Rc<Desk> {
-    let [changed, counted, open, shown, asked, recalled] = std::array::from_fn(|_| Rc::clone(live));
+    let [changed, kept, counted, open, shown, asked, recalled] = std::array::from_fn(|_| Rc::clone(live));
     let stops = stopping.clone();
     let apply = move |config, intent| Rc::clone(&changed).apply(config, intent, stops.clone()).boxed_local();
     let means = Means {
@@ -253,6 +253,7 @@ fn desk_over(
         predecessor,
         sources,
         apply: Box::new(apply),
+        keep_sources: Box::new(move || Box::new(kept.keep_sources())),
         clients: Box::new(move || counted.clients()),
         listeners: Box::new(move || open.listeners()),
         certificates: Box::new(move || shown.certificates()),

@@ -31,7 +31,7 @@ use crate::snapshot::{Settings, Snapshot};
 use crate::telemetry::Watchman;
 
 pub use admin::{AdminDoor, admin, openapi};
-pub use desk::{Apply, Confirmation, Desk, Intent, Means, Outcome, Refusal, Turn, Unfit, Verdict};
+pub use desk::{Apply, Confirmation, Desk, Intent, Kept, Means, Outcome, Refusal, Turn, Unfit, Verdict};
 pub use discovery::{Discovery, Objection, unlisted};
 pub use metrics::reference as metrics_reference;
 pub use plan::starved;

@@ -23,7 +23,7 @@ use crate::telemetry::{self, Report, Seen};
 
 use super::places::{Coming, Place, Stays};
 use super::prepare::{Before, Prepared, Present};
-use super::roster::{Roster, Told};
+use super::roster::{Kept, Roster, Told};
 
 /// What runs, as far as it can change.
 pub(super) struct Live {
@@ -198,6 +198,11 @@ impl Live {
     /// The last requests of all workers.
     pub(super) async fn recall(self: Rc<Self>) -> Vec<Seen> {
         self.ask(Order::Recall).await.into_iter().flatten().flatten().collect()
+    }
+
+    /// Asks the sources of the settings in force also when others are, until what this gives is dropped.
+    pub(super) fn keep_sources(&self) -> Kept {
+        self.roster.keep()
     }
 
     /// What sources have told of.

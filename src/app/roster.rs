@@ -1,5 +1,6 @@
 //! Which backends there are: those of the settings, and those that their sources have told of.
 
+mod kept;
 mod told;
 
 use std::cell::{Cell, RefCell};
@@ -22,6 +23,7 @@ use super::StartError;
 
 use told::Inherited;
 
+pub(super) use kept::Kept;
 pub(super) use told::Told;
 
 /// A source, the pool that it is for, and whom it is asked of. The same source may serve two pools.
@@ -38,6 +40,8 @@ pub(super) struct Roster {
     current: RefCell<Current>,
     /// The settings that are to be the next ones, from when their sources are asked.
     coming: RefCell<Option<Arc<Config>>>,
+    /// Settings that may come back, whose sources are asked meanwhile.
+    kept: RefCell<Vec<Arc<Config>>>,
     followed: RefCell<HashMap<Key, Followed>>,
     /// Until the first sources are met.
     inherited: RefCell<Inherited>,
@@ -76,6 +80,7 @@ impl Roster {
             registry,
             current: RefCell::new(Current { config, ways }),
             coming: RefCell::default(),
+            kept: RefCell::default(),
             followed: RefCell::default(),
             inherited: RefCell::new(Inherited::of(told)),
             last_told: Cell::default(),
@@ -106,10 +111,21 @@ impl Roster {
         self.current.borrow().ways.clone()
     }
 
-    /// Asks no sources but those of the settings in force.
+    /// Asks the sources of the settings in force also when others are, until what this gives is dropped.
+    pub(super) fn keep(self: &Rc<Self>) -> Kept {
+        Kept::of(self)
+    }
+
+    /// Asks no sources but those of the settings in force, and those that are kept.
     pub(super) fn forget_others(&self) {
         self.coming.take();
-        let keys: HashSet<_> = keys(&self.current.borrow().config).into_iter().collect();
+        self.forget();
+    }
+
+    fn forget(&self) {
+        let (current, coming, kept) = (self.current.borrow(), self.coming.borrow(), self.kept.borrow());
+        let asked = [&current.config].into_iter().chain(&*coming).chain(&*kept);
+        let keys: HashSet<_> = asked.flat_map(|config| keys(config)).collect();
         self.followed.borrow_mut().retain(|key, _| keys.contains(key));
     }
 

@@ -40,7 +40,8 @@ pub(super) async fn cause(
         fallen = fallen(workers, chores) => Cause::Fallen(fallen),
     };
     manager::stopping();
-    if desk.confirmation().is_some_and(|last| last.verdict == Verdict::Watching) {
+    if desk.confirmation().is_some_and(|last| matches!(last.verdict, Verdict::Watching | Verdict::Stuck(..)))
+    {
         warn!(
             "the change that is watched is not confirmed, and nobody will watch what the files say at the next start"
         );

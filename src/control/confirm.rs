@@ -1,6 +1,7 @@
 //! Changes that are watched for a while, and taken back by themselves when things get worse.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
@@ -9,7 +10,7 @@ use tracing::{error, info, warn};
 use crate::config::Loaded;
 use crate::telemetry::{Report, long_standstills};
 
-use super::desk::{Confirmation, Desk, Verdict};
+use super::desk::{Confirmation, Desk, Kept, Refusal, Turn, Verdict};
 use super::vitals::Vitals;
 
 /// How often it is looked whether things got worse.
@@ -18,6 +19,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How things were before a change.
 pub(super) struct Before {
     settings: Loaded,
+    /// For them to be able to come back.
+    sources: Kept,
     count: Count,
     vitals: Vitals,
 }
@@ -40,7 +43,7 @@ impl Before {
         let standstills = [long_standstills(); 2];
         let (report, vitals) = desk.last_minute().await;
         let count = Count { before: report.clone(), last: report, standstills, skipped: Duration::ZERO };
-        Self { settings: Loaded::clone(&desk.written()), count, vitals }
+        Self { settings: Loaded::clone(&desk.written()), sources: desk.keep_sources(), count, vitals }
     }
 }
 
@@ -82,7 +85,7 @@ pub(super) fn watch(desk: Rc<Desk>, before: Before, lasts: Duration) -> impl Fut
 async fn look_after(desk: Rc<Desk>, before: Before, mut confirmation: Confirmation) {
     let Confirmation { revision, lasts, .. } = confirmation;
     let mut answers = 0;
-    let Before { settings, mut count, vitals } = before;
+    let Before { settings, sources, mut count, vitals } = before;
     let mut left = lasts;
     let worse = loop {
         // What it was meant to last counts: while nothing ran, nothing could get worse.
@@ -100,21 +103,43 @@ async fn look_after(desk: Rc<Desk>, before: Before, mut confirmation: Confirmati
             break worse;
         }
     };
-    let turn = desk.turn_to_take_back().await;
-    let mut back = None;
-    confirmation.verdict = match (worse.map(|worse| worse.to_string()), turn) {
-        _ if desk.revision() != revision => Verdict::Overtaken,
-        (None, _) => Verdict::Kept,
-        (Some(reason), Ok(turn)) => match turn.take_back(settings).await {
-            Ok(taken) => {
-                back = Some(taken);
-                Verdict::RolledBack(reason)
-            }
-            Err(error) => Verdict::Stuck(reason, error.to_string()),
-        },
-        (Some(reason), Err(refusal)) => Verdict::Stuck(reason, refusal.to_string()),
+    let worse = worse.map(|worse| worse.to_string());
+    let back = loop {
+        let turn = desk.turn_to_take_back().await;
+        let (verdict, back, may_pass) = match (&worse, turn) {
+            _ if desk.revision() != revision => (Verdict::Overtaken, None, false),
+            (None, _) => (Verdict::Kept, None, false),
+            (Some(reason), turn) => match take_back(turn, &settings).await {
+                Ok(back) => (Verdict::RolledBack(reason.clone()), Some(back), false),
+                Err(error) => (Verdict::Stuck(reason.clone(), error.to_string()), None, error.may_pass()),
+            },
+        };
+        // Of what stays as it is was told.
+        if verdict != confirmation.verdict {
+            confirmation.verdict = verdict;
+            tell(&confirmation, answers, &count);
+            desk.end_confirmation(confirmation.clone());
+        }
+        if !may_pass {
+            break back;
+        }
+        sleep(LOOK_EVERY).await;
     };
-    match &confirmation.verdict {
+    drop(sources);
+    // To look that up may take its time.
+    if let Some(back) = back
+        && desk.files_say(&back).await
+    {
+        warn!("the files still say what was taken back: change them before they are read again");
+    }
+}
+
+async fn take_back(turn: Result<Turn<'_>, Refusal>, settings: &Loaded) -> Result<Arc<Loaded>, Refusal> {
+    turn?.take_back(settings.clone()).await
+}
+
+fn tell(Confirmation { verdict, lasts, .. }: &Confirmation, answers: u64, count: &Count) {
+    match verdict {
         Verdict::Kept => {
             let gap = count.gap();
             info!("the change stays: nothing got worse in {lasts:?} and {answers} answers{gap}");
@@ -123,12 +148,5 @@ async fn look_after(desk: Rc<Desk>, before: Before, mut confirmation: Confirmati
         Verdict::Stuck(reason, error) => error!("the change should be taken back ({reason}), but: {error}"),
         Verdict::RolledBack(reason) => warn!("the change was taken back: {reason}"),
         Verdict::Watching => {}
-    }
-    desk.end_confirmation(confirmation);
-    // To look that up may take its time.
-    if let Some(back) = back
-        && desk.files_say(&back).await
-    {
-        warn!("the files still say what was taken back: change them before they are read again");
     }
 }

@@ -4,6 +4,7 @@ mod confirmation;
 mod known;
 mod turn;
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -48,6 +49,8 @@ pub struct Means {
     pub sources: Option<Sources>,
     /// Puts settings in force.
     pub apply: Apply,
+    /// Lets the sources of the settings in force be asked also when others are.
+    pub keep_sources: Box<dyn Fn() -> Kept>,
     /// How many clients each worker has.
     pub clients: Box<dyn Fn() -> Vec<usize>>,
     /// The listeners that are open, with the ports that the system chose.
@@ -62,6 +65,9 @@ pub struct Means {
 
 /// Puts settings in force, or finds out whether it could. Only one at a time is under way.
 pub type Apply = Box<dyn Fn(Config, Intent) -> LocalBoxFuture<'static, Result<Outcome, Refusal>>>;
+
+/// Until it is dropped, sources are asked of which settings tell that may come back.
+pub type Kept = Box<dyn Any>;
 
 /// Why settings that make sense cannot be put in force: a port is taken, a file is not there.
 pub type Unfit = Box<dyn Error + Send + Sync>;
@@ -106,6 +112,17 @@ pub enum Refusal {
     /// The process of this number has taken its place.
     #[error("process {0} serves in place of this one: ask it")]
     Replaced(u32),
+}
+
+impl Refusal {
+    /// Whether the same settings may be put in force later, without that anybody changes them or insists.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::Settings(_) => true,
+            Self::Unfit(why) => !turn::is_lasting(why),
+            Self::BuiltIn | Self::Stopping | Self::Replaced(_) => false,
+        }
+    }
 }
 
 /// Where it is known what runs, and where it is changed.
@@ -234,6 +251,11 @@ impl Desk {
     /// Waits until they do, though not for ever.
     pub(super) async fn until_all_know(&self, as_of: u64) {
         known::wait(&self.means.workers_as_of, as_of).await;
+    }
+
+    /// Lets the sources of the settings in force be asked also when others are, until what this gives is dropped.
+    pub(super) fn keep_sources(&self) -> Kept {
+        (self.means.keep_sources)()
     }
 
     /// Where settings are read anew from.

@@ -7,6 +7,7 @@ mod overtaken;
 mod plan;
 mod refused;
 mod standstill;
+mod stuck;
 mod weighed;
 
 use std::net::SocketAddr;

@@ -14,7 +14,7 @@ use crate::cli::exit::{FAILED, INTERRUPTED, OTHERWISE};
 
 /// Between two questions.
 const ASK_EVERY: Duration = Duration::from_millis(250);
-/// Beyond the time for which a change is watched: for it to be looked at once more, and to be taken back.
+/// Beyond the time for which a change is watched: for it to be looked at once more, and to be taken back, be it at another try.
 const GRACE: Duration = Duration::from_secs(30);
 
 /// What came of a change, as far as it is known.
@@ -23,7 +23,7 @@ pub(super) enum Fate {
     Kept,
     /// It was taken back, for this reason.
     TakenBack(String),
-    /// It should have been taken back, and could not be.
+    /// It is to be taken back, and could not be yet.
     Stuck(String),
     /// It is another one's turn.
     Overtaken,
@@ -67,7 +67,7 @@ impl Display for Fate {
             Self::TakenBack(reason) => {
                 write!(f, "the change was taken back: {reason}; mend the files before they are read again")
             }
-            Self::Stuck(reason) => write!(f, "the change should be taken back, and cannot be: {reason}"),
+            Self::Stuck(reason) => write!(f, "the change should be taken back, and cannot be yet: {reason}"),
             Self::Overtaken => f.write_str(
                 "the change is no longer watched: the settings were changed again, or the balancer was restarted",
             ),
@@ -109,7 +109,7 @@ pub(super) async fn wait(
 ) -> (Fate, Option<Confirmation>) {
     let most = lasts.saturating_add(GRACE);
     let began = Instant::now();
-    let mut last = None;
+    let (mut last, mut stuck) = (None, None);
     let mut step = async || {
         let heard = caller.get("/api/v1/confirmation").await;
         let heard: Confirmation = match heard {
@@ -120,14 +120,16 @@ pub(super) async fn wait(
         };
         let fate = Fate::of(&heard, revision);
         last = Some(heard);
-        match fate {
-            None if began.elapsed() > most => Some(Fate::Unknown(most)),
-            None => {
-                sleep(ASK_EVERY).await;
-                None
-            }
-            fate => fate,
+        let may_change = match fate {
+            None => began.elapsed() <= most,
+            Some(Fate::Stuck(_)) => stuck.get_or_insert_with(Instant::now).elapsed() <= GRACE,
+            Some(_) => false,
+        };
+        if may_change {
+            sleep(ASK_EVERY).await;
+            return None;
         }
+        Some(fate.unwrap_or(Fate::Unknown(most)))
     };
     loop {
         // Whoever is asked may not answer for long.

@@ -90,7 +90,7 @@ fn last_change(last: &Confirmation, revision: u64, colour: bool) -> String {
         Verdict::None | Verdict::Kept | Verdict::Overtaken => return String::new(),
         Verdict::Watching => (format!("the last change is watched for {} more", span(last.left)), YELLOW),
         Verdict::RolledBack => (format!("the last change was taken back: {reason}"), RED),
-        Verdict::Stuck => (format!("the last change should be taken back, and cannot be: {reason}"), RED),
+        Verdict::Stuck => (format!("the last change should be taken back, and cannot be yet: {reason}"), RED),
     };
     (if colour { painted(paint, &line) } else { line }) + "\n"
 }

@@ -99,7 +99,7 @@ pub struct Confirmation {
     pub revision: Option<u64>,
     /// Seconds that are left in which it may be taken back.
     pub left: u64,
-    /// Why it was taken back, or why it could not be.
+    /// Why it was taken back, or is to be, and why it could not be yet.
     pub reason: Option<String>,
 }
 
@@ -117,7 +117,7 @@ pub enum Verdict {
     Overtaken,
     /// It was taken back.
     RolledBack,
-    /// It should have been taken back, and could not be.
+    /// It is to be taken back, and could not be yet: that is tried until it can, or the settings are changed.
     Stuck,
 }
 

@@ -26,6 +26,6 @@ pub enum Verdict {
     Overtaken,
     /// It was taken back, for this reason.
     RolledBack(String),
-    /// It should have been taken back for the first reason, and could not be for the second.
+    /// It is to be taken back for the first reason, and could not be yet for the second.
     Stuck(String, String),
 }

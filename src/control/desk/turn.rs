@@ -8,15 +8,24 @@ use tracing::warn;
 use crate::config::{Loaded, Sources};
 use crate::connect::aside;
 
-use super::{Desk, Intent, Outcome, Refusal};
+use super::{Desk, Intent, Outcome, Refusal, Unfit};
 
-/// Why a change cannot be taken back that is none of the settings.
-const ONLY_FILES: &str = "the settings are those of before; files for TLS to backends are read as they are now: mend them and reload";
+/// A change cannot be taken back that is none of the settings.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the settings are those of before; files for TLS to backends are read as they are now: mend them and reload"
+)]
+struct OnlyFiles;
 
 /// The files say what was taken back, and nobody has insisted.
 #[derive(Debug, thiserror::Error)]
 #[error("the files say what was taken back; change them, or send SIGHUP to insist")]
 struct TakenBack;
+
+/// Whether that stays so until somebody does something.
+pub(super) fn is_lasting(why: &Unfit) -> bool {
+    why.is::<TakenBack>() || why.is::<OnlyFiles>()
+}
 
 /// Whose turn it is to change settings: nobody else does meanwhile.
 pub struct Turn<'a> {
@@ -142,7 +151,7 @@ impl Turn<'_> {
         let (back, before) = (self.desk.written(), self.desk.revision());
         self.apply(settings, Intent::Force).await?;
         if self.desk.revision() == before {
-            return Err(Refusal::Unfit(ONLY_FILES.into()));
+            return Err(Refusal::Unfit(OnlyFiles.into()));
         }
         *self.desk.taken_back.borrow_mut() = Some(Arc::clone(&back));
         Ok(back)
