@@ -394,6 +394,15 @@ impl Desk {
         self.load(Sources::load).await.is_ok_and(|files| files.config == settings.config)
     }
 
+    /// Whether the files say what was taken back, and nobody insisted on it since.
+    pub async fn files_say_what_was_taken_back(&self) -> bool {
+        let back = self.taken_back.borrow().clone();
+        match back {
+            Some(back) => self.files_say(&back).await,
+            None => false,
+        }
+    }
+
     /// Files and names take their time, and with one worker this is its thread, too.
     async fn load<R>(&self, read: R) -> Result<Loaded, Refusal>
     where

@@ -5,6 +5,7 @@ mod failing;
 mod idle;
 mod lost;
 mod places;
+mod taken_back;
 mod told;
 
 use std::fs::{self, Permissions};

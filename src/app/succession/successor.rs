@@ -53,6 +53,10 @@ enum Error {
     #[error("a change is watched, which the new process would not know of: wait for its end")]
     Watched,
     #[error(
+        "the files say what was taken back, which the new process would put in force: change them, or send SIGHUP to insist"
+    )]
+    TakenBack,
+    #[error(
         "too few open files: it takes {0} more to lend the listening sockets; raise the limit with `ulimit -n`"
     )]
     Files(usize),
@@ -132,10 +136,15 @@ impl Succession {
             return Err(Error::Unrepeatable(why));
         }
         // What others change meanwhile, the new process would not know of.
-        let (_turn, _holding) = (desk.turn().await?, desk.holding().await?);
+        let _turn = desk.turn().await?;
         if desk.confirmation().is_some_and(|watched| watched.verdict == Verdict::Watching) {
             return Err(Error::Watched);
         }
+        if desk.files_say_what_was_taken_back().await {
+            return Err(Error::TakenBack);
+        }
+        // Files may take long, and whoever holds a backend does not wait for them.
+        let _holding = desk.holding().await?;
         let program = self.program.ok_or(Error::Program)?.to_owned();
         find_files(live).await?;
         info!("starting a successor: {}", program.display());
