@@ -2,7 +2,7 @@
 
 use std::mem;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
@@ -17,6 +17,9 @@ use super::successor;
 
 /// Between two looks at whether files have changed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Until what was refused is tried again; twice as long each time, but not longer than the other.
+const AGAIN_AFTER: Duration = Duration::from_secs(2);
+const MOST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Watches for SIGHUP from now on; nothing if the system does not let us.
 pub fn hangups() -> Option<Signal> {
@@ -74,6 +77,7 @@ async fn look_after(desk: &Desk, sources: &Sources) {
     // Later they may have been read for a trial, which puts nothing in force.
     let mut used = sources.state_noted();
     let mut before = used;
+    let mut refused: Option<Refused> = None;
     let mut complained = false;
     loop {
         sleep(LOOK_EVERY).await;
@@ -92,6 +96,10 @@ async fn look_after(desk: &Desk, sources: &Sources) {
         complained = false;
         if seen == used {
             desk.forget_refused_files_but(seen);
+            refused = match refused {
+                Some(refused) if refused.is_due(desk) => try_again(desk, refused).await,
+                refused => refused,
+            };
         }
         // A file is not written at once: it is read when it has stayed the same for a while.
         if seen != used && seen == before {
@@ -105,10 +113,46 @@ async fn look_after(desk: &Desk, sources: &Sources) {
             if !is_told {
                 tell(desk, &reloaded);
             }
+            refused = Refused::of(desk, &reloaded, AGAIN_AFTER);
             used = seen;
         }
         before = seen;
     }
+}
+
+/// What the files say was refused, and may be put in force later as it is: a port may be free then, or a file there.
+struct Refused {
+    why: String,
+    at: Instant,
+    pause: Duration,
+    /// The settings that were in force.
+    revision: u64,
+}
+
+impl Refused {
+    fn of(desk: &Desk, reloaded: &Result<Outcome, Refusal>, pause: Duration) -> Option<Self> {
+        let why = reloaded.as_ref().err().filter(|refusal| refusal.may_pass())?.to_string();
+        Some(Self { why, at: Instant::now(), pause, revision: desk.revision() })
+    }
+
+    /// Whether it is to be tried again by now. Over settings that came later it never is.
+    fn is_due(&self, desk: &Desk) -> bool {
+        self.at.elapsed() >= self.pause && self.revision == desk.revision() && desk.may_change().is_ok()
+    }
+}
+
+/// Tries the same files again. What comes of it is told if it is something else than before.
+async fn try_again(desk: &Desk, refused: Refused) -> Option<Refused> {
+    let reloaded = follow(desk).await;
+    let is_told = match &reloaded {
+        Ok(outcome) => *outcome == Outcome::Unchanged,
+        Err(refusal) => refusal.to_string() == refused.why,
+    };
+    if !is_told {
+        tell(desk, &reloaded);
+    }
+    // Where nobody mends them, to read them again and again is to cost next to nothing.
+    Refused::of(desk, &reloaded, MOST_PAUSE.min(2 * refused.pause))
 }
 
 /// Tells what came of it.

@@ -1,6 +1,7 @@
 //! Settings change while requests run, and nothing is lost or forgotten.
 
 mod files;
+mod later;
 mod listeners;
 mod lost;
 mod names;
