@@ -379,7 +379,7 @@ def _(client):
 @rule("6.9.1: more DATA than our window lets: FLOW_CONTROL_ERROR")
 def _(client):
     # The backend takes nothing, for it waits for nothing: what is sent fills the windows.
-    client.request(1, client.place.head("/delay/3000", "POST"), end=False)
+    client.request(1, client.place.head("/delay/9000", "POST"), end=False)
     for _ in range(40_000_000 // 16384):
         client.data(1, bytes(16384))
         if client.over:
