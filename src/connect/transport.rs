@@ -72,6 +72,7 @@ impl Flow {
         self.continued.set(false);
         self.begins.set(true);
         self.noting.set(note);
+        debug_assert!(self.lines.borrow().is_empty(), "the last request was forgotten");
         if let Some(provenance) = provenance {
             provenance.write(&mut self.lines.borrow_mut());
         }

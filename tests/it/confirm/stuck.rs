@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::net::UnixListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::support::{Backend, Balancer, Running, Sample, Settings, get, until};
 
@@ -41,6 +41,17 @@ fn a_source_that_only_settings_of_before_name_is_forgotten_when_the_change_stays
     assert!(refused.text().contains("would have none"), "{}", refused.text());
 }
 
+/// Settings before this backend, who goes by them, and the path of a listener whose place others may take once there is none.
+fn with_one_listener_more(good: &Sample) -> (Settings, Running, PathBuf) {
+    let files = Settings::that_say("");
+    let path = Path::new(files.path()).with_file_name("more");
+    let more = format!("[listeners.more]\naddress = \"unix:{}\"\n", path.display());
+    files.write(&settings(&[good.address().to_string()], &more));
+    let balancer = files.balancer().start();
+    balancer.said("is healthy");
+    (files, balancer, path)
+}
+
 fn until_stuck(balancer: &Running) {
     until("it is stuck", || {
         // That it is down is seen by a request, however long it is until the next check.
@@ -52,13 +63,8 @@ fn until_stuck(balancer: &Running) {
 #[test]
 fn a_change_that_cannot_be_taken_back_at_once_is_as_soon_as_it_can_be() {
     let (good, bad) = (Sample::start("good"), Sample::start("bad"));
-    let files = Settings::that_say("");
-    let path = Path::new(files.path()).with_file_name("more");
-    let more = format!("[listeners.more]\naddress = \"unix:{}\"\n", path.display());
-    files.write(&settings(&[good.address().to_string()], &more));
-    let balancer = files.balancer().start();
+    let (files, balancer, path) = with_one_listener_more(&good);
     let admin = admin(&balancer);
-    balancer.said("is healthy");
     files.write(&settings(&[bad.address().to_string()], ""));
     let caller = Balancer::bare().flag("--admin", &admin.to_string());
     let caller = caller.word("reload").word("--confirm=60s").run();
@@ -86,13 +92,8 @@ fn a_change_that_cannot_be_taken_back_at_once_is_as_soon_as_it_can_be() {
 #[test]
 fn a_change_that_cannot_be_taken_back_is_left_alone_when_others_change_the_settings() {
     let (good, bad) = (Sample::start("good"), Sample::start("bad"));
-    let files = Settings::that_say("");
-    let path = Path::new(files.path()).with_file_name("more");
-    let more = format!("[listeners.more]\naddress = \"unix:{}\"\n", path.display());
-    files.write(&settings(&[good.address().to_string()], &more));
-    let balancer = files.balancer().start();
+    let (_files, balancer, path) = with_one_listener_more(&good);
     let admin = admin(&balancer);
-    balancer.said("is healthy");
     post(admin, "config?confirm=60s", &settings(&[bad.address().to_string()], "")).expect_status(200);
     let _other = UnixListener::bind(&path).unwrap();
     bad.kill();
