@@ -12,7 +12,7 @@ use super::pool::{Balancing, DEFAULT_ADDRESSES, DEFAULT_POOL, HashKey, PolicyNam
 use super::problem::Problems;
 use super::resolve;
 use super::route::Action;
-use super::tree::{Node, Value, parse, read, unwritable, write};
+use super::tree::{Node, Value, of_json, parse, read, unwritable, write};
 use crate::telemetry::access_log::Destination;
 use lasting::make_lasting;
 
@@ -89,8 +89,7 @@ pub fn convert(name: &str, text: &str, from: Format, to: Format) -> Result<Conve
 
 /// Settings as a tree, in which what means the same is the same.
 fn to_tree(file: &File) -> Node {
-    let text = serde_json::to_string(file).expect("settings can be written as JSON");
-    parse(&text, 0, Format::Json).whole().expect("what was just written can be read")
+    of_json(serde_json::to_value(file).expect("settings can be written as JSON"))
 }
 
 /// Puts names of variables back where what they stand for is. `own` is what was written, without what flags say.

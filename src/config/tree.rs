@@ -21,6 +21,7 @@ use super::path::{Path, Span};
 pub(super) use de::{MOST_FAULTS, read};
 pub(super) use find::Found;
 pub(super) use interpolate::{has_variable, interpolate, is_default};
+pub(super) use json::of_json;
 pub(super) use merge::merge;
 pub(super) use write::{unwritable, write};
 

@@ -5,6 +5,7 @@ mod drawn;
 mod folders;
 mod logs;
 mod manual;
+mod many;
 mod misled;
 mod refused;
 mod tools;

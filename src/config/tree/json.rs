@@ -58,6 +58,28 @@ fn read(text: &str, file: usize, mut told: Vec<Misread>) -> Parsed {
     }
 }
 
+/// The tree of what was never a text. However much it is, it took as much memory before.
+pub(in crate::config) fn of_json(value: serde_json::Value) -> Node {
+    Node::new(meant(value), None)
+}
+
+fn meant(value: serde_json::Value) -> Value {
+    match value {
+        serde_json::Value::Null => Value::Nothing,
+        serde_json::Value::Bool(value) => Value::Bool(value),
+        serde_json::Value::Number(number) => match number.as_i128() {
+            Some(number) => Value::Integer(number),
+            None => Value::Float(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        serde_json::Value::String(text) => Value::Text(text),
+        serde_json::Value::Array(list) => Value::List(list.into_iter().map(of_json).collect()),
+        serde_json::Value::Object(table) => {
+            let entry = |(key, value)| (key, Entry { key: None, node: of_json(value) });
+            Value::Table(table.into_iter().map(entry).collect())
+        }
+    }
+}
+
 /// The text with blanks in place of commas behind the last part of something, and where these were.
 fn without_last_commas(text: &str) -> (String, Vec<usize>) {
     let (mut commas, mut last) = (Vec::new(), None);
@@ -190,14 +212,7 @@ impl Reader<'_> {
     fn scalar(&mut self) -> Result<Value, Misread> {
         let (start, rest) = (self.at, &self.text[self.at..]);
         self.at += rest.find([',', ']', '}', ' ', '\t', '\r', '\n']).unwrap_or(rest.len());
-        Ok(match self.said(start)? {
-            serde_json::Value::Bool(value) => Value::Bool(value),
-            serde_json::Value::Number(number) => match number.as_i128() {
-                Some(number) => Value::Integer(number),
-                None => Value::Float(number.as_f64().unwrap_or(f64::NAN)),
-            },
-            _ => Value::Nothing,
-        })
+        Ok(meant(self.said(start)?))
     }
 
     /// What stands from there to where we are.
