@@ -128,6 +128,9 @@ impl Routes {
     /// # Errors
     /// Everything that is wrong with them.
     pub fn compile(routes: &[config::Route]) -> Result<Self, Vec<Conflict>> {
+        if let Some(excess) = conflict::find_excess(routes) {
+            return Err(vec![excess]);
+        }
         let mut compiled = Self::build(routes);
         let mut conflicts = conflict::find(routes, &compiled);
         let mut paths = vec![Vec::new(); routes.len()];
@@ -256,7 +259,8 @@ fn in_order(routes: &[config::Route], rules: &[Rule]) -> Vec<Case> {
     for (case, class) in cases.iter_mut().zip(classes) {
         case.class = class;
     }
-    order.into_iter().map(|place| cases[place].clone()).collect()
+    let mut cases: Vec<_> = cases.into_iter().map(Some).collect();
+    order.into_iter().filter_map(|place| cases[place].take()).collect()
 }
 
 fn cases(place: u32, route: &config::Route) -> impl Iterator<Item = Case> {

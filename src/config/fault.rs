@@ -214,7 +214,7 @@ impl Fault {
             Self::TooMany => say("aliases stand for more settings than anybody writes", "write them out"),
             Self::TooManyValues(most) => say(
                 format!("too many values: no settings need more than {most}"),
-                "give a route several hosts and paths, and name backends in a file that a pool discovers",
+                "write one *.example.com or /api/* for many hosts or paths, and name backends in a file that a pool discovers",
             ),
             // How to mend it depends on where it comes from.
             Self::Foreign { said, .. } => say(said, ""),

@@ -105,6 +105,22 @@ pub enum Conflict {
         /// Whether one of them keeps clients at backends.
         is_of_backends: bool,
     },
+    /// With its cases there are more of them than can be looked at.
+    #[error(
+        "route {route}: {hosts} hosts, each with {paths} paths: with those of the routes before it these are {cases} pairs of a host \
+         and a path, of which there may be {MOST_CASES}; write one `*.example.com` for many hosts, or one `/api/*` or `/{{name}}` \
+         for many paths"
+    )]
+    TooMany {
+        /// The first route that is too much.
+        route: Arc<str>,
+        /// How many hosts it has; any is one.
+        hosts: usize,
+        /// The same of its paths.
+        paths: usize,
+        /// How many cases there are with its own.
+        cases: usize,
+    },
     /// A text with placeholders makes no sense.
     #[error("route {route}: {error}")]
     Template {
@@ -124,6 +140,7 @@ impl Conflict {
             | Self::DeadPath { route, .. }
             | Self::DeadMethod { route }
             | Self::Tags { route, .. }
+            | Self::TooMany { route, .. }
             | Self::Template { route, .. } => route,
             Self::Same { second, .. } | Self::Ambiguous { second, .. } | Self::Cookie { second, .. } => {
                 second
@@ -132,11 +149,25 @@ impl Conflict {
     }
 }
 
+/// Cases that all routes may have together. Each takes some hundred bytes while they are compiled, and a short text can have as many
+/// as its lists are long, times each other.
+const MOST_CASES: usize = 500_000;
 /// Routes of which it is looked whether they cover another one together.
 const MOST_PARTS: usize = 32;
 const CONTRADICTION: &str =
     "something must be both there and absent, or no client is in its networks; remove one of its conditions";
 const ONLY_CONNECT: &str = "CONNECT is answered with 405 before routes are looked at; take CONNECT out of its methods (a WebSocket comes as a GET)";
+
+/// The route with which there are more cases than there may be, if there is one. They are counted before any is made.
+pub(super) fn find_excess(routes: &[config::Route]) -> Option<Conflict> {
+    let mut cases = 0_usize;
+    routes.iter().find_map(|route| {
+        let [hosts, paths] = [route.when.hosts.len(), route.when.paths.len()].map(|count| count.max(1));
+        cases = cases.saturating_add(hosts.saturating_mul(paths));
+        let route = Arc::clone(&route.name);
+        (cases > MOST_CASES).then_some(Conflict::TooMany { route, hosts, paths, cases })
+    })
+}
 
 /// Routes that ask for tags which no backend has that they could go to, nor will have: what sources tell of has none.
 pub(super) fn find_tagless(draft: &Draft) -> Vec<Conflict> {
@@ -314,4 +345,31 @@ fn names(names: &[Arc<str>]) -> String {
 fn in_words(tags: &[(Arc<str>, Arc<str>)]) -> String {
     let tags: Vec<_> = tags.iter().map(|(name, value)| format!("{name} = {value}")).collect();
     tags.join(" and ")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{HostMatch, Match, PathMatch, Route};
+
+    use super::*;
+
+    /// A route with so many hosts and paths.
+    fn route(name: &str, hosts: usize, paths: usize) -> Route {
+        let when = Match {
+            hosts: vec![HostMatch::Exact("a".into()); hosts],
+            paths: vec![PathMatch::Exact("/".into()); paths],
+            ..Match::default()
+        };
+        Route { when, ..Route::to_first_pool(name) }
+    }
+
+    #[test]
+    fn the_first_route_is_named_with_which_there_are_too_many_cases() {
+        let routes =
+            [route("any", 0, 0), route("wide", 1_000, 499), route("more", 0, 999), route("last", 1, 0)];
+        assert_eq!(find_excess(&routes[..3]), None);
+        let excess = find_excess(&routes).expect("one too many");
+        assert_eq!((excess.route(), MOST_CASES + 1), ("last", 500_001));
+        assert!(matches!(excess, Conflict::TooMany { hosts: 1, paths: 1, cases: 500_001, .. }), "{excess:?}");
+    }
 }
