@@ -8,6 +8,7 @@ mod health;
 mod legacy;
 mod load;
 mod missed;
+mod pace;
 mod reasons;
 mod score;
 mod silence;
@@ -34,6 +35,7 @@ use reasons::Reasons;
 pub use health::{Evidence, Health, State};
 pub use legacy::Legacy;
 pub use load::{Ending, Experience, Load};
+pub use pace::{pause, pause_after};
 pub use score::Score;
 pub use weighed::Weighed;
 
@@ -131,6 +133,8 @@ pub struct Terms {
 pub struct Registry {
     backends: &'static Mutex<Vec<Backend>>,
     revision: watch::Sender<u64>,
+    /// Told whenever one is doubted, which is for the checker alone: it is no fact that requests go by.
+    doubts: watch::Sender<()>,
     ids: AtomicU32,
     unclaimed: Unclaimed,
 }
@@ -147,8 +151,8 @@ impl Registry {
     }
 
     fn over(backends: &'static Mutex<Vec<Backend>>) -> Self {
-        let (revision, ids) = (watch::Sender::new(0), AtomicU32::new(0));
-        Self { backends, revision, ids, unclaimed: Unclaimed::default() }
+        let (revision, doubts, ids) = (watch::Sender::new(0), watch::Sender::new(()), AtomicU32::new(0));
+        Self { backends, revision, doubts, ids, unclaimed: Unclaimed::default() }
     }
 
     /// Makes these the backends, in this order. Those that stay, by their pool and address, keep their identity, health,
@@ -283,7 +287,7 @@ impl Registry {
         let is_new = found.is_some_and(|backend| backend.health.doubt(Instant::now()));
         drop(backends);
         if is_new {
-            self.publish();
+            self.doubts.send_replace(());
         }
     }
 

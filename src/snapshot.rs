@@ -201,26 +201,26 @@ where
             abandoned.abandon();
             any_abandoned = true;
         }
-        let pools = self.snapshot.settings.config.pools.iter().zip(&self.turns);
-        let before: HashMap<_, _> = pools.map(|(pool, turns)| (&pool.name, turns)).collect();
-        let pools = snapshot.settings.config.pools.iter().zip(&snapshot.pools);
-        let turns = pools.map(|(pool, compiled)| Turns::of(compiled, before.get(&pool.name).copied()));
-        let turns = turns.collect();
+        let turns = self.take_turns_over(&snapshot);
         (Self { snapshot, connections, retired, outbox: Rc::clone(&self.outbox), turns }, any_abandoned)
     }
 
     /// The connections to each backend of a newer snapshot, and those that only requests that began before have.
     fn take_over(&self, snapshot: &Snapshot) -> (Vec<Rc<Connections<B>>>, Vec<Retired<B>>) {
-        let known = self.snapshot.facts.iter().zip(&self.connections);
-        let mut known: HashMap<_, _> = known.map(|(fact, known)| (fact.id, known)).collect();
+        let before = &self.snapshot.facts;
+        let alike = before.iter().zip(&snapshot.facts).take_while(|(old, new)| old.id == new.id).count();
+        // Most often all are where they were, and nobody is looked for.
+        let moved = before.iter().zip(&self.connections).skip(alike);
+        let mut moved: HashMap<_, _> = moved.map(|(fact, known)| (fact.id, known)).collect();
         let mut retired: Vec<_> =
             self.retired.iter().filter(|(_, gone)| gone.strong_count() > 0).cloned().collect();
         let mut retire = |id, gone: &Rc<Connections<B>>| {
             gone.retire();
             retired.push((id, Rc::downgrade(gone)));
         };
-        let connections = snapshot.facts.iter().map(|fact| {
-            let kept = match known.remove(&fact.id) {
+        let connections = snapshot.facts.iter().enumerate().map(|(place, fact)| {
+            let known = if place < alike { Some(&self.connections[place]) } else { moved.remove(&fact.id) };
+            let kept = match known {
                 Some(kept) if Arc::ptr_eq(kept.way(), &fact.way) => kept,
                 replaced => {
                     replaced.inspect(|gone| retire(fact.id, gone));
@@ -233,8 +233,20 @@ where
             Rc::clone(kept)
         });
         let connections = connections.collect();
-        known.into_iter().for_each(|(id, gone)| retire(id, gone));
+        moved.into_iter().for_each(|(id, gone)| retire(id, gone));
         (connections, retired)
+    }
+
+    /// Whose turn it is in each pool of a newer snapshot.
+    fn take_turns_over(&self, snapshot: &Snapshot) -> Vec<Turns> {
+        if snapshot.has_settings_of(&self.snapshot) {
+            let pools = snapshot.pools.iter().zip(&self.turns);
+            return pools.map(|(pool, turns)| Turns::of(pool, Some(turns))).collect();
+        }
+        let pools = self.snapshot.settings.config.pools.iter().zip(&self.turns);
+        let before: HashMap<_, _> = pools.map(|(pool, turns)| (&pool.name, turns)).collect();
+        let pools = snapshot.settings.config.pools.iter().zip(&snapshot.pools);
+        pools.map(|(pool, compiled)| Turns::of(compiled, before.get(&pool.name).copied())).collect()
     }
 
     /// The connections to the backend at one place.

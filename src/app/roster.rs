@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::task::{AbortHandle, spawn_local, yield_now};
 use tokio::time::sleep;
 
-use crate::backends::{Backend as Known, Registry, Terms};
+use crate::backends::{Backend as Known, Registry, Terms, pause_after};
 use crate::config::{Backend, Config, Pool, Source, is_ourselves};
 use crate::connect::{Patience, Ways};
 use crate::control::{Discovery, Objection};
@@ -31,7 +31,7 @@ type Key = (Arc<str>, Source, Vec<SocketAddr>);
 
 /// How long sources have to say something before requests are let in.
 const FIRST_ANSWERS: Duration = Duration::from_secs(3);
-/// Between two times that the registry is told what sources have told of.
+/// Between two times that the registry is told what sources have told of, at least.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Tells the registry which backends there are, whenever that changes.
@@ -45,8 +45,8 @@ pub(super) struct Roster {
     followed: RefCell<HashMap<Key, Followed>>,
     /// Until the first sources are met.
     inherited: RefCell<Inherited>,
-    /// When the registry was told last, and whether there is more to tell.
-    last_told: Cell<Option<Instant>>,
+    /// When the registry was told last, how long to pause after that, and whether there is more to tell.
+    last_told: Cell<Option<(Instant, Duration)>>,
     is_to_tell: Cell<bool>,
 }
 
@@ -260,7 +260,7 @@ impl Roster {
         let this = Rc::downgrade(self);
         spawn_local(async move {
             let last = this.upgrade().and_then(|this| this.last_told.get());
-            match last.map_or(Duration::ZERO, |last| PAUSE.saturating_sub(last.elapsed())) {
+            match last.map_or(Duration::ZERO, |(last, pause)| pause.saturating_sub(last.elapsed())) {
                 // Behind all who have something to say by now.
                 Duration::ZERO => yield_now().await,
                 pause => sleep(pause).await,
@@ -273,7 +273,7 @@ impl Roster {
 
     fn tell(&self) {
         self.is_to_tell.set(false);
-        self.last_told.set(Some(Instant::now()));
+        let began = Instant::now();
         let Current { config, ways } = &*self.current.borrow();
         let followed = self.followed.borrow();
         let mut all: Vec<(Terms, _)> = Vec::new();
@@ -286,7 +286,10 @@ impl Roster {
                 all.push((terms, ways.to(&backend.url)));
             }
         }
+        let count = all.len();
         self.registry.replace(all);
+        let now = Instant::now();
+        self.last_told.set(Some((now, PAUSE.max(pause_after(count, now - began)))));
     }
 }
 

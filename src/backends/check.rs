@@ -31,7 +31,7 @@ use judge::judge;
 use schedule::Schedule;
 
 use super::health::GrpcReply;
-use super::{Backend, Evidence, Hold, Registry, missed, silence};
+use super::{Backend, Evidence, Hold, Registry, missed, pause, silence};
 
 /// What we call ourselves in a backend's log.
 const AGENT: &str = "loadbalancer-check";
@@ -63,13 +63,19 @@ pub async fn run(registry: &'static Registry, limits: impl Fn() -> HeadLimits + 
 /// Checks each backend on its own schedule, which those that stay as they are keep. Those of several pools that are reached and
 /// checked in the same way are one to it: what is found holds for all of them.
 async fn keep_schedules(registry: &'static Registry, common: &Rc<Common>) {
-    let mut changes = registry.subscribe();
+    let (mut changes, mut doubts) = (registry.subscribe(), registry.doubts.subscribe());
     let mut tasks = JoinSet::new();
     let mut schedules = HashMap::<Address, Vec<Schedule>>::new();
     loop {
+        let began = Instant::now();
+        // Before the backends themselves, which may be newer.
+        changes.mark_unchanged();
+        doubts.mark_unchanged();
         let mut before = mem::take(&mut schedules);
         before.values_mut().flatten().for_each(Schedule::begin_round);
-        for backend in registry.backends().into_iter().filter(is_checked) {
+        let backends = registry.backends();
+        let count = backends.len();
+        for backend in backends.into_iter().filter(is_checked) {
             let address = &backend.way.url.address;
             let here = schedules.entry(address.clone()).or_default();
             let is_for = |schedule: &Schedule| schedule.is_for(&backend);
@@ -86,7 +92,12 @@ async fn keep_schedules(registry: &'static Registry, common: &Rc<Common>) {
         // What is left of those before ends with them.
         drop(before);
         while tasks.try_join_next().is_some() {}
-        if changes.changed().await.is_err() {
+        pause(count, began.elapsed()).await;
+        let changed = tokio::select! {
+            changed = changes.changed() => changed,
+            changed = doubts.changed() => changed,
+        };
+        if changed.is_err() {
             return;
         }
     }

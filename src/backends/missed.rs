@@ -27,7 +27,7 @@ impl Registry {
         let sought = missed.filter_map(|missed| missed.health.doubt(now).then_some(())).count();
         drop(backends);
         if sought > 0 {
-            self.publish();
+            self.doubts.send_replace(());
         }
     }
 }

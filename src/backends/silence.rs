@@ -76,7 +76,7 @@ impl Heard {
 impl Registry {
     /// Looks once at who has answered since the look before.
     pub(super) fn listen(&self, heard: &mut HashMap<BackendId, Heard>) {
-        let (before, mut any_news) = (mem::take(heard), false);
+        let (before, mut any_doubt, mut any_abandoned) = (mem::take(heard), false, false);
         let mut backends = self.lock();
         for backend in backends.iter_mut() {
             let (known, is_busy) = (before.get(&backend.id), backend.load.in_flight() > 0);
@@ -84,15 +84,18 @@ impl Registry {
             let health = &mut backend.health;
             // Of one that is none any more nobody looks otherwise whether it is dead still.
             if backend.leaving || health.is_usable() {
-                any_news |= now.takes_a_check() && health.doubt(Instant::now());
+                any_doubt |= now.takes_a_check() && health.doubt(Instant::now());
             } else {
                 now.excuse();
             }
-            any_news |= now.is_silent() && health.abandon();
+            any_abandoned |= now.is_silent() && health.abandon();
             heard.insert(backend.id, now);
         }
         drop(backends);
-        if any_news {
+        if any_doubt {
+            self.doubts.send_replace(());
+        }
+        if any_abandoned {
             self.publish();
         }
     }

@@ -105,11 +105,12 @@ fn a_backend_that_is_in_doubt_stays_in_use_and_is_checked_once_for_all_who_doubt
     let registry = Registry::isolated();
     registry.replace(wanted(&[1]));
     let id = registry.backends()[0].id;
-    let mut revision = registry.subscribe();
+    let (revision, mut doubts) = (registry.revision(), registry.doubts.subscribe());
     for is_new in [true, false] {
-        revision.mark_unchanged();
+        doubts.mark_unchanged();
         registry.doubt(id);
-        assert_eq!(revision.has_changed().unwrap(), is_new);
+        assert_eq!(doubts.has_changed().unwrap(), is_new);
+        assert_eq!(registry.revision(), revision, "it is no news to requests");
         assert!(registry.health(id).is_some_and(|health| health.is_usable() && health.is_doubted()));
     }
     registry.observe(id, Evidence::Answered(StatusCode::OK, Duration::ZERO), Instant::now());
