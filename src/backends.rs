@@ -9,6 +9,7 @@ mod legacy;
 mod load;
 mod missed;
 mod pace;
+mod places;
 mod reasons;
 mod score;
 mod silence;
@@ -30,6 +31,7 @@ use crate::config::{self, Address, BackendUrl, DEFAULT_POOL, Scheme};
 use crate::connect::Way;
 
 use legacy::Unclaimed;
+use places::Places;
 use reasons::Reasons;
 
 pub use health::{Evidence, Health, State};
@@ -51,7 +53,7 @@ lazy_static! {
 }
 
 /// What tells one backend from all others, for as long as it is one: places in lists change, and so may settings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BackendId(u32);
 
 impl From<u32> for BackendId {
@@ -132,6 +134,8 @@ pub struct Terms {
 #[derive(Debug)]
 pub struct Registry {
     backends: &'static Mutex<Vec<Backend>>,
+    /// Where each of them is. It is locked by who has locked the list.
+    places: Places,
     revision: watch::Sender<u64>,
     /// Told whenever one is doubted, which is for the checker alone: it is no fact that requests go by.
     doubts: watch::Sender<()>,
@@ -152,7 +156,8 @@ impl Registry {
 
     fn over(backends: &'static Mutex<Vec<Backend>>) -> Self {
         let (revision, doubts, ids) = (watch::Sender::new(0), watch::Sender::new(()), AtomicU32::new(0));
-        Self { backends, revision, doubts, ids, unclaimed: Unclaimed::default() }
+        let (places, unclaimed) = (Places::default(), Unclaimed::default());
+        Self { backends, places, revision, doubts, ids, unclaimed }
     }
 
     /// Makes these the backends, in this order. Those that stay, by their pool and address, keep their identity, health,
@@ -181,6 +186,7 @@ impl Registry {
         forget_the_first(&mut all);
         score::begin_anew(&backends, &all);
         *backends = all;
+        self.places.note(&backends);
         drop(backends);
         self.publish();
     }
@@ -207,9 +213,11 @@ impl Registry {
 
     /// Forgets removed backends that have ended what they did.
     pub fn sweep(&self) {
-        let gone: Vec<_> =
-            self.lock().extract_if(.., |backend| backend.leaving && backend.is_over()).collect();
+        let mut backends = self.lock();
+        let gone: Vec<_> = backends.extract_if(.., |backend| backend.leaving && backend.is_over()).collect();
         if !gone.is_empty() {
+            self.places.note(&backends);
+            drop(backends);
             gone.iter()
                 .for_each(|gone| info!("{gone} is gone: nothing is under way there, nor remembered of it"));
             self.publish();
@@ -247,7 +255,7 @@ impl Registry {
 
     fn change(&self, id: BackendId, change: impl FnOnce(&mut Backend)) {
         let mut backends = self.lock();
-        let Some(backend) = backends.iter_mut().find(|known| known.id == id) else { return };
+        let Some(backend) = self.places.find(&mut backends, id) else { return };
         change(backend);
         // Whoever reads a later revision than this one, and then the list, waits for the lock that is held here.
         backend.as_of = self.revision() + 1;
@@ -266,7 +274,7 @@ impl Registry {
     /// everybody. Only if it does so to all requests, whatever it says to checks, and another may stand in for it, it is down.
     pub fn suspect(&self, id: BackendId, evidence: Evidence) {
         let mut backends = self.lock();
-        let Some(place) = backends.iter().position(|known| known.id == id) else { return };
+        let Some(place) = self.places.of(&backends, id) else { return };
         if !backends[place].health.is_usable() {
             return;
         }
@@ -283,7 +291,7 @@ impl Registry {
     /// Has a backend checked at once, unless it is down or is to be checked at once already: what the check finds counts.
     pub fn doubt(&self, id: BackendId) {
         let mut backends = self.lock();
-        let found = backends.iter_mut().find(|known| known.id == id && known.health.is_usable());
+        let found = self.places.find(&mut backends, id).filter(|known| known.health.is_usable());
         let is_new = found.is_some_and(|backend| backend.health.doubt(Instant::now()));
         drop(backends);
         if is_new {
@@ -298,7 +306,7 @@ impl Registry {
         evidence: Evidence,
         since: Instant,
     ) {
-        let Some(backend) = backends.iter_mut().find(|known| known.id == id) else { return };
+        let Some(backend) = self.places.find(&mut backends, id) else { return };
         let (before, now) = (backend.health.state(), Instant::now());
         backend.health.learn(evidence, since, now);
         let (terms, health) = (Arc::clone(&backend.terms), backend.health.clone());
@@ -321,7 +329,7 @@ impl Registry {
 
     /// The health of one backend, if it is still one.
     pub fn health(&self, backend: BackendId) -> Option<Health> {
-        self.lock().iter().find(|known| known.id == backend).map(|known| known.health.clone())
+        self.places.find(&mut self.lock(), backend).map(|known| known.health.clone())
     }
 
     /// A number that grows with each change of a fact.

@@ -104,10 +104,20 @@ fn subsets(config: &Config) -> Vec<Vec<&Tags>> {
 
 /// Those of the backends for which nobody is to wait, be it that they are leaving: others have what was meant for them.
 fn abandoned(backends: &[Backend]) -> HashSet<BackendId> {
-    let given_up = backends.iter().filter(|backend| backend.health.is_abandoned());
-    // Where thousands are dead at once, few are left to ask.
-    let able: Vec<_> = backends.iter().filter(|backend| backend.gets_requests()).collect();
-    let has_other = |given_up: &&Backend| able.iter().any(|other| other.stands_in_for(given_up));
+    let mut given_up = backends.iter().filter(|backend| backend.health.is_abandoned()).peekable();
+    // Most often there is none.
+    if given_up.peek().is_none() {
+        return HashSet::new();
+    }
+    // Where thousands are dead at once, few of their pools are left to ask.
+    let mut able = HashMap::<&str, Vec<&Backend>>::new();
+    for backend in backends.iter().filter(|backend| backend.gets_requests()) {
+        able.entry(&backend.terms.pool).or_default().push(backend);
+    }
+    let has_other = |given_up: &&Backend| {
+        let able = able.get(&*given_up.terms.pool);
+        able.is_some_and(|able| able.iter().any(|other| other.stands_in_for(given_up)))
+    };
     given_up.filter(has_other).map(|backend| backend.id).collect()
 }
 

@@ -73,6 +73,7 @@ impl Registry {
             backends.push(Backend { hold, weight, leaving: true, ..newcomer });
         }
         forget_the_first(&mut backends);
+        self.places.note(&backends);
         drop(backends);
         self.publish();
     }

@@ -181,6 +181,40 @@ fn ten_thousand_backends_are_replaced_by_as_many_others_in_their_order() {
 }
 
 #[test]
+fn what_is_said_of_one_backend_is_said_of_no_other_whoever_comes_goes_or_is_forgotten() {
+    let registry = Registry::isolated();
+    let expect_each_found = || {
+        let all = registry.backends();
+        let numbered = || all.iter().zip(1..);
+        numbered().for_each(|(backend, number)| registry.weigh(backend.id, Some(number)));
+        assert!(registry.backends().iter().zip(1..).all(|(backend, number)| backend.weight == Some(number)));
+        numbered().for_each(|(backend, _)| registry.weigh(backend.id, None));
+        all
+    };
+    registry.replace(wanted(&[1, 2, 3]));
+    let first = expect_each_found();
+    registry.hold(first[0].id, Some(Hold::Drain));
+    first[1].load.begin();
+    registry.replace(wanted(&[4, 3]));
+    assert_eq!(expect_each_found().len(), 4, "one has a request, and of one something was said");
+    first[1].load.end();
+    registry.sweep();
+    assert_eq!(expect_each_found().len(), 3);
+    assert!(registry.health(first[1].id).is_none());
+    registry.hold(first[0].id, None);
+    registry.sweep();
+    assert_eq!(expect_each_found().len(), 2);
+    let before = Registry::isolated();
+    before.replace(wanted(&[5]));
+    before.hold(before.backends()[0].id, Some(Hold::Drain));
+    registry.inherit(before.legacies());
+    registry.settle();
+    assert_eq!(expect_each_found().len(), 3);
+    registry.replace(wanted(&[3, 5, 4]));
+    assert_eq!(expect_each_found().len(), 3);
+}
+
+#[test]
 fn evidence_about_a_removed_backend_is_ignored() {
     let registry = Registry::isolated();
     registry.replace(wanted(&[1]));

@@ -21,7 +21,7 @@ pub(super) struct Schedule {
     way: Arc<Way>,
     check: Arc<Checks>,
     group: Rc<Group>,
-    /// Who they were before; none if nobody has been checked yet.
+    /// Who they were before, in order; none if nobody has been checked yet.
     before: Option<Vec<BackendId>>,
     task: AbortHandle,
 }
@@ -63,7 +63,9 @@ impl Schedule {
 
     /// From now on it is for those only that it is told of.
     pub(super) fn begin_round(&mut self) {
-        self.before = Some(mem::take(&mut *self.group.ids.borrow_mut()));
+        let mut before = mem::take(&mut *self.group.ids.borrow_mut());
+        before.sort_unstable();
+        self.before = Some(before);
         self.group.dead.set(0);
     }
 
@@ -71,8 +73,8 @@ impl Schedule {
     pub(super) fn take(&self, backend: &Backend) {
         self.group.ids.borrow_mut().push(backend.id);
         // A new one begins with a check anyway.
-        let before = self.before.as_ref();
-        if before.is_some_and(|before| !before.contains(&backend.id) || backend.health.is_doubted()) {
+        let is_new = |before: &Vec<_>| before.binary_search(&backend.id).is_err();
+        if self.before.as_ref().is_some_and(|before| is_new(before) || backend.health.is_doubted()) {
             self.group.wanted.notify_one();
         }
         if backend.health.state() == State::Down {
