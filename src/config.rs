@@ -50,7 +50,7 @@ pub use admin::{Admin, AdminPlace, Token};
 pub use backend::{
     BackendFlags, BackendTls, BackendUrl, ProxyVersion, Scheme, Trust, UrlError, is_ourselves,
 };
-pub use draft::{Authorities, Check, Draft, Flaw, Found, NamedFile, Place, Side, TlsFiles};
+pub use draft::{Authorities, Check, Draft, Flaw, Found, MOST_FLAWS, NamedFile, Place, Side, TlsFiles};
 pub use duration::{DurationError, parse_duration};
 pub use facts::{Config, Limits, Timeouts};
 pub use file::File;

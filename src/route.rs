@@ -42,7 +42,7 @@ use std::sync::Arc;
 use hyper::Method;
 use hyper::header::HeaderMap;
 
-use crate::config::{self, Action, Draft, Flaw, HostMatch, ListenerId, Place};
+use crate::config::{self, Action, Draft, Flaw, HostMatch, ListenerId, MOST_FLAWS, Place};
 
 pub use conflict::Conflict;
 pub use expand::{Template, TemplateError};
@@ -55,7 +55,8 @@ use rank::Rank;
 use rule::Rule;
 use search::{Entry, Search};
 
-/// All routes, so that the one that a request takes is found at once, however many there are.
+/// All routes, so that the one that a request takes is found at once, however many hosts and paths there are. Those that share both are
+/// looked at one after the other.
 #[derive(Debug)]
 pub struct Routes {
     /// For each route, what must hold beside host and path.
@@ -147,7 +148,7 @@ impl Routes {
         if conflicts.is_empty() { Ok(compiled) } else { Err(conflicts) }
     }
 
-    /// What is wrong with the routes of settings, as far as these make sense.
+    /// What is wrong with the routes of settings, as far as these make sense, and as much of it as is told.
     pub fn check(draft: &Draft) -> Vec<Flaw> {
         let mut conflicts = Self::compile(&draft.routes).err().unwrap_or_default();
         conflicts.extend(conflict::find_tagless(draft));
@@ -157,7 +158,7 @@ impl Routes {
             value: None,
             text: conflict.to_string(),
         };
-        conflicts.iter().map(flaw).collect()
+        conflicts.iter().take(MOST_FLAWS).map(flaw).collect()
     }
 
     /// The route of a request.

@@ -6,6 +6,10 @@ use std::path::PathBuf;
 use super::path::{Path, Step};
 use super::pool::Pool;
 use super::route::Route;
+use super::tree::MOST_FAULTS;
+
+/// So many flaws are taken into account, which is one more than are told: it is said that there are more.
+pub const MOST_FLAWS: usize = MOST_FAULTS;
 
 /// Settings, as far as they make sense, whatever else is wrong with them.
 #[derive(Clone, Debug, Default)]

@@ -8,7 +8,7 @@ use std::path::{Path as FilePath, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
-use super::draft::{Check, Flaw, Found};
+use super::draft::{Check, Flaw, Found, MOST_FLAWS};
 use super::facts::Config;
 use super::fault::Fault;
 use super::file::File;
@@ -20,7 +20,7 @@ use super::path::{Path, Step};
 use super::plain::MOST_FILE_BYTES;
 use super::problem::{Problem, Problems};
 use super::resolve::{Known, Resolved, resolve};
-use super::tree::{MOST_FAULTS, Misread, Node, interpolate, merge, parse, read};
+use super::tree::{Misread, Node, interpolate, merge, parse, read};
 
 pub use admin::PlaceError;
 pub use piece::read_text;
@@ -227,7 +227,7 @@ impl Sources {
             fault: Fault::Said(format!("{why}; name a file with --config FILE, or remove this")),
         }));
         let found = (self.check)(&draft);
-        wrong.extend(found.flaws.into_iter().take(MOST_FAULTS).map(|flaw| told(flaw, &origin)));
+        wrong.extend(found.flaws.into_iter().take(MOST_FLAWS).map(|flaw| told(flaw, &origin)));
         for remark in found.remarks {
             // Several pools may name one file.
             if !remarks.contains(&remark) {

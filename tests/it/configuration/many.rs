@@ -49,3 +49,25 @@ fn more_hosts_with_more_paths_than_there_is_memory_for_are_refused_and_what_is_s
     assert!(code == Some(2) && said.contains(expected), "{code:?}: {said}");
     assert!(said.contains("[routes.wide]"), "it is drawn: {said}");
 }
+
+#[test]
+fn many_thousand_routes_for_the_same_requests_are_told_of_without_a_look_at_each_pair() {
+    let (folder, count) = (Folder::new(), 20_000);
+    let routes = (0..count).fold(String::new(), |mut text, number| {
+        let _ = writeln!(text, "routes.r{number}.pool = \"all\"");
+        text
+    });
+    let text = format!("{routes}[pools.all]\nbackends = [\"127.0.0.1:1\"]\n");
+    let (code, said) = run(&folder.write("lb.toml", text), &["validate"]);
+    let expected = "routes r0 and r1: hold for exactly the same requests";
+    assert!(
+        code == Some(2) && said.contains(expected),
+        "{code:?}: {}",
+        said.lines().next().unwrap_or_default()
+    );
+    assert_eq!(
+        said.matches("hold for exactly the same requests").count(),
+        50,
+        "no more is told than is read"
+    );
+}

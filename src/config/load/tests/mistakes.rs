@@ -296,7 +296,7 @@ fn many_routes_and_many_mistakes_are_no_reason_to_tell_less() {
         format!("a = {}", "[".repeat(1_000_000)),
         "?\n".repeat(1_000_000),
     ] {
-        assert!((1..=MOST_FAULTS).contains(&refused(&text, Format::Toml).len()));
+        assert!((1..=MOST_FLAWS).contains(&refused(&text, Format::Toml).len()));
     }
 }
 
