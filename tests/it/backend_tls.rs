@@ -258,6 +258,7 @@ fn a_backend_that_closes_or_stalls_amid_the_handshake_is_passed_over() {
     let port = listener.local_addr().unwrap().port();
     for (port, sentence) in [
         (closes_at_once().port(), "it closed the connection amid the TLS handshake"),
+        (resets_at_once().port(), "it closed the connection amid the TLS handshake"),
         (port, "no connection in time"),
     ] {
         let first = format!("https://localhost:{port}");
@@ -267,6 +268,15 @@ fn a_backend_that_closes_or_stalls_amid_the_handshake_is_passed_over() {
         assert_eq!(get(balancer.address, "/").expect_status(200).text(), "hello from second\n");
         balancer.said(&format!("{first} is down: {sentence}"));
     }
+}
+
+#[test]
+fn a_backend_that_resets_connections_amid_the_handshake_fails_at_tls_and_not_at_connecting() {
+    let authority = Authority::new();
+    let url = format!("https://localhost:{}", resets_at_once().port());
+    let balancer = before(&url, &[("--backend-ca", authority.file().to_str().unwrap())]);
+    let sentence = "it closed the connection amid the TLS handshake";
+    expect_failure(&balancer, sentence, "tls_protocol_error", "tls_failed");
 }
 
 #[test]
@@ -439,6 +449,18 @@ fn closes_at_once() -> std::net::SocketAddr {
             let _ = stream.shutdown(std::net::Shutdown::Write);
             // A close with bytes unread would be a reset.
             let _ = std::io::copy(&mut stream, &mut std::io::sink());
+        }
+    });
+    address
+}
+
+/// Accepts connections and drops them as soon as something came, which it leaves unread: that resets them.
+fn resets_at_once() -> std::net::SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let _ = stream.peek(&mut [0]);
         }
     });
     address

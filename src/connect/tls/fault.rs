@@ -26,7 +26,7 @@ struct Inner {
 #[derive(Debug, PartialEq)]
 enum Kind {
     Error(Error),
-    /// The connection was closed amid the handshake.
+    /// The connection was closed amid the handshake, or reset: that is what a close makes where words of ours are unread.
     Closed,
 }
 
@@ -36,7 +36,7 @@ impl TlsFault {
         let found = error.get_ref().and_then(|error| error.downcast_ref::<Error>());
         let kind = match found {
             Some(error) => Kind::Error(error.clone()),
-            None if error.kind() == io::ErrorKind::UnexpectedEof => Kind::Closed,
+            None if is_of_an_end(error.kind()) => Kind::Closed,
             None => return None,
         };
         Some(Self(Arc::new(Inner { kind, name: Some(name.to_str().into_owned()) })))
@@ -101,6 +101,11 @@ impl Display for TlsFault {
             },
         }
     }
+}
+
+/// Whether the other end closed a connection that had been made.
+fn is_of_an_end(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
 }
 
 /// Whether it is of a version that knows no extensions, and so no names: `openssl x509 -req` may make one.
