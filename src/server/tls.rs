@@ -93,7 +93,7 @@ impl Tls {
         current.tell(&before.certificates);
     }
 
-    /// The files of the certificates that are shown, and when each ends.
+    /// The files of the certificates that are shown, and when the first of the chain in each ends.
     pub fn ends(&self) -> BTreeMap<PathBuf, SystemTime> {
         let end = |certificate: &Certificate| (certificate.file.clone(), certificate.term.end());
         self.current().certificates.iter().map(end).collect()

@@ -19,6 +19,8 @@ pub struct Term {
     whose: String,
     begin: ASN1Time,
     end: ASN1Time,
+    /// Whose end that is, where it is that of another one of its chain.
+    sooner: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,10 +32,19 @@ enum Stage {
 }
 
 impl Term {
-    /// Of this certificate.
-    pub fn of(certificate: &X509Certificate<'_>) -> Self {
+    /// Of this certificate, by itself.
+    fn of(certificate: &X509Certificate<'_>) -> Self {
         let validity = certificate.validity();
-        Self { whose: whose(certificate), begin: validity.not_before, end: validity.not_after }
+        Self { whose: whose(certificate), begin: validity.not_before, end: validity.not_after, sooner: None }
+    }
+
+    /// Of this certificate with the others of its chain: it is of no use any more when one of them ends.
+    pub fn of_chain(first: &X509Certificate<'_>, others: &[CertificateDer<'_>]) -> Self {
+        let term = Self::of(first);
+        match terms(others).into_iter().min_by_key(|other| other.end) {
+            Some(other) if other.end < term.end => Self { end: other.end, sooner: Some(other.whose), ..term },
+            _ => term,
+        }
     }
 
     /// When it ends. (One that ended before 1970 did so then.)
@@ -42,8 +53,11 @@ impl Term {
     }
 
     /// The same, as it is told.
-    pub fn last(&self) -> impl std::fmt::Display + use<> {
-        self.end
+    pub fn last(&self) -> String {
+        match &self.sooner {
+            None => self.end.to_string(),
+            Some(other) => format!("{}, when that of {other} in its chain ends", self.end),
+        }
     }
 
     /// Whether there is something else to be said of it at the one moment than at the other.
@@ -53,13 +67,15 @@ impl Term {
 
     /// Says when it begins, if that is yet to come, or when it ends, if that is soon or was before now. These take it, or do not.
     pub fn remark(&self, file: &Path, whom: &str) -> Option<String> {
-        let Self { whose, begin, end } = self;
+        let Self { whose, begin, end, sooner } = self;
+        let chain = sooner.as_ref().map(|other| format!("in its chain that of {other} "));
+        let chain = chain.unwrap_or_default();
         let said = match self.stage(SystemTime::now()) {
             Stage::Early => format!(
                 "not valid before {begin}; {whom} refuse it until then; see whether the clock is right"
             ),
-            Stage::Near => format!("expires on {end}; replace it before"),
-            Stage::Over => format!("expired on {end}; {whom} refuse it, replace it"),
+            Stage::Near => format!("{chain}expires on {end}; replace it before"),
+            Stage::Over => format!("{chain}expired on {end}; {whom} refuse it, replace it"),
             Stage::Good => return None,
         };
         Some(format!("certificate {} of {whose}: {said}", file.display()))
@@ -75,9 +91,11 @@ impl Term {
     }
 }
 
-/// Says so of the first of a chain, as [`Term::remark`] does.
+/// Says so of a chain, as [`Term::remark`] does.
 pub(super) fn remark_on_chain(file: &Path, chain: &[CertificateDer<'_>], whom: &str) -> Option<String> {
-    terms(&chain[..1]).pop()?.remark(file, whom)
+    let (first, others) = chain.split_first()?;
+    let (_, first) = X509Certificate::from_der(first).ok()?;
+    Term::of_chain(&first, others).remark(file, whom)
 }
 
 /// Says so of authorities of which none holds any more, or soon none will.

@@ -30,7 +30,7 @@ pub(super) struct Certificate {
     pub(super) term: Term,
 }
 
-/// A chain of certificates, and what the first one says of itself.
+/// A chain of certificates, what the first one says of itself, and when the first of them ends.
 pub(super) struct Chain {
     file: PathBuf,
     certificates: Vec<CertificateDer<'static>>,
@@ -47,7 +47,7 @@ impl Chain {
                 let reason = format!("its first certificate cannot be understood ({error})");
                 TlsFileFault::Broken(reason).of(CERT, path)
             })?;
-            (names(&leaf.1), Term::of(&leaf.1))
+            (names(&leaf.1), Term::of_chain(&leaf.1, &certificates[1..]))
         };
         Ok(Self { file: path.to_owned(), certificates, names, term })
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use crate::support::pki::{Authority, Folder, Kind, Pair};
+use crate::support::pki::{Authority, DAY, Folder, Kind, Pair, replace};
 use crate::support::{Balancer, Settings};
 
 const EXPIRED: &str = "expired on ";
@@ -86,4 +86,31 @@ fn of_many_names_the_first_are_told_and_of_none_whom_a_certificate_speaks_of() {
         let (_, said) = settings.balancer().word("validate").fail();
         assert!(said.contains(told), "{said}");
     }
+}
+
+#[test]
+fn of_a_chain_the_certificate_that_ends_first_counts_and_is_named() {
+    let authority = Authority::new();
+    let between = authority.signs_with(&["between.test"], Kind::Ecdsa, |params| {
+        params.not_after = (SystemTime::now() + 3 * DAY).into();
+    });
+    // To clients as to backends.
+    let leaves = [authority.signs_until(90), authority.signs_until(90)];
+    for leaf in &leaves {
+        let chain = [leaf, &between].map(|pair| fs::read_to_string(pair.certificate()).unwrap()).concat();
+        replace(&leaf.certificate(), chain.as_bytes());
+    }
+    let settings = Settings::that_say(&showing(&leaves[0], &leaves[1], &authority.file()));
+    let (code, said) = settings.balancer().word("validate").fail();
+    assert_eq!((code, ends(&said).len()), (Some(0), 2), "{said}");
+    for leaf in &leaves {
+        let file = leaf.certificate();
+        let told = format!(
+            "certificate {} of localhost: in its chain that of between.test expires on ",
+            file.display()
+        );
+        assert!(said.contains(&told), "{said}");
+    }
+    let balancer = settings.balancer().start();
+    balancer.said(", when that of between.test in its chain ends");
 }
