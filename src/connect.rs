@@ -54,9 +54,7 @@ pub use pem::TlsFileError;
 pub use provenance::{Provenance, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, address};
 pub use proxy_header::Behalf;
 pub use stream::{Peeked, Socket, Stream, set_keepalive};
-pub use tls::{
-    Distrust, SystemAuthorities, Term, TlsFault, check_files, is_of_version_1, names, remark_on_authorities,
-};
+pub use tls::{Distrust, SystemAuthorities, Term, TlsFault, check_files, names, remark_on_authorities};
 pub use transport::{Flow, Transport, is_of_the_other_end};
 pub use unshare::{Unshared, unshare};
 pub use way::{Way, Ways};

@@ -2,14 +2,20 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use rustls::{CertificateError, Error, InconsistentKeys};
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
 use crate::config::{MOST_FILE_BYTES, read_file};
 use crate::telemetry::unreadable;
+
+use super::tls::is_of_version_1;
 
 /// Bits of an RSA key.
 const LEAST_RSA_BITS: usize = 2048;
@@ -29,7 +35,7 @@ pub enum TlsFileError {
     },
     /// The system has no list of authorities.
     #[error("--backend https://…: {}", no_authorities(.0))]
-    NoAuthorities(rustls::Error),
+    NoAuthorities(Error),
 }
 
 /// What is wrong with a file for TLS.
@@ -49,6 +55,14 @@ pub enum PemFault {
     /// The key is another certificate's.
     #[error("is not the key of the certificate in {}; give both of one pair", .0.display())]
     WrongKey(PathBuf),
+    /// The certificate of the key stands behind others, at this number.
+    #[error("has the certificate of the key in {} as its number {number}; put that first", .key.display())]
+    NotFirst {
+        /// The key's file.
+        key: PathBuf,
+        /// Counted from 1.
+        number: usize,
+    },
     /// It is of a version that nobody takes any more.
     #[error("is of X.509 version 1; make one with extensions (subjectAltName)")]
     Version1,
@@ -59,7 +73,24 @@ pub enum PemFault {
     ShortKey(usize),
     /// A certificate or key that cannot be worked with.
     #[error("cannot be used: {0}")]
-    Unusable(rustls::Error),
+    Unusable(Error),
+}
+
+/// Why a chain and a key are no pair.
+#[derive(Debug)]
+pub enum Unpaired {
+    /// The key is that of no certificate of the chain.
+    WrongKey,
+    /// The key is that of the one at this number, and must be that of the first.
+    NotFirst(usize),
+    /// The certificate is of a version that nobody takes any more.
+    Version1,
+    /// The certificate cannot be worked with.
+    Certificate(CertificateError),
+    /// The key is an RSA key of so few bits.
+    ShortKey(usize),
+    /// The key cannot be worked with.
+    Key(Error),
 }
 
 impl TlsFileError {
@@ -79,7 +110,7 @@ impl PemFault {
     }
 }
 
-fn no_authorities(error: &rustls::Error) -> String {
+fn no_authorities(error: &Error) -> String {
     format!(
         "this system trusts no authorities ({error}); install its certificates (ca-certificates) or name some with --backend-ca FILE"
     )
@@ -105,8 +136,39 @@ pub fn private_key(flag: &'static str, path: &Path) -> Result<PrivateKeyDer<'sta
     PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| not_one(flag, path, "private key", "PRIVATE KEY"))
 }
 
+/// A chain of certificates with the key of its first one.
+///
+/// # Errors
+/// They are no pair, or one of them cannot be used.
+pub fn pair(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, Unpaired> {
+    let key = provider.key_provider.load_private_key(key);
+    let key = key.map_err(|error| short_key(&chain).map_or(Unpaired::Key(error), Unpaired::ShortKey))?;
+    let pair = CertifiedKey::new(chain, key);
+    match pair.keys_match() {
+        Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(pair),
+        Err(Error::InconsistentKeys(_)) => {
+            Err(number_of_its_own(&pair).map_or(Unpaired::WrongKey, Unpaired::NotFirst))
+        }
+        Err(Error::InvalidCertificate(error)) if is_of_version_1(&error) => Err(Unpaired::Version1),
+        Err(Error::InvalidCertificate(error)) => Err(Unpaired::Certificate(error)),
+        Err(error) => Err(Unpaired::Key(error)),
+    }
+}
+
+/// Where in its chain the certificate of a key is, if it is: who puts the authority first has a chain in the wrong order.
+fn number_of_its_own(pair: &CertifiedKey) -> Option<usize> {
+    let fits = |one: &CertificateDer<'static>| {
+        CertifiedKey::new(vec![one.clone()], Arc::clone(&pair.key)).keys_match().is_ok()
+    };
+    pair.cert.iter().position(fits).map(|index| index + 1)
+}
+
 /// The bits of the RSA key of the first of a chain, if those are too few for TLS.
-pub fn short_key(chain: &[CertificateDer<'_>]) -> Option<usize> {
+fn short_key(chain: &[CertificateDer<'_>]) -> Option<usize> {
     let (_, leaf) = X509Certificate::from_der(chain.first()?).ok()?;
     match leaf.public_key().parsed().ok()? {
         PublicKey::RSA(key) => Some(key.key_size()).filter(|bits| *bits < LEAST_RSA_BITS),

@@ -15,7 +15,7 @@ use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::sign::CertifiedKey;
+use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, RootCertStore};
 use tokio_rustls::{TlsConnector, TlsStream};
 
@@ -25,11 +25,12 @@ use crate::config::{
 };
 
 use super::dial::{DialError, Protocol};
-use super::pem::{self, PemFault, TlsFileError};
+use super::pem::{self, PemFault, TlsFileError, Unpaired};
 use super::{Socket, Stream};
 
 pub use distrust::Distrust;
-pub use fault::{TlsFault, is_of_version_1};
+pub use fault::TlsFault;
+pub(super) use fault::is_of_version_1;
 pub use system::SystemAuthorities;
 pub use term::{Term, names, remark_on_authorities};
 
@@ -178,9 +179,9 @@ fn client_config(
         Some(pair) => {
             let chain = pem::certificates(CERT, &pair.certificate)?;
             let key = pem::private_key(KEY, &pair.key)?;
-            let short = pem::short_key(&chain);
-            let unfit = |error| unfit(error, short, (&pair.certificate, &pair.key));
-            builder.with_client_auth_cert(chain, key).map_err(unfit)?
+            let unfit = |why| unfit(why, (&pair.certificate, &pair.key));
+            let pair = pem::pair(chain, key, &provider).map_err(unfit)?;
+            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(pair)))
         }
     };
     client.alpn_protocols = vec![HTTP_1_1.to_vec()];
@@ -199,12 +200,10 @@ pub fn check_files(files: &TlsFiles, system: &SystemAuthorities) -> Found {
     }
     let private =
         key.and_then(|file| pem::private_key(KEY, &file.path).inspect_err(|error| tell(file, error)).ok());
-    let provider = Arc::new(default_provider());
-    let short = chain.as_deref().and_then(pem::short_key);
     if let (Some(chain_file), Some(file), Some(chain), Some(private)) = (certificate, key, chain, private)
-        && let Err(error) = CertifiedKey::from_der(chain, private, &provider)
+        && let Err(why) = pem::pair(chain, private, &default_provider())
     {
-        let error = unfit(error, short, (&chain_file.path, &file.path));
+        let error = unfit(why, (&chain_file.path, &file.path));
         tell(if matches!(&error, TlsFileError::File { flag: CERT, .. }) { chain_file } else { file }, &error);
     }
     match &files.authorities {
@@ -234,14 +233,16 @@ fn authorities(path: &Path, read: Vec<CertificateDer<'static>>) -> Result<RootCe
 }
 
 /// A certificate and a key that cannot be worked with together.
-fn unfit(error: rustls::Error, short: Option<usize>, (certificate, key): (&Path, &Path)) -> TlsFileError {
-    match error {
-        rustls::Error::InconsistentKeys(_) => PemFault::WrongKey(certificate.to_owned()).of(KEY, key),
-        rustls::Error::InvalidCertificate(error) if is_of_version_1(&error) => {
-            PemFault::Version1.of(CERT, certificate)
+fn unfit(why: Unpaired, (certificate, key): (&Path, &Path)) -> TlsFileError {
+    match why {
+        Unpaired::WrongKey => PemFault::WrongKey(certificate.to_owned()).of(KEY, key),
+        Unpaired::NotFirst(number) => {
+            PemFault::NotFirst { key: key.to_owned(), number }.of(CERT, certificate)
         }
-        error @ rustls::Error::InvalidCertificate(_) => PemFault::Unusable(error).of(CERT, certificate),
-        error => short.map_or(PemFault::Unusable(error), PemFault::ShortKey).of(KEY, key),
+        Unpaired::Version1 => PemFault::Version1.of(CERT, certificate),
+        Unpaired::Certificate(error) => PemFault::Unusable(error.into()).of(CERT, certificate),
+        Unpaired::ShortKey(bits) => PemFault::ShortKey(bits).of(KEY, key),
+        Unpaired::Key(error) => PemFault::Unusable(error).of(KEY, key),
     }
 }
 

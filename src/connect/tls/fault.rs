@@ -109,7 +109,7 @@ fn is_of_an_end(kind: io::ErrorKind) -> bool {
 }
 
 /// Whether it is of a version that knows no extensions, and so no names: `openssl x509 -req` may make one.
-pub fn is_of_version_1(error: &CertificateError) -> bool {
+pub(in crate::connect) fn is_of_version_1(error: &CertificateError) -> bool {
     // rustls knows this one only by what its verifier calls it.
     matches!(error, CertificateError::Other(other) if other.to_string().contains("UnsupportedCertVersion"))
 }

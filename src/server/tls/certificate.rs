@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::pem::{Error as PemError, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use tracing::warn;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::config::KeyPair;
-use crate::connect::pem::short_key;
-use crate::connect::{Term, is_of_version_1, names};
+use crate::connect::pem::{self, Unpaired};
+use crate::connect::{Term, names};
 
 use super::files::{CERT, KEY, TlsError, TlsFileFault, broken, read, read_certificates};
 
@@ -55,10 +55,10 @@ impl Chain {
 
 /// The private key in a file.
 pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let pem = read(KEY, path)?;
-    PrivateKeyDer::from_pem_slice(&pem).map_err(|error| match error {
-        _ if is_encrypted(&pem) => TlsFileFault::Encrypted { key: path.to_owned() }.of(KEY, path),
-        pem::Error::NoItemsFound => {
+    let read = read(KEY, path)?;
+    PrivateKeyDer::from_pem_slice(&read).map_err(|error| match error {
+        _ if is_encrypted(&read) => TlsFileFault::Encrypted { key: path.to_owned() }.of(KEY, path),
+        PemError::NoItemsFound => {
             TlsFileFault::Empty { what: "private key", label: "PRIVATE KEY" }.of(KEY, path)
         }
         error => broken(KEY, path, &error),
@@ -79,18 +79,15 @@ impl Certificate {
         provider: &CryptoProvider,
     ) -> Result<Self, TlsError> {
         let Chain { file, certificates, names, term } = chain;
-        let short = short_key(&certificates);
-        let key = CertifiedKey::from_der(certificates, key, provider).map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => {
-                TlsFileFault::Mismatch { certificate: file.clone() }.of(KEY, path)
+        let key = pem::pair(certificates, key, provider).map_err(|why| match why {
+            Unpaired::WrongKey => TlsFileFault::Mismatch { certificate: file.clone() }.of(KEY, path),
+            Unpaired::NotFirst(number) => {
+                TlsFileFault::NotFirst { key: path.to_owned(), number }.of(CERT, &file)
             }
-            rustls::Error::InvalidCertificate(error) if is_of_version_1(&error) => {
-                TlsFileFault::Version1.of(CERT, &file)
-            }
-            rustls::Error::InvalidCertificate(error) => {
-                TlsFileFault::Broken(error.to_string()).of(CERT, &file)
-            }
-            error => short.map_or(TlsFileFault::UnusableKey(error), TlsFileFault::ShortKey).of(KEY, path),
+            Unpaired::Version1 => TlsFileFault::Version1.of(CERT, &file),
+            Unpaired::Certificate(error) => TlsFileFault::Broken(error.to_string()).of(CERT, &file),
+            Unpaired::ShortKey(bits) => TlsFileFault::ShortKey(bits).of(KEY, path),
+            Unpaired::Key(error) => TlsFileFault::UnusableKey(error).of(KEY, path),
         })?;
         Ok(Self { file, key: Arc::new(key), names, term })
     }

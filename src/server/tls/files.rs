@@ -81,6 +81,14 @@ pub enum TlsFileFault {
         /// The certificate's file.
         certificate: PathBuf,
     },
+    /// The certificate of the key stands behind others, at this number.
+    #[error("has the certificate of the key in {} as its number {number}; put that first", .key.display())]
+    NotFirst {
+        /// The key's file.
+        key: PathBuf,
+        /// Counted from 1.
+        number: usize,
+    },
 }
 
 /// What looks at certificates of clients.

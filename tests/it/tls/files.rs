@@ -72,6 +72,21 @@ fn the_key_of_another_certificate_is_refused() {
 }
 
 #[test]
+fn a_chain_in_the_wrong_order_is_refused_with_the_place_of_the_certificate_that_belongs_first() {
+    let authority = Authority::new();
+    let pair = authority.signs(&["localhost"]);
+    let folder = Folder::new();
+    let chain = [authority.file(), pair.certificate()].map(|file| fs::read_to_string(file).unwrap()).concat();
+    let (chain, key) = (folder.write("chain.pem", chain), pair.key());
+    let said = format!("has the certificate of the key in {} as its number 2; put that first", key.display());
+    refuses(with(&chain, &key), 2, &format!("--tls-cert {}: ", chain.display()), &said);
+    let balancer = Balancer::before(&[]).flag("--backend", "https://localhost:1");
+    let balancer = balancer.flag("--backend-cert", chain.to_str().unwrap());
+    let balancer = balancer.flag("--backend-key", key.to_str().unwrap());
+    refuses(balancer, 2, &format!("--backend-cert {}: ", chain.display()), &said);
+}
+
+#[test]
 fn a_certificate_or_a_key_of_a_kind_that_is_of_no_use_is_named_and_not_the_other_one() {
     let pair = Authority::new().signs(&["localhost"]);
     let folder = Folder::new();
