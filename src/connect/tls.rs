@@ -9,7 +9,7 @@ mod term;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
@@ -41,14 +41,16 @@ const CERT: &str = "--backend-cert";
 const KEY: &str = "--backend-key";
 const H2: &[u8] = b"h2";
 const HTTP_1_1: &[u8] = b"http/1.1";
+/// Sessions with one backend that are remembered.
+const SESSIONS: usize = 8;
 
-/// How TLS is spoken to one backend. All workers share what makes a session short to resume.
-#[derive(Clone)]
+/// How TLS is spoken to one backend.
 pub(super) struct BackendTls {
     client: TlsClient,
     name: ServerName<'static>,
-    /// Whether it goes on with sessions of before.
-    resumes: bool,
+    /// With its own memory for sessions, from the first connection on: another backend of the same name knows nothing of them. All
+    /// workers share it. None if it goes on with no session of before.
+    resuming: Option<OnceLock<Connectors>>,
 }
 
 /// How TLS is spoken to all of a pool.
@@ -57,7 +59,6 @@ pub(super) struct TlsClient {
     settings: Arc<config::BackendTls>,
     /// Of what was in the files.
     digest: u64,
-    resuming: Connectors,
     /// For who is to look at the certificate each time: where a session is resumed, nobody does.
     anew: Connectors,
 }
@@ -80,21 +81,15 @@ impl BackendTls {
     ) -> Result<TlsClient, TlsFileError> {
         // Before they are read: what is replaced meanwhile is another one the next time.
         let digest = digest(settings, system);
-        let resuming = client_config(settings, system)?;
-        let mut anew = resuming.clone();
+        let mut anew = client_config(settings, system)?;
         anew.resumption = Resumption::disabled();
-        let may_choose = proxy_protocol.is_none();
-        Ok(TlsClient {
-            settings: Arc::new(settings.clone()),
-            digest,
-            resuming: Connectors::of(resuming, may_choose),
-            anew: Connectors::of(anew, may_choose),
-        })
+        let anew = Connectors::of(anew, proxy_protocol.is_none());
+        Ok(TlsClient { settings: Arc::new(settings.clone()), digest, anew })
     }
 
     /// The same, but it resumes no session, and keeps none.
     pub(super) fn anew(&self) -> Self {
-        Self { resumes: false, ..self.clone() }
+        Self { client: self.client.clone(), name: self.name.clone(), resuming: None }
     }
 
     /// Whether it is spoken in the same way, with the same certificates.
@@ -105,7 +100,8 @@ impl BackendTls {
 
     /// Agrees upon TLS over a fresh connection, and learns what is to be spoken over it.
     pub(super) async fn open(&self, socket: Socket, http1: bool) -> Result<(Stream, Protocol), DialError> {
-        let connectors = if self.resumes { &self.client.resuming } else { &self.client.anew };
+        let anew = &self.client.anew;
+        let connectors = self.resuming.as_ref().map_or(anew, |own| own.get_or_init(|| anew.remembering()));
         let connector = if http1 { &connectors.http1 } else { &connectors.either };
         let connected = connector.connect(self.name.clone(), socket).await;
         let stream = connected.map_err(|error| match TlsFault::of(&error, &self.name) {
@@ -130,6 +126,17 @@ impl Connectors {
         }
         Self { either: Arc::new(either).into(), http1: Arc::new(http1).into() }
     }
+
+    /// The same, with a memory of their own.
+    fn remembering(&self) -> Self {
+        let resumption = Resumption::in_memory_sessions(SESSIONS);
+        let own = |connector: &TlsConnector| {
+            let mut config = ClientConfig::clone(connector.config());
+            config.resumption = resumption.clone();
+            Arc::new(config).into()
+        };
+        Self { either: own(&self.either), http1: own(&self.http1) }
+    }
 }
 
 impl TlsClient {
@@ -138,7 +145,7 @@ impl TlsClient {
     pub(super) fn to(&self, name: &str, address: Option<IpAddr>) -> BackendTls {
         let address = || ServerName::from(address.unwrap_or(Ipv4Addr::UNSPECIFIED.into()));
         let name = ServerName::try_from(name.to_owned()).unwrap_or_else(|_| address());
-        BackendTls { client: self.clone(), name, resumes: true }
+        BackendTls { client: self.clone(), name, resuming: Some(OnceLock::new()) }
     }
 
     /// Whether the files that its settings name are what they were when they were read.

@@ -1,12 +1,12 @@
 //! Backends behind TLS: who is trusted, what is agreed upon, and what is said when nothing is.
 
-use std::sync::atomic::Ordering;
+mod sessions;
 
 use rustls::version::{TLS12, TLS13};
 
 use crate::support::h2_backend::H2Backend;
 use crate::support::pki::{Authority, Folder, Kind, OF_ANOTHER_KIND, OF_VERSION_1, Pair};
-use crate::support::tls_backend::{Met, TlsBackend, settings, shown_in_turn, with_certificate};
+use crate::support::tls_backend::{Met, TlsBackend, settings, with_certificate};
 use crate::support::{Balancer, Client, Running, Sample, Settings, get, request, until};
 
 /// In front of one backend, for which these flags are given.
@@ -171,51 +171,6 @@ fn a_backend_that_wants_our_certificate_and_gets_none_is_down_and_says_why() {
     let backend = TlsBackend::start(backend);
     let balancer = before(&backend.url("localhost"), &[("--backend-ca", ca)]);
     balancer.said("is down: it ");
-}
-
-#[test]
-fn tls_1_2_and_1_3_are_spoken_and_sessions_resumed_in_both() {
-    let authority = Authority::new();
-    let ca = authority.file();
-    let ca = ca.to_str().unwrap();
-    for versions in [&[&TLS12], &[&TLS13]] {
-        let backend = TlsBackend::start(settings(&authority.signs(&["localhost"]), versions, None));
-        let flags = [("--backend-ca", ca), ("--health-interval", "1h")];
-        let balancer = before(&backend.url("localhost"), &flags);
-        balancer.said("is healthy");
-        // The tunnel keeps its connection, so that the next request needs another one.
-        let mut tunnel = Client::to(balancer.address);
-        let upgrade = "Connection: upgrade\r\nUpgrade: websocket\r\n";
-        tunnel.send(format!("GET /chat HTTP/1.1\r\nHost: test\r\n{upgrade}\r\n"));
-        assert_eq!(tunnel.answer().status, 101);
-        get(balancer.address, "/").expect_status(200);
-        let of = |start: &str| {
-            backend.wait_for("it came", |met| met.heads.first().is_some_and(|head| head.starts_with(start)))
-        };
-        assert!(!of("GET /chat ").resumed, "{versions:?}");
-        assert!(of("GET / ").resumed, "{versions:?}");
-    }
-}
-
-#[test]
-fn checks_look_at_a_certificate_each_time_and_find_one_that_is_good_no_more() {
-    let (authority, unknown) = (Authority::new(), Authority::new());
-    for versions in [&[&TLS12], &[&TLS13]] {
-        let (good, bad) = (authority.signs(&["localhost"]), unknown.signs(&["localhost"]));
-        // It goes on with sessions of before, whatever it shows to others.
-        let mut tls = settings(&good, versions, None);
-        let shown = shown_in_turn(&mut tls, [&good, &bad]);
-        let backend = TlsBackend::start(tls);
-        let ca = authority.file();
-        let flags = [("--backend-ca", ca.to_str().unwrap()), ("--health-interval", "50ms")];
-        let balancer = before(&backend.url("localhost"), &flags);
-        balancer.said("is healthy");
-        get(balancer.address, "/").expect_status(200);
-        shown.store(1, Ordering::Relaxed);
-        balancer.said("is down: its certificate is signed by an authority that is not trusted");
-        let is_check = |met: &&Met| met.heads.first().is_some_and(|head| head.starts_with("GET /health "));
-        assert!(backend.met().iter().filter(is_check).all(|met| !met.resumed));
-    }
 }
 
 #[test]
