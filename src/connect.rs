@@ -32,6 +32,7 @@ mod stream;
 mod tls;
 mod transport;
 mod unshare;
+mod watched;
 mod way;
 
 pub use answer_body::AnswerBody;
@@ -57,4 +58,5 @@ pub use stream::{Peeked, Socket, Stream, set_keepalive};
 pub use tls::{Distrust, SystemAuthorities, Term, TlsFault, check_files, names, remark_on_authorities};
 pub use transport::{Flow, Transport, is_of_the_other_end};
 pub use unshare::{Unshared, unshare};
+pub use watched::{LOOK_EVERY, Look, Watched};
 pub use way::{Way, Ways};

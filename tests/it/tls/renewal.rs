@@ -4,6 +4,7 @@ use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use rustls::{ClientConfig, HandshakeKind};
 
@@ -111,6 +112,28 @@ fn a_pair_that_cannot_be_used_keeps_no_other_from_being_renewed() {
     assert_eq!(balancer.times_said("holds no private key"), 1);
     balancer.said_times(" is for localhost and valid until ", 2);
     assert_eq!(balancer.times_said(" is for other.test and valid until "), 1, "it is the same as before");
+}
+
+#[test]
+fn a_pair_whose_files_never_rest_keeps_no_other_from_being_renewed() {
+    let authority = Authority::new();
+    let [first, second] = [authority.signs(&["localhost"]), authority.signs(&["other.test"])];
+    let renewed = authority.signs(&["localhost"]);
+    let backend = Sample::start("one");
+    let balancer = Balancer::before(&[backend.address()]).secured(&[&first, &second]).start();
+    let config = Arc::new(trusting(&authority));
+    let (over, key) = (AtomicBool::new(false), fs::read(second.key()).unwrap());
+    thread::scope(|scope| {
+        let _end = End(&over);
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                replace(&second.key(), &key);
+                thread::sleep(Duration::from_millis(20));
+            }
+        });
+        first.become_that_of(&renewed);
+        until("the other is renewed", || shows(&balancer, &config, &renewed));
+    });
 }
 
 fn pem(pair: &Pair) -> String {
