@@ -5,6 +5,7 @@ mod error;
 mod live;
 mod places;
 mod prepare;
+mod renewal;
 mod roster;
 mod signals;
 mod stop;

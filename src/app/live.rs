@@ -23,6 +23,7 @@ use crate::telemetry::{self, Report, Seen};
 
 use super::places::{Coming, Place, Stays};
 use super::prepare::{Before, Prepared, Present};
+use super::renewal;
 use super::roster::{Kept, Roster, Told};
 
 /// What runs, as far as it can change.
@@ -73,6 +74,7 @@ impl Live {
         orders: Vec<mpsc::Sender<Order>>,
         callers: mpsc::Sender<AdminDoor>,
     ) -> Self {
+        spawn_local(renewal::watch(Rc::clone(&roster)));
         Self {
             roster,
             settings: watch::Sender::new(settings),
@@ -166,9 +168,10 @@ impl Live {
         Ok(if later.is_empty() { Outcome::Changed } else { Outcome::Later(later) })
     }
 
-    /// Whether the files for TLS to backends, which nobody watches, are those that were read.
+    /// Whether the files for TLS to backends are those that were read: who watches them does not do so all the time, and knows nothing
+    /// of those of the system.
     async fn has_current_files(&self) -> bool {
-        let ways = self.roster.ways();
+        let (_, ways) = self.roster.current();
         let are_current = move || {
             let system = SystemAuthorities::default();
             ways.iter().all(|ways| ways.are_current(&system))

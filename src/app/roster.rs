@@ -53,7 +53,7 @@ pub(super) struct Roster {
 struct Current {
     config: Arc<Config>,
     /// For each pool.
-    ways: Vec<Ways>,
+    ways: Arc<[Ways]>,
 }
 
 /// A source that is asked now and then, until it is dropped.
@@ -78,7 +78,7 @@ impl Roster {
     ) -> Rc<Self> {
         let roster = Rc::new(Self {
             registry,
-            current: RefCell::new(Current { config, ways }),
+            current: RefCell::new(Current { config, ways: ways.into() }),
             coming: RefCell::default(),
             kept: RefCell::default(),
             followed: RefCell::default(),
@@ -101,14 +101,30 @@ impl Roster {
 
     /// Goes by other settings, whose sources were met. What those that stay have told is kept.
     pub(super) fn adopt(&self, config: Arc<Config>, ways: Vec<Ways>) {
-        *self.current.borrow_mut() = Current { config, ways };
+        *self.current.borrow_mut() = Current { config, ways: ways.into() };
         self.forget_others();
         self.tell();
     }
 
-    /// How backends are reached, pool by pool.
-    pub(super) fn ways(&self) -> Vec<Ways> {
-        self.current.borrow().ways.clone()
+    /// The settings that it goes by, and how backends are reached, pool by pool.
+    pub(super) fn current(&self) -> (Arc<Config>, Arc<[Ways]>) {
+        let current = self.current.borrow();
+        (Arc::clone(&current.config), Arc::clone(&current.ways))
+    }
+
+    /// Lets some be reached in other ways, in place of these alone: others have come of a change of settings, and of the files as they
+    /// are by then. Gives whether it did.
+    pub(super) fn renew(&self, before: &Arc<[Ways]>, renewed: Vec<(usize, Ways)>) -> bool {
+        let mut current = self.current.borrow_mut();
+        if renewed.is_empty() || !Arc::ptr_eq(before, &current.ways) {
+            return false;
+        }
+        let mut ways = before.to_vec();
+        renewed.into_iter().for_each(|(pool, renewed)| ways[pool] = renewed);
+        current.ways = ways.into();
+        drop(current);
+        self.tell();
+        true
     }
 
     /// Asks the sources of the settings in force also when others are, until what this gives is dropped.
@@ -277,7 +293,7 @@ impl Roster {
         let Current { config, ways } = &*self.current.borrow();
         let followed = self.followed.borrow();
         let mut all: Vec<(Terms, _)> = Vec::new();
-        for ((pool, ways), told_apart_by) in config.pools.iter().zip(ways).zip(config.tags_asked()) {
+        for ((pool, ways), told_apart_by) in config.pools.iter().zip(&**ways).zip(config.tags_asked()) {
             let check = Arc::new(pool.health.clone());
             for backend in all_of(pool, config, known_of(&followed)) {
                 let pool = Arc::clone(&pool.name);

@@ -94,6 +94,11 @@ pub enum Unpaired {
 }
 
 impl TlsFileError {
+    /// Whether it may be otherwise another time, though the file stays as it is.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::File { fault: PemFault::Unreadable(_), .. })
+    }
+
     /// What is wrong, without the name of the file.
     pub(super) fn said(&self) -> String {
         match self {

@@ -26,7 +26,7 @@ use crate::config::{
 
 use super::dial::{DialError, Protocol};
 use super::pem::{self, PemFault, TlsFileError, Unpaired};
-use super::{Socket, Stream};
+use super::{Look, Socket, Stream};
 
 pub use distrust::Distrust;
 pub use fault::TlsFault;
@@ -57,6 +57,8 @@ pub(super) struct BackendTls {
 #[derive(Clone)]
 pub(super) struct TlsClient {
     settings: Arc<config::BackendTls>,
+    /// At the files, before they were read.
+    loaded: Look,
     /// Of what was in the files.
     digest: u64,
     /// For who is to look at the certificate each time: where a session is resumed, nobody does.
@@ -80,11 +82,11 @@ impl BackendTls {
         system: &SystemAuthorities,
     ) -> Result<TlsClient, TlsFileError> {
         // Before they are read: what is replaced meanwhile is another one the next time.
-        let digest = digest(settings, system);
+        let (loaded, digest) = (Look::at(files(settings)), digest(settings, system));
         let mut anew = client_config(settings, system)?;
         anew.resumption = Resumption::disabled();
         let anew = Connectors::of(anew, proxy_protocol.is_none());
-        Ok(TlsClient { settings: Arc::new(settings.clone()), digest, anew })
+        Ok(TlsClient { settings: Arc::new(settings.clone()), loaded, digest, anew })
     }
 
     /// The same, but it resumes no session, and keeps none.
@@ -94,8 +96,7 @@ impl BackendTls {
 
     /// Whether it is spoken in the same way, with the same certificates.
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        let (ours, others) = (&self.client, &other.client);
-        self.name == other.name && ours.digest == others.digest && ours.settings == others.settings
+        self.name == other.name && self.client.is_same(&other.client)
     }
 
     /// Agrees upon TLS over a fresh connection, and learns what is to be spoken over it.
@@ -151,6 +152,21 @@ impl TlsClient {
     /// Whether the files that its settings name are what they were when they were read.
     pub(super) fn is_current(&self, system: &SystemAuthorities) -> bool {
         self.digest == digest(&self.settings, system)
+    }
+
+    /// Whether there are any.
+    pub(super) fn has_files(&self) -> bool {
+        files(&self.settings).iter().any(Option::is_some)
+    }
+
+    /// At these files, by now and before they were read.
+    pub(super) fn look(&self) -> (Look, Look) {
+        (Look::at(files(&self.settings)), self.loaded)
+    }
+
+    /// Whether the same was in the files.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.digest == other.digest && self.settings == other.settings
     }
 }
 
@@ -253,18 +269,24 @@ fn unfit(why: Unpaired, (certificate, key): (&Path, &Path)) -> TlsFileError {
     }
 }
 
-/// Of what is in the files that these settings name, to tell when they were replaced.
-fn digest(settings: &config::BackendTls, system: &SystemAuthorities) -> u64 {
+/// Those that these settings name.
+fn files(settings: &config::BackendTls) -> [Option<&Path>; 3] {
     let ca = match &settings.trust {
-        Trust::Authorities(path) => Some(path),
+        Trust::Authorities(path) => Some(&**path),
         Trust::System | Trust::Anything => None,
     };
-    let pair = settings.client.iter().flat_map(|pair| [&pair.certificate, &pair.key]);
+    let pair = settings.client.as_ref();
+    [ca, pair.map(|pair| &*pair.certificate), pair.map(|pair| &*pair.key)]
+}
+
+/// Of what is in the files that these settings name, to tell when they were replaced.
+fn digest(settings: &config::BackendTls, system: &SystemAuthorities) -> u64 {
     let mut hasher = DefaultHasher::new();
     if matches!(settings.trust, Trust::System) {
         system.digest().hash(&mut hasher);
     }
-    ca.into_iter().chain(pair).for_each(|path| read_file(path, MOST_FILE_BYTES).ok().hash(&mut hasher));
+    let read = |path: &Path| read_file(path, MOST_FILE_BYTES).ok();
+    files(settings).into_iter().flatten().for_each(|path| read(path).hash(&mut hasher));
     hasher.finish()
 }
 

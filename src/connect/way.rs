@@ -12,7 +12,7 @@ use super::dial::{DialError, Protocol};
 use super::pem::TlsFileError;
 use super::proxy_header;
 use super::tls::{BackendTls, SystemAuthorities, TlsClient};
-use super::{Need, Socket, Stream, is_kept, want_of_files};
+use super::{Look, Need, Socket, Stream, is_kept, want_of_files};
 
 /// How one backend is reached. All that can be known before a connection is made.
 #[derive(Debug)]
@@ -48,6 +48,25 @@ impl Ways {
     /// Whether the files for TLS are what they were when they were read.
     pub fn are_current(&self, system: &SystemAuthorities) -> bool {
         self.tls.as_ref().is_none_or(|tls| tls.is_current(system))
+    }
+
+    /// At its files for TLS, by now and before they were read.
+    pub fn look(&self) -> (Look, Look) {
+        self.tls.as_ref().map(TlsClient::look).unwrap_or_default()
+    }
+
+    /// Whether files for TLS are named.
+    pub fn have_files(&self) -> bool {
+        self.tls.as_ref().is_some_and(TlsClient::has_files)
+    }
+
+    /// Whether the same was in the files for TLS.
+    pub fn are_same(&self, other: &Self) -> bool {
+        match (&self.tls, &other.tls) {
+            (Some(ours), Some(others)) => ours.is_same(others),
+            (None, None) => true,
+            _ => false,
+        }
     }
 
     /// The way to one of its backends.

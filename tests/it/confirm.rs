@@ -6,6 +6,7 @@ mod insisted;
 mod overtaken;
 mod plan;
 mod refused;
+mod renewed;
 mod standstill;
 mod stuck;
 mod weighed;

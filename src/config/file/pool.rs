@@ -135,7 +135,7 @@ pub struct Health {
     pub timeout: Option<Time>,
 }
 
-/// How TLS is spoken to backends.
+/// How TLS is spoken to backends. Files that are replaced are read anew within two seconds, those of the system at a reload.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct BackendTls {
