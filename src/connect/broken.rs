@@ -32,6 +32,11 @@ pub enum Broken {
     /// The connection ended before anything was sent on it.
     #[error("it closed the connection before it spoke HTTP/2")]
     Unbegun,
+    /// The connection ended without TLS's farewell amid an answer of which nothing else tells the end.
+    #[error(
+        "it closed without TLS's farewell (close_notify), so whether that was all cannot be known; let it send a Content-Length"
+    )]
+    NoFarewell,
     /// The request has no place in HTTP/2: its `Host` is not an authority.
     #[error("its Host is not an authority")]
     NoAuthority,
@@ -85,6 +90,15 @@ impl From<h2::Error> for Broken {
 }
 
 impl Broken {
+    /// What ended the body of an answer over TLS of which only the end of the connection tells the end.
+    pub(super) fn of_open_end(error: hyper::Error) -> Self {
+        let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+        match cause.is_some_and(|cause| cause.kind() == io::ErrorKind::UnexpectedEof) {
+            true => Self::NoFarewell,
+            false => Self::Http1(error),
+        }
+    }
+
     /// Whether the backend sent what is not HTTP, or more than it may.
     pub fn is_garbage(&self) -> bool {
         self.garbage().is_some()
@@ -102,7 +116,12 @@ impl Broken {
             }
             Self::TooManyHeaders => Some(Garbage::TooManyLines),
             Self::Length(_) => Some(Garbage::Length),
-            Self::Http2(_) | Self::Among(_) | Self::Upload | Self::Unbegun | Self::NoAuthority => None,
+            Self::Http2(_)
+            | Self::Among(_)
+            | Self::Upload
+            | Self::Unbegun
+            | Self::NoFarewell
+            | Self::NoAuthority => None,
         }
     }
 
@@ -139,7 +158,7 @@ impl Broken {
     /// Whether the connection is gone, and not just one exchange on it.
     pub fn is_of_the_connection(&self) -> bool {
         match self {
-            Self::Http1(_) | Self::Unbegun => true,
+            Self::Http1(_) | Self::Unbegun | Self::NoFarewell => true,
             Self::Http2(error) => error.is_io() || error.is_remote() && error.is_go_away(),
             Self::Among(_) | Self::TooManyHeaders | Self::Length(_) | Self::Upload | Self::NoAuthority => {
                 false
@@ -162,6 +181,7 @@ impl Broken {
             | Self::Length(_)
             | Self::Upload
             | Self::Unbegun
+            | Self::NoFarewell
             | Self::NoAuthority => None,
         }
     }

@@ -85,9 +85,7 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         match (self, body) {
-            (Self::Exclusive(connection), AnswerBody::Http1(body)) => {
-                connection.poll_body(body, cx).map_err(Broken::Http1)
-            }
+            (Self::Exclusive(connection), AnswerBody::Http1(body)) => connection.poll_body(body, cx),
             (Self::Shared(stream), AnswerBody::Http2(body)) => stream.poll_body(body, cx),
             _ => unreachable!("a body is read with the connection that it came on"),
         }

@@ -11,6 +11,7 @@ use std::task::{Context, Poll, Waker};
 use futures::FutureExt;
 use hyper::body::{Body, Bytes, Frame, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::TRANSFER_ENCODING;
 use hyper::{Request, Response, Version};
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWrite;
@@ -29,6 +30,9 @@ pub struct Http1<B: Body + 'static> {
     /// Whether the backend has answered with HTTP/1.0. hyper would speak that from then on, in which a body has to say its
     /// length first: one that does not would be left out, and nobody told.
     is_old: bool,
+    is_tls: bool,
+    /// Whether nothing but the end of the connection tells where its last answer ends, and TLS has a word for that.
+    is_open_ended: bool,
     limits: HeadLimits,
 }
 
@@ -43,7 +47,7 @@ where
         limits: HeadLimits,
         outbox: Rc<Outbox<B>>,
     ) -> hyper::Result<Self> {
-        let flow = Rc::new(Flow::default());
+        let (flow, is_tls) = (Rc::new(Flow::default()), stream.is_tls());
         let transport = TokioIo::new(Transport::new(stream, Rc::clone(&flow)));
         let mut builder = http1::Builder::new();
         builder.max_header_size(limits.size).max_buf_size(limits.buffer());
@@ -52,7 +56,8 @@ where
         }
         let (sender, connection) = builder.handshake(transport).await?;
         let driver = Rc::new(Driver::of(connection, flow));
-        Ok(Self { sender, driver, outbox, reused: false, is_old: false, limits })
+        let (is_old, is_open_ended) = (false, false);
+        Ok(Self { sender, driver, outbox, reused: false, is_old, is_tls, is_open_ended, limits })
     }
 
     /// What heads of its answers may hold.
@@ -76,7 +81,7 @@ where
         note: bool,
         mut watch: impl FnMut(&mut Context<'_>) -> Option<E>,
     ) -> Result<Response<AnswerBody>, Result<Broken, E>> {
-        let Self { sender, driver, outbox, is_old, .. } = self;
+        let Self { sender, driver, outbox, is_old, is_tls, is_open_ended, .. } = self;
         driver.flow().begin(note, provenance);
         // The request itself would wake the driver, which is about to run anyway.
         driver.relay().ignore();
@@ -108,6 +113,7 @@ where
                 return Poll::Ready(match answer {
                     Ok(answer) => {
                         *is_old = answer.version() < Version::HTTP_11;
+                        *is_open_ended = *is_tls && has_open_end(&answer);
                         Ok(answer.map(AnswerBody::Http1))
                     }
                     Err(mut failed) => {
@@ -133,7 +139,7 @@ where
         &mut self,
         body: &mut Incoming,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let silent = &mut Context::from_waker(Waker::noop());
         let relay = self.driver.relay();
         relay.ignore();
@@ -148,7 +154,7 @@ where
             Poll::Pending => relay.pass_on_to(cx.waker()),
             Poll::Ready(_) => relay.remember(),
         }
-        polled
+        polled.map_err(if self.is_open_ended { Broken::of_open_end } else { Broken::Http1 })
     }
 
     pub(super) fn advancing(&self) -> Weak<dyn Advance> {
@@ -208,4 +214,9 @@ where
     fn is_free(&self) -> bool {
         !self.driver.has_ended() && self.sender.is_ready() && !self.flow().owes()
     }
+}
+
+/// Whether neither a length nor a transfer coding tells where an answer ends.
+fn has_open_end(answer: &Response<Incoming>) -> bool {
+    answer.body().size_hint().exact().is_none() && !answer.headers().contains_key(TRANSFER_ENCODING)
 }

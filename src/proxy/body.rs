@@ -4,11 +4,13 @@ use std::mem;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use hyper::body::{Body as HttpBody, Bytes, Frame, SizeHint};
 
 use crate::balance::Lease;
-use crate::connect::{AnswerBody, Connections, unshare};
+use crate::connect::{AnswerBody, Broken, Connections, Way, unshare};
+use crate::telemetry::Seldom;
 
 use super::client::Mark;
 use super::exchange::Exchange;
@@ -225,6 +227,9 @@ impl Download {
             }
             Poll::Ready(Some(Err(error))) => {
                 self.connection = None;
+                if let Broken::NoFarewell = error {
+                    tell_of_no_farewell(self.connections.way(), &error);
+                }
                 let error = self.client.take_fault().unwrap_or(Error::AnswerBroken(error));
                 // hyper would drop what it has not sent yet, the head not excepted: it gets a turn to send it.
                 self.broken = Some(Box::new(error));
@@ -288,4 +293,17 @@ impl Drop for Body {
             download.wait_for_the_end();
         }
     }
+}
+
+/// Tells, once in a while, why answers break off that may be whole to others: no check does.
+#[cold]
+fn tell_of_no_farewell(way: &Way, broken: &Broken) {
+    static SELDOM: Seldom = Seldom::new();
+    SELDOM.add(1);
+    let Some(count) = SELDOM.to_say(Instant::now()) else { return };
+    let others = match count {
+        1 => String::new(),
+        count => format!("; answers that ended so since this was said last: {count}"),
+    };
+    tracing::warn!("{} broke off an answer: {broken}{others}", way.url.name());
 }

@@ -134,7 +134,7 @@ pub enum Error {
     #[error("the backend was found dead before it answered")]
     FoundDead,
     /// The backend's connection broke amid the body of its answer.
-    #[error("the backend's answer broke off")]
+    #[error("the backend's answer broke off{}", how(.0))]
     AnswerBroken(#[source] Broken),
     /// The backend did not go on with the body of its answer in time.
     #[error("the backend's answer did not go on in time")]
@@ -274,6 +274,11 @@ impl Error {
         let status = StatusCode::from_u16(status).expect("the table holds statuses");
         Row { fault, status, reason, proxy_status, termination }
     }
+}
+
+/// How an answer broke off, where the words for that say what to do.
+fn how(broken: &Broken) -> String {
+    if let Broken::NoFarewell = broken { format!(": {broken}") } else { String::new() }
 }
 
 fn is_refusal(error: &io::Error) -> bool {

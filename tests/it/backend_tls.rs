@@ -274,6 +274,33 @@ fn a_backend_that_speaks_only_http_2_is_not_taken_from_others_by_who_wants_to_sw
 }
 
 #[test]
+fn an_answer_without_a_length_is_whole_only_with_tlss_farewell_and_a_line_says_so() {
+    let authority = Authority::new();
+    let backend = TlsBackend::start(with_certificate(&authority.signs(&["localhost"])));
+    let trusted = authority.file();
+    let flags = [("--backend-ca", trusted.to_str().unwrap()), ("--log-level", "debug")];
+    let balancer = before(&backend.url("localhost"), &flags);
+    balancer.said("is healthy");
+    assert_eq!(get(balancer.address, "/open").expect_status(200).text(), "ok");
+    let remains = |path: &str| {
+        let mut client = Client::to(balancer.address);
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n"));
+        String::from_utf8(client.remains()).unwrap()
+    };
+    // Chunks say themselves that more was to come.
+    let told = remains("/chunked");
+    assert!(told.ends_with("ok\r\n"), "{told}");
+    balancer.said(": the backend's answer broke off");
+    assert_eq!(balancer.times_said("close_notify"), 0);
+    let told = remains("/cut");
+    assert!(told.ends_with("ok\r\n"), "the last chunk is missing: {told}");
+    let why = "it closed without TLS's farewell (close_notify), so whether that was all cannot be known; \
+               let it send a Content-Length";
+    balancer.said(&format!("the backend's answer broke off: {why}"));
+    balancer.said(&format!("WARN {} broke off an answer: {why}", backend.url("localhost")));
+}
+
+#[test]
 fn one_request_on_which_tls_fails_takes_the_backend_from_nobody() {
     let authority = Authority::new();
     let backend = TlsBackend::start(with_certificate(&authority.signs(&["localhost"])));

@@ -81,7 +81,7 @@ impl ResolvesServerCert for InTurn {
 
 impl TlsBackend {
     /// Answers every request with `ok`, one for a WebSocket with a 101 and what comes behind it, and one for `/garbage` with what is
-    /// no TLS.
+    /// no TLS. For `/open` and `/cut` its answer says no length, and for `/chunked` and `/cut` the connection ends without a farewell.
     pub fn start(settings: ServerConfig) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().unwrap();
@@ -152,19 +152,36 @@ fn serve(socket: TcpStream, settings: Arc<ServerConfig>, met: &Mutex<Vec<Met>>) 
             let _ = stream.sock.write_all(&[0xff; 64]);
             return;
         }
+        let path = text.split(' ').nth(1).unwrap_or_default().to_owned();
         let switches = text.to_lowercase().contains("upgrade: websocket");
         met.lock().unwrap()[index].heads.push(text);
-        let answer: &[u8] = match switches {
-            true => b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
-            false => b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
-        };
+        let answer = answer_to(&path, switches);
         if stream.write_all(answer).is_err() {
+            return;
+        }
+        if ["/open", "/cut", "/chunked"].contains(&&*path) {
+            if path == "/open" {
+                stream.conn.send_close_notify();
+                let _ = stream.conn.write_tls(&mut stream.sock);
+            }
             return;
         }
         if switches {
             met.lock().unwrap()[index].ended_well = echo(&mut stream).is_ok();
             return;
         }
+    }
+}
+
+/// What it says to a request for this path.
+fn answer_to(path: &str, switches: bool) -> &'static [u8] {
+    match path {
+        _ if switches => {
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+        }
+        "/open" | "/cut" => b"HTTP/1.1 200 OK\r\n\r\nok",
+        "/chunked" => b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n",
+        _ => b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
     }
 }
 
