@@ -198,6 +198,11 @@ impl Live {
         self.tls.borrow().as_ref().map(|watched| watched.tls.ends()).unwrap_or_default()
     }
 
+    /// Certificates for clients stay what they are: nobody comes any more who would be shown them.
+    pub(super) fn renew_no_certificates(&self) {
+        self.tls.borrow().iter().for_each(|watched| watched.watch.abort());
+    }
+
     /// The last requests of all workers.
     pub(super) async fn recall(self: Rc<Self>) -> Vec<Seen> {
         self.ask(Order::Recall).await.into_iter().flatten().flatten().collect()

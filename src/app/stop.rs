@@ -107,7 +107,10 @@ pub(super) async fn stop(
         stop.send_replace(Some(Stop { leaving, time }));
     };
     match cause {
-        Cause::Succeeded(_) => begin(Leaving::Succeeded),
+        Cause::Succeeded(_) => {
+            live.renew_no_certificates();
+            begin(Leaving::Succeeded);
+        }
         Cause::Asked | Cause::Fallen(_) => {
             live.remove_files();
             begin(Leaving::Stopped);

@@ -5,6 +5,7 @@ mod failing;
 mod idle;
 mod lost;
 mod places;
+mod secured;
 mod taken_back;
 mod told;
 
