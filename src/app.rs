@@ -19,7 +19,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
-use tokio::task::{spawn_local, yield_now};
+use tokio::task::yield_now;
 use tracing::{info, warn};
 
 use crate::backends::Registry;
@@ -79,7 +79,8 @@ pub fn run(
     let prepared = Prepared::from(config, Before::Start(&predecessor, claims));
     let (prepared, log) = both(prepared, open_log(&loaded.config))?;
     let parts = (prepared, loaded, predecessor);
-    let ends = (started, pin!(shutdown));
+    // It may be asked again who was answered: nobody is asked to stop twice.
+    let ends = (started, pin!(shutdown.fuse()));
     let ended = runtime.block_on(serve(parts, sources, registry, log.as_ref(), (signals, cut), ends));
     // Requests that were cut have their lines written when they are dropped. Settings that are being read, from a file that
     // has no end or a name that nobody answers for, are not waited for.
@@ -154,7 +155,8 @@ async fn serve(
 ) -> Result<&'static str, StartError> {
     let Signals { hangups, stray, succession } = signals;
     let mut succession = Succession::prepare(sources.as_ref(), succession);
-    let roster = roster_of(registry, &prepared, &mut predecessor);
+    let chores = Chores::default();
+    let roster = roster_of((registry, &chores), &prepared, &mut predecessor);
     tokio::select! {
         biased;
         () = shutdown.as_mut() => return Ok(NEVER_SERVED),
@@ -175,7 +177,7 @@ async fn serve(
     let (team, workers, orders, as_of) = make_workers(&rules, registry, log, &mut bound, &news);
     tell(&settings.config, &bound);
     let (doors, callers) = mpsc::channel(1);
-    let live = Rc::new(Live::of(roster, (settings, rules), tls, listeners, team, orders, doors));
+    let live = Live::of((roster, &chores), (settings, rules), tls, listeners, (team, orders), doors);
     live.let_callers_in(admin.and_then(Coming::bound).as_mut()).await;
     // Who is to stop just now must not be who serves.
     if predecessor.id().is_some() && is_asked_for(shutdown.as_mut()).await {
@@ -186,16 +188,13 @@ async fn serve(
     let mut workers = threads.set_to_work(workers);
     let desk = desk_over(&live, registry, (snapshots, as_of, stopping), predecessor.id(), (sources, loaded));
     // A reload that is asked for during a stop is refused, and told so.
-    spawn_local(control::reload(hangups, Rc::clone(&desk)));
-    let watch = spawn_local(control::watch(Rc::clone(&desk)));
-    spawn_local(control::explain(stray));
-    let life = spawn_local(show_life(Rc::clone(&live)));
-    let memory = spawn_local({
-        let desk = Rc::clone(&desk);
-        async move { desk.remember().await }
-    });
-    let admin = spawn_local(control::admin(Rc::clone(&desk), callers));
-    let (mut cause, chores) = (Cause::Asked, Chores::default());
+    chores.begin(control::reload(hangups, Rc::clone(&desk)));
+    let watch = chores.begin(control::watch(Rc::clone(&desk)));
+    chores.begin(control::explain(stray));
+    let life = chores.begin(show_life(Rc::clone(&live)));
+    let memory = chores.begin(remember(Rc::clone(&desk)));
+    let admin = chores.begin(control::admin(Rc::clone(&desk), callers));
+    let mut cause = Cause::Asked;
     let stopped = async {
         cause =
             stop::cause((shutdown.as_mut(), cut), (&mut workers, &chores), (&mut succession, &live, &desk))
@@ -205,7 +204,7 @@ async fn serve(
             // The successor is who is watched.
             life.abort();
         }
-        stop::stop((cause, shutdown), (workers, succession), &live, (stop, cut)).await;
+        cause = stop::stop((cause, shutdown), (workers, &chores, succession), &live, (stop, cut)).await;
     };
     started(&live.listeners()[0]);
     control::run(live.subscribe(), registry, publish, beat, &chores, stopped).await;
@@ -224,15 +223,24 @@ async fn is_asked_for(stop: Pin<&mut impl Future<Output = ()>>) -> bool {
 }
 
 /// What the process before knew and was told holds until it is found to be otherwise.
-fn roster_of(registry: &'static Registry, prepared: &Prepared, predecessor: &mut Predecessor) -> Rc<Roster> {
+fn roster_of(
+    (registry, chores): (&'static Registry, &Chores),
+    prepared: &Prepared,
+    predecessor: &mut Predecessor,
+) -> Rc<Roster> {
     registry.inherit(predecessor.legacies());
     let config = Arc::clone(&prepared.settings.config);
-    Roster::of(registry, config, prepared.ways.clone(), predecessor.told())
+    Roster::of((registry, chores), config, prepared.ways.clone(), predecessor.told())
 }
 
 /// Tells the service manager that all workers are at work: each is asked.
 async fn show_life(live: Rc<Live>) {
     manager::show_life(|| Rc::clone(&live).report()).await;
+}
+
+/// Remembers the last minute, for ever.
+async fn remember(desk: Rc<Desk>) {
+    desk.remember().await;
 }
 
 fn desk_over(
@@ -246,6 +254,7 @@ fn desk_over(
     let stops = stopping.clone();
     let apply = move |config, intent| Rc::clone(&changed).apply(config, intent, stops.clone()).boxed_local();
     let means = Means {
+        chores: live.chores().clone(),
         registry,
         settings: live.subscribe(),
         snapshots,

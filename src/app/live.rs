@@ -10,11 +10,11 @@ use std::time::SystemTime;
 
 use socket2::Socket;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{AbortHandle, spawn_local};
+use tokio::task::AbortHandle;
 use tracing::{info, warn};
 
 use crate::config::{Address, Config, Listener};
-use crate::connect::{SystemAuthorities, aside};
+use crate::connect::{Chores, SystemAuthorities, aside};
 use crate::control::{AdminDoor, Intent, Outcome, Refusal};
 use crate::proxy::{Rules, Stop};
 use crate::server::{Bound, LoadedTls, Order, Team, Tls};
@@ -29,6 +29,7 @@ use super::roster::{Kept, Roster, Told};
 /// What runs, as far as it can change.
 pub(super) struct Live {
     roster: Rc<Roster>,
+    chores: Chores,
     rules: RefCell<Rules>,
     tls: RefCell<Option<WatchedTls>>,
     /// In the order of the settings.
@@ -51,8 +52,8 @@ struct WatchedTls {
 }
 
 impl WatchedTls {
-    fn start(tls: Arc<Tls>) -> Self {
-        let watch = spawn_local(Arc::clone(&tls).watch()).abort_handle();
+    fn start(tls: Arc<Tls>, chores: &Chores) -> Self {
+        let watch = chores.begin(Arc::clone(&tls).watch()).abort_handle();
         Self { tls, watch }
     }
 }
@@ -66,27 +67,32 @@ impl Drop for WatchedTls {
 impl Live {
     /// What was just started.
     pub(super) fn of(
-        roster: Rc<Roster>,
+        (roster, chores): (Rc<Roster>, &Chores),
         (settings, rules): (Arc<Settings>, Rules),
         tls: Option<Arc<Tls>>,
         listeners: Vec<Place>,
-        team: Arc<Team>,
-        orders: Vec<mpsc::Sender<Order>>,
+        (team, orders): (Arc<Team>, Vec<mpsc::Sender<Order>>),
         callers: mpsc::Sender<AdminDoor>,
-    ) -> Self {
-        spawn_local(renewal::watch(Rc::clone(&roster)));
-        Self {
+    ) -> Rc<Self> {
+        chores.begin(renewal::watch(Rc::clone(&roster)));
+        Rc::new(Self {
             roster,
+            chores: chores.clone(),
             settings: watch::Sender::new(settings),
             rules: RefCell::new(rules),
-            tls: RefCell::new(tls.map(WatchedTls::start)),
+            tls: RefCell::new(tls.map(|tls| WatchedTls::start(tls, chores))),
             listeners: RefCell::new(listeners),
             admin: RefCell::default(),
             team,
             reported: RefCell::new(vec![Report::default(); orders.len()]),
             orders,
             callers,
-        }
+        })
+    }
+
+    /// The tasks of its thread.
+    pub(super) fn chores(&self) -> &Chores {
+        &self.chores
     }
 
     /// How many clients each worker has.
@@ -381,7 +387,7 @@ impl Live {
                     tls.adopt(renewal);
                 }
             }
-            (tls, _) => *watched = tls.map(WatchedTls::start),
+            (tls, _) => *watched = tls.map(|tls| WatchedTls::start(tls, &self.chores)),
         }
     }
 }

@@ -11,12 +11,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::task::{AbortHandle, spawn_local, yield_now};
+use tokio::task::{AbortHandle, yield_now};
 use tokio::time::sleep;
 
 use crate::backends::{Backend as Known, Registry, Terms, pause_after};
 use crate::config::{Backend, Config, Pool, Source, is_ourselves};
-use crate::connect::{Patience, Ways};
+use crate::connect::{Chores, Patience, Ways};
 use crate::control::{Discovery, Objection};
 
 use super::StartError;
@@ -37,6 +37,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Tells the registry which backends there are, whenever that changes.
 pub(super) struct Roster {
     registry: &'static Registry,
+    chores: Chores,
     current: RefCell<Current>,
     /// The settings that are to be the next ones, from when their sources are asked.
     coming: RefCell<Option<Arc<Config>>>,
@@ -71,13 +72,14 @@ impl Drop for Followed {
 impl Roster {
     /// Of these settings; sources are asked from [`Roster::meet`] on. What the process before was told by them holds until then.
     pub(super) fn of(
-        registry: &'static Registry,
+        (registry, chores): (&'static Registry, &Chores),
         config: Arc<Config>,
         ways: Vec<Ways>,
         told: Vec<Told>,
     ) -> Rc<Self> {
         let roster = Rc::new(Self {
             registry,
+            chores: chores.clone(),
             current: RefCell::new(Current { config, ways: ways.into() }),
             coming: RefCell::default(),
             kept: RefCell::default(),
@@ -215,7 +217,7 @@ impl Roster {
             let (this, own) = (Rc::downgrade(self), key.clone());
             let tell = move |found| this.upgrade().map_or(Ok(()), |this| this.found(&own, found));
             let asking = discovery.clone().follow(key.1.clone(), found.clone(), tell);
-            let asking = spawn_local(asking).abort_handle();
+            let asking = self.chores.begin(asking).abort_handle();
             followed.insert(key.clone(), Followed { found, asking });
         }
     }
@@ -274,7 +276,7 @@ impl Roster {
             return;
         }
         let this = Rc::downgrade(self);
-        spawn_local(async move {
+        self.chores.begin(async move {
             let last = this.upgrade().and_then(|this| this.last_told.get());
             match last.map_or(Duration::ZERO, |(last, pause)| pause.saturating_sub(last.elapsed())) {
                 // Behind all who have something to say by now.

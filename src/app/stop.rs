@@ -1,7 +1,7 @@
 //! Why the process stops, and how.
 
-use std::future::Future;
-use std::pin::{Pin, pin};
+use std::future::{Future, pending};
+use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -87,13 +87,13 @@ async fn fallen(workers: &mut Workers, chores: &Chores) -> Fallen {
     }
 }
 
-/// Stops, and waits until the workers have ended.
+/// Stops, and waits until the workers have ended. Gives why it stopped in the end.
 pub(super) async fn stop(
-    (cause, mut shutdown): (Cause, Pin<&mut impl Future<Output = ()>>),
-    (workers, mut succession): (Workers, Succession),
+    (mut cause, mut shutdown): (Cause, Pin<&mut impl Future<Output = ()>>),
+    (mut workers, chores, mut succession): (Workers, &Chores, Succession),
     live: &Live,
     (stop, cut): (watch::Sender<Option<Stop>>, &watch::Receiver<bool>),
-) {
+) -> Cause {
     let timeouts = &live.config().timeouts;
     let begin = |leaving| {
         let time = match leaving {
@@ -116,38 +116,58 @@ pub(super) async fn stop(
             begin(Leaving::Stopped);
         }
     }
-    let mut ended = pin!(async {
-        tokio::select! {
-            left = workers.ended() => left,
-            never = succession.is_refused() => match never {},
-        }
-    });
-    let hurried = async {
-        if let Cause::Succeeded(successor) = cause {
-            tokio::select! {
-                () = shutdown.as_mut() => return begin(Leaving::Stopped),
-                () = control::dies(successor) => {
-                    // It is our child, so only our end tells whoever starts the next one.
-                    error!("process {successor}, which took over, has ended");
+    // It serves on in what time it has, unless it cannot, or nobody does in its place.
+    let mut successor = match cause {
+        Cause::Succeeded(successor) => Some(successor),
+        Cause::Asked | Cause::Fallen(_) => None,
+    };
+    let left = loop {
+        let fallen = tokio::select! {
+            ended = workers.ended() => match ended {
+                Ok(left) => break left,
+                Err(worker) => Fallen::Worker(worker),
+            },
+            () = chores.fallen() => Fallen::Control,
+            // Also where it stops already: the next signal is to cut.
+            () = shutdown.as_mut() => {
+                if successor.take().is_some() {
                     begin(Leaving::Stopped);
                 }
+                continue;
             }
+            () = end_of(successor) => {
+                successor = None;
+                begin(Leaving::Stopped);
+                continue;
+            }
+            never = succession.is_refused() => match never {},
+        };
+        error!("{fallen} has ended unasked: the others are stopped");
+        if successor.take().is_some() {
+            begin(Leaving::Stopped);
         }
-        // A signal is still waited for: the next one is to cut.
-        shutdown.await;
-    };
-    let left = match cause {
-        Cause::Asked => ended.await,
-        Cause::Succeeded(_) | Cause::Fallen(_) => tokio::select! {
-            left = &mut ended => left,
-            () = hurried => ended.await,
-        },
+        cause = Cause::Fallen(fallen);
     };
     if matches!(cause, Cause::Succeeded(_)) {
         manager::settle().await;
     }
+    tell_of_cut(left, *cut.borrow());
+    cause
+}
+
+fn tell_of_cut(left: usize, by_a_signal: bool) {
     if left > 0 {
-        let at = if *cut.borrow() { "a second signal" } else { "the end of the drain time" };
+        let at = if by_a_signal { "a second signal" } else { "the end of the drain time" };
         warn!("cut at {at}: {left} connection{}", if left == 1 { "" } else { "s" });
     }
+}
+
+/// Waits until who took over has ended, if somebody did.
+async fn end_of(successor: Option<u32>) {
+    match successor {
+        Some(successor) => control::dies(successor).await,
+        None => pending().await,
+    }
+    // It is our child, so only our end tells whoever starts the next one.
+    error!("process {}, which took over, has ended", successor.unwrap_or_default());
 }

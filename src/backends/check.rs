@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io;
 use std::mem;
+use std::panic::resume_unwind;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{CONNECTION, HOST, HeaderMap, USER_AGENT};
 use hyper::{Request, Response, StatusCode};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 use tracing::warn;
 
@@ -91,14 +92,19 @@ async fn keep_schedules(registry: &'static Registry, common: &Rc<Common>) {
         }
         // What is left of those before ends with them.
         drop(before);
-        while tasks.try_join_next().is_some() {}
         pause(count, began.elapsed()).await;
-        let changed = tokio::select! {
-            changed = changes.changed() => changed,
-            changed = doubts.changed() => changed,
-        };
-        if changed.is_err() {
-            return;
+        loop {
+            tokio::select! {
+                biased;
+                // If it did not end since its backends are gone, what it did is done by nobody: who hears of chores that fall is
+                // to hear of this one.
+                Some(ended) = tasks.join_next() => if let Err(Ok(panic)) = ended.map_err(JoinError::try_into_panic) {
+                    resume_unwind(panic)
+                },
+                Ok(()) = changes.changed() => break,
+                Ok(()) = doubts.changed() => break,
+                else => return,
+            }
         }
     }
 }
@@ -289,8 +295,48 @@ async fn read(
     {
         match frame?.into_data() {
             Ok(data) => bytes.extend(data),
-            Err(frame) => fields.extend(frame.into_trailers().unwrap_or_default()),
+            // There is an end to the fields that one can hold. Nobody misses those beyond.
+            Err(frame) => drop(
+                frame
+                    .trailers_ref()
+                    .into_iter()
+                    .flatten()
+                    .try_for_each(|(name, value)| fields.try_append(name, value.clone()).map(drop)),
+            ),
         }
     }
     Ok((fields, bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::thread;
+
+    use tokio::runtime::{Builder, LocalOptions};
+
+    use crate::backends::Terms;
+    use crate::config;
+    use crate::connect::Chores;
+
+    use super::*;
+
+    #[test]
+    fn a_check_that_panics_is_told_of_as_the_chore_that_all_checks_are() {
+        let registry = Registry::isolated();
+        let backend = config::Backend::at(SocketAddr::from(([127, 0, 0, 1], 1)).into());
+        let (way, check) = (Arc::new(backend.url.clone().into()), Arc::new(Checks::usual("/")));
+        let terms = Terms { pool: "pool".into(), backend, check, told_apart_by: [].into() };
+        registry.replace(vec![(terms, way)]);
+        let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+        runtime.expect("an event queue").block_on(async {
+            let chores = Chores::default();
+            let limits = || {
+                assert!(thread::current().name().is_none(), "as it may");
+                LEAST
+            };
+            chores.begin(run(registry, limits));
+            chores.fallen().await;
+        });
+    }
 }

@@ -20,7 +20,7 @@ use tokio::time::sleep;
 
 use crate::backends::Registry;
 use crate::config::{Config, Format, Listener, Loaded, Problems, Sources};
-use crate::connect::aside;
+use crate::connect::{Chores, aside};
 use crate::proxy::Stop;
 use crate::snapshot::{Settings, Snapshot};
 use crate::telemetry::{Report, Seen};
@@ -33,6 +33,8 @@ pub use turn::Turn;
 
 /// What runs, as far as it can be looked at and changed.
 pub struct Means {
+    /// The tasks of its thread.
+    pub chores: Chores,
     /// The facts about backends.
     pub registry: &'static Registry,
     /// The settings in force.
@@ -172,6 +174,11 @@ impl Desk {
             holding: Mutex::default(),
             bringing: Arc::default(),
         }
+    }
+
+    /// The tasks of its thread.
+    pub(super) fn chores(&self) -> &Chores {
+        &self.means.chores
     }
 
     /// The facts about backends.

@@ -3,6 +3,7 @@
 use std::mem;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::thread::panicking;
 use std::time::Instant;
 
 use hyper::body::{Body as _, Incoming};
@@ -217,7 +218,8 @@ impl Exchange {
     #[cold]
     fn why_cut(&self) -> Error {
         let client = &self.client;
-        if client.shared.is_over() {
+        // A panic is ours, whoever waits for what it left undone.
+        if client.shared.is_over() || panicking() {
             return Error::Stopped;
         }
         if let Some(fault) = client.take_fault() {

@@ -86,8 +86,9 @@ pub enum Order {
 }
 
 impl Worker {
-    /// Works until a stop. Gives the number of connections that were left. It has chores, and cannot go on if one of them falls.
-    pub(super) async fn run(self, chores: &Chores) -> usize {
+    /// Works until a stop. Gives the number of connections that were left. It has chores, and if one of them falls, tells so and ends:
+    /// what goes on without it would be served by half a worker.
+    pub(super) async fn run(self, chores: &Chores, fell: impl FnOnce()) -> usize {
         let Self { index, rules, team, news, .. } = self;
         let News { mut snapshots, mut stop, mut cut, ticks } = news;
         let snapshot = Arc::clone(&snapshots.borrow_and_update());
@@ -101,22 +102,32 @@ impl Worker {
         let take_in = chores.begin(take_in(Rc::clone(&house), self.inbox, stop.clone()));
         // It ends at a stop, or when whoever could ask for one is gone as well.
         let mut orders = self.orders;
-        obey(&house, &mut orders, &mut stop).await;
-        // Before those in the queues are taken: they may need the files of who goes.
-        begin_to_stop(&shared, &mut stop);
-        tokio::select! {
-            () = house.close_all() => {}
-            Ok(_) = cut.wait_for(|cut| *cut) => {}
-        }
-        // Nobody hands a client over from here on: who is seated here is all that is waited for.
-        let _ = take_in.await;
-        while team.clients(index) > 0 && shared.has_time() && !*cut.borrow() {
+        let stopped = async {
+            obey(&house, &mut orders, &mut stop).await;
+            // Before those in the queues are taken: they may need the files of who goes.
+            begin_to_stop(&shared, &mut stop);
             tokio::select! {
+                () = house.close_all() => {}
                 Ok(_) = cut.wait_for(|cut| *cut) => {}
-                Ok(()) = stop.changed() => begin_to_stop(&shared, &mut stop),
-                Some(order) = orders.recv() => account(&shared, order),
-                () = shared.clock.sleep(DRAIN_LOOK) => {}
             }
+            // Nobody hands a client over from here on: who is seated here is all that is waited for.
+            let _ = take_in.await;
+            while team.clients(index) > 0 && shared.has_time() && !*cut.borrow() {
+                tokio::select! {
+                    Ok(_) = cut.wait_for(|cut| *cut) => {}
+                    Ok(()) = stop.changed() => begin_to_stop(&shared, &mut stop),
+                    Some(order) = orders.recv() => account(&shared, order),
+                    () = shared.clock.sleep(DRAIN_LOOK) => {}
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            () = chores.fallen() => {
+                fell();
+                shared.drain(Leaving::Stopped, 0);
+            }
+            () = stopped => {}
         }
         let left = team.clients(index);
         // A turn for each, so that no answer whose end is that of its connection looks complete. The rest ends with the runtime;
@@ -241,3 +252,6 @@ async fn take_in(
         house.take(handed);
     }
 }
+
+#[cfg(test)]
+mod tests;

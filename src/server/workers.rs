@@ -1,13 +1,16 @@
 //! All workers of the process, and the threads that they have.
 
-use std::future::pending;
+use std::future::{Future, pending};
 use std::io;
 use std::sync::mpsc as system;
 use std::thread;
 
+use futures::future::LocalBoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{self, spawn_local};
+use tokio::task::spawn_local;
 
 use crate::connect::Chores;
 
@@ -46,19 +49,35 @@ impl Threads {
     /// Sets workers to work, from within a runtime for local tasks.
     pub fn set_to_work(self, mut workers: Vec<Worker>) -> Workers {
         let (tell, fallen) = mpsc::channel(1);
-        let at_work = match workers.pop() {
-            Some(only) if self.0.is_empty() => AtWork::Here(spawn_local(work(only, tell))),
-            last => {
-                let pairs = self.0.into_iter().zip(workers.into_iter().chain(last));
-                let threads = pairs.map(|(ready, worker)| {
-                    // One that has ended since is noticed when it is joined.
-                    let _ = ready.work.send((worker, tell.clone()));
-                    (ready.thread, ready.end)
-                });
-                AtWork::Threads(threads.collect())
+        let at_work = FuturesUnordered::new();
+        match workers.pop() {
+            // On the caller's thread: a process with one thread pays less for each system call.
+            Some(only) if self.0.is_empty() => {
+                let worker = spawn_local(work(only, tell));
+                at_work.push(async { worker.await.unwrap_or_default() }.boxed_local());
             }
-        };
-        Workers { at_work, fallen }
+            last => {
+                for (ready, worker) in self.0.into_iter().zip(workers.into_iter().chain(last)) {
+                    at_work.push(ready.set_to_work(worker, tell.clone()).boxed_local());
+                }
+            }
+        }
+        Workers { at_work, left: 0, fallen }
+    }
+}
+
+impl Ready {
+    /// Gives the number of connections that the worker leaves when it ends.
+    fn set_to_work(self, worker: Worker, tell: mpsc::Sender<usize>) -> impl Future<Output = usize> {
+        let Self { thread, work, end } = self;
+        // A thread that has ended since is noticed when it is joined.
+        let _ = work.send((worker, tell));
+        async {
+            // Joined only then, so that checks, failover and signals go on meanwhile. One that panics says nothing.
+            let left = end.await.unwrap_or_default();
+            let _ = thread.join();
+            left
+        }
     }
 }
 
@@ -91,16 +110,11 @@ fn start_thread(index: usize, say: system::Sender<io::Result<()>>) -> io::Result
 /// All workers of the process, at work.
 #[derive(Debug)]
 pub struct Workers {
-    at_work: AtWork,
+    /// Each gives the number of connections that it left when it ends.
+    at_work: FuturesUnordered<LocalBoxFuture<'static, usize>>,
+    /// The connections that those who have ended left.
+    left: usize,
     fallen: mpsc::Receiver<usize>,
-}
-
-#[derive(Debug)]
-enum AtWork {
-    /// The only one, on the caller's thread: a process with one thread pays less for each system call.
-    Here(task::JoinHandle<usize>),
-    /// Each on a thread of its own.
-    Threads(Vec<(thread::JoinHandle<()>, oneshot::Receiver<usize>)>),
 }
 
 impl Workers {
@@ -114,17 +128,19 @@ impl Workers {
 
     /// Waits until they have ended: a stop was asked for, and their clients are gone, the drain deadline has passed or they
     /// were told to cut. Gives the number of connections that were left.
-    pub async fn ended(self) -> usize {
-        match self.at_work {
-            AtWork::Here(worker) => worker.await.unwrap_or_default(),
-            AtWork::Threads(threads) => {
-                let mut left = 0;
-                for (thread, end) in threads {
-                    // Joined only then, so that checks, failover and signals go on meanwhile. One that panics says nothing.
-                    left += end.await.unwrap_or_default();
-                    let _ = thread.join();
-                }
-                left
+    ///
+    /// # Errors
+    /// This one has ended unasked. The others can be waited for again.
+    pub async fn ended(&mut self) -> Result<usize, usize> {
+        loop {
+            tokio::select! {
+                // One that falls tells so before it ends.
+                biased;
+                Some(worker) = self.fallen.recv() => return Err(worker),
+                ended = self.at_work.next() => match ended {
+                    Some(left) => self.left += left,
+                    None => return Ok(self.left),
+                },
             }
         }
     }
@@ -132,15 +148,7 @@ impl Workers {
 
 async fn work(worker: Worker, tell: mpsc::Sender<usize>) -> usize {
     let (fall, chores) = (Fall { worker: worker.index, tell }, Chores::default());
-    tokio::select! {
-        biased;
-        // What goes on without it would be served by half a worker.
-        () = chores.fallen() => {
-            fall.tell();
-            0
-        }
-        left = worker.run(&chores) => left,
-    }
+    worker.run(&chores, || fall.tell()).await
 }
 
 /// Tells if the worker that has it panics.
@@ -179,5 +187,21 @@ mod tests {
             assert_eq!(worker.join().is_err(), panics);
             assert_eq!(fallen.try_recv().ok(), panics.then_some(3));
         }
+    }
+
+    #[test]
+    fn the_others_are_waited_for_when_one_has_ended_unasked() {
+        let (tell, fallen) = mpsc::channel(1);
+        let (end, ends) = oneshot::channel();
+        let at_work = FuturesUnordered::new();
+        at_work.push(async { 2 }.boxed_local());
+        at_work.push(async { ends.await.unwrap_or_default() }.boxed_local());
+        let mut workers = Workers { at_work, left: 0, fallen };
+        assert_eq!(workers.ended().now_or_never(), None);
+        Fall { worker: 1, tell }.tell();
+        assert_eq!(workers.ended().now_or_never(), Some(Err(1)));
+        assert_eq!(workers.ended().now_or_never(), None);
+        end.send(3).unwrap();
+        assert_eq!(workers.ended().now_or_never(), Some(Ok(5)));
     }
 }

@@ -158,7 +158,7 @@ fn changed(
 ) -> (Result<Outcome, Refusal>, u64) {
     let is_change = matches!(outcome, Ok(Outcome::Changed | Outcome::Later(_))) && !wish.dry_run;
     if let Some(lasts) = wish.confirm.filter(|_| is_change) {
-        spawn_local(confirm::watch(Rc::clone(desk), before, lasts));
+        desk.chores().begin(confirm::watch(Rc::clone(desk), before, lasts));
     }
     (outcome, desk.revision())
 }
