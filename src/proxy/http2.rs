@@ -1,7 +1,7 @@
 //! What a request that came by HTTP/2 needs, so that it becomes one of HTTP/1.1.
 
 use hyper::Request;
-use hyper::header::{CONTENT_LENGTH, COOKIE, HeaderMap, HeaderValue};
+use hyper::header::{CONTENT_LENGTH, COOKIE, HeaderMap, HeaderValue, MaxSizeReached};
 use hyper::http::uri::PathAndQuery;
 
 use crate::connect::{HeadLimits, TWO_LENGTHS, parse_length};
@@ -14,7 +14,7 @@ use super::{Error, RequestBody};
 pub(super) fn check(request: &mut Request<RequestBody>, limits: HeadLimits) -> Result<(), Error> {
     let mut lines = Lines::of(request.headers());
     if lines.cookies > 1 {
-        unite_cookies(request.headers_mut());
+        unite_cookies(request.headers_mut()).map_err(|_| Error::HeadTooLarge)?;
         lines = Lines::of(request.headers());
     }
     if lines.has_blanks {
@@ -68,12 +68,32 @@ impl Lines {
 }
 
 /// RFC 9113 section 8.2.3: a client may have split its cookies, which HTTP/1.1 knows as one line.
-fn unite_cookies(headers: &mut HeaderMap) {
+///
+/// # Errors
+/// There are as many lines as there can be, and not even one of them can be another.
+fn unite_cookies(headers: &mut HeaderMap) -> Result<(), MaxSizeReached> {
     let mut cookies = headers.get_all(COOKIE).iter();
     if let (Some(first), Some(second)) = (cookies.next(), cookies.next()) {
         let all: Vec<_> = [first, second].into_iter().chain(cookies).map(HeaderValue::as_bytes).collect();
         if let Ok(united) = HeaderValue::from_bytes(&all.join(&b"; "[..])) {
-            headers.insert(COOKIE, united);
+            headers.try_insert(COOKIE, united)?;
         }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cookies_amid_as_many_lines_as_there_can_be_are_refused() {
+        let mut headers = HeaderMap::new();
+        let cookies = (0..2).map(|_| COOKIE);
+        let others = (0..).map(|number| format!("x{number}").parse().expect("a name"));
+        let mut all = cookies.chain(others);
+        while headers.try_append(all.next().expect("there is no end"), HeaderValue::from_static("")).is_ok() {
+        }
+        assert!(unite_cookies(&mut headers).is_err());
     }
 }
