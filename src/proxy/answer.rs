@@ -84,7 +84,7 @@ pub fn note_refusal(error: &Error, client: &Client, told: usize) {
     client.shared.tally.answered(status.as_u16());
     client.shared.tally.failed(reason);
     let Some(log) = &client.shared.access_log else { return };
-    let mut entry = Entry::without_head(&client.listener().name, client.address());
+    let mut entry = Entry::without_head(client.listener_name(), client.address());
     entry.failed(status.as_u16(), reason, termination);
     log.write(&entry.end(0, told as u64));
 }

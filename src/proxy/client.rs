@@ -157,6 +157,13 @@ impl Client {
         &self.entrance.listener
     }
 
+    /// What that is called now: who is connected stays when it gets another name.
+    pub(super) fn listener_name(&self) -> Arc<str> {
+        let view = self.shared.view();
+        let name = view.snapshot.settings.name_of(self.listener_id());
+        Arc::clone(name.unwrap_or(&self.listener().name))
+    }
+
     /// What routes know that by.
     pub(super) fn listener_id(&self) -> &ListenerId {
         &self.entrance.id

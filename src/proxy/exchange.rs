@@ -50,7 +50,7 @@ impl Exchange {
         let is_told = client.shared.access_log.is_some() || tracing::enabled!(Level::DEBUG);
         let entry = is_told.then(|| {
             client.reset_counts();
-            let listener = &client.listener().name;
+            let listener = client.listener_name();
             Box::new(Entry::begin(listener, client.address(), request).on_behalf_of(client.ip()))
         });
         let began = look_at(&client, request);

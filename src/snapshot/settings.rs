@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::config::{Action, Changes, Condition, Config, HashKey, Part, Pool, Route, Treatment};
+use crate::config::{
+    Action, Changes, Condition, Config, HashKey, Listener, ListenerId, Part, Pool, Route, Treatment,
+};
 use crate::connect::Provenance;
 use crate::route::{Conflict, Routes};
 
@@ -16,6 +18,8 @@ pub struct Settings {
     /// For each route, its pool, if that is all that is said of its requests.
     plain: Vec<Option<usize>>,
     use_provenance: bool,
+    /// What each listener is called.
+    listeners: Vec<(ListenerId, Arc<str>)>,
 }
 
 impl Settings {
@@ -28,12 +32,19 @@ impl Settings {
         let plain = config.routes.iter().map(plain_pool).collect();
         let use_provenance =
             config.routes.iter().any(uses_provenance) || config.pools.iter().any(is_hashed_by_provenance);
-        Ok(Self { config, routes, plain, use_provenance })
+        let named = |listener: &Listener| (listener.id(), Arc::clone(&listener.name));
+        let listeners = config.listeners.iter().map(named).collect();
+        Ok(Self { config, routes, plain, use_provenance, listeners })
     }
 
     /// The pool of a route, if its requests and their answers pass as they are.
     pub fn plain_pool(&self, route: usize) -> Option<usize> {
         self.plain[route]
+    }
+
+    /// What a listener is called, if it is one of these.
+    pub fn name_of(&self, listener: &ListenerId) -> Option<&Arc<str>> {
+        self.listeners.iter().find_map(|(id, name)| (id == listener).then_some(name))
     }
 
     /// Whether a route or a pool looks at the fields that tell of a request's provenance, changes them or copies them.

@@ -110,7 +110,7 @@ enum Sender {
 
 impl Entry {
     /// Of a request whose head has come by this listener.
-    pub fn begin<B>(listener: &Arc<str>, client: SocketAddr, request: &Request<B>) -> Self {
+    pub fn begin<B>(listener: Arc<str>, client: SocketAddr, request: &Request<B>) -> Self {
         let (headers, uri) = (request.headers(), request.uri());
         let authority = || HeaderValue::from_str(uri.authority()?.as_str()).ok();
         Self {
@@ -124,12 +124,12 @@ impl Entry {
     }
 
     /// Of a client whose request's head did not come, or cannot be read.
-    pub fn without_head(listener: &Arc<str>, client: SocketAddr) -> Self {
+    pub fn without_head(listener: Arc<str>, client: SocketAddr) -> Self {
         Self {
             began: Instant::now(),
             answered: None,
             at: SystemTime::now(),
-            listener: Arc::clone(listener),
+            listener,
             client,
             id: None,
             origin: None,

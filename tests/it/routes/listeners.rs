@@ -48,7 +48,7 @@ fn a_listener_may_get_another_name_while_its_clients_are_connected() {
     let (app, outside) = (named("app"), free());
     for inside in [free(), "127.0.0.1:0".to_owned()] {
         let settings = Settings::that_say(&text(&outside, ("inside", &inside), app.address));
-        let balancer = settings.balancer().start();
+        let balancer = settings.balancer().flag("--access-log", "-").start();
         let address = balancer.address_of("inside");
         let mut client = Client::to(address);
         client.send(GET);
@@ -69,6 +69,8 @@ fn a_listener_may_get_another_name_while_its_clients_are_connected() {
             client.send(GET);
             assert_eq!(client.answer().expect_status(200).header("connection"), None);
         }
+        balancer.said_times("\"listener\":\"inside\"", 1);
+        balancer.said_times("\"listener\":\"private\"", if is_chosen { 1 } else { 2 });
     }
 }
 
