@@ -27,7 +27,7 @@ pub use lost::Log;
 pub use recent::{Recent, Seen};
 pub use seldom::Seldom;
 pub use standstill::{LATE, Watchman, long_standstills, stood_still};
-pub use tally::{Failures, Report, Tally};
+pub use tally::{Failures, Report, Tally, class_of};
 pub use voice::{LastLines, settle};
 pub use want::{is_want_of_files, remedy, unreadable};
 

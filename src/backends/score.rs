@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::telemetry::class_of;
+
 use super::{Backend, BackendId};
 
 /// Counts since the backend is known, or since its name leads to it, written by all workers with relaxed atomics: they stand
@@ -21,9 +23,7 @@ pub struct Score {
 impl Score {
     /// It answered with this status.
     pub fn answered(&self, status: u16) {
-        if let Some(count) = self.answers.get(usize::from(status / 100)) {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
+        self.answers[class_of(status)].fetch_add(1, Ordering::Relaxed);
     }
 
     /// An answer of it took this long.

@@ -22,8 +22,8 @@ use crate::telemetry::{Histogram, Log, Report};
 use super::desk::Desk;
 use family::{
     ANSWER_TIME, ANSWERS, BACKEND_ANSWERS, BACKEND_FAILURES, BACKEND_IN_FLIGHT, BACKEND_TIME, BACKEND_TIMED,
-    BACKEND_UP, BACKEND_WEIGHT, BUILD, CERTIFICATE_EXPIRY, CLIENTS, FAILURES, Family, LOG_LINES_LOST,
-    POOL_USABLE, PREFIX, SETTINGS_REFUSED, SETTINGS_REVISION, START_TIME, STOPPING,
+    BACKEND_UP, BACKEND_WEIGHT, BUILD, CERTIFICATE_EXPIRY, CLIENTS, FAILURES, Family, HANDSHAKES_FAILED,
+    LOG_LINES_LOST, POOL_USABLE, PREFIX, SETTINGS_REFUSED, SETTINGS_REVISION, START_TIME, STOPPING,
 };
 use series::Series;
 
@@ -136,6 +136,7 @@ impl Scrape {
         let mut values = FAILURES.begin(to)?;
         let failures = &self.report.failures;
         REASONS.iter().try_for_each(|reason| values.add(&[("reason", *reason)], failures.of(reason)))?;
+        HANDSHAKES_FAILED.write(to, self.report.handshakes_failed)?;
         let times = &self.report.times;
         let (sum, total, buckets) = (times.sum().as_secs_f64(), times.total(), buckets(times));
         ANSWER_TIME.begin(to)?.encoder.encode_histogram::<NoLabelSet>(sum, total, &buckets, None)

@@ -125,6 +125,7 @@ impl Arrival {
                 return Box::pin(refuse(&client, Stream::Clear(socket), &error, b"")).await;
             }
             Some(Err(NoTls::Handshake(error, socket))) => {
+                client.shared.tally.handshake_failed();
                 tls.tell_refused(client.address(), &error);
                 if let Some(socket) = socket {
                     // Its request may be on its way already, and a reset for that would overtake the alert that says why.
@@ -133,6 +134,7 @@ impl Arrival {
                 return;
             }
             None => {
+                client.shared.tally.handshake_failed();
                 tracing::debug!("{}: no TLS: not in time", client.address());
                 return;
             }

@@ -10,12 +10,19 @@ use super::recent::Recent;
 /// with many is not slowed.
 const LOOKS: u32 = 8;
 
+/// Where answers with this status are counted, by its first digit: RFC 9110 section 15 has those of 600 and more treated as if they were
+/// of 5xx.
+pub fn class_of(status: u16) -> usize {
+    usize::from(status / 100).min(5)
+}
+
 /// One worker's counts since it started.
 #[derive(Debug, Default)]
 pub struct Tally {
     /// By the first digit of the status.
     answers: [Cell<u64>; 6],
     broken_off: Cell<u64>,
+    handshakes_failed: Cell<u64>,
     failures: RefCell<Failures>,
     times: RefCell<Histogram>,
     recent: RefCell<Recent>,
@@ -34,6 +41,8 @@ pub struct Report {
     pub answers: [u64; 6],
     /// Those of them that began well and did not come to their end by the fault of a backend.
     pub broken_off: u64,
+    /// Handshakes of TLS with clients that came to nothing.
+    pub handshakes_failed: u64,
     /// Requests that did not end as their clients wished, by the reason.
     pub failures: Failures,
     /// How long those that were looked at took, from the end of a request's head to the head of its answer: what comes
@@ -59,14 +68,18 @@ impl Tally {
 
     /// A client got an answer with this status, or was refused without one for what has this status.
     pub fn answered(&self, status: u16) {
-        if let Some(count) = self.answers.get(usize::from(status / 100)) {
-            count.set(count.get() + 1);
-        }
+        let count = &self.answers[class_of(status)];
+        count.set(count.get() + 1);
     }
 
     /// An answer that began well did not come to its end, and its backend is to blame.
     pub fn broke_off(&self) {
         self.broken_off.set(self.broken_off.get() + 1);
+    }
+
+    /// A client did not come to speak TLS with us, or not in time.
+    pub fn handshake_failed(&self) {
+        self.handshakes_failed.update(|count| count + 1);
     }
 
     /// A request did not end as its client wished, for this reason, which is one of few.
@@ -84,6 +97,7 @@ impl Tally {
         Report {
             answers: self.answers.each_ref().map(Cell::get),
             broken_off: self.broken_off.get(),
+            handshakes_failed: self.handshakes_failed.get(),
             failures: self.failures.borrow().clone(),
             times: self.times.borrow().clone(),
         }
@@ -118,6 +132,7 @@ impl Report {
             *own += other;
         }
         self.broken_off += other.broken_off;
+        self.handshakes_failed += other.handshakes_failed;
         other.failures.0.iter().for_each(|(reason, count)| self.failures.add(reason, *count));
         self.times.join(&other.times);
     }
@@ -131,6 +146,7 @@ impl Report {
         Self {
             answers,
             broken_off: self.broken_off.saturating_sub(earlier.broken_off),
+            handshakes_failed: self.handshakes_failed.saturating_sub(earlier.handshakes_failed),
             failures: self.failures.since(&earlier.failures),
             times: self.times.since(&earlier.times),
         }

@@ -52,6 +52,7 @@ families! {
     CLIENTS: "clients", Gauge, false, "worker", "Connections of clients";
     ANSWERS: "answers", Counter, false, "code", "Answers to clients, refusals of connections included, by the first digit of the status";
     FAILURES: "failures", Counter, false, "reason", "Requests that did not end as their clients wished, by the reason, as in the access log";
+    HANDSHAKES_FAILED: "tls_handshakes_failed", Counter, false, "", "Clients that came to a port with TLS and did not come to speak it: their certificate was not taken or ours was not, nothing was agreed upon, they left, or it took too long";
     ANSWER_TIME: "answer_time", Histogram, true, "", "From the end of a request's head to the head of its answer, or until its client left, of a sample: the first few requests of each worker in each tick of its clock";
     POOL_USABLE: "pool_backends_usable", Gauge, false, "pool", "How many backends of a pool may be sent requests now: 0 also if it has none at all";
     BACKEND_UP: "backend_up", Gauge, false, "pool, backend", "Whether a backend is well, or not known to be ill, and no operator holds it";

@@ -54,6 +54,36 @@ fn what_clients_got_and_what_each_backend_did_is_counted() {
 }
 
 #[test]
+fn an_answer_whose_status_no_standard_has_is_counted_as_a_failure() {
+    let sample = Sample::start("odd");
+    let balancer = start(&Settings::that_say(&pool("first", &[sample.address()])));
+    for status in [600, 999] {
+        get(balancer.address, &format!("/status/{status}")).expect_status(status);
+    }
+    let now = metrics(&balancer);
+    assert_eq!(now["answers_total{code=\"5xx\"}"], 2.0);
+    let sample = sample.address().to_string();
+    assert_eq!(now[&of(&sample, "backend_answers_total", ",code=\"5xx\"")], 2.0);
+}
+
+#[test]
+fn who_does_not_come_to_speak_tls_is_counted() {
+    let (authority, backend) = (Authority::new(), Sample::start("one"));
+    let pair = authority.signs_until(30);
+    let balancer = Balancer::before(&[backend.address()]).secured(&[&pair]);
+    let balancer = balancer.flag("--admin", "127.0.0.1:0").flag("--header-timeout", "300ms").start();
+    let failed = || metrics(&balancer)["tls_handshakes_failed_total"];
+    assert_eq!(failed(), 0.0);
+    let mut stalls = Client::to(balancer.address);
+    let mut babbles = Client::to(balancer.address);
+    // A record that holds no handshake.
+    babbles.send([22, 3, 1, 0, 5, 99, 99, 99, 99, 99]);
+    babbles.remains();
+    stalls.expect_end();
+    until("both are counted", || failed() == 2.0);
+}
+
+#[test]
 fn how_long_a_backend_takes_to_answer_is_told_of_each() {
     let (slow, idle) = (Sample::start("slow"), Sample::start("idle"));
     let settings = Settings::that_say(&pool("first", &[slow.address(), idle.address()]));
