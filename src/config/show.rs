@@ -251,6 +251,8 @@ mod tests {
 
     use crate::config::{Flags, Format, Sources, schema};
 
+    use super::super::tree::write;
+
     /// Where the tables are whose keys have defaults.
     const TABLES: [(&str, &str); 6] = [
         ("", ""),
@@ -290,5 +292,14 @@ mod tests {
             }
         }
         assert!(seen >= 18, "only {seen} were looked at");
+    }
+
+    #[test]
+    fn settings_that_have_more_values_than_a_text_may_have_are_shown() {
+        let backends = vec!["127.0.0.1:1"; 200_001];
+        let file = serde_json::json!({ "pools": { "all": { "backends": backends } } });
+        let file = serde_json::from_value(file).expect("it is of settings");
+        let shown = super::to_tree(&file);
+        assert_eq!(write(&shown, Format::Json).matches("127.0.0.1:1").count(), 200_001);
     }
 }

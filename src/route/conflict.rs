@@ -376,4 +376,11 @@ mod tests {
         assert_eq!((excess.route(), MOST_CASES + 1), ("last", 500_001));
         assert!(matches!(excess, Conflict::TooMany { hosts: 1, paths: 1, cases: 500_001, .. }), "{excess:?}");
     }
+
+    #[test]
+    fn of_thousands_of_routes_for_the_same_requests_all_are_told_of_without_a_look_at_each_pair() {
+        let routes: Vec<_> = (0..20_000).map(|number| route(&number.to_string(), 0, 0)).collect();
+        let conflicts = Routes::compile(&routes).expect_err("one is enough");
+        assert_eq!(conflicts.len(), routes.len() - 1);
+    }
 }
