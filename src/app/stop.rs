@@ -121,6 +121,7 @@ pub(super) async fn stop(
         Cause::Succeeded(successor) => Some(successor),
         Cause::Asked | Cause::Fallen(_) => None,
     };
+    let is_succeeded = successor.is_some();
     let left = loop {
         let fallen = tokio::select! {
             ended = workers.ended() => match ended {
@@ -148,7 +149,7 @@ pub(super) async fn stop(
         }
         cause = Cause::Fallen(fallen);
     };
-    if matches!(cause, Cause::Succeeded(_)) {
+    if is_succeeded {
         manager::settle().await;
     }
     tell_of_cut(left, *cut.borrow());
