@@ -9,7 +9,7 @@ from support.certificates import Certificates
 from support.programs import Balancer, backend, sample
 from support.report import case, equal, expect
 
-MESSAGES = 100_000
+MESSAGES = 20_000
 # Servers of this library break off the GET of a plain check.
 CHECK = ["--health-path", "/grpc.health.v1.Health/Check"]
 UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.enable_retries", 0)]
@@ -71,12 +71,12 @@ def every_kind(name, test):
         equal(len(test.whoami(bytes(1 << 24), timeout=20).rpartition(b"\n")[2]), 1 << 24, "length")
         calls = [test.whoami.future(b"%d" % number, timeout=20) for number in range(500)]
         equal([call.result().rpartition(b"\n")[2] for call in calls], [b"%d" % n for n in range(500)], "answers")
-    with case(f"{name}: a stream of 20000 messages from the backend"):
-        wanted = [b"message %d" % number for number in range(20_000)]
-        equal(list(test.count(b"20000", timeout=60)), wanted, "messages")
-    with case(f"{name}: a stream of 20000 messages to the backend"):
-        found = test.total((b"four" for _ in range(20_000)), timeout=60)
-        equal(found, b"20000 messages, 80000 bytes", "answer")
+    with case(f"{name}: a stream of {MESSAGES} messages from the backend"):
+        wanted = [b"message %d" % number for number in range(MESSAGES)]
+        equal(list(test.count(b"%d" % MESSAGES, timeout=60)), wanted, "messages")
+    with case(f"{name}: a stream of {MESSAGES} messages to the backend"):
+        found = test.total((b"four" for _ in range(MESSAGES)), timeout=60)
+        equal(found, b"%d messages, %d bytes" % (MESSAGES, 4 * MESSAGES), "answer")
     with case(f"{name}: {MESSAGES} messages both ways, whole and in order"):
         number = -1
         for number, message in enumerate(test.echo((b"message %d" % n for n in range(MESSAGES)), timeout=100)):

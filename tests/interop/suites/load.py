@@ -24,10 +24,10 @@ def main():
                 "HTTP/2 by prior knowledge": (balancer.http, ["-m", "100"]),
             }
             for name, (url, flags) in ways.items():
-                h2load(f"h2load, {name}: 20000 requests of 20 clients", 20_000, "-c", 20, *flags, f"{url}/bytes/128")
-                h2load(f"h2load, {name}: 100 answers of 1 MiB", 100, "-c", 5, *flags, f"{url}/bytes/1048576")
+                h2load(f"h2load, {name}: 5000 requests of 20 clients", 5000, "-c", 20, *flags, f"{url}/bytes/128")
+                h2load(f"h2load, {name}: 50 answers of 1 MiB", 50, "-c", 5, *flags, f"{url}/bytes/1048576")
                 sent = ["-d", upload.name, f"{url}/echo"]
-                h2load(f"h2load, {name}: 1000 uploads of 64 KiB", 1000, "-c", 10, *flags, *sent)
+                h2load(f"h2load, {name}: 400 uploads of 64 KiB", 400, "-c", 10, *flags, *sent)
             for name, url in (("HTTP/2 over TLS", balancer.https), ("HTTP/2 by prior knowledge", balancer.http)):
                 # A client that takes 1 KiB at a time, and 512 streams where we allow fewer.
                 small = ["-w", 10, "-W", 10, f"{url}/bytes/65536"]
