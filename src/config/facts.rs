@@ -1,6 +1,6 @@
 //! All facts together: what is known when all settings were read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -61,6 +61,11 @@ impl Config {
             ("limits.connections", !self.affords_connections(present.workers)),
         ];
         differ.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
+    }
+
+    /// The pools by their names, for who looks many up.
+    pub fn pools_by_name(&self) -> HashMap<&str, &Pool> {
+        self.pools.iter().map(|pool| (&*pool.name, pool)).collect()
     }
 
     /// For each pool, the names of tags by which routes choose among its backends.

@@ -4,7 +4,7 @@ mod difference;
 mod elsewhere;
 mod remarks;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::backends::{BackendId, Load, Terms, Weighed};
 use crate::balance::{Member, Pool};
-use crate::config::{self, Config, Format, Loaded};
+use crate::config::{self, Address, Config, Format, Loaded};
 
 pub use remarks::starved;
 
@@ -20,6 +20,9 @@ use super::api::{Difference, Kind, Moved, Plan};
 use super::desk::{Desk, Outcome};
 
 use difference::{ORDER, differences};
+
+/// What is known of the backends of each pool.
+type Known = HashMap<Arc<str>, Vec<Arc<Terms>>>;
 
 /// What these settings would do in place of those in force.
 pub(super) async fn of(desk: &Desk, loaded: Loaded, outcome: &Outcome) -> Plan {
@@ -50,7 +53,7 @@ pub(super) async fn of(desk: &Desk, loaded: Loaded, outcome: &Outcome) -> Plan {
         }
         _ => {}
     }
-    let (known, weighed) = (told(desk), desk.registry().weighed());
+    let (known, weighed) = (known_now(desk), desk.registry().weighed());
     let written = (written.written(), loaded.written());
     let requests = elsewhere::requests((&now, then), written, &known, &recent);
     let changes = !differences.is_empty();
@@ -80,8 +83,9 @@ fn is_within(what: &str, whole: &str) -> bool {
 /// Settings that name files which do not say the same before and after.
 fn changed_files(now: &Config, then: &Config) -> Vec<String> {
     let mut changed = Vec::new();
+    let routes: HashMap<_, _> = then.routes.iter().map(|route| (&route.name, route)).collect();
     for route in &now.routes {
-        let other = then.routes.iter().find(|other| other.name == route.name);
+        let other = routes.get(&route.name);
         let (pages, others) = (&route.treatment.error_pages, other.map(|other| &other.treatment.error_pages));
         if others.is_some_and(|others| others != pages) {
             changed.push(format!("routes.{}.error_pages", route.name));
@@ -89,8 +93,7 @@ fn changed_files(now: &Config, then: &Config) -> Vec<String> {
     }
     let secret =
         |pool: &config::Pool| pool.balancing.sticky.as_ref().map(|sticky| Arc::clone(&sticky.secret));
-    for pool in &now.pools {
-        let other = then.pools.iter().find(|other| other.name == pool.name);
+    for (pool, other) in pairs(now, then) {
         if other.is_some_and(|other| secret(other) != secret(pool)) {
             changed.push(format!("pools.{}.sticky.secret_file", pool.name));
         }
@@ -105,8 +108,8 @@ fn changed_files(now: &Config, then: &Config) -> Vec<String> {
 /// Backends whose names lead elsewhere by now.
 fn moved_names(now: &Config, then: &Config) -> Vec<Difference> {
     let mut moved = Vec::new();
-    for pool in &now.pools {
-        let Some(other) = then.pools.iter().find(|other| other.name == pool.name) else { continue };
+    for (pool, other) in pairs(now, then) {
+        let Some(other) = other else { continue };
         let mut led: HashMap<_, Vec<_>> = HashMap::new();
         for url in other.backends.iter().map(|backend| &backend.url) {
             led.entry(url.name()).or_default().push(&url.address);
@@ -125,10 +128,9 @@ fn moved_names(now: &Config, then: &Config) -> Vec<Difference> {
 }
 
 /// For each pool that hashes, before and after, how many keys would go to another backend.
-fn moved((now, then): (&Config, &Config), known: &[Arc<Terms>], weighed: &Weighed) -> Vec<Moved> {
-    let pairs = now.pools.iter().filter_map(|pool| {
-        let other = then.pools.iter().find(|other| other.name == pool.name)?;
-        let told = told_by_sources(pool, known);
+fn moved((now, then): (&Config, &Config), known: &Known, weighed: &Weighed) -> Vec<Moved> {
+    let moved = pairs(now, then).filter_map(|(pool, other)| {
+        let (other, told) = (other?, told_by_sources(pool, known));
         // Of which source it was told does not matter: what another one would tell is not known.
         let stays = other.sources.iter().any(|source| pool.sources.contains(source));
         let still_told: &[_] = if stays { &told } else { &[] };
@@ -139,25 +141,39 @@ fn moved((now, then): (&Config, &Config), known: &[Arc<Terms>], weighed: &Weighe
         let percent = if other_key { 100.0 } else { (percent * 10.0).round() / 10.0 };
         Some(Moved { pool: pool.name.to_string(), percent, other_key })
     });
-    pairs.collect()
+    moved.collect()
 }
 
-/// What is known of backends that are not leaving.
-fn told(desk: &Desk) -> Vec<Arc<Terms>> {
-    let known = desk.registry().backends();
-    known.into_iter().filter(|backend| !backend.leaving).map(|backend| backend.terms).collect()
+/// The pools of the one, each with that of the other by the same name, if there is one.
+fn pairs<'a>(
+    one: &'a Config,
+    other: &'a Config,
+) -> impl Iterator<Item = (&'a config::Pool, Option<&'a config::Pool>)> {
+    let others = other.pools_by_name();
+    one.pools.iter().map(move |pool| (pool, others.get(&*pool.name).copied()))
+}
+
+/// What is known of backends that are not leaving, by their pools.
+fn known_now(desk: &Desk) -> Known {
+    let mut known = Known::new();
+    for backend in desk.registry().backends().into_iter().filter(|backend| !backend.leaving) {
+        known.entry(Arc::clone(&backend.terms.pool)).or_default().push(backend.terms);
+    }
+    known
 }
 
 /// The backends of a pool that its settings do not name.
-fn told_by_sources(pool: &config::Pool, known: &[Arc<Terms>]) -> Vec<config::Backend> {
-    let own = known.iter().filter(|terms| terms.pool == pool.name).map(|terms| &terms.backend);
-    own.filter(|told| !names(pool, told)).cloned().collect()
+fn told_by_sources(pool: &config::Pool, known: &Known) -> Vec<config::Backend> {
+    let (own, named) = (known.get(&pool.name).map_or(&[][..], Vec::as_slice), addresses(pool));
+    let own = own.iter().map(|terms| &terms.backend);
+    own.filter(|told| !named.contains(&told.url.address)).cloned().collect()
 }
 
 /// A pool with the backends of the settings and these, all of which can be used.
 fn as_if_well(pool: &config::Pool, told: &[config::Backend], weighed: &Weighed) -> Pool {
-    let born = Instant::now();
-    let backends = pool.backends.iter().chain(told.iter().filter(|told| !names(pool, told)));
+    let (born, named) = (Instant::now(), addresses(pool));
+    let others = told.iter().filter(|told| !named.contains(&told.url.address));
+    let backends = pool.backends.iter().chain(others);
     let members = (0..).zip(backends).map(|(number, backend)| Member {
         id: BackendId::from(number),
         place: number as usize,
@@ -176,8 +192,9 @@ fn as_if_well(pool: &config::Pool, told: &[config::Backend], weighed: &Weighed) 
     Pool::new(pool.balancing.clone(), members.collect())
 }
 
-fn names(pool: &config::Pool, told: &config::Backend) -> bool {
-    pool.backends.iter().any(|named| named.url.address == told.url.address)
+/// Where the backends are that a pool's settings name.
+fn addresses(pool: &config::Pool) -> HashSet<&Address> {
+    pool.backends.iter().map(|named| &named.url.address).collect()
 }
 
 /// All settings, those that nobody wrote as well.

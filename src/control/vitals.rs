@@ -5,6 +5,8 @@ use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 use std::time::Duration;
 
+use indexmap::IndexMap;
+
 use crate::backends::{Backend, BackendId, Hold};
 use crate::telemetry::Report;
 
@@ -45,8 +47,14 @@ struct Vital {
     as_of: u64,
 }
 
-/// For each pool that has backends: its name, its weight, and how much of that can be used.
-type Pools<'a> = Vec<(&'a Arc<str>, u64, u64)>;
+/// For each pool that has backends, by its name: its weight, and how much of that can be used.
+type Pools<'a> = IndexMap<&'a Arc<str>, Weights>;
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Weights {
+    all: u64,
+    usable: u64,
+}
 
 /// What got worse.
 #[derive(Clone, Debug, PartialEq)]
@@ -103,12 +111,9 @@ impl Vitals {
         };
         let mut pools = Pools::new();
         for vital in self.backends.iter().filter(|vital| !is_left_out(vital)) {
-            let Vital { pool, weight, usable, .. } = vital;
-            let usable = if *usable { *weight } else { 0 };
-            match pools.iter_mut().rfind(|(name, ..)| *name == pool) {
-                Some((_, all, sum)) => (*all, *sum) = (*all + weight, *sum + usable),
-                None => pools.push((pool, *weight, usable)),
-            }
+            let weights = pools.entry(&vital.pool).or_default();
+            weights.all += vital.weight;
+            weights.usable += if vital.usable { vital.weight } else { 0 };
         }
         pools
     }
@@ -140,25 +145,23 @@ impl Vitals {
 
     /// A pool that nobody serves: it is new, or somebody did before.
     fn empty_since(&self, before: &Self, pools: &Pools<'_>, pools_before: &Pools<'_>) -> Option<Arc<str>> {
-        let usable_before = |name: &Arc<str>| {
-            pools_before.iter().find(|(known, ..)| **known == *name).map(|(.., usable)| *usable)
-        };
-        let is_down = |(name, all, usable): &&(&Arc<str>, u64, u64)| {
-            *all > 0 && *usable == 0 && usable_before(name) != Some(0)
-        };
-        let down = pools.iter().filter(is_down).map(|(name, ..)| *name);
+        let down = pools.iter().filter(|(name, weights)| {
+            let usable_before = pools_before.get(*name).map(|before| before.usable);
+            weights.all > 0 && weights.usable == 0 && usable_before != Some(0)
+        });
+        let down = down.map(|(name, _)| *name);
+        let mut by_pool: HashMap<_, Vec<_>> = HashMap::new();
+        self.backends.iter().for_each(|vital| by_pool.entry(&vital.pool).or_default().push(vital));
+        let of_pool = |name: &Arc<str>| by_pool.get(name).map_or(&[][..], Vec::as_slice);
         // All whom the change left there, or brought back, had been taken out before.
-        let is_as_before = |vital: &Vital| vital.as_of <= before.said;
-        let served_before = pools_before.iter().filter(|(.., usable)| *usable > 0).map(|(name, ..)| *name);
-        let left = served_before
-            .filter(|name| self.of_pool(name).next().is_some() && self.of_pool(name).all(is_as_before));
+        let is_as_before = |vital: &&Vital| vital.as_of <= before.said;
+        let served_before =
+            pools_before.iter().filter(|(_, weights)| weights.usable > 0).map(|(name, _)| *name);
+        let left =
+            served_before.filter(|name| !of_pool(name).is_empty() && of_pool(name).iter().all(is_as_before));
         // Whoever serves it, whatever an operator said of that one.
-        let is_served = |name: &Arc<str>| self.of_pool(name).any(|vital| vital.usable && vital.weight > 0);
+        let is_served = |name: &Arc<str>| of_pool(name).iter().any(|vital| vital.usable && vital.weight > 0);
         down.chain(left).find(|name| !is_served(name)).map(Arc::clone)
-    }
-
-    fn of_pool<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Vital> {
-        self.backends.iter().filter(move |vital| *vital.pool == *name)
     }
 }
 
@@ -166,7 +169,8 @@ impl Vitals {
 /// those that it brings are wanted well. It is one for all pools, as one backend of a small pool that fails meanwhile by chance is
 /// no reason to take a change back; a pool that is left without any is.
 fn capacity(pools: &Pools<'_>) -> f64 {
-    let (all, usable) = pools.iter().fold((0, 0), |sum, pool| (sum.0 + pool.1, sum.1 + pool.2));
+    let sum = |of: fn(&Weights) -> u64| pools.values().map(of).sum::<u64>();
+    let (all, usable) = (sum(|weights| weights.all), sum(|weights| weights.usable));
     if all == 0 { 1.0 } else { usable as f64 / all as f64 }
 }
 

@@ -86,12 +86,15 @@ fn show_pool(desk: &Desk, pool: &config::Pool, own: &[&backends::Backend]) -> Po
         name: pool.name.to_string(),
         policy: pool.balancing.policy.to_string(),
         usable: own.iter().filter(|backend| backend.gets_requests()).count(),
-        backends: own.iter().map(|known| backend(desk, known)).collect(),
+        backends: own.iter().map(|known| show_backend(desk, Some(pool), known)).collect(),
     }
 }
 
 pub(super) fn backends(desk: &Desk) -> BackendList {
-    BackendList { backends: desk.registry().backends().iter().map(|known| backend(desk, known)).collect() }
+    let (config, known) = (desk.config(), desk.registry().backends());
+    let pools = config.pools_by_name();
+    let show = |known: &backends::Backend| show_backend(desk, pools.get(&*known.terms.pool).copied(), known);
+    BackendList { backends: known.iter().map(show).collect() }
 }
 
 /// A backend by its pool and its address as the settings write it.
@@ -111,17 +114,23 @@ pub(super) fn find(desk: &Desk, pool: &str, address: &str) -> Result<backends::B
 }
 
 pub(super) fn backend(desk: &Desk, known: &backends::Backend) -> Backend {
+    let config = desk.config();
+    show_backend(desk, config.pools.iter().find(|pool| pool.name == known.terms.pool), known)
+}
+
+/// A backend, and its pool if the settings have that one still.
+fn show_backend(desk: &Desk, pool: Option<&config::Pool>, known: &backends::Backend) -> Backend {
     let (terms, check) = (&known.terms.backend, &known.terms.check);
     // In this order: what is sent by what was known before is under way by the time when all know better.
     let (state, all_know) = (state(known), desk.all_know(known.as_of));
     let in_flight = known.load.in_flight();
     let own = |text: &std::sync::Arc<str>| text.to_string();
-    let (warmth, rests_until) = pace(&desk.config(), known);
+    let (warmth, rests_until) = pace(pool, known);
     Backend {
         pool: known.terms.pool.to_string(),
         address: terms.url.to_string(),
         state,
-        why: why(known, state, (in_flight, all_know), desk),
+        why: why(known, state, (in_flight, all_know), (desk, pool)),
         since: moment(desk, since(known, state)),
         hold: known.hold,
         weight: Weight { set: terms.weight, effective: known.weight() },
@@ -144,8 +153,7 @@ pub(super) fn backend(desk: &Desk, known: &backends::Backend) -> Backend {
 }
 
 /// Per cent of its share that a backend takes, and until when it gets nothing.
-fn pace(config: &Config, known: &backends::Backend) -> (u8, Option<Instant>) {
-    let pool = config.pools.iter().find(|pool| pool.name == known.terms.pool);
+fn pace(pool: Option<&config::Pool>, known: &backends::Backend) -> (u8, Option<Instant>) {
     let Some(balancing) = pool.filter(|_| known.gets_requests()).map(|pool| &pool.balancing) else {
         return (100, None);
     };
@@ -181,7 +189,7 @@ fn why(
     backend: &backends::Backend,
     state: BackendState,
     (in_flight, all_know): (usize, bool),
-    desk: &Desk,
+    (desk, pool): (&Desk, Option<&config::Pool>),
 ) -> String {
     let (evidence, predecessor) = (backend.health.evidence(), desk.predecessor());
     let mut why = match state {
@@ -193,9 +201,9 @@ fn why(
         BackendState::Draining => "an operator drains it".to_owned(),
         BackendState::Disabled => "an operator disabled it".to_owned(),
         BackendState::Leaving if in_flight == 0 && backend.is_overridden() => {
-            format!("{}; what an operator said of it is remembered", why_it_left(backend, &desk.config()))
+            format!("{}; what an operator said of it is remembered", why_it_left(pool))
         }
-        BackendState::Leaving => why_it_left(backend, &desk.config()).to_owned(),
+        BackendState::Leaving => why_it_left(pool).to_owned(),
     };
     let is_taken_out =
         matches!(state, BackendState::Draining | BackendState::Disabled | BackendState::Leaving);
@@ -216,9 +224,8 @@ fn why(
     why
 }
 
-fn why_it_left(backend: &backends::Backend, config: &Config) -> &'static str {
-    let has_sources = |pool: &config::Pool| pool.name == backend.terms.pool && !pool.sources.is_empty();
-    match config.pools.iter().any(has_sources) {
+fn why_it_left(pool: Option<&config::Pool>) -> &'static str {
+    match pool.is_some_and(|pool| !pool.sources.is_empty()) {
         true => "neither the settings nor the sources of its pool name it any more",
         false => "it is no longer among the settings",
     }

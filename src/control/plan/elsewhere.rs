@@ -6,14 +6,13 @@ use std::sync::Arc;
 use hyper::header::{HOST, HeaderValue};
 use hyper::{StatusCode, Uri};
 
-use crate::backends::Terms;
 use crate::config::{self, Action, BackendUrl, Config, ListenerId, Split, Written};
 use crate::connect::X_FORWARDED_PROTO;
 use crate::control::api::{Elsewhere, Requests};
 use crate::route::{Asked, Missed, Routes};
 use crate::telemetry::Seen;
 
-use super::told_by_sources;
+use super::{Known, told_by_sources};
 
 /// Kinds of requests that are shown of those that would go elsewhere.
 const MOST_EXAMPLES: usize = 20;
@@ -28,20 +27,20 @@ const REPLACED: &str = ", none of whose backends is one of before";
 pub(super) fn requests(
     (now, then): (&Config, &Config),
     written: (Written<'_>, Written<'_>),
-    known: &[Arc<Terms>],
+    known: &Known,
     recent: &[Seen],
 ) -> Requests {
     let compiled = |config: &Config| Routes::compile(&config.routes);
     let (Ok(routes), Ok(others)) = (compiled(now), compiled(then)) else {
         return Requests { looked_at: 0, elsewhere: 0, examples: Vec::new() };
     };
-    let mut pairs = HashMap::new();
+    let (mut pairs, by_name) = (HashMap::new(), now.pools_by_name());
     let mut moves: HashMap<(String, String), (Part, u64, String)> = HashMap::new();
     for seen in recent {
         let (from, to) = (Place::of(seen, &routes, now), Place::of(seen, &others, then));
         let pair = || {
             let sides = ((now, from.route), (then, to.route));
-            (are_replaced(sides.0, sides.1, known), part_of_shares(sides.0, sides.1))
+            (are_replaced(sides.0, sides.1, (known, &by_name)), part_of_shares(sides.0, sides.1))
         };
         let (is_replaced, part) = *pairs.entry((from.route, to.route)).or_insert_with(pair);
         let part = match part {
@@ -216,15 +215,16 @@ fn redirect(status: StatusCode, to: &str) -> String {
     format!("redirect {} to {to}", status.as_u16())
 }
 
-/// Whether requests of one route can go to no backend any more that those of the other could go to.
+/// Whether requests of one route can go to no backend any more that those of the other could go to. The pools of now come by their
+/// names, too.
 fn are_replaced(
     (now, from): (&Config, Option<usize>),
     (then, to): (&Config, Option<usize>),
-    known: &[Arc<Terms>],
+    (known, by_name): (&Known, &HashMap<&str, &config::Pool>),
 ) -> bool {
     let told = |pool: &config::Pool| Some(told_by_sources(pool, known));
     let still_told = |pool: &config::Pool| {
-        let before = now.pools.iter().find(|before| before.name == pool.name);
+        let before = by_name.get(&*pool.name);
         let told = before.filter(|before| pool.sources.iter().all(|source| before.sources.contains(source)));
         match told {
             _ if pool.sources.is_empty() => Some(Vec::new()),

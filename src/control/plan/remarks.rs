@@ -1,25 +1,20 @@
 //! What an operator should know of other settings, and would not see in what differs.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use hyper::header::HeaderName;
 
-use crate::backends::{Terms, Weighed};
-use crate::config::{Action, Backend, Config, Part, Pool, Route};
+use crate::backends::Weighed;
+use crate::config::{Action, Address, Backend, Config, Part, Pool, Route, Scheme};
 use crate::connect::{Provenance, X_FORWARDED_PROTO};
 
-use super::{names, told_by_sources};
+use super::{Known, addresses, pairs, told_by_sources};
 
 /// Backends that are named of those that go.
 const MOST_NAMED: usize = 8;
 
 /// What is to be said of settings that are to be in force then, in place of those now. `known` are the backends that there are.
-pub(super) fn remarks(
-    (now, then): (&Config, &Config),
-    known: &[Arc<Terms>],
-    weighed: &Weighed,
-) -> Vec<String> {
+pub(super) fn remarks((now, then): (&Config, &Config), known: &Known, weighed: &Weighed) -> Vec<String> {
     let later = |name| format!("{name}: the change takes effect at the next start");
     let mut remarks: Vec<_> = then.waiting(now).into_iter().map(later).collect();
     remarks.extend(taken_out((now, then), known, weighed).chain(renamed(now, then)));
@@ -37,27 +32,29 @@ pub fn starved(config: &Config, weighed: &Weighed) -> impl Iterator<Item = Strin
     config.routes.iter().filter_map(|route| is_starved(route, config, weighed))
 }
 
+/// Whoever is there and speaks that is the same backend, however it was written.
+fn place(backend: &Backend) -> (Scheme, &Address) {
+    (backend.url.scheme, &backend.url.address)
+}
+
 /// Which backend served a request is not kept, so that those are named whose requests surely go to others.
 fn taken_out<'a>(
     (now, then): (&'a Config, &'a Config),
-    known: &'a [Arc<Terms>],
+    known: &'a Known,
     weighed: &'a Weighed,
 ) -> impl Iterator<Item = String> + use<'a> {
-    let pairs = now.pools.iter().filter_map(|pool| {
-        let after = then.pools.iter().find(|other| other.name == pool.name)?;
-        Some((pool, after))
-    });
-    pairs.filter_map(|(pool, after)| {
-        let told = told_by_sources(pool, known);
+    pairs(now, then).filter_map(|(pool, after)| {
+        let (after, told) = (after?, told_by_sources(pool, known));
         let stays = after.sources.iter().any(|source| pool.sources.contains(source));
-        let gets_requests = |backend: &Backend| weighed.weight(&pool.name, backend) > 0;
-        let serves = |backend: &Backend| match names(after, backend) {
-            true => {
-                after.backends.iter().any(|other| other.url.is_same(&backend.url) && gets_requests(other))
-            }
-            false => stays && told.iter().any(|told| told.url.is_same(&backend.url)),
+        let gets_requests = |backend: &&Backend| weighed.weight(&pool.name, backend) > 0;
+        let named = addresses(after);
+        let kept: HashSet<_> = after.backends.iter().filter(gets_requests).map(place).collect();
+        let still_told: HashSet<_> = told.iter().filter(|_| stays).map(place).collect();
+        let serves = |backend: &Backend| match named.contains(&backend.url.address) {
+            true => kept.contains(&place(backend)),
+            false => still_told.contains(&place(backend)),
         };
-        let before = pool.backends.iter().chain(&told).filter(|backend| gets_requests(backend));
+        let before = pool.backends.iter().chain(&told).filter(gets_requests);
         let mut gone: Vec<_> =
             before.filter(|backend| !serves(backend)).map(|backend| backend.url.to_string()).collect();
         let more = gone.len().saturating_sub(MOST_NAMED);
