@@ -141,6 +141,8 @@ pub struct Desk {
     refused: Cell<u64>,
     /// The state of the files when they were refused last to who had asked for them, until it is seen that they have changed.
     refused_files: Cell<Option<u64>>,
+    /// Whether what the files said was refused when it was to be put in force last.
+    files_are_refused: Cell<bool>,
     /// Whether it is known that a stop will begin.
     noticed: Cell<bool>,
     /// The process that serves in place of this one.
@@ -167,6 +169,7 @@ impl Desk {
             taken_back: RefCell::default(),
             refused: Cell::new(0),
             refused_files: Cell::default(),
+            files_are_refused: Cell::default(),
             noticed: Cell::default(),
             successor: Cell::default(),
             queue: Mutex::default(),
@@ -360,6 +363,11 @@ impl Desk {
     /// How often that was so.
     pub(super) fn refused(&self) -> u64 {
         self.refused.get()
+    }
+
+    /// Whether what the files said last is not in force, for it was refused.
+    pub(super) fn are_files_refused(&self) -> bool {
+        self.files_are_refused.get()
     }
 
     /// Whether the files, as they were read last, were refused just before to who had asked for them, and was told.

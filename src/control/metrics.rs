@@ -22,8 +22,9 @@ use crate::telemetry::{Histogram, Log, Report};
 use super::desk::Desk;
 use family::{
     ANSWER_TIME, ANSWERS, BACKEND_ANSWERS, BACKEND_FAILURES, BACKEND_IN_FLIGHT, BACKEND_TIME, BACKEND_TIMED,
-    BACKEND_UP, BACKEND_WEIGHT, BUILD, CERTIFICATE_EXPIRY, CLIENTS, FAILURES, Family, HANDSHAKES_FAILED,
-    LOG_LINES_LOST, POOL_USABLE, PREFIX, SETTINGS_REFUSED, SETTINGS_REVISION, START_TIME, STOPPING,
+    BACKEND_UP, BACKEND_WEIGHT, BUILD, CERTIFICATE_EXPIRY, CLIENTS, FAILURES, FILES_REFUSED, Family,
+    HANDSHAKES_FAILED, LOG_LINES_LOST, POOL_USABLE, PREFIX, SETTINGS_REFUSED, SETTINGS_REVISION, START_TIME,
+    STOPPING,
 };
 use series::Series;
 
@@ -61,6 +62,7 @@ pub(super) async fn write(desk: &Desk, format: Format) -> String {
         stopping: desk.is_stopping(),
         revision: desk.revision(),
         refused: desk.refused(),
+        files_are_refused: desk.are_files_refused(),
         certificates: desk.certificates(),
         clients: desk.clients(),
         pools: usable_of_each(&desk.config(), &backends),
@@ -85,6 +87,7 @@ struct Scrape {
     stopping: bool,
     revision: u64,
     refused: u64,
+    files_are_refused: bool,
     certificates: BTreeMap<PathBuf, SystemTime>,
     clients: Vec<usize>,
     pools: Vec<(Arc<str>, u64)>,
@@ -117,6 +120,7 @@ impl Scrape {
         STOPPING.write(to, u64::from(self.stopping))?;
         SETTINGS_REVISION.write(to, self.revision)?;
         SETTINGS_REFUSED.write(to, self.refused)?;
+        FILES_REFUSED.write(to, u64::from(self.files_are_refused))?;
         let mut values = CERTIFICATE_EXPIRY.begin(to)?;
         for (file, end) in &self.certificates {
             let labels = [("file", file.to_string_lossy())];

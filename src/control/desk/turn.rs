@@ -124,6 +124,7 @@ impl Turn<'_> {
         };
         if intent == Intent::Force {
             self.desk.refused_files.set(read.state.filter(|_| reloaded.is_err()));
+            self.desk.files_are_refused.set(reloaded.is_err());
         }
         reloaded
     }
@@ -133,7 +134,12 @@ impl Turn<'_> {
     /// # Errors
     /// It makes no sense, or not here and now, or was taken back. Nothing has changed.
     pub async fn follow(&self, read: Reading) -> Result<Outcome, Refusal> {
-        self.apply_unless_taken_back(read.loaded?, Intent::Force).await
+        let followed = match read.loaded {
+            Ok(loaded) => self.apply_unless_taken_back(loaded, Intent::Force).await,
+            Err(refusal) => Err(refusal),
+        };
+        self.desk.files_are_refused.set(followed.is_err());
+        followed
     }
 
     async fn apply_unless_taken_back(&self, loaded: Loaded, intent: Intent) -> Result<Outcome, Refusal> {

@@ -47,6 +47,7 @@ families! {
     STOPPING: "stopping", Gauge, false, "", "Whether it is about to end: it finishes running requests and takes no more clients, at the latest when its notice is over (`timeouts.notice`)";
     SETTINGS_REVISION: "settings_revision", Gauge, false, "", "Grows by one whenever other settings are in force";
     SETTINGS_REFUSED: "settings_refused", Counter, false, "", "Changes of the settings that were refused, reloads included";
+    FILES_REFUSED: "settings_files_refused", Gauge, false, "", "Whether the files of settings were refused when they were last read to be put in force, by a reload or because they had changed: what runs is not what they say, and a restart may fail";
     CERTIFICATE_EXPIRY: "certificate_expiry_time", Gauge, true, "file", "When a certificate that clients are shown expires, or the first of its chain";
     LOG_LINES_LOST: "log_lines_lost", Counter, false, "log", "Lines for which a log had no room: `access`, or `stderr` for what the program says of itself";
     CLIENTS: "clients", Gauge, false, "worker", "Connections of clients";

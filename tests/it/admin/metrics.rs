@@ -202,20 +202,27 @@ fn counts_go_on_over_a_reload_and_those_of_a_backend_that_left_are_gone() {
     let now = metrics(&balancer);
     assert_eq!((now["settings_revision"], now["answers_total{code=\"2xx\"}"]), (2.0, 4.0));
     assert_eq!(now[&of(&stays.address().to_string(), "backend_answers_total", ",code=\"2xx\"")], 2.0);
+    let refused = || {
+        let now = metrics(&balancer);
+        (now["settings_refused_total"], now["settings_files_refused"])
+    };
+    assert_eq!(refused(), (0.0, 0.0));
     settings.write("nonsense = 1");
     balancer.signal("HUP");
     balancer.said("reload refused");
-    assert_eq!(metrics(&balancer)["settings_refused_total"], 1.0);
+    assert_eq!(refused(), (1.0, 1.0));
     let toml = "Content-Type: application/toml\r\n";
     balancer.admin().ask("POST", "/api/v1/config?dry_run=1", toml, "nonsense = 1\n").expect_status(422);
     balancer.admin().ask("POST", "/api/v1/config", toml, "nonsense = 1\n").expect_status(422);
-    assert_eq!(metrics(&balancer)["settings_refused_total"], 2.0);
+    assert_eq!(refused(), (2.0, 1.0));
     balancer.admin().ask("POST", "/api/v1/config?dry_run=1", toml, "").expect_status(422);
     balancer.admin().ask("POST", "/api/v1/config", toml, "").expect_status(422);
-    assert_eq!(metrics(&balancer)["settings_refused_total"], 3.0);
+    assert_eq!(refused(), (3.0, 1.0));
     let outdated = "Content-Type: application/json\r\nIf-Match: \"0\"\r\n";
     balancer.admin().ask("POST", "/api/v1/reload", outdated, "{}").expect_status(412);
-    assert_eq!(metrics(&balancer)["settings_refused_total"], 4.0);
+    assert_eq!(refused(), (4.0, 1.0), "what was not looked at says nothing of the files");
+    settings.change(&balancer, &pool("first", &[stays.address()]));
+    assert_eq!(refused(), (4.0, 0.0));
 }
 
 #[test]
