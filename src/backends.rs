@@ -403,6 +403,12 @@ impl Backend {
         self.hold.is_some() || self.weight.is_some()
     }
 
+    /// Whether it is not looked after any more, though requests may be with it: the settings name it no longer, or an operator
+    /// disabled it.
+    fn is_taken_out(&self) -> bool {
+        self.leaving || self.hold == Some(Hold::Disable)
+    }
+
     /// Whether it is known only for what an operator said of it: it is not wanted, and does nothing any more.
     pub fn is_remembered(&self) -> bool {
         self.leaving && self.load.in_flight() == 0

@@ -110,9 +110,8 @@ async fn keep_schedules(registry: &'static Registry, common: &Rc<Common>) {
 }
 
 fn is_checked(backend: &Backend) -> bool {
-    // One that is none any more is checked when requests that it still has hear nothing of it.
-    let may_be_waited_for = !backend.leaving || backend.health.is_doubted();
-    may_be_waited_for && backend.hold != Some(Hold::Disable)
+    // One that was taken out is checked when requests that it still has hear nothing of it.
+    !backend.is_taken_out() || backend.health.is_doubted() && backend.load.in_flight() > 0
 }
 
 /// What a check finds; nothing if it cannot be made for want of something of our own.

@@ -88,6 +88,8 @@ impl Evidence {
             DialError::Connect(error) => match error.kind() {
                 io::ErrorKind::ConnectionRefused => Self::Refused,
                 io::ErrorKind::TimedOut => Self::ConnectTimeout,
+                // It was there: as with one that is reset a moment later.
+                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Self::Closed,
                 _ => Self::Unreachable(in_words(error).into()),
             },
             DialError::Tls(fault) => Self::Tls(fault.clone()),
@@ -122,7 +124,10 @@ impl Evidence {
 
     /// Whether it is that a connection was closed, which may be for what came on it, or for the moment.
     pub fn is_of_closing(&self) -> bool {
-        matches!(self, Self::Closed | Self::ClosedInClear)
+        match self {
+            Self::Tls(fault) => fault.is_of_closing(),
+            found => matches!(found, Self::Closed | Self::ClosedInClear),
+        }
     }
 
     /// Whether it is that nothing comes from there: its machine may be gone, or it hangs.

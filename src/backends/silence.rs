@@ -81,9 +81,10 @@ impl Registry {
         for backend in backends.iter_mut() {
             let (known, is_busy) = (before.get(&backend.id), backend.load.in_flight() > 0);
             let Some(mut now) = Heard::next(known, backend.load.score().all(), is_busy) else { continue };
+            let is_taken_out = backend.is_taken_out();
             let health = &mut backend.health;
-            // Of one that is none any more nobody looks otherwise whether it is dead still.
-            if backend.leaving || health.is_usable() {
+            // Of one that was taken out nobody looks otherwise whether it is dead still.
+            if is_taken_out || health.is_usable() {
                 any_doubt |= now.takes_a_check() && health.doubt(Instant::now());
             } else {
                 now.excuse();

@@ -69,6 +69,23 @@ fn a_request_that_waits_for_a_machine_without_power_goes_to_another_unless_it_ma
 }
 
 #[test]
+fn a_request_that_waits_for_a_machine_that_was_disabled_before_it_lost_power_goes_to_another() {
+    let (first, second) = (Machine::start(), Backend::answers(OK));
+    let balancer = Balancer::before(&[first.backend.address, second.address]);
+    let balancer = balancer.flag("--admin", "127.0.0.1:0").start();
+    balancer.said_times("is healthy", 2);
+    let mut client = Client::to(balancer.address);
+    client.send("GET /slow HTTP/1.1\r\nHost: test\r\n\r\n");
+    until("it has the request", || first.backend.requests() == 1);
+    let path = format!("/api/v1/pools/default/backends/{}", first.backend.address);
+    let json = "Content-Type: application/json\r\n";
+    balancer.admin().ask("PATCH", &path, json, r#"{"hold": "disable"}"#).expect_status(200);
+    first.lose_power();
+    client.answer().expect_status(200);
+    balancer.said(&format!("{} is down: no connection in time", first.backend.address));
+}
+
+#[test]
 fn a_request_that_waits_for_a_machine_that_was_taken_out_before_it_lost_power_goes_to_another() {
     let (first, second) = (Machine::start(), Backend::answers(OK));
     let text = |backends: &str| {

@@ -60,6 +60,11 @@ impl TlsFault {
         matches!(self.0.kind, Kind::Error(Error::AlertReceived(Alert::NoApplicationProtocol)))
     }
 
+    /// Whether the backend closed or reset the connection, without a word of TLS.
+    pub fn is_of_closing(&self) -> bool {
+        matches!(self.0.kind, Kind::Closed)
+    }
+
     /// Whether the backend's certificate is to blame, rather than how it speaks.
     pub fn is_certificate(&self) -> bool {
         matches!(self.0.kind, Kind::Error(Error::InvalidCertificate(_)))
