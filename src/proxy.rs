@@ -57,7 +57,7 @@ pub use answer::{last_words, note_refusal};
 pub use body::Body;
 pub use client::{Client, MOST_HELD, Mark, before_due};
 pub use deadline::{Alarm, Clock, millis};
-pub use entrance::Entrance;
+pub use entrance::{Demands, Entrance};
 pub use error::{Error, Fault, Misframed, REASONS, Row};
 pub use phase::{Deadlines, Phase};
 pub use rates::Household;
@@ -135,7 +135,7 @@ async fn forward(
     exchange: &mut Exchange,
     unsent: &mut Option<Request<RequestBody>>,
 ) -> Result<Answer, Error> {
-    client.shared.with_access(|access| access.judge(client.ip(), client.origin().as_deref())).transpose()?;
+    judge(client)?;
     let request = unsent.as_mut().expect("it was not sent yet");
     let (asked, provenance) = headers::prepare(request, client, &view.snapshot.settings)?;
     let course = match course::find(client, view, request, &provenance, asked, exchange)? {
@@ -194,6 +194,15 @@ async fn forward(
         last = Some(failure.error);
     };
     Err(last.unwrap_or_else(|| answer::why_none(none, &view.snapshot, &course)))
+}
+
+/// Whether who asks may ask at all.
+fn judge(client: &Client) -> Result<(), Error> {
+    if client.is_outdated() {
+        return Err(Error::OutdatedConnection);
+    }
+    let judge = |access: &Access| access.judge(client.ip(), client.origin().as_deref());
+    client.shared.with_access(judge).unwrap_or(Ok(()))
 }
 
 /// The newest view, unless the settings have changed since, by which other pools may be in the places of those.

@@ -17,7 +17,7 @@ use crate::config::{Address, Config, Listener};
 use crate::connect::{Chores, SystemAuthorities, aside};
 use crate::control::{AdminDoor, Intent, Outcome, Refusal};
 use crate::proxy::{Rules, Stop};
-use crate::server::{Bound, LoadedTls, Order, Team, Tls};
+use crate::server::{Bound, LoadedTls, Opened, Order, Team, Tls};
 use crate::snapshot::Settings;
 use crate::telemetry::{self, Report, Seen};
 
@@ -52,8 +52,8 @@ struct WatchedTls {
 }
 
 impl WatchedTls {
-    fn start(tls: Arc<Tls>, chores: &Chores) -> Self {
-        let watch = chores.begin(Arc::clone(&tls).watch()).abort_handle();
+    fn start(tls: Arc<Tls>, (chores, workers): (&Chores, &[mpsc::Sender<Order>])) -> Self {
+        let watch = chores.begin(Arc::clone(&tls).watch(workers.to_vec())).abort_handle();
         Self { tls, watch }
     }
 }
@@ -80,7 +80,7 @@ impl Live {
             chores: chores.clone(),
             settings: watch::Sender::new(settings),
             rules: RefCell::new(rules),
-            tls: RefCell::new(tls.map(|tls| WatchedTls::start(tls, chores))),
+            tls: RefCell::new(tls.map(|tls| WatchedTls::start(tls, (chores, &orders)))),
             listeners: RefCell::new(listeners),
             admin: RefCell::default(),
             team,
@@ -294,18 +294,22 @@ impl Live {
         let Prepared { settings, ways, tls, renewal, listeners, admin, .. } = prepared;
         let config = Arc::clone(&settings.config);
         self.change_admin(admin).await;
-        let orders = self.change_listeners(listeners);
-        self.change_tls(tls, renewal);
-        // Without a pause between them, so that no snapshot has pools of the one and backends of the other.
+        // Without a pause between them, so that no snapshot has pools of the one and backends of the other, and no request goes by new
+        // routes whose client met less than is asked now.
         self.roster.adopt(Arc::clone(&config), ways);
+        let as_of = self.roster.as_of();
+        let asks_more = self.change_tls(tls, renewal, as_of);
+        let orders = self.change_listeners(listeners);
         self.settings.send_replace(settings);
         let rules = Rules::of(config, Some(&self.rules.borrow()));
         *self.rules.borrow_mut() = rules.clone();
         self.team.adopt(&rules.config);
         telemetry::set_level(rules.config.log_level);
         for (worker, own) in self.orders.iter().zip(orders) {
-            // One that has ended needs no orders.
-            for order in [Order::Adopt(rules.clone())].into_iter().chain(own) {
+            // Who comes where less is asked goes by no old routes, either.
+            let first = [Order::Adopt(rules.clone()), Order::Await(as_of)];
+            for order in first.into_iter().chain(own).chain(asks_more.then_some(Order::Part)) {
+                // One that has ended needs no orders.
                 let _ = worker.send(order).await;
             }
         }
@@ -321,15 +325,20 @@ impl Live {
                     let is_it = |place: &Place| Arc::ptr_eq(&place.opened, &stays.before);
                     let at = before.iter().position(is_it).expect("what stays is open");
                     now.push(before.remove(at).changed(&stays.after));
+                    part_if_more_is_asked(&stays.before, &[&stays.after]);
                     changed.extend(Some(stays).filter(Stays::is_changed));
                 }
                 Coming::Opens(mut opens, instead) => {
                     now.push(Place::of(&mut opens));
+                    instead.iter().for_each(|lost| part_if_more_is_asked(&lost.before, &[&opens.opened]));
                     bound.push(opens);
                     lost.extend(instead.map(|stays| stays.before));
                 }
             }
         }
+        // Who comes to any of those that are left is asked for a certificate.
+        let all: Vec<_> = now.iter().map(|place| &*place.opened).collect();
+        before.iter().for_each(|gone| part_if_more_is_asked(&gone.opened, &all));
         self.listeners.replace(now);
         // The files of those that are left go before they are closed.
         let closed: Vec<_> = before.into_iter().map(|place| place.opened).collect();
@@ -379,16 +388,16 @@ impl Live {
         let _ = self.callers.send(door).await;
     }
 
-    fn change_tls(&self, tls: Option<Arc<Tls>>, renewal: Option<LoadedTls>) {
+    /// Gives whether more is asked of clients who are connected.
+    fn change_tls(&self, tls: Option<Arc<Tls>>, renewal: Option<LoadedTls>, as_of: u64) -> bool {
         let mut watched = self.tls.borrow_mut();
         match (tls, watched.as_ref()) {
             (Some(tls), Some(known)) if Arc::ptr_eq(&tls, &known.tls) => {
-                if let Some(renewal) = renewal {
-                    tls.adopt(renewal);
-                }
+                return renewal.is_some_and(|renewal| tls.adopt(renewal, as_of));
             }
-            (tls, _) => *watched = tls.map(|tls| WatchedTls::start(tls, &self.chores)),
+            (tls, _) => *watched = tls.map(|tls| WatchedTls::start(tls, (&self.chores, &self.orders))),
         }
+        false
     }
 }
 
@@ -398,6 +407,13 @@ fn without_what_stays(mut config: Config, present: &Config) -> (Config, Vec<&'st
     config.keep_workers(present.workers);
     config.access_log.clone_from(&present.access_log);
     (config, later)
+}
+
+/// Lets requests of who came to the first go by no other routes if all of the others ask for certificates.
+fn part_if_more_is_asked(before: &Opened, now: &[&Opened]) {
+    if now.iter().all(|opened| opened.asks()) {
+        before.outdate();
+    }
 }
 
 fn tell_anew(lost: &Address) {

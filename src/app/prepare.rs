@@ -158,7 +158,11 @@ fn prepare_tls(
 ) -> Result<(Option<Arc<Tls>>, Option<LoadedTls>), StartError> {
     let Some(settings) = &config.tls else { return Ok((None, None)) };
     match present.and_then(|present| Some((present.tls.as_ref()?, present.config.tls.as_ref()?))) {
-        Some((tls, known)) if known == settings => Ok((Some(Arc::clone(tls)), None)),
+        // Routes may rely on authorities that were put into a file a moment ago. What is of no use stays as it was.
+        Some((tls, known)) if known == settings => {
+            let renewal = (!tls.is_current()).then(|| LoadedTls::load(settings).ok()).flatten();
+            Ok((Some(Arc::clone(tls)), renewal))
+        }
         Some((tls, _)) => Ok((Some(Arc::clone(tls)), Some(LoadedTls::load(settings)?))),
         None => Ok((Some(Arc::new(Tls::load(settings)?)), None)),
     }

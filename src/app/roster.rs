@@ -108,6 +108,11 @@ impl Roster {
         self.tell();
     }
 
+    /// The revision of the registry.
+    pub(super) fn as_of(&self) -> u64 {
+        self.registry.revision()
+    }
+
     /// The settings that it goes by, and how backends are reached, pool by pool.
     pub(super) fn current(&self) -> (Arc<Config>, Arc<[Ways]>) {
         let current = self.current.borrow();

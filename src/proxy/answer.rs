@@ -106,6 +106,8 @@ fn fields(error: &Error) -> Vec<(HeaderName, HeaderValue)> {
             // Who asked for a tunnel may have sent what was meant for its other end.
             fields.push((CONNECTION, HeaderValue::from_static("close")));
         }
+        // It is true of all that would follow, and to be asked again on another connection (RFC 9110 section 15.5.20).
+        StatusCode::MISDIRECTED_REQUEST => fields.push((CONNECTION, HeaderValue::from_static("close"))),
         // The rest of a request that we did not understand or wait for cannot be told from the next one.
         StatusCode::BAD_REQUEST | StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE => {
             fields.push((CONNECTION, HeaderValue::from_static("close")));

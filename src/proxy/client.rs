@@ -47,6 +47,8 @@ pub struct Client {
     pub shared: Rc<Shared>,
     address: SocketAddr,
     entrance: Rc<Entrance>,
+    /// The number of the demands that it met when it connected.
+    met: Cell<u32>,
     /// Which of our addresses it connected to, if its listener is at all of them.
     reached: Cell<Option<IpAddr>>,
     /// Of the request under way, if it came through a trusted proxy.
@@ -95,6 +97,7 @@ impl Client {
         let stream = Self::made(shared, self.address, entrance, alarm);
         stream.set(Mark::Stream, true);
         stream.reached.set(self.reached.get());
+        stream.met.set(self.met.get());
         let uploads = Rc::clone(self.uploads.get_or_init(Rc::default));
         stream.given_time.set(uploads.without_room(stream.shared.clock.now()));
         Self { certificate: self.certificate.clone(), uploads: OnceCell::from(uploads), ..stream }
@@ -104,6 +107,7 @@ impl Client {
         let client = Self {
             address,
             entrance,
+            met: Cell::default(),
             reached: Cell::new(None),
             origin: RefCell::default(),
             paces: OnceCell::new(),
@@ -197,7 +201,17 @@ impl Client {
 
     /// Whether it is to go when it has its answer.
     pub fn is_draining(&self) -> bool {
-        self.shared.is_draining() || self.entrance.is_closed()
+        self.shared.is_draining() || self.entrance.is_closed() || self.is_outdated()
+    }
+
+    /// Notes the number of the demands that it met.
+    pub fn met(&self, demands: u32) {
+        self.met.set(demands);
+    }
+
+    /// Whether more is asked of who connects than it was asked: what routes rely on now need not be so of it.
+    pub(super) fn is_outdated(&self) -> bool {
+        self.entrance.asks_more_than(self.met.get())
     }
 
     /// The address of who sent the request under way: its own, or that of whom it speaks for.

@@ -70,6 +70,9 @@ pub enum Error {
     /// The client sends frames of HTTP/2 that bring no request on, and does not stop.
     #[error("the client floods its connection with {0} frames")]
     Flood(&'static str),
+    /// More is asked of who connects than its client was asked when it did.
+    #[error("more is asked of who connects than when this connection began: connect anew")]
+    OutdatedConnection,
     /// No route holds for the request.
     #[error("nothing is here for this host, path and kind of request")]
     NoRoute,
@@ -187,8 +190,8 @@ pub const REASONS: &[&str] = &[
     "malformed_request", "head_too_large", "target_too_long", "head_timeout", "upload_timeout",
     "body_too_large", "connect_refused", "trace_refused", "loop_detected", "denied", "client_rate",
     "route_rate", "total_rate", "client_connections", "unknown_protocol", "client_gone", "client_stalled",
-    "too_many_connections", "proxy_header", "flood", "no_route", "no_backend", "none_in_service",
-    "backends_full", "connect_failed", "exhausted", "connect_timeout", "bad_certificate", "tls_failed",
+    "too_many_connections", "proxy_header", "flood", "outdated_connection", "no_route", "no_backend",
+    "none_in_service", "backends_full", "connect_failed", "exhausted", "connect_timeout", "bad_certificate", "tls_failed",
     "not_http2", "cannot_switch", "backend_closed", "bad_answer", "unasked_upgrade", "upgrade_ignored",
     "too_many_interim", "unasked_coding", "two_framings", "backend_stalled", "response_timeout",
     "found_dead", "answer_broken", "answer_timeout", "tunnel_broken", "tunnel_timeout", "stopped",
@@ -242,6 +245,7 @@ impl Error {
             Self::TooManyConnections => (Us,      503, "too_many_connections", "connection_limit_reached",         "PC"),
             Self::ProxyHeader(_)     => (Client,  400, "proxy_header",       "http_request_error",                 "PR"),
             Self::Flood(_)           => (Client,  429, "flood",              "http_request_denied",                "PR"),
+            Self::OutdatedConnection => (Us,      421, "outdated_connection", "http_request_denied",               "PR"),
             Self::NoRoute            => (Client,  404, "no_route",           "destination_not_found",              "PR"),
             Self::NoBackend          => (Backend, 503, "no_backend",         "destination_unavailable",            "SC"),
             Self::NoneInService      => (Us,      503, "none_in_service",    "destination_unavailable",            "SC"),

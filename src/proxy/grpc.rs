@@ -52,7 +52,7 @@ fn code(status: u16) -> u16 {
         408 | 504 => DEADLINE_EXCEEDED,
         413 | 414 | 429 | 431 => RESOURCE_EXHAUSTED,
         499 => CANCELLED,
-        502 | 503 => UNAVAILABLE,
+        421 | 502 | 503 => UNAVAILABLE,
         _ => INTERNAL,
     }
 }

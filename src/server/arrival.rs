@@ -21,7 +21,7 @@ use crate::proxy::{Alarm, Client, Entrance, Error, Shared, before_due, last_word
 use super::farewell::{close, part, refuse};
 use super::opened::Opened;
 use super::team::{LastWord, Seat};
-use super::tls::{HTTP_2, Tls};
+use super::tls::{Asked, HTTP_2, Tls};
 use super::{connection, http2, proxy_protocol};
 
 pub(super) use park::{at_a_stop, or_at_a_stop};
@@ -42,7 +42,8 @@ pub(super) struct Door {
 impl Door {
     /// One worker's door to what was opened.
     pub(super) fn to(opened: Arc<Opened>) -> Self {
-        let entrance = Rc::new(Entrance::open(opened.listener.clone(), opened.id.clone()));
+        let entrance = Entrance::open(opened.listener.clone(), opened.id.clone(), opened.demands());
+        let entrance = Rc::new(entrance);
         if opened.is_closed() {
             entrance.close();
         }
@@ -61,9 +62,21 @@ pub(super) struct Arrival {
     pub(super) door: Rc<Door>,
     pub(super) address: SocketAddr,
     pub(super) seat: Seat,
+    /// The number of the demands that it met.
+    met: u32,
 }
 
 impl Arrival {
+    /// Who has just come.
+    pub(super) fn new(shared: Rc<Shared>, door: Rc<Door>, address: SocketAddr, seat: Seat) -> Self {
+        Self { shared, door, address, seat, met: 0 }
+    }
+
+    /// Whether more is asked of who comes by now.
+    fn is_outdated(&self) -> bool {
+        self.door.entrance.asks_more_than(self.met)
+    }
+
     /// Serves the client in a task of its own.
     pub(super) fn spawn(self, socket: Socket) {
         match self.shared.must_be_introduced(self.address.ip(), self.door.listener()) {
@@ -109,12 +122,13 @@ impl Arrival {
         }
     }
 
-    async fn secure(self, socket: Socket, tls: Arc<Tls>) {
+    async fn secure(mut self, socket: Socket, tls: Arc<Tls>) {
         let client = self.client();
         client.alarm().wakes_me().await;
         // Boxed, for it is large and soon over.
-        let stream = match Box::pin(in_time(&client, shake_hands(socket, &tls))).await {
-            Some(Ok(stream)) => stream,
+        let (stream, met) = match Box::pin(in_time(&client, shake_hands(socket, (&tls, &self.shared)))).await
+        {
+            Some(Ok(secured)) => secured,
             Some(Err(NoTls::Clear(socket))) => {
                 let mut seen = [0; proxy_protocol::KNOWN_BY];
                 let known = socket.look_ahead(&mut seen).await;
@@ -139,6 +153,8 @@ impl Arrival {
                 return;
             }
         };
+        self.met = met;
+        client.met(met);
         let speaks_http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP_2);
         let stream = Stream::Tls(stream);
         // Boxed all, for the task is as large as the largest of them, whichever it becomes.
@@ -200,7 +216,9 @@ impl Arrival {
     }
 
     fn client(&self) -> Rc<Client> {
-        new_client(Rc::clone(&self.shared), &self.door, self.address)
+        let client = new_client(Rc::clone(&self.shared), &self.door, self.address);
+        client.met(self.met);
+        client
     }
 }
 
@@ -255,7 +273,11 @@ enum NoTls {
     Handshake(io::Error, Option<Socket>),
 }
 
-async fn shake_hands(socket: Socket, tls: &Tls) -> Result<Box<TlsStream<Socket>>, NoTls> {
+/// Gives the number of the demands that the client met, too.
+async fn shake_hands(
+    socket: Socket,
+    (tls, shared): (&Tls, &Shared),
+) -> Result<(Box<TlsStream<Socket>>, u32), NoTls> {
     if socket
         .first_byte()
         .await
@@ -264,9 +286,21 @@ async fn shake_hands(socket: Socket, tls: &Tls) -> Result<Box<TlsStream<Socket>>
     {
         return Err(NoTls::Clear(socket));
     }
-    let accepted = TlsAcceptor::from(tls.config()).accept(socket).into_fallible().await;
-    accepted.map(|stream| Box::new(TlsStream::Server(stream))).map_err(|(error, socket)| {
+    let Asked { config, demands } = in_step(tls, shared).await;
+    let accepted = TlsAcceptor::from(config).accept(socket).into_fallible().await;
+    accepted.map(|stream| (Box::new(TlsStream::Server(stream)), demands)).map_err(|(error, socket)| {
         let says_why = error.get_ref().is_some_and(|error| error.is::<rustls::Error>());
         NoTls::Handshake(error, says_why.then_some(socket))
     })
+}
+
+/// What is asked in a handshake that begins now. Settings of which it came with certificates are waited for: what their routes rely on is
+/// asked, and what those of the ones before relied on is not.
+async fn in_step(tls: &Tls, shared: &Shared) -> Asked {
+    loop {
+        match tls.asked_as_of(shared.view().snapshot.as_of) {
+            Some(asked) => return asked,
+            None => shared.clock.sleep(1).await,
+        }
+    }
 }

@@ -137,7 +137,8 @@ async fn speak(client: &Rc<Client>, stream: Stream, read_ahead: Bytes) -> (Stop,
             return Poll::Ready(Stop::Over(over));
         }
         client.advance_upload(cx);
-        if client.is_draining() && shared.is_over() {
+        let is_to_go = client.is_draining();
+        if is_to_go && shared.is_over() {
             if client.phase() == Phase::Flush {
                 // hyper has the last of an answer, which nobody will write.
                 client.set(Mark::CutShort, true);
@@ -152,7 +153,7 @@ async fn speak(client: &Rc<Client>, stream: Stream, read_ahead: Bytes) -> (Stop,
             Phase::Idle | Phase::Head => false,
             _ => client.is(Mark::Switchable),
         };
-        if client.is_draining() && !draining && !is_told_later() && !client.has_tunnel() {
+        if is_to_go && !draining && !is_told_later() && !client.has_tunnel() {
             if client.is(Mark::Passing) {
                 // Of a body that nobody wanted hyper may have a rest, which would be taken for the next request.
                 client.set(Mark::Passing, false);

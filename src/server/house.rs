@@ -113,7 +113,7 @@ impl House {
     pub(super) fn take(&self, Handed { socket, address, opened, seat }: Handed) {
         if let Ok(socket) = Socket::from_system(socket) {
             let door = self.door_to(opened);
-            Arrival { shared: Rc::clone(&self.shared), door, address, seat }.spawn(socket);
+            Arrival::new(Rc::clone(&self.shared), door, address, seat).spawn(socket);
         }
     }
 

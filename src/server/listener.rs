@@ -294,7 +294,7 @@ impl Usher {
     }
 
     fn arrival(&self, address: SocketAddr, seat: Seat) -> Arrival {
-        Arrival { shared: Rc::clone(&self.shared), door: Rc::clone(&self.door.borrow()), address, seat }
+        Arrival::new(Rc::clone(&self.shared), Rc::clone(&self.door.borrow()), address, seat)
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::config::{Listener, ListenerId};
+use crate::proxy::Demands;
 
 use super::tls::Tls;
 
@@ -17,6 +18,7 @@ pub struct Opened {
     /// How TLS is spoken, if it is.
     pub tls: Option<Arc<Tls>>,
     closed: AtomicBool,
+    demands: Arc<Demands>,
 }
 
 impl Opened {
@@ -30,7 +32,25 @@ impl Opened {
 
     /// What clients of this listener find. It is open until it is closed.
     pub(super) fn new(id: ListenerId, listener: Listener, tls: Option<Arc<Tls>>) -> Self {
-        Self { id, listener, tls, closed: AtomicBool::new(false) }
+        let demands = tls.as_ref().map(|tls| tls.demands()).unwrap_or_default();
+        Self { id, listener, tls, closed: AtomicBool::new(false), demands }
+    }
+
+    /// Whether who comes is asked for a certificate.
+    pub fn asks(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.asks())
+    }
+
+    /// Who came in the clear has not met what is asked from now on. Of who speaks TLS it is known what was asked.
+    pub fn outdate(&self) {
+        if self.tls.is_none() {
+            self.demands.grow();
+        }
+    }
+
+    /// What is asked of who comes.
+    pub(super) fn demands(&self) -> Arc<Demands> {
+        Arc::clone(&self.demands)
     }
 
     /// Nobody is to come there any more.

@@ -6,7 +6,7 @@ mod names;
 mod refused;
 mod watch;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::mem;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -23,6 +23,7 @@ use crate::config::{
     Authorities, ClientAuth, ClientCertificates, Found, NamedFile, Tls as Settings, TlsFiles,
 };
 use crate::connect::{Look, remark_on_authorities};
+use crate::proxy::Demands;
 use crate::telemetry::Seldom;
 
 pub use files::TlsError;
@@ -44,6 +45,7 @@ pub struct Tls {
     current: RwLock<Arc<Current>>,
     /// Clients whose certificates were not taken.
     distrusted: Seldom,
+    demands: Arc<Demands>,
 }
 
 /// What is in force, or is to be.
@@ -55,6 +57,17 @@ pub struct Current {
     config: Arc<ServerConfig>,
     certificates: Vec<Certificate>,
     clients: Clients,
+    /// The number of the demands that clients meet by it.
+    demands: u32,
+    /// The revision of the registry that came with it: requests that go by an older one are routed as others may be let in.
+    as_of: u64,
+}
+
+/// What is asked in a handshake.
+pub(super) struct Asked {
+    pub(super) config: Arc<ServerConfig>,
+    /// The number of the demands that a client meets by it.
+    pub(super) demands: u32,
 }
 
 impl Tls {
@@ -65,24 +78,38 @@ impl Tls {
     pub fn load(settings: &Settings) -> Result<Self, TlsError> {
         let current = Current::load(settings)?;
         current.tell(&[]);
-        Ok(Self { current: RwLock::new(Arc::new(current)), distrusted: Seldom::default() })
+        let (distrusted, demands) = <(Seldom, Arc<Demands>)>::default();
+        Ok(Self { current: RwLock::new(Arc::new(current)), distrusted, demands })
     }
 
-    /// Puts what was loaded in force: for handshakes that begin from now on.
-    pub fn adopt(&self, current: Current) {
-        self.put(current, None);
+    /// Puts what was loaded in force: for handshakes that begin where requests go by this revision of the registry. To be called before
+    /// any do. Gives whether more is asked of clients: those who are connected are to go.
+    pub fn adopt(&self, current: Current, as_of: u64) -> bool {
+        self.put(Current { as_of, ..current }, None)
     }
 
     /// The same, in place of these alone: others have come of a change of the settings, and of the files as they are by then.
-    fn put(&self, current: Current, before: Option<&Arc<Current>>) {
+    fn put(&self, current: Current, before: Option<&Arc<Current>>) -> bool {
         let mut used = self.current.write().unwrap_or_else(PoisonError::into_inner);
         if before.is_some_and(|before| !Arc::ptr_eq(before, &used)) {
-            return;
+            return false;
         }
-        let current = Arc::new(current.succeeding(&used));
+        let asks_more = current.clients.ask_more_than(&used.clients);
+        if asks_more {
+            self.demands.grow();
+        }
+        let current = Current { demands: self.demands.now(), ..current.succeeding(&used) };
+        let current = Arc::new(current);
         let before = mem::replace(&mut *used, Arc::clone(&current));
         drop(used);
         current.tell(&before.certificates);
+        asks_more
+    }
+
+    /// Whether the files are those that were read.
+    pub fn is_current(&self) -> bool {
+        let current = self.current();
+        watch::look(&current.settings) == current.loaded
     }
 
     /// The files of the certificates that are shown, and when the first of the chain in each ends.
@@ -91,9 +118,21 @@ impl Tls {
         self.current().certificates.iter().map(end).collect()
     }
 
-    /// What holds for a handshake that begins now.
-    pub(super) fn config(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.current().config)
+    /// Whether clients are asked for certificates.
+    pub(super) fn asks(&self) -> bool {
+        self.current().clients.auth.is_some()
+    }
+
+    /// What is asked of who connects.
+    pub(super) fn demands(&self) -> Arc<Demands> {
+        Arc::clone(&self.demands)
+    }
+
+    /// What holds for a handshake that begins now, unless requests go by an older revision of the registry than came with that.
+    pub(super) fn asked_as_of(&self, as_of: u64) -> Option<Asked> {
+        let current = self.current();
+        (current.as_of <= as_of)
+            .then(|| Asked { config: Arc::clone(&current.config), demands: current.demands })
     }
 
     fn current(&self) -> Arc<Current> {
@@ -104,6 +143,7 @@ impl Tls {
 /// Whose certificates are taken of clients; nobody's, if none is asked for.
 #[derive(Clone, Debug, Default)]
 struct Clients {
+    auth: Option<ClientAuth>,
     roots: Vec<CertificateDer<'static>>,
     verifier: Option<Arc<dyn ClientCertVerifier>>,
 }
@@ -112,7 +152,18 @@ impl Clients {
     fn load(settings: &ClientCertificates, provider: &Arc<CryptoProvider>) -> Result<Self, TlsError> {
         let roots = read_certificates(CLIENT_CA, &settings.ca)?;
         let verifier = verifier(settings, &roots, provider)?;
-        Ok(Self { roots, verifier: Some(verifier) })
+        Ok(Self { auth: Some(settings.auth), roots, verifier: Some(verifier) })
+    }
+
+    /// Whether somebody may have come by those who could not come by these, or was not asked what these ask.
+    fn ask_more_than(&self, before: &Self) -> bool {
+        let Some(auth) = self.auth else { return false };
+        let known: HashSet<_> = self.roots.iter().collect();
+        let had_to_show = match auth {
+            ClientAuth::Required => before.auth == Some(ClientAuth::Required),
+            ClientAuth::Optional => before.auth.is_some(),
+        };
+        !had_to_show || !before.roots.iter().all(|root| known.contains(root))
     }
 }
 
@@ -149,7 +200,9 @@ impl Current {
         };
         let read: Vec<Read> = due.into_iter().map(|(part, seen)| (part, seen, load(part, seen))).collect();
         let is_any = read.iter().any(|(.., result)| result.is_ok());
-        (is_any.then(|| Self::made(settings, loaded, certificates, clients, provider)), read)
+        let made =
+            || Self { as_of: used.as_of, ..Self::made(settings, loaded, certificates, clients, provider) };
+        (is_any.then(made), read)
     }
 
     fn made(
@@ -176,14 +229,14 @@ impl Current {
                 config.ticketer = tickets;
             }
         }
-        Self { settings: settings.clone(), loaded, config: Arc::new(config), certificates, clients }
+        let config = Arc::new(config);
+        Self { settings: settings.clone(), loaded, config, certificates, clients, demands: 0, as_of: 0 }
     }
 
     /// Keeps what clients remember of their last connections, unless others may connect now: who goes on with a session is
     /// not asked for a certificate again.
     fn succeeding(self, before: &Self) -> Self {
-        let auth = |current: &Self| current.settings.clients.as_ref().map(|clients| clients.auth);
-        if self.clients.roots != before.clients.roots || auth(&self) != auth(before) {
+        if self.clients.roots != before.clients.roots || self.clients.auth != before.clients.auth {
             return self;
         }
         let mut config = Arc::unwrap_or_clone(self.config);

@@ -21,6 +21,8 @@ use super::team::{Handed, Team};
 
 /// Milliseconds between two looks at what is idle.
 const SWEEP_EVERY: u64 = 1000;
+/// Milliseconds for a snapshot to come that goes with other settings: it is there many times as quick.
+const PATIENCE: u64 = 5000;
 /// Milliseconds between two looks at whether all clients are gone.
 const DRAIN_LOOK: u64 = 10;
 
@@ -71,6 +73,10 @@ pub struct News {
 pub enum Order {
     /// Go by other settings.
     Adopt(Rules),
+    /// Do what follows once requests go by this revision of the registry, and by the settings that came with it.
+    Await(u64),
+    /// Clients of whom more is asked than when they came are to go.
+    Part,
     /// Accept clients here, too.
     Open(Arc<Opened>, socket2::Socket),
     /// Say what was counted.
@@ -96,6 +102,7 @@ impl Worker {
         let house = Rc::new(House::new(Rc::clone(&shared), Arc::clone(&team), index, chores.clone()));
         self.sockets.into_iter().for_each(|(opened, socket)| house.open(opened, socket));
         chores.begin(keep_time(Rc::clone(&shared), Arc::clone(&team), ticks));
+        let mut known = self.as_of.subscribe();
         chores.begin(keep_up(Rc::clone(&shared), snapshots, self.as_of));
         let outbox = Rc::clone(shared.view().outbox());
         chores.begin(async move { outbox.deliver().await });
@@ -103,7 +110,7 @@ impl Worker {
         // It ends at a stop, or when whoever could ask for one is gone as well.
         let mut orders = self.orders;
         let stopped = async {
-            obey(&house, &mut orders, &mut stop).await;
+            obey((&house, &mut known), &mut orders, &mut stop).await;
             // Before those in the queues are taken: they may need the files of who goes.
             begin_to_stop(&shared, &mut stop);
             tokio::select! {
@@ -150,22 +157,32 @@ fn begin_to_stop(shared: &Shared, stop: &mut watch::Receiver<Option<Stop>>) {
 }
 
 /// Does what it is told to, until a stop; then what it was told before, for clients may wait where it is to open.
-async fn obey(house: &House, orders: &mut mpsc::Receiver<Order>, stop: &mut watch::Receiver<Option<Stop>>) {
+async fn obey(
+    (house, known): (&House, &mut watch::Receiver<u64>),
+    orders: &mut mpsc::Receiver<Order>,
+    stop: &mut watch::Receiver<Option<Stop>>,
+) {
     loop {
         tokio::select! {
             biased;
             _ = stop.wait_for(Option::is_some) => break,
-            Some(order) = orders.recv() => follow(house, order),
+            Some(order) = orders.recv() => follow(house, known, order).await,
         }
     }
     while let Ok(order) = orders.try_recv() {
-        follow(house, order);
+        follow(house, known, order).await;
     }
 }
 
-fn follow(house: &House, order: Order) {
+async fn follow(house: &House, known: &mut watch::Receiver<u64>, order: Order) {
     match order {
         Order::Adopt(rules) => house.shared.adopt(&rules),
+        Order::Await(as_of) => tokio::select! {
+            // Who tells it has fallen with the worker if it is an error.
+            _ = known.wait_for(|known| *known >= as_of) => {}
+            () = house.shared.clock.sleep(PATIENCE) => {}
+        },
+        Order::Part => drop(house.shared.clock.wake_all()),
         Order::Report(_) | Order::Recall(_) => account(&house.shared, order),
         Order::Open(opened, socket) => house.open(opened, socket),
         Order::Change(old, new) => house.change(&old, new),

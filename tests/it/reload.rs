@@ -1,5 +1,6 @@
 //! Settings change while requests run, and nothing is lost or forgotten.
 
+mod asked;
 mod files;
 mod later;
 mod listeners;

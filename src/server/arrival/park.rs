@@ -15,6 +15,8 @@ use super::Arrival;
 /// Milliseconds in which a client that is to go may begin one more request, which is answered and the last: when its listener
 /// was closed, and when the process stops. To close at once would lose what a busy client is just sending.
 const AT_A_CLOSE: u64 = 5000;
+/// The same, to be told that it is to come anew.
+const TO_BE_TOLD: u64 = 1000;
 const AT_A_STOP: u64 = 1000;
 
 /// Why a client is to go, if it is. The later the more pressing.
@@ -22,12 +24,14 @@ const AT_A_STOP: u64 = 1000;
 enum Going {
     Nowhere,
     DoorClosed,
+    Outdated,
     Stop(Leaving),
 }
 
 /// Keeps a client until it speaks again; or, which is false, until it has been idle for too long, or did not speak in the time
-/// that is left when it is to go. At a stop for which somebody waits that is only for who is parked because it is to go: it spoke
-/// a moment ago, or has just connected and would not try again. Who was parked before has been idle for longer.
+/// that is left when it is to go. At a stop for which somebody waits, and where it could only be told to come anew, that is only for who
+/// is parked because it is to go: it spoke a moment ago, or has just connected and would not try again. Who was parked before has been
+/// idle for longer.
 ///
 /// Not an `async fn`, which would take twice as much of each parked client's memory.
 pub(super) fn park(arrival: &Arrival, stream: &Stream) -> impl Future<Output = bool> {
@@ -48,7 +52,8 @@ pub(super) fn park(arrival: &Arrival, stream: &Stream) -> impl Future<Output = b
             going = Going::of(arrival);
             alarm.tighten(left(going, &arrival.shared));
         }
-        match alarm.is_due() || going == Going::Stop(Leaving::Stopped) && !is_recent {
+        let is_in_vain = matches!(going, Going::Outdated | Going::Stop(Leaving::Stopped));
+        match alarm.is_due() || is_in_vain && !is_recent {
             true => Poll::Ready(has_bytes(stream)),
             false => Poll::Pending,
         }
@@ -58,6 +63,7 @@ pub(super) fn park(arrival: &Arrival, stream: &Stream) -> impl Future<Output = b
 impl Going {
     fn of(arrival: &Arrival) -> Self {
         match arrival.shared.leaving() {
+            Some(Leaving::Succeeded) | None if arrival.is_outdated() => Self::Outdated,
             Some(Leaving::Succeeded) | None if arrival.door.entrance.is_closed() => Self::DoorClosed,
             Some(leaving) => Self::Stop(leaving),
             None => Self::Nowhere,
@@ -70,6 +76,7 @@ fn left(going: Going, shared: &Shared) -> u64 {
     match going {
         Going::Nowhere => u64::MAX,
         Going::DoorClosed => AT_A_CLOSE,
+        Going::Outdated => TO_BE_TOLD,
         Going::Stop(leaving) => at_a_stop(leaving, shared),
     }
 }

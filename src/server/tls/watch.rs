@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use crate::config::Tls as Settings;
 use crate::connect::{LOOK_EVERY, Look, Watched, aside};
 
+use super::super::worker::Order;
 use super::certificate::Certificate;
 use super::files::TlsError;
 use super::{Current, Tls};
@@ -19,8 +21,9 @@ const REMIND_EVERY: Duration = Duration::from_secs(12 * 3600);
 pub(super) type Read = (usize, Look, Result<(), TlsError>);
 
 impl Tls {
-    /// Loads files anew whenever they have changed, for ever. What cannot be used changes nothing.
-    pub async fn watch(self: Arc<Self>) {
+    /// Loads files anew whenever they have changed, for ever. What cannot be used changes nothing. Workers who take these orders part from
+    /// clients of whom more is asked then.
+    pub async fn watch(self: Arc<Self>, workers: Vec<mpsc::Sender<Order>>) {
         let (mut watched, mut reminder) = (Watched::default(), Reminder::new());
         loop {
             sleep(LOOK_EVERY).await;
@@ -32,7 +35,10 @@ impl Tls {
                 let due = due.into_iter().map(|part| (part, seen[part])).collect();
                 let this = Arc::clone(&self);
                 // Without anybody to do it, they are due at the next look.
-                let Ok(read) = aside(move || this.renew(&current, due)).await else { continue };
+                let Ok((asks_more, read)) = aside(move || this.renew(&current, due)).await else { continue };
+                if asks_more {
+                    part(&workers).await;
+                }
                 for (part, seen, result) in read {
                     match result {
                         Ok(()) => watched.take(part),
@@ -44,16 +50,25 @@ impl Tls {
         }
     }
 
-    /// Loads of these parts what can be, and tells what cannot.
-    fn renew(&self, used: &Arc<Current>, due: Vec<(usize, Look)>) -> Vec<Read> {
+    /// Loads of these parts what can be, and tells what cannot. Gives whether more is asked of clients, too.
+    fn renew(&self, used: &Arc<Current>, due: Vec<(usize, Look)>) -> (bool, Vec<Read>) {
         let (current, read) = Current::renewed(used, due);
+        let mut asks_more = false;
         if let Some(current) = current {
             let renewed = read.iter().filter(|(.., result)| result.is_ok());
             let renewed = renewed.filter_map(|(part, ..)| current.certificates.get(*part));
             renewed.for_each(Certificate::warn_of_its_time);
-            self.put(current, Some(used));
+            asks_more = self.put(current, Some(used));
         }
-        read
+        (asks_more, read)
+    }
+}
+
+/// Lets workers part from clients of whom more is asked by now.
+async fn part(workers: &[mpsc::Sender<Order>]) {
+    for worker in workers {
+        // One that has ended has none.
+        let _ = worker.send(Order::Part).await;
     }
 }
 
