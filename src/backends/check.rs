@@ -32,7 +32,7 @@ use judge::judge;
 use schedule::Schedule;
 
 use super::health::GrpcReply;
-use super::{Backend, Evidence, Hold, Registry, missed, pause, silence};
+use super::{Backend, Evidence, Registry, missed, pause, silence};
 
 /// What we call ourselves in a backend's log.
 const AGENT: &str = "loadbalancer-check";
