@@ -20,7 +20,8 @@ use super::spent::Spent;
 use super::{Client, Error, grpc};
 
 /// An answer's body on its way to the client. It ends the exchange when it is dropped: it returns the connection to the
-/// backend, gives up the lease and writes the access log, so that nothing depends on the handler still running.
+/// backend, gives up the lease and writes the access log, or leaves the line with the client until the last is out, so that nothing
+/// depends on the handler still running.
 #[derive(Debug)]
 pub struct Body {
     source: Source,
@@ -287,7 +288,7 @@ impl Drop for Body {
             _ => true,
         };
         if let Some(exchange) = &mut self.exchange {
-            exchange.completed();
+            exchange.given();
         }
         if !has_ended && let Source::Backend(download) = mem::replace(&mut self.source, Source::Empty) {
             download.wait_for_the_end();

@@ -1,5 +1,6 @@
 //! A client's connection, as its requests see it.
 
+mod given;
 mod marks;
 mod uploads;
 mod waiting;
@@ -21,6 +22,7 @@ use memchr::memchr;
 use crate::config::{Address, Listener, ListenerId};
 use crate::connect::{Advance, Stream};
 use crate::snapshot::Settings;
+use crate::telemetry::access_log::Entry;
 
 use super::deadline::Alarm;
 use super::fields::is_like;
@@ -67,6 +69,8 @@ pub struct Client {
     sent_at: Cell<Option<Instant>>,
     own_deadlines: Cell<OwnDeadlines>,
     fault: RefCell<Option<Error>>,
+    /// The line of the request whose answer is given.
+    line: RefCell<Option<Box<Entry>>>,
     interim: RefCell<Vec<u8>>,
     /// The place of the route that takes lines out of those, while one does. A client may outlive its settings.
     treated_by: RefCell<Option<(Weak<Settings>, usize)>>,
@@ -120,6 +124,7 @@ impl Client {
             sent_at: Cell::new(None),
             own_deadlines: Cell::default(),
             fault: RefCell::default(),
+            line: RefCell::default(),
             interim: RefCell::default(),
             treated_by: RefCell::default(),
             upload: RefCell::default(),

@@ -3,7 +3,6 @@
 use std::mem;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::thread::panicking;
 use std::time::Instant;
 
 use hyper::body::{Body as _, Incoming};
@@ -21,7 +20,8 @@ use super::request_id::RequestId;
 use super::treated::Treated;
 use super::{Client, Error, Fault, grpc};
 
-/// A request under way. When it is dropped, the client's connection waits for the next one and the access log has a line.
+/// A request under way. When it is dropped, the client's connection waits for the next one, and the access log has a line or gets it
+/// when the last of the answer is out.
 #[derive(Debug)]
 pub(super) struct Exchange {
     client: Rc<Client>,
@@ -185,7 +185,15 @@ impl Exchange {
         self.began_well
     }
 
-    /// The client's side of hyper was given all of the answer.
+    /// The client's side of hyper was given all of the answer, which HTTP/1.1 has yet to write. What becomes of a stream's is known
+    /// to who gives it in pieces.
+    pub(super) fn given(&mut self) {
+        if !mem::replace(&mut self.settled, true) && !self.client.is(Mark::Stream) {
+            self.client.set(Mark::Given, true);
+        }
+    }
+
+    /// It ended as it should.
     pub(super) fn completed(&mut self) {
         self.settled = true;
     }
@@ -196,40 +204,13 @@ impl Exchange {
         if mem::replace(&mut self.settled, true) {
             return false;
         }
-        let row = error.row();
-        let is_the_backends = row.fault == Fault::Backend;
-        self.client.shared.tally.failed(row.reason);
-        let Some(entry) = &mut self.entry else { return is_the_backends };
-        let client = self.client.address();
-        match entry.backend() {
-            Some(backend) => tracing::debug!("{client}: {backend}: {error}"),
-            None => tracing::debug!("{client}: {error}"),
-        }
-        entry.failed(row.status.as_u16(), row.reason, row.termination);
-        is_the_backends
+        self.client.tell_failure(error, self.entry.as_deref_mut());
+        error.row().fault == Fault::Backend
     }
 
     /// It ended before all of its answer was given away. Tells the same.
     pub(super) fn cut(&mut self) -> bool {
-        !self.settled && self.failed(&self.why_cut())
-    }
-
-    /// Why it ended before anybody said so: whoever drove the client's connection let go of it.
-    #[cold]
-    fn why_cut(&self) -> Error {
-        let client = &self.client;
-        // A panic is ours, whoever waits for what it left undone.
-        if client.shared.is_over() || panicking() {
-            return Error::Stopped;
-        }
-        if let Some(fault) = client.take_fault() {
-            return fault;
-        }
-        match client.is_due() && client.phase() == Phase::Answer {
-            true if client.is(Mark::Blocked) => Error::ClientStalled,
-            true => Error::AnswerTimeout,
-            false => Error::ClientGone,
-        }
+        !self.settled && self.failed(&self.client.why_cut())
     }
 }
 
@@ -255,9 +236,9 @@ impl Drop for Exchange {
             self.client.shared.tally.took(began);
         }
         self.cut();
-        if let (Some(entry), Some(log)) = (self.entry.take(), &self.client.shared.access_log) {
-            let (bytes_in, bytes_out) = self.client.counts();
-            log.write(&entry.end(bytes_in, bytes_out));
+        match self.client.is(Mark::Given) {
+            true => self.client.keep_line(self.entry.take()),
+            false => self.entry.iter().for_each(|entry| self.client.log(entry)),
         }
         self.client.set(Mark::Watched, false);
         self.client.set_upload(None);

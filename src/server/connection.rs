@@ -39,13 +39,14 @@ enum Stop {
 /// idle and to go, for its next request may be on its way.
 pub(super) async fn serve(client: Rc<Client>, mut stream: Stream) -> Option<Stream> {
     let client = &client;
-    let _untaken = Untaken(client);
+    let _left = Left(client);
     client.identify(&stream);
     client.note_reached(&stream);
     let mut read_ahead = Bytes::new();
     loop {
         let (stop, mut unused, socket) = speak(client, stream, read_ahead).await;
         stream = socket;
+        client.lose_answer();
         match stop {
             Stop::Over(Ok(())) => {
                 if let Some(tunnel) = client.take_tunnel() {
@@ -99,11 +100,13 @@ pub(super) async fn serve(client: Rc<Client>, mut stream: Stream) -> Option<Stre
     }
 }
 
-/// Lets go of a tunnel that nobody takes when all is over, as when its client has left: each holds the other.
-struct Untaken<'a>(&'a Client);
+/// Sees to what is left when all is over, as when its client has left: an answer that is not out, and a tunnel that nobody takes,
+/// for each holds the other.
+struct Left<'a>(&'a Client);
 
-impl Drop for Untaken<'_> {
+impl Drop for Left<'_> {
     fn drop(&mut self) {
+        self.0.lose_answer();
         drop(self.0.take_tunnel());
     }
 }

@@ -224,6 +224,9 @@ impl AsyncWrite for ClientTransport {
             self.client.took(0);
         }
         if self.client.phase() == Phase::Flush {
+            if self.client.is(Mark::Given) {
+                self.client.took_answer();
+            }
             if self.client.is(Mark::Passing) {
                 // The answer is with the client.
                 drop(self.client.take_unread());

@@ -2,6 +2,7 @@
 
 mod blamed;
 mod cut;
+mod given;
 mod listeners;
 mod lost;
 mod piped;

@@ -25,6 +25,8 @@ pub enum Mark {
     OpenEnded,
     /// Its last answer broke off.
     CutShort,
+    /// hyper has all of an answer that went well, and the system does not.
+    Given,
     /// The backend has yet to say that it wants the request's body.
     Withheld,
     /// hyper was asked for the request's body, and says the word to go on itself.
