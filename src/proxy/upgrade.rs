@@ -1,7 +1,9 @@
 //! Upgraded connections (RFC 9110 section 7.8): after a 101, bytes pass both ways until both sides have ended.
 
+use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
+use std::mem;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
@@ -13,7 +15,7 @@ use tokio::task::yield_now;
 use crate::balance::Lease;
 use crate::connect::{Stream, set_keepalive};
 
-use super::client::{Mark, before_due};
+use super::client::Mark;
 use super::exchange::Exchange;
 use super::passage::pass;
 use super::phase::Phase;
@@ -38,21 +40,30 @@ impl Tunnel {
         self.exchange.client()
     }
 
-    /// Passes bytes both ways until both sides have ended or the client's deadline comes. `read_ahead` is what the
-    /// client sent right behind its head.
-    pub async fn run(mut self, client: impl AsyncRead + AsyncWrite + Unpin, read_ahead: &[u8]) {
+    /// Its client left before it began.
+    pub fn give_up(self) {
+        self.backend.cut();
+    }
+
+    /// Passes bytes both ways until both sides have ended, the client's deadline comes or the time of a stop is over. `read_ahead` is
+    /// what the client sent right behind its head. Tells whether the client was told the end of what the backend said: if it was not,
+    /// its connection must not end in order, which would say so. Nor does the backend's.
+    ///
+    /// That holds for a tunnel that was quiet for too long, too: neither side has said that it is through, and there is nothing on the
+    /// way that a reset could lose, but what the other side has not taken for as long.
+    pub async fn run(mut self, client: impl AsyncRead + AsyncWrite + Unpin, read_ahead: &[u8]) -> bool {
         let facts = Rc::clone(self.exchange.client());
         facts.enter(Phase::Tunnel);
         // Its deadline may be far, and a listener's clients have it.
         let _ = set_keepalive(&SockRef::from(self.backend.socket()));
-        let mut client = Metered { stream: client, client: Rc::clone(&facts), incoming: true };
-        let mut backend = Metered { stream: self.backend, client: Rc::clone(&facts), incoming: false };
+        let mut client = Metered::of(client, &facts, true);
+        let mut backend = Metered::of(self.backend, &facts, false);
         let passed = async {
             facts.count_in(read_ahead.len() as u64);
             facts.count_out(self.read_ahead.len() as u64);
             pass(&mut client, &mut backend, (read_ahead, &self.read_ahead)).await
         };
-        let passed = before_due(&facts, passed).await;
+        let passed = in_time(&facts, passed).await;
         if matches!(passed, Some(Err(_))) && facts.is(Mark::Stream) {
             // What passed last is with hyper, which would drop it: it gets a turn, and the connection another.
             for _ in 0..TURNS {
@@ -60,14 +71,32 @@ impl Tunnel {
             }
         }
         facts.wake_passage();
+        if !backend.is_told_all {
+            backend.stream.cut();
+        }
         match passed {
-            Some(Ok(_)) => return self.exchange.completed(),
+            Some(Ok(_)) => {
+                self.exchange.completed();
+                return true;
+            }
             // Whose end it was is known.
             Some(Err(_)) => {}
             None => facts.set_fault(facts.take_fault().unwrap_or(Error::TunnelTimeout)),
         }
         facts.set(Mark::BrokenOff, true);
+        client.is_told_all
     }
+}
+
+/// What comes of it, unless the client's deadline comes first, or the end of a stop.
+async fn in_time<T>(client: &Client, passed: impl Future<Output = T>) -> Option<T> {
+    let mut passed = pin!(passed);
+    poll_fn(|cx| match passed.as_mut().poll(cx) {
+        Poll::Ready(passed) => Poll::Ready(Some(passed)),
+        Poll::Pending if client.is_due() || client.shared.is_over() => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    })
+    .await
 }
 
 /// One end, whose bytes put off the deadline and are counted, and which may break.
@@ -75,9 +104,17 @@ struct Metered<S> {
     stream: S,
     client: Rc<Client>,
     incoming: bool,
+    /// It seems to have said all.
+    is_at_end: bool,
+    /// It was told that nothing more comes.
+    is_told_all: bool,
 }
 
 impl<S> Metered<S> {
+    fn of(stream: S, client: &Rc<Client>, incoming: bool) -> Self {
+        Self { stream, client: Rc::clone(client), incoming, is_at_end: false, is_told_all: false }
+    }
+
     fn note<T>(&self, passed: io::Result<T>) -> io::Result<T> {
         if passed.is_err() {
             self.client.set_fault(if self.incoming { Error::ClientGone } else { Error::TunnelBroken });
@@ -96,6 +133,16 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buf));
         self.note(read)?;
         let bytes = (buf.filled().len() - before) as u64;
+        if bytes == 0 && self.incoming && self.client.is(Mark::Stream) {
+            // hyper tells it of a stream that was taken back, too. Who tells its client something knows, a turn later.
+            if !mem::replace(&mut self.is_at_end, true) {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            if self.client.is(Mark::TakenBack) {
+                return Poll::Ready(self.note(Err(io::ErrorKind::ConnectionReset.into())));
+            }
+        }
         if self.incoming {
             self.client.count_in(bytes);
         } else {
@@ -125,6 +172,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
             self.client.set(Mark::ToldAll, true);
         }
         let shut = ready!(Pin::new(&mut self.stream).poll_shutdown(cx));
+        self.is_told_all = shut.is_ok();
         Poll::Ready(self.note(shut))
     }
 }

@@ -76,9 +76,10 @@ pub(super) fn answer<B>(response: &mut Response<B>, tunnel: Tunnel) {
     // The stream's own task ends with the answer.
     spawn_local(async move {
         tunnel.client().alarm().wakes_me().await;
-        // Or else its exchange tells that the client left.
-        if let Ok(client) = upgrade.await {
-            tunnel.run(TokioIo::new(client), b"").await;
+        match upgrade.await {
+            // Of its connection nobody has to know: a stream that was not told all is reset.
+            Ok(client) => drop(tunnel.run(TokioIo::new(client), b"").await),
+            Err(_) => tunnel.give_up(),
         }
     });
 }

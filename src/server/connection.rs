@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use crate::connect::Stream;
 use crate::proxy::{Client, Error, Mark, Phase, handle};
 
-use super::farewell::{close, cut, has_bytes, part, refuse};
+use super::farewell::{close, has_bytes, part, refuse};
 use super::framing::{Refusal, UNESCAPED, escape, explain};
 use super::http2;
 use super::proxy_protocol::{UNEXPECTED, is_header};
@@ -49,13 +49,7 @@ pub(super) async fn serve(client: Rc<Client>, mut stream: Stream) -> Option<Stre
         client.lose_answer();
         match stop {
             Stop::Over(Ok(())) => {
-                if let Some(tunnel) = client.take_tunnel() {
-                    tunnel.run(stream, &unused).await;
-                } else if client.is(Mark::Unread) || !unused.is_empty() || says_more(client, &stream) {
-                    part(&client.shared, stream, b"").await;
-                } else {
-                    close(&client.shared, stream).await;
-                }
+                end(client, stream, &unused).await;
                 return None;
             }
             Stop::Over(Err(_)) if is_between(client) && http2::may_begin(&unused) => {
@@ -67,7 +61,7 @@ pub(super) async fn serve(client: Rc<Client>, mut stream: Stream) -> Option<Stre
                 if let Some(error) = malformed(&error, &unused, client.shared.head_limits().size) {
                     refuse(client, stream, &error, &unused).await;
                 } else if client.was_cut_short() {
-                    cut(&stream);
+                    stream.cut();
                 }
                 return None;
             }
@@ -87,7 +81,7 @@ pub(super) async fn serve(client: Rc<Client>, mut stream: Stream) -> Option<Stre
             Stop::Cut if !client.was_cut_short() => return None,
             Stop::Due(_) | Stop::Cut => {
                 if client.is(Mark::Blocked) || client.was_cut_short() {
-                    cut(&stream);
+                    stream.cut();
                 }
                 return None;
             }
@@ -100,6 +94,19 @@ pub(super) async fn serve(client: Rc<Client>, mut stream: Stream) -> Option<Stre
     }
 }
 
+/// Ends a connection that hyper is through with, after its tunnel if it becomes one.
+async fn end(client: &Client, mut stream: Stream, unused: &[u8]) {
+    if let Some(tunnel) = client.take_tunnel() {
+        if !tunnel.run(&mut stream, unused).await {
+            stream.cut();
+        }
+    } else if client.is(Mark::Unread) || !unused.is_empty() || says_more(client, &stream) {
+        part(&client.shared, stream, b"").await;
+    } else {
+        close(&client.shared, stream).await;
+    }
+}
+
 /// Sees to what is left when all is over, as when its client has left: an answer that is not out, and a tunnel that nobody takes,
 /// for each holds the other.
 struct Left<'a>(&'a Client);
@@ -107,7 +114,9 @@ struct Left<'a>(&'a Client);
 impl Drop for Left<'_> {
     fn drop(&mut self) {
         self.0.lose_answer();
-        drop(self.0.take_tunnel());
+        if let Some(tunnel) = self.0.take_tunnel() {
+            tunnel.give_up();
+        }
     }
 }
 

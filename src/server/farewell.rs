@@ -3,9 +3,7 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
-use std::time::Duration;
 
-use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::connect::{Peeked, Stream};
@@ -78,13 +76,6 @@ pub(super) async fn close(shared: &Shared, mut stream: Stream) {
         // It fails only if the client is gone.
         let _ = Box::pin(within(shared, || or_at_a_stop(LINGER_SILENT, shared), stream.shutdown())).await;
     }
-}
-
-/// Makes the end of this connection a reset: for a client that takes nothing, to which the system would offer what is on the way
-/// again and again, for a quarter of an hour; and for one that would take an orderly end for that of its answer.
-pub(super) fn cut(stream: &Stream) {
-    // It fails only if the connection is gone already.
-    let _ = SockRef::from(stream.socket()).set_linger(Some(Duration::ZERO));
 }
 
 /// Whether the client has already sent more.

@@ -26,7 +26,7 @@ use crate::connect::Stream;
 use crate::proxy::{Client, Error, MOST_HELD, handle, note_refusal};
 
 use super::arrival::or_at_a_stop;
-use super::farewell::{cut, part};
+use super::farewell::part;
 
 use parting::{FAREWELL, Parting};
 use pieces::Pieces;
@@ -77,7 +77,7 @@ pub(super) async fn serve(client: &Rc<Client>, mut stream: Stream, read_ahead: B
         }
     };
     if record.is_blocked() {
-        return cut(&stream);
+        return stream.cut();
     }
     // To close on bytes that were not read, or that come late, would reset the connection, and our last word would be lost.
     part(&client.shared, stream, words.as_ref().map_or(&[], |words| words)).await;

@@ -1,5 +1,6 @@
 //! Upgraded connections (WebSocket) are tunnelled.
 
+mod broken;
 mod ending;
 
 use crate::support::{Answer, Backend, Balancer, Client, PATIENCE, Running, Transport, get};

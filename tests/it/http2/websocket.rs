@@ -234,6 +234,20 @@ fn a_client_that_takes_its_tunnel_back_ends_it_at_the_backend() {
 }
 
 #[test]
+fn a_tunnel_that_its_client_takes_back_is_reset_for_the_backend() {
+    for leave in
+        [|mut tunnel: Stream, _| tunnel.cancel(), |tunnel: Stream, client: Http2| drop((tunnel, client))]
+    {
+        let (tell, told) = channel();
+        let backend = agreeing(move |mut transport| tell.send(transport.try_rest().1).unwrap());
+        let (_balancer, mut client) = before(&backend, &[]);
+        let tunnel = opened(&mut client);
+        leave(tunnel, client);
+        told.recv_timeout(PATIENCE).expect("the end of the tunnel").expect_err("that was no orderly end");
+    }
+}
+
+#[test]
 fn a_backend_that_leaves_ends_the_tunnel() {
     for reset in [false, true] {
         let backend = agreeing(move |transport| if reset { transport.reset() } else { drop(transport) });

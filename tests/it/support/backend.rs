@@ -235,6 +235,13 @@ impl Transport {
         rest
     }
 
+    /// Reads to the end of the connection: what came, and how it ended.
+    pub fn try_rest(&mut self) -> (Vec<u8>, std::io::Result<usize>) {
+        let mut rest = Vec::new();
+        let ended = self.reader.read_to_end(&mut rest);
+        (rest, ended)
+    }
+
     /// Sends bytes, if the connection still takes them.
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
         self.reader.get_mut().write_all(bytes.as_ref())

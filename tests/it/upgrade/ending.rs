@@ -284,7 +284,7 @@ fn the_access_log_tells_who_ended_a_tunnel_that_did_not_end_in_order() {
         let line = balancer.said("\"status\":101");
         assert!(line.contains(&format!("\"reason\":\"{reason}\"")), "{line}");
     };
-    let stay = |mut client: Client| drop(client.rest());
+    let stay = |mut client: Client| drop(client.remains());
     ended(Transport::reset, stay, "tunnel_broken");
     ended(|mut transport| transport.wait_for_end(), stay, "tunnel_timeout");
     ended(|mut transport| transport.wait_for_end(), Client::reset, "client_gone");
