@@ -250,7 +250,8 @@ fn desk_over(
     predecessor: Option<u32>,
     (sources, loaded): (Option<Sources>, Loaded),
 ) -> Rc<Desk> {
-    let [changed, kept, counted, open, shown, asked, recalled] = std::array::from_fn(|_| Rc::clone(live));
+    let [changed, kept, told, counted, open, shown, asked, recalled] =
+        std::array::from_fn(|_| Rc::clone(live));
     let stops = stopping.clone();
     let apply = move |config, intent| Rc::clone(&changed).apply(config, intent, stops.clone()).boxed_local();
     let means = Means {
@@ -264,6 +265,7 @@ fn desk_over(
         sources,
         apply: Box::new(apply),
         keep_sources: Box::new(move || Box::new(kept.keep_sources())),
+        source_states: Box::new(move || told.source_states()),
         clients: Box::new(move || counted.clients()),
         listeners: Box::new(move || open.listeners()),
         certificates: Box::new(move || shown.certificates()),

@@ -32,7 +32,7 @@ use crate::telemetry::Watchman;
 
 pub use admin::{AdminDoor, admin, openapi};
 pub use desk::{Apply, Confirmation, Desk, Intent, Kept, Means, Outcome, Refusal, Turn, Unfit, Verdict};
-pub use discovery::{Discovery, Objection, unlisted};
+pub use discovery::{Discovery, Objection, SourceState, Trouble, unlisted};
 pub use metrics::reference as metrics_reference;
 pub use plan::starved;
 pub use reload::{hangups, reload, watch};

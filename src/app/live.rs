@@ -15,7 +15,7 @@ use tracing::{info, warn};
 
 use crate::config::{Address, Config, Listener};
 use crate::connect::{Chores, SystemAuthorities, aside};
-use crate::control::{AdminDoor, Intent, Outcome, Refusal};
+use crate::control::{AdminDoor, Intent, Outcome, Refusal, SourceState};
 use crate::proxy::{Rules, Stop};
 use crate::server::{Bound, LoadedTls, Opened, Order, Team, Tls};
 use crate::snapshot::Settings;
@@ -217,6 +217,11 @@ impl Live {
     /// Asks the sources of the settings in force also when others are, until what this gives is dropped.
     pub(super) fn keep_sources(&self) -> Kept {
         self.roster.keep()
+    }
+
+    /// How the sources of the settings in force are, pool by pool.
+    pub(super) fn source_states(&self) -> Vec<SourceState> {
+        self.roster.states()
     }
 
     /// What sources have told of.

@@ -17,7 +17,7 @@ use tokio::time::sleep;
 use crate::backends::{Backend as Known, Registry, Terms, pause_after};
 use crate::config::{Backend, Config, Pool, Source, is_ourselves};
 use crate::connect::{Chores, Patience, Ways};
-use crate::control::{Discovery, Objection};
+use crate::control::{Discovery, Objection, SourceState, Trouble};
 
 use super::StartError;
 
@@ -60,6 +60,7 @@ struct Current {
 /// A source that is asked now and then, until it is dropped.
 struct Followed {
     found: Vec<Backend>,
+    trouble: Option<Trouble>,
     asking: AbortHandle,
 }
 
@@ -221,10 +222,33 @@ impl Roster {
             let found = known.map(|(.., found)| found.clone()).unwrap_or_default();
             let (this, own) = (Rc::downgrade(self), key.clone());
             let tell = move |found| this.upgrade().map_or(Ok(()), |this| this.found(&own, found));
-            let asking = discovery.clone().follow(key.1.clone(), found.clone(), tell);
+            let (this, own) = (Rc::downgrade(self), key.clone());
+            let note = move |why| {
+                let this = this.upgrade();
+                this.iter().for_each(|this| this.note(&own, &why));
+            };
+            let asking = discovery.clone().follow((key.1.clone(), found.clone()), tell, note);
             let asking = self.chores.begin(asking).abort_handle();
-            followed.insert(key.clone(), Followed { found, asking });
+            followed.insert(key.clone(), Followed { found, trouble: None, asking });
         }
+    }
+
+    /// Notes what is wrong with a source, if anything is.
+    fn note(&self, key: &Key, why: &Option<String>) {
+        if let Some(followed) = self.followed.borrow_mut().get_mut(key) {
+            followed.trouble = Trouble::after(followed.trouble.take(), why.clone());
+        }
+    }
+
+    /// How the sources of the settings in force are, pool by pool.
+    pub(super) fn states(&self) -> Vec<SourceState> {
+        let (current, followed) = (self.current.borrow(), self.followed.borrow());
+        let state = |(pool, source, servers): Key| {
+            let known = followed.get(&(Arc::clone(&pool), source.clone(), servers))?;
+            let (backends, trouble) = (known.found.len(), known.trouble.clone());
+            Some(SourceState { pool, source, backends, trouble })
+        };
+        keys(&current.config).into_iter().filter_map(state).collect()
     }
 
     /// Goes by what a source found.

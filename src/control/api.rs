@@ -9,7 +9,7 @@ mod routes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use backends::{Backend, BackendList, BackendState, Check, Counts, Pool, PoolList, Weight};
+pub use backends::{Backend, BackendList, BackendState, Check, Counts, Pool, PoolList, Source, Weight};
 pub use changes::{Applied, BackendPatch, Change, Confirmation, Override, OverrideList, Reload, Verdict};
 pub use plan::{Difference, Elsewhere, Kind, Moved, Plan, Requests};
 pub use problem::{Problem, ProblemKind};

@@ -25,6 +25,7 @@ use crate::proxy::Stop;
 use crate::snapshot::{Settings, Snapshot};
 use crate::telemetry::{Report, Seen};
 
+use super::discovery::SourceState;
 use super::history::{self, History};
 use super::vitals::Vitals;
 
@@ -53,6 +54,8 @@ pub struct Means {
     pub apply: Apply,
     /// Lets the sources of the settings in force be asked also when others are.
     pub keep_sources: Box<dyn Fn() -> Kept>,
+    /// How the sources of the settings in force are, pool by pool.
+    pub source_states: Box<dyn Fn() -> Vec<SourceState>>,
     /// How many clients each worker has.
     pub clients: Box<dyn Fn() -> Vec<usize>>,
     /// The listeners that are open, with the ports that the system chose.
@@ -261,6 +264,11 @@ impl Desk {
     /// Waits until they do, though not for ever.
     pub(super) async fn until_all_know(&self, as_of: u64) {
         known::wait(&self.means.workers_as_of, as_of).await;
+    }
+
+    /// How the sources of the settings in force are, pool by pool.
+    pub(super) fn source_states(&self) -> Vec<SourceState> {
+        (self.means.source_states)()
     }
 
     /// Lets the sources of the settings in force be asked also when others are, until what this gives is dropped.

@@ -9,7 +9,8 @@ mod file;
 use std::mem;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 use tracing::{info, warn};
@@ -41,6 +42,35 @@ pub struct Discovery {
     read: Stamp,
     /// The same when that was last looked at.
     seen: Stamp,
+}
+
+/// How a source of a pool's backends is.
+#[derive(Clone, Debug)]
+pub struct SourceState {
+    /// The pool.
+    pub pool: Arc<str>,
+    /// Whom it asks.
+    pub source: Source,
+    /// How many backends are known of it.
+    pub backends: usize,
+    /// What is wrong with it, if anything is.
+    pub trouble: Option<Trouble>,
+}
+
+/// What is wrong with a source.
+#[derive(Clone, Debug)]
+pub struct Trouble {
+    /// In words.
+    pub why: String,
+    /// Since when something has been.
+    pub since: Instant,
+}
+
+impl Trouble {
+    /// What is wrong now, if anything is, behind what was before.
+    pub fn after(before: Option<Self>, why: Option<String>) -> Option<Self> {
+        why.map(|why| Self { why, since: before.map_or_else(Instant::now, |before| before.since) })
+    }
 }
 
 /// What a source tells, and for how long that holds.
@@ -114,12 +144,13 @@ impl Discovery {
         }
     }
 
-    /// Asks a source, of which these are known, for ever, and tells what it said whenever it said something.
+    /// Asks a source, of which these are known, for ever, and tells what it said whenever it said something. Whenever it was asked,
+    /// what is wrong with it is noted, if anything is.
     pub async fn follow(
         mut self,
-        source: Source,
-        known: Vec<Backend>,
+        (source, known): (Source, Vec<Backend>),
         tell: impl Fn(Vec<Backend>) -> Result<(), Objection>,
+        note: impl Fn(Option<String>),
     ) {
         let mut heard = Heard { known, ..Heard::default() };
         loop {
@@ -131,6 +162,7 @@ impl Discovery {
                     AGAIN_AFTER
                 }
             };
+            note(heard.complaint.as_ref().map(SourceError::to_string));
             sleep(pause).await;
         }
     }

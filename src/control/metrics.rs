@@ -20,11 +20,12 @@ use crate::proxy::REASONS;
 use crate::telemetry::{Histogram, Log, Report};
 
 use super::desk::Desk;
+use super::discovery::SourceState;
 use family::{
     ANSWER_TIME, ANSWERS, BACKEND_ANSWERS, BACKEND_FAILURES, BACKEND_IN_FLIGHT, BACKEND_TIME, BACKEND_TIMED,
     BACKEND_UP, BACKEND_WEIGHT, BUILD, CERTIFICATE_EXPIRY, CLIENTS, FAILURES, FILES_REFUSED, Family,
-    HANDSHAKES_FAILED, LOG_LINES_LOST, POOL_USABLE, PREFIX, SETTINGS_REFUSED, SETTINGS_REVISION, START_TIME,
-    STOPPING,
+    HANDSHAKES_FAILED, LOG_LINES_LOST, POOL_USABLE, PREFIX, SETTINGS_REFUSED, SETTINGS_REVISION,
+    SOURCE_FAILING, START_TIME, STOPPING,
 };
 use series::Series;
 
@@ -66,6 +67,7 @@ pub(super) async fn write(desk: &Desk, format: Format) -> String {
         certificates: desk.certificates(),
         clients: desk.clients(),
         pools: usable_of_each(&desk.config(), &backends),
+        sources: desk.source_states(),
         backends: Series::of_all(&backends),
         report: desk.report().await,
     };
@@ -91,6 +93,7 @@ struct Scrape {
     certificates: BTreeMap<PathBuf, SystemTime>,
     clients: Vec<usize>,
     pools: Vec<(Arc<str>, u64)>,
+    sources: Vec<SourceState>,
     backends: Vec<Series>,
     report: Report,
 }
@@ -149,6 +152,11 @@ impl Scrape {
     fn write_backends(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let mut values = POOL_USABLE.begin(to)?;
         self.pools.iter().try_for_each(|(pool, usable)| values.add(&[("pool", &**pool)], *usable))?;
+        let mut values = SOURCE_FAILING.begin(to)?;
+        for SourceState { pool, source, trouble, .. } in &self.sources {
+            let source = source.to_string();
+            values.add(&[("pool", &**pool), ("source", &source)], u64::from(trouble.is_some()))?;
+        }
         self.each(to, &BACKEND_UP, |series| u64::from(series.up))?;
         self.each(to, &BACKEND_WEIGHT, |series| series.weight)?;
         self.each(to, &BACKEND_IN_FLIGHT, |series| series.in_flight)?;

@@ -32,7 +32,7 @@ pub(super) fn page(
         states.push(Some(backend.state));
     }
     let widths = widths(&rows);
-    let mut page = summary(overview, pools, colour);
+    let mut page = summary(overview, pools, (now, colour));
     page += &last_change(last, overview.revision, colour);
     page.push('\n');
     for (cells, state) in rows.iter().zip(states) {
@@ -53,15 +53,15 @@ pub(super) fn page(
 }
 
 /// First what is wrong, for that is what is looked for.
-fn summary(overview: &Overview, pools: &[Pool], colour: bool) -> String {
+fn summary(overview: &Overview, pools: &[Pool], (now, colour): (SystemTime, bool)) -> String {
     let Overview { version, uptime, revision, workers, clients, .. } = overview;
+    let up = span(*uptime);
     let stage = match overview.stage {
-        Stage::Serving => "serving",
-        Stage::Stopping => "stopping",
+        Stage::Serving => format!("serving for {up}"),
+        Stage::Stopping => format!("stopping, {up} after its start"),
     };
     let mut text = format!(
-        "loadbalancer {version}, {stage} for {}, settings {revision}, {}, {}\n",
-        span(*uptime),
+        "loadbalancer {version}, {stage}, settings {revision}, {}, {}\n",
         count(*workers, "worker"),
         count(*clients, "client"),
     );
@@ -70,12 +70,26 @@ fn summary(overview: &Overview, pools: &[Pool], colour: bool) -> String {
         text += &if colour { painted(RED, &line) } else { line };
         text.push('\n');
     }
+    for line in pools.iter().flat_map(|pool| troubles(pool, now)) {
+        text += &if colour { painted(YELLOW, &line) } else { line };
+        text.push('\n');
+    }
     text + &counted(&overview.backends) + "\n"
 }
 
 /// What is said of a pool whose requests nobody gets.
 pub(super) fn empty(pool: &Pool) -> String {
     format!("pool {} has no backend that is used", pool.name)
+}
+
+/// What is wrong with the sources of a pool's backends.
+fn troubles(pool: &Pool, now: SystemTime) -> impl Iterator<Item = String> {
+    pool.sources.iter().filter_map(move |source| {
+        let (why, since) = (source.trouble.as_ref()?, source.trouble_since.as_ref()?);
+        let known = count(source.backends, "backend");
+        let (pool, source) = (&pool.name, &source.source);
+        Some(format!("pool {pool}: {source}: {why}, for {}; {known} known of it", age(since, now)?))
+    })
 }
 
 /// What came of the last change that was to be confirmed, unless it is nothing to look at, or the settings were changed since:
@@ -146,9 +160,12 @@ fn why(backend: &Backend, now: SystemTime) -> String {
 
 /// How long ago it was, or the moment itself if it is not one that is known here.
 fn since(moment: &str, now: SystemTime) -> String {
-    let Ok(moment) = OffsetDateTime::parse(moment, &Rfc3339) else { return moment.to_owned() };
-    let ago = now.duration_since(moment.into()).unwrap_or_default();
-    format!("{} ago", span(ago.as_secs()))
+    age(moment, now).map_or_else(|| moment.to_owned(), |age| format!("{age} ago"))
+}
+
+fn age(moment: &str, now: SystemTime) -> Option<String> {
+    let moment = OffsetDateTime::parse(moment, &Rfc3339).ok()?;
+    Some(span(now.duration_since(moment.into()).unwrap_or_default().as_secs()))
 }
 
 /// Seconds, in the two largest units.

@@ -15,9 +15,10 @@ use crate::balance::per_cent_warm;
 use crate::config::{self, BackendUrl, Config, Format, Loaded, PolicyName, nearest};
 use crate::control::api::{
     Backend, BackendList, BackendState, Check, Counts, Override, OverrideList, Overview, Pool, PoolList,
-    Stage, Version, Weight,
+    Source, Stage, Version, Weight,
 };
 use crate::control::desk::Desk;
+use crate::control::discovery::SourceState;
 
 use super::refused::Refused;
 
@@ -62,8 +63,13 @@ pub(super) fn pools(desk: &Desk) -> PoolList {
     let mut by_pool = HashMap::<_, Vec<_>>::new();
     known.iter().for_each(|known| by_pool.entry(&*known.terms.pool).or_default().push(known));
     let config = desk.config();
-    let show =
-        |pool: &config::Pool| show_pool(desk, pool, by_pool.get(&*pool.name).map_or(&[], Vec::as_slice));
+    let states = desk.source_states();
+    let mut told = HashMap::<_, Vec<_>>::new();
+    states.iter().for_each(|state| told.entry(&*state.pool).or_default().push(state));
+    let show = |pool: &config::Pool| {
+        let own = by_pool.get(&*pool.name).map_or(&[][..], Vec::as_slice);
+        show_pool(desk, pool, (own, told.get(&*pool.name).map_or(&[], Vec::as_slice)))
+    };
     PoolList { pools: config.pools.iter().map(show).collect() }
 }
 
@@ -73,7 +79,9 @@ pub(super) fn pool(desk: &Desk, name: &str) -> Result<Pool, Refused> {
     let pool = pool.ok_or_else(|| no_pool(&config, name))?;
     let known = desk.registry().backends();
     let own: Vec<_> = known.iter().filter(|backend| backend.terms.pool == pool.name).collect();
-    Ok(show_pool(desk, pool, &own))
+    let states = desk.source_states();
+    let told: Vec<_> = states.iter().filter(|state| state.pool == pool.name).collect();
+    Ok(show_pool(desk, pool, (&own, &told)))
 }
 
 fn no_pool(config: &Config, name: &str) -> Refused {
@@ -81,12 +89,23 @@ fn no_pool(config: &Config, name: &str) -> Refused {
     Refused::NoPool { name: name.to_owned(), nearest }
 }
 
-fn show_pool(desk: &Desk, pool: &config::Pool, own: &[&backends::Backend]) -> Pool {
+fn show_pool(
+    desk: &Desk,
+    pool: &config::Pool,
+    (own, told): (&[&backends::Backend], &[&SourceState]),
+) -> Pool {
+    let source = |state: &&SourceState| Source {
+        source: state.source.to_string(),
+        backends: state.backends,
+        trouble: state.trouble.as_ref().map(|trouble| trouble.why.clone()),
+        trouble_since: state.trouble.as_ref().map(|trouble| moment(desk, trouble.since)),
+    };
     Pool {
         name: pool.name.to_string(),
         policy: pool.balancing.policy.to_string(),
         usable: own.iter().filter(|backend| backend.gets_requests()).count(),
         backends: own.iter().map(|known| show_backend(desk, Some(pool), known)).collect(),
+        sources: told.iter().map(source).collect(),
     }
 }
 

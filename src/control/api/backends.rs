@@ -26,6 +26,23 @@ pub struct Pool {
     pub usable: usize,
     /// Its backends, in the order of the settings; those that are leaving come last.
     pub backends: Vec<Backend>,
+    /// Who tells of more of them (`discover`).
+    #[serde(default)]
+    pub sources: Vec<Source>,
+}
+
+/// Who tells of backends of a pool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Source {
+    /// As the settings write it.
+    pub source: String,
+    /// How many backends are known of it. What it told of last holds while something is wrong.
+    pub backends: usize,
+    /// What is wrong with it, if anything is.
+    pub trouble: Option<String>,
+    /// Since when something has been (RFC 3339).
+    #[schemars(extend("format" = "date-time"))]
+    pub trouble_since: Option<String>,
 }
 
 /// All backends of all pools.

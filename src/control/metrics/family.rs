@@ -56,6 +56,7 @@ families! {
     HANDSHAKES_FAILED: "tls_handshakes_failed", Counter, false, "", "Clients that came to a port with TLS and did not come to speak it: their certificate was not taken or ours was not, nothing was agreed upon, they left, or it took too long";
     ANSWER_TIME: "answer_time", Histogram, true, "", "From the end of a request's head to the head of its answer, or until its client left, of a sample: the first few requests of each worker in each tick of its clock";
     POOL_USABLE: "pool_backends_usable", Gauge, false, "pool", "How many backends of a pool may be sent requests now: 0 also if it has none at all";
+    SOURCE_FAILING: "source_failing", Gauge, false, "pool, source", "Whether something is wrong with a source of a pool's backends (`discover`): what it told of last still holds";
     BACKEND_UP: "backend_up", Gauge, false, "pool, backend", "Whether a backend is well, or not known to be ill, and no operator holds it";
     BACKEND_WEIGHT: "backend_weight", Gauge, false, "pool, backend", "Its share of requests beside that of the others";
     BACKEND_IN_FLIGHT: "backend_in_flight", Gauge, false, "pool, backend", "Requests that were sent to it and are not yet answered to their end";

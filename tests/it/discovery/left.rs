@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use super::{answers, settings, settings_text};
-use crate::support::{Dns, End, Sample, Settings, until};
+use crate::support::{Balancer, Dns, End, Sample, Settings, until};
 
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
 
@@ -114,4 +114,35 @@ fn a_file_that_never_says_the_same_twice_is_complained_of_until_it_does() {
         drop(end);
     });
     balancer.said_times(&format!("{source} tells of 1 backend"), 2);
+}
+
+#[test]
+fn a_source_with_something_wrong_is_told_of_wherever_an_operator_looks_until_it_is_mended() {
+    let (sample, list) = (Sample::start("listed"), Settings::that_say(""));
+    let text_of_list = format!("{}\n", sample.address());
+    let source = format!("file:{}", list.put("backends.txt", &text_of_list).display());
+    let text = settings_text(None, &source).replace("address = \"off\"", "address = \"127.0.0.1:0\"");
+    let balancer = Settings::that_say(&text).balancer().start();
+    let admin = balancer.admin();
+    let told = || admin.get("/api/v1/pools/all")["sources"][0].clone();
+    let metric = |value: u32| {
+        let page = admin.ask("GET", "/metrics", "", "").expect_status(200);
+        let line = format!("source_failing{{pool=\"all\",source=\"{source}\"}} {value}\n");
+        page.text().contains(&line)
+    };
+    let page = || Balancer::bare().flag("--admin", &admin.address.to_string()).word("status").fail().1;
+    until("it is asked", || told()["backends"] == 1 && told()["trouble"].is_null());
+    assert!(metric(0) && !page().contains("known of it"), "{}", page());
+    list.put("backends.txt", "nonsense with blanks\n");
+    until("it is of no use", || told()["trouble"].is_string());
+    let why = told()["trouble"].as_str().unwrap().to_owned();
+    let since = told()["trouble_since"].clone();
+    assert!(since.is_string() && told()["backends"] == 1, "{:?}", told());
+    let start = format!("pool all: {source}: {why}, for ");
+    let page = page();
+    let line = page.lines().find(|line| line.starts_with(&start));
+    assert!(metric(1) && line.is_some_and(|line| line.ends_with("s; 1 backend known of it")), "{page}");
+    list.put("backends.txt", &text_of_list);
+    until("it is mended", || told()["trouble"].is_null());
+    assert!(metric(0) && told()["trouble_since"].is_null());
 }
