@@ -217,7 +217,7 @@ impl ListenFault {
         match self {
             Self::NoAddress => say("has no address", "add address, for example address = \":8080\""),
             Self::Address => say("not an address", HOW),
-            Self::Blank => holds_a_blank(),
+            Self::Blank => holds_a_blank(by),
             Self::NoPort => say("has no port", HOW),
             Self::Bare { fix } => say("an IPv6 address without brackets", format!("write {fix}")),
             Self::Name => say("a name, and none is looked up here", HOW),

@@ -34,8 +34,10 @@ pub(super) fn say(message: impl Into<String>, help: impl Into<String>) -> Said {
 }
 
 /// What is said of a text in which nothing may be blank.
-pub(super) fn holds_a_blank() -> Said {
-    say("holds a blank", "remove it; between two is a comma alone")
+pub(super) fn holds_a_blank(by: By) -> Said {
+    let several =
+        by.pick("between two is a comma alone", "each of several is in quotes of its own, or in a variable");
+    say("holds a blank", format!("remove it; {several}"))
 }
 
 /// What must be known of other settings, so that a fault is one: keys that could answer it. Each is a path with dots, where `*`

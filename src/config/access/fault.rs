@@ -34,7 +34,7 @@ impl AccessFault {
     pub(in crate::config) fn said(&self, by: By) -> Said {
         match self {
             Self::Network => say("not a network", "write ADDRESS or ADDRESS/BITS, for example 10.0.0.0/8"),
-            Self::Blank => holds_a_blank(),
+            Self::Blank => holds_a_blank(by),
             Self::HostBits { network, address } => say(
                 "the address is more than a network of that size",
                 format!("write {network} for the network or {address} for one address"),

@@ -94,7 +94,7 @@ impl BackendFault {
             }
             Self::Port => say("not a port", "a port is 1 to 65535"),
             Self::NoPort { fix } => say("has no port", format!("write {fix}")),
-            Self::Blank => holds_a_blank(),
+            Self::Blank => holds_a_blank(by),
             Self::Scheme => say(
                 "not a scheme that is spoken",
                 "write http://, https:// or h2c:// before HOST:PORT, or unix:PATH",

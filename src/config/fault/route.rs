@@ -1,7 +1,7 @@
 //! What can be wrong with a route.
 
 use crate::config::name::NameFault;
-use crate::config::said::{Said, Scope, holds_a_blank, say};
+use crate::config::said::{Said, Scope, say};
 
 /// What can be wrong with a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,7 +161,7 @@ impl RouteFault {
             }
             Self::Target(help) => say("nothing that a client could ask for", *help),
             Self::Status(which) => say("not a status for this", format!("use {which}")),
-            Self::Blank => holds_a_blank(),
+            Self::Blank => say("holds a blank", "remove it; between two is a comma alone"),
             Self::NoBody => say("an answer with this status has no body", "remove body, or change status"),
             Self::NoPage => say("has neither a file nor a body", "add file or body"),
             Self::Overlap(other) => say(format!("{other} is for some of these, too"), "separate them"),

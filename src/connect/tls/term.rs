@@ -60,6 +60,12 @@ impl Term {
         }
     }
 
+    /// Until when it is of use, as it is told.
+    pub fn validity(&self) -> String {
+        let is = if self.stage(SystemTime::now()) == Stage::Over { "was valid" } else { "valid" };
+        format!("{is} until {}", self.last())
+    }
+
     /// Whether there is something else to be said of it at the one moment than at the other.
     pub fn turns_between(&self, one: SystemTime, other: SystemTime) -> bool {
         self.stage(one) != self.stage(other)

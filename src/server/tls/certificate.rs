@@ -113,7 +113,7 @@ impl Chain {
 impl Display for Certificate {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let names = if self.names.is_empty() { "no name".to_owned() } else { self.names.join(", ") };
-        write!(f, "certificate {} is for {names} and valid until {}", self.file.display(), self.term.last())
+        write!(f, "certificate {} is for {names} and {}", self.file.display(), self.term.validity())
     }
 }
 

@@ -129,7 +129,13 @@ const TOML: &[(&str, &str, &str, &str)] = &[
         "[access]\nallow = [' 10.0.0.0/8']",
         "2:10",
         " 10.0.0.0/8: holds a blank",
-        "remove it; between two is a",
+        "remove it; each of several is in quotes of its own",
+    ),
+    (
+        "[pools.a]\nbackends = ['[::1]:1 [::1]:2']",
+        "2:13",
+        "[::1]:1 [::1]:2: holds a blank",
+        "remove it; each of several is in quotes of its own, or in a variable",
     ),
     (
         "[routes.a]\npool = 'default'\nerror_pages.'502, 503' = { body = 'x' }",

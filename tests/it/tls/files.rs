@@ -178,6 +178,7 @@ fn a_certificate_that_has_expired_is_warned_of_with_its_date() {
         "{said}"
     );
     assert!(said.contains(&year_of(&pair)) && said.ends_with("clients refuse it, replace it"), "{said}");
+    balancer.said(" is for localhost and was valid until ");
 }
 
 #[test]
