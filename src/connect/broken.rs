@@ -155,6 +155,11 @@ impl Broken {
             if error.is_remote() && error.reason() == Some(h2::Reason::HTTP_1_1_REQUIRED))
     }
 
+    /// Whether a stream of HTTP/2 ended, or all of its connection's.
+    pub fn is_of_http2(&self) -> bool {
+        matches!(self, Self::Http2(_) | Self::Among(_))
+    }
+
     /// Whether the connection is gone, and not just one exchange on it.
     pub fn is_of_the_connection(&self) -> bool {
         match self {

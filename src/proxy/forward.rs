@@ -61,6 +61,11 @@ pub(super) struct Failure {
 }
 
 impl Failure {
+    /// Whether the backend said over HTTP/2 that it has not begun to act upon the request.
+    pub(super) fn is_refusal(&self) -> bool {
+        !self.seen && matches!(&self.error, Error::Closed(broken) if broken.is_of_http2())
+    }
+
     /// Tells the registry what it says of the backend, if anything. That it closed the connection on a request on which `others`
     /// failed says more of the request. What no client is told of an answer is told aloud.
     pub(super) fn tell(&self, client: &Client, (way, lease): (&Way, &Lease), others: &Tried) {

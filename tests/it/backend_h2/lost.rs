@@ -126,6 +126,20 @@ fn a_stream_that_is_reset_leaves_the_connection_to_others_and_its_request_to_the
 }
 
 #[test]
+fn a_request_that_backends_refuse_goes_to_three_of_them_and_not_through_all() {
+    let refuses = || H2Backend::that(|exchange| async { exchange.refuse() });
+    let backends = [(); 5].map(|()| refuses());
+    let balancer = before(&backends.each_ref());
+    for line in ["GET /", "POST /"] {
+        let asked = || backends.iter().filter(|backend| backend.requests() > 0).count();
+        let mut client = Client::to(balancer.address);
+        client.send(format!("{line} HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n"));
+        client.answer().expect_status(502);
+        assert_eq!(asked(), 3, "{line}");
+    }
+}
+
+#[test]
 fn a_request_behind_the_last_one_that_a_goaway_names_is_sent_on_a_new_connection() {
     let requests = Arc::new(AtomicUsize::new(0));
     let backend = goes_away_at_the_second_request(&requests);
