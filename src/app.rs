@@ -186,7 +186,8 @@ async fn serve(
     predecessor.relieve(&live)?;
     // Whoever comes before waits in the queues, where the one before still takes them if we do not serve.
     let mut workers = threads.set_to_work(workers);
-    let desk = desk_over(&live, registry, (snapshots, as_of, stopping), predecessor.id(), (sources, loaded));
+    let desk =
+        desk_over(&live, registry, (snapshots, as_of, stopping.clone()), predecessor.id(), (sources, loaded));
     // A reload that is asked for during a stop is refused, and told so.
     chores.begin(control::reload(hangups, Rc::clone(&desk)));
     let watch = chores.begin(control::watch(Rc::clone(&desk)));
@@ -207,7 +208,7 @@ async fn serve(
         cause = stop::stop((cause, shutdown), (workers, &chores, succession), &live, (stop, cut)).await;
     };
     started(&live.listeners()[0]);
-    control::run(live.subscribe(), registry, publish, beat, &chores, stopped).await;
+    control::run(live.subscribe(), registry, (publish, beat), stopping, &chores, stopped).await;
     admin.abort();
     memory.abort();
     match cause {

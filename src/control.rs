@@ -7,6 +7,7 @@ mod desk;
 mod discovery;
 mod history;
 mod metrics;
+mod outages;
 mod plan;
 mod publish;
 mod reload;
@@ -26,7 +27,7 @@ use tokio::time::sleep;
 use crate::backends::{Registry, check};
 use crate::config::Config;
 use crate::connect::{Chores, HeadLimits};
-use crate::proxy::Deadlines;
+use crate::proxy::{Deadlines, Stop};
 use crate::snapshot::{Settings, Snapshot};
 use crate::telemetry::Watchman;
 
@@ -48,14 +49,14 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 pub async fn run(
     settings: watch::Receiver<Arc<Settings>>,
     registry: &'static Registry,
-    snapshots: watch::Sender<Arc<Snapshot>>,
-    beat: watch::Sender<()>,
+    (snapshots, beat): (watch::Sender<Arc<Snapshot>>, watch::Sender<()>),
+    stopping: watch::Receiver<Option<Stop>>,
     chores: &Chores,
     stopped: impl Future<Output = ()>,
 ) {
     let time = || keep_time(settings.clone(), beat.clone());
     let mut clock = chores.begin(time());
-    let publisher = chores.begin(publish::run(settings.clone(), registry, snapshots));
+    let publisher = chores.begin(publish::run(settings.clone(), registry, snapshots, stopping));
     let known = settings.clone();
     let limits = move || HeadLimits::of(&known.borrow().config);
     let checker = chores.begin(check::run(registry, limits));

@@ -3,7 +3,7 @@
 mod family;
 mod series;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::mem;
 use std::path::PathBuf;
@@ -14,13 +14,12 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, prometheus_text, text};
 use prometheus_client::registry::Registry;
 
-use crate::backends::Backend;
-use crate::config::Config;
 use crate::proxy::REASONS;
 use crate::telemetry::{Histogram, Log, Report};
 
 use super::desk::Desk;
 use super::discovery::SourceState;
+use super::outages::usable_of_each;
 use family::{
     ANSWER_TIME, ANSWERS, BACKEND_ANSWERS, BACKEND_FAILURES, BACKEND_IN_FLIGHT, BACKEND_TIME, BACKEND_TIMED,
     BACKEND_UP, BACKEND_WEIGHT, BUILD, CERTIFICATE_EXPIRY, CLIENTS, FAILURES, FILES_REFUSED, Family,
@@ -96,16 +95,6 @@ struct Scrape {
     sources: Vec<SourceState>,
     backends: Vec<Series>,
     report: Report,
-}
-
-/// How many backends of each pool may be sent requests, be there any or none.
-fn usable_of_each(config: &Config, backends: &[Backend]) -> Vec<(Arc<str>, u64)> {
-    let mut usable = HashMap::<&str, u64>::new();
-    for backend in backends.iter().filter(|backend| backend.gets_requests()) {
-        *usable.entry(&backend.terms.pool).or_default() += 1;
-    }
-    let of = |name: &Arc<str>| usable.get(&**name).copied().unwrap_or_default();
-    config.pools.iter().map(|pool| (Arc::clone(&pool.name), of(&pool.name))).collect()
 }
 
 impl Collector for Scrape {

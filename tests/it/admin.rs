@@ -4,6 +4,7 @@ mod change;
 mod guard;
 mod hold;
 mod metrics;
+mod outages;
 mod place;
 
 use std::net::SocketAddr;
