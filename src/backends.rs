@@ -13,6 +13,7 @@ mod places;
 mod reasons;
 mod score;
 mod silence;
+mod suspect;
 #[cfg(test)]
 mod tests;
 mod weighed;
@@ -41,8 +42,6 @@ pub use pace::{pause, pause_after};
 pub use score::Score;
 pub use weighed::Weighed;
 
-/// So many requests in succession to which a backend closes its connection tell that it does so to all.
-const CLOSED_TO_ALL: u32 = 3;
 /// So many backends are remembered that are no longer wanted and do nothing any more, for what an operator said of them.
 const MOST_REMEMBERED: usize = 1000;
 
@@ -268,26 +267,6 @@ impl Registry {
         self.learn(self.lock(), backend, evidence, since);
     }
 
-    /// Takes into account what a request found. One that is down already is so no more than before: many requests find it
-    /// in one moment, and only checks tell that it stays so. And one that closed a connection without an answer stays in use,
-    /// but is checked at once: else a request that kills whoever gets it, and goes from one to the next, would take them from
-    /// everybody. Only if it does so to all requests, whatever it says to checks, and another may stand in for it, it is down.
-    pub fn suspect(&self, id: BackendId, evidence: Evidence) {
-        let mut backends = self.lock();
-        let Some(place) = self.places.of(&backends, id) else { return };
-        if !backends[place].health.is_usable() {
-            return;
-        }
-        let is_closed = evidence.is_of_closing();
-        let closes_all = is_closed && backends[place].closes_all();
-        let stands_in = |other: &Backend| other.id != id && other.stands_in_for(&backends[place]);
-        if !is_closed || closes_all && backends.iter().any(stands_in) {
-            return self.learn(backends, id, evidence, Instant::now());
-        }
-        drop(backends);
-        self.doubt(id);
-    }
-
     /// Has a backend checked at once, unless it is down or is to be checked at once already: what the check finds counts.
     pub fn doubt(&self, id: BackendId) {
         let mut backends = self.lock();
@@ -307,6 +286,9 @@ impl Registry {
         since: Instant,
     ) {
         let Some(backend) = self.places.find(&mut backends, id) else { return };
+        if backend.health.is_too_soon(&evidence, since, backend.terms.check.interval) {
+            return;
+        }
         let (before, now) = (backend.health.state(), Instant::now());
         backend.health.learn(evidence, since, now);
         let (terms, health) = (Arc::clone(&backend.terms), backend.health.clone());
@@ -376,12 +358,6 @@ impl Backend {
         }
         let is_other = !self.health.is_usable() && self.reasons.is_news(self.health.evidence(), now);
         is_changed || is_other
-    }
-
-    /// It closed a connection without an answer once more. Tells whether that is all it does with requests, as far as is known.
-    fn closes_all(&mut self) -> bool {
-        let answers = self.load.score().answers().iter().sum();
-        self.health.closed(answers, Instant::now()) >= CLOSED_TO_ALL
     }
 
     /// Whether requests go to it if the other cannot be used, be it those of routes that ask for tags.

@@ -1,5 +1,8 @@
 //! A backend's health: what evidence means, and when to check again. No I/O, no clock, no random source of its own.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt::{self, Display, Formatter};
 use std::io;
 use std::sync::Arc;
@@ -46,6 +49,8 @@ pub enum Evidence {
     AnswerTimeout,
     /// It closed or reset a fresh connection without an answer.
     Closed,
+    /// It did so on this many requests in succession, and had passed its last check.
+    ClosedOn(u32),
     /// It answered a check with what is not to be passed on.
     Garbage(Garbage),
     /// It reset the stream of a check without an answer.
@@ -110,6 +115,7 @@ impl Evidence {
             | Self::ConnectTimeout
             | Self::AnswerTimeout
             | Self::Closed
+            | Self::ClosedOn(_)
             | Self::Garbage(_)
             | Self::Reset(_)
             | Self::WantsHttp1
@@ -161,6 +167,10 @@ impl Display for Evidence {
             Self::ConnectTimeout => f.write_str("no connection in time"),
             Self::AnswerTimeout => f.write_str("no answer in time"),
             Self::Closed => f.write_str("connection closed without an answer"),
+            Self::ClosedOn(times) => write!(
+                f,
+                "closed its connection on {times} requests in succession, though its checks are well"
+            ),
             Self::Garbage(what) => write!(f, "answered with {what}"),
             Self::Reset(reason) => write!(f, "stream reset without an answer ({reason:?})"),
             Self::WantsHttp1 => {
@@ -214,15 +224,31 @@ pub struct Health {
     doubted_at: Option<Instant>,
     /// How often in succession it closed a connection on a request, how many answers it had given by then, and when that was.
     closed: (u32, u64, Instant),
+    /// If it was found dead for that when it was in use last: how often before, each time soon after it had come back, and how many answers
+    /// it had given by then.
+    relapses: Option<(u32, u64)>,
 }
 
 impl Health {
     /// That of a backend nobody has looked at.
     pub fn unknown(now: Instant) -> Self {
         let (state, evidence) = (State::Unknown, Evidence::Nothing);
-        let (abandoned, doubted, doubted_at, closed) = (false, false, None, (0, 0, now));
+        let (abandoned, doubted, doubted_at) = (false, false, None);
         let (learned, since, failures, well_since) = (now, now, 0, None);
-        Self { state, evidence, learned, since, failures, well_since, abandoned, doubted, doubted_at, closed }
+        let (closed, relapses) = ((0, 0, now), None);
+        Self {
+            state,
+            evidence,
+            learned,
+            since,
+            failures,
+            well_since,
+            abandoned,
+            doubted,
+            doubted_at,
+            closed,
+            relapses,
+        }
     }
 
     /// That of a backend that joins others which are at work already.
@@ -284,7 +310,7 @@ impl Health {
 
     /// It was out of use for a reason that is not its health, and is let back in.
     pub fn let_back_in(&mut self, now: Instant) {
-        self.well_since = Some(now);
+        (self.well_since, self.relapses) = (Some(now), None);
     }
 
     /// Whether the evidence was found before it was let back in.
@@ -343,6 +369,9 @@ impl Health {
         }
         let was_usable = self.is_usable();
         let state = evidence.state();
+        if was_usable && state == State::Down {
+            self.relapses = matches!(evidence, Evidence::ClosedOn(_)).then(|| self.relapse(now));
+        }
         if self.state != state {
             self.since = now;
         }
@@ -355,113 +384,36 @@ impl Health {
         self.learned = now;
     }
 
+    /// Closes on requests once more. It came back for nothing if it has given no answer since, or was well for moments.
+    fn relapse(&self, now: Instant) -> (u32, u64) {
+        let (_, answers, _) = self.closed;
+        let was_short = self.well_since.is_some_and(|since| now.saturating_duration_since(since) < LATELY);
+        let times = match self.relapses {
+            Some((times, before)) if was_short || answers == before => times.saturating_add(1),
+            _ => 0,
+        };
+        (times, answers)
+    }
+
+    /// Whether it is too soon to go by a check that was made since `since`: it passes checks, be it that of another pool, and closes on
+    /// requests. Where it is missed nobody is helped by waiting.
+    pub fn is_too_soon(&self, evidence: &Evidence, since: Instant, interval: Duration) -> bool {
+        let is_away = matches!(self.evidence, Evidence::ClosedOn(_)) && self.relapses.is_some();
+        let is_over = since.saturating_duration_since(self.learned) >= self.pause(interval, 0.0);
+        is_away && evidence.state() == State::Up && !self.doubted && !is_over
+    }
+
     /// How long to wait before the next check: `interval` while it can be used, else from a second, doubling, up to
-    /// `interval`. `random` is in 0..1 and spreads checks over time.
+    /// `interval`, and for who closes on requests again and again, however its checks are, from where that was last. `random` is in 0..1 and spreads checks over time.
     pub fn pause(&self, interval: Duration, random: f64) -> Duration {
+        let relapses = self.relapses.map_or(0, |(times, _)| times);
         let pause = match self.failures {
             0 => interval,
-            failures => FIRST_PAUSE.saturating_mul(1 << (failures - 1).min(16)).min(interval),
+            failures => {
+                let doublings = (failures - 1).saturating_add(relapses).min(16);
+                FIRST_PAUSE.saturating_mul(1 << doublings).min(interval)
+            }
         };
         pause.mul_f64(1.0 - JITTER + 2.0 * JITTER * random)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const INTERVAL: Duration = Duration::from_secs(30);
-    const OK: Evidence = Evidence::Answered(StatusCode::NO_CONTENT, Duration::ZERO);
-
-    fn after(evidence: &[Evidence]) -> Health {
-        let now = Instant::now();
-        let mut health = Health::unknown(now);
-        evidence.iter().for_each(|evidence| health.learn(evidence.clone(), now, now));
-        health
-    }
-
-    #[test]
-    fn only_what_is_wanted_means_healthy() {
-        assert_eq!(after(&[OK]).state(), State::Up);
-        let unwanted = Evidence::Unwanted(StatusCode::FOUND, Duration::ZERO, "2xx".into());
-        assert_eq!(after(&[OK, unwanted]).state(), State::Down);
-        assert_eq!(after(&[OK, Evidence::Refused]).state(), State::Down);
-        assert_eq!(after(&[Evidence::Refused, OK]).state(), State::Up);
-    }
-
-    #[test]
-    fn it_is_well_since_it_got_well_not_since_the_last_good_check() {
-        let now = Instant::now();
-        let at = |seconds| now + Duration::from_secs(seconds);
-        let mut health = Health::unknown(now);
-        health.learn(OK, at(1), at(1));
-        assert_eq!(health.well_since(), None);
-        health.learn(Evidence::Refused, at(2), at(2));
-        health.learn(OK, at(3), at(3));
-        health.learn(OK, at(4), at(4));
-        assert_eq!(health.well_since(), Some(at(3)));
-    }
-
-    #[test]
-    fn closed_connections_count_together_if_they_follow_each_other_soon_and_no_answer_comes_between() {
-        let now = Instant::now();
-        let mut health = Health::unknown(now);
-        let mut closed = |answers, seconds| health.closed(answers, now + Duration::from_secs(seconds));
-        assert_eq!([closed(5, 0), closed(5, 9), closed(5, 18)], [1, 2, 3]);
-        assert_eq!([closed(6, 19), closed(6, 20), closed(6, 30)], [1, 2, 1]);
-    }
-
-    #[test]
-    fn a_doubt_is_news_once_a_second_and_stays_until_a_check_that_began_after_it() {
-        let now = Instant::now();
-        let at = |millis| now + Duration::from_millis(millis);
-        let mut health = Health::unknown(now);
-        assert!(health.doubt(at(100)) && !health.doubt(at(5000)));
-        health.learn(OK, at(99), at(5001));
-        assert!(health.is_doubted());
-        health.learn(OK, at(5001), at(5002));
-        assert!(!health.is_doubted());
-        assert!(health.doubt(at(6000)));
-        health.learn(OK, at(6001), at(6002));
-        assert!(!health.doubt(at(6999)) && health.doubt(at(7000)));
-    }
-
-    #[test]
-    fn a_check_that_began_before_the_backend_died_does_not_revive_it() {
-        let (before, death) = (Instant::now(), Instant::now() + Duration::from_millis(1));
-        let mut health = Health::unknown(before);
-        health.learn(Evidence::Refused, death, death);
-        health.learn(OK, before, death + Duration::from_millis(1));
-        assert_eq!(health.state(), State::Down);
-        health.learn(OK, death, death + Duration::from_millis(2));
-        assert_eq!(health.state(), State::Up);
-    }
-
-    #[test]
-    fn a_backend_nobody_has_looked_at_is_used() {
-        assert!(after(&[]).is_usable());
-    }
-
-    #[test]
-    fn a_backend_that_is_down_is_checked_after_one_second_then_less_and_less_often() {
-        let mut evidence = vec![OK];
-        let mut pauses = Vec::new();
-        for _ in 0..7 {
-            evidence.push(Evidence::Refused);
-            pauses.push(after(&evidence).pause(INTERVAL, 0.5).as_secs());
-        }
-        assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30]);
-    }
-
-    #[test]
-    fn an_interval_below_a_second_holds_for_a_backend_that_is_down_too() {
-        let short = Duration::from_millis(200);
-        assert_eq!(after(&[Evidence::Refused]).pause(short, 0.5), short);
-    }
-
-    #[test]
-    fn checks_are_spread_by_a_tenth_of_the_interval() {
-        assert_eq!(after(&[OK]).pause(INTERVAL, 0.0), Duration::from_secs(27));
-        assert_eq!(after(&[OK]).pause(INTERVAL, 1.0), Duration::from_secs(33));
     }
 }

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use crate::config::BackendUrl;
 use crate::connect::HeadLimits;
 
+use super::suspect::CLOSED_TO_ALL;
 use super::*;
 
 fn wanted(ports: &[u16]) -> Vec<(Terms, Arc<Way>)> {

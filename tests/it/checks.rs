@@ -1,6 +1,7 @@
 //! Backends are checked, and what was found is said, acted upon and told.
 
 mod answers;
+mod flapping;
 mod grpc;
 mod missed;
 mod reasons;

@@ -207,7 +207,8 @@ fn a_backend_that_closes_on_every_request_is_passed_over_though_its_checks_are_g
     for _ in 0..3 {
         request(balancer.address, POST).expect_status(502);
     }
-    balancer.said(&format!("{} is down: connection closed without an answer", closes.address));
+    let why = "closed its connection on 3 requests in succession, though its checks are well";
+    balancer.said(&format!("{} is down: {why}", closes.address));
     until("requests know of it", || request(balancer.address, POST).status == 200);
 }
 
