@@ -404,7 +404,8 @@ impl Health {
     }
 
     /// How long to wait before the next check: `interval` while it can be used, else from a second, doubling, up to
-    /// `interval`, and for who closes on requests again and again, however its checks are, from where that was last. `random` is in 0..1 and spreads checks over time.
+    /// `interval`, and for who closes on requests again and again, however its checks are, from where that was last. `random` is in 0..1
+    /// and spreads checks over time.
     pub fn pause(&self, interval: Duration, random: f64) -> Duration {
         let relapses = self.relapses.map_or(0, |(times, _)| times);
         let pause = match self.failures {
