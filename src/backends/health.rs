@@ -369,7 +369,7 @@ impl Health {
         }
         let was_usable = self.is_usable();
         let state = evidence.state();
-        if was_usable && state == State::Down {
+        if state == State::Down {
             self.relapses = matches!(evidence, Evidence::ClosedOn(_)).then(|| self.relapse(now));
         }
         if self.state != state {

@@ -155,9 +155,12 @@ impl Broken {
             if error.is_remote() && error.reason() == Some(h2::Reason::HTTP_1_1_REQUIRED))
     }
 
-    /// Whether a stream of HTTP/2 ended, or all of its connection's.
-    pub fn is_of_http2(&self) -> bool {
-        matches!(self, Self::Http2(_) | Self::Among(_))
+    /// Whether the backend says that it has not begun to act upon the request: it refused the stream, or went away and named an
+    /// earlier one as the last (RFC 9113 section 8.7).
+    pub fn is_refusal(&self) -> bool {
+        let Self::Http2(error) = self else { return false };
+        let is_refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+        error.is_remote() && (error.is_go_away() || is_refused)
     }
 
     /// Whether the connection is gone, and not just one exchange on it.

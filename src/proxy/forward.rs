@@ -63,7 +63,7 @@ pub(super) struct Failure {
 impl Failure {
     /// Whether the backend said over HTTP/2 that it has not begun to act upon the request.
     pub(super) fn is_refusal(&self) -> bool {
-        !self.seen && matches!(&self.error, Error::Closed(broken) if broken.is_of_http2())
+        !self.seen && matches!(&self.error, Error::Closed(broken) if broken.is_refusal())
     }
 
     /// Tells the registry what it says of the backend, if anything. That it closed the connection on a request on which `others`

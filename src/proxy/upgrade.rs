@@ -1,6 +1,6 @@
 //! Upgraded connections (RFC 9110 section 7.8): after a 101, bytes pass both ways until both sides have ended.
 
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::io;
 use std::mem;
 use std::pin::{Pin, pin};
@@ -23,6 +23,8 @@ use super::{Client, Error};
 
 /// Turns of all tasks in which the last bytes of a tunnel come to be written.
 const TURNS: usize = 3;
+/// Milliseconds in which what was said last before a tunnel broke off may get to the other side.
+const LAST_WORDS: u64 = 1000;
 
 /// The backend's end of an upgraded connection.
 #[derive(Debug)]
@@ -70,21 +72,25 @@ impl Tunnel {
                 yield_now().await;
             }
         }
+        match passed {
+            Some(Ok(_)) => self.exchange.completed(),
+            // Whose end it was is known.
+            Some(Err(_)) => facts.set(Mark::BrokenOff, true),
+            None => {
+                facts.set_fault(facts.take_fault().unwrap_or(Error::TunnelTimeout));
+                facts.set(Mark::BrokenOff, true);
+            }
+        }
         facts.wake_passage();
+        if matches!(passed, Some(Err(_))) {
+            // A reset drops what our system has yet to send, and the last words may say why.
+            facts.alarm().set(LAST_WORDS);
+            let _: Option<()> = in_time(&facts, pending()).await;
+        }
         if !backend.is_told_all {
             backend.stream.cut();
         }
-        match passed {
-            Some(Ok(_)) => {
-                self.exchange.completed();
-                return true;
-            }
-            // Whose end it was is known.
-            Some(Err(_)) => {}
-            None => facts.set_fault(facts.take_fault().unwrap_or(Error::TunnelTimeout)),
-        }
-        facts.set(Mark::BrokenOff, true);
-        client.is_told_all
+        matches!(passed, Some(Ok(_))) || client.is_told_all
     }
 }
 

@@ -135,6 +135,10 @@ fn who_was_well_for_a_while_and_answered_or_was_let_back_in_or_down_for_another_
     let mut let_in = health.clone();
     let_in.let_back_in(at(6));
     assert_eq!(pause(&mut let_in, 7), 1);
+    let mut restarted = closing(&[(0, true), (1, false), (2, true), (3, false), (5, true), (6, false)]);
+    assert_eq!(restarted.pause(INTERVAL, 0.5).as_secs(), 4);
+    restarted.learn(Evidence::Refused, at(10), at(10));
+    assert_eq!(restarted.pause(INTERVAL, 0.5).as_secs(), 2, "somebody mends it");
     health.learn(Evidence::Refused, at(6), at(6));
     assert_eq!(health.pause(INTERVAL, 0.5).as_secs(), 1);
     health.learn(OK, at(7), at(7));

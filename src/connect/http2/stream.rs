@@ -7,8 +7,8 @@ use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use h2::RecvStream;
 use h2::client::ResponseFuture;
-use h2::{Reason, RecvStream};
 use hyper::body::{Body, Frame};
 use hyper::header::CONTENT_LENGTH;
 use hyper::{Method, Request, Response, StatusCode};
@@ -250,15 +250,7 @@ where
     }
 }
 
-/// Whether the backend says that it has not begun to act upon the request: it refused the stream, or went away and named
-/// an earlier one as the last (RFC 9113 section 8.7). Who asks for it over HTTP/1.1 says so, too.
+/// Whether the backend has not begun to act upon the request. Who asks for it over HTTP/1.1 says so, too.
 fn is_refused(error: &Broken) -> bool {
-    let has_not_begun = match error {
-        Broken::Http2(error) => {
-            error.is_remote()
-                && (error.is_go_away() || error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM))
-        }
-        _ => false,
-    };
-    has_not_begun || error.wants_http1()
+    error.is_refusal() || error.wants_http1()
 }

@@ -42,6 +42,17 @@ fn expect_order((came, ended): End, words: &str) {
     ended.expect("an orderly end");
 }
 
+/// A client whose system takes little: most of what it is told is with ours for as long as it does not read.
+fn slow(balancer: &Running) -> Client {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(&balancer.address.into()).expect("it listens");
+    let mut client = Client::over(TcpStream::from(socket));
+    client.send(ASK);
+    assert_eq!(client.head().status, 101);
+    client
+}
+
 /// How the tunnel ended for a backend.
 fn end_of(told: &Receiver<End>) -> End {
     told.recv_timeout(PATIENCE).expect("the end of the tunnel")
@@ -125,6 +136,22 @@ fn a_stop_that_does_not_wait_for_a_tunnel_resets_it_on_both_sides() {
 }
 
 #[test]
+fn what_a_backend_said_before_it_broke_off_is_not_lost_to_who_takes_it_slowly() {
+    const SIZE: usize = 60_000;
+    let (_backend, balancer) = tunnel_to(|mut transport| {
+        transport.send(vec![b'x'; SIZE]);
+        transport.reset();
+    });
+    let balancer = balancer.start();
+    let mut client = slow(&balancer);
+    let (came, ended) = client.try_rest();
+    assert_eq!(
+        (came.len(), ended.map_err(|error| error.kind())),
+        (SIZE, Err(io::ErrorKind::ConnectionReset))
+    );
+}
+
+#[test]
 fn what_a_backend_said_before_it_closed_in_order_is_not_lost_because_it_hears_no_more() {
     const SIZE: usize = 60_000;
     let backend = Backend::that(|mut transport: Transport| {
@@ -136,13 +163,7 @@ fn what_a_backend_said_before_it_closed_in_order_is_not_lost_because_it_hears_no
     });
     let balancer =
         Balancer::before(&[backend.address]).flag("--workers", "1").flag("--access-log", "-").start();
-    // Most of it is with our system for as long as it does not read.
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.set_recv_buffer_size(4096).unwrap();
-    socket.connect(&balancer.address.into()).expect("it listens");
-    let mut client = Client::over(TcpStream::from(socket));
-    client.send(ASK);
-    assert_eq!(client.head().status, 101);
+    let mut client = slow(&balancer);
     for _ in 0..2 {
         // The first word meets a reset, the second finds that.
         client.send("anybody?");
