@@ -75,12 +75,10 @@ impl Tunnel {
         match passed {
             Some(Ok(_)) => self.exchange.completed(),
             // Whose end it was is known.
-            Some(Err(_)) => facts.set(Mark::BrokenOff, true),
-            None => {
-                facts.set_fault(facts.take_fault().unwrap_or(Error::TunnelTimeout));
-                facts.set(Mark::BrokenOff, true);
-            }
+            Some(Err(_)) => {}
+            None => facts.set_fault(facts.take_fault().unwrap_or(Error::TunnelTimeout)),
         }
+        facts.set(Mark::BrokenOff, !matches!(passed, Some(Ok(_))));
         facts.wake_passage();
         if matches!(passed, Some(Err(_))) {
             // A reset drops what our system has yet to send, and the last words may say why.

@@ -26,6 +26,12 @@ fn pool(policy: &str, backends: &[SocketAddr]) -> String {
     )
 }
 
+/// The same of none, but for those of `backends.txt` beside a list, where nobody is yet.
+fn pool_of_none(list: &Settings) -> String {
+    let path = list.put("backends.txt", "# none yet");
+    pool("round_robin", &[]).replace("backends = []", &format!("discover = [\"file:{}\"]", path.display()))
+}
+
 /// A balancer with an admin API, which goes by these settings.
 fn start(settings: &Settings) -> Running {
     settings.balancer().flag("--admin", "127.0.0.1:0").start()

@@ -101,7 +101,7 @@ pub enum BackendState {
     Unknown,
     /// It gets no new clients, for an operator said so.
     Draining,
-    /// It gets neither requests nor checks, for an operator said so.
+    /// It gets no requests, for an operator said so, and no checks but where those that it still has hear nothing of it.
     Disabled,
     /// Neither settings nor sources name it any more, and it ends what it is doing.
     Leaving,

@@ -7,7 +7,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use super::{pool, start};
+use super::{pool, pool_of_none, start};
 use crate::support::pki::{Authority, Pair};
 use crate::support::{Backend, Balancer, Client, PATIENCE, Running, Sample, Settings, get, request, until};
 
@@ -119,12 +119,8 @@ fn a_backend_that_others_had_to_stand_in_for_has_a_failure_and_its_client_none()
 
 #[test]
 fn a_pool_without_a_backend_is_told_of_as_one_whose_backends_get_nothing() {
-    let sample = Sample::start("found");
-    let list = Settings::that_say("");
-    let path = list.put("backends.txt", "# none yet");
-    let pool = pool("round_robin", &[])
-        .replace("backends = []", &format!("discover = [\"file:{}\"]", path.display()));
-    let balancer = start(&Settings::that_say(&pool));
+    let (sample, list) = (Sample::start("found"), Settings::that_say(""));
+    let balancer = start(&Settings::that_say(&pool_of_none(&list)));
     let usable = || metrics(&balancer)["pool_backends_usable{pool=\"all\"}"];
     assert_eq!(usable(), 0.0);
     list.put("backends.txt", sample.address().to_string());

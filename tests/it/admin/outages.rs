@@ -62,12 +62,8 @@ fn who_holds_or_weighs_the_last_one_is_told_so() {
 
 #[test]
 fn a_pool_whose_source_tells_of_nobody_has_an_outage_from_the_start() {
-    let sample = Sample::start("found");
-    let list = Settings::that_say("");
-    let path = list.put("backends.txt", "# none yet");
-    let pool = pool("round_robin", &[])
-        .replace("backends = []", &format!("discover = [\"file:{}\"]", path.display()));
-    let balancer = start(&Settings::that_say(&pool));
+    let (sample, list) = (Sample::start("found"), Settings::that_say(""));
+    let balancer = start(&Settings::that_say(&pool_of_none(&list)));
     balancer.said(NOBODY);
     list.put("backends.txt", sample.address().to_string());
     balancer.said(AGAIN);
